@@ -1,0 +1,182 @@
+"""Which library owns an array, and which makes new ones: NumPy, or CuPy where a GPU really works.
+
+CuPy is imported when it is asked for, never by ``import gpuopt``; whether it works is found out by compiling and running
+one small kernel, and the reason why not is kept for `info`.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+__all__ = ["array_module", "info", "use", "xp"]
+
+VARIABLE, CPU_VARIABLE, THREADS_VARIABLE = "GPUOPT_BACKEND", "GPUOPT_CPU", "GPUOPT_NUM_THREADS"
+CHOICES = ("auto", "numpy", "cupy")
+CPU_CHOICES = ("numpy",)
+_chosen: str | None = None
+
+
+def is_cupy(array: Any) -> bool:
+    """Whether `array` is a CuPy array; imports nothing."""
+    cupy = sys.modules.get("cupy")
+    return cupy is not None and isinstance(array, getattr(cupy, "ndarray", ()))
+
+
+def is_array(x: Any) -> bool:
+    return isinstance(x, np.ndarray) or is_cupy(x)
+
+
+def array_module(*arrays: Any) -> ModuleType:
+    """The module that owns `arrays`.
+
+    Parameters
+    ----------
+    *arrays : array
+        NumPy or CuPy arrays; anything else counts as NumPy's, as in ``cupy.get_array_module``.
+
+    Returns
+    -------
+    module
+        ``cupy`` if one of them is a CuPy array, else ``numpy``.
+    """
+    return sys.modules["cupy"] if any(map(is_cupy, arrays)) else np
+
+
+def use(name: str) -> None:
+    """Choose where `xp` makes new arrays.
+
+    Parameters
+    ----------
+    name : {"auto", "numpy", "cupy"}
+        ``"auto"`` takes CuPy if a small kernel compiles and runs there.
+
+    Raises
+    ------
+    ValueError
+        For another name.
+    RuntimeError
+        For ``"cupy"`` where it does not work; the message says why.
+    """
+    global _chosen
+    _check_choice(name, "go.use")
+    if name == "cupy":
+        _require_cupy()
+    _chosen = name
+
+
+def xp() -> ModuleType:
+    """The module that makes new arrays: as `use` chose, or ``GPUOPT_BACKEND``, or ``"auto"``."""
+    name = _chosen
+    if name is None:
+        name = os.environ.get(VARIABLE, "auto")
+        _check_choice(name, VARIABLE)
+    if name == "cupy":
+        _require_cupy()
+    if name == "numpy" or why_not_cupy() is not None:
+        return np
+    return sys.modules["cupy"]
+
+
+def cpu_executor() -> str:
+    """The executor of NumPy arrays, as ``GPUOPT_CPU`` chooses."""
+    name = os.environ.get(CPU_VARIABLE, CPU_CHOICES[0])
+    if name not in CPU_CHOICES:
+        raise ValueError(f"{CPU_VARIABLE} must be one of {', '.join(CPU_CHOICES)}, got {name!r}")
+    return name
+
+
+def cpu_threads() -> int:
+    """How many threads a step may use: ``GPUOPT_NUM_THREADS``, or the CPUs that this process may use."""
+    asked = os.environ.get(THREADS_VARIABLE)
+    if asked is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not asked.strip().isdecimal() or int(asked) < 1:
+        raise ValueError(f"{THREADS_VARIABLE} must be a whole number of at least 1, got {asked!r}")
+    return int(asked)
+
+
+def info() -> dict[str, Any]:
+    """What was chosen, and why not the other.
+
+    Returns
+    -------
+    dict
+        ``backend`` (what `xp` gives), ``cpu`` (the executor of NumPy arrays), ``device`` (the GPU's name, or None),
+        ``threads``, ``versions`` (by package; None where it is not installed) and ``reasons`` (by what was not chosen).
+    """
+    reason = why_not_cupy()
+    backend = xp().__name__
+    reasons = {}
+    if reason is not None:
+        reasons["cupy"] = reason
+    elif backend == "numpy":
+        reasons["cupy"] = f"works, but {'go.use' if _chosen else VARIABLE} chose numpy"
+    packages = ("gpuopt", "numpy", "cupy", "ml_dtypes")
+    return {
+        "backend": backend,
+        "cpu": cpu_executor(),
+        "device": None if reason is not None else _device_name(),
+        "threads": cpu_threads(),
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in packages}},
+        "reasons": reasons,
+    }
+
+
+def _check_choice(name: str, where: str) -> None:
+    if name not in CHOICES:
+        raise ValueError(f"{where} must be one of {', '.join(CHOICES)}, got {name!r}")
+
+
+def _require_cupy() -> None:
+    if (reason := why_not_cupy()) is not None:
+        raise RuntimeError(f"CuPy was asked for but cannot be used: {reason}")
+
+
+@functools.cache
+def why_not_cupy() -> str | None:
+    """None if CuPy works here, else the reason why not; the first call compiles and runs a small kernel."""
+    missing = "CuPy is not installed (pip install 'gpuopt[cuda13]' or 'gpuopt[cuda12]')"
+    try:
+        if (spec := importlib.util.find_spec("cupy")) is None:
+            return missing
+        if spec.origin is None:
+            return f"{missing}; {list(spec.submodule_search_locations or ())} has only its empty folder"
+        import cupy
+
+        count = cupy.cuda.runtime.getDeviceCount()
+        if count == 0:
+            return "CuPy finds no CUDA device"
+        double = cupy.ElementwiseKernel("float32 x", "float32 y", "y = x + x", "gpuopt_probe")
+        if float(double(cupy.ones(1, dtype="float32"))[0]) != 2.0:
+            return "CuPy's kernels run but give wrong results"
+    except Exception as error:  # a broken driver, toolkit or cache shows as any of a dozen types
+        cause = error.__cause__ or error  # CuPy wraps what went wrong in a page of advice
+        lines = str(cause).strip().splitlines()
+        return f"{type(cause).__name__}: {lines[0]}" if lines else type(cause).__name__
+    return None
+
+
+def _device_name() -> str:
+    import cupy
+
+    properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
+    return str(properties["name"].decode())
+
+
+def _version(package: str) -> str | None:
+    # CuPy's distributions are called after the CUDA version.
+    for name in ["cupy-cuda13x", "cupy-cuda12x", "cupy"] if package == "cupy" else [package]:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            continue
+    return None

@@ -1,0 +1,156 @@
+"""What parameters and gradients may be. Every message names the leaf, what was found, and what would do."""
+
+from __future__ import annotations
+
+import bisect
+from typing import Any
+
+import numpy as np
+
+from gpuopt.backend import array_module, is_array, is_cupy
+from gpuopt.dtypes import COMPUTE, is_complex, supported
+
+__all__ = ["Memory", "gradient", "parameters"]
+
+_NO_ARRAY = "must be a NumPy or CuPy array"
+
+
+def parameters(arrays: list[Any], paths: list[str]) -> None:
+    """Raise TypeError or ValueError unless `arrays` can be updated in place, each on its own, on one device."""
+    if not arrays:
+        raise ValueError("params holds no arrays: there is nothing to update")
+    for array, path in zip(arrays, paths, strict=True):
+        _parameter(array, f"params{path}")
+    first = arrays[0]
+    for array, path in zip(arrays, paths, strict=True):
+        if _place(array) != _place(first):
+            here, there = _place(array), _place(first)
+            raise ValueError(
+                f"params{path} is on {here}, params{paths[0]} on {there}: all arrays of one optimizer must be on one device"
+            )
+    Memory(arrays, [f"params{path}" for path in paths]).check_distinct()
+
+
+def _parameter(array: Any, name: str) -> None:
+    if not is_array(array):
+        hint = ": make it a 0-d array" if isinstance(array, (int, float, complex, np.generic)) else ""
+        raise TypeError(f"{name} {_NO_ARRAY}, got {type(array).__name__}{hint}")
+    if isinstance(array, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array, which has no meaning for an update: use its .data or .filled()")
+    _dtype(array, name)
+    if isinstance(array, np.ndarray) and not array.flags.writeable:
+        raise ValueError(f"{name} is read-only: parameters are updated in place, so pass a writable copy")
+    if _overlaps_itself(array):
+        raise ValueError(f"{name} has elements that share memory (strides {array.strides} of shape {array.shape}): pass a copy")
+
+
+def _dtype(array: Any, name: str) -> None:
+    if not supported(array.dtype):
+        kind = "in native byte order" if array.dtype.name in COMPUTE else f"of one of the dtypes {', '.join(COMPUTE)}"
+        raise TypeError(
+            f"{name} must be an array {kind}, got dtype {array.dtype.str if array.dtype.name in COMPUTE else array.dtype}"
+        )
+
+
+def _place(array: Any) -> str:
+    return f"CUDA device {array.device.id}" if is_cupy(array) else "the CPU"
+
+
+def _overlaps_itself(array: Any) -> bool:
+    """Whether two elements may lie at one place: some stride is no larger than all the smaller ones reach."""
+    reach = array.itemsize
+    for stride, length in sorted((abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1):
+        if stride < reach:
+            return bool(array.size)
+        reach += stride * (length - 1)
+    return False
+
+
+def gradient(g: Any, p: Any, path: str) -> None:
+    """Raise TypeError or ValueError unless `g` can be the gradient of `p`."""
+    name = f"grads{path}"
+    if not is_array(g):
+        raise TypeError(f"{name} {_NO_ARRAY} or None, got {type(g).__name__}")
+    if isinstance(g, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array: use its .filled(0)")
+    if is_cupy(g) != is_cupy(p):
+        raise TypeError(
+            f"{name} is a {array_module(g).__name__} array, params{path} a {array_module(p).__name__} array: move it first"
+        )
+    if is_cupy(g) and g.device != p.device:
+        raise ValueError(f"{name} is on {_place(g)}, params{path} on {_place(p)}: move it first")
+    if g.shape != p.shape:
+        raise ValueError(f"{name} must have the shape of params{path}, {p.shape}, got {g.shape}")
+    if g.dtype != p.dtype:
+        _dtype(g, name)
+        if is_complex(g.dtype) or is_complex(p.dtype):
+            raise TypeError(f"{name} must have the dtype of params{path}, {p.dtype}, got {g.dtype}")
+
+
+class Memory:
+    """Where named arrays lie, to find what else lies there."""
+
+    def __init__(self, arrays: list[Any], names: list[str]) -> None:
+        entries = sorted((*bounds(a), i) for i, a in enumerate(arrays) if a.size)
+        self._arrays, self._names, self._entries = arrays, names, entries
+        self._lows = [low for low, _, _ in entries]
+        self._longest = max((high - low for low, high, _ in entries), default=0)
+        owners = [_owner(a) for a in arrays]
+        self._owners, self._foreign = {id(owner) for owner in owners}, not all(map(_owns, owners))
+
+    def check_distinct(self) -> None:
+        """Raise ValueError where two of the arrays share memory."""
+        for i, (low, high, a) in enumerate(self._entries):
+            for other_low, _, b in self._entries[i + 1 :]:
+                if other_low >= high:
+                    break
+                if share(self._arrays[a], self._arrays[b]):
+                    first, second = self._names[min(a, b)], self._names[max(a, b)]
+                    same = self._arrays[a].shape == self._arrays[b].shape and other_low == low
+                    raise ValueError(
+                        f"{second} {'is' if same else 'overlaps'} the same memory as {first}: pass every array once"
+                    )
+
+    def suspects(self, g: Any) -> bool:
+        """Whether `g` might share memory with one of the arrays; a cheap test that rules most gradients out."""
+        owner = _owner(g)
+        return self._foreign or id(owner) in self._owners or not _owns(owner)
+
+    def sharing(self, g: Any) -> list[int]:
+        """The arrays that share memory with `g`, by index."""
+        if not g.size:
+            return []
+        low, high = bounds(g)
+        first = bisect.bisect_left(self._lows, low - self._longest)
+        last = bisect.bisect_left(self._lows, high)
+        return [i for _, top, i in self._entries[first:last] if top > low and share(self._arrays[i], g)]
+
+
+def bounds(array: Any) -> tuple[int, int]:
+    """The first address of an array's memory, and the one after the last."""
+    low = array.data.ptr if is_cupy(array) else array.__array_interface__["data"][0]
+    high = low + array.itemsize
+    for stride, length in zip(array.strides, array.shape, strict=True):
+        if stride < 0:
+            low += stride * (length - 1)
+        else:
+            high += stride * (length - 1)
+    return low, high
+
+
+def _owner(array: Any) -> Any:
+    """The object that an array's memory belongs to."""
+    return array if array.base is None else array.base
+
+
+def _owns(owner: Any) -> bool:
+    """Whether memory that belongs to `owner` can be reached through NumPy's views of it alone."""
+    return bool(type(owner) is np.ndarray and owner.base is None)
+
+
+def share(a: Any, b: Any) -> bool:
+    """Whether two arrays have an element in common; True where that is too hard to tell."""
+    try:
+        return bool(array_module(a).shares_memory(a, b, max_work=100_000))
+    except (np.exceptions.TooHardError, TypeError):
+        return bool(array_module(a).may_share_memory(a, b))

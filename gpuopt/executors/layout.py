@@ -1,0 +1,105 @@
+"""How an array's elements lie in memory, and where its state lies: shared by the executors.
+
+An executor works on runs of consecutive elements. A `Leaf` sees a parameter in the order of its memory, so that C order,
+Fortran order and any other permutation of axes are one flat run, and keeps its state as a part of one flat buffer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from gpuopt.dtypes import state_dtype
+from gpuopt.trace import Trace, state_names
+
+Box = tuple[Any, ...]
+
+
+class Leaf:
+    """A parameter array in the order of its memory.
+
+    Attributes
+    ----------
+    axes : tuple of int
+        The axes by falling stride.
+    nd : array
+        The parameter with its axes in that order.
+    flat : array or None
+        The parameter as one run, where its elements lie without gaps.
+    start, stop : int
+        Where its state lies in the buffers.
+    """
+
+    __slots__ = ("axes", "flat", "nd", "param", "size", "start", "stop")
+
+    def __init__(self, param: Any) -> None:
+        self.param, self.size = param, param.size
+        self.axes = tuple(sorted(range(param.ndim), key=lambda axis: -abs(param.strides[axis])))
+        self.nd = param.transpose(self.axes)
+        self.flat = self.nd.reshape(-1) if self.nd.flags.c_contiguous else None
+        self.start = self.stop = 0
+
+    def like_param(self, run: Any) -> Any:
+        """The flat `run` seen with the parameter's shape and order of axes."""
+        return run.reshape(self.nd.shape).transpose(np.argsort(self.axes))
+
+    def boxes(self, limit: int, flat: bool) -> Iterator[tuple[Box, int, int]]:
+        """Cut the leaf into parts of at most `limit` elements, each a run of its state: (index, start, stop)."""
+        start = self.start
+        for box, count in cut((self.size,) if flat else self.nd.shape, limit):
+            yield box, start, start + count
+            start += count
+
+
+def cut(shape: tuple[int, ...], limit: int) -> Iterator[tuple[Box, int]]:
+    """Indices that cut an array of `shape` into parts of at most `limit` elements, consecutive in C order."""
+    total = math.prod(shape)
+    if total <= limit:
+        if total:
+            yield (), total
+        return
+    inner = total // shape[0]
+    if inner <= limit:
+        rows = limit // inner
+        for first in range(0, shape[0], rows):
+            last = min(first + rows, shape[0])
+            yield (slice(first, last),), (last - first) * inner
+        return
+    for index in range(shape[0]):
+        for rest, count in cut(shape[1:], limit):
+            yield (index, *rest), count
+
+
+def place(leaves: list[Leaf]) -> int:
+    """Give each leaf its part of the state buffers, one after another; how long the buffers must be."""
+    total = 0
+    for leaf in leaves:
+        leaf.start, leaf.stop = total, total + leaf.size
+        total = leaf.stop
+    return total
+
+
+def new_state(xp: Any, trace: Trace, rule: Any, compute: np.dtype[Any], leaves: list[Leaf]) -> dict[str, Any]:
+    """The flat buffer of each state, at its initial values."""
+    total = place(leaves)
+    buffers = {}
+    for state in trace.states:
+        dtype = state_dtype(compute, state.complex)
+        buffers[state.name] = xp.full(total, 0.0 if state.initial is None else state.initial, dtype=dtype)
+    if any(state.initial is None for state in trace.states):
+        _start(rule, compute, leaves, buffers)
+    return buffers
+
+
+def _start(rule: Any, compute: np.dtype[Any], leaves: list[Leaf], buffers: dict[str, Any]) -> None:
+    """Fill the state with what the rule's ``start`` returns for each parameter."""
+    names = state_names(rule)
+    for leaf in leaves:
+        values = rule.start(leaf.nd.astype(state_dtype(compute, leaf.param.dtype.kind == "c")))
+        values = values if isinstance(values, tuple) else (values,)
+        for name, value in zip(names, values, strict=True):
+            if name in buffers:
+                buffers[name][leaf.start : leaf.stop].reshape(leaf.nd.shape)[...] = value

@@ -1,0 +1,169 @@
+"""From a `Trace` to one Python function of NumPy calls that write into given arrays.
+
+The function updates its arrays in place: an operation writes where its result belongs as soon as the old value there is
+no longer needed, and into scratch until then. Nothing is allocated when it runs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gpuopt.symbols import BOOLEAN, Expr, text
+from gpuopt.trace import Trace, components
+
+__all__ = ["TileCode", "tile_code"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TileCode:
+    """The generated function, and what to call it with: places, scratch, masks, scalars, in this order.
+
+    Attributes
+    ----------
+    places : tuple of (array, component, part, read, written)
+        What to pass first: the component of an array (``part`` is ``"real"``, ``"imag"`` or empty).
+    scratch, masks : int
+        How many arrays of the compute dtype, and of bool, come next.
+    constants : tuple of float
+        What follows the trace's scalars.
+    source : str
+        The function's text.
+    """
+
+    function: Callable[..., None]
+    places: tuple[tuple[str, str, str, bool, bool], ...]
+    scratch: int
+    masks: int
+    constants: tuple[float, ...]
+    source: str
+
+
+@functools.lru_cache(maxsize=512)
+def tile_code(trace: Trace) -> TileCode:
+    """Generate the function that runs `trace` on one tile."""
+    return _Writer(trace).result()
+
+
+class _Writer:
+    """Chooses a place for every value (`where`), and writes the calls (`lines`)."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace, self.lines = trace, list[str]()
+        self.names: dict[str, str] = {}
+        self.targets = {c: e for array, parts in trace.stores.items() for c, e in self._pairs(array, parts)}
+        self.used = dict.fromkeys([*trace.loads, *self.targets])
+        # A new value that is some array's old one is copied first, before that array may change.
+        moved = [Expr(-1 - k, "copy", (e,)) for k, e in enumerate(dict.fromkeys(self.targets.values())) if e.op == "input"]
+        self.targets |= {c: m for m in moved for c, e in self.targets.items() if e is m.args[0]}
+        self.ops = [*moved, *trace.ops]
+        self.last = {arg: step for step, op in enumerate(self.ops) for arg in op.args}
+        self.last |= dict.fromkeys(self.targets.values(), len(self.ops))
+        self.where: dict[Expr, str] = {}
+        self.busy: dict[str, Expr] = {}
+        self.counts = {"w": 0, "b": 0}
+
+    def _pairs(self, array: str, parts: tuple[Expr, ...]) -> list[tuple[str, Expr]]:
+        names = components(array, len(parts) == 2)
+        return [(c, e) for c, e in zip(names, parts, strict=True) if not (e.op == "input" and e.value == c)]
+
+    def result(self) -> TileCode:
+        host = dict.fromkeys(self.trace.scalars)
+        operands = [arg for op in self.ops for arg in op.args] + list(self.targets.values())
+        constants = dict.fromkeys(e for e in operands if e.op == "constant")
+        for number, expr in enumerate([*host, *constants]):
+            self.where[expr] = f"k{number}"
+        for number, component in enumerate(self.used):
+            self.names[component] = f"a{number}"
+        for step, op in enumerate(self.ops):
+            self._write(step, op)
+        for component, expr in self.targets.items():
+            if self.where[expr] != self.names[component]:
+                self.lines.append(f"copyto({self.names[component]}, {self.where[expr]})")
+        arguments = [*self.names.values(), *(f"{kind}{i}" for kind, n in self.counts.items() for i in range(n))]
+        arguments += [f"k{number}" for number in range(len(host) + len(constants))]
+        comments = [f"    # {name} is {component}" for component, name in self.names.items()]
+        comments += [f"    # {self.where[e]} = {text(e)}" for e in host]
+        body = [f"    {line}" for line in self.lines or ["pass"]]
+        source = "\n".join([f"def {self.trace.name}({', '.join(arguments)}):", *comments, *body, ""])
+        scope: dict[str, Any] = {name: getattr(np, name) for name in _CALLS} | {"copyto": np.copyto}
+        exec(source, scope)  # the text is made here from a fixed set of calls
+        values = tuple(float(e.value) for e in constants)
+        return TileCode(scope[self.trace.name], self._places(), self.counts["w"], self.counts["b"], values, source)
+
+    def _places(self) -> tuple[tuple[str, str, str, bool, bool], ...]:
+        found = []
+        for component in self.used:
+            array, _, part = component.partition(".")
+            kind = {"re": "real", "im": "imag", "": ""}[part]
+            found.append((array, component, kind, component in self.trace.loads, component in self.targets))
+        return tuple(found)
+
+    def _write(self, step: int, op: Expr) -> None:
+        operands = [self._location(arg) for arg in op.args]
+        out = self._choose(step, op)
+        for arg in op.args:  # what dies here may give its place to later values
+            if self.last[arg] == step and self.busy.get(self.where.get(arg, "")) is arg:
+                del self.busy[self.where[arg]]
+        self.busy[out] = op
+        self.where[op] = out
+        if op.op == "where":
+            mask, a, b = operands
+            self.lines += [f"copyto({out}, {b})"] if out != b else []
+            self.lines.append(f"copyto({out}, {a}, where={mask})")
+        elif op.op == "choose":
+            self.lines.append(f"copyto({out}, {operands[1]} if {operands[0]} else {operands[2]})")
+        elif op.op == "copy":
+            self.lines.append(f"copyto({out}, {operands[0]})")
+        else:
+            last = f"out={out}" if op.op in ("maximum", "minimum") else out
+            self.lines.append(f"{op.op}({', '.join([*operands, last])})")
+
+    def _location(self, expr: Expr) -> str:
+        return self.names[expr.value] if expr.op == "input" else self.where[expr]
+
+    def _choose(self, step: int, op: Expr) -> str:
+        """Where the result goes: its own place, the place of a value that dies here, or scratch."""
+        barred = {self._location(op.args[1])} if op.op == "where" and op.args[1] is not op.args[2] else set()
+        if op.op in BOOLEAN:
+            return self._scratch("b", barred)
+        for component in [c for c, e in self.targets.items() if e is op]:
+            name = self.names[component]
+            if self._over(component, step) and self._free(name, step) and name not in barred:
+                return name
+        if self.last[op] < len(self.ops):  # a temporary value may lie in any array whose old value is over
+            for arg in op.args:
+                name = "" if arg.host or arg.boolean else self._location(arg)
+                inside = [component for component, own in self.names.items() if own == name]
+                writable = all(component in self.targets and self._over(component, step) for component in inside)
+                if name and writable and self._free(name, step) and name not in barred:
+                    return name
+        return self._scratch("w", barred)
+
+    def _free(self, name: str, step: int) -> bool:
+        """Whether no value lies there that is needed after this step."""
+        held = self.busy.get(name)
+        return held is None or self.last[held] == step
+
+    def _over(self, component: str, step: int) -> bool:
+        """Whether the old value is needed no more; the gradient may be the parameter itself, so p waits for both."""
+        arrays = ("p", "g") if component == "p" else (component,)
+        return not any(e.op == "input" and e.value in arrays and last > step for e, last in self.last.items())
+
+    def _scratch(self, kind: str, barred: set[str]) -> str:
+        for number in range(self.counts[kind]):
+            if (name := f"{kind}{number}") not in self.busy and name not in barred:
+                return name
+        self.counts[kind] += 1
+        return f"{kind}{self.counts[kind] - 1}"
+
+
+_CALLS = (
+    *("add", "subtract", "multiply", "divide", "negative", "absolute", "sqrt", "maximum", "minimum", "sign"),
+    *("exp", "expm1", "log", "log1p", "tanh", "sin", "cos", "less", "less_equal", "greater", "greater_equal"),
+    *("equal", "not_equal", "logical_and", "logical_or", "logical_not"),
+)

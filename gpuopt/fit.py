@@ -1,0 +1,191 @@
+"""Training: forward pass, backward pass and update, batch after batch, with a record of the loss.
+
+Nothing in the loop waits for a GPU: losses are written to an array there and read when an epoch is over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import operator
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from gpuopt.backend import array_module, is_array
+from gpuopt.history import History, optional_import
+from gpuopt.optimizer import Optimizer
+from gpuopt.rules.base import Rule
+from gpuopt.tree import leaves
+
+__all__ = ["History", "fit"]
+
+_GATHER = 1024  # about how many examples are put in order at a time
+_CHECK_EVERY = 64  # a finished epoch reads the device's losses once this many updates wait for their check
+
+
+def fit(
+    loss_and_grad: Callable[..., tuple[Any, Any]],
+    params: Any,
+    data: Any,
+    rule: Rule | Optimizer,
+    batch_size: int | None = 64,
+    epochs: int = 10,
+    shuffle: bool = True,
+    seed: Any = 0,
+    progress: bool = False,
+    callback: Callable[[History], object] | None = None,
+) -> History:
+    """Train `params` in place: forward pass, backward pass and one update for each batch.
+
+    Parameters
+    ----------
+    loss_and_grad : callable
+        ``loss_and_grad(params, *batch) -> (loss, grads)``: the forward and the backward pass. The loss is a real number
+        or 0-d array, best the mean over the batch; the gradients have the structure of `params`.
+    params : array, or lists, tuples or dicts of arrays
+        The parameters, updated in place.
+    data : array or tuple of arrays
+        The examples along the first axis, the same number in every array, on the device of `params`.
+    rule : Rule or Optimizer
+        The rule that updates the parameters, or an optimizer of these very `params`, to go on with its state.
+    batch_size : int or None
+        Examples per update. 1 is stochastic, some (typically a power of two) is mini-batch, None takes all (batch).
+        The last batch of an epoch is short where the number of examples is no multiple.
+    epochs : int
+        Passes over the data.
+    shuffle : bool
+        Take the examples in a new random order each epoch. Without it, and where one batch holds all, batches are views
+        of `data` in its own order.
+    seed : int or numpy.random.Generator
+        Decides the order, which is drawn on the host and so the same on every backend. The same seed starts the same
+        orders again; pass one generator to several calls to go on in its stream.
+    progress : bool
+        Show a progress bar; needs tqdm.
+    callback : callable, optional
+        ``callback(history)`` after each epoch; returning True stops.
+
+    Returns
+    -------
+    History
+        The loss of every update, and the number of epochs, updates and seconds.
+
+    Raises
+    ------
+    FloatingPointError
+        If a loss is not finite; the message says at which update. A NumPy loss is checked before its update, so
+        the parameters are those of the update before. Losses on a GPU are checked after an epoch (where epochs are
+        short, after several), when the later updates are made already.
+    TypeError, ValueError
+        If an argument is not as described; nothing is altered then. Also if `loss_and_grad` returns anything else.
+    """
+    arrays, xp = _check_data(data, params)
+    count = len(arrays[0])
+    size = count if batch_size is None else _integer("batch_size", batch_size, 1)
+    if size > count:
+        raise ValueError(f"batch_size is {size}, but data has {count} examples (batch_size=None takes all of them)")
+    epochs = _integer("epochs", epochs, 0)
+    optimizer = _optimizer(rule, params)
+    rng = np.random.default_rng(seed) if shuffle and size < count else None
+    history = History()
+    start = time.perf_counter()
+    with _progress_bar(progress, epochs * math.ceil(count / size)) as bar:
+        for _ in range(epochs):
+            for batch in _batches(arrays, size, rng, xp):
+                loss, grads = _loss_and_grads(loss_and_grad(params, *batch))
+                history._add(loss, xp)
+                optimizer.step(grads)
+                history.steps += 1
+                if bar is not None:
+                    bar.update()
+            history.epochs += 1
+            if history._unchecked >= _CHECK_EVERY or history.epochs == epochs:
+                history._check()
+            history.seconds = time.perf_counter() - start
+            if callback is not None and callback(history):
+                history._check()
+                break
+    return history
+
+
+def _batches(arrays: tuple[Any, ...], size: int, rng: np.random.Generator | None, xp: Any) -> Iterator[tuple[Any, ...]]:
+    """One epoch's batches, in the order drawn from `rng`, or in the given order without one."""
+    count = len(arrays[0])
+    if rng is None:
+        for first in range(0, count, size):
+            yield tuple(array[first : first + size] for array in arrays)
+        return
+    order = xp.asarray(rng.permutation(count))  # sent to the device once an epoch
+    # A slice costs far less than a gather, a copy of all data may not fit: gather many batches at once, but not all.
+    chunk = size * max(1, _GATHER // size)
+    for first in range(0, count, chunk):
+        part = order[first : first + chunk]
+        yield from _batches(tuple(array[part] for array in arrays), size, None, xp)
+
+
+def _loss_and_grads(result: Any) -> tuple[Any, Any]:
+    """What the user's function returned, if it is a pair of a real scalar and gradients."""
+    if not (isinstance(result, tuple) and len(result) == 2):
+        items = f" of {len(result)}" if isinstance(result, tuple) else ""
+        raise TypeError(f"loss_and_grad must return a pair (loss, grads), not a {type(result).__name__}{items}")
+    loss, grads = result
+    shape, kind = getattr(loss, "shape", None), getattr(getattr(loss, "dtype", None), "kind", "")
+    # "V" is how NumPy describes bfloat16.
+    if not ((shape == () and kind in "fiuV") or type(loss) in (int, float)):
+        found = type(loss).__name__ + ("" if shape is None else f" of shape {shape} and dtype {loss.dtype}")
+        raise TypeError(f"the loss that loss_and_grad returns must be a real number or 0-d array, not {found}")
+    return loss, grads
+
+
+def _check_data(data: Any, params: Any) -> tuple[tuple[Any, ...], Any]:
+    arrays = data if isinstance(data, tuple) else (data,)
+    if not arrays:
+        raise ValueError("data is an empty tuple: it must hold at least one array")
+    for i, array in enumerate(arrays):
+        name = f"data[{i}]" if isinstance(data, tuple) else "data"
+        if not is_array(array):
+            raise TypeError(f"{name} must be a NumPy or CuPy array, not {type(array).__name__}")
+        if not array.shape:
+            raise ValueError(f"{name} is 0-d: the examples must lie along the first axis")
+    lengths = [len(array) for array in arrays]
+    if len(set(lengths)) > 1:
+        raise ValueError(f"the arrays of data must have one length, not {lengths}")
+    if lengths[0] == 0:
+        raise ValueError("data holds no examples")
+    xp = array_module(*leaves(params))
+    for array in arrays:
+        if array_module(array) is not xp:
+            name = xp.__name__
+            raise TypeError(f"params are {name} arrays, data holds others: move the data with {name}.asarray first")
+    return arrays, xp
+
+
+def _optimizer(rule: Rule | Optimizer, params: Any) -> Optimizer:
+    if not isinstance(rule, Optimizer):
+        if not isinstance(rule, Rule):
+            raise TypeError(f"rule must be a rule such as Adam() or an Optimizer, not {rule!r}")
+        return rule.init(params)
+    own, given = leaves(rule.params), leaves(params)
+    if len(own) != len(given) or any(a is not b for a, b in zip(own, given, strict=True)):
+        raise ValueError("the optimizer was made for other arrays than params: pass its own, optimizer.params")
+    return rule
+
+
+def _integer(name: str, value: Any, least: int) -> int:
+    if isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be an integer, not {value!r}")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, not {value!r}") from None
+    if number < least:
+        raise ValueError(f"{name} must be at least {least}, not {number}")
+    return number
+
+
+def _progress_bar(progress: bool, updates: int) -> Any:
+    if not progress:
+        return contextlib.nullcontext()
+    return optional_import("tqdm", "progress=True").tqdm(total=updates, unit="update")

@@ -1,0 +1,122 @@
+"""The record of a training: the loss of every update, kept on the params' device until it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["History", "optional_import", "running_mean"]
+
+_BLOCK = 1024  # losses to an array
+_HOST_SCALARS = (int, float, np.generic, np.ndarray)
+
+
+class History:
+    """What happened during `fit`.
+
+    Attributes
+    ----------
+    epochs, steps : int
+        Epochs finished and updates made.
+    seconds : float
+        Wall time up to the end of the last finished epoch.
+    """
+
+    def __init__(self) -> None:
+        self.epochs = 0
+        self.steps = 0
+        self.seconds = 0.0
+        self._blocks: list[Any] = []  # arrays of _BLOCK losses, on the params' device
+        self._unchecked = 0  # how many of the last losses may not be finite
+
+    @property
+    def loss(self) -> NDArray[np.float64]:
+        """The loss before each update, shape (steps,). Reading it waits for the device."""
+        blocks = [block if isinstance(block, np.ndarray) else block.get() for block in self._blocks]
+        return np.concatenate([np.empty(0), *blocks])[: self.steps]
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the loss against the updates, with its mean over an epoch where an epoch has several updates.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; a new figure is made without it.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
+        if ax is None:
+            ax = optional_import("matplotlib.pyplot", "History.plot").subplots()[1]
+        loss = self.loss
+        update = np.arange(1, loss.size + 1)
+        window = loss.size // max(self.epochs, 1)
+        if window > 1:
+            ax.plot(update, loss, color="0.8", linewidth=0.8, label="each update")
+            ax.plot(update, running_mean(loss, window), label=f"mean of the last {window}")
+            ax.legend()
+        else:
+            ax.plot(update, loss)
+        if loss.size and loss.min() > 0:
+            ax.set_yscale("log")
+        ax.set_xlabel("update")
+        ax.set_ylabel("training loss")
+        return ax
+
+    def __repr__(self) -> str:
+        return f"History(epochs={self.epochs}, steps={self.steps}, seconds={self.seconds:.3g})"
+
+    def _add(self, loss: Any, xp: Any) -> None:
+        """Record the loss of the next update; a loss that the host knows is checked at once."""
+        if isinstance(loss, _HOST_SCALARS):
+            if not math.isfinite(loss):
+                raise _not_finite(float(loss), self.steps + 1, self.epochs + 1)
+        else:
+            self._unchecked += 1
+        at = self.steps % _BLOCK
+        if at == 0:
+            self._blocks.append(xp.empty(_BLOCK, dtype=np.float64))
+        # Copied, not kept: it may be a buffer that the next call overwrites, or a view that keeps a large array alive.
+        self._blocks[-1][at] = loss
+
+    def _check(self) -> None:
+        """Look for the first loss that is not finite among those only the device knew. Waits for the device."""
+        if self._unchecked:
+            loss = self.loss
+            bad = np.flatnonzero(~np.isfinite(loss))
+            if bad.size:
+                # Epochs are of one length, the running one included.
+                first, length = int(bad[0]), self.steps // max(self.epochs, 1)
+                raise _not_finite(float(loss[first]), first + 1, first // length + 1)
+            self._unchecked = 0
+
+
+def running_mean(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
+    """The mean of the last `window` values at each place; of fewer at the start."""
+    total = np.cumsum(values)
+    before = np.concatenate([np.zeros(min(window, values.size)), total[:-window]])
+    return np.asarray((total - before) / np.minimum(np.arange(1, values.size + 1), window))
+
+
+def optional_import(module: str, what: str) -> Any:
+    """Import a module that only some uses need, or say which extra brings it."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise ImportError(f"{what} needs {module.partition('.')[0]}: pip install 'gpuopt[demo]'") from error
+
+
+def _not_finite(loss: float, update: int, epoch: int) -> FloatingPointError:
+    return FloatingPointError(
+        f"the loss is {loss} at update {update} (epoch {epoch}): the learning rate may be too large, or data not finite"
+    )

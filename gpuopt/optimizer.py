@@ -1,0 +1,340 @@
+"""A rule bound to arrays: the state it needs, and the step that updates the arrays in place."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from gpuopt import check
+from gpuopt.backend import array_module, is_array, is_cupy
+from gpuopt.dtypes import COMPUTE, is_complex
+from gpuopt.executors import Group, executor
+from gpuopt.rules.base import Rule
+from gpuopt.trace import Trace, trace
+from gpuopt.tree import Spec
+
+__all__ = ["Optimizer"]
+
+VERSION = 1
+
+
+class Optimizer:
+    """A rule bound to arrays, which it updates in place.
+
+    Made by ``rule.init(params)``.
+
+    Parameters
+    ----------
+    rule : Rule
+        What an update is.
+    params : array, or lists, tuples and dicts of arrays, nested
+        NumPy or CuPy arrays, all on one device, of any shape and any strides: float16, bfloat16 (`ml_dtypes`), float32,
+        float64, complex64 or complex128. float16 and bfloat16 are computed, and their state is kept, in float32.
+
+    Attributes
+    ----------
+    params
+        As given.
+    state : dict
+        The arrays of the rule's state by name, each like `params`. They may be read.
+    executor : {"numpy", "cupy"}
+        What runs the update.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where an array cannot be updated in place; the message names it by its path.
+
+    Examples
+    --------
+    >>> import numpy as np, gpuopt as go
+    >>> params = {"w": np.ones(3), "b": np.zeros(1)}
+    >>> opt = go.GradientDescent(lr=0.5).init(params)
+    >>> opt.step({"w": np.ones(3), "b": np.ones(1)})
+    >>> params["w"]
+    array([0.5, 0.5, 0.5])
+    """
+
+    def __init__(self, rule: Rule, params: Any) -> None:
+        if not isinstance(rule, Rule):
+            raise TypeError(f"rule must be a gpuopt.Rule, such as gpuopt.Adam(), got {type(rule).__name__}")
+        spec = Spec(params, "params")
+        check.parameters(spec.leaves, spec.paths)
+        self.params = params
+        self._spec, self._rule = spec, rule
+        self._leaves = [a if is_cupy(a) or type(a) is np.ndarray else a.view(np.ndarray) for a in spec.leaves]
+        self._t, self._counts = 0, [0] * len(self._leaves)
+        self._hyper, self._scheduled = self._numbers(rule, 0), _scheduled(rule)
+        self._bind()
+        self._lock = threading.Lock()
+        self._torn = False
+
+    def _bind(self) -> None:
+        """Group the arrays by dtype, and make the state."""
+        by_dtype: dict[np.dtype[Any], list[int]] = {}
+        for index, leaf in enumerate(self._leaves):
+            by_dtype.setdefault(leaf.dtype, []).append(index)
+        make = executor(self._leaves[0])
+        self._groups: list[tuple[Trace, list[int], Group]] = []
+        states: list[dict[str, Any]] = [{} for _ in self._leaves]
+        for dtype, indices in by_dtype.items():
+            traced = trace(self._rule, is_complex(dtype))
+            group = make(traced, self._rule, [self._leaves[i] for i in indices])
+            self._groups.append((traced, indices, group))
+            for index, state in zip(indices, group.states, strict=True):
+                states[index] = state
+        self.executor = self._groups[0][2].name
+        self.state = {name: self._spec.build([state[name] for state in states]) for name in states[0]}
+        owned = [
+            (array, f"opt.state[{name!r}]{path}")
+            for path, s in zip(self._spec.paths, states, strict=True)
+            for name, array in s.items()
+        ]
+        names = [f"params{path}" for path in self._spec.paths]
+        self._memory = check.Memory(self._leaves + [a for a, _ in owned], names + [name for _, name in owned])
+        self._names = names + [name for _, name in owned]
+
+    @property
+    def t(self) -> int:
+        """How many steps were completed."""
+        return self._t
+
+    @property
+    def counts(self) -> Any:
+        """How often each array was updated: a tree like `params`."""
+        return self._spec.build(list(self._counts))
+
+    @property
+    def rule(self) -> Rule:
+        """The rule; between steps another of the same kind may be set, and the state is kept."""
+        return self._rule
+
+    @rule.setter
+    def rule(self, rule: Rule) -> None:
+        if type(rule) is not type(self._rule):
+            raise TypeError(
+                f"opt.rule must be a {type(self._rule).__name__} as before, got {rule!r}; for another rule, init anew"
+            )
+        with self._alone("given a rule"):
+            self._check_whole()
+            self._use(rule, self._numbers(rule, self._t))
+
+    def _use(self, rule: Rule, hyper: dict[str, float]) -> None:
+        traces = [trace(rule, old.complex) for old, _, _ in self._groups]
+        for (old, _, _), new in zip(self._groups, traces, strict=True):
+            if [(s.name, s.complex) for s in new.states] != [(s.name, s.complex) for s in old.states]:
+                had, needs = ([s.name for s in x.states] for x in (old, new))
+                raise ValueError(f"{rule!r} needs the state {needs}, this optimizer has {had}: init anew")
+        for position, (traced, (_, indices, group)) in enumerate(zip(traces, self._groups, strict=True)):
+            group.use(traced)
+            self._groups[position] = (traced, indices, group)
+        self._rule, self._hyper, self._scheduled = rule, hyper, _scheduled(rule)
+
+    def step(self, grads: Any) -> None:
+        """Update every array by its gradient, in place.
+
+        Parameters
+        ----------
+        grads : like params
+            A gradient for each array, of its shape, in its dtype or (for a real array) another real dtype; None where
+            an array has none this time: it and its count stay as they are. Gradients are never altered, and never
+            broadcast. Of a complex array the gradient is ``dL/dx + 1j * dL/dy``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where a gradient does not fit, or a schedule gives no valid number. Nothing was changed then.
+        RuntimeError
+            Where another thread is stepping this optimizer, or an earlier step was broken off halfway.
+        """
+        with self._alone("stepped"):
+            self._check_whole()
+            gradients = self._gradients(grads)
+            hyper = self._numbers(self._rule, self._t) if self._scheduled else self._hyper
+            counts = [count + (g is not None) for count, g in zip(self._counts, gradients, strict=True)]
+            runs = [run for group in self._groups for run in self._runs(group, gradients, counts, hyper)]
+            self._torn = True
+            for group, given, scalars, chosen in runs:
+                group.run(given, scalars, chosen)
+            self._t, self._counts, self._torn = self._t + 1, counts, False
+
+    @staticmethod
+    def _runs(
+        entry: tuple[Trace, list[int], Group], gradients: list[Any], counts: list[int], hyper: dict[str, float]
+    ) -> Iterator[tuple[Group, list[Any], tuple[float, ...], list[int] | None]]:
+        """What to run for one group: once for each step count among its arrays that have a gradient."""
+        traced, indices, group = entry
+        given = [gradients[i] for i in indices]
+        present = [position for position, g in enumerate(given) if g is not None]
+        found = {counts[indices[position]] for position in present}
+        for count in found:
+            chosen = [position for position in present if counts[indices[position]] == count] if len(found) > 1 else present
+            yield group, given, traced.evaluate(count, hyper), None if len(chosen) == len(indices) else chosen
+
+    def _gradients(self, grads: Any) -> list[Any]:
+        """The gradient of each array, checked."""
+        found = self._spec.match(grads, "grads")
+        for index, (g, p) in enumerate(zip(found, self._leaves, strict=True)):
+            if g is None:
+                continue
+            if type(g) is not np.ndarray or type(p) is not np.ndarray or g.shape != p.shape or g.dtype != p.dtype:
+                check.gradient(g, p, self._spec.paths[index])
+                if isinstance(g, np.ndarray):
+                    found[index] = g.view(np.ndarray)
+            if self._memory.suspects(found[index]):
+                self._check_alias(found[index], p, index)
+        return found
+
+    def _check_alias(self, g: Any, p: Any, index: int) -> None:
+        for other in self._memory.sharing(g):
+            same = other == index and check.bounds(g) == check.bounds(p) and g.strides == p.strides and g.dtype == p.dtype
+            if not same:
+                raise ValueError(
+                    f"grads{self._spec.paths[index]} shares memory with {self._names[other]}, which the step would alter "
+                    "before it is read: pass a copy"
+                )
+
+    def _numbers(self, rule: Rule, step: int) -> dict[str, float]:
+        """The hyperparameters' values after `step` steps; none that must be positive may vanish in the compute dtype."""
+        return self._fitting(rule, rule.hyper(step))
+
+    def _fitting(self, rule: Rule, values: dict[str, float]) -> dict[str, float]:
+        for dtype in {COMPUTE[leaf.dtype.name] for leaf in self._leaves}:
+            tiny = float(np.finfo(dtype).tiny)
+            for name, value in values.items():
+                if rule._ranges[name].open_low and value < tiny:
+                    raise ValueError(
+                        f"{type(rule).__name__}: {name}={value!r} vanishes in {dtype}, in which these arrays are computed: "
+                        f"use at least {tiny:.3g}"
+                    )
+        return values
+
+    def _alone(self, what: str) -> threading.Lock:
+        """The lock to hold, a plain one so that Ctrl-C cannot leave it locked; RuntimeError where it is taken."""
+        if self._lock.locked():
+            raise RuntimeError(
+                f"this optimizer is in use by another thread, or by a call inside its own step, and cannot be {what} now"
+            )
+        return self._lock
+
+    def _check_whole(self) -> None:
+        """Raise RuntimeError where a step was broken off halfway."""
+        if self._torn:
+            raise RuntimeError(
+                "an earlier step of this optimizer was broken off halfway, so parameters and state do not belong together: "
+                "restore the parameters and call load_state_dict"
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of all that a resumed optimizer needs, apart from the parameters.
+
+        Returns
+        -------
+        dict
+            ``version``; ``rule``, its repr; ``hyper``, its hyperparameters but for schedules; ``t``; ``counts``, a tree
+            like params; ``state``, by name a tree of arrays like params.
+        """
+        with self._alone("copied"):
+            self._check_whole()
+            fields = {field.name: getattr(self._rule, field.name) for field in dataclasses.fields(self._rule)}  # type: ignore[arg-type]
+            return {
+                "version": VERSION,
+                "rule": repr(self._rule),
+                "hyper": {name: value for name, value in fields.items() if not callable(value)},
+                "t": self._t,
+                "counts": self.counts,
+                "state": {
+                    name: self._spec.build([a.copy() for a in self._spec.match(tree, name)])
+                    for name, tree in self.state.items()
+                },
+            }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on where another optimizer of the same rule and of arrays like these was, bit for bit.
+
+        Parameters
+        ----------
+        state_dict : dict
+            From `state_dict`. Its hyperparameters are taken over, but for schedules, which stay as they are here.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where it does not fit: another rule, names, shapes, dtypes or version. Nothing was changed then.
+        """
+        with self._alone("loaded"):
+            saved = _Saved(state_dict, self._rule, self._spec)
+            arrays = saved.arrays(self.state)
+            self._use(saved.rule, self._fitting(saved.rule, saved.numbers()))
+            for target, source in arrays:
+                target[...] = source if is_cupy(source) or not is_cupy(target) else array_module(target).asarray(source)
+            self._t, self._counts, self._torn = saved.t, saved.counts, False
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"params": self.params, "rule": self._rule, "state_dict": self.state_dict()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["rule"], state["params"])  # type: ignore[misc]
+        self.load_state_dict(state["state_dict"])
+
+    def __repr__(self) -> str:
+        arrays = f"{len(self._leaves)} array{'s' if len(self._leaves) > 1 else ''}"
+        return f"<Optimizer {self._rule!r}, {arrays}, t={self._t}, {self.executor}>"
+
+
+def _scheduled(rule: Rule) -> bool:
+    return any(callable(getattr(rule, name)) for name in rule._ranges)
+
+
+class _Saved:
+    """The parts of a state dict, checked against the optimizer that is to go on with it."""
+
+    def __init__(self, saved: Any, rule: Rule, spec: Spec) -> None:
+        if not isinstance(saved, dict):
+            raise TypeError(f"state_dict must be a dict from Optimizer.state_dict(), got {type(saved).__name__}")
+        if missing := [key for key in ("version", "rule", "hyper", "t", "counts", "state") if key not in saved]:
+            raise ValueError(f"state_dict must be a dict from Optimizer.state_dict(); missing: {', '.join(missing)}")
+        if saved["version"] != VERSION:
+            raise ValueError(f"state_dict has version {saved['version']!r}, this gpuopt reads version {VERSION}")
+        self._saved, self._spec, kind = saved, spec, type(rule).__name__
+        if not str(saved["rule"]).startswith(f"{kind}("):
+            raise ValueError(f"state_dict is of the rule {saved['rule']}, this optimizer's is {rule!r}")
+        known = {field.name for field in dataclasses.fields(rule)}  # type: ignore[arg-type]
+        if not isinstance(saved["hyper"], dict) or not saved["hyper"].keys() <= known:
+            raise ValueError(f"state_dict['hyper'] must be a dict of hyperparameters of {kind}, got {saved['hyper']!r}")
+        self.rule: Rule = dataclasses.replace(rule, **saved["hyper"])  # type: ignore[type-var]
+        self.t = self._count(saved["t"], "t")
+        counts = spec.match(saved["counts"], "state_dict['counts']")
+        self.counts = [self._count(n, f"counts{path}") for n, path in zip(counts, spec.paths, strict=True)]
+
+    @staticmethod
+    def _count(value: Any, name: str) -> int:
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
+            raise ValueError(f"state_dict: {name} must be a whole number of steps, got {value!r}")
+        return int(value)
+
+    def numbers(self) -> dict[str, float]:
+        """The float hyperparameters but for schedules, which need not be defined once the last step is done."""
+        values = {name: getattr(self.rule, name) for name in self.rule._ranges}
+        return {name: value for name, value in values.items() if value is not None and not callable(value)}
+
+    def arrays(self, state: dict[str, Any]) -> list[tuple[Any, Any]]:
+        """Each array of `state` with the saved one that goes there."""
+        saved = self._saved["state"]
+        if not isinstance(saved, dict) or saved.keys() != state.keys():
+            held = list(saved) if isinstance(saved, dict) else type(saved).__name__
+            raise ValueError(f"state_dict holds the state {held}, this optimizer has {list(state)}")
+        pairs = []
+        for name, tree in state.items():
+            what = f"state_dict['state'][{name!r}]"
+            found = self._spec.match(saved[name], what)
+            for target, source, path in zip(self._spec.match(tree, name), found, self._spec.paths, strict=True):
+                if not is_array(source) or source.shape != target.shape or source.dtype != target.dtype:
+                    got = f"{source.dtype} {source.shape}" if is_array(source) else type(source).__name__
+                    raise ValueError(f"{what}{path} must be an array {target.dtype} {target.shape}, got {got}")
+                pairs.append((target, source))
+        return pairs

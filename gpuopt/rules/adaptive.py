@@ -1,0 +1,126 @@
+"""Rules that scale each element's step by its own second moment: RMSProp, Adam, AdamW."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gpuopt.rules.base import Decay, NonNegative, Positive, Rule, abs2, debias
+
+__all__ = ["Adam", "AdamW", "RMSProp"]
+
+
+class RMSProp(Rule):
+    """RMSProp (Tieleman & Hinton 2012, lecture 6.5): ``v ← β·v + (1-β)·|g|²; p ← p - lr·g/(√v + ε)``.
+
+    The epsilon is outside the root, as in PyTorch (optax and Keras put it inside).
+
+    Parameters
+    ----------
+    lr : float or schedule
+        Learning rate, at least 0.
+    beta : float or schedule
+        Decay of the second moment, in [0, 1).
+    eps : float or schedule
+        Added to the root, greater than 0.
+    centered : bool
+        Divide by the root of the variance (Graves 2013): ``√max(v - |c|², 0)`` with ``c ← β·c + (1-β)·g``. The maximum
+        guards against a difference that rounding made negative.
+    momentum : float or schedule
+        ``b ← μ·b + g/(√v + ε); p ← p - lr·b``; 0.0 switches it off.
+    """
+
+    lr: NonNegative = 0.01
+    beta: Decay = 0.9
+    eps: Positive = 1e-8
+    centered: bool = False
+    momentum: Decay = 0.0
+
+    def update(self, t: Any, p: Any, g: Any, v: Any = 0.0, c: Any = 0.0, b: Any = 0.0) -> Any:
+        v = self.beta * v + (1 - self.beta) * abs2(g)
+        variance = v
+        if self.centered:
+            c = self.beta * c + (1 - self.beta) * g
+            variance = np.maximum(v - abs2(c), 0.0)
+        u = g / (np.sqrt(variance) + self.eps)
+        if self.momentum:
+            b = u = self.momentum * b + u
+        return p - self.lr * u, v, c, b
+
+
+class Adam(Rule):
+    """Adam (Kingma & Ba 2015, algorithm 1).
+
+    ``m ← β₁·m + (1-β₁)·g; v ← β₂·v + (1-β₂)·|g|²; p ← p - lr·m̂/(√v̂ + ε)`` with ``m̂ = m/(1-β₁ᵗ)``,
+    ``v̂ = v/(1-β₂ᵗ)``. The epsilon is added to the corrected root, as in PyTorch and optax.
+
+    Parameters
+    ----------
+    lr : float or schedule
+        Learning rate, at least 0.
+    beta1, beta2 : float or schedule
+        Decay of the first and the second moment, in [0, 1).
+    eps : float or schedule
+        Added to the root, greater than 0.
+    bias_correction : bool
+        False takes m and v as they are.
+    amsgrad : bool
+        Divide by the largest second moment so far (Reddi et al. 2018), of the uncorrected v as in PyTorch.
+    """
+
+    lr: NonNegative = 1e-3
+    beta1: Decay = 0.9
+    beta2: Decay = 0.999
+    eps: Positive = 1e-8
+    bias_correction: bool = True
+    amsgrad: bool = False
+
+    def update(self, t: Any, p: Any, g: Any, m: Any = 0.0, v: Any = 0.0, v_max: Any = 0.0) -> Any:
+        m = self.beta1 * m + (1 - self.beta1) * g
+        v = self.beta2 * v + (1 - self.beta2) * abs2(g)
+        m_hat, v_hat = m, v
+        if self.amsgrad:
+            v_hat = v_max = np.maximum(v_max, v)
+        if self.bias_correction:
+            m_hat, v_hat = debias(m_hat, self.beta1, t), debias(v_hat, self.beta2, t)
+        return p - self.lr * m_hat / (np.sqrt(v_hat) + self.eps), m, v, v_max
+
+
+class AdamW(Rule):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019): ``p ← p·(1 - lr·wd)``, then `Adam`.
+
+    The decay is multiplied by the learning rate, as in PyTorch and optax.
+
+    Parameters
+    ----------
+    lr : float or schedule
+        Learning rate, at least 0.
+    beta1, beta2 : float or schedule
+        Decay of the first and the second moment, in [0, 1).
+    eps : float or schedule
+        Added to the root, greater than 0.
+    weight_decay : float or schedule
+        ``wd``, at least 0.
+    bias_correction, amsgrad : bool
+        As in `Adam`.
+    """
+
+    lr: NonNegative = 1e-3
+    beta1: Decay = 0.9
+    beta2: Decay = 0.999
+    eps: Positive = 1e-8
+    weight_decay: NonNegative = 0.01
+    bias_correction: bool = True
+    amsgrad: bool = False
+
+    def update(self, t: Any, p: Any, g: Any, m: Any = 0.0, v: Any = 0.0, v_max: Any = 0.0) -> Any:
+        m = self.beta1 * m + (1 - self.beta1) * g
+        v = self.beta2 * v + (1 - self.beta2) * abs2(g)
+        m_hat, v_hat = m, v
+        if self.amsgrad:
+            v_hat = v_max = np.maximum(v_max, v)
+        if self.bias_correction:
+            m_hat, v_hat = debias(m_hat, self.beta1, t), debias(v_hat, self.beta2, t)
+        decay = self.lr * self.weight_decay * p  # not p * (1 - lr * wd): next to 1, a small product would lose its digits
+        return p - (decay + self.lr * m_hat / (np.sqrt(v_hat) + self.eps)), m, v, v_max

@@ -1,0 +1,58 @@
+"""Gradient descent and momentum: the two rules to read before writing one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gpuopt.rules.base import Decay, NonNegative, Rule
+
+__all__ = ["SGD", "GradientDescent", "Momentum"]
+
+
+class GradientDescent(Rule):
+    """Gradient descent (Cauchy 1847; stochastic: Robbins & Monro 1951): ``p ← p - lr·g``.
+
+    Parameters
+    ----------
+    lr : float or schedule
+        Learning rate, at least 0.
+    """
+
+    lr: NonNegative = 0.01
+
+    def update(self, t: Any, p: Any, g: Any) -> Any:
+        return p - self.lr * g
+
+
+SGD = GradientDescent
+
+
+class Momentum(Rule):
+    """Momentum (Polyak 1964), as a moving average of gradients: ``v ← β·v + (1-d)·g; p ← p - lr·v``.
+
+    Parameters
+    ----------
+    lr : float or schedule
+        Learning rate, at least 0.
+    beta : float or schedule
+        Decay of the velocity, in [0, 1).
+    dampening : float, schedule or None
+        ``d`` in [0, 1). None means ``d = β``, the moving average; 0.0 is the heavy ball, ``v ← β·v + g``, which
+        PyTorch's SGD computes (its first step is not dampened; for ``d = 0`` they are the same).
+    nesterov : bool
+        Step along the velocity one update ahead (Sutskever et al. 2013): ``p ← p - lr·(β·v + (1-d)·g)``.
+    """
+
+    lr: NonNegative = 0.01
+    beta: Decay = 0.9
+    dampening: Decay | None = None
+    nesterov: bool = False
+
+    def check(self) -> None:
+        if self.nesterov and self.beta == 0:
+            raise ValueError(f"Momentum: nesterov=True needs beta > 0, got beta={self.beta!r}")
+
+    def update(self, t: Any, p: Any, g: Any, v: Any = 0.0) -> Any:
+        g = (1 - (self.beta if self.dampening is None else self.dampening)) * g
+        v = self.beta * v + g
+        return p - self.lr * (self.beta * v + g if self.nesterov else v), v

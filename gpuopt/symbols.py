@@ -1,0 +1,342 @@
+"""Symbols: what a rule's ``update`` computes with while it is traced.
+
+A `Symbol` stands for an array or a host scalar. It answers to NumPy's operators and ufuncs and records each as a node
+of a `Graph`. Complex arithmetic is lowered here to real and imaginary parts, so everything after sees real values only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import linecache
+import math
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+COMPARISONS = frozenset({"less", "less_equal", "greater", "greater_equal", "equal", "not_equal"})
+BOOLEAN = COMPARISONS | {"logical_and", "logical_or", "logical_not"}
+ARRAY_OPS = BOOLEAN | {
+    *("add", "subtract", "multiply", "divide", "negative", "absolute", "sqrt", "maximum", "minimum", "sign"),
+    *("where", "choose", "exp", "expm1", "log", "log1p", "tanh", "sin", "cos"),
+}
+HOST_OPS = (ARRAY_OPS - {"choose"}) | {"power", "floor", "ceil"}
+_ALIASES = {"fabs": "absolute", "bitwise_and": "logical_and", "bitwise_or": "logical_or", "invert": "logical_not"}
+_ELEMENTWISE = "a rule is elementwise: use operators and np.sqrt, np.abs, np.maximum, np.minimum, np.where, np.sign, np.exp …"
+
+
+class TraceError(TypeError):
+    """A rule's ``update`` does something that cannot run elementwise on arrays."""
+
+
+def fail(message: str) -> NoReturn:
+    """Raise a TraceError that names the line of the rule that is being traced."""
+    frame = sys._getframe(1)
+    internal = (__name__, __name__.replace("symbols", "trace"), "numpy")
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith(internal):
+        frame = frame.f_back
+    file, number = frame.f_code.co_filename, frame.f_lineno
+    line = linecache.getline(file, number).strip()
+    raise TraceError(f"{message}\n  {file}, line {number}, in {frame.f_code.co_name}" + (f":\n    {line}" if line else ""))
+
+
+@dataclasses.dataclass(frozen=True, eq=False, slots=True)
+class Expr:
+    """One real value: an operation on others, an array's component, a hyperparameter, the step ``t`` or a constant.
+
+    A value whose arguments are all *host* values is one too: it is computed once a step, in float64, on the host.
+    """
+
+    index: int
+    op: str
+    args: tuple[Expr, ...] = ()
+    value: Any = None
+    host: bool = False
+
+    @property
+    def boolean(self) -> bool:
+        return self.op in BOOLEAN
+
+
+class Graph:
+    """Makes expressions, each distinct one once. `off` names the hyperparameters that are the constant 0."""
+
+    def __init__(self, off: frozenset[str] = frozenset()) -> None:
+        self.off = off
+        self._made: dict[tuple[Any, ...], Expr] = {}
+
+    def leaf(self, op: str, value: Any) -> Expr:
+        return self._intern(op, (), value, host=op != "input")
+
+    def constant(self, value: float) -> Expr:
+        return self.leaf("constant", float(value))
+
+    def node(self, op: str, *args: Expr) -> Expr:
+        """The value of a real operation; the few identities used here change no bit but that of a rounded product."""
+        if op not in BOOLEAN:
+            args = (args[0], *map(self._number, args[1:])) if op == "where" else tuple(map(self._number, args))
+        host = all(arg.host for arg in args)
+        if op not in (HOST_OPS if host else ARRAY_OPS):
+            fail(f"np.{op} of arrays is not available in a rule; {_ELEMENTWISE}")
+        if host:
+            if op in BOOLEAN - COMPARISONS:  # Python's `and` would give an operand, not a truth value
+                args = tuple(arg if arg.boolean else self.node("not_equal", arg, self.constant(0)) for arg in args)
+            return self._intern(op, args, None, host=True)
+        if op in BOOLEAN - COMPARISONS:
+            args = tuple(self._array_mask(arg) for arg in args)
+        if op == "where" and args[0].host:
+            return args[1] if args[1] is args[2] else self._intern("choose", (self._number(args[0]), *args[1:]))
+        if op == "multiply":
+            return self._multiply(*args)
+        return self._intern(op, args)
+
+    def _multiply(self, a: Expr, b: Expr) -> Expr:
+        """A product, scalar first; scalars that meet are multiplied on the host, in float64."""
+        if b.host:
+            a, b = b, a
+        if a.host and b.op == "multiply" and b.args[0].host:
+            a, b = self.node("multiply", a, b.args[0]), b.args[1]
+        return self._intern("multiply", (a, b))
+
+    def _number(self, x: Expr) -> Expr:
+        return self.node("where", x, self.constant(1), self.constant(0)) if x.boolean else x
+
+    def _array_mask(self, x: Expr) -> Expr:
+        """A truth value of arrays; a host value becomes one by comparing it with 0."""
+        if x.boolean and not x.host:
+            return x
+        return self._intern("not_equal", (self._number(x), self.constant(0)))
+
+    def _intern(self, op: str, args: tuple[Expr, ...], value: Any = None, host: bool = False) -> Expr:
+        key = (op, value if value is None else repr(value), *(arg.index for arg in args))
+        if key not in self._made:
+            self._made[key] = Expr(len(self._made), op, args, value, host)
+        return self._made[key]
+
+
+class Symbol(NDArrayOperatorsMixin):
+    """An array or a scalar of a rule under trace: its real part, and its imaginary part where it is complex."""
+
+    __slots__ = ("_graph", "_im", "_re")
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, graph: Graph, re: Expr, im: Expr | None = None) -> None:
+        self._graph, self._re, self._im = graph, re, im
+
+    @property
+    def parts(self) -> tuple[Expr, ...]:
+        """The real part, and the imaginary part of a complex value."""
+        return (self._re,) if self._im is None else (self._re, self._im)
+
+    @property
+    def real(self) -> Symbol:
+        return Symbol(self._graph, self._re)
+
+    @property
+    def imag(self) -> Symbol:
+        return Symbol(self._graph, self._graph.constant(0) if self._im is None else self._im)
+
+    def widened(self) -> Symbol:
+        """The same value as a complex one."""
+        return Symbol(self._graph, self._re, self.imag._re)
+
+    def conj(self) -> Symbol:
+        return Symbol(self._graph, self._re, None if self._im is None else self._graph.node("negative", self._im))
+
+    conjugate = conj
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Symbol:
+        if method != "__call__":
+            fail(f"np.{ufunc.__name__}.{method} is not elementwise; {_ELEMENTWISE}")
+        if kwargs.get("out") is not None:
+            fail("an operator such as += would alter the caller's array: write x = x + y")
+        return apply(self._graph, _ALIASES.get(ufunc.__name__, ufunc.__name__), inputs)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if func not in _FUNCTIONS:
+            fail(f"np.{func.__name__} is not elementwise; {_ELEMENTWISE}")
+        return _FUNCTIONS[func](self._graph, *args, **kwargs)
+
+    def __bool__(self) -> bool:
+        if self._re.op == "hyper" and self._im is None:
+            return self._re.value not in self._graph.off
+        fail(
+            "a rule may branch on hyperparameters (on a static one, or on whether a float one is the constant 0), "
+            "not on array values or on t: use np.where, np.maximum or np.minimum"
+        )
+
+    def _no_number(self, *_: Any) -> NoReturn:
+        fail("an array in a rule is not a single number: use np.sqrt, np.abs, np.maximum … instead of float(), math.* or max()")
+
+    def _no_sequence(self, *_: Any) -> NoReturn:
+        fail("a rule sees whole arrays, not their elements: it cannot index, iterate or ask for a length")
+
+    __float__ = __int__ = __complex__ = __index__ = __round__ = __trunc__ = _no_number
+    __getitem__ = __setitem__ = __iter__ = __len__ = __contains__ = _no_sequence
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        fail(f".{name} of an array is not available in a rule; {_ELEMENTWISE}")
+
+    def __repr__(self) -> str:
+        return f"<symbol {' + 1j * '.join(map(text, self.parts))}>"
+
+
+def lift(graph: Graph, x: Any) -> Symbol:
+    """The symbol of `x`: a symbol already, or a Python or NumPy number."""
+    if isinstance(x, Symbol):
+        return x
+    if isinstance(x, np.ndarray) and x.ndim == 0:
+        x = x.item()
+    if isinstance(x, (bool, np.bool_, int, float, np.integer, np.floating)):
+        return Symbol(graph, graph.constant(float(x)))
+    if isinstance(x, (complex, np.complexfloating)):
+        return Symbol(graph, graph.constant(float(x.real)), graph.constant(float(x.imag)))
+    fail(f"a rule computes with its arguments, hyperparameters and numbers, not with {type(x).__name__} {x!r}")
+
+
+def apply(graph: Graph, name: str, inputs: tuple[Any, ...]) -> Symbol:
+    """The symbol of the ufunc `name` applied to `inputs`, complex values lowered to their parts."""
+    xs = [lift(graph, x) for x in inputs]
+    if name == "conjugate":
+        return xs[0].conj()
+    if name == "positive":
+        return xs[0]
+    if name in _DERIVED:
+        return _DERIVED[name](*xs)  # type: ignore[no-any-return]
+    if name == "power":
+        return _power(graph, *xs)
+    if any(len(x.parts) == 2 for x in xs):
+        if name not in _COMPLEX:
+            fail(f"np.{name} of complex arrays is not available in a rule: work with x.real and x.imag, or abs2(x)")
+        return _COMPLEX[name](graph, *xs)
+    return Symbol(graph, graph.node(name, *(x.parts[0] for x in xs)))
+
+
+def _power(graph: Graph, x: Symbol, y: Symbol) -> Symbol:
+    exponent = y.parts[0]
+    if all(part.host for part in (*x.parts, *y.parts)) and len(x.parts) == len(y.parts) == 1:
+        return Symbol(graph, graph.node("power", x.parts[0], exponent))
+    value = exponent.value if exponent.op == "constant" else None
+    if value not in _POWERS:
+        fail("of an array, only the powers x**2, x**0.5, x**1 and x**-1 are available in a rule; write x * x * x for x**3")
+    return lift(graph, _POWERS[value](x))
+
+
+def _each(name: str) -> Callable[..., Symbol]:
+    """An operation on complex values that acts on real and imaginary parts alike (absent parts are 0)."""
+
+    def lowered(graph: Graph, *xs: Symbol) -> Symbol:
+        return Symbol(graph, graph.node(name, *(x._re for x in xs)), graph.node(name, *(x.imag._re for x in xs)))
+
+    return lowered
+
+
+def _complex_multiply(graph: Graph, x: Symbol, y: Symbol) -> Symbol:
+    a, b, c, d = x.real, x.imag, y.real, y.imag
+    if x._im is None:
+        re, im = a * c, a * d
+    elif y._im is None:
+        re, im = a * c, b * c
+    else:
+        re, im = a * c - b * d, a * d + b * c
+    return Symbol(graph, re._re, im._re)
+
+
+def _complex_divide(graph: Graph, x: Symbol, y: Symbol) -> Symbol:
+    if y._im is None:
+        return Symbol(graph, (x.real / y)._re, (x.imag / y)._re)
+    product, square = x * y.conj(), y.real * y.real + y.imag * y.imag
+    return Symbol(graph, (product.real / square)._re, (product.imag / square)._re)
+
+
+def _complex_sign(graph: Graph, x: Symbol) -> Symbol:
+    size = np.abs(x)
+    return _where(graph, size == 0, 0j, x / size)
+
+
+def _isfinite(x: Symbol) -> Symbol:
+    return np.abs(x) < math.inf
+
+
+def _isinf(x: Symbol) -> Symbol:
+    return np.abs(x) == math.inf
+
+
+def _complex_equal(graph: Graph, x: Symbol, y: Symbol) -> Symbol:
+    return (x.real == y.real) & (x.imag == y.imag)  # type: ignore[no-any-return]
+
+
+def _where(graph: Graph, condition: Any, x: Any, y: Any) -> Symbol:
+    chosen, a, b = lift(graph, condition), lift(graph, x), lift(graph, y)
+    mask = chosen if chosen._re.boolean else chosen != 0
+    if a._im is None and b._im is None:
+        return Symbol(graph, graph.node("where", mask._re, a._re, b._re))
+    return Symbol(graph, graph.node("where", mask._re, a._re, b._re), graph.node("where", mask._re, a.imag._re, b.imag._re))
+
+
+_COMPLEX: dict[str, Callable[..., Symbol]] = {
+    "add": _each("add"),
+    "subtract": _each("subtract"),
+    "negative": _each("negative"),
+    "multiply": _complex_multiply,
+    "divide": _complex_divide,
+    "absolute": lambda graph, x: np.sqrt(x.real * x.real + x.imag * x.imag),
+    "sign": _complex_sign,
+    "equal": _complex_equal,
+    "not_equal": lambda graph, x, y: ~_complex_equal(graph, x, y),
+}
+_POWERS: dict[float, Callable[[Symbol], Any]] = {
+    -1.0: lambda x: 1 / x,
+    0.5: np.sqrt,
+    1.0: lambda x: x,
+    2.0: lambda x: x * x,
+}
+_DERIVED: dict[str, Callable[..., Any]] = {
+    "square": lambda x: x * x,
+    "reciprocal": lambda x: 1 / x,
+    "isnan": lambda x: x != x,
+    "isfinite": lambda x: _isfinite(x.real) if x._im is None else _isfinite(x.real) & _isfinite(x.imag),
+    "isinf": lambda x: _isinf(x.real) if x._im is None else _isinf(x.real) | _isinf(x.imag),
+}
+_FUNCTIONS: dict[Any, Callable[..., Any]] = {
+    np.where: _where,
+    np.real: lambda graph, x: x.real,
+    np.imag: lambda graph, x: x.imag,
+    np.iscomplexobj: lambda graph, x: len(x.parts) == 2,
+    np.isrealobj: lambda graph, x: len(x.parts) == 1,
+    np.clip: lambda graph, x, low, high: np.minimum(np.maximum(x, low), high),
+    np.zeros_like: lambda graph, x: lift(graph, 0.0),
+    np.ones_like: lambda graph, x: lift(graph, 1.0),
+}
+
+_INFIX = {
+    "add": "+",
+    "subtract": "-",
+    "multiply": "*",
+    "divide": "/",
+    "power": "**",
+    "equal": "==",
+    "not_equal": "!=",
+    "less": "<",
+    "less_equal": "<=",
+    "greater": ">",
+    "greater_equal": ">=",
+    "logical_and": "&",
+    "logical_or": "|",
+}
+
+
+def text(expr: Expr, nested: bool = False) -> str:
+    """The formula of `expr` as a reader would write it."""
+    if expr.op == "constant":
+        return f"{expr.value:g}" if float(f"{expr.value:g}") == expr.value else repr(expr.value)
+    if not expr.args:
+        return str(expr.value)
+    if expr.op not in _INFIX:
+        return f"{'-' if expr.op == 'negative' else expr.op}({', '.join(map(text, expr.args))})"
+    written = f" {_INFIX[expr.op]} ".join(text(arg, nested=True) for arg in expr.args)
+    return f"({written})" if nested else written

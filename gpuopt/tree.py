@@ -1,0 +1,107 @@
+"""Arrays, and lists, tuples and dicts of them, nested: taking them apart, matching one against another, naming leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+__all__ = ["Spec", "leaves"]
+
+
+class Spec:
+    """The shape of a tree: what it takes to find the leaves of another tree of the same shape.
+
+    Parameters
+    ----------
+    tree : array, or lists, tuples and dicts of arrays, nested
+    name : str
+        What messages call the tree: a leaf's path is, say, ``params['layers'][2]['w']``.
+
+    Attributes
+    ----------
+    paths : list of str
+        Each leaf's path without the tree's name, in the order of `leaves`.
+    """
+
+    def __init__(self, tree: Any, name: str) -> None:
+        self.paths: list[str] = []
+        self.leaves: list[Any] = []
+        self._node = self._read(tree, "", name, ())
+
+    def _read(self, tree: Any, path: str, name: str, above: tuple[int, ...]) -> Any:
+        if id(tree) in above:
+            raise ValueError(f"{name}{path} contains itself")
+        if isinstance(tree, dict):
+            return dict, {k: self._read(v, f"{path}[{k!r}]", name, (*above, id(tree))) for k, v in tree.items()}
+        if isinstance(tree, (list, tuple)):
+            return type(tree), [self._read(v, f"{path}[{i}]", name, (*above, id(tree))) for i, v in enumerate(tree)]
+        if isinstance(tree, (set, frozenset)) or hasattr(tree, "__next__"):
+            raise TypeError(f"{name}{path} is a {type(tree).__name__}, which has no lasting order: use a list or a dict")
+        self.paths.append(path)
+        self.leaves.append(tree)
+        return None
+
+    def match(self, tree: Any, name: str) -> list[Any]:
+        """The leaves of `tree` in the order of this one's; lists and tuples may stand for each other.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where a container is of another kind, or entries are missing or too many; the message lists them.
+        """
+        found: list[Any] = []
+        _match(self._node, tree, "", name, found)
+        return found
+
+    def build(self, values: list[Any]) -> Any:
+        """A tree of this shape with `values` for leaves."""
+        return _build(self._node, iter(values))
+
+    def map(self, function: Callable[[Any], Any]) -> Any:
+        """A tree of this shape with ``function(leaf)`` for each leaf."""
+        return self.build([function(leaf) for leaf in self.leaves])
+
+
+def _match(node: Any, tree: Any, path: str, name: str, found: list[Any]) -> None:
+    if node is None:
+        found.append(tree)
+        return
+    kind, children = node
+    if kind is dict:
+        if not isinstance(tree, dict):
+            raise TypeError(f"{name}{path} must be a dict with the keys {list(children)}, got {type(tree).__name__}")
+        if tree.keys() != children.keys():
+            missing = [f"{name}{path}[{key!r}]" for key in children if key not in tree]
+            extra = [f"{name}{path}[{key!r}]" for key in tree if key not in children]
+            raise ValueError(
+                "; ".join(f"{what}: {', '.join(keys)}" for what, keys in (("missing", missing), ("extra", extra)) if keys)
+            )
+        for key, child in children.items():
+            _match(child, tree[key], f"{path}[{key!r}]", name, found)
+        return
+    if not isinstance(tree, (list, tuple)):
+        raise TypeError(f"{name}{path} must be a list or tuple of length {len(children)}, got {type(tree).__name__}")
+    if len(tree) != len(children):
+        raise ValueError(f"{name}{path} must have {len(children)} entries, got {len(tree)}")
+    for index, child in enumerate(children):
+        if child is None:
+            found.append(tree[index])
+        else:
+            _match(child, tree[index], f"{path}[{index}]", name, found)
+
+
+def _build(node: Any, values: Iterator[Any]) -> Any:
+    if node is None:
+        return next(values)
+    kind, children = node
+    if kind is dict:
+        return {key: _build(child, values) for key, child in children.items()}
+    parts = [_build(child, values) for child in children]
+    if hasattr(kind, "_fields"):  # a named tuple
+        return kind(*parts)
+    return tuple(parts) if issubclass(kind, tuple) else parts
+
+
+def leaves(tree: Any) -> list[Any]:
+    """The leaves of a tree, in order."""
+    return Spec(tree, "tree").leaves

@@ -1,0 +1,75 @@
+"""Options and fixtures of the whole suite: which executors there are, and whether a GPU must be one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gpuopt import backend
+
+EXECUTORS = ("numpy", "cupy")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--require-gpu", action="store_true", help="run the tests that need a GPU, and fail where there is none")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "gpu: needs a GPU; runs with --require-gpu, and fails there if the GPU is gone")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without --require-gpu, set aside what needs a GPU; the summary says how much."""
+    if config.getoption("--require-gpu"):
+        return
+    aside = [item for item in items if item.get_closest_marker("gpu")]
+    items[:] = [item for item in items if not item.get_closest_marker("gpu")]
+    config.stash[_ASIDE] = len(aside)
+    config.hook.pytest_deselected(items=aside)
+
+
+_ASIDE = pytest.StashKey[int]()
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if aside := config.stash.get(_ASIDE, 0):
+        terminalreporter.write_line(f"GPU: {aside} tests that need a GPU did not run (--require-gpu runs them)", yellow=True)
+
+
+@pytest.fixture(autouse=True)
+def _gpu(request: pytest.FixtureRequest) -> None:
+    """A test that needs a GPU fails where there is none."""
+    if request.node.get_closest_marker("gpu") and (reason := backend.why_not_cupy()):
+        pytest.fail(f"--require-gpu was given, but {reason}")
+
+
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.gpu if name == "cupy" else ()) for name in EXECUTORS])
+def executor(request: pytest.FixtureRequest) -> str:
+    """Each executor in turn."""
+    return str(request.param)
+
+
+@pytest.fixture
+def xp(executor: str) -> Any:
+    """The array module of the executor."""
+    if executor == "cupy":
+        import cupy
+
+        return cupy
+    return np
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20260101)
+
+
+@pytest.fixture
+def fresh_choice() -> Iterator[None]:
+    """Undo what a test chooses with `gpuopt.use`."""
+    before = backend._chosen
+    yield
+    backend._chosen = before

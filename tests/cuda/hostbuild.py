@@ -1,0 +1,88 @@
+"""Compile a kernel's text for the CPU: g++, CuPy's own headers, and ``shim`` for what CUDA C++ has and C++ has not.
+
+A library is kept in a folder under the system's temporary one, so that a text is compiled once (0.2 s).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from importlib import metadata, util
+from pathlib import Path
+
+_SHIM = Path(__file__).with_name("shim")
+# Every operation rounds by itself (no contraction), as NumPy's do. CuPy's headers warn, and reinterpret types.
+_FLAGS = ["-x", "c++", "-std=c++17", "-O2", "-shared", "-fPIC", "-w"]
+_FLAGS += ["-ffp-contract=off", "-fno-fast-math", "-fno-strict-aliasing"]
+
+
+class HostCompileError(RuntimeError):
+    """The text does not compile as C++; the message is the compiler's."""
+
+
+@cache
+def available() -> str | None:
+    """Return why kernels cannot run on this CPU, or None if they can."""
+    if shutil.which("g++") is None:
+        return "g++ not found"
+    return None if util.find_spec("cupy") else "cupy is not installed; its headers are needed"
+
+
+def compile_library(source: str) -> Path:
+    """Return the shared library of this source: compiled once for each source, shim, compiler and CuPy."""
+    source, headers = _without_assembly(source), _cupy_headers()
+    library = _folder() / f"{_key(source, headers)}.so"
+    if not library.exists():
+        partial = library.with_suffix(f".{os.getpid()}")
+        command = ["g++", *_FLAGS, f"-I{_SHIM}", f"-I{headers}", "-include", "device.hpp", "-", "-o", str(partial)]
+        done = subprocess.run(command, input=source, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise HostCompileError(done.stderr)
+        partial.replace(library)  # atomic: another test process may compile the same text
+    return library
+
+
+def _without_assembly(text: str) -> str:
+    """Drop inline assembly without outputs, such as a prefetch: it changes no value. Raise where there is an output."""
+    statement = re.compile(r'\basm\s+volatile\s*\(((?:"(?:\\.|[^"\\])*"|[^";])*)\)\s*;')
+    for match in statement.finditer(text):
+        if re.search(r'"[=+]', match[1]):
+            raise HostCompileError(f"inline assembly with an output cannot run on the CPU: {match[0]}")
+    return statement.sub("((void)0);", text)
+
+
+def _cupy_headers() -> Path:
+    """Return the folder of CuPy's headers, without importing CuPy."""
+    spec = util.find_spec("cupy")
+    if spec is None or not spec.submodule_search_locations:
+        raise RuntimeError("cupy is not installed; its headers are needed")
+    return Path(spec.submodule_search_locations[0]) / "_core" / "include"
+
+
+def _key(source: str, headers: Path) -> str:
+    """Return a name that changes with whatever the library depends on."""
+    shim = [path.read_text() for path in sorted(_SHIM.rglob("*")) if path.is_file()]
+    versions = [f"{item.name} {item.version}" for item in metadata.distributions() if item.name.startswith("cupy")]
+    parts = [source, *shim, str(headers), *versions, *_FLAGS, _compiler()]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+@cache
+def _compiler() -> str:
+    """Return the version of g++."""
+    return subprocess.run(["g++", "--version"], capture_output=True, text=True, check=True).stdout
+
+
+@cache
+def _folder() -> Path:
+    """Return this user's folder of compiled kernels, which nobody else can write to."""
+    folder = Path(tempfile.gettempdir()) / f"gpuopt-host-kernels-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise RuntimeError(f"{folder} belongs to another user; remove it")
+    return folder

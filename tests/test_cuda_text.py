@@ -1,0 +1,171 @@
+"""The CUDA text of every rule: it compiles to lean machine code, and it computes what the NumPy executor does.
+
+Neither needs a GPU. ``GPUOPT_TEST_ARCHITECTURES=all`` in the environment compiles for every architecture; by default for
+one, which takes a seventh of the time.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gpuopt
+from gpuopt.dtypes import COMPUTE, is_complex, named, state_dtype
+from gpuopt.executors.cuda_text import kernel_text
+from gpuopt.executors.numpy_tiles import NumpyGroup
+from gpuopt.rules import Adam, Momentum, Rule
+from gpuopt.trace import Trace, trace
+from tests.cuda import hostrun, nvrtc
+from tests.cuda.hostgroup import cupy_on_the_cpu
+from tests.variants import DTYPES, STRUCTURES, bits, label, sample
+
+EVERY_ARCHITECTURE = ["sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120"]
+ARCHITECTURES = EVERY_ARCHITECTURE if os.environ.get("GPUOPT_TEST_ARCHITECTURES") == "all" else ["sm_90"]
+REAL = [name for name in DTYPES if not name.startswith("complex")]
+
+every_structure = pytest.mark.parametrize("rule", STRUCTURES, ids=label)
+every_dtype = pytest.mark.parametrize("dtype", DTYPES)
+
+
+@pytest.fixture
+def compiles() -> None:
+    """Skip where kernels cannot be compiled."""
+    if (reason := nvrtc.available(disassembler=True)) is not None:
+        pytest.skip(reason)
+
+
+@pytest.fixture
+def runs() -> None:
+    """Skip where kernels cannot run on this CPU."""
+    if (reason := hostrun.available()) is not None:
+        pytest.skip(reason)
+
+
+def compile_lean(rule: Rule, p: str, g: str, arch: str) -> nvrtc.Compiled:
+    """Compile the rule's kernel with its own options; no thread may keep anything but registers."""
+    module, text = import_module("gpuopt.executors.cupy_kernel"), import_module("gpuopt.executors.cupy_text")
+    kernel, written = module.kernel(trace(rule, is_complex(named(p))), named(p), named(g))
+    compiled = nvrtc.compile_cubin(text.complete_text(kernel, written.dtypes), arch, text.kernel_options(kernel))
+    assert (compiled.spill_stores, compiled.spill_loads, compiled.stack) == (0, 0, 0)
+    assert compiled.registers <= (64 if p != "complex128" else 72)  # above 64, fewer threads fit on a multiprocessor
+    return compiled
+
+
+def widths(traced: Trace, dtype: str) -> tuple[list[int], list[int]]:
+    """How many bits each load and each store of one thread moves: every array once, as a whole."""
+    bits_of = {s.name: state_dtype(COMPUTE[dtype], s.complex).itemsize * 8 for s in traced.states}
+    bits_of |= dict.fromkeys("pg", named(dtype).itemsize * 8)
+    read = {component.partition(".")[0] for component in traced.loads}
+    return sorted(bits_of[name] for name in read), sorted(bits_of[name] for name in traced.stores)
+
+
+@pytest.mark.usefixtures("compiles")
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+@every_structure
+@every_dtype
+def test_it_compiles_to_lean_machine_code(rule: Rule, dtype: str, arch: str) -> None:
+    compiled = compile_lean(rule, dtype, dtype, arch)
+    if dtype in ("float32", "complex64") or rule in (Momentum(nesterov=True), Adam(amsgrad=True)):  # 0.3 s each
+        code = nvrtc.sass(compiled)
+        assert bool(nvrtc.fp64_instructions(code)) == (COMPUTE[dtype] == np.float64)
+        accesses = nvrtc.global_accesses(code)
+        loads = sorted(access.bits for access in accesses if access.is_load)
+        stores = sorted(access.bits for access in accesses if not access.is_load)
+        assert (loads, stores) == widths(trace(rule, dtype.startswith("complex")), dtype)
+
+
+@pytest.mark.usefixtures("compiles")
+@pytest.mark.parametrize("p", REAL)
+def test_gradients_of_another_dtype_compile(p: str) -> None:
+    for g in REAL:
+        if g != p:
+            compile_lean(Momentum(), p, g, "sm_90")
+
+
+@pytest.mark.usefixtures("compiles")
+@pytest.mark.parametrize("dtype", [*DTYPES, *map(named, DTYPES)], ids=str)
+def test_the_public_text_is_the_one_that_is_compiled(dtype: Any) -> None:
+    module, text = import_module("gpuopt.executors.cupy_kernel"), import_module("gpuopt.executors.cupy_text")
+    of = named(getattr(dtype, "name", dtype))
+    kernel, written = module.kernel(trace(Adam(), is_complex(of)), of, of)
+    assert gpuopt.cuda_source(Adam(lr=0.5), dtype) == text.complete_text(kernel, written.dtypes)
+    assert text.kernel_options(kernel) == ("--fmad=false",)
+    assert f'extern "C" __global__ void {written.name}(' in gpuopt.cuda_source(Adam(), dtype)
+
+
+def special_values(dtype: Any) -> np.ndarray[Any, Any]:
+    """Zeros, subnormal and huge numbers, infinities, NaN and ordinary numbers of a real dtype."""
+    module = import_module("ml_dtypes") if dtype.name == "bfloat16" else np
+    info = module.finfo(dtype)
+    ends = [float(info.smallest_subnormal), float(info.tiny), float(info.max), np.inf, 0.0, 1.0, 1e-3]
+    with np.errstate(over="ignore"):
+        return np.array([*ends, *[-x for x in ends], float(info.tiny) / 3, float(info.max) / 3, np.nan]).astype(dtype)
+
+
+def mixed(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> np.ndarray[Any, Any]:
+    """Normal numbers with special values among them, about one in eight."""
+    values = sample(rng, shape, dtype)
+    for part in (values.real, values.imag) if dtype.startswith("complex") else (values,):
+        chosen = rng.random(shape) < 1 / 8
+        part[chosen] = rng.choice(special_values(part.dtype), int(chosen.sum()))
+    return values
+
+
+def check_steps(rule: Rule, params: Any, twin: Any, gradients: list[np.ndarray[Any, Any]]) -> None:
+    """Run a step for each gradient with both executors on equal arrays; p and every state agree in every bit after each."""
+    traced = trace(rule, is_complex(params.dtype))
+    numpy_group = NumpyGroup(traced, rule, [params])
+    with cupy_on_the_cpu() as make:
+        cupy_group = make(traced, rule, [twin])
+        for t, g in enumerate(gradients, start=1):
+            before, scalars = g.copy(), traced.evaluate(t, rule.hyper(t - 1))
+            numpy_group.run([g], scalars)
+            cupy_group.run([g], scalars)
+            np.testing.assert_array_equal(bits(twin), bits(params), err_msg=f"p, step {t}")
+            assert list(cupy_group.states[0]) == list(numpy_group.states[0]) == [s.name for s in traced.states]
+            for name, state in numpy_group.states[0].items():
+                assert cupy_group.states[0][name].dtype == state.dtype
+                np.testing.assert_array_equal(bits(cupy_group.states[0][name]), bits(state), err_msg=f"{name}, step {t}")
+            np.testing.assert_array_equal(bits(g), bits(before))
+
+
+@pytest.mark.usefixtures("runs")
+@every_structure
+@every_dtype
+def test_it_computes_the_bits_of_the_numpy_executor(rule: Rule, dtype: str, rng: np.random.Generator) -> None:
+    p = mixed(rng, (1001,), dtype)
+    check_steps(rule, p, p.copy(), [mixed(rng, (1001,), dtype) for _ in range(5)])
+
+
+@pytest.mark.usefixtures("runs")
+@pytest.mark.parametrize("p", REAL)
+def test_gradients_of_another_dtype(p: str, rng: np.random.Generator) -> None:
+    for g in REAL:
+        if g != p:
+            params = mixed(rng, (1001,), p)
+            check_steps(Momentum(), params, params.copy(), [mixed(rng, (1001,), g) for _ in range(2)])
+
+
+@pytest.mark.usefixtures("runs")
+@every_dtype
+def test_arrays_that_are_not_contiguous(dtype: str, rng: np.random.Generator) -> None:
+    rule = Adam(amsgrad=True)
+    whole = mixed(rng, (9, 22), dtype)
+    rows, columns = mixed(rng, (9, 11), dtype), mixed(rng, (11, 9), dtype).T
+    gradients = [rows, columns, rows[:, ::-1], np.broadcast_to(rows[:1], (9, 11))]
+    check_steps(rule, whole[:, ::2], whole.copy()[:, ::2], gradients)
+    check_steps(rule, columns.copy(order="K"), columns.copy(order="K"), gradients[:2])  # Fortran order is a flat run too
+
+
+def test_the_text_depends_on_structure_and_dtypes_alone() -> None:
+    f4, f8 = np.dtype("float32"), np.dtype("float64")
+    text = kernel_text(trace(Adam()), f4, f4)
+    assert kernel_text(trace(Adam(lr=7.0, beta1=0.1)), f4, f4) is text
+    assert kernel_text(trace(Adam(amsgrad=True)), f4, f4) != text
+    assert kernel_text(trace(Adam()), f8, f8) != text
+    names = {(kernel_text(trace(r), f4, f4).inputs, kernel_text(trace(r), f4, f4).body) for r in STRUCTURES}
+    assert len(names) > len(STRUCTURES) // 2

@@ -1,0 +1,493 @@
+"""fit: which examples an update sees, what History keeps, what is refused, and that no device is waited for."""
+
+from __future__ import annotations
+
+import sys
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from numpy.testing import assert_array_equal
+
+from gpuopt.fit import fit
+from gpuopt.history import History, running_mean
+from gpuopt.rules import Adam, GradientDescent, Momentum
+
+mpl.use("agg")
+FIT = sys.modules["gpuopt.fit"]  # `gpuopt.fit` is the function
+
+
+def problem(count=20, seed=3):
+    """Least squares: data (x, y), params, and the loss with its gradient."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(count, 3))
+    y = x @ np.array([1.0, -2.0, 0.5]) + 0.1 * rng.normal(size=count)
+    return (x, y), {"w": np.zeros(3)}
+
+
+def squares(params, x, y):
+    error = x @ params["w"] - y
+    return (error @ error) / len(x), {"w": 2 * (error @ x) / len(x)}
+
+
+class Recorder:
+    """A loss_and_grad that changes nothing and remembers the batches it was given."""
+
+    def __init__(self):
+        self.batches = []
+
+    def __call__(self, params, *batch):
+        self.batches.append(tuple(array.copy() for array in batch))
+        return 1.0, np.zeros_like(params)
+
+
+def seen(batch_size, count=10, **options):
+    """The examples of each update, of data that are their own numbers."""
+    recorder = Recorder()
+    fit(recorder, np.zeros(1), np.arange(count), GradientDescent(), batch_size, **options)
+    return [batch[0].tolist() for batch in recorder.batches]
+
+
+# Batches
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "lengths"),
+    [(1, [1] * 10), (4, [4, 4, 2]), (5, [5, 5]), (10, [10]), (None, [10]), (np.int64(4), [4, 4, 2])],
+)
+def test_batch_lengths(batch_size, lengths):
+    batches = seen(batch_size, epochs=2)
+    assert [len(batch) for batch in batches] == lengths * 2
+
+
+def test_every_epoch_is_a_new_permutation():
+    batches = seen(3, epochs=3)
+    epochs = [sum(batches[first : first + 4], []) for first in (0, 4, 8)]
+    assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
+    assert epochs[0] != list(range(10))
+    assert epochs[0] != epochs[1] != epochs[2]
+
+
+def test_order_is_numpys_permutation_of_the_seed():
+    rng = np.random.default_rng(7)
+    expected = [*rng.permutation(10), *rng.permutation(10)]
+    assert sum(seen(3, epochs=2, seed=7), []) == expected
+
+
+def test_generator_goes_on_in_its_stream():
+    rng = np.random.default_rng(7)
+    assert seen(3, epochs=1, seed=rng) + seen(3, epochs=1, seed=rng) == seen(3, epochs=2, seed=7)
+
+
+def test_without_shuffle_the_given_order():
+    assert sum(seen(3, epochs=2, shuffle=False), []) == [*range(10)] * 2
+
+
+def test_one_batch_of_all_is_not_shuffled():
+    assert seen(None, epochs=2) == [[*range(10)]] * 2
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 64, 1024, 2000])
+def test_examples_stay_together_and_complete_in_large_data(batch_size):
+    count = 2500  # more than is gathered at a time
+    recorder = Recorder()
+    data = (np.arange(count), np.arange(count)[:, None] * [1, -1])
+    fit(recorder, np.zeros(1), data, GradientDescent(), batch_size, epochs=1)
+    assert {len(first) for first, _ in recorder.batches[:-1]} == {batch_size}
+    first = np.concatenate([batch[0] for batch in recorder.batches])
+    second = np.concatenate([batch[1] for batch in recorder.batches])
+    assert_array_equal(np.sort(first), np.arange(count))
+    assert_array_equal(second, first[:, None] * [1, -1])
+
+
+def test_data_are_not_altered():
+    data, params = problem()
+    before = [array.copy() for array in data]
+    fit(squares, params, data, Adam(), batch_size=3, epochs=2)
+    for array, copy in zip(data, before, strict=True):
+        assert_array_equal(array, copy)
+
+
+# Updates
+
+
+def test_updates_are_those_of_a_plain_loop():
+    data, params = problem()
+    fit(squares, params, data, Momentum(lr=0.1), batch_size=6, epochs=3, seed=5)
+
+    (x, y), expected = problem()
+    optimizer = Momentum(lr=0.1).init(expected)
+    rng = np.random.default_rng(5)
+    for _ in range(3):
+        order = rng.permutation(20)
+        for first in range(0, 20, 6):
+            part = order[first : first + 6]
+            optimizer.step(squares(expected, x[part], y[part])[1])
+    assert_array_equal(params["w"], expected["w"])
+
+
+@pytest.mark.parametrize("batch_size", [1, 8, None])
+def test_same_seed_same_bits(batch_size):
+    results = []
+    for seed in (1, 1, 2):
+        data, params = problem()
+        history = fit(squares, params, data, Adam(lr=0.01), batch_size, epochs=4, seed=seed)
+        results.append((params["w"].tobytes(), history.loss.tobytes()))
+    assert results[0] == results[1]
+    assert (results[0] == results[2]) is (batch_size is None)
+
+
+@pytest.mark.parametrize("batch_size", [1, 8, None])
+def test_loss_falls(batch_size):
+    data, params = problem()
+    start = squares(params, *data)[0]
+    fit(squares, params, data, GradientDescent(lr=0.05), batch_size, epochs=40)
+    assert squares(params, *data)[0] < 0.02 * start
+
+
+def test_optimizer_goes_on_with_its_state():
+    data, params = problem()
+    optimizer = Adam(lr=0.01).init(params)
+    for _ in range(2):
+        fit(squares, params, data, optimizer, batch_size=6, epochs=2, shuffle=False)
+    assert optimizer.t == 16
+
+    _, expected = problem()
+    fit(squares, expected, data, Adam(lr=0.01), batch_size=6, epochs=4, shuffle=False)
+    assert_array_equal(params["w"], expected["w"])
+
+
+def test_error_in_loss_and_grad_leaves_the_last_update_intact():
+    data, params = problem()
+    calls = []
+
+    def failing(params, *batch):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyError("mine")
+        return squares(params, *batch)
+
+    optimizer = GradientDescent(lr=0.1).init(params)
+    with pytest.raises(KeyError, match="mine"):
+        fit(failing, params, data, optimizer, batch_size=6, shuffle=False)
+    assert optimizer.t == 2
+
+    _, expected = problem()
+    fit(squares, expected, tuple(array[:12] for array in data), GradientDescent(lr=0.1), 6, epochs=1, shuffle=False)
+    assert_array_equal(params["w"], expected["w"])
+
+
+# History
+
+
+def test_history_counts_and_loss():
+    data, params = problem()
+    history = fit(squares, params, data, GradientDescent(), batch_size=6, epochs=3)
+    assert (history.epochs, history.steps) == (3, 12)
+    assert history.loss.shape == (12,)
+    assert history.loss.dtype == np.float64
+    assert history.loss[0] == squares({"w": np.zeros(3)}, *(a[np.random.default_rng(0).permutation(20)[:6]] for a in data))[0]
+    assert history.seconds > 0
+    assert repr(history).startswith("History(epochs=3, steps=12, seconds=")
+
+
+def test_no_epochs_is_an_empty_history():
+    data, params = problem()
+    history = fit(squares, params, data, Adam(), epochs=0, batch_size=1)
+    assert (history.epochs, history.steps, history.loss.tolist()) == (0, 0, [])
+    assert_array_equal(params["w"], np.zeros(3))
+
+
+@pytest.mark.parametrize(
+    "kind", [float, int, np.float32, np.float16, np.int64, np.array, lambda value: np.array(value, np.float32)]
+)
+def test_kinds_of_loss(kind):
+    losses = iter([3, 1, 2])
+    history = fit(lambda p, x: (kind(next(losses)), p * 0), np.zeros(2), np.zeros(3), GradientDescent(), 1, epochs=1)
+    assert history.loss.tolist() == [3.0, 1.0, 2.0]
+
+
+def test_loss_in_a_reused_buffer_is_copied():
+    buffer = np.zeros(())
+
+    def loss_and_grad(params, x):
+        buffer[...] += 1
+        return buffer, params * 0
+
+    history = fit(loss_and_grad, np.zeros(2), np.zeros(3), GradientDescent(), 1, epochs=1)
+    assert history.loss.tolist() == [1.0, 2.0, 3.0]
+
+
+def test_history_of_many_updates():
+    count = 2500  # more than one block
+    values = np.random.default_rng(0).normal(size=count)
+    losses = iter(values)
+    history = fit(lambda p, x: (next(losses), p * 0), np.zeros(1), np.zeros(count), GradientDescent(), 1, epochs=1)
+    assert_array_equal(history.loss, values)
+    history.loss[:] = 0  # a copy
+    assert_array_equal(history.loss, values)
+
+
+@pytest.mark.parametrize(("batch_size", "lines", "scale"), [(6, 2, "log"), (None, 1, "log")])
+def test_plot(batch_size, lines, scale):
+    data, params = problem()
+    history = fit(squares, params, data, GradientDescent(), batch_size, epochs=3)
+    figure = Figure()
+    ax = figure.subplots()
+    assert history.plot(ax) is ax
+    assert_array_equal(ax.lines[0].get_ydata(), history.loss)
+    assert_array_equal(ax.lines[0].get_xdata(), np.arange(1, history.steps + 1))
+    assert (len(ax.lines), ax.get_yscale(), ax.get_xlabel()) == (lines, scale, "update")
+
+
+def test_plot_of_a_loss_below_zero_is_not_logarithmic():
+    history = fit(lambda p, x: (-1.0, p * 0), np.zeros(1), np.zeros(4), GradientDescent(), 1, epochs=1)
+    assert history.plot(Figure().subplots()).get_yscale() == "linear"
+
+
+def test_plot_makes_its_own_figure():
+    import matplotlib.pyplot as plt
+
+    ax = History().plot()
+    assert plt.fignum_exists(ax.figure.number)
+    plt.close(ax.figure)
+
+
+def test_running_mean():
+    values = np.array([4.0, 2.0, 0.0, 8.0])
+    assert running_mean(values, 1).tolist() == [4, 2, 0, 8]
+    assert running_mean(values, 2).tolist() == [4, 3, 1, 4]
+    assert running_mean(values, 9).tolist() == [4, 3, 2, 3.5]
+    assert running_mean(np.empty(0), 3).tolist() == []
+
+
+# Callback and progress bar
+
+
+def test_callback_sees_each_epoch_and_stops():
+    calls = []
+
+    def callback(history):
+        calls.append((history.epochs, history.steps, history.loss.size, history.seconds))
+        return history.epochs == 3
+
+    data, params = problem()
+    history = fit(squares, params, data, Adam(), batch_size=6, epochs=9, callback=callback)
+    assert [call[:3] for call in calls] == [(1, 4, 4), (2, 8, 8), (3, 12, 12)]
+    assert 0 < calls[0][3] <= calls[1][3] <= calls[2][3]
+    assert (history.epochs, history.steps) == (3, 12)
+
+
+@pytest.mark.parametrize("answer", [None, False, 0])
+def test_callback_that_does_not_stop(answer):
+    data, params = problem()
+    assert fit(squares, params, data, Adam(), batch_size=6, epochs=4, callback=lambda history: answer).epochs == 4
+
+
+def test_progress_bar_counts_updates(capsys):
+    data, params = problem()
+    fit(squares, params, data, Adam(), batch_size=6, epochs=3, progress=True)
+    assert "12/12" in capsys.readouterr().err
+
+
+def test_no_bar_without_progress(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm", None)  # importing it fails
+    data, params = problem()
+    fit(squares, params, data, Adam(), batch_size=6, epochs=3)
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("module", "use"),
+    [
+        ("tqdm", lambda: fit(squares, problem()[1], problem()[0], Adam(), 5, progress=True)),
+        ("matplotlib.pyplot", lambda: History().plot()),
+    ],
+)
+def test_missing_optional_package_is_named(monkeypatch, module, use):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImportError, match=rf"needs {module.split('.')[0]}: pip install 'gpuopt\[demo\]'"):
+        use()
+
+
+# Losses that are not finite
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, np.float32(np.nan), np.array(np.inf)])
+def test_loss_not_finite_stops_before_its_update(bad):
+    losses = iter([1.0] * 5 + [bad] + [1.0] * 9)
+    params = np.zeros(1)
+    optimizer = GradientDescent(lr=1.0).init(params)
+    with pytest.raises(FloatingPointError, match=rf"the loss is {float(bad)} at update 6 \(epoch 2\)"):
+        fit(lambda p, x: (next(losses), np.ones(1)), params, np.zeros(4), optimizer, 1, epochs=4)
+    assert optimizer.t == 5
+    assert params == [-5.0]
+
+
+# A device that is not there: it counts what makes the host wait, and refuses what a loop must not do.
+
+
+class DeviceScalar:
+    shape = ()
+    dtype = np.dtype("float32")
+
+    def __init__(self, value):
+        self.value = value
+
+    def wait(self, *_):
+        raise AssertionError("the loop waited for the device")
+
+    __float__ = __bool__ = __int__ = __index__ = __array__ = __lt__ = __eq__ = __hash__ = item = get = tolist = wait
+
+
+class DeviceArray:
+    """An array of losses on the device; `get` copies it to the host and so waits."""
+
+    waits = 0
+
+    def __init__(self, size, dtype):
+        self.host = np.full(size, np.nan, dtype)
+
+    def __setitem__(self, at, loss):
+        self.host[at] = loss.value if isinstance(loss, DeviceScalar) else loss
+
+    def get(self):
+        DeviceArray.waits += 1
+        return self.host.copy()
+
+    __float__ = __bool__ = __array__ = __iter__ = __getitem__ = DeviceScalar.wait
+
+
+class Device:
+    __name__ = "device"
+    empty = DeviceArray
+    asarray = staticmethod(np.asarray)
+
+
+@pytest.fixture
+def device(monkeypatch):
+    monkeypatch.setattr(FIT, "array_module", lambda *arrays: Device)
+    monkeypatch.setattr(DeviceArray, "waits", 0)
+    return DeviceArray
+
+
+def fit_on_device(losses, count=4, batch_size=1, optimizer=None, **options):
+    losses = iter(losses)
+    optimizer = optimizer or GradientDescent(lr=1.0).init(np.zeros(1))
+    return fit(
+        lambda p, x: (DeviceScalar(next(losses)), np.ones(1)),
+        optimizer.params,
+        np.zeros(count),
+        optimizer,
+        batch_size,
+        **options,
+    )
+
+
+def test_loop_does_not_wait_for_the_device(device):
+    waits = []
+    history = fit_on_device(range(300), count=100, epochs=3, callback=lambda history: waits.append(device.waits))
+    assert waits == [1, 2, 3]  # at the end of each epoch
+    assert_array_equal(history.loss, np.arange(300))
+
+
+def test_short_epochs_do_not_wait_each(device):
+    waits = []
+    fit_on_device(range(100), batch_size=None, epochs=100, callback=lambda history: waits.append(device.waits))
+    assert waits == [0] * 63 + [1] * 36 + [2]
+
+
+@pytest.mark.parametrize("stop", [True, False])
+def test_device_loss_not_finite_is_found_at_its_update(device, stop):
+    losses = [1.0] * 5 + [np.nan] + [1.0] * 2 + [np.inf] + [1.0] * 7
+    optimizer = GradientDescent(lr=1.0).init(np.zeros(1))
+    with pytest.raises(FloatingPointError, match=r"the loss is nan at update 6 \(epoch 2\)"):
+        fit_on_device(losses, optimizer=optimizer, epochs=4, callback=lambda history: stop and history.epochs == 3)
+    assert optimizer.t == (12 if stop else 16)
+
+
+def test_device_loss_not_finite_in_a_later_block(device):
+    losses = [1.0] * 2001 + [-np.inf] + [1.0] * 500
+    with pytest.raises(FloatingPointError, match=r"the loss is -inf at update 2002 \(epoch 3\)"):
+        fit_on_device(losses, count=834, epochs=3)
+
+
+def test_host_loss_beside_device_params(device):
+    losses = iter([1.0, 2.0, np.nan])
+    with pytest.raises(FloatingPointError, match="update 3"):
+        fit(lambda p, x: (next(losses), np.ones(1)), np.zeros(1), np.zeros(4), GradientDescent(), 1)
+    assert device.waits == 0
+
+
+# Refused
+
+
+def call(**changes):
+    data, params = problem()
+    arguments = {"loss_and_grad": squares, "params": params, "data": data, "rule": Adam(), "batch_size": 5, **changes}
+    return fit(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"batch_size": 0}, ValueError, "batch_size must be at least 1, not 0"),
+        ({"batch_size": -3}, ValueError, "batch_size must be at least 1, not -3"),
+        ({"batch_size": 21}, ValueError, "batch_size is 21, but data has 20 examples"),
+        ({"batch_size": 2.0}, TypeError, "batch_size must be an integer, not 2.0"),
+        ({"batch_size": True}, TypeError, "batch_size must be an integer, not True"),
+        ({"batch_size": "all"}, TypeError, "batch_size must be an integer, not 'all'"),
+        ({"epochs": -1}, ValueError, "epochs must be at least 0, not -1"),
+        ({"epochs": 1.5}, TypeError, "epochs must be an integer, not 1.5"),
+        ({"epochs": np.bool_(True)}, TypeError, "epochs must be an integer"),
+        ({"data": ()}, ValueError, "empty tuple"),
+        ({"data": (np.zeros((0, 3)), np.zeros(0))}, ValueError, "no examples"),
+        ({"data": (np.zeros((20, 3)), np.zeros(19))}, ValueError, r"one length, not \[20, 19\]"),
+        ({"data": (np.zeros((20, 3)), np.array(2.0))}, ValueError, r"data\[1\] is 0-d"),
+        ({"data": np.array(1.0)}, ValueError, "data is 0-d"),
+        ({"data": (np.zeros((20, 3)), [1.0] * 20)}, TypeError, r"data\[1\] must be a NumPy or CuPy array, not list"),
+        ({"data": [[1.0, 2.0]]}, TypeError, "data must be a NumPy or CuPy array, not list"),
+        ({"rule": "adam"}, TypeError, "rule must be a rule such as .*, not 'adam'"),
+        ({"rule": Adam}, TypeError, "rule must be a rule such as .*, not <class"),
+        ({"rule": Adam().init({"w": np.zeros(3)})}, ValueError, "made for other arrays than params"),
+        ({"rule": Adam().init({"w": np.zeros(3), "b": np.zeros(1)})}, ValueError, "made for other arrays than params"),
+    ],
+)
+def test_bad_arguments(changes, error, message):
+    def unreachable(*_):
+        raise AssertionError("trained with bad arguments")
+
+    with pytest.raises(error, match=message):
+        call(loss_and_grad=unreachable, **changes)
+
+
+def test_data_on_another_device_than_params(monkeypatch):
+    monkeypatch.setattr(FIT, "array_module", lambda *arrays: Device if arrays[0].ndim == 2 else np)
+    with pytest.raises(TypeError, match=r"params are numpy arrays.* numpy\.asarray first"):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        (1.0, "must return a pair .*, not a float"),
+        (None, "must return a pair .*, not a NoneType"),
+        ([1.0, {"w": np.zeros(3)}], "must return a pair .*, not a list"),
+        ((1.0,), "must return a pair .*, not a tuple of 1"),
+        ((1.0, {"w": np.zeros(3)}, 0), "must return a pair .*, not a tuple of 3"),
+        ((np.ones(1), {"w": np.zeros(3)}), r"real number or 0-d array, not ndarray of shape \(1,\) and dtype float64"),
+        ((np.ones(20), {"w": np.zeros(3)}), r"not ndarray of shape \(20,\)"),
+        ((1j, {"w": np.zeros(3)}), "not complex"),
+        ((np.complex64(1), {"w": np.zeros(3)}), r"not complex64 of shape \(\) and dtype complex64"),
+        ((True, {"w": np.zeros(3)}), "not bool"),
+        (({"w": np.zeros(3)}, 1.0), "not dict"),
+        ((None, {"w": np.zeros(3)}), "not NoneType"),
+        (("1.0", {"w": np.zeros(3)}), "not str"),
+    ],
+)
+def test_bad_result_of_loss_and_grad(result, message):
+    params = {"w": np.zeros(3)}
+    with pytest.raises(TypeError, match=message):
+        call(params=params, loss_and_grad=lambda *_: result)
+    assert_array_equal(params["w"], np.zeros(3))

@@ -1,0 +1,63 @@
+"""Every rule in every structure: what the suite is parametrized with, found by looking at the rules' fields.
+
+A new rule joins every test by existing. Booleans take both values; a hyperparameter that defaults to 0.0 or None, and so
+switches something off, is also tried switched on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import itertools
+from typing import Any
+
+import numpy as np
+
+from gpuopt.dtypes import COMPUTE, named
+from gpuopt.rules import Rule, rules
+
+
+def _choices(field: dataclasses.Field[Any]) -> list[Any]:
+    if isinstance(field.default, bool):
+        return [False, True]
+    if field.default is None:
+        return [None, 0.0, 0.4]
+    return [0.0, 0.7] if field.default == 0.0 else [field.default]
+
+
+def structures() -> list[Rule]:
+    """One instance of every rule for each combination of its options."""
+    found: list[Rule] = []
+    for cls in rules().values():
+        fields = dataclasses.fields(cls)  # type: ignore[arg-type]
+        names = [field.name for field in fields]
+        found += [cls(**dict(zip(names, values, strict=True))) for values in itertools.product(*map(_choices, fields))]
+    return found
+
+
+def label(rule: Rule) -> str:
+    """The rule with what differs from its defaults."""
+    fields = dataclasses.fields(rule)  # type: ignore[arg-type]
+    changed = [f"{f.name}={getattr(rule, f.name)}" for f in fields if getattr(rule, f.name) != f.default]
+    return f"{type(rule).__name__}({','.join(changed)})"
+
+
+STRUCTURES = structures()
+DTYPES = [name for name in COMPUTE if name != "bfloat16" or importlib.util.find_spec("ml_dtypes")]
+
+
+def sample(rng: np.random.Generator, shape: tuple[int, ...], dtype: str, scale: float = 1.0) -> np.ndarray[Any, Any]:
+    """Normal numbers in an array of the dtype called `dtype`."""
+    values = rng.normal(size=shape) * scale
+    if dtype.startswith("complex"):
+        values = values + 1j * rng.normal(size=shape) * scale
+    return np.asarray(values).astype(named(dtype))
+
+
+def bits(array: Any) -> np.ndarray[Any, Any]:
+    """The array's bits as bytes, NaNs made equal, zeros told apart; CuPy arrays are brought to the host."""
+    host = np.array(array.get() if hasattr(array, "get") else array, order="C")
+    if host.dtype.kind == "c":
+        host = host.reshape(-1).view(host.real.dtype)
+    host[host != host] = np.nan
+    return host.reshape(-1).view(np.uint8)
