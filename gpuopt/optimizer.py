@@ -122,6 +122,7 @@ class Optimizer:
         with self._alone("given a rule"):
             self._check_whole()
             self._use(rule, self._numbers(rule, self._t))
+            self._torn = False
 
     def _use(self, rule: Rule, hyper: dict[str, float]) -> None:
         traces = [trace(rule, old.complex) for old, _, _ in self._groups]
@@ -129,6 +130,7 @@ class Optimizer:
             if [(s.name, s.complex) for s in new.states] != [(s.name, s.complex) for s in old.states]:
                 had, needs = ([s.name for s in x.states] for x in (old, new))
                 raise ValueError(f"{rule!r} needs the state {needs}, this optimizer has {had}: init anew")
+        self._torn = True  # until the caller has changed the rest
         for position, (traced, (_, indices, group)) in enumerate(zip(traces, self._groups, strict=True)):
             group.use(traced)
             self._groups[position] = (traced, indices, group)
@@ -225,8 +227,8 @@ class Optimizer:
         """Raise RuntimeError where a step was broken off halfway."""
         if self._torn:
             raise RuntimeError(
-                "an earlier step of this optimizer was broken off halfway, so parameters and state do not belong together: "
-                "restore the parameters and call load_state_dict"
+                "an earlier step or load of this optimizer was broken off halfway, so parameters and state do not belong "
+                "together: restore the parameters and call load_state_dict"
             )
 
     def state_dict(self) -> dict[str, Any]:

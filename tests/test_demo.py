@@ -47,7 +47,7 @@ def test_gradient_against_finite_differences(count):
     rng = np.random.default_rng(0)
     params = initial_params(1, np, hidden=7, dtype=np.float64)
     for value in params.values():
-        value += 0.1 * rng.normal(size=value.shape)  # biases do not start at 0 here
+        value[...] += 0.1 * rng.normal(size=value.shape)  # biases do not start at 0 here
     x = rng.random((count, 64))
     targets = np.eye(10)[rng.integers(10, size=count)]
     grads = loss_and_grad(params, x, targets)[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 
 import matplotlib as mpl
@@ -63,7 +64,7 @@ def test_batch_lengths(batch_size, lengths):
 
 def test_every_epoch_is_a_new_permutation():
     batches = seen(3, epochs=3)
-    epochs = [sum(batches[first : first + 4], []) for first in (0, 4, 8)]
+    epochs = [[*itertools.chain(*batches[first : first + 4])] for first in (0, 4, 8)]
     assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
     assert epochs[0] != list(range(10))
     assert epochs[0] != epochs[1] != epochs[2]
@@ -72,7 +73,7 @@ def test_every_epoch_is_a_new_permutation():
 def test_order_is_numpys_permutation_of_the_seed():
     rng = np.random.default_rng(7)
     expected = [*rng.permutation(10), *rng.permutation(10)]
-    assert sum(seen(3, epochs=2, seed=7), []) == expected
+    assert [*itertools.chain(*seen(3, epochs=2, seed=7))] == expected
 
 
 def test_generator_goes_on_in_its_stream():
@@ -81,7 +82,7 @@ def test_generator_goes_on_in_its_stream():
 
 
 def test_without_shuffle_the_given_order():
-    assert sum(seen(3, epochs=2, shuffle=False), []) == [*range(10)] * 2
+    assert [*itertools.chain(*seen(3, epochs=2, shuffle=False))] == [*range(10)] * 2
 
 
 def test_one_batch_of_all_is_not_shuffled():

@@ -119,9 +119,9 @@ EXACT: Formulas = {
     "fabs": lambda x, y: np.fabs(x), "sqrt": lambda x, y: np.sqrt(x), "square": lambda x, y: np.square(x),
     "reciprocal": lambda x, y: np.reciprocal(x), "sign": lambda x, y: np.sign(x), "conj": lambda x, y: np.conj(x),
     "x**2": lambda x, y: x**2, "x**1": lambda x, y: x**1, "x**.5": lambda x, y: x**0.5, "x**-1": lambda x, y: x**-1,
-    "maximum": lambda x, y: np.maximum(x, y), "maximum(x,0)": lambda x, y: np.maximum(x, 0.0),
+    "maximum": np.maximum, "maximum(x,0)": lambda x, y: np.maximum(x, 0.0),
     "maximum(0,x)": lambda x, y: np.maximum(0.0, x), "maximum(x,-0)": lambda x, y: np.maximum(x, -0.0),
-    "minimum": lambda x, y: np.minimum(x, y), "minimum(x,0)": lambda x, y: np.minimum(x, 0.0),
+    "minimum": np.minimum, "minimum(x,0)": lambda x, y: np.minimum(x, 0.0),
     "minimum(0,x)": lambda x, y: np.minimum(0.0, x), "minimum(x,-0)": lambda x, y: np.minimum(x, -0.0),
     "clip": lambda x, y: np.clip(x, -1.0, np.abs(y) + 0.1), "clip(.1,1)": lambda x, y: np.clip(x, 0.1, 1.0),
     "real": lambda x, y: np.real(x) + x.real, "imag": lambda x, y: np.imag(x) + x.imag,
@@ -142,7 +142,8 @@ EXACT: Formulas = {
     "huge": lambda x, y: np.where(x > y, x * 1e300, 1e300), "small": lambda x, y: np.where(x > y, y * 1e-300, -1e-300),
     "third": lambda x, y: x * (1 / 3) + 1e-7, "-0": lambda x, y: np.where(x > y, -0.0, x),
     "inf": lambda x, y: np.where(x > y, math.inf, -math.inf), "nan": lambda x, y: np.where(x > y, math.nan, y + math.inf),
-    "brackets": lambda x, y: x - (y - (x - 2)) - (x / (y / x)) * -(-x) / (x * (y * 3)),
+    "brackets": lambda x, y: x - (y - (x - 2)) - (x / (y / x)) * np.negative(-x) / (x * (y * 3)),
+    "sums": lambda x, y: x - (y + x) + (y + (x + 0.1)) - (x - y), "products": lambda x, y: x * (y * x) / (y / (x / 3)),
     "nested": lambda x, y: np.maximum(np.where(x > y, -x, y), np.abs(np.where(y > 0, x - y, -(x + y)))),
 }  # fmt: skip
 ROUNDED: Formulas = {
@@ -153,8 +154,8 @@ ROUNDED: Formulas = {
 
 
 HOST: Formulas = {
-    "power": lambda x, y: np.power(x, y), "floor": lambda x, y: np.floor(x), "ceil": lambda x, y: np.ceil(x),
-    "and": lambda x, y: np.logical_and(x, y), "or": lambda x, y: np.logical_or(x, y),
+    "power": np.power, "floor": lambda x, y: np.floor(x), "ceil": lambda x, y: np.ceil(x),
+    "and": np.logical_and, "or": np.logical_or,
 }  # fmt: skip
 FORMULAS = EXACT | ROUNDED
 
@@ -205,11 +206,25 @@ def test_every_operation_is_tried() -> None:
     assert seen - {"constant", "hyper"} == HOST_OPS
 
 
+def _quotient(a: Any, b: Any, c: Any, d: Any) -> Any:
+    square = c * c + d * d
+    return ((a * c) / square, (a * -d) / square) if b is None else ((a * c - b * -d) / square, (a * -d + b * c) / square)
+
+
+def _sign(a: Any, b: Any) -> Any:
+    size = np.sqrt(a * a + b * b)
+    return np.where(size == 0, 0, a / size), np.where(size == 0, 0, b / size)
+
+
+def _choose(mask: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
+    return np.where(mask, a, c), np.where(mask, b, d)
+
+
 COMPLEX: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any, Any, Any, Any], Any]]] = {
     "x+y": (lambda x, y: x + y, lambda a, b, c, d: (a + c, b + d)),
     "x-y": (lambda x, y: x - y, lambda a, b, c, d: (a - c, b - d)),
     "x*y": (lambda x, y: x * y, lambda a, b, c, d: (a * c - b * d, a * d + b * c)),
-    "x/y": (lambda x, y: x / y, lambda a, b, c, d: _quotient(a, b, c, d)),
+    "x/y": (lambda x, y: x / y, _quotient),
     "-x": (lambda x, y: -x, lambda a, b, c, d: (-a, -b)),
     "conj": (lambda x, y: np.conj(x), lambda a, b, c, d: (a, -b)),
     "abs": (lambda x, y: np.abs(x), lambda a, b, c, d: (np.sqrt(a * a + b * b), 0)),
@@ -232,20 +247,6 @@ COMPLEX: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any, Any, Any, Any
     "isinf": (lambda x, y: np.isinf(x) * 1.0, lambda a, b, c, d: (np.isinf(a) | np.isinf(b), 0)),
     "isfinite": (lambda x, y: np.isfinite(x) * 1.0, lambda a, b, c, d: (np.isfinite(a) & np.isfinite(b), 0)),
 }
-
-
-def _quotient(a: Any, b: Any, c: Any, d: Any) -> Any:
-    square = c * c + d * d
-    return ((a * c) / square, (a * -d) / square) if b is None else ((a * c - b * -d) / square, (a * -d + b * c) / square)
-
-
-def _sign(a: Any, b: Any) -> Any:
-    size = np.sqrt(a * a + b * b)
-    return np.where(size == 0, 0, a / size), np.where(size == 0, 0, b / size)
-
-
-def _choose(mask: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
-    return np.where(mask, a, c), np.where(mask, b, d)
 
 
 @pytest.mark.parametrize("dtype", ["complex64", "complex128"])
@@ -278,19 +279,23 @@ NAMES = "pgab"
 
 
 def check(formula: Callable[..., Any], dtype: str, what: Any, steps: int = 2) -> None:
-    """Run a rule with states a and b, whose results may be each other's old values, and compare bits with NumPy itself."""
+    """Run a rule with states a and b, whose results may be each other's old values, and compare bits with NumPy itself.
+
+    Once with other gradients, and once with the parameter as its own gradient.
+    """
     rng = np.random.default_rng(7)
-    p, *gradients = rng.choice([*special(np.finfo(dtype).dtype.name), *rng.normal(size=40)], (steps + 1, 67)).astype(dtype)
+    p, *others = rng.choice([*special(np.finfo(dtype).dtype.name), *rng.normal(size=40)], (steps + 1, 67)).astype(dtype)
     if dtype.startswith("complex"):
-        p, gradients = p + p[::-1] * 1j, [g - g[::-1] * 1j for g in gradients]
+        p, *others = (joined(x.real, x.real[::-1], dtype) for x in (p, *others))
     rule = made(formula, "a", "b")
-    wanted = [p, np.full(67, 0.25, dtype), np.full(67, 0.5, dtype)]
-    for t, g in enumerate(gradients, start=1):
-        wanted = plain(rule, t, [wanted[0], g, *wanted[1:]])
-    expected = dict(zip("pab", wanted, strict=True))
     names = ["p", *(s.name for s in trace(rule, p.dtype.kind == "c").states)]
-    for name, got in zip(names, run(rule, NumpyGroup, p, gradients), strict=True):
-        same(got.astype(dtype), expected[name], what=f"{name} of {what}")
+    for gradients in (others, [None] * steps):
+        wanted = [p, np.full(67, 0.25, dtype), np.full(67, 0.5, dtype)]
+        for t, g in enumerate(gradients, start=1):
+            wanted = plain(rule, t, [wanted[0], wanted[0] if g is None else g, *wanted[1:]])
+        expected = dict(zip("pab", wanted, strict=True))
+        for name, got in zip(names, run(rule, NumpyGroup, p, gradients), strict=True):
+            same(got.astype(dtype), expected[name], what=f"{name} of {what}")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex64"])
@@ -326,7 +331,7 @@ IN_PLACE: dict[str, Callable[..., Any]] = {
     "truth": lambda self, t, p, g, a, b: (p < g, (t > 1) * 1.0, a != b),
     "choose": lambda self, t, p, g, a, b: (np.where(t > 2, a, p), np.where(t > 1, a, b), np.where(t < 2, b, a)),
     "choose own": lambda self, t, p, g, a, b: (p, np.where(t > 3, a + g, a), np.where(self.b > 0, g, b)),
-    "choose scalars": lambda self, t, p, g, a, b: (np.where(t > 3, self.a, p), np.where(t > 2, 1.0, a), b + np.where(t > 1, 2.0, g)),
+    "choose scalars": lambda self, t, p, g, a, b: (np.where(t > 3, self.a, p), np.where(t > 2, 1, a), np.where(t > 1, 2, b)),
     "scalar mask": lambda self, t, p, g, a, b: (np.where((p > g) & (t > 2), a, p), np.where((t > 2) | (g > 0), b, a), b),
     "where own": lambda self, t, p, g, a, b: (np.where(p > 0, p, g), np.where(a > g, g, a), np.where(g > 0, b + g, b)),
     "where all": lambda self, t, p, g, a, b: (np.where(p, p, p), np.where(a, b, a), np.where(a, a, b)),
@@ -358,7 +363,7 @@ def test_cuda_text_in_place(rng: np.random.Generator) -> None:
 
 # ---- Random formulas: a list of instructions, each of which appends a value made of earlier ones.
 
-UNARY: dict[str, Callable[[Any], Any]] = {"negative": lambda x: -x, "abs": np.abs, "sqrt": np.sqrt, "sign": np.sign, "square": np.square}
+UNARY: dict[str, Callable[[Any], Any]] = {f.__name__: f for f in (np.negative, np.abs, np.sqrt, np.sign, np.square)}
 MASK: Formulas = {
     "<": lambda x, y: x < y, ">=": lambda x, y: x >= y, "==": lambda x, y: x == y, "!=": lambda x, y: x != y,
 }  # fmt: skip
@@ -392,7 +397,6 @@ def calculate(program: Any, settle: Callable[[Any], Any], self: Any, t: Any, *ol
             value = SCALAR[name](s, scalars[-1 - i % len(scalars)])
         elif name == "scale":
             value = s + x if id(x) in scaled else s * x
-            scaled.add(id(value))
         elif name == "shift":
             value = (s - x, x - s, s / x, np.maximum(x, s))[j % 4]
         elif name == "after":
@@ -400,6 +404,42 @@ def calculate(program: Any, settle: Callable[[Any], Any], self: Any, t: Any, *ol
         else:
             condition = mask if name == "where" else switches[-1 - k % len(switches)]
             value = np.where(condition, x, (y, s, y)[i % 3])
-            scaled |= {id(value)} if {id(x), id(y)} & scaled else set()
-        lists.get(name, arrays).append(value if name in SCALAR or name == "after" else settle(value))
+        if name not in SCALAR and name != "after":
+            value = settle(value)
+        if name == "scale" or (name in ("where", "choose") and {id(x), id(y)} & scaled):
+            scaled.add(id(value))
+        lists.get(name, arrays).append(value)
     return tuple(arrays[-1 - n % len(arrays)] for n in program[1])
+
+
+def random_rule(program: Any) -> Rule:
+    return made(lambda self, t, *old: calculate(program, lambda x: x, self, t, *old), "a", "b")
+
+
+def values(dtype: str, number: int) -> list[Array]:
+    """Arrays of ordinary and special values."""
+    rng = np.random.default_rng(11)
+    return list(rng.choice([*special(dtype), *rng.normal(size=60)], (number, 67)).astype(dtype))
+
+
+@settings(max_examples=1000, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@given(program=PROGRAM, dtype=st.sampled_from(["float32", "float64"]), gradient_is_parameter=st.booleans())
+def test_random_formulas(program: Any, dtype: str, gradient_is_parameter: bool) -> None:
+    p, *gradients = values(dtype, 4)
+    rule, wanted = random_rule(program), [p, np.full(67, 0.25, dtype), np.full(67, 0.5, dtype)]
+    got = run(rule, NumpyGroup, p, [None] * 3 if gradient_is_parameter else gradients)
+    for t, g in enumerate(gradients, start=1):
+        old = (wanted[0], wanted[0] if gradient_is_parameter else g, *wanted[1:])
+        with np.errstate(all="ignore"):
+            wanted = list(calculate(program, lambda x: x.astype(dtype if x.dtype.kind == "f" else bool), rule, float(t), *old))
+    expected = dict(zip("pab", wanted, strict=True))
+    for name, value in zip(["p", *(s.name for s in trace(rule).states)], got, strict=True):
+        same(value, expected[name], what=name)
+
+
+@settings(max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@given(program=PROGRAM, dtype=st.sampled_from(["float32", "float64"]))
+def test_cuda_text_of_random_formulas(program: Any, dtype: str) -> None:
+    rule, (p, *gradients) = random_rule(program), values(dtype, 4)
+    for got, wanted in zip(run_text(rule, p, gradients), run(rule, NumpyGroup, p, gradients), strict=True):
+        same(got, wanted)

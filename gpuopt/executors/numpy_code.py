@@ -128,7 +128,11 @@ class _Writer:
 
     def _choose(self, step: int, op: Expr) -> str:
         """Where the result goes: its own place, the place of a value that dies here, or scratch."""
-        barred = {self._location(op.args[1])} if op.op == "where" and op.args[1] is not op.args[2] else set()
+        barred = set[str]()
+        if op.op == "where" and op.args[1] is not op.args[2]:  # that arm is read after the other one was written
+            barred = {self._location(op.args[1])}
+            if op.args[1].op == "input" and op.args[1].value == "g":  # which may be the parameter itself
+                barred.add(self.names.get("p", ""))
         if op.op in BOOLEAN:
             return self._scratch("b", barred)
         for component in [c for c, e in self.targets.items() if e is op]:

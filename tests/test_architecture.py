@@ -1,0 +1,202 @@
+"""Imports point one way, and what is public is documented and annotated (ARCHITECTURE.md)."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+import types
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gpuopt as go
+
+PACKAGE = Path(go.__file__).parent
+LAYERS = (
+    {"symbols", "dtypes", "backend", "rules", "tree"},
+    {"trace"},
+    {"executors", "check"},
+    {"optimizer", "history", "source", "schedules", "checkpoint"},
+    {"fit", "minimize"},
+    {"demo", "bench"},
+    {"cli"},
+    {"__main__", "__init__"},
+)
+"""The parts of the package, lowest first: each may import those below it, and nothing beside or above."""
+LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
+LAZY = {("rules.base", "optimizer")}
+"""The one import upwards: `Rule.init` makes an Optimizer; it is inside that function."""
+OPTIONAL = {"cupy", "numba", "ml_dtypes", "matplotlib", "sklearn", "tqdm", "scipy", "threadpoolctl"}
+ONLY_WHERE_ASKED_FOR = {"executors.cupy_kernel": {"cupy"}, "executors.numba_loop": {"numba"}}
+"""Modules that are themselves imported only where that library is wanted."""
+
+
+def modules() -> dict[str, ast.Module]:
+    """The text of every module by its name within the package."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        name = ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
+        found[name] = ast.parse(path.read_text(encoding="utf-8"))
+    return found
+
+
+MODULES = modules()
+
+
+def imports(tree: ast.AST, inside: bool = False, typing_only: bool = False) -> Iterator[tuple[str, bool, bool]]:
+    """What a module imports: (full name, whether inside a function, whether for type checkers alone)."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, inside, typing_only) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: imports are absolute"
+            assert node.module is not None
+            yield from ((target(node.module, alias.name), inside, typing_only) for alias in node.names)
+        else:
+            function = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+            checking = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+            yield from imports(node, inside or function, typing_only or checking)
+
+
+def target(module: str, name: str) -> str:
+    """``from gpuopt import trace`` is of the module; ``from gpuopt.trace import Trace`` is of the module before it."""
+    return f"{module}.{name}" if f"{module}.{name}".removeprefix("gpuopt.") in MODULES else module
+
+
+def part(name: str) -> str:
+    return name.removeprefix("gpuopt").removeprefix(".").partition(".")[0] or "__init__"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_point_one_way(name: str) -> None:
+    assert part(name) in LEVEL, f"{name} has no place in LAYERS"
+    for imported, inside, typing_only in imports(MODULES[name]):
+        if imported.partition(".")[0] != "gpuopt" or typing_only or (inside and (name, part(imported)) in LAZY):
+            continue
+        if imported == "gpuopt":
+            assert part(name) in ("cli", "__main__"), f"{name} imports the package itself"
+            continue
+        lower = LEVEL[part(imported)] < LEVEL[part(name)]
+        assert lower or part(imported) == part(name), f"{name} imports {imported}, which is not below it"
+
+
+def test_the_one_import_upwards_is_there_and_lazy() -> None:
+    found = {(name, part(i)) for name in MODULES for i, inside, typing_only in imports(MODULES[name]) if inside}
+    assert found >= LAZY
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if part(name) == "rules"])
+def test_rules_import_numpy_only(name: str) -> None:
+    outside = {i.partition(".")[0] for i, _, _ in imports(MODULES[name])} - set(sys.stdlib_module_names) - {"gpuopt"}
+    assert outside <= {"numpy"}
+    ours = {i for i, inside, typing_only in imports(MODULES[name]) if i.startswith("gpuopt") and not inside and not typing_only}
+    assert all(part(i) == "rules" for i in ours)
+
+
+@pytest.mark.parametrize("name", ["backend", "dtypes", "symbols", "tree"])
+def test_the_lowest_import_nothing_of_the_package(name: str) -> None:
+    assert not [i for i, _, _ in imports(MODULES[name]) if i.startswith("gpuopt")]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_what_is_optional_is_imported_where_it_is_used(name: str) -> None:
+    outside = {i.partition(".")[0] for i, inside, typing_only in imports(MODULES[name]) if not inside and not typing_only}
+    allowed = {"numpy", "gpuopt", "__future__"} | set(sys.stdlib_module_names) | ONLY_WHERE_ASKED_FOR.get(name, set())
+    assert outside <= allowed
+    inner = {i.partition(".")[0] for i, _, _ in imports(MODULES[name])}
+    assert inner <= allowed | OPTIONAL
+
+
+def test_there_are_no_cycles() -> None:
+    """Between modules, as they are loaded: what is imported inside a function comes later."""
+    below = {
+        name: {
+            i.removeprefix("gpuopt").removeprefix(".") or "__init__" for i, inside, t in imports(tree) if not inside and not t
+        }
+        for name, tree in MODULES.items()
+    }
+    done: set[str] = set()
+
+    def visit(name: str, above: tuple[str, ...]) -> None:
+        assert name not in above, f"cycle: {' -> '.join((*above, name))}"
+        if name not in done:
+            for imported in sorted(below[name] & MODULES.keys()):
+                visit(imported, (*above, name))
+            done.add(name)
+
+    for name in MODULES:
+        visit(name, ())
+    assert done == set(MODULES)
+
+
+def test_all_is_what_is_public() -> None:
+    names = {n for n, v in vars(go).items() if not n.startswith("_") and not isinstance(v, types.ModuleType)}
+    assert sorted(go.__all__) == sorted(names)
+
+
+def bound(tree: ast.Module) -> Iterator[str]:
+    """The names that a module's own statements bind."""
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            yield node.name
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            yield from (ast.unparse(t) for t in (node.targets if isinstance(node, ast.Assign) else [node.target]))
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            yield from (alias.asname or alias.name for alias in node.names)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_says_what_it_is_for_and_exports_what_it_has(name: str) -> None:
+    assert ast.get_docstring(MODULES[name])
+    lists = [n.value for n in MODULES[name].body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "__all__"]
+    exported = [item for value in lists for item in ast.literal_eval(value)]
+    assert len(set(exported)) == len(exported)
+    assert set(exported) <= set(bound(MODULES[name]))
+
+
+def written(name: str) -> str:
+    """The string after ``name = ...`` in the module that says it, which documents a constant."""
+    for tree in MODULES.values():
+        for statement, after in zip(tree.body, tree.body[1:], strict=False):
+            named = isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == name
+            if named and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+                return str(after.value.value)
+    return ""
+
+
+@pytest.mark.parametrize("name", go.__all__)
+def test_every_public_name_has_a_docstring(name: str) -> None:
+    item = getattr(go, name)
+    own = inspect.getdoc(item) if inspect.isclass(item) or inspect.isfunction(item) else written(name)
+    assert own
+    assert len(own.split()) >= 4
+    for method, function in methods(item):
+        documented = function.__doc__ or any(getattr(base, method, None).__doc__ for base in item.__mro__[1:-1])
+        assert documented or method in ("update", "check"), f"{name}.{method}"
+
+
+def methods(item: Any) -> list[tuple[str, Any]]:
+    """The public functions and properties of a class, as written in it."""
+    found = vars(item).items() if inspect.isclass(item) else ()
+    named = [(n, v.fget if isinstance(v, property) else v) for n, v in found if not n.startswith("_")]
+    return [(n, v) for n, v in named if inspect.isfunction(v)]
+
+
+@pytest.mark.parametrize("name", go.__all__)
+def test_every_public_function_is_annotated(name: str) -> None:
+    item = getattr(go, name)
+    functions = [("", item)] if inspect.isfunction(item) else methods(item)
+    if inspect.isclass(item) and "__init__" in vars(item):
+        functions.append(("__init__", item.__init__))
+    assert functions or inspect.isclass(item) or typing.get_origin(item) is typing.Annotated
+    for method, function in functions:
+        signature = inspect.signature(function)
+        bare = [p.name for p in signature.parameters.values() if p.annotation is p.empty and p.name != "self"]
+        assert not bare, f"{name}.{method}: {bare}"
+        generated = function.__module__ not in sys.modules or "__create_fn__" in function.__qualname__
+        assert generated or signature.return_annotation is not signature.empty, f"{name}.{method} -> ?"
