@@ -21,7 +21,7 @@ __all__ = ["array_module", "info", "use", "xp"]
 
 VARIABLE, CPU_VARIABLE, THREADS_VARIABLE = "GPUOPT_BACKEND", "GPUOPT_CPU", "GPUOPT_NUM_THREADS"
 CHOICES = ("auto", "numpy", "cupy")
-CPU_CHOICES = ("numpy",)
+CPU_CHOICES = ("numpy", "numba")
 _chosen: str | None = None
 
 
@@ -87,11 +87,27 @@ def xp() -> ModuleType:
 
 
 def cpu_executor() -> str:
-    """The executor of NumPy arrays, as ``GPUOPT_CPU`` chooses."""
-    name = os.environ.get(CPU_VARIABLE, CPU_CHOICES[0])
+    """The executor of NumPy arrays: as ``GPUOPT_CPU`` chooses, else Numba where it is installed."""
+    name = os.environ.get(CPU_VARIABLE)
+    if name is None:
+        return "numpy" if why_not_numba() else "numba"
     if name not in CPU_CHOICES:
         raise ValueError(f"{CPU_VARIABLE} must be one of {', '.join(CPU_CHOICES)}, got {name!r}")
+    if name == "numba" and (reason := why_not_numba()):
+        raise RuntimeError(f"{CPU_VARIABLE}=numba was asked for but cannot be used: {reason}")
     return name
+
+
+@functools.cache
+def why_not_numba() -> str | None:
+    """None if Numba can be imported, else the reason why not; the first call imports it."""
+    try:
+        if importlib.util.find_spec("numba") is None:
+            return "Numba is not installed (pip install 'gpuopt[numba]')"
+        import numba  # noqa: F401
+    except Exception as error:  # Numba refuses a NumPy that is newer than it knows
+        return _reason(error)
+    return None
 
 
 def cpu_threads() -> int:
@@ -120,7 +136,11 @@ def info() -> dict[str, Any]:
         reasons["cupy"] = reason
     elif backend == "numpy":
         reasons["cupy"] = f"works, but {'go.use' if _chosen else VARIABLE} chose numpy"
-    packages = ("gpuopt", "numpy", "cupy", "ml_dtypes")
+    if reason_numba := why_not_numba():
+        reasons["numba"] = reason_numba
+    elif cpu_executor() == "numpy":
+        reasons["numba"] = f"works, but {CPU_VARIABLE} chose numpy"
+    packages = ("gpuopt", "numpy", "numba", "cupy", "ml_dtypes")
     return {
         "backend": backend,
         "cpu": cpu_executor(),
@@ -159,10 +179,15 @@ def why_not_cupy() -> str | None:
         if float(double(cupy.ones(1, dtype="float32"))[0]) != 2.0:
             return "CuPy's kernels run but give wrong results"
     except Exception as error:  # a broken driver, toolkit or cache shows as any of a dozen types
-        cause = error.__cause__ or error  # CuPy wraps what went wrong in a page of advice
-        lines = str(cause).strip().splitlines()
-        return f"{type(cause).__name__}: {lines[0]}" if lines else type(cause).__name__
+        return _reason(error)
     return None
+
+
+def _reason(error: Exception) -> str:
+    """One line for an error; CuPy wraps what went wrong in a page of advice."""
+    cause = error.__cause__ or error
+    lines = str(cause).strip().splitlines()
+    return f"{type(cause).__name__}: {lines[0]}" if lines else type(cause).__name__
 
 
 def _device_name() -> str:

@@ -111,6 +111,10 @@ class Memory:
                         f"{second} {'is' if same else 'overlaps'} the same memory as {first}: pass every array once"
                     )
 
+    def surely_apart(self, gradients: list[np.ndarray[Any, Any]]) -> bool:
+        """Whether all the gradients own their memory and none is one of the arrays; a test that costs little."""
+        return not self._foreign and all(g.base is None for g in gradients) and self._owners.isdisjoint(map(id, gradients))
+
     def suspects(self, g: Any) -> bool:
         """Whether `g` might share memory with one of the arrays; a cheap test that rules most gradients out."""
         owner = _owner(g)

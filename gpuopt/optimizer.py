@@ -67,6 +67,7 @@ class Optimizer:
         self.params = params
         self._spec, self._rule = spec, rule
         self._leaves = [a if is_cupy(a) or type(a) is np.ndarray else a.view(np.ndarray) for a in spec.leaves]
+        self._shapes, self._dtypes = [a.shape for a in self._leaves], [a.dtype for a in self._leaves]
         self._t, self._counts = 0, [0] * len(self._leaves)
         self._hyper, self._scheduled = self._numbers(rule, 0), _scheduled(rule)
         self._bind()
@@ -180,6 +181,8 @@ class Optimizer:
     def _gradients(self, grads: Any) -> list[Any]:
         """The gradient of each array, checked."""
         found = self._spec.match(grads, "grads")
+        if self._plain(found):
+            return found
         for index, (g, p) in enumerate(zip(found, self._leaves, strict=True)):
             if g is None:
                 continue
@@ -191,6 +194,15 @@ class Optimizer:
                 self._check_alias(found[index], p, index)
         return found
 
+    def _plain(self, found: list[Any]) -> bool:
+        """Whether all are NumPy's own arrays of the right shape and dtype that share no memory: the usual case, told fast."""
+        return (
+            set(map(type, found)) == {np.ndarray}
+            and [g.shape for g in found] == self._shapes
+            and [g.dtype for g in found] == self._dtypes
+            and self._memory.surely_apart(found)
+        )
+
     def _check_alias(self, g: Any, p: Any, index: int) -> None:
         for other in self._memory.sharing(g):
             same = other == index and check.bounds(g) == check.bounds(p) and g.strides == p.strides and g.dtype == p.dtype
@@ -201,18 +213,18 @@ class Optimizer:
                 )
 
     def _numbers(self, rule: Rule, step: int) -> dict[str, float]:
-        """The hyperparameters' values after `step` steps; none that must be positive may vanish in the compute dtype."""
+        """The hyperparameters' values after `step` steps; none may overflow in the compute dtype, or vanish if it must not."""
         return self._fitting(rule, rule.hyper(step))
 
     def _fitting(self, rule: Rule, values: dict[str, float]) -> dict[str, float]:
         for dtype in {COMPUTE[leaf.dtype.name] for leaf in self._leaves}:
-            tiny = float(np.finfo(dtype).tiny)
+            limits = np.finfo(dtype)
             for name, value in values.items():
-                if rule._ranges[name].open_low and value < tiny:
-                    raise ValueError(
-                        f"{type(rule).__name__}: {name}={value!r} vanishes in {dtype}, in which these arrays are computed: "
-                        f"use at least {tiny:.3g}"
-                    )
+                what = f"{type(rule).__name__}: {name}={value!r} {{}} in {dtype}, in which these arrays are computed: use at "
+                if rule._ranges[name].open_low and value < limits.tiny:
+                    raise ValueError(what.format("vanishes") + f"least {limits.tiny:.3g}")
+                if abs(value) > limits.max:
+                    raise ValueError(what.format("overflows") + f"most {limits.max:.3g}")
         return values
 
     def _alone(self, what: str) -> threading.Lock:
@@ -312,6 +324,8 @@ class _Saved:
         self.t = self._count(saved["t"], "t")
         counts = spec.match(saved["counts"], "state_dict['counts']")
         self.counts = [self._count(n, f"counts{path}") for n, path in zip(counts, spec.paths, strict=True)]
+        if max(self.counts) > self.t:
+            raise ValueError(f"state_dict: counts holds {max(self.counts)} updates of an array, more than the {self.t} steps")
 
     @staticmethod
     def _count(value: Any, name: str) -> int:

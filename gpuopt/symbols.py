@@ -258,11 +258,11 @@ def _complex_sign(graph: Graph, x: Symbol) -> Symbol:
     return _where(graph, size == 0, 0j, x / size)
 
 
-def _isfinite(x: Symbol) -> Symbol:
+def _isfinite(x: Symbol) -> Any:
     return np.abs(x) < math.inf
 
 
-def _isinf(x: Symbol) -> Symbol:
+def _isinf(x: Symbol) -> Any:
     return np.abs(x) == math.inf
 
 
@@ -276,6 +276,12 @@ def _where(graph: Graph, condition: Any, x: Any, y: Any) -> Symbol:
     if a._im is None and b._im is None:
         return Symbol(graph, graph.node("where", mask._re, a._re, b._re))
     return Symbol(graph, graph.node("where", mask._re, a._re, b._re), graph.node("where", mask._re, a.imag._re, b.imag._re))
+
+
+def _clip(graph: Graph, a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:  # noqa: A002
+    low, high = (a_min if min is None else min), (a_max if max is None else max)
+    a = a if low is None else np.maximum(a, low)
+    return a if high is None else np.minimum(a, high)
 
 
 _COMPLEX: dict[str, Callable[..., Symbol]] = {
@@ -308,7 +314,7 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.imag: lambda graph, x: x.imag,
     np.iscomplexobj: lambda graph, x: len(x.parts) == 2,
     np.isrealobj: lambda graph, x: len(x.parts) == 1,
-    np.clip: lambda graph, x, low, high: np.minimum(np.maximum(x, low), high),
+    np.clip: _clip,
     np.zeros_like: lambda graph, x: lift(graph, 0.0),
     np.ones_like: lambda graph, x: lift(graph, 1.0),
 }

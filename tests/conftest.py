@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from gpuopt import backend
+from gpuopt.executors import executor as choose
+from gpuopt.executors.tiles import TileGroup
 
-EXECUTORS = ("numpy", "cupy")
+EXECUTORS = ("numpy", "numba", "cupy")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,9 +49,24 @@ def _gpu(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture(params=[pytest.param(name, marks=pytest.mark.gpu if name == "cupy" else ()) for name in EXECUTORS])
-def executor(request: pytest.FixtureRequest) -> str:
-    """Each executor in turn."""
-    return str(request.param)
+def executor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each executor in turn; NumPy arrays are run by it."""
+    name = str(request.param)
+    if name == "numba" and (reason := backend.why_not_numba()):
+        pytest.skip(reason)
+    if name != "cupy":
+        monkeypatch.setenv("GPUOPT_CPU", name)
+    return name
+
+
+@pytest.fixture(params=["numpy", "numba"])
+def tile_group(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[TileGroup]:
+    """The groups of each CPU executor in turn, which NumPy arrays are run by."""
+    name = str(request.param)
+    if name == "numba" and (reason := backend.why_not_numba()):
+        pytest.skip(reason)
+    monkeypatch.setenv("GPUOPT_CPU", name)
+    return cast("type[TileGroup]", choose(np.ones(1)))
 
 
 @pytest.fixture

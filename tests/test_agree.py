@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpuopt import array_module
+from gpuopt import array_module, backend
 from gpuopt.dtypes import COMPUTE, state_dtype
+from gpuopt.executors.tiles import TileGroup
 from gpuopt.rules import Rule, rules
 from tests.reference import LOOPS
 from tests.variants import DTYPES, STRUCTURES, bits, label, sample
@@ -115,7 +116,9 @@ def check_layout(rule: Rule, dtype: str, layout: Any, gradient_layout: Any, xp: 
 @every_dtype
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("gradient_layout", LAYOUTS)
-def test_layout(rule: Rule, dtype: str, layout: Any, gradient_layout: Any, rng: np.random.Generator) -> None:
+def test_layout(
+    rule: Rule, dtype: str, layout: Any, gradient_layout: Any, tile_group: type[TileGroup], rng: np.random.Generator
+) -> None:
     """The layout of parameters and gradients decides no bit."""
     check_layout(rule, dtype, layout, gradient_layout, np, rng)
 
@@ -133,17 +136,17 @@ def test_layout_on_a_gpu(rule: Rule, dtype: str, layouts: tuple[Any, Any], rng: 
 
 @every_rule
 @pytest.mark.parametrize("dtype", ["float32", "float16", "complex64"])
-def test_tiles_and_packs(rule: Rule, dtype: str, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tiles_and_packs(
+    rule: Rule, dtype: str, tile_group: type[TileGroup], rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Arrays updated one by one, packed, cut into tiles, and on threads have the same bits."""
-    from gpuopt.executors import numpy_tiles
-
     shapes = [(7,), (), (0,), (3, 4), (40, 30), (1,), (1000,), (2, 3, 4)]
     params = [sample(rng, shape, dtype) for shape in shapes]
     gradients = [[sample(rng, shape, dtype) for shape in shapes] for _ in range(3)]
     alone = [run(rule, np, p, [g[i] for g in gradients]) for i, p in enumerate(params)]
     for tile, pack, small, threaded in [(131072, 32768, 8192, 10**9), (100, 40, 20, 10**9), (64, 5, 2, 0)]:
-        for name, value in {"TILE": tile, "PACK": pack, "SMALL": small, "THREADED": threaded}.items():
-            monkeypatch.setattr(numpy_tiles, name, value)
+        for name, value in {"tile": tile, "pack": pack, "small": small, "threaded": threaded}.items():
+            monkeypatch.setattr(tile_group, name, value)
         together = rule.init([p.copy() for p in params])
         for g in gradients:
             together.step(g)
@@ -167,6 +170,26 @@ def test_gradient_of_another_dtype(rule: Rule, dtype: str, xp: Any, rng: np.rand
         cast = [g.astype(other) for g in gradients]
         given, wanted = run(rule, xp, p, cast), run(rule, xp, p, [g.astype(dtype) for g in cast])
         assert np.array_equal(bits(given.params), bits(wanted.params))
+
+
+@every_rule
+@every_dtype
+def test_numba_has_the_bits_of_numpy(rule: Rule, dtype: str, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small arrays, which are packed, and large ones; parameters and state."""
+    if reason := backend.why_not_numba():
+        pytest.skip(reason)
+    shapes = [(3, 4), (1000,), (), (0,), (20_000,)]
+    params = [sample(rng, shape, dtype) for shape in shapes]
+    gradients = [[sample(rng, shape, dtype, scale) for shape in shapes] for scale in (1.0, 1e-4, 1e4)]
+    results = []
+    for name in ("numpy", "numba"):
+        monkeypatch.setenv("GPUOPT_CPU", name)
+        opt = rule.init([p.copy() for p in params])
+        assert opt.executor == name
+        for g in gradients:
+            opt.step(g)
+        results.append([bits(array) for arrays in (opt.params, *opt.state.values()) for array in arrays])
+    assert all(map(np.array_equal, *results))
 
 
 @pytest.mark.gpu

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gpuopt import backend
 from gpuopt.executors.numpy_tiles import NumpyGroup
 from gpuopt.rules import Hyper, Rule, abs2
 from gpuopt.symbols import ARRAY_OPS, HOST_OPS
@@ -28,6 +29,7 @@ from tests.variants import bits
 Array = np.ndarray[Any, Any]
 Formulas = dict[str, Callable[[Any, Any], Any]]
 both_dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
+both_complex = pytest.mark.parametrize("dtype", ["complex64", "complex128"])
 
 
 class Made(Rule):
@@ -91,6 +93,18 @@ def run_text(rule: Rule, p: Array, gradients: list[Array | None]) -> list[Array]
         pytest.skip(reason)
     with cupy_on_the_cpu() as make:
         return run(rule, make, p, gradients)
+
+
+def run_numba(rule: Rule, p: Array, gradients: list[Array | None]) -> list[Array]:
+    """What `run` gives of the Numba executor."""
+    if (reason := backend.why_not_numba()) is not None:
+        pytest.skip(reason)
+    from gpuopt.executors.numba_loop import NumbaGroup
+
+    return run(rule, NumbaGroup, p, gradients)
+
+
+others = pytest.mark.parametrize("run_other", [run_text, run_numba])
 
 
 def joined(re: Any, im: Any, dtype: str) -> Array:
@@ -175,11 +189,12 @@ def test_numpy_executor_equals_numpy(name: str, dtype: str) -> None:
         same(run(rule, NumpyGroup, x, [y], pieces)[0], wanted, 4 * (name in ROUNDED), f"{name}, {pieces} pieces")
 
 
+@others
 @both_dtypes
 @pytest.mark.parametrize("formulas", [EXACT, ROUNDED], ids=["exact", "rounded"])
-def test_cuda_text_equals_numpy_executor(formulas: Formulas, dtype: str) -> None:
+def test_others_equal_numpy_executor(formulas: Formulas, dtype: str, run_other: Callable[..., list[Array]]) -> None:
     rule, (x, y) = all_at_once(formulas), pairs(dtype)
-    for name, got, wanted in zip(["p", *formulas], run_text(rule, x, [y]), run(rule, NumpyGroup, x, [y]), strict=True):
+    for name, got, wanted in zip(["p", *formulas], run_other(rule, x, [y]), run(rule, NumpyGroup, x, [y]), strict=True):
         same(got, wanted, 4 * (formulas is ROUNDED), name)
 
 
@@ -249,24 +264,39 @@ COMPLEX: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any, Any, Any, Any
 }
 
 
-@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
-def test_complex_operations_are_those_of_real_and_imaginary_parts(dtype: str, rng: np.random.Generator) -> None:
+ALL_COMPLEX = all_at_once({name: formula for name, (formula, _) in COMPLEX.items()})
+
+
+def parts(dtype: str, rng: np.random.Generator) -> list[Array]:
+    """Four real arrays, of ordinary and special values."""
     real = np.finfo(dtype).dtype
-    a, b, c, d = (rng.choice([*special(real.name), *rng.normal(size=10).astype(real)], 1003) for _ in range(4))
+    return [rng.choice([*special(real.name), *rng.normal(size=10).astype(real)], 1003) for _ in range(4)]
+
+
+@others
+@both_complex
+def test_complex_operations_of_others(dtype: str, rng: np.random.Generator, run_other: Callable[..., list[Array]]) -> None:
+    a, b, c, d = parts(dtype, rng)
     x, y = joined(a, b, dtype), joined(c, d, dtype)
-    formulas = {name: formula for name, (formula, _) in COMPLEX.items()}
-    together = run(all_at_once(formulas), NumpyGroup, x, [y])
-    text = run_text(all_at_once(formulas), x, [y]) if hostrun.available() is None else together
+    results = zip(["p", *COMPLEX], run_other(ALL_COMPLEX, x, [y]), run(ALL_COMPLEX, NumpyGroup, x, [y]), strict=True)
+    for name, got, wanted in results:
+        same(got, wanted, what=name)
+
+
+@both_complex
+def test_complex_operations_are_those_of_real_and_imaginary_parts(dtype: str, rng: np.random.Generator) -> None:
+    a, b, c, d = parts(dtype, rng)
+    x, y = joined(a, b, dtype), joined(c, d, dtype)
+    together = run(ALL_COMPLEX, NumpyGroup, x, [y])
     for number, (name, (formula, lowered)) in enumerate(COMPLEX.items(), start=1):
         with np.errstate(all="ignore"):
             wanted = joined(*lowered(a, b, c, d), dtype)
         rule = made(lambda self, t, p, g, f=formula: f(p, g))
         same(run(rule, NumpyGroup, x, [y], 59)[0], wanted, what=name)
         same(together[number].astype(dtype), wanted, what=name)
-        same(text[number], together[number], what=name)
 
 
-@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+@both_complex
 def test_complex_operations_of_ordinary_numbers_equal_numpy(dtype: str, rng: np.random.Generator) -> None:
     x, y = joined(*rng.normal(size=(2, 1003)), dtype), joined(*rng.normal(size=(2, 1003)), dtype)
     for name, (formula, _) in COMPLEX.items():
@@ -347,7 +377,16 @@ def test_results_in_place(name: str) -> None:
         check(IN_PLACE[name], dtype, name, steps=5)
 
 
-def test_cuda_text_in_place(rng: np.random.Generator) -> None:
+def test_names_never_meet(rng: np.random.Generator) -> None:
+    names = ["m", "m_re", "m_old", "m_new", "m_re_old", "c0", "x3", "i", "n", "float", "β", "lr_h", "a", "b"]
+    rule = made(lambda self, t, p, g, m, *rest: (p - self.a * g, m + g * t, *(r + g.real for r in rest)), *names)
+    p, g = joined(*rng.normal(size=(2, 50)), "complex64"), joined(*rng.normal(size=(2, 50)), "complex64")
+    for got, wanted in zip(run_text(rule, p, [g, g]), run(rule, NumpyGroup, p, [g, g]), strict=True):
+        same(got, wanted)
+
+
+@others
+def test_others_in_place(rng: np.random.Generator, run_other: Callable[..., list[Array]]) -> None:
     states = [f"s{i}" for i in range(2 * len(IN_PLACE))]
 
     def formula(self: Any, t: Any, p: Any, g: Any, *old: Any) -> Any:
@@ -356,7 +395,7 @@ def test_cuda_text_in_place(rng: np.random.Generator) -> None:
 
     p, *gradients = rng.choice([*special("float32"), *rng.normal(size=100)], (6, 500)).astype("float32")
     rule = made(formula, *states)
-    got, wanted = run_text(rule, p, gradients), run(rule, NumpyGroup, p, gradients)
+    got, wanted = run_other(rule, p, gradients), run(rule, NumpyGroup, p, gradients)
     for number, (x, y) in enumerate(zip(got, wanted, strict=True)):
         same(x, y, what=f"array {number}")
 
@@ -439,7 +478,8 @@ def test_random_formulas(program: Any, dtype: str, gradient_is_parameter: bool) 
 
 @settings(max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 @given(program=PROGRAM, dtype=st.sampled_from(["float32", "float64"]))
-def test_cuda_text_of_random_formulas(program: Any, dtype: str) -> None:
+def test_random_formulas_of_others(program: Any, dtype: str) -> None:
     rule, (p, *gradients) = random_rule(program), values(dtype, 4)
-    for got, wanted in zip(run_text(rule, p, gradients), run(rule, NumpyGroup, p, gradients), strict=True):
-        same(got, wanted)
+    for run_other in (run_text, run_numba):
+        for got, wanted in zip(run_other(rule, p, gradients), run(rule, NumpyGroup, p, gradients), strict=True):
+            same(got, wanted)

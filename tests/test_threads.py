@@ -17,23 +17,23 @@ import numpy as np
 import pytest
 
 import gpuopt as go
-from gpuopt.executors import numpy_tiles, pool
+from gpuopt.executors import pool
+from gpuopt.executors.tiles import TileGroup
 from tests.test_optimizer import everything
 
 WAIT = 20.0  # seconds until a thread that does not come is a failure; none is waited for when all is well
 
 
 @pytest.fixture(autouse=True)
-def _tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The executor whose tiles are looked at here."""
-    monkeypatch.setenv("GPUOPT_CPU", "numpy")
+def _tiles(tile_group: type[TileGroup]) -> None:
+    """Every test here runs on each of the executors that cut arrays into tiles."""
 
 
 @pytest.fixture
-def threaded(monkeypatch: pytest.MonkeyPatch) -> None:
+def threaded(tile_group: type[TileGroup], monkeypatch: pytest.MonkeyPatch) -> None:
     """Even small arrays are cut into many tiles that four threads share."""
-    monkeypatch.setattr(numpy_tiles, "THREADED", 1)
-    monkeypatch.setattr(numpy_tiles, "TILE", 1_000)
+    monkeypatch.setattr(tile_group, "threaded", 1)
+    monkeypatch.setattr(tile_group, "tile", 1_000)
     monkeypatch.setenv("GPUOPT_NUM_THREADS", "4")
 
 
@@ -65,14 +65,14 @@ def test_threads_with_their_own_optimizers_equal_one_after_another(threaded: Non
     assert together == list(map(trained, seeds))
 
 
-def test_large_arrays_use_the_pool_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_arrays_use_the_pool_as_it_is(tile_group: type[TileGroup], monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing but the number of threads is set here; the result has the bits of one thread."""
     jobs, run = [], pool.run
     monkeypatch.setattr(pool, "run", lambda task, count, threads: (jobs.append(threads), run(task, count, threads)))
     results = []
     for number in (1, 3):
         monkeypatch.setenv("GPUOPT_NUM_THREADS", str(number))
-        p = np.linspace(-1, 1, numpy_tiles.THREADED, dtype="f4")
+        p = np.linspace(-1, 1, tile_group.threaded, dtype="f4")
         opt = go.Momentum(0.1).init([p])
         opt.step([p])
         results.append(everything(opt))
@@ -182,9 +182,9 @@ class Stop(BaseException):
 
 
 @pytest.fixture
-def interrupted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
+def interrupted(tile_group: type[TileGroup], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
     """Break a step off at its n-th tile, whichever thread has it; 0 is never."""
-    update, lock, left = numpy_tiles.NumpyGroup._update, threading.Lock(), [0]
+    update, lock, left = tile_group._update, threading.Lock(), [0]
 
     def counted(self: Any, *args: Any) -> None:
         with lock:
@@ -194,7 +194,7 @@ def interrupted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Non
             raise Stop
         update(self, *args)
 
-    monkeypatch.setattr(numpy_tiles.NumpyGroup, "_update", counted)
+    monkeypatch.setattr(tile_group, "_update", counted)
     return lambda n: left.__setitem__(0, n)
 
 
@@ -310,9 +310,13 @@ KINDS = {
 SLACK = 20_000  # bytes of Python's own objects (lists of tiles, of arguments, of 200 counts), where the arrays are megabytes
 
 
+@pytest.mark.parametrize("threads", ["1", "3"])
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
-def test_nothing_is_allocated_after_the_first_step(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GPUOPT_NUM_THREADS", "1")
+def test_nothing_is_allocated_after_the_first_step(
+    kind: Any, threads: str, tile_group: type[TileGroup], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GPUOPT_NUM_THREADS", threads)
+    monkeypatch.setattr(tile_group, "threaded", 1)
     params, grads = kind[0](), kind[1]()
     opt = go.AdamW(amsgrad=True).init(params)
     opt.step(grads)
@@ -327,4 +331,4 @@ def test_nothing_is_allocated_after_the_first_step(kind: Any, monkeypatch: pytes
     finally:
         tracemalloc.stop()
     assert peak < SLACK
-    assert left - settled < 1_000
+    assert left - settled < (1_000 if threads == "1" else SLACK)  # a helper that comes late still holds its last job

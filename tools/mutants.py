@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-ADAPTIVE, OPTIMIZER, TILES = "rules/adaptive.py", "optimizer.py", "executors/numpy_tiles.py"
+ADAPTIVE, OPTIMIZER, TILES = "rules/adaptive.py", "optimizer.py", "executors/tiles.py"
 FLOAT32 = """f"float(__import__('numpy').float32(hyper[{expr.value!r}]))\""""
 # What is wrong; the file; the right text; the wrong text in its place.
 MUTANTS = [

@@ -40,7 +40,10 @@ def executor(array: Any) -> type[Group]:
         from gpuopt.executors.cupy_kernel import CupyGroup
 
         return CupyGroup
-    cpu_executor()
+    if cpu_executor() == "numba":
+        from gpuopt.executors.numba_loop import NumbaGroup
+
+        return NumbaGroup
     from gpuopt.executors.numpy_tiles import NumpyGroup
 
     return NumpyGroup

@@ -126,11 +126,11 @@ class _Writer:
                 value = f"{source}.{part}()" if whole else source
                 if self.dtypes[array].name != self.compute.name and not whole:
                     value = f"({self.real}){value}"
-                self.lines.append(f"const {self.real} {_old(component)} = {value};")
+                self.lines.append(f"const {self.real} {_component(component, 'old')} = {value};")
 
     def _compute(self) -> None:
         """A line for each value that is used twice or stored; the others are written where they are used."""
-        stored = {e: f"{_ascii(c)}_new" for a, parts in self.trace.stores.items() for c, e in self._pairs(a, parts)}
+        stored = {e: _component(c, "new") for a, parts in self.trace.stores.items() for c, e in self._pairs(a, parts)}
         for op in self.trace.ops:
             if op in stored or self.uses[op] > 1:
                 value = self._formula(op)
@@ -154,7 +154,7 @@ class _Writer:
         if expr in self.names:
             return self.names[expr]
         if expr.op == "input":
-            return _old(expr.value)
+            return _component(expr.value, "old")
         if expr.op == "constant":
             return self._literal(expr.value)
         product = expr.op in ("multiply", "divide") and inside in ("add", "subtract")
@@ -187,8 +187,10 @@ class _Writer:
         return f"({written})" if math.copysign(1.0, value) < 0 else written
 
 
-def _old(component: str) -> str:
-    return f"{_ascii(component)}_old"
+def _component(component: str, age: str) -> str:
+    """The name of an array's old or new component: ``m_old``, ``z_new_re``; no state's name can end like that."""
+    array, dot, part = component.partition(".")
+    return f"{_ascii(array)}_{age}{'_' if dot else ''}{part}"
 
 
 def _ascii(name: str) -> str:

@@ -6,41 +6,16 @@ no longer needed, and into scratch until then. Nothing is allocated when it runs
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from gpuopt.executors.tile_code import TileCode, changes, constants, places
 from gpuopt.symbols import BOOLEAN, Expr, text
-from gpuopt.trace import Trace, components
+from gpuopt.trace import Trace
 
-__all__ = ["TileCode", "tile_code"]
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class TileCode:
-    """The generated function, and what to call it with: places, scratch, masks, scalars, in this order.
-
-    Attributes
-    ----------
-    places : tuple of (array, component, part, read, written)
-        What to pass first: the component of an array (``part`` is ``"real"``, ``"imag"`` or empty).
-    scratch, masks : int
-        How many arrays of the compute dtype, and of bool, come next.
-    constants : tuple of float
-        What follows the trace's scalars.
-    source : str
-        The function's text.
-    """
-
-    function: Callable[..., None]
-    places: tuple[tuple[str, str, str, bool, bool], ...]
-    scratch: int
-    masks: int
-    constants: tuple[float, ...]
-    source: str
+__all__ = ["tile_code"]
 
 
 @functools.lru_cache(maxsize=512)
@@ -54,9 +29,8 @@ class _Writer:
 
     def __init__(self, trace: Trace) -> None:
         self.trace, self.lines = trace, list[str]()
-        self.names: dict[str, str] = {}
-        self.targets = {c: e for array, parts in trace.stores.items() for c, e in self._pairs(array, parts)}
-        self.used = dict.fromkeys([*trace.loads, *self.targets])
+        self.names = {place.component: f"a{number}" for number, place in enumerate(places(trace))}
+        self.targets = changes(trace)
         # A new value that is some array's old one is copied first, before that array may change.
         moved = [Expr(-1 - k, "copy", (e,)) for k, e in enumerate(dict.fromkeys(self.targets.values())) if e.op == "input"]
         self.targets |= {c: m for m in moved for c, e in self.targets.items() if e is m.args[0]}
@@ -67,41 +41,24 @@ class _Writer:
         self.busy: dict[str, Expr] = {}
         self.counts = {"w": 0, "b": 0}
 
-    def _pairs(self, array: str, parts: tuple[Expr, ...]) -> list[tuple[str, Expr]]:
-        names = components(array, len(parts) == 2)
-        return [(c, e) for c, e in zip(names, parts, strict=True) if not (e.op == "input" and e.value == c)]
-
     def result(self) -> TileCode:
-        host = dict.fromkeys(self.trace.scalars)
-        operands = [arg for op in self.ops for arg in op.args] + list(self.targets.values())
-        constants = dict.fromkeys(e for e in operands if e.op == "constant")
-        for number, expr in enumerate([*host, *constants]):
+        host, fixed = self.trace.scalars, constants(self.trace)
+        for number, expr in enumerate([*host, *fixed]):
             self.where[expr] = f"k{number}"
-        for number, component in enumerate(self.used):
-            self.names[component] = f"a{number}"
         for step, op in enumerate(self.ops):
             self._write(step, op)
         for component, expr in self.targets.items():
             if self.where[expr] != self.names[component]:
                 self.lines.append(f"copyto({self.names[component]}, {self.where[expr]})")
         arguments = [*self.names.values(), *(f"{kind}{i}" for kind, n in self.counts.items() for i in range(n))]
-        arguments += [f"k{number}" for number in range(len(host) + len(constants))]
+        arguments += [f"k{number}" for number in range(len(host) + len(fixed))]
         comments = [f"    # {name} is {component}" for component, name in self.names.items()]
         comments += [f"    # {self.where[e]} = {text(e)}" for e in host]
         body = [f"    {line}" for line in self.lines or ["pass"]]
         source = "\n".join([f"def {self.trace.name}({', '.join(arguments)}):", *comments, *body, ""])
         scope: dict[str, Any] = {name: getattr(np, name) for name in _CALLS} | {"copyto": np.copyto}
         exec(source, scope)  # the text is made here from a fixed set of calls
-        values = tuple(float(e.value) for e in constants)
-        return TileCode(scope[self.trace.name], self._places(), self.counts["w"], self.counts["b"], values, source)
-
-    def _places(self) -> tuple[tuple[str, str, str, bool, bool], ...]:
-        found = []
-        for component in self.used:
-            array, _, part = component.partition(".")
-            kind = {"re": "real", "im": "imag", "": ""}[part]
-            found.append((array, component, kind, component in self.trace.loads, component in self.targets))
-        return tuple(found)
+        return TileCode(scope[self.trace.name], places(self.trace), self.counts["w"], self.counts["b"], fixed, source)
 
     def _write(self, step: int, op: Expr) -> None:
         operands = [self._location(arg) for arg in op.args]

@@ -122,9 +122,13 @@ class Rule:
         what = f"{type(self).__name__}: {name} must be {self._ranges[name].text}{{}}, got {value!r}{where}"
         if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
             raise TypeError(what.format(" or a schedule (a callable from the step number to one)"))
-        if float(value) not in self._ranges[name]:
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if number not in self._ranges[name]:
             raise ValueError(what.format(""))
-        return float(value)
+        return number
 
     def hyper(self, step: int) -> dict[str, float]:
         """The value of each float hyperparameter after `step` completed steps."""

@@ -1,0 +1,190 @@
+"""From a `Trace` to one loop over flat arrays, compiled by Numba.
+
+The loop's text is written to a private cache folder under a name made from its content, so that Numba can keep the machine
+code beside it and the next process need not compile. No fast-math: the operations, their order and their rounding are those
+of the other executors.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+import os
+import sys
+import tempfile
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from gpuopt.executors.tile_code import TileCode, changes, constants, places
+from gpuopt.symbols import Expr, text
+from gpuopt.trace import Trace
+
+__all__ = ["cache_folder", "loop_code"]
+
+_HEADER = '''"""A loop that gpuopt generated for one rule. It is made again when it is missing."""
+
+import math
+
+import numba
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+
+@intrinsic
+def elements(context, address, like):
+    """The pointer to elements like those of an array."""
+    pointer = types.CPointer(like.dtype)
+
+    def generate(context, builder, signature, arguments):
+        return builder.inttoptr(arguments[0], context.get_value_type(pointer))
+
+    return pointer(address, like), generate
+
+
+'''
+_LOOP = """@numba.njit(nogil=True, error_model="numpy", cache=True)
+def loop({arguments}, k):
+{scalars}
+    for i in range({first}.size):
+{body}
+
+
+@numba.njit(nogil=True, error_model="numpy", cache=True)
+def pack({packed}, k, addresses, ends):
+    start = 0
+    for j in range(addresses.size):
+        p = numba.carray(elements(addresses[j], k), ends[j] - start)
+        loop({sliced}, k)
+        start = ends[j]
+"""
+_INFIX = {
+    "add": "+",
+    "subtract": "-",
+    "multiply": "*",
+    "divide": "/",
+    "less": "<",
+    "less_equal": "<=",
+    "greater": ">",
+    "greater_equal": ">=",
+    "equal": "==",
+    "not_equal": "!=",
+    "logical_and": "&",
+    "logical_or": "|",
+}
+# NaN propagates, and of two zeros the second is taken, as by NumPy's ufuncs.
+_FORMS = {
+    "negative": "-{0}",
+    "logical_not": "not {0}",
+    "absolute": "abs({0})",
+    "maximum": "{0} if ({0} > {1}) | ({0} != {0}) else {1}",
+    "minimum": "{0} if ({0} < {1}) | ({0} != {0}) else {1}",
+    "sign": "one if {0} > zero else (-one if {0} < zero else (zero if {0} == zero else {0}))",
+    "where": "{1} if {0} else {2}",
+    "choose": "{1} if {0} != zero else {2}",
+}
+
+
+@functools.lru_cache(maxsize=512)
+def loop_code(trace: Trace, compute: np.dtype[Any]) -> TileCode:
+    """Generate and compile the loop that runs `trace` on flat arrays of dtype `compute`."""
+    source = _source(trace)
+    module = _module(source)
+    import numba
+
+    real = numba.from_dtype(compute)
+    flat = numba.types.Array(real, 1, "C")
+    module.loop.compile((flat,) * (len(places(trace)) + 1))
+    return TileCode(module.loop, places(trace), 0, 0, constants(trace), source)
+
+
+def pack_code(code: TileCode) -> Any:
+    """The function that runs the loop of `code` on many parameters, given the table of their addresses and ends."""
+    return _module(code.source).pack
+
+
+def _source(trace: Trace) -> str:
+    arrays = {place.component: f"a{number}" for number, place in enumerate(places(trace))}
+    names: dict[Expr, str] = {}
+    scalars = ["    zero, one = k.dtype.type(0), k.dtype.type(1)"]
+    for number, expr in enumerate([*trace.scalars, *constants(trace)]):
+        names[expr] = f"k{number}"
+        scalars.append(f"    k{number} = k[{number}]  # {text(expr)}")
+    old = {place.component: f"o{number}" for number, place in enumerate(places(trace))}
+    names |= {leaf: old[leaf.value] for leaf in _inputs(trace)}
+    body = [f"{old[place.component]} = {arrays[place.component]}[i]" for place in places(trace) if place.read]
+    for op in trace.ops:
+        args = [names[arg] for arg in op.args]
+        names[op] = f"x{op.index}"
+        form = _FORMS.get(op.op, f"math.{op.op}({{0}})")
+        body.append(f"{names[op]} = " + (f" {_INFIX[op.op]} ".join(args) if op.op in _INFIX else form.format(*args)))
+    body += [f"{arrays[component]}[i] = {names[expr]}" for component, expr in changes(trace).items()]
+    parts = {
+        "arguments": ", ".join(arrays.values()),
+        "first": next(iter(arrays.values())),
+        "scalars": "\n".join(scalars),
+        "body": "\n".join(f"        {line}" for line in body),
+        "packed": ", ".join(name for component, name in arrays.items() if component != "p"),
+        "sliced": ", ".join("p" if component == "p" else f"{name}[start : ends[j]]" for component, name in arrays.items()),
+    }
+    return _HEADER + _LOOP.format(**parts)
+
+
+def _inputs(trace: Trace) -> set[Expr]:
+    """The components that are read, as expressions."""
+    used = [arg for op in trace.ops for arg in op.args] + list(changes(trace).values())
+    return {expr for expr in used if expr.op == "input"}
+
+
+def cache_folder() -> Path:
+    """Where generated loops and their machine code are kept: this user's alone, since loading it runs it.
+
+    ``GPUOPT_CACHE_DIR``, or ``gpuopt`` in the user's cache folder; a temporary folder where neither can be made private.
+    """
+    base = os.environ.get("XDG_CACHE_HOME") or (os.environ.get("LOCALAPPDATA") if os.name == "nt" else None)
+    default = Path(base) / "gpuopt" if base else Path.home() / ".cache" / "gpuopt"
+    folder = Path(os.environ.get("GPUOPT_CACHE_DIR") or default)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if os.name != "nt":
+            status = folder.stat()
+            if status.st_uid != os.getuid():
+                raise PermissionError(f"{folder} belongs to another user")
+            if status.st_mode & 0o077:
+                folder.chmod(0o700)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError:
+        return _temporary_folder()
+
+
+@functools.cache
+def _temporary_folder() -> Path:
+    import atexit
+    import shutil
+
+    folder = Path(tempfile.mkdtemp(prefix="gpuopt-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+@functools.lru_cache(maxsize=512)
+def _module(source: str) -> ModuleType:
+    """Import the text as a module from the cache folder; its file appears there whole or not at all."""
+    name = f"gpuopt_loop_{hashlib.sha256(source.encode()).hexdigest()[:32]}"
+    path = cache_folder() / f"{name}.py"
+    if not path.exists() or path.read_text(encoding="utf-8") != source:
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False, encoding="utf-8") as file:
+            file.write(source)
+        Path(file.name).replace(path)
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"cannot load {path}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # Numba finds the function of cached machine code by its module
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,75 @@
+"""What the CPU executors' generated functions have in common: which arrays they take, and in which order."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gpuopt.symbols import Expr
+from gpuopt.trace import Trace, components
+
+__all__ = ["Place", "TileCode", "changes", "constants", "places"]
+
+
+class Place(NamedTuple):
+    """A component of an array that a function reads or writes; `part` is ``"real"``, ``"imag"``, or empty."""
+
+    array: str
+    component: str
+    part: str
+    read: bool
+    written: bool
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TileCode:
+    """A generated function, and what to call it with: places, scratch, masks, scalars, in this order.
+
+    Attributes
+    ----------
+    function : callable
+        Updates flat arrays of the compute dtype in place.
+    places : tuple of Place
+        What to pass first.
+    scratch, masks : int
+        How many arrays of the compute dtype, and of bool, come next.
+    constants : tuple of Expr
+        What follows the trace's scalars.
+    source : str
+        The function's text.
+    """
+
+    function: Callable[..., None]
+    places: tuple[Place, ...]
+    scratch: int
+    masks: int
+    constants: tuple[Expr, ...]
+    source: str
+
+
+def changes(trace: Trace) -> dict[str, Expr]:
+    """The new value of each component that changes."""
+    pairs = (
+        pair
+        for array, parts in trace.stores.items()
+        for pair in zip(components(array, len(parts) == 2), parts, strict=True)
+    )  # fmt: skip
+    return {component: expr for component, expr in pairs if not (expr.op == "input" and expr.value == component)}
+
+
+def places(trace: Trace) -> tuple[Place, ...]:
+    """Every component that is read or changes, in a fixed order."""
+    changed = changes(trace)
+    found = []
+    for component in dict.fromkeys([*trace.loads, *changed]):
+        array, _, part = component.partition(".")
+        kind = {"re": "real", "im": "imag", "": ""}[part]
+        found.append(Place(array, component, kind, component in trace.loads, component in changed))
+    return tuple(found)
+
+
+def constants(trace: Trace) -> tuple[Expr, ...]:
+    """The numbers that the array code uses, each once."""
+    operands = [arg for op in trace.ops for arg in op.args] + list(changes(trace).values())
+    return tuple(dict.fromkeys(expr for expr in operands if expr.op == "constant"))
