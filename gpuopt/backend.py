@@ -140,13 +140,17 @@ def info() -> dict[str, Any]:
         reasons["numba"] = reason_numba
     elif cpu_executor() == "numpy":
         reasons["numba"] = f"works, but {CPU_VARIABLE} chose numpy"
-    packages = ("gpuopt", "numpy", "numba", "cupy", "ml_dtypes")
+    packages = ("numpy", "numba", "cupy", "ml_dtypes")
     return {
         "backend": backend,
         "cpu": cpu_executor(),
         "device": None if reason is not None else _device_name(),
         "threads": cpu_threads(),
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in packages}},
+        "versions": {
+            "gpuopt": sys.modules["gpuopt"].__version__,
+            "python": platform.python_version(),
+            **{name: _version(name) for name in packages},
+        },
         "reasons": reasons,
     }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -156,9 +155,12 @@ class Optimizer:
         """
         with self._alone("stepped"):
             self._check_whole()
-            gradients = self._gradients(grads)
+            gradients, whole = self._gradients(grads)
             hyper = self._numbers(self._rule, self._t) if self._scheduled else self._hyper
-            counts = [count + (g is not None) for count, g in zip(self._counts, gradients, strict=True)]
+            if whole:
+                counts = [count + 1 for count in self._counts]
+            else:
+                counts = [count + (g is not None) for count, g in zip(self._counts, gradients, strict=True)]
             runs = [run for group in self._groups for run in self._runs(group, gradients, counts, hyper)]
             self._torn = True
             for group, given, scalars, chosen in runs:
@@ -168,21 +170,24 @@ class Optimizer:
     @staticmethod
     def _runs(
         entry: tuple[Trace, list[int], Group], gradients: list[Any], counts: list[int], hyper: dict[str, float]
-    ) -> Iterator[tuple[Group, list[Any], tuple[float, ...], list[int] | None]]:
+    ) -> list[tuple[Group, list[Any], tuple[float, ...], list[int] | None]]:
         """What to run for one group: once for each step count among its arrays that have a gradient."""
         traced, indices, group = entry
-        given = [gradients[i] for i in indices]
-        present = [position for position, g in enumerate(given) if g is not None]
-        found = {counts[indices[position]] for position in present}
-        for count in found:
-            chosen = [position for position in present if counts[indices[position]] == count] if len(found) > 1 else present
-            yield group, given, traced.evaluate(count, hyper), None if len(chosen) == len(indices) else chosen
+        given = gradients if len(indices) == len(gradients) else [gradients[i] for i in indices]
+        by_count: dict[int, list[int]] = {}
+        for position, index in enumerate(indices):
+            if given[position] is not None:
+                by_count.setdefault(counts[index], []).append(position)
+        return [
+            (group, given, traced.evaluate(count, hyper), None if len(positions) == len(indices) else positions)
+            for count, positions in by_count.items()
+        ]
 
-    def _gradients(self, grads: Any) -> list[Any]:
-        """The gradient of each array, checked."""
+    def _gradients(self, grads: Any) -> tuple[list[Any], bool]:
+        """The gradient of each array, checked; and whether it is sure that each has one."""
         found = self._spec.match(grads, "grads")
         if self._plain(found):
-            return found
+            return found, True
         for index, (g, p) in enumerate(zip(found, self._leaves, strict=True)):
             if g is None:
                 continue
@@ -192,7 +197,7 @@ class Optimizer:
                     found[index] = g.view(np.ndarray)
             if self._memory.suspects(found[index]):
                 self._check_alias(found[index], p, index)
-        return found
+        return found, False
 
     def _plain(self, found: list[Any]) -> bool:
         """Whether all are NumPy's own arrays of the right shape and dtype that share no memory: the usual case, told fast."""

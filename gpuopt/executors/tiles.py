@@ -29,11 +29,13 @@ Work = tuple["_Tile", Any]
 class _Tile:
     """Where one run of the function reads and writes: p (a list of arrays in a pack), and runs of the state."""
 
-    __slots__ = ("box", "operands", "size", "table")
+    __slots__ = ("box", "code", "operands", "ready", "size", "table")
 
     def __init__(self, box: Any, p: Any, buffers: dict[str, Any], start: int, stop: int) -> None:
         self.box, self.size = box, stop - start
-        self.table: Any = None  # an executor may keep what it needs to find the arrays of a pack
+        self.code: TileCode | None = None
+        self.ready: list[Any] = []  # the arguments but for g, if all can be used as they are
+        self.table: Any = None  # what an executor needs to find the arrays of a pack
         self.operands = {"p": p, **{name: buffer[start:stop] for name, buffer in buffers.items()}}
 
 
@@ -143,12 +145,18 @@ class TileGroup(abc.ABC):
 
     def _update(self, tile: _Tile, g: Any, slot: int) -> None:
         """Run the function on one tile, through scratch where an operand is no run of the compute dtype."""
-        if type(g) is list and self._call_packed(tile, g, slot):
+        if tile.code is not self._code:
+            self._prepare(tile)
+        if type(g) is list:
+            if self._call_packed(tile, g, slot):
+                return
+        elif tile.ready and self._direct(g):
+            self._call([g if x is None else x for x in tile.ready], tile.size, slot)
             return
         arguments, back = [], []
         for array, component, part, read, written in self._code.places:
             x = g if array == "g" else tile.operands[array]
-            if not part and type(x) is not list and x.dtype == self.compute and x.ndim == 1 and _direct(x.flags):
+            if not part and type(x) is not list and self._direct(x):
                 arguments.append(x)
                 continue
             run = self._run(slot, component, tile.size, self.compute)
@@ -160,6 +168,20 @@ class TileGroup(abc.ABC):
         self._call(arguments, tile.size, slot)
         for x, part, run in back:
             _store(x, part, run)
+
+    def _prepare(self, tile: _Tile) -> None:
+        """Note which arguments of the function need no copy, as is the rule for float32 and float64."""
+        p, places = tile.operands["p"], self._code.places
+        plain = not any(place.part for place in places) and type(p) is not list and self._direct(p)
+        tile.ready = [tile.operands.get(place.array) for place in places] if plain else []
+        tile.code = self._code
+
+    def _direct(self, x: Any) -> bool:
+        """Whether `x` is a run of the compute dtype."""
+        if x.ndim != 1 or x.dtype != self.compute:
+            return False
+        flags = x.flags
+        return bool(flags.c_contiguous and flags.aligned)
 
     def _run(self, slot: int, name: str, size: int, dtype: np.dtype[Any]) -> Any:
         """A run of a thread's scratch; made when first asked for, for every thread that may need it next.
@@ -190,10 +212,6 @@ def _units(singles: list[_Single], packed: Collection[Leaf], buffers: dict[str, 
     for members in packs:
         yield from [_Pack(members, buffers)] if len(members) > 1 else members
     yield from (s for s in singles if s.leaf not in packed)
-
-
-def _direct(flags: Any) -> bool:
-    return bool(flags.c_contiguous and flags.aligned)
 
 
 def _load(x: Any, part: str, run: np.ndarray[Any, Any]) -> None:
