@@ -1,8 +1,8 @@
 """Time a step of every rule beside its rivals, in one process: on the CPU, or with --gpu on the GPU.
 
 The rivals are what a user would write by hand, PyTorch's fused and foreach optimizers and optax under jit (each where it is
-installed), and a plain copy, which is the memory's speed. Rivals take turns, and medians are printed: time per element, the
-bandwidth it means for the bytes that a rule must move, and the ratio to each rival.
+installed), and a plain copy, which is the memory's speed. Rivals take turns in blocks of a few calls, and medians are
+printed: time per element, the bandwidth it means for the bytes that a rule must move, and the ratio to each rival.
 
     python tools/side_by_side.py [--gpu] [--sizes 1000000 16000000] [--rules Adam Momentum] [--rounds 15]
 """
@@ -142,7 +142,7 @@ def compare(name: str, xp: Any, size: int, count: int, rounds: int) -> None:
     }
     wait = xp.cuda.get_current_stream().synchronize if gpu else (lambda: None)
     small = size * count < 1_000_000
-    found = measure({k: s for k, s in rivals.items() if s is not None}, rounds, wait, 20 if small or gpu else 1)
+    found = measure({k: s for k, s in rivals.items() if s is not None}, rounds, wait, 20 if small or gpu else 4)
     elements = size * count
     bytes_moved = 4 * elements * (3 + 2 * state_arrays(opt))
     ours, copy = found["gpuopt"], found["copy"]

@@ -19,7 +19,7 @@ class NumbaGroup(TileGroup):
     """Arrays that are updated by one loop, which reads and writes each element once."""
 
     name = "numba"
-    tile, pack, threaded = 262_144, 1_000_000, 2_000_000
+    tile, pack = 524_288, 1_000_000
 
     def _generate(self, trace: Trace) -> TileCode:
         return loop_code(trace, self.compute)

@@ -1,0 +1,171 @@
+"""How near each CPU executor comes to the memory's limit, at sizes from 1 to 10^8: a table and a plot.
+
+Times a step of every rule with NumPy and with Numba in one process, taking turns, beside the fastest way to read and write
+as many bytes with as many threads: a copy, or a scaling in place (a copy also reads what it overwrites, on most machines).
+Writes FOLDER/performance-cpu.md (the table, for docs/performance.md) and FOLDER/performance-cpu.png. Needs numba and matplotlib.
+
+    python tools/performance.py FOLDER [--largest 100000000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+
+import gpuopt as go
+from gpuopt.backend import cpu_threads
+from gpuopt.executors import pool
+from gpuopt.rules import rules
+
+EXECUTORS = ("numpy", "numba")
+Times = dict[tuple[str, str], dict[int, float]]
+
+
+def stream_steps(size: int) -> dict[str, Callable[[], object]]:
+    """Copy, and scale in place, `size` float32 numbers, in pieces that all threads take."""
+    source, target, one = np.ones(size, "float32"), np.zeros(size, "float32"), np.ones((), "float32")
+    pieces = [slice(k, k + 1_000_000) for k in range(0, size, 1_000_000)]
+
+    def all_pieces(task: Callable[[slice], object]) -> Callable[[], object]:
+        if len(pieces) == 1:
+            return lambda: task(pieces[0])
+        return lambda: pool.run(lambda i, _: task(pieces[i]), len(pieces), cpu_threads())
+
+    return {
+        "copy": all_pieces(lambda piece: np.copyto(target[piece], source[piece])),
+        "scale": all_pieces(lambda piece: np.multiply(source[piece], one, source[piece])),
+    }
+
+
+def seconds(steps: dict[Any, Callable[[], object]], size: int) -> dict[Any, float]:
+    """Median seconds a call of each step, in rounds in which they take turns."""
+    repeats, rounds = max(1, 20_000 // max(size, 20)), 5 if size > 2e7 else 9 if size > 2e6 else 25
+    times: dict[Any, list[float]] = {key: [] for key in steps}
+    for _ in range(rounds + 1):  # the first round warms up
+        for key, step in steps.items():
+            start = time.perf_counter()
+            for _ in range(repeats):
+                step()
+            times[key].append((time.perf_counter() - start) / repeats)
+    return {key: statistics.median(values[1:]) for key, values in times.items()}
+
+
+def measure(largest: int) -> tuple[Times, dict[int, float], dict[str, int]]:
+    """Seconds a step by (rule, executor) and size; of the floor by size; and the bytes an element that each rule moves."""
+    found: Times = {(rule, executor): {} for rule in rules() for executor in EXECUTORS}
+    copies: dict[int, float] = {}
+    traffic: dict[str, int] = {}
+    for size in [10**k for k in range(9) if 10**k <= largest]:
+        rng = np.random.default_rng(0)
+        g = rng.standard_normal(size, "float32")
+        for rule, cls in rules().items():
+            steps: dict[Any, Callable[[], object]] = dict(stream_steps(size))
+            for executor in EXECUTORS:
+                os.environ["GPUOPT_CPU"] = executor
+                opt = cls().init(rng.standard_normal(size, "float32"))
+                traffic[rule] = 4 * (3 + 2 * len(opt.state))
+                steps[rule, executor] = functools.partial(opt.step, g)
+            for key, value in seconds(steps, size).items():
+                if key in ("copy", "scale"):
+                    copies[size] = min(value, copies.get(size, value))
+                else:
+                    found[key][size] = value
+        print(f"{size:>11,} done", flush=True)
+    return found, copies, traffic
+
+
+def cell(seconds_: float, size: int, bytes_: int, copies: dict[int, float]) -> str:
+    """Time a step where Python's calls decide, else time an element and the share of the streaming bandwidth."""
+    if size < 100_000:
+        return f"{seconds_ * 1e6:.1f} µs"
+    share = (bytes_ * size / seconds_) / (8 * size / copies[size])
+    return f"{seconds_ / size * 1e9:.2f} ns ({share:.0%})"
+
+
+def tables(found: Times, copies: dict[int, float], traffic: dict[str, int]) -> str:
+    sizes = sorted(copies)
+    largest = sizes[-1]
+    lines = [
+        (
+            f"Measured {date.today()} on {cpu_name()}, {cpu_threads()} threads, Python {platform.python_version()}, "
+            f"NumPy {np.__version__}, Numba {go.info()['versions']['numba']}, gpuopt {go.__version__}, float32. "
+            f"Streaming bandwidth at {largest:,} numbers: {8 * largest / copies[largest] / 1e9:.0f} GB/s (read and written)."
+        ),
+        "",
+        "| rule | bytes an element | executor | " + " | ".join(f"{size:,}" for size in sizes) + " |",
+        "|---|---|---|" + "---|" * len(sizes),
+    ]
+    for (rule, executor), times in found.items():
+        cells = [cell(times[size], size, traffic[rule], copies) for size in sizes]
+        lines.append(f"| {rule} | {traffic[rule]} | {executor} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    names = (
+        [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        if info.exists()
+        else []
+    )
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def plot(found: Times, copies: dict[int, float], traffic: dict[str, int], path: Path) -> None:
+    """Time a step over the time that streaming as many bytes takes: 1 is the floor."""
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    colours = dict(zip(rules(), ["#0072b2", "#d55e00", "#000000", "#009e73", "#cc79a7"], strict=False))
+    styles = {"numpy": "--", "numba": "-"}
+    figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
+    for (rule, executor), times in found.items():
+        ratio = [seconds_ / (copies[size] * traffic[rule] / 8) for size, seconds_ in times.items()]
+        axes.loglog(list(times), ratio, styles[executor], color=colours.get(rule), label=f"{rule}, {executor}", lw=1.6)
+    axes.axhline(1, color="0.5", lw=0.8)
+    axes.annotate(
+        "the memory's floor: as many bytes, streamed",
+        (1, 1),
+        xytext=(2, 3),
+        textcoords="offset points",
+        color="0.4",
+        fontsize=9,
+    )
+    axes.set(
+        xlabel="elements (float32)",
+        ylabel="time of a step over the floor",
+        title=f"A step on {cpu_name()}, {cpu_threads()} threads",
+    )
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="0.92")
+    axes.set_yticks([1, 2, 5, 10], ["1", "2", "5", "10"])
+    axes.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.savefig(path, dpi=130)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--largest", type=int, default=10**8)
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    results = measure(options.largest)
+    text = tables(*results)
+    (options.folder / "performance-cpu.md").write_text(text, encoding="utf-8")
+    plot(*results, options.folder / "performance-cpu.png")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
