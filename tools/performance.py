@@ -2,7 +2,7 @@
 
 Times a step of every rule with NumPy and with Numba in one process, taking turns, beside the fastest way to read and write
 as many bytes with as many threads: a copy, or a scaling in place (a copy also reads what it overwrites, on most machines).
-Writes FOLDER/performance-cpu.md (the table, for docs/performance.md) and FOLDER/performance-cpu.png. Needs numba and matplotlib.
+Writes FOLDER/performance-cpu.md, the table for docs/performance.md, and FOLDER/performance-cpu.png. Needs numba, matplotlib.
 
     python tools/performance.py FOLDER [--largest 100000000]
 """
