@@ -1,0 +1,110 @@
+"""Schedules: their values at the edges and between, what they refuse, and that a rule follows them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gpuopt as go
+from gpuopt import schedules
+from gpuopt.schedules import (
+    Constant,
+    Cosine,
+    Exponential,
+    InverseSquareRoot,
+    Joined,
+    OneCycle,
+    Piecewise,
+    Polynomial,
+    Schedule,
+    Step,
+    WarmUp,
+)
+
+# A schedule, and its exact values at some steps; the edges are among them.
+VALUES: list[tuple[Schedule, dict[int, float]]] = [
+    (Constant(0.5), {0: 0.5, 10**9: 0.5}),
+    (Step(1.0, every=10, factor=0.5), {0: 1.0, 9: 1.0, 10: 0.5, 19: 0.5, 20: 0.25}),
+    (Exponential(2.0, 0.25, steps=2), {0: 2.0, 1: 1.0, 2: 0.5, 4: 0.125}),
+    (Polynomial(1.0, 10), {0: 1.0, 5: 0.5, 10: 0.0, 11: 0.0}),
+    (Polynomial(0.3, 10, end=0.1, power=2.0), {0: 0.3, 5: 0.1 + 0.2 * 0.25, 10: 0.1, 99: 0.1}),
+    (Cosine(0.3, 10, end=0.1), {0: 0.3, 5: 0.2, 10: 0.1, 11: 0.1}),
+    (InverseSquareRoot(1.0, 4), {0: 1.0, 4: 1.0, 16: 0.5, 64: 0.25}),
+    (WarmUp(0.8, 4), {0: 0.0, 1: 0.2, 3: 0.6000000000000001, 4: 0.8, 5: 0.8}),
+    (WarmUp(Cosine(0.8, 10), 4, start=0.4), {0: 0.4, 2: 0.6000000000000001, 4: 0.8, 9: 0.4, 14: 0.0}),
+    (Piecewise((3.0, 2.0, 1.0), (5, 8)), {0: 3.0, 4: 3.0, 5: 2.0, 7: 2.0, 8: 1.0, 99: 1.0}),
+    (Joined((Constant(1.0), Polynomial(1.0, 4)), (3,)), {0: 1.0, 2: 1.0, 3: 1.0, 5: 0.5, 7: 0.0, 8: 0.0}),
+    (OneCycle(1.0, 10), {0: 0.04, 2: 1.0, 9: 0.04 / 1e4, 20: 0.04 / 1e4}),
+]
+every_schedule = pytest.mark.parametrize(("schedule", "values"), VALUES, ids=[repr(schedule) for schedule, _ in VALUES])
+
+
+def test_every_schedule_is_tested() -> None:
+    public = {getattr(schedules, name) for name in schedules.__all__} - {Schedule}
+    assert public == {type(schedule) for schedule, _ in VALUES}
+
+
+@every_schedule
+def test_values(schedule: Schedule, values: dict[int, float]) -> None:
+    for step, value in values.items():
+        assert schedule(step) == pytest.approx(value, rel=1e-15, abs=1e-16), step
+        assert type(schedule(step)) is float
+    assert schedule(0) == values[0]
+
+
+@every_schedule
+def test_repr_and_comparison(schedule: Schedule, values: dict[int, float]) -> None:
+    again = eval(repr(schedule), vars(go))
+    assert again == schedule
+    assert hash(again) == hash(schedule)
+    assert eval(repr(go.Adam(lr=schedule)), vars(go)) == go.Adam(lr=schedule)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        schedule.value = 1.0  # type: ignore[attr-defined]
+
+
+@every_schedule
+def test_plot(schedule: Schedule, values: dict[int, float]) -> None:
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    axes = schedule.plot(12, figure.add_subplot())
+    drawn = axes.lines[0].get_ydata()
+    assert list(drawn) == [schedule(step) for step in range(12)]
+
+
+def test_a_rule_follows_its_schedule() -> None:
+    """The first step sees 0 completed steps."""
+    opt = go.GradientDescent(lr=Piecewise([1.0, 0.5], [2])).init(np.zeros(1))
+    seen = []
+    for _ in range(4):
+        before = opt.params[0]
+        opt.step(np.ones(1))
+        seen.append(before - opt.params[0])
+    assert seen == [1.0, 1.0, 0.5, 0.5]
+
+
+REFUSED: list[tuple[Any, type[Exception], str]] = [
+    (lambda: Constant(math.nan), ValueError, r"schedules.Constant: value must be a finite number, got nan"),
+    (lambda: Constant("1"), TypeError, r"value must be a finite number, got '1'"),
+    (lambda: Constant(True), TypeError, "got True"),
+    (lambda: Step(1.0, every=0), ValueError, r"every must be a whole number of at least 1, got 0"),
+    (lambda: Step(1.0, every=1.5), TypeError, r"got 1.5"),
+    (lambda: Exponential(1.0, 0.0), ValueError, r"factor must be > 0, got 0.0"),
+    (lambda: Polynomial(1.0, 5, power=0), ValueError, r"power must be > 0"),
+    (lambda: Cosine(1.0, -3), ValueError, r"steps must be a whole number of at least 1, got -3"),
+    (lambda: WarmUp("fast", 3), TypeError, r"then must be a finite number, got 'fast'"),
+    (lambda: Piecewise([1, 2, 3], [5, 5]), ValueError, r"boundaries must increase, got \[5, 5\]"),
+    (lambda: Piecewise([1, 2], [5, 6]), ValueError, r"2 values need 1 boundaries, got 2"),
+    (lambda: Joined([Constant(1), 0.5], [3]), TypeError, r"0.5 is no schedule; a number is schedules.Constant\(0.5\)"),
+    (lambda: OneCycle(1.0, 3), ValueError, r"must lie after step 0"),
+    (lambda: OneCycle(1.0, 10, rise=0), ValueError, r"rise must be > 0"),
+    (lambda: Cosine(1.0, 5).plot(0), ValueError, r"steps of plot"),
+]
+
+
+@pytest.mark.parametrize(("make", "error", "message"), REFUSED)
+def test_refused(make: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        make()
