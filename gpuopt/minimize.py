@@ -170,7 +170,7 @@ def _check_numbers(maxiter: Any, check_every: Any, gtol: Any) -> None:
     for name, value, least in (("maxiter", maxiter, 0), ("check_every", check_every, 1)):
         if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
             raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
-    if not isinstance(gtol, numbers.Real) or not gtol >= 0:
+    if not isinstance(gtol, numbers.Real) or not float(gtol) >= 0:
         raise ValueError(f"gtol must be a number >= 0, got {gtol!r}")
 
 

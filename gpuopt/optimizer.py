@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 
 from gpuopt import check
-from gpuopt.backend import array_module, is_array, is_cupy
+from gpuopt.backend import array_module, is_cupy
 from gpuopt.dtypes import COMPUTE, is_complex
 from gpuopt.executors import Group, executor
 from gpuopt.rules.base import Rule
+from gpuopt.saved import VERSION, Saved
 from gpuopt.trace import Trace, trace
 from gpuopt.tree import Spec
 
 __all__ = ["Optimizer"]
-
-VERSION = 1
 
 
 class Optimizer:
@@ -286,7 +285,7 @@ class Optimizer:
             Where it does not fit: another rule, names, shapes, dtypes or version. Nothing was changed then.
         """
         with self._alone("loaded"):
-            saved = _Saved(state_dict, self._rule, self._spec)
+            saved = Saved(state_dict, self._rule, self._spec)
             arrays = saved.arrays(self.state)
             self._use(saved.rule, self._fitting(saved.rule, saved.numbers()))
             for target, source in arrays:
@@ -307,55 +306,3 @@ class Optimizer:
 
 def _scheduled(rule: Rule) -> bool:
     return any(callable(getattr(rule, name)) for name in rule._ranges)
-
-
-class _Saved:
-    """The parts of a state dict, checked against the optimizer that is to go on with it."""
-
-    def __init__(self, saved: Any, rule: Rule, spec: Spec) -> None:
-        if not isinstance(saved, dict):
-            raise TypeError(f"state_dict must be a dict from Optimizer.state_dict(), got {type(saved).__name__}")
-        if missing := [key for key in ("version", "rule", "hyper", "t", "counts", "state") if key not in saved]:
-            raise ValueError(f"state_dict must be a dict from Optimizer.state_dict(); missing: {', '.join(missing)}")
-        if saved["version"] != VERSION:
-            raise ValueError(f"state_dict has version {saved['version']!r}, this gpuopt reads version {VERSION}")
-        self._saved, self._spec, kind = saved, spec, type(rule).__name__
-        if not str(saved["rule"]).startswith(f"{kind}("):
-            raise ValueError(f"state_dict is of the rule {saved['rule']}, this optimizer's is {rule!r}")
-        known = {field.name for field in dataclasses.fields(rule)}  # type: ignore[arg-type]
-        if not isinstance(saved["hyper"], dict) or not saved["hyper"].keys() <= known:
-            raise ValueError(f"state_dict['hyper'] must be a dict of hyperparameters of {kind}, got {saved['hyper']!r}")
-        self.rule: Rule = dataclasses.replace(rule, **saved["hyper"])  # type: ignore[type-var]
-        self.t = self._count(saved["t"], "t")
-        counts = spec.match(saved["counts"], "state_dict['counts']")
-        self.counts = [self._count(n, f"counts{path}") for n, path in zip(counts, spec.paths, strict=True)]
-        if max(self.counts) > self.t:
-            raise ValueError(f"state_dict: counts holds {max(self.counts)} updates of an array, more than the {self.t} steps")
-
-    @staticmethod
-    def _count(value: Any, name: str) -> int:
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
-            raise ValueError(f"state_dict: {name} must be a whole number of steps, got {value!r}")
-        return int(value)
-
-    def numbers(self) -> dict[str, float]:
-        """The float hyperparameters but for schedules, which need not be defined once the last step is done."""
-        values = {name: getattr(self.rule, name) for name in self.rule._ranges}
-        return {name: value for name, value in values.items() if value is not None and not callable(value)}
-
-    def arrays(self, state: dict[str, Any]) -> list[tuple[Any, Any]]:
-        """Each array of `state` with the saved one that goes there."""
-        saved = self._saved["state"]
-        if not isinstance(saved, dict) or saved.keys() != state.keys():
-            held = list(saved) if isinstance(saved, dict) else type(saved).__name__
-            raise ValueError(f"state_dict holds the state {held}, this optimizer has {list(state)}")
-        pairs = []
-        for name, tree in state.items():
-            what = f"state_dict['state'][{name!r}]"
-            found = self._spec.match(saved[name], what)
-            for target, source, path in zip(self._spec.match(tree, name), found, self._spec.paths, strict=True):
-                if not is_array(source) or source.shape != target.shape or source.dtype != target.dtype:
-                    got = f"{source.dtype} {source.shape}" if is_array(source) else type(source).__name__
-                    raise ValueError(f"{what}{path} must be an array {target.dtype} {target.shape}, got {got}")
-                pairs.append((target, source))
-        return pairs

@@ -6,114 +6,16 @@ of a `Graph`. Complex arithmetic is lowered here to real and imaginary parts, so
 
 from __future__ import annotations
 
-import dataclasses
-import linecache
 import math
-import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-COMPARISONS = frozenset({"less", "less_equal", "greater", "greater_equal", "equal", "not_equal"})
-BOOLEAN = COMPARISONS | {"logical_and", "logical_or", "logical_not"}
-ARRAY_OPS = BOOLEAN | {
-    *("add", "subtract", "multiply", "divide", "negative", "absolute", "sqrt", "maximum", "minimum", "sign"),
-    *("where", "choose", "exp", "expm1", "log", "log1p", "tanh", "sin", "cos"),
-}
-HOST_OPS = (ARRAY_OPS - {"choose"}) | {"power", "floor", "ceil"}
+from gpuopt.graph import ELEMENTWISE, Expr, Graph, text, trace_error
+
 _ALIASES = {"fabs": "absolute", "bitwise_and": "logical_and", "bitwise_or": "logical_or", "invert": "logical_not"}
-_ELEMENTWISE = "a rule is elementwise: use operators and np.sqrt, np.abs, np.maximum, np.minimum, np.where, np.sign, np.exp …"
-
-
-class TraceError(TypeError):
-    """A rule's ``update`` does something that cannot run elementwise on arrays."""
-
-
-def fail(message: str) -> NoReturn:
-    """Raise a TraceError that names the line of the rule that is being traced."""
-    frame = sys._getframe(1)
-    internal = (__name__, __name__.replace("symbols", "trace"), "numpy")
-    while frame.f_back and frame.f_globals.get("__name__", "").startswith(internal):
-        frame = frame.f_back
-    file, number = frame.f_code.co_filename, frame.f_lineno
-    line = linecache.getline(file, number).strip()
-    raise TraceError(f"{message}\n  {file}, line {number}, in {frame.f_code.co_name}" + (f":\n    {line}" if line else ""))
-
-
-@dataclasses.dataclass(frozen=True, eq=False, slots=True)
-class Expr:
-    """One real value: an operation on others, an array's component, a hyperparameter, the step ``t`` or a constant.
-
-    A value whose arguments are all *host* values is one too: it is computed once a step, in float64, on the host.
-    """
-
-    index: int
-    op: str
-    args: tuple[Expr, ...] = ()
-    value: Any = None
-    host: bool = False
-
-    @property
-    def boolean(self) -> bool:
-        return self.op in BOOLEAN
-
-
-class Graph:
-    """Makes expressions, each distinct one once. `off` names the hyperparameters that are the constant 0."""
-
-    def __init__(self, off: frozenset[str] = frozenset()) -> None:
-        self.off = off
-        self._made: dict[tuple[Any, ...], Expr] = {}
-
-    def leaf(self, op: str, value: Any) -> Expr:
-        return self._intern(op, (), value, host=op != "input")
-
-    def constant(self, value: float) -> Expr:
-        return self.leaf("constant", float(value))
-
-    def node(self, op: str, *args: Expr) -> Expr:
-        """The value of a real operation; the few identities used here change no bit but that of a rounded product."""
-        if op not in BOOLEAN:
-            args = (args[0], *map(self._number, args[1:])) if op == "where" else tuple(map(self._number, args))
-        host = all(arg.host for arg in args)
-        if op not in (HOST_OPS if host else ARRAY_OPS):
-            fail(f"np.{op} of arrays is not available in a rule; {_ELEMENTWISE}")
-        if host:
-            if op in BOOLEAN - COMPARISONS:  # Python's `and` would give an operand, not a truth value
-                args = tuple(arg if arg.boolean else self.node("not_equal", arg, self.constant(0)) for arg in args)
-            return self._intern(op, args, None, host=True)
-        if op in BOOLEAN - COMPARISONS:
-            args = tuple(self._array_mask(arg) for arg in args)
-        if op == "where" and args[0].host:
-            return args[1] if args[1] is args[2] else self._intern("choose", (self._number(args[0]), *args[1:]))
-        if op == "multiply":
-            return self._multiply(*args)
-        return self._intern(op, args)
-
-    def _multiply(self, a: Expr, b: Expr) -> Expr:
-        """A product, scalar first; scalars that meet are multiplied on the host, in float64."""
-        if b.host:
-            a, b = b, a
-        if a.host and b.op == "multiply" and b.args[0].host:
-            a, b = self.node("multiply", a, b.args[0]), b.args[1]
-        return self._intern("multiply", (a, b))
-
-    def _number(self, x: Expr) -> Expr:
-        return self.node("where", x, self.constant(1), self.constant(0)) if x.boolean else x
-
-    def _array_mask(self, x: Expr) -> Expr:
-        """A truth value of arrays; a host value becomes one by comparing it with 0."""
-        if x.boolean and not x.host:
-            return x
-        return self._intern("not_equal", (self._number(x), self.constant(0)))
-
-    def _intern(self, op: str, args: tuple[Expr, ...], value: Any = None, host: bool = False) -> Expr:
-        key = (op, value if value is None else repr(value), *(arg.index for arg in args))
-        if key not in self._made:
-            self._made[key] = Expr(len(self._made), op, args, value, host)
-        return self._made[key]
 
 
 class Symbol(NDArrayOperatorsMixin):
@@ -149,29 +51,31 @@ class Symbol(NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Symbol:
         if method != "__call__":
-            fail(f"np.{ufunc.__name__}.{method} is not elementwise; {_ELEMENTWISE}")
+            raise trace_error(f"np.{ufunc.__name__}.{method} is not elementwise; {ELEMENTWISE}")
         if kwargs.get("out") is not None:
-            fail("an operator such as += would alter the caller's array: write x = x + y")
+            raise trace_error("an operator such as += would alter the caller's array: write x = x + y")
         return apply(self._graph, _ALIASES.get(ufunc.__name__, ufunc.__name__), inputs)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if func not in _FUNCTIONS:
-            fail(f"np.{func.__name__} is not elementwise; {_ELEMENTWISE}")
+            raise trace_error(f"np.{func.__name__} is not elementwise; {ELEMENTWISE}")
         return _FUNCTIONS[func](self._graph, *args, **kwargs)
 
     def __bool__(self) -> bool:
         if self._re.op == "hyper" and self._im is None:
             return self._re.value not in self._graph.off
-        fail(
+        raise trace_error(
             "a rule may branch on hyperparameters (on a static one, or on whether a float one is the constant 0), "
             "not on array values or on t: use np.where, np.maximum or np.minimum"
         )
 
     def _no_number(self, *_: Any) -> NoReturn:
-        fail("an array in a rule is not a single number: use np.sqrt, np.abs, np.maximum … instead of float(), math.* or max()")
+        raise trace_error(
+            "an array in a rule is not a single number: use np.sqrt, np.abs, np.maximum … instead of float(), math.* or max()"
+        )
 
     def _no_sequence(self, *_: Any) -> NoReturn:
-        fail("a rule sees whole arrays, not their elements: it cannot index, iterate or ask for a length")
+        raise trace_error("a rule sees whole arrays, not their elements: it cannot index, iterate or ask for a length")
 
     __float__ = __int__ = __complex__ = __index__ = __round__ = __trunc__ = _no_number
     __getitem__ = __setitem__ = __iter__ = __len__ = __contains__ = _no_sequence
@@ -179,7 +83,7 @@ class Symbol(NDArrayOperatorsMixin):
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("__"):
             raise AttributeError(name)
-        fail(f".{name} of an array is not available in a rule; {_ELEMENTWISE}")
+        raise trace_error(f".{name} of an array is not available in a rule; {ELEMENTWISE}")
 
     def __repr__(self) -> str:
         return f"<symbol {' + 1j * '.join(map(text, self.parts))}>"
@@ -195,7 +99,7 @@ def lift(graph: Graph, x: Any) -> Symbol:
         return Symbol(graph, graph.constant(float(x)))
     if isinstance(x, (complex, np.complexfloating)):
         return Symbol(graph, graph.constant(float(x.real)), graph.constant(float(x.imag)))
-    fail(f"a rule computes with its arguments, hyperparameters and numbers, not with {type(x).__name__} {x!r}")
+    raise trace_error(f"a rule computes with its arguments, hyperparameters and numbers, not with {type(x).__name__} {x!r}")
 
 
 def apply(graph: Graph, name: str, inputs: tuple[Any, ...]) -> Symbol:
@@ -211,7 +115,9 @@ def apply(graph: Graph, name: str, inputs: tuple[Any, ...]) -> Symbol:
         return _power(graph, *xs)
     if any(len(x.parts) == 2 for x in xs):
         if name not in _COMPLEX:
-            fail(f"np.{name} of complex arrays is not available in a rule: work with x.real and x.imag, or abs2(x)")
+            raise trace_error(
+                f"np.{name} of complex arrays is not available in a rule: work with x.real and x.imag, or abs2(x)"
+            )
         return _COMPLEX[name](graph, *xs)
     return Symbol(graph, graph.node(name, *(x.parts[0] for x in xs)))
 
@@ -222,7 +128,9 @@ def _power(graph: Graph, x: Symbol, y: Symbol) -> Symbol:
         return Symbol(graph, graph.node("power", x.parts[0], exponent))
     value = exponent.value if exponent.op == "constant" else None
     if value not in _POWERS:
-        fail("of an array, only the powers x**2, x**0.5, x**1 and x**-1 are available in a rule; write x * x * x for x**3")
+        raise trace_error(
+            "of an array, only the powers x**2, x**0.5, x**1 and x**-1 are available in a rule; write x * x * x for x**3"
+        )
     return lift(graph, _POWERS[value](x))
 
 
@@ -318,31 +226,3 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.zeros_like: lambda graph, x: lift(graph, 0.0),
     np.ones_like: lambda graph, x: lift(graph, 1.0),
 }
-
-_INFIX = {
-    "add": "+",
-    "subtract": "-",
-    "multiply": "*",
-    "divide": "/",
-    "power": "**",
-    "equal": "==",
-    "not_equal": "!=",
-    "less": "<",
-    "less_equal": "<=",
-    "greater": ">",
-    "greater_equal": ">=",
-    "logical_and": "&",
-    "logical_or": "|",
-}
-
-
-def text(expr: Expr, nested: bool = False) -> str:
-    """The formula of `expr` as a reader would write it."""
-    if expr.op == "constant":
-        return f"{expr.value:g}" if float(f"{expr.value:g}") == expr.value else repr(expr.value)
-    if not expr.args:
-        return str(expr.value)
-    if expr.op not in _INFIX:
-        return f"{'-' if expr.op == 'negative' else expr.op}({', '.join(map(text, expr.args))})"
-    written = f" {_INFIX[expr.op]} ".join(text(arg, nested=True) for arg in expr.args)
-    return f"({written})" if nested else written

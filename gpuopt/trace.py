@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.symbols import Expr, Graph, Symbol, TraceError, lift, text
+from gpuopt.graph import Expr, Graph, TraceError, text
+from gpuopt.symbols import Symbol, lift
 
 __all__ = ["State", "Trace", "TraceError", "trace"]
 

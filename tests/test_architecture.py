@@ -17,9 +17,10 @@ import gpuopt as go
 
 PACKAGE = Path(go.__file__).parent
 LAYERS = (
-    {"symbols", "dtypes", "backend", "rules", "tree"},
+    {"graph", "dtypes", "backend", "rules", "tree"},
+    {"symbols"},
     {"trace"},
-    {"executors", "check", "history"},
+    {"executors", "check", "history", "saved"},
     {"optimizer", "source", "schedules", "checkpoint"},
     {"fit", "minimize"},
     {"demo", "bench"},
@@ -98,7 +99,7 @@ def test_rules_import_numpy_only(name: str) -> None:
     assert all(part(i) == "rules" for i in ours)
 
 
-@pytest.mark.parametrize("name", ["backend", "dtypes", "symbols", "tree"])
+@pytest.mark.parametrize("name", ["backend", "dtypes", "graph", "tree"])
 def test_the_lowest_import_nothing_of_the_package(name: str) -> None:
     assert not [i for i, _, _ in imports(MODULES[name]) if i.startswith("gpuopt")]
 

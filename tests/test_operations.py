@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from gpuopt import backend
 from gpuopt.executors.numpy_tiles import NumpyGroup
+from gpuopt.graph import ARRAY_OPS, HOST_OPS
 from gpuopt.rules import Hyper, Rule, abs2
-from gpuopt.symbols import ARRAY_OPS, HOST_OPS
 from gpuopt.trace import trace
 from tests.cuda import hostrun
 from tests.cuda.hostgroup import cupy_on_the_cpu

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.dtypes import COMPUTE, state_dtype
-from gpuopt.symbols import Expr, text
+from gpuopt.graph import Expr, text
 from gpuopt.trace import Trace, components
 
 __all__ = ["OPTIONS", "KernelText", "kernel_text"]

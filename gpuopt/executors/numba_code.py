@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.executors.tile_code import TileCode, changes, constants, places
-from gpuopt.symbols import Expr, text
+from gpuopt.graph import Expr, text
 from gpuopt.trace import Trace
 
 __all__ = ["cache_folder", "loop_code"]

@@ -1,0 +1,139 @@
+"""The graph of a traced rule: real values, each made once, as operations on others.
+
+`Graph` makes the values, `Expr` is one of them, and `text` writes one as a formula. What `update` computes with are the
+`gpuopt.symbols`, which record into a graph.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import linecache
+import sys
+from typing import Any
+
+COMPARISONS = frozenset({"less", "less_equal", "greater", "greater_equal", "equal", "not_equal"})
+BOOLEAN = COMPARISONS | {"logical_and", "logical_or", "logical_not"}
+ARRAY_OPS = BOOLEAN | {
+    *("add", "subtract", "multiply", "divide", "negative", "absolute", "sqrt", "maximum", "minimum", "sign"),
+    *("where", "choose", "exp", "expm1", "log", "log1p", "tanh", "sin", "cos"),
+}
+HOST_OPS = (ARRAY_OPS - {"choose"}) | {"power", "floor", "ceil"}
+ELEMENTWISE = "a rule is elementwise: use operators and np.sqrt, np.abs, np.maximum, np.minimum, np.where, np.sign, np.exp …"
+
+
+class TraceError(TypeError):
+    """A rule's ``update`` does something that cannot run elementwise on arrays."""
+
+
+def trace_error(message: str) -> TraceError:
+    """A TraceError that names the line of the rule that is being traced."""
+    frame = sys._getframe(1)
+    internal = ("gpuopt.graph", "gpuopt.symbols", "gpuopt.trace", "numpy")
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith(internal):
+        frame = frame.f_back
+    file, number = frame.f_code.co_filename, frame.f_lineno
+    line = linecache.getline(file, number).strip()
+    return TraceError(f"{message}\n  {file}, line {number}, in {frame.f_code.co_name}" + (f":\n    {line}" if line else ""))
+
+
+@dataclasses.dataclass(frozen=True, eq=False, slots=True)
+class Expr:
+    """One real value: an operation on others, an array's component, a hyperparameter, the step ``t`` or a constant.
+
+    A value whose arguments are all *host* values is one too: it is computed once a step, in float64, on the host.
+    """
+
+    index: int
+    op: str
+    args: tuple[Expr, ...] = ()
+    value: Any = None
+    host: bool = False
+
+    @property
+    def boolean(self) -> bool:
+        return self.op in BOOLEAN
+
+
+class Graph:
+    """Makes expressions, each distinct one once. `off` names the hyperparameters that are the constant 0."""
+
+    def __init__(self, off: frozenset[str] = frozenset()) -> None:
+        self.off = off
+        self._made: dict[tuple[Any, ...], Expr] = {}
+
+    def leaf(self, op: str, value: Any) -> Expr:
+        return self._intern(op, (), value, host=op != "input")
+
+    def constant(self, value: float) -> Expr:
+        return self.leaf("constant", float(value))
+
+    def node(self, op: str, *args: Expr) -> Expr:
+        """The value of a real operation; the few identities used here change no bit but that of a rounded product."""
+        if op not in BOOLEAN:
+            args = (args[0], *map(self._number, args[1:])) if op == "where" else tuple(map(self._number, args))
+        host = all(arg.host for arg in args)
+        if op not in (HOST_OPS if host else ARRAY_OPS):
+            raise trace_error(f"np.{op} of arrays is not available in a rule; {ELEMENTWISE}")
+        if host:
+            if op in BOOLEAN - COMPARISONS:  # Python's `and` would give an operand, not a truth value
+                args = tuple(arg if arg.boolean else self.node("not_equal", arg, self.constant(0)) for arg in args)
+            return self._intern(op, args, None, host=True)
+        if op in BOOLEAN - COMPARISONS:
+            args = tuple(self._array_mask(arg) for arg in args)
+        if op == "where" and args[0].host:
+            return args[1] if args[1] is args[2] else self._intern("choose", (self._number(args[0]), *args[1:]))
+        if op == "multiply":
+            return self._multiply(*args)
+        return self._intern(op, args)
+
+    def _multiply(self, a: Expr, b: Expr) -> Expr:
+        """A product, scalar first; scalars that meet are multiplied on the host, in float64."""
+        if b.host:
+            a, b = b, a
+        if a.host and b.op == "multiply" and b.args[0].host:
+            a, b = self.node("multiply", a, b.args[0]), b.args[1]
+        return self._intern("multiply", (a, b))
+
+    def _number(self, x: Expr) -> Expr:
+        return self.node("where", x, self.constant(1), self.constant(0)) if x.boolean else x
+
+    def _array_mask(self, x: Expr) -> Expr:
+        """A truth value of arrays; a host value becomes one by comparing it with 0."""
+        if x.boolean and not x.host:
+            return x
+        return self._intern("not_equal", (self._number(x), self.constant(0)))
+
+    def _intern(self, op: str, args: tuple[Expr, ...], value: Any = None, host: bool = False) -> Expr:
+        key = (op, value if value is None else repr(value), *(arg.index for arg in args))
+        if key not in self._made:
+            self._made[key] = Expr(len(self._made), op, args, value, host)
+        return self._made[key]
+
+
+_INFIX = {
+    "add": "+",
+    "subtract": "-",
+    "multiply": "*",
+    "divide": "/",
+    "power": "**",
+    "equal": "==",
+    "not_equal": "!=",
+    "less": "<",
+    "less_equal": "<=",
+    "greater": ">",
+    "greater_equal": ">=",
+    "logical_and": "&",
+    "logical_or": "|",
+}
+
+
+def text(expr: Expr, nested: bool = False) -> str:
+    """The formula of `expr` as a reader would write it."""
+    if expr.op == "constant":
+        return f"{expr.value:g}" if float(f"{expr.value:g}") == expr.value else repr(expr.value)
+    if not expr.args:
+        return str(expr.value)
+    if expr.op not in _INFIX:
+        return f"{'-' if expr.op == 'negative' else expr.op}({', '.join(map(text, expr.args))})"
+    written = f" {_INFIX[expr.op]} ".join(text(arg, nested=True) for arg in expr.args)
+    return f"({written})" if nested else written
