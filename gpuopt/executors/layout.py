@@ -7,7 +7,7 @@ Fortran order and any other permutation of axes are one flat run, and keeps its 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -73,18 +73,31 @@ def cut(shape: tuple[int, ...], limit: int) -> Iterator[tuple[Box, int]]:
             yield (index, *rest), count
 
 
-def place(leaves: list[Leaf]) -> int:
-    """Give each leaf its part of the state buffers, one after another; how long the buffers must be."""
+PADDING = 32
+"""Elements to whose multiples the state of an array that is updated by itself is padded: whole cache lines and vectors."""
+
+
+def place(leaves: list[Leaf], packed: Collection[Leaf]) -> int:
+    """Give each leaf its part of the state buffers; how long the buffers must be.
+
+    Those that are `packed` come first, without gaps, so that they are updated as one run.
+    """
     total = 0
-    for leaf in leaves:
+    for leaf in packed:
         leaf.start, leaf.stop = total, total + leaf.size
         total = leaf.stop
+    for leaf in leaves:
+        if leaf not in packed:
+            leaf.start = -(-total // PADDING) * PADDING
+            leaf.stop = total = leaf.start + leaf.size
     return total
 
 
-def new_state(xp: Any, trace: Trace, rule: Any, compute: np.dtype[Any], leaves: list[Leaf]) -> dict[str, Any]:
+def new_state(
+    xp: Any, trace: Trace, rule: Any, compute: np.dtype[Any], leaves: list[Leaf], packed: Collection[Leaf] = ()
+) -> dict[str, Any]:
     """The flat buffer of each state, at its initial values."""
-    total = place(leaves)
+    total = place(leaves, packed)
     buffers = {}
     for state in trace.states:
         dtype = state_dtype(compute, state.complex)

@@ -99,7 +99,7 @@ class TileGroup(abc.ABC):
         self.compute = COMPUTE[params[0].dtype.name]
         leaves = [Leaf(p) for p in params]
         packed = dict.fromkeys(leaf for leaf in leaves if leaf.size <= self.small and leaf.param.flags.c_contiguous)
-        buffers = new_state(np, trace, rule, self.compute, [*packed, *(leaf for leaf in leaves if leaf not in packed)])
+        buffers = new_state(np, trace, rule, self.compute, leaves, packed.keys())
         self.states = [
             {name: leaf.like_param(buffer[leaf.start : leaf.stop]) for name, buffer in buffers.items()} for leaf in leaves
         ]
