@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -41,5 +42,5 @@ def test_state_of_large_arrays_is_padded_and_of_small_ones_is_not() -> None:
     assert [(leaf.start, leaf.stop) for leaf in packed] == [(0, 5), (5, 8)]
     assert [leaf.start % PADDING for leaf in (leaves[1], leaves[3])] == [0, 0]
     runs = sorted((leaf.start, leaf.stop) for leaf in leaves)
-    assert all(stop <= start for (_, stop), (start, _) in zip(runs, runs[1:], strict=False))
+    assert all(stop <= start for (_, stop), (start, _) in itertools.pairwise(runs))
     assert runs[-1][1] == total
