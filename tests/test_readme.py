@@ -47,3 +47,19 @@ def test_commands_are_one_line_each() -> None:
     assert "gpuopt demo" in first
     ci = (Path(__file__).parent.parent / ".ci" / "run").read_text(encoding="utf-8")
     assert second.strip() in ci, ".ci/run runs the README's test command word for word"
+
+
+def test_the_page_on_rules_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "your-own-rule.md").read_text(encoding="utf-8")
+    scope: dict[str, Any] = {"__name__": __name__}
+    *parts, last = re.findall(r"^```python\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
+    for block in parts:
+        exec(block, scope)
+    first, origin, message, equal = capsys.readouterr().out.splitlines()
+    assert first == "[0.9 0.9] [-0.1  0.1] [ 0.01 -0.01]"
+    assert origin == "[5. 5. 5.]"
+    assert message in " ".join(page.split())
+    assert equal == "True True"
+    pytest.importorskip("cupy", reason="cuda_source needs CuPy")
+    exec(last, scope)
+    assert capsys.readouterr().out == "True\n"
