@@ -223,12 +223,13 @@ class Optimizer:
     def _fitting(self, rule: Rule, values: dict[str, float]) -> dict[str, float]:
         for dtype in {COMPUTE[leaf.dtype.name] for leaf in self._leaves}:
             limits = np.finfo(dtype)
+            tiny, largest = float(limits.tiny), float(limits.max)  # a comparison with NumPy's would round the value first
             for name, value in values.items():
                 what = f"{type(rule).__name__}: {name}={value!r} {{}} in {dtype}, in which these arrays are computed: use at "
-                if rule._ranges[name].open_low and value < limits.tiny:
-                    raise ValueError(what.format("vanishes") + f"least {limits.tiny:.3g}")
-                if abs(value) > limits.max:
-                    raise ValueError(what.format("overflows") + f"most {limits.max:.3g}")
+                if rule._ranges[name].open_low and value < tiny:
+                    raise ValueError(what.format("vanishes") + f"least {tiny:.3g}")
+                if abs(value) > largest:
+                    raise ValueError(what.format("overflows") + f"most {largest:.3g}")
         return values
 
     def _alone(self, what: str) -> threading.Lock:

@@ -94,7 +94,10 @@ def trace(rule: Any, is_complex: bool = False) -> Trace:
     dynamic = {name for name in rule._ranges if fields[name] is not None}
     off = frozenset(name for name in dynamic if fields[name] == 0.0)
     static = tuple((name, type(value), value) for name, value in fields.items() if name not in dynamic)
-    return _traced(_Structure(rule, (type(rule), static, off, is_complex)), off, is_complex)
+    bare = copy.copy(rule)
+    for name in dynamic:  # the cache must not keep a schedule alive, nor what it refers to
+        object.__setattr__(bare, name, 0.0)
+    return _traced(_Structure(bare, (type(rule), static, off, is_complex)), off, is_complex)
 
 
 class _Structure:

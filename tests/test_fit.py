@@ -5,17 +5,14 @@ from __future__ import annotations
 import itertools
 import sys
 
-import matplotlib as mpl
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from numpy.testing import assert_array_equal
 
 from gpuopt.fit import fit
 from gpuopt.history import History, running_mean
 from gpuopt.rules import Adam, GradientDescent, Momentum
 
-mpl.use("agg")
 FIT = sys.modules["gpuopt.fit"]  # `gpuopt.fit` is the function
 
 
@@ -234,7 +231,7 @@ def test_history_of_many_updates():
 def test_plot(batch_size, lines, scale):
     data, params = problem()
     history = fit(squares, params, data, GradientDescent(), batch_size, epochs=3)
-    figure = Figure()
+    figure = pytest.importorskip("matplotlib.figure").Figure()
     ax = figure.subplots()
     assert history.plot(ax) is ax
     assert_array_equal(ax.lines[0].get_ydata(), history.loss)
@@ -244,10 +241,12 @@ def test_plot(batch_size, lines, scale):
 
 def test_plot_of_a_loss_below_zero_is_not_logarithmic():
     history = fit(lambda p, x: (-1.0, p * 0), np.zeros(1), np.zeros(4), GradientDescent(), 1, epochs=1)
-    assert history.plot(Figure().subplots()).get_yscale() == "linear"
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    assert history.plot(figure.subplots()).get_yscale() == "linear"
 
 
 def test_plot_makes_its_own_figure():
+    pytest.importorskip("matplotlib").use("agg")
     import matplotlib.pyplot as plt
 
     ax = History().plot()
@@ -287,6 +286,7 @@ def test_callback_that_does_not_stop(answer):
 
 
 def test_progress_bar_counts_updates(capsys):
+    pytest.importorskip("tqdm")
     data, params = problem()
     fit(squares, params, data, Adam(), batch_size=6, epochs=3, progress=True)
     assert "12/12" in capsys.readouterr().err

@@ -225,7 +225,7 @@ def test_a_step_broken_off_halfway_is_known(tile: int, threaded: None, interrupt
 
 def stopped_at(action: Callable[[], Any], line: int) -> bool:
     """Do it, but raise at the n-th line run in the library; whether there were so many."""
-    count = 0
+    count, at = 0, dict[Any, int]()
 
     def trace(frame: Any, event: str, _: Any) -> Any:
         nonlocal count
@@ -234,7 +234,9 @@ def stopped_at(action: Callable[[], Any], line: int) -> bool:
         count += event == "line"
         # Between the end of a with block and its exit a tracer may raise, but no signal ever arrives.
         leaving = "with self._alone" in linecache.getline(frame.f_code.co_filename, frame.f_lineno)
-        if event == "line" and count >= line and not leaving:
+        # Python 3.12 and later report a line again inside a comprehension; raising there skips the with block's exit.
+        again, at[frame] = at.get(frame) == frame.f_lineno, frame.f_lineno
+        if event == "line" and count >= line and not leaving and not again:
             raise Stop
         return trace
 
@@ -307,7 +309,7 @@ KINDS = {
     "cast": (lambda: np.ones(1_000_000, "f4"), lambda: np.ones(1_000_000)),
     "many": (lambda: [np.ones(2_000, "f4") for _ in range(200)], lambda: [np.ones(2_000, "f4") for _ in range(200)]),
 }
-SLACK = 20_000  # bytes of Python's own objects (lists of tiles, of arguments, of 200 counts), where the arrays are megabytes
+SLACK = 40_000  # bytes of Python's own objects (lists of tiles, of arguments, of 200 counts), where the arrays are megabytes
 
 
 @pytest.mark.parametrize("threads", ["1", "3"])

@@ -48,18 +48,18 @@ def elements(context, address, like):
 
 '''
 _LOOP = """@numba.njit(nogil=True, error_model="numpy", cache=True)
-def loop({arguments}, k):
+def loop({arguments}k):
 {scalars}
-    for i in range({first}.size):
+    for i in range({size}):
 {body}
 
 
 @numba.njit(nogil=True, error_model="numpy", cache=True)
-def pack({packed}, k, addresses, ends):
+def pack({packed}k, addresses, ends):
     start = 0
     for j in range(addresses.size):
         p = numba.carray(elements(addresses[j], k), ends[j] - start)
-        loop({sliced}, k)
+        loop({sliced}k)
         start = ends[j]
 """
 _INFIX = {
@@ -124,12 +124,12 @@ def _source(trace: Trace) -> str:
         body.append(f"{names[op]} = " + (f" {_INFIX[op.op]} ".join(args) if op.op in _INFIX else form.format(*args)))
     body += [f"{arrays[component]}[i] = {names[expr]}" for component, expr in changes(trace).items()]
     parts = {
-        "arguments": ", ".join(arrays.values()),
-        "first": next(iter(arrays.values())),
+        "arguments": "".join(f"{name}, " for name in arrays.values()),
+        "size": next((f"{name}.size" for name in arrays.values()), "0"),
         "scalars": "\n".join(scalars),
-        "body": "\n".join(f"        {line}" for line in body),
-        "packed": ", ".join(name for component, name in arrays.items() if component != "p"),
-        "sliced": ", ".join("p" if component == "p" else f"{name}[start : ends[j]]" for component, name in arrays.items()),
+        "body": "\n".join(f"        {line}" for line in body or ["pass"]),
+        "packed": "".join(f"{name}, " for component, name in arrays.items() if component != "p"),
+        "sliced": "".join("p, " if component == "p" else f"{name}[start : ends[j]], " for component, name in arrays.items()),
     }
     return _HEADER + _LOOP.format(**parts)
 

@@ -106,6 +106,8 @@ class TileGroup(abc.ABC):
         self._singles = [_Single(index, leaf, buffers, self.tile) for index, leaf in enumerate(leaves)]
         self._units = list(_units(self._singles, packed.keys(), buffers, self.pack))
         self._threads = cpu_threads()
+        packs = [unit.size for unit in self._units if isinstance(unit, _Pack)]
+        self._largest = max([min(leaf.size, self.tile) for leaf in leaves] + packs)
         self._scratch: list[dict[Any, Any]] = [{} for _ in range(self._threads)]
         self._parallel = False
         self.use(trace)
@@ -192,8 +194,8 @@ class TileGroup(abc.ABC):
         if run is None:
             for scratch in self._scratch if self._parallel else self._scratch[:1]:
                 whole = scratch.get(name)
-                if whole is None or len(whole) < size:
-                    whole = scratch[name] = np.empty(size, dtype)
+                if whole is None:
+                    whole = scratch[name] = np.empty(self._largest, dtype)
                 scratch[name, size] = whole[:size]
             run = self._scratch[slot][name, size]
         return run
