@@ -11,6 +11,7 @@ import importlib.util
 import os
 import platform
 import sys
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import Any
@@ -77,7 +78,7 @@ def xp() -> ModuleType:
     """The module that makes new arrays: as `use` chose, or ``GPUOPT_BACKEND``, or ``"auto"``."""
     name = _chosen
     if name is None:
-        name = os.environ.get(VARIABLE, "auto")
+        name = os.environ.get(VARIABLE) or "auto"
         _check_choice(name, VARIABLE)
     if name == "cupy":
         _require_cupy()
@@ -89,7 +90,7 @@ def xp() -> ModuleType:
 def cpu_executor() -> str:
     """The executor of NumPy arrays: as ``GPUOPT_CPU`` chooses, else Numba where it is installed."""
     name = os.environ.get(CPU_VARIABLE)
-    if name is None:
+    if not name:
         return "numpy" if why_not_numba() else "numba"
     if name not in CPU_CHOICES:
         raise ValueError(f"{CPU_VARIABLE} must be one of {', '.join(CPU_CHOICES)}, got {name!r}")
@@ -113,7 +114,7 @@ def why_not_numba() -> str | None:
 def cpu_threads() -> int:
     """How many threads a step may use: ``GPUOPT_NUM_THREADS``, or the CPUs that this process may use."""
     asked = os.environ.get(THREADS_VARIABLE)
-    if asked is None:
+    if not asked:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if not asked.strip().isdecimal() or int(asked) < 1:
         raise ValueError(f"{THREADS_VARIABLE} must be a whole number of at least 1, got {asked!r}")
@@ -129,28 +130,34 @@ def info() -> dict[str, Any]:
         ``backend`` (what `xp` gives), ``cpu`` (the executor of NumPy arrays), ``device`` (the GPU's name, or None),
         ``threads``, ``versions`` (by package; None where it is not installed) and ``reasons`` (by what was not chosen).
     """
-    reason = why_not_cupy()
-    backend = xp().__name__
-    reasons = {}
-    if reason is not None:
+    reasons: dict[str, str] = {}
+
+    def found(name: str, ask: Callable[[], Any]) -> Any:
+        """What `ask` gives; where a wrong environment variable stops it, None, and the error is a reason."""
+        try:
+            return ask()
+        except (ValueError, RuntimeError) as error:
+            reasons[name] = str(error)
+            return None
+
+    backend = found("backend", lambda: xp().__name__)
+    cpu = found("cpu", cpu_executor)
+    if reason := why_not_cupy():
         reasons["cupy"] = reason
     elif backend == "numpy":
         reasons["cupy"] = f"works, but {'go.use' if _chosen else VARIABLE} chose numpy"
     if reason_numba := why_not_numba():
         reasons["numba"] = reason_numba
-    elif cpu_executor() == "numpy":
+    elif cpu == "numpy":
         reasons["numba"] = f"works, but {CPU_VARIABLE} chose numpy"
     packages = ("numpy", "numba", "cupy", "ml_dtypes")
+    own = {"gpuopt": sys.modules["gpuopt"].__version__, "python": platform.python_version()}
     return {
         "backend": backend,
-        "cpu": cpu_executor(),
-        "device": None if reason is not None else _device_name(),
-        "threads": cpu_threads(),
-        "versions": {
-            "gpuopt": sys.modules["gpuopt"].__version__,
-            "python": platform.python_version(),
-            **{name: _version(name) for name in packages},
-        },
+        "cpu": cpu,
+        "device": None if reason else _device_name(),
+        "threads": found("threads", cpu_threads),
+        "versions": {**own, **{name: _version(name) for name in packages}},
         "reasons": reasons,
     }
 

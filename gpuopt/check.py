@@ -33,7 +33,8 @@ def parameters(arrays: list[Any], paths: list[str]) -> None:
 
 def _parameter(array: Any, name: str) -> None:
     if not is_array(array):
-        hint = ": make it a 0-d array" if isinstance(array, (int, float, complex, np.generic)) else ""
+        number = isinstance(array, (int, float, complex, np.generic))
+        hint = ": make it a 0-d array" if number else " (params are an array, or lists, tuples and dicts of arrays)"
         raise TypeError(f"{name} {_NO_ARRAY}, got {type(array).__name__}{hint}")
     if isinstance(array, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array, which has no meaning for an update: use its .data or .filled()")
@@ -70,7 +71,7 @@ def gradient(g: Any, p: Any, path: str) -> None:
     """Raise TypeError or ValueError unless `g` can be the gradient of `p`."""
     name = f"grads{path}"
     if not is_array(g):
-        raise TypeError(f"{name} {_NO_ARRAY} or None, got {type(g).__name__}")
+        raise TypeError(f"{name} {_NO_ARRAY} or None, got {type(g).__name__}: pass np.asarray of it")
     if isinstance(g, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array: use its .filled(0)")
     if is_cupy(g) != is_cupy(p):

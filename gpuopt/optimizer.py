@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 import threading
 from typing import Any
 
@@ -36,10 +37,10 @@ class Optimizer:
     Attributes
     ----------
     params
-        As given.
+        As given. Assign into an entry, ``params["w"][...] = x``: one that is replaced is no longer the array that is updated.
     state : dict
         The arrays of the rule's state by name, each like `params`. They may be read.
-    executor : {"numpy", "cupy"}
+    executor : {"numpy", "numba", "cupy"}
         What runs the update.
 
     Raises
@@ -57,12 +58,17 @@ class Optimizer:
     array([0.5, 0.5, 0.5])
     """
 
+    __slots__ = (
+        *("__weakref__", "_counts", "_dtypes", "_groups", "_hyper", "_leaves", "_lock", "_memory", "_names", "_params"),
+        *("_rule", "_scheduled", "_shapes", "_spec", "_state", "_t", "_torn"),
+    )
+
     def __init__(self, rule: Rule, params: Any) -> None:
         if not isinstance(rule, Rule):
             raise TypeError(f"rule must be a gpuopt.Rule, such as gpuopt.Adam(), got {type(rule).__name__}")
         spec = Spec(params, "params")
         check.parameters(spec.leaves, spec.paths)
-        self.params = params
+        self._params = params
         self._spec, self._rule = spec, rule
         self._leaves = [a if is_cupy(a) or type(a) is np.ndarray else a.view(np.ndarray) for a in spec.leaves]
         self._shapes, self._dtypes = [a.shape for a in self._leaves], [a.dtype for a in self._leaves]
@@ -86,8 +92,7 @@ class Optimizer:
             self._groups.append((traced, indices, group))
             for index, state in zip(indices, group.states, strict=True):
                 states[index] = state
-        self.executor = self._groups[0][2].name
-        self.state = {name: self._spec.build([state[name] for state in states]) for name in states[0]}
+        self._state = {name: self._spec.build([state[name] for state in states]) for name in states[0]}
         owned = [
             (array, f"opt.state[{name!r}]{path}")
             for path, s in zip(self._spec.paths, states, strict=True)
@@ -96,6 +101,21 @@ class Optimizer:
         names = [f"params{path}" for path in self._spec.paths]
         self._memory = check.Memory(self._leaves + [a for a, _ in owned], names + [name for _, name in owned])
         self._names = names + [name for _, name in owned]
+
+    @property
+    def params(self) -> Any:
+        """The arrays, as they were given."""
+        return self._params
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The rule's state by name: trees like `params`, of views that may be read."""
+        return dict(self._state)
+
+    @property
+    def executor(self) -> str:
+        """What runs the update: ``"numpy"``, ``"numba"`` or ``"cupy"``."""
+        return self._groups[0][2].name
 
     @property
     def t(self) -> int:
@@ -115,9 +135,7 @@ class Optimizer:
     @rule.setter
     def rule(self, rule: Rule) -> None:
         if type(rule) is not type(self._rule):
-            raise TypeError(
-                f"opt.rule must be a {type(self._rule).__name__} as before, got {rule!r}; for another rule, init anew"
-            )
+            raise TypeError(f"opt.rule must be of {type(self._rule).__name__} as before, got {rule!r}; for another, init anew")
         with self._alone("given a rule"):
             self._check_whole()
             self._use(rule, self._numbers(rule, self._t))
@@ -150,10 +168,12 @@ class Optimizer:
         TypeError, ValueError
             Where a gradient does not fit, or a schedule gives no valid number. Nothing was changed then.
         RuntimeError
-            Where another thread is stepping this optimizer, or an earlier step was broken off halfway.
+            Where another thread is stepping this optimizer (two that come at the very same moment may also go one after the
+            other), or an earlier step was broken off halfway.
         """
         with self._alone("stepped"):
             self._check_whole()
+            self._check_bound()
             gradients, whole = self._gradients(grads)
             hyper = self._numbers(self._rule, self._t) if self._scheduled else self._hyper
             if whole:
@@ -187,9 +207,12 @@ class Optimizer:
         found = self._spec.match(grads, "grads")
         if self._plain(found):
             return found, True
-        for index, (g, p) in enumerate(zip(found, self._leaves, strict=True)):
+        for index, (given, p) in enumerate(zip(found, self._leaves, strict=True)):
+            g = given
             if g is None:
                 continue
+            if isinstance(g, np.generic) and not p.shape:
+                found[index] = g = np.asarray(g)  # what NumPy's arithmetic makes of a 0-d array
             if type(g) is not np.ndarray or type(p) is not np.ndarray or g.shape != p.shape or g.dtype != p.dtype:
                 check.gradient(g, p, self._spec.paths[index])
                 if isinstance(g, np.ndarray):
@@ -240,6 +263,16 @@ class Optimizer:
             )
         return self._lock
 
+    def _check_bound(self) -> None:
+        """Raise ValueError where an entry of params was replaced: the step would go on with the array before."""
+        now, bound = self._spec.match(self._params, "params"), self._spec.leaves
+        if not all(map(operator.is_, now, bound)):
+            path = next(path for path, a, b in zip(self._spec.paths, now, bound, strict=True) if a is not b)
+            raise ValueError(
+                f"params{path} is no longer the array that was given to init: assign into that one, params{path}[...] = x, "
+                "or init anew"
+            )
+
     def _check_whole(self) -> None:
         """Raise RuntimeError where a step was broken off halfway."""
         if self._torn:
@@ -259,6 +292,7 @@ class Optimizer:
         """
         with self._alone("copied"):
             self._check_whole()
+            self._check_bound()
             fields = {field.name: getattr(self._rule, field.name) for field in dataclasses.fields(self._rule)}  # type: ignore[arg-type]
             return {
                 "version": VERSION,
@@ -268,7 +302,7 @@ class Optimizer:
                 "counts": self.counts,
                 "state": {
                     name: self._spec.build([a.copy() for a in self._spec.match(tree, name)])
-                    for name, tree in self.state.items()
+                    for name, tree in self._state.items()
                 },
             }
 
@@ -287,14 +321,14 @@ class Optimizer:
         """
         with self._alone("loaded"):
             saved = Saved(state_dict, self._rule, self._spec)
-            arrays = saved.arrays(self.state)
+            arrays = saved.arrays(self._state)
             self._use(saved.rule, self._fitting(saved.rule, saved.numbers()))
             for target, source in arrays:
                 target[...] = source if is_cupy(source) or not is_cupy(target) else array_module(target).asarray(source)
             self._t, self._counts, self._torn = saved.t, saved.counts, False
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"params": self.params, "rule": self._rule, "state_dict": self.state_dict()}
+        return {"params": self._params, "rule": self._rule, "state_dict": self.state_dict()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["rule"], state["params"])  # type: ignore[misc]

@@ -33,7 +33,8 @@ class Saved:
         known = {field.name for field in dataclasses.fields(rule)}  # type: ignore[arg-type]
         if not isinstance(saved["hyper"], dict) or not saved["hyper"].keys() <= known:
             raise ValueError(f"state_dict['hyper'] must be a dict of hyperparameters of {kind}, got {saved['hyper']!r}")
-        self.rule: Rule = dataclasses.replace(rule, **saved["hyper"])  # type: ignore[type-var]
+        hyper = {name: value for name, value in saved["hyper"].items() if not callable(getattr(rule, name))}
+        self.rule: Rule = dataclasses.replace(rule, **hyper)  # type: ignore[type-var]
         self.t = self._count(saved["t"], "t")
         counts = spec.match(saved["counts"], "state_dict['counts']")
         self.counts = [self._count(n, f"counts{path}") for n, path in zip(counts, spec.paths, strict=True)]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpuopt.dtypes import is_complex, named
+import numpy as np
+
+from gpuopt.dtypes import COMPUTE, is_complex, named
 from gpuopt.rules.base import Rule
 from gpuopt.trace import trace
 
@@ -27,12 +29,14 @@ def cuda_source(rule: Rule, dtype: Any = "float32") -> str:
 
     Raises
     ------
+    TypeError
+        For another dtype, or something that is no rule.
     ModuleNotFoundError
         Where CuPy is not installed. A GPU is not needed.
     """
     if not isinstance(rule, Rule):
         raise TypeError(f"rule must be a gpuopt.Rule, such as gpuopt.Adam(), got {type(rule).__name__}")
-    of = named(getattr(dtype, "name", None) or str(dtype))
+    of = named(dtype if dtype in COMPUTE else np.dtype(dtype).name)
     try:
         from gpuopt.executors.cupy_kernel import kernel
         from gpuopt.executors.cupy_text import complete_text

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from gpuopt.graph import ELEMENTWISE, Expr, Graph, text, trace_error
+from gpuopt.graph import ELEMENTWISE, Expr, Graph, TraceError, text, trace_error
 
 _ALIASES = {"fabs": "absolute", "bitwise_and": "logical_and", "bitwise_or": "logical_or", "invert": "logical_not"}
 
@@ -54,12 +54,20 @@ class Symbol(NDArrayOperatorsMixin):
             raise trace_error(f"np.{ufunc.__name__}.{method} is not elementwise; {ELEMENTWISE}")
         if kwargs.get("out") is not None:
             raise trace_error("an operator such as += would alter the caller's array: write x = x + y")
+        if ufunc is np.invert and (self._re.host or not self._re.boolean):
+            raise trace_error("~ is for comparisons of arrays: use np.logical_not")
         return apply(self._graph, _ALIASES.get(ufunc.__name__, ufunc.__name__), inputs)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if func not in _FUNCTIONS:
             raise trace_error(f"np.{func.__name__} is not elementwise; {ELEMENTWISE}")
-        return _FUNCTIONS[func](self._graph, *args, **kwargs)
+        try:
+            return _FUNCTIONS[func](self._graph, *args, **kwargs)
+        except TypeError as error:
+            if isinstance(error, TraceError):
+                raise
+            written = ", ".join([*("…" for _ in args), *(f"{name}=…" for name in kwargs)])
+            raise trace_error(f"np.{func.__name__}({written}) is not available in a rule with these arguments") from None
 
     def __bool__(self) -> bool:
         if self._re.op == "hyper" and self._im is None:
@@ -69,15 +77,23 @@ class Symbol(NDArrayOperatorsMixin):
             "not on array values or on t: use np.where, np.maximum or np.minimum"
         )
 
+    def __copy__(self) -> Symbol:
+        return self
+
+    def __deepcopy__(self, _: Any) -> Symbol:
+        return self
+
     def _no_number(self, *_: Any) -> NoReturn:
-        raise trace_error(
-            "an array in a rule is not a single number: use np.sqrt, np.abs, np.maximum … instead of float(), math.* or max()"
-        )
+        what = "a hyperparameter or t is a symbol here" if self._re.host else "an array in a rule is not a single number"
+        raise trace_error(f"{what}: use np.sqrt, np.abs, np.maximum … instead of float(), math.* or max()")
+
+    def __format__(self, specification: str) -> str:
+        return self._no_number() if specification else repr(self)
 
     def _no_sequence(self, *_: Any) -> NoReturn:
         raise trace_error("a rule sees whole arrays, not their elements: it cannot index, iterate or ask for a length")
 
-    __float__ = __int__ = __complex__ = __index__ = __round__ = __trunc__ = _no_number
+    __float__ = __int__ = __complex__ = __index__ = __round__ = __trunc__ = __array__ = _no_number
     __getitem__ = __setitem__ = __iter__ = __len__ = __contains__ = _no_sequence
 
     def __getattr__(self, name: str) -> NoReturn:
@@ -105,6 +121,8 @@ def lift(graph: Graph, x: Any) -> Symbol:
 def apply(graph: Graph, name: str, inputs: tuple[Any, ...]) -> Symbol:
     """The symbol of the ufunc `name` applied to `inputs`, complex values lowered to their parts."""
     xs = [lift(graph, x) for x in inputs]
+    if name in ("subtract", "negative") and all(x._re.boolean for x in xs):
+        raise trace_error(f"NumPy has no {name} of truth values: use np.where, np.logical_not, & or |")
     if name == "conjugate":
         return xs[0].conj()
     if name == "positive":
@@ -210,6 +228,8 @@ _POWERS: dict[float, Callable[[Symbol], Any]] = {
     2.0: lambda x: x * x,
 }
 _DERIVED: dict[str, Callable[..., Any]] = {
+    "floor_divide": lambda x, y: np.floor(x / y),
+    "remainder": lambda x, y: x - y * np.floor(x / y),
     "square": lambda x: x * x,
     "reciprocal": lambda x: 1 / x,
     "isnan": lambda x: x != x,

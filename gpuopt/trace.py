@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import inspect
 import math
+import numbers
 import operator
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -171,12 +172,16 @@ def _run(rule: Any, graph: Graph, names: Iterable[str], is_complex: bool, found:
 
 
 def _named(rule: Any, graph: Graph, method: str, names: list[str], result: Any) -> dict[str, Symbol]:
-    values = result if isinstance(result, tuple) else (result,)
+    """The values that a method returned, by name."""
+    values = result if isinstance(result, (tuple, list)) else (result,)
+    what = f"{type(rule).__name__}.{method} must return ({', '.join(names)})"
+    if result is None:
+        raise TraceError(f"{what}; it returned None: is a return missing?")
     if len(values) != len(names):
-        wanted = ", ".join(names)
-        raise TraceError(
-            f"{type(rule).__name__}.{method} must return ({wanted}), {len(names)} values; it returned {len(values)}"
-        )
+        raise TraceError(f"{what}, {len(names)} values; it returned {len(values)}")
+    for name, value in zip(names, values, strict=True):
+        if not isinstance(value, Symbol) and not isinstance(value, (numbers.Number, np.generic)):
+            raise TraceError(f"{what}; for {name} it returned {type(value).__name__} {value!r}")
     return {name: lift(graph, value) for name, value in zip(names, values, strict=True)}
 
 

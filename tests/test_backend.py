@@ -228,10 +228,21 @@ def test_a_choice_that_fails_leaves_the_one_before(monkeypatch: pytest.MonkeyPat
     [("GPUOPT_BACKEND", "jax", "auto, numpy, cupy"), ("GPUOPT_CPU", "fortran", ", ".join(backend.CPU_CHOICES))],
 )
 def test_a_variable_with_a_wrong_value(variable: str, value: str, choices: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever needs it raises; `info`, which is asked when something is wrong, says it among its reasons."""
     monkeypatch.setenv(variable, value)
+    name, ask = {"GPUOPT_BACKEND": ("backend", go.xp), "GPUOPT_CPU": ("cpu", backend.cpu_executor)}[variable]
+    message = f"{variable} must be one of {choices}, got '{value}'"
     with pytest.raises(ValueError) as caught:
-        go.info()
-    assert str(caught.value) == f"{variable} must be one of {choices}, got '{value}'"
+        ask()
+    assert str(caught.value) == message
+    assert go.info()[name] is None
+    assert go.info()["reasons"][name] == message
+
+
+def test_an_empty_variable_counts_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("GPUOPT_BACKEND", "GPUOPT_CPU", "GPUOPT_NUM_THREADS"):
+        monkeypatch.setenv(variable, "")
+    assert not {"backend", "cpu", "threads"} & go.info()["reasons"].keys()
 
 
 @pytest.mark.parametrize(("asked", "threads"), [("1", 1), (" 3 ", 3), ("64", 64)])

@@ -28,7 +28,7 @@ opt = go.Adam().init(p)
 opt.step([np.full(x.shape, 0.5, "float32") for x in p])
 group = opt._groups[0][2]
 from gpuopt.executors.numba_code import pack_code
-loops = group._code.function, pack_code(group._code)
+loops = group._code.function, pack_code(group._code, group.compute)
 print(opt.executor, p[0][0], [len(f.stats.cache_hits) for f in loops], [len(f.stats.cache_misses) for f in loops])
 """
 
@@ -67,7 +67,7 @@ def test_processes_that_race_for_an_empty_cache(tmp_path: Path) -> None:
         out, err = process.communicate(timeout=120)
         assert out.startswith("numba 0.999")
         assert err == ""
-    assert not list((tmp_path / "cache").glob("*.tmp"))
+    assert not list((tmp_path / "cache" / "gpuopt").glob("*.tmp"))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
@@ -75,6 +75,7 @@ def test_the_folder_is_private(tmp_path: Path, code: Any, monkeypatch: pytest.Mo
     """Loading what lies there runs it, so nobody else may write there."""
     folder = tmp_path / "new" / "cache"
     monkeypatch.setenv("GPUOPT_CACHE_DIR", str(folder))
+    folder = folder / "gpuopt"
     assert code.cache_folder() == folder
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     folder.chmod(0o777)
@@ -92,10 +93,23 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path, code: Any, monkeypatch: py
     assert code.cache_folder().is_dir()
 
 
+def test_no_home_folder(code: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for a user without an entry in the password file, in a container."""
+
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("GPUOPT_CACHE_DIR", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("LOCALAPPDATA", raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    assert code.cache_folder().is_dir()
+
+
 def test_a_file_that_was_changed_is_not_run(tmp_path: Path, code: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GPUOPT_CACHE_DIR", str(tmp_path / "cache"))
     start(tmp_path / "cache").communicate(timeout=120)
-    (path,) = (tmp_path / "cache").glob("*.py")
+    (path,) = (tmp_path / "cache" / "gpuopt").glob("*.py")
     text = path.read_text()
     path.write_text("raise SystemExit('planted')")
     out, err = start(tmp_path / "cache").communicate(timeout=120)

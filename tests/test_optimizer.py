@@ -442,3 +442,40 @@ def changing_adam(history: list[float], rates: list[float]) -> float:
 
 TestLife = Life.TestCase
 TestLife.settings = settings(max_examples=60, stateful_step_count=20, derandomize=True, deadline=None, database=None)
+
+
+def test_an_entry_of_params_that_was_replaced_is_missed() -> None:
+    """The step would go on with the array before, and nobody would see anything change."""
+    params = {"w": np.zeros(2)}
+    opt = go.SGD(0.1).init(params)
+    params["w"] = np.zeros(2)
+    for use in (lambda: opt.step({"w": np.ones(2)}), opt.state_dict):
+        with pytest.raises(
+            ValueError, match=r"params\['w'\] is no longer the array .* assign into that one, params\['w'\]\[...\] = x"
+        ):
+            use()
+    assert opt.t == 0
+
+
+def test_an_optimizer_has_no_other_attributes() -> None:
+    opt = go.SGD(0.1).init(np.zeros(2))
+    for name in ("lr", "params", "state", "executor", "t"):
+        with pytest.raises(AttributeError):
+            setattr(opt, name, 1)
+    opt.state.clear()
+    assert opt.state_dict()["state"].keys() == opt.state.keys()
+
+
+def test_numpys_scalar_is_the_gradient_of_a_0d_array() -> None:
+    p = np.array(1.0)
+    opt = go.SGD(0.25).init({"p": p})
+    opt.step({"p": 2 * p})
+    assert p == 0.5
+
+
+def test_a_schedule_of_this_optimizer_stays_on_load() -> None:
+    saved = go.SGD(0.5).init(np.zeros(2)).state_dict()
+    schedule = go.schedules.Cosine(1.0, 10)
+    opt = go.SGD(schedule).init(np.zeros(2))
+    opt.load_state_dict(saved)
+    assert opt.rule == go.SGD(schedule)

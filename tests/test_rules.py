@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
 import gpuopt as go
+from gpuopt import backend
 from gpuopt.rules import Rule, rules
 from tests.reference import LOOPS
 from tests.variants import STRUCTURES, label
@@ -174,8 +175,90 @@ def test_state_that_starts_at_the_parameter() -> None:
 def test_rules_that_cannot_be() -> None:
     with pytest.raises(TypeError, match="has no method update"):
         type("Empty", (go.Rule,), {})
-    with pytest.raises(TypeError, match="things is annotated"):
-        type("Odd", (go.Rule,), {"__annotations__": {"things": list}, "update": lambda self, t, p, g: p})
+    with pytest.raises(TypeError, match="use one such as"):
+        go.Rule()
+    update = {"update": lambda self, t, p, g: p}
+    for hint in (list, tuple[float, float]):
+        with pytest.raises(TypeError, match="things is annotated"):
+            type("Odd", (go.Rule,), {"__annotations__": {"things": hint}, **update})
+    with pytest.raises(TypeError, match=r"rule Bare: k = 2.0 has no annotation: write k: gpuopt.Hyper = 2.0 for a"):
+        type("Bare", (go.Rule,), {"k": 2.0, **update})
+    with pytest.raises(TypeError, match=r"rule Hides: 'start' is a method of rules: give the hyperparameter another name"):
+        type("Hides", (go.Rule,), {"__annotations__": {"start": float}, "start": 1.0, **update})
+
+
+def test_constants_and_static_fields() -> None:
+    class Fixed(go.Rule):
+        k: ClassVar[float] = 3.0
+        power: int
+        name: str = "x"
+
+        def update(self, t: Any, p: Any, g: Any) -> Any:
+            return p - self.k * self.power * g
+
+    opt = Fixed(power=2).init(np.zeros(2))
+    opt.step(np.ones(2))
+    assert opt.params.tolist() == [-6.0, -6.0]
+    for wrong in ("x", 1.5, True):
+        with pytest.raises(TypeError, match="Fixed: power must be a int, got"):
+            Fixed(power=wrong)
+
+
+BROKEN: list[tuple[Any, str]] = [
+    (lambda self, t, p, g: None, r"Broken.update must return \(p\); it returned None: is a return missing\?"),
+    (lambda self, t, p, g: (p, None), r"must return \(p\), 1 values; it returned 2"),
+    (lambda self, t, p, g: ["p"], r"for p it returned str 'p'"),
+    (lambda self, t, p, g: np.where(p), r"np.where\(…\) is not available in a rule with these arguments"),
+    (lambda self, t, p, g: np.clip(p, 0, 1, out=p), r"np.clip\(…, …, …, out=…\) is not available"),
+    (lambda self, t, p, g: p * float(f"{p:.3f}"), "an array in a rule is not a single number"),
+    (lambda self, t, p, g: p * math.sqrt(self.lr), "a hyperparameter or t is a symbol here"),
+    (lambda self, t, p, g: p * np.float32(self.lr), "a hyperparameter or t is a symbol here"),
+    (lambda self, t, p, g: p * ((g > 0) - (g < 0)), "NumPy has no subtract of truth values"),
+    (lambda self, t, p, g: np.where(~(t > 3), p, g), "~ is for comparisons of arrays: use np.logical_not"),
+    (lambda self, t, p, g: p - g[0], "it cannot index, iterate or ask for a length"),
+]
+
+
+@pytest.mark.parametrize(("update", "message"), BROKEN)
+def test_what_cannot_be_traced_says_why(update: Any, message: str) -> None:
+    broken = type("Broken", (go.Rule,), {"__annotations__": {"lr": float}, "lr": 0.1, "update": update})
+    with pytest.raises(go.TraceError, match=message):
+        broken().init(np.zeros(3))
+
+
+@pytest.mark.parametrize("name", ["numpy", "numba"])
+def test_rules_that_touch_little(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only p, only a constant, or nothing at all; and every second step, by arithmetic of the host."""
+    if name == "numba" and (reason := backend.why_not_numba()):
+        pytest.skip(reason)
+    monkeypatch.setenv("GPUOPT_CPU", name)
+    bodies = [
+        (lambda self, t, p, g: np.clip(p, 0, 1), [1.0, 1.0]),
+        (lambda self, t, p, g: p * (1 - self.lr), [1.0, 1.0]),
+        (lambda self, t, p, g: 0.25, [0.25, 0.25]),
+        (lambda self, t, p, g: p, [2.0, 2.0]),
+        (lambda self, t, p, g: np.where(t % 2 == 0, p, p - g) - t // 2, [1.0, 1.0]),
+    ]
+    for update, wanted in bodies:
+        rule = type("add", (go.Rule,), {"__annotations__": {"lr": float}, "lr": 0.5, "update": update})()
+        params = [np.full(2, 2.0), np.full(2, 2.0)]
+        opt = rule.init(params)
+        opt.step([np.ones(2), np.ones(2)])
+        assert [p.tolist() for p in params] == [wanted, wanted]
+
+
+def test_a_start_that_needs_a_scheduled_hyperparameter() -> None:
+    class Steps(go.Rule):
+        lr: go.NonNegative = 0.1
+
+        def start(self, p: Any) -> Any:
+            return self.lr + 0 * p
+
+        def update(self, t: Any, p: Any, g: Any, size: Any) -> Any:
+            return p - size * g, size * 0.5
+
+    opt = Steps(lr=lambda step: 0.25).init(np.zeros(2))
+    assert opt.state["size"].tolist() == [0.25, 0.25]
 
 
 def test_hyperparameters_with_and_without_default() -> None:

@@ -80,14 +80,14 @@ def test_large_arrays_use_the_pool_as_it_is(tile_group: type[TileGroup], monkeyp
     assert results[0] == results[1]
 
 
-@pytest.mark.parametrize("wrong", ["0", "-1", "two", "1.5", ""])
+@pytest.mark.parametrize("wrong", ["0", "-1", "two", "1.5"])
 def test_a_wrong_number_of_threads_is_refused(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GPUOPT_NUM_THREADS", wrong)
     message = f"GPUOPT_NUM_THREADS must be a whole number of at least 1, got '{wrong}'"
-    for action in (lambda: go.SGD().init(np.ones(1)), go.info):
-        with pytest.raises(ValueError) as caught:
-            action()
-        assert str(caught.value) == message
+    with pytest.raises(ValueError) as caught:
+        go.SGD().init(np.ones(1))
+    assert str(caught.value) == message
+    assert go.info()["reasons"]["threads"] == message
 
 
 class Gate:

@@ -21,7 +21,7 @@ from gpuopt.demo.runs import Run, Way, make_rule, train
 from gpuopt.history import History, optional_import
 from gpuopt.rules import GradientDescent, Rule, rules
 
-__all__ = ["add_arguments", "main"]
+__all__ = ["add_arguments", "main", "rule_class"]
 
 _ROW = "{:<17} {:<16} {:>8} {:>14} {:>14} {:>9} {:>9}"
 
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--rule",
         nargs="+",
-        type=_rule,
+        type=rule_class,
         metavar="NAME",
         help=f"rules to train with (default: all: {', '.join(rules())})",
     )
@@ -112,7 +112,7 @@ def _prepare(args: argparse.Namespace) -> tuple[Any, Any, Any]:
     """Everything that may be missing or wrong, found before the first training."""
     tqdm = optional_import("tqdm", "the demo").tqdm
     optional_import("matplotlib", "the demo")
-    if args.output.suffix not in FORMATS:
+    if args.output.suffix.lower() not in FORMATS:
         raise ValueError(f"argument --output: {args.output} must end in one of {', '.join(FORMATS)}")
     existed = args.output.exists()
     try:
@@ -151,7 +151,8 @@ def _print_table(runs: list[Run]) -> None:
             print(_ROW.format(*start, *result))
 
 
-def _rule(text: str) -> type[Rule]:
+def rule_class(text: str) -> type[Rule]:
+    """The rule of that name, in any case and with or without hyphens; an argparse type."""
     known = {name.lower(): cls for name, cls in rules().items()} | {"sgd": GradientDescent}
     name = text.lower().replace("-", "").replace("_", "")
     if name not in known:

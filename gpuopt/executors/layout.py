@@ -6,6 +6,7 @@ Fortran order and any other permutation of axes are one flat run, and keeps its 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -109,7 +110,7 @@ def new_state(
 
 def _start(rule: Any, compute: np.dtype[Any], leaves: list[Leaf], buffers: dict[str, Any]) -> None:
     """Fill the state with what the rule's ``start`` returns for each parameter."""
-    names = state_names(rule)
+    names, rule = state_names(rule), dataclasses.replace(rule, **rule.hyper(0))
     for leaf in leaves:
         values = rule.start(leaf.nd.astype(state_dtype(compute, leaf.param.dtype.kind == "c")))
         values = values if isinstance(values, tuple) else (values,)

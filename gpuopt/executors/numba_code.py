@@ -102,9 +102,14 @@ def loop_code(trace: Trace, compute: np.dtype[Any]) -> TileCode:
     return TileCode(module.loop, places(trace), 0, 0, constants(trace), source)
 
 
-def pack_code(code: TileCode) -> Any:
+def pack_code(code: TileCode, compute: np.dtype[Any]) -> Any:
     """The function that runs the loop of `code` on many parameters, given the table of their addresses and ends."""
-    return _module(code.source).pack
+    import numba
+
+    function = _module(code.source).pack
+    flat, table = (numba.types.Array(kind, 1, "C") for kind in (numba.from_dtype(compute), numba.types.int64))
+    function.compile((*[flat] * sum(place.component != "p" for place in code.places), flat, table, table))
+    return function
 
 
 def _source(trace: Trace) -> str:
@@ -143,12 +148,10 @@ def _inputs(trace: Trace) -> set[Expr]:
 def cache_folder() -> Path:
     """Where generated loops and their machine code are kept: this user's alone, since loading it runs it.
 
-    ``GPUOPT_CACHE_DIR``, or ``gpuopt`` in the user's cache folder; a temporary folder where neither can be made private.
+    The folder ``gpuopt`` in ``GPUOPT_CACHE_DIR``, or in the user's cache folder; a temporary one where that cannot be.
     """
-    base = os.environ.get("XDG_CACHE_HOME") or (os.environ.get("LOCALAPPDATA") if os.name == "nt" else None)
-    default = Path(base) / "gpuopt" if base else Path.home() / ".cache" / "gpuopt"
-    folder = Path(os.environ.get("GPUOPT_CACHE_DIR") or default)
     try:
+        folder = _asked_folder() / "gpuopt"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if os.name != "nt":
             status = folder.stat()
@@ -158,8 +161,14 @@ def cache_folder() -> Path:
                 folder.chmod(0o700)
         with tempfile.TemporaryFile(dir=folder):
             return folder
-    except OSError:
+    except (OSError, RuntimeError):  # there may be no home folder at all
         return _temporary_folder()
+
+
+def _asked_folder() -> Path:
+    names = ("GPUOPT_CACHE_DIR", "LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME")
+    found = [value for name in names if (value := os.environ.get(name))]
+    return Path(found[0]) if found else Path.home() / ".cache"
 
 
 @functools.cache

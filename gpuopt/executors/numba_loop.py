@@ -22,7 +22,9 @@ class NumbaGroup(TileGroup):
     tile, pack = 524_288, 1_000_000
 
     def _generate(self, trace: Trace) -> TileCode:
-        return loop_code(trace, self.compute)
+        code = loop_code(trace, self.compute)
+        self._pack = pack_code(code, self.compute) if self.packs and not trace.complex else None
+        return code
 
     def _call(self, arguments: list[Any], size: int, slot: int) -> None:
         self._code.function(*arguments, self._values)
@@ -30,7 +32,7 @@ class NumbaGroup(TileGroup):
     def _call_packed(self, tile: Any, gradients: list[Any], slot: int) -> bool:
         """Gather the gradients; parameters are found by their addresses, in a table that is made once."""
         params = tile.operands["p"]
-        if params[0].dtype != self.compute or not all(p.flags.aligned for p in params):
+        if self._pack is None or params[0].dtype != self.compute or not all(p.flags.aligned for p in params):
             return False
         if tile.table is None:
             addresses = np.array([p.__array_interface__["data"][0] for p in params], np.int64)
@@ -40,5 +42,5 @@ class NumbaGroup(TileGroup):
         arguments = [
             run if place.array == "g" else tile.operands[place.array] for place in self._code.places if place.array != "p"
         ]
-        pack_code(self._code)(*arguments, self._values, *tile.table)
+        self._pack(*arguments, self._values, *tile.table)
         return True

@@ -55,10 +55,10 @@ class _Writer:
         comments = [f"    # {name} is {component}" for component, name in self.names.items()]
         comments += [f"    # {self.where[e]} = {text(e)}" for e in host]
         body = [f"    {line}" for line in self.lines or ["pass"]]
-        source = "\n".join([f"def {self.trace.name}({', '.join(arguments)}):", *comments, *body, ""])
+        source = "\n".join([f"def update({', '.join(arguments)}):  # {self.trace.name}", *comments, *body, ""])
         scope: dict[str, Any] = {name: getattr(np, name) for name in _CALLS} | {"copyto": np.copyto}
         exec(source, scope)  # the text is made here from a fixed set of calls
-        return TileCode(scope[self.trace.name], places(self.trace), self.counts["w"], self.counts["b"], fixed, source)
+        return TileCode(scope["update"], places(self.trace), self.counts["w"], self.counts["b"], fixed, source)
 
     def _write(self, step: int, op: Expr) -> None:
         operands = [self._location(arg) for arg in op.args]

@@ -95,8 +95,12 @@ def run(task: Callable[[int, int], None], count: int, threads: int) -> None:
     with _starting:
         while len(_helpers) < helpers:
             thread = threading.Thread(target=_serve, args=(_jobs,), name=f"gpuopt-{len(_helpers)}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # no more threads are to be had: the caller does the work
+                break
             _helpers.append(thread)
-            thread.start()
+        helpers = min(helpers, len(_helpers))
     for slot in range(1, helpers + 1):
         _jobs.put((job, slot))
     try:

@@ -88,6 +88,8 @@ class TileGroup(abc.ABC):
         Elements of the largest array that is packed, and of a pack.
     threaded : int
         Elements in all from which a second thread pays for waking it.
+    packs : list of int
+        The elements of each pack that there is.
     """
 
     name: str
@@ -106,8 +108,8 @@ class TileGroup(abc.ABC):
         self._singles = [_Single(index, leaf, buffers, self.tile) for index, leaf in enumerate(leaves)]
         self._units = list(_units(self._singles, packed.keys(), buffers, self.pack))
         self._threads = cpu_threads()
-        packs = [unit.size for unit in self._units if isinstance(unit, _Pack)]
-        self._largest = max([min(leaf.size, self.tile) for leaf in leaves] + packs)
+        self.packs = [unit.size for unit in self._units if isinstance(unit, _Pack)]
+        self._largest = max([min(leaf.size, self.tile) for leaf in leaves] + self.packs)
         self._scratch: list[dict[Any, Any]] = [{} for _ in range(self._threads)]
         self._parallel = False
         self.use(trace)

@@ -10,6 +10,7 @@ import inspect
 import math
 import numbers
 import sys
+import types
 import typing
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
@@ -57,7 +58,8 @@ class Rule:
     ``str`` are *static*: ``update`` may branch on them.
 
     ``update(self, t, p, g, <state>=<initial value>, ...)`` returns ``(p, *state)``: the updated parameter and the
-    updated state. It is elementwise: operators, ``np.sqrt``, ``np.maximum``, ``np.where`` … of whole arrays.
+    updated state. It is elementwise: operators, ``np.sqrt``, ``np.maximum``, ``np.where``, ``np.logical_not`` … of whole
+    arrays. It is run once on symbols for each structure, so what it reads from outside (a global, say) is read once.
 
     Parameters
     ----------
@@ -76,7 +78,7 @@ class Rule:
     ...     lr: go.NonNegative = 0.01
     ...     def update(self, t, p, g):
     ...         return p - self.lr * np.sign(g)
-    >>> SignDescent(lr=0.5).update(1, 3.0, -2.0)
+    >>> float(SignDescent(lr=0.5).update(1, 3.0, -2.0))
     3.5
     """
 
@@ -87,32 +89,42 @@ class Rule:
         super().__init_subclass__(**kwargs)
         if not callable(getattr(cls, "update", None)):
             raise TypeError(f"rule {cls.__name__} has no method update(self, t, p, g, ...)")
+        _check_class(cls)
         scope = {**vars(sys.modules[cls.__module__]), **sys._getframe(1).f_locals}
         hints = inspect.get_annotations(cls, globals=scope, locals=scope, eval_str=True)
         if "lr" in hints:
             cls.lr = dataclasses.field(default=cls.__dict__.get("lr", dataclasses.MISSING), kw_only=False)  # type: ignore[attr-defined]
         dataclasses.dataclass(frozen=True, kw_only=True)(cls)
-        own = {name: _range(cls, name, hint) for name, hint in hints.items()}
-        cls._ranges = {**cls._ranges, **{name: kind for name, kind in own.items() if kind}}
+        fields = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        own = {name: hint for name, hint in hints.items() if name in fields}
+        cls._static = {**cls._static, **{name: hint for name, hint in own.items() if hint in (bool, int, str)}}
+        cls._ranges = {**cls._ranges, **{n: _range(cls, n, hint) for n, hint in own.items() if n not in cls._static}}
 
     _ranges: typing.ClassVar[dict[str, Range]] = {}
+    _static: typing.ClassVar[dict[str, type]] = {}
+
+    if not TYPE_CHECKING:  # it would hide the fields from a type checker
+
+        def __new__(cls, *_, **__):
+            if cls is Rule:
+                raise TypeError("Rule is what rules are derived from: use one such as gpuopt.Adam(), or write a subclass")
+            return super().__new__(cls)
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             value = getattr(self, field.name)
             if isinstance(value, np.generic):
                 value = value.item()
-            if field.name not in self._ranges:
-                self._check_static(field, value)
+            if field.name in self._static:
+                self._check_static(field.name, value)
             elif not callable(value) and not (value is None and field.default is None):
                 value = self.number(field.name, value)
             object.__setattr__(self, field.name, value)
         self.check()
 
-    def _check_static(self, field: dataclasses.Field[Any], value: Any) -> None:
-        if field.default is not dataclasses.MISSING and type(value) is not type(field.default):
-            kind = type(field.default).__name__
-            raise TypeError(f"{type(self).__name__}: {field.name} must be a {kind}, got {value!r}")
+    def _check_static(self, name: str, value: Any) -> None:
+        if type(value) is not self._static[name]:
+            raise TypeError(f"{type(self).__name__}: {name} must be a {self._static[name].__name__}, got {value!r}")
 
     def check(self) -> None:
         """Raise ValueError where hyperparameters do not go together; a rule overrides it if it needs to."""
@@ -152,17 +164,36 @@ class Rule:
         Returns
         -------
         Optimizer
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where an array cannot be updated in place; the message names it by its path.
+        TraceError
+            Where ``update`` does something that is not elementwise; the message names the line.
         """
         from gpuopt.optimizer import Optimizer
 
         return Optimizer(self, params)
 
 
-def _range(cls: type, name: str, hint: Any) -> Range | None:
-    """The range of a dynamic hyperparameter; None for a static one."""
-    if hint in (bool, int, str):
-        return None
-    for part in [hint, *typing.get_args(hint)]:
+def _check_class(cls: type) -> None:
+    """Raise TypeError where an attribute looks like a hyperparameter and is none, or hides a method of rules."""
+    annotated = inspect.get_annotations(cls)
+    for name, value in vars(cls).items():
+        if not name.startswith("_") and name not in annotated and isinstance(value, (bool, int, float)):
+            raise TypeError(
+                f"rule {cls.__name__}: {name} = {value!r} has no annotation: write {name}: gpuopt.Hyper = {value!r} for a "
+                f"hyperparameter, or {name}: ClassVar = {value!r} for a constant"
+            )
+    if taken := [name for name in annotated if name in ("check", "hyper", "init", "number", "start", "update")]:
+        raise TypeError(f"rule {cls.__name__}: {taken[0]!r} is a method of rules: give the hyperparameter another name")
+
+
+def _range(cls: type, name: str, hint: Any) -> Range:
+    """The range of a dynamic hyperparameter."""
+    union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    for part in [hint, *(typing.get_args(hint) if union else ())]:
         if found := [extra for extra in getattr(part, "__metadata__", ()) if isinstance(extra, Range)]:
             return found[-1]
         if part is float:
