@@ -1,13 +1,14 @@
-"""The command line: ``gpuopt info``, ``gpuopt demo``, ``gpuopt kernel``."""
+"""The command line: ``gpuopt info``, ``gpuopt demo``, ``gpuopt bench``, ``gpuopt kernel``."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from gpuopt import __version__, backend, demo
+from gpuopt import __version__, backend, bench, demo
 from gpuopt.dtypes import COMPUTE, is_complex, named
 from gpuopt.executors.cuda_text import kernel_text
 from gpuopt.rules import Rule, rules
@@ -37,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     demo_parser = commands.add_parser("demo", help="train a small network on handwritten digits, every rule three ways")
     demo.add_arguments(demo_parser)
     demo_parser.set_defaults(run=demo.main)
+    bench_parser = commands.add_parser("bench", help="time every rule beside its rivals and the memory's floor")
+    bench.add_arguments(bench_parser)
+    bench_parser.set_defaults(run=bench.main)
     kernel_parser = commands.add_parser("kernel", help="print the CUDA kernel that is generated from a rule")
     kernel_parser.add_argument("rule", metavar="RULE", type=_rule, help=f"one of {', '.join(map(str.lower, rules()))}")
     kernel_parser.add_argument("--dtype", choices=list(COMPUTE), default="float32", help="of parameter and gradient (float32)")
@@ -44,7 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     kernel_parser.set_defaults(run=_kernel)
     options = parser.parse_args(arguments)
     try:
-        return int(options.run(options))
+        code = int(options.run(options))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # as in `gpuopt info | head -1`: nobody reads on, and the interpreter must not try to flush
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (ModuleNotFoundError, RuntimeError, ValueError) as error:
         print(f"gpuopt {options.command}: {error}", file=sys.stderr)
         return 2
@@ -58,11 +67,8 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _rule(name: str) -> Rule:
-    """The rule of that name, in any case, with its defaults."""
-    found = {known.lower(): cls for known, cls in rules().items()}
-    if name.lower() not in found:
-        raise argparse.ArgumentTypeError(f"no rule {name!r}: choose one of {', '.join(found)}")
-    return found[name.lower()]()
+    """The rule of that name with its defaults."""
+    return demo.rule_class(name)()
 
 
 def _info(_: argparse.Namespace) -> int:

@@ -26,6 +26,6 @@ step() {  # a name, a limit in seconds, a command
 nvidia-smi --query-gpu=name,driver_version,clocks.sm,clocks.mem --format=csv | tee "$folder/device.log"
 step info 30 python3 -m gpuopt info
 step suite 240 python3 -m pytest --require-gpu -q -p no:cacheprovider
-step speed 150 python3 tools/side_by_side.py --gpu --sizes 1000000 64000000 --rounds 9
+step speed 150 python3 -m gpuopt bench --backend cupy --sizes 1000000 64000000 --rounds 9
 step demo 60 python3 -m gpuopt demo --backend cupy --batch-size 32 --epochs 5 --output "$folder/demo.png"
 exit $failed

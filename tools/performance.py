@@ -11,11 +11,7 @@ from __future__ import annotations
 
 import argparse
 import functools
-import os
 import platform
-import statistics
-import time
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -25,40 +21,18 @@ import numpy as np
 
 import gpuopt as go
 from gpuopt.backend import cpu_threads
-from gpuopt.executors import pool
+from gpuopt.bench.measure import Step, bytes_a_step, in_turns, medians, optimizer, stream_steps, waiting
+from gpuopt.bench.report import cpu_name
 from gpuopt.rules import rules
 
 EXECUTORS = ("numpy", "numba")
 Times = dict[tuple[str, str], dict[int, float]]
 
 
-def stream_steps(size: int) -> dict[str, Callable[[], object]]:
-    """Copy, and scale in place, `size` float32 numbers, in pieces that all threads take."""
-    source, target, one = np.ones(size, "float32"), np.zeros(size, "float32"), np.ones((), "float32")
-    pieces = [slice(k, k + 1_000_000) for k in range(0, size, 1_000_000)]
-
-    def all_pieces(task: Callable[[slice], object]) -> Callable[[], object]:
-        if len(pieces) == 1:
-            return lambda: task(pieces[0])
-        return lambda: pool.run(lambda i, _: task(pieces[i]), len(pieces), cpu_threads())
-
-    return {
-        "copy": all_pieces(lambda piece: np.copyto(target[piece], source[piece])),
-        "scale": all_pieces(lambda piece: np.multiply(source[piece], one, source[piece])),
-    }
-
-
-def seconds(steps: dict[Any, Callable[[], object]], size: int) -> dict[Any, float]:
+def seconds(steps: dict[Any, Step], size: int) -> dict[Any, float]:
     """Median seconds a call of each step, in rounds in which they take turns."""
     repeats, rounds = max(1, 20_000 // max(size, 20)), 5 if size > 2e7 else 9 if size > 2e6 else 25
-    times: dict[Any, list[float]] = {key: [] for key in steps}
-    for _ in range(rounds + 1):  # the first round warms up
-        for key, step in steps.items():
-            start = time.perf_counter()
-            for _ in range(repeats):
-                step()
-            times[key].append((time.perf_counter() - start) / repeats)
-    return {key: statistics.median(values[1:]) for key, values in times.items()}
+    return medians(in_turns(steps, rounds, waiting(np), repeats))
 
 
 def measure(largest: int) -> tuple[Times, dict[int, float], dict[str, int]]:
@@ -70,11 +44,10 @@ def measure(largest: int) -> tuple[Times, dict[int, float], dict[str, int]]:
         rng = np.random.default_rng(0)
         g = rng.standard_normal(size, "float32")
         for rule, cls in rules().items():
-            steps: dict[Any, Callable[[], object]] = dict(stream_steps(size))
+            steps: dict[Any, Step] = dict(stream_steps(np, size))
             for executor in EXECUTORS:
-                os.environ["GPUOPT_CPU"] = executor
-                opt = cls().init(rng.standard_normal(size, "float32"))
-                traffic[rule] = 4 * (3 + 2 * len(opt.state))
+                opt = optimizer(cls(), rng.standard_normal(size, "float32"), executor)
+                traffic[rule] = bytes_a_step(opt) // size
                 steps[rule, executor] = functools.partial(opt.step, g)
             for key, value in seconds(steps, size).items():
                 if key in ("copy", "scale"):
@@ -110,16 +83,6 @@ def tables(found: Times, copies: dict[int, float], traffic: dict[str, int]) -> s
         cells = [cell(times[size], size, traffic[rule], copies) for size in sizes]
         lines.append(f"| {rule} | {traffic[rule]} | {executor} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
-
-
-def cpu_name() -> str:
-    info = Path("/proc/cpuinfo")
-    names = (
-        [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-        if info.exists()
-        else []
-    )
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def plot(found: Times, copies: dict[int, float], traffic: dict[str, int], path: Path) -> None:

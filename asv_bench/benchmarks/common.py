@@ -1,0 +1,59 @@
+"""What all benchmarks share: parameter lists, what is n/a here, and a quiet process."""
+
+import functools
+import os
+import statistics
+
+import numpy as np
+
+from gpuopt.bench import measure
+from gpuopt.rules import rules
+
+RULES = ["GradientDescent", "Momentum", "RMSProp", "Adam", "AdamW"]
+EXECUTORS = ["numpy", "numba", "cupy"]
+SIZES = [1_000, 1_000_000, 16_000_000]
+DTYPES = ["float32", "float64"]
+REQUIRE_GPU = "GPUOPT_BENCH_REQUIRE_GPU"
+
+measure.pin_allocator()
+
+
+def need(executor):
+    """Raise NotImplementedError, which is n/a, where an executor does not work; RuntimeError where a GPU must be here."""
+    reason = measure.why_not(executor)
+    if reason is None:
+        return
+    if executor == "cupy" and os.environ.get(REQUIRE_GPU) == "1":
+        raise RuntimeError(f"{REQUIRE_GPU}=1, but {reason}")
+    raise NotImplementedError(reason)
+
+
+@functools.cache
+def problem(rule, executor, size, dtype="float32", count=1):
+    """The step of a rule on fresh arrays, its wait, and its optimizer; made once, though asv sets up before every call."""
+    xp = measure.module_of(executor)
+    params = measure.make_arrays(xp, size, count, dtype)
+    grads = measure.make_arrays(xp, size, count, dtype, seed=1)
+    opt = measure.optimizer(rules()[rule](), params, executor)
+    return functools.partial(opt.step, grads), measure.waiting(xp), opt
+
+
+def block(step, wait, seconds=0.02):
+    """Calls to a block of about `seconds`, after enough calls to warm up."""
+    for _ in range(3):
+        step()
+    return min(5_000, measure.calls_lasting(step, wait, seconds))
+
+
+def best_of(values, rounds=3):
+    """The least of a few medians; what disturbs a step only makes it longer."""
+    part = max(1, len(values) // rounds)
+    return min(statistics.median(values[i : i + part]) for i in range(0, part * rounds, part))
+
+
+def digits(count, dtype=np.float32, seed=0):
+    """Images of 64 pixels in [0, 1] and their targets, made up: ten prototypes and noise, so that no data set is needed."""
+    rng = np.random.default_rng(seed)
+    prototypes, labels = rng.random((10, 64)), rng.integers(10, size=count)
+    images = np.clip(prototypes[labels] + 0.25 * rng.standard_normal((count, 64)), 0, 1)
+    return images.astype(dtype), np.eye(10, dtype=dtype)[labels]

@@ -1,0 +1,214 @@
+"""Exact counters, the gate of a pull request: each is a property of the code, and the same on a busy machine."""
+
+import functools
+import importlib
+import importlib.util
+import sys
+import tracemalloc
+import types
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+
+from gpuopt.dtypes import named
+from gpuopt.rules import rules
+from gpuopt.trace import trace
+from gpuopt.tree import leaves
+
+from . import callgrind
+from .common import DTYPES, EXECUTORS, RULES, measure, need, problem
+
+ARRAYS = [1, 10, 100]
+ARCHITECTURE = "sm_90"
+
+
+class Counters:
+    """State, temporaries and host instructions of every rule on every executor, in float32."""
+
+    params = (RULES, EXECUTORS)
+    param_names = ("rule", "executor")
+    elements = 100_000  # few enough for one thread
+
+    def setup(self, *arguments):
+        rule, executor = arguments[-2:]  # before them what setup_cache returned, where there is one
+        need(executor)
+        self.step, self.wait, self.opt = problem(rule, executor, self.elements)
+
+    def track_state_bytes(self, rule, executor):
+        return sum(a.nbytes for tree in self.opt.state.values() for a in leaves(tree)) / self.elements
+
+    track_state_bytes.unit = "bytes an element"
+    track_state_bytes.pretty_name = "State of an element"
+    track_state_bytes.version = "1"
+
+    def track_temporaries(self, rule, executor):
+        for _ in range(20):
+            self.step()
+        if executor == "cupy":
+            return _device_bytes(self.step)
+        return min(_peak(self.step) for _ in range(5))
+
+    track_temporaries.unit = "bytes"
+    track_temporaries.pretty_name = "Memory that a step of 100,000 elements takes for a while"
+    track_temporaries.version = "1"
+
+    def track_host_instructions(self, counts, rule, executor):
+        return counts[f"{rule} {executor}"]
+
+    track_host_instructions.unit = "instructions"
+    track_host_instructions.pretty_name = "Host instructions of a step of 1,000 elements"
+    track_host_instructions.version = "1"
+    track_host_instructions.timeout = 900
+
+
+def _count_instructions():
+    return callgrind.counts(RULES, [e for e in EXECUTORS if e != "cupy" and not measure.why_not(e)])
+
+
+def _need_callgrind(counts, rule, executor):
+    if executor == "cupy":
+        raise NotImplementedError("valgrind does not run a GPU's driver")
+    if reason := callgrind.why_not():
+        raise NotImplementedError(reason)
+
+
+_count_instructions.timeout = 900
+Counters.track_host_instructions.setup_cache = _count_instructions
+Counters.track_host_instructions.setup = _need_callgrind
+
+
+def _peak(step):
+    """Bytes above those held before, at the worst moment of a step."""
+    tracemalloc.start()
+    try:
+        step()  # what the tracer itself needs is there now
+        tracemalloc.reset_peak()
+        held = tracemalloc.get_traced_memory()[0]
+        step()
+        return tracemalloc.get_traced_memory()[1] - held
+    finally:
+        tracemalloc.stop()
+
+
+def _device_bytes(step):
+    """Bytes that a step takes from CuPy's memory pool."""
+    taken = []
+
+    class Count(sys.modules["cupy"].cuda.MemoryHook):
+        name = "count"
+
+        def malloc_postprocess(self, **details):
+            taken.append(details["size"])
+
+    with Count():
+        step()
+    return sum(taken)
+
+
+class Launches:
+    """Kernel launches of a step. The kernels are replaced by what counts their calls, so a GPU is not needed."""
+
+    params = (RULES, ARRAYS)
+    param_names = ("rule", "arrays")
+
+    def setup(self, rule, arrays):
+        if importlib.util.find_spec("cupy") is None:
+            raise NotImplementedError("CuPy is not installed")
+
+    def track_launches(self, rule, arrays):
+        return count_launches(rules()[rule](), arrays)
+
+    track_launches.unit = "launches a step"
+    track_launches.pretty_name = "Kernel launches of a step"
+    track_launches.version = "1"
+
+
+class _Array(np.ndarray):
+    """A NumPy array with what the executor asks of a CuPy array."""
+
+    class device:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            return None
+
+    device = device()
+
+
+class _CuPy(types.ModuleType):
+    """NumPy in place of CuPy, but for kernels: those only count their calls."""
+
+    def __init__(self):
+        super().__init__("cupy")
+        self.calls = 0
+        self.ElementwiseKernel = self.RawKernel = self.ReductionKernel = lambda *_, **__: self._called
+        self.RawModule = lambda *_, **__: types.SimpleNamespace(get_function=lambda _: self._called)
+
+    def _called(self, *_, **__):
+        self.calls += 1
+
+    def __getattr__(self, name):
+        return getattr(np, name)
+
+
+def count_launches(rule, arrays):
+    """How often a step of `arrays` arrays of 8 elements calls a kernel."""
+    module = importlib.import_module("gpuopt.executors.cupy_kernel")
+    caches = [
+        f for f in vars(module).values() if isinstance(f, functools._lru_cache_wrapper) and f.__module__ == module.__name__
+    ]
+    stub = _CuPy()
+    with mock.patch.object(module, "cupy", stub):
+        try:
+            for cache in caches:
+                cache.cache_clear()
+            params, grads = ([a.view(_Array) for a in measure.make_arrays(np, 8, arrays)] for _ in range(2))
+            traced = trace(rule, False)
+            group = module.CupyGroup(traced, rule, params)
+            group.run(grads, traced.evaluate(1, rule.hyper(0)))  # the first step may prepare something
+            before = stub.calls
+            group.run(grads, traced.evaluate(2, rule.hyper(1)))
+        finally:
+            for cache in caches:
+                cache.cache_clear()  # it holds what only counts
+    if stub.calls == before:
+        raise RuntimeError("the step called no kernel that is counted here")
+    return stub.calls - before
+
+
+class Kernels:
+    """Registers and spills of the kernel of every rule, as NVRTC compiles it for one architecture; no GPU is needed."""
+
+    params = (RULES, DTYPES)
+    param_names = ("rule", "dtype")
+
+    def setup(self, rule, dtype):
+        path = Path(__file__).parents[2] / "tests" / "cuda" / "nvrtc.py"
+        if not path.exists():
+            raise NotImplementedError(f"{path} is not there")
+        spec = importlib.util.spec_from_file_location("gpuopt_asv_nvrtc", path)
+        nvrtc = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(nvrtc)
+        if reason := nvrtc.available():
+            raise NotImplementedError(reason)
+        kernels, texts = (importlib.import_module(f"gpuopt.executors.{name}") for name in ("cupy_kernel", "cupy_text"))
+        of = named(dtype)
+        function, written = kernels.kernel(trace(rules()[rule](), False), of, of)
+        text = texts.complete_text(function, written.dtypes)
+        self.compiled = nvrtc.compile_cubin(text, ARCHITECTURE, texts.kernel_options(function))
+
+    def track_registers(self, rule, dtype):
+        return self.compiled.registers
+
+    track_registers.unit = "registers"
+    track_registers.pretty_name = f"Registers of a thread ({ARCHITECTURE})"
+    track_registers.version = "1"
+
+    def track_spills(self, rule, dtype):
+        return self.compiled.spill_stores + self.compiled.spill_loads + self.compiled.stack
+
+    track_spills.unit = "bytes"
+    track_spills.pretty_name = f"Spilled bytes and stack of a thread ({ARCHITECTURE})"
+    track_spills.version = "1"

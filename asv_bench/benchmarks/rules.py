@@ -1,0 +1,70 @@
+"""A step of every rule: over the memory's floor, its latency on a small array, and many small arrays at once."""
+
+from .common import DTYPES, EXECUTORS, RULES, SIZES, best_of, block, measure, need, problem
+
+
+class Floor:
+    """The time of a step over the time of streaming its bytes, measured in the same process: 1 is the floor."""
+
+    params = (RULES, EXECUTORS, SIZES, DTYPES)
+    param_names = ("rule", "executor", "size", "dtype")
+
+    def setup(self, rule, executor, size, dtype):
+        if dtype == "float64" and size != 1_000_000:
+            raise NotImplementedError("float64 is measured at 1,000,000 elements")
+        need(executor)
+        self.step, self.wait, self.opt = problem(rule, executor, size, dtype)
+        self.streams = measure.stream_steps(measure.module_of(executor), size, dtype)
+
+    def track_over_floor(self, rule, executor, size, dtype):
+        steps = {"step": self.step, **self.streams}
+        calls = {name: block(step, self.wait, 0.01) for name, step in steps.items()}
+        found = measure.in_turns(steps, 9, self.wait, calls)
+        best = {name: best_of(values) for name, values in found.items()}
+        streamed = 2 * size * self.opt.params[0].itemsize
+        fastest = min(best["copy"], best["scale"])
+        return measure.over_floor(best["step"], measure.bytes_a_step(self.opt), streamed, fastest)
+
+    track_over_floor.unit = "times the floor"
+    track_over_floor.pretty_name = "A step's time over the memory's floor"
+    track_over_floor.version = "1"
+
+
+class Latency:
+    """The time of a step of one array of 100 elements: Python's calls, and on a GPU the launch; the device is waited for."""
+
+    params = (RULES, EXECUTORS)
+    param_names = ("rule", "executor")
+
+    def setup(self, rule, executor):
+        need(executor)
+        self.step, self.wait, _ = problem(rule, executor, 100)
+
+    def track_latency(self, rule, executor):
+        def step():
+            self.step()
+            self.wait()
+
+        return 1e6 * best_of(measure.in_turns({"step": step}, 15, self.wait, block(step, self.wait))["step"], 5)
+
+    track_latency.unit = "µs"
+    track_latency.pretty_name = "Time of a step of 100 elements"
+    track_latency.version = "1"
+
+
+class Many:
+    """The time of a step of 300 arrays of 1,000 elements: what an executor makes of many small arrays."""
+
+    params = (RULES, EXECUTORS)
+    param_names = ("rule", "executor")
+
+    def setup(self, rule, executor):
+        need(executor)
+        self.step, self.wait, _ = problem(rule, executor, 1_000, count=300)
+
+    def track_many(self, rule, executor):
+        return 1e6 * best_of(measure.in_turns({"step": self.step}, 15, self.wait, block(self.step, self.wait))["step"], 5)
+
+    track_many.unit = "µs"
+    track_many.pretty_name = "Time of a step of 300 arrays of 1,000 elements"
+    track_many.version = "1"

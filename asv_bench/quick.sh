@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Every benchmark once, in the environment that is active, as machine "smoke"; fails where too little was measured.
+#
+#   bash asv_bench/quick.sh [RESULTS_FOLDER]
+#
+# Results go to a temporary folder by default. PYTHON chooses the interpreter, ASV_ARGUMENTS adds to "asv run" ("-b counters").
+set -euo pipefail
+cd "$(dirname "$0")"
+python=$(command -v "${PYTHON:-python3}")
+results=${1:-$(mktemp -d)}
+mkdir -p "$results"
+results=$(cd "$results" && pwd)
+config=$(mktemp "${TMPDIR:-/tmp}/gpuopt-asv-XXXXXX.conf.json")
+trap 'rm -f "$config"' EXIT
+# asv reads paths relative to its configuration's folder, and has no option for where results go.
+"$python" - "$config" "$results" <<'PY'
+import json, pathlib, sys
+here = pathlib.Path.cwd()
+config = json.loads((here / "asv.conf.json").read_text())
+config |= {"repo": str(here.parent), "branches": ["HEAD"], "benchmark_dir": str(here / "benchmarks"), "results_dir": sys.argv[2]}
+pathlib.Path(sys.argv[1]).write_text(json.dumps(config))
+PY
+export PYTHONPATH="$PWD/..${PYTHONPATH:+:$PYTHONPATH}" PYTHONHASHSEED=0
+"$python" -m asv --config "$config" machine --yes --machine smoke
+"$python" -m asv --config "$config" run --quick --show-stderr -E "existing:$python" --machine smoke \
+  --set-commit-hash "$(git rev-parse HEAD)" ${ASV_ARGUMENTS:-}
+"$python" tools/check_results.py "$results" --machine smoke --least 60
+echo "results: $results"

@@ -1,0 +1,152 @@
+"""``gpuopt bench``: the time of a step of every rule, beside what else a user could take, and beside the memory's floor."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from gpuopt import backend
+from gpuopt.bench import report
+from gpuopt.bench.measure import EXECUTORS, pin_allocator, why_not
+from gpuopt.bench.rivals import Case, compare
+from gpuopt.history import optional_import
+from gpuopt.rules import rules
+
+__all__ = ["add_arguments", "main"]
+
+DTYPES = ("float32", "float64")
+FORMATS = (".md", ".png")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``gpuopt bench`` to `parser`."""
+    parser.description = (
+        "Time a step of every rule beside the expression a user would write, PyTorch's fused and foreach optimizers and optax "
+        "under jit (each where it is installed), and beside the memory's speed. All take turns in one process; medians."
+    )
+    add = parser.add_argument
+    add("--rules", nargs="+", type=_rule, metavar="NAME", help=f"rules to measure (default: all: {', '.join(rules())})")
+    add(
+        "--sizes",
+        nargs="+",
+        type=_positive,
+        default=[1_000_000, 16_000_000],
+        metavar="N",
+        help="elements of one array (default: 1000000 16000000)",
+    )
+    add(
+        "--many",
+        nargs=2,
+        type=_positive,
+        default=[300, 1_000],
+        metavar=("ARRAYS", "SIZE"),
+        help="also many arrays of one size (default: 300 1000)",
+    )
+    add("--dtype", choices=DTYPES, default="float32", help="of the arrays (default: float32)")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--executors", nargs="+", choices=EXECUTORS, help="what runs the steps (default: as --backend says)")
+    where.add_argument(
+        "--backend",
+        choices=backend.CHOICES,
+        help="numpy: every CPU executor that works here; cupy: the GPU; auto: the GPU where there is one (default: auto)",
+    )
+    add("--rounds", type=_positive, default=15, metavar="N", help="turns that each takes (default: 15)")
+    add("--format", choices=["text", "markdown"], default="text", help="of what is printed (default: text)")
+    add("--output", type=_output, metavar="FILE", help="also write a table (.md) or a picture (.png; needs matplotlib)")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the benchmark.
+
+    Returns
+    -------
+    int
+        The exit code: 0; 2, after one line on stderr, where an option cannot be met.
+    """
+    try:
+        executors = _executors(args)
+        if args.output is not None:
+            _check_output(args.output)
+        pin_allocator()  # for the rivals' sake: the expressions by hand allocate, and take several times longer without
+        cases = list(_cases(args, executors))
+        found = report.Report.of(cases, args.dtype)
+        if args.output is not None and args.output.suffix == ".png":
+            report.draw(found, args.output)
+        elif args.output is not None:
+            args.output.write_text(report.markdown(found), encoding="utf-8")
+    except (ImportError, MemoryError, OSError, RuntimeError, ValueError) as error:
+        print("gpuopt bench: error:", " ".join(str(error).split()) or type(error).__name__, file=sys.stderr)
+        return 2
+    print((report.markdown if args.format == "markdown" else report.text)(found), end="")
+    return 0
+
+
+def _executors(args: argparse.Namespace) -> list[str]:
+    """The executors to measure, all of which work here."""
+    if args.executors is None:
+        name = args.backend or "auto"
+        if name == "cupy" or (name == "auto" and backend.xp() is not np):
+            args.executors = ["cupy"]
+        else:
+            args.executors = [executor for executor in ("numpy", "numba") if why_not(executor) is None]
+    for executor in args.executors:
+        if reason := why_not(executor):
+            raise RuntimeError(f"the executor {executor} cannot be used here: {reason}")
+    return list(dict.fromkeys(args.executors))
+
+
+def _check_output(path: Path) -> None:
+    """Raise, before anything is measured, where the file cannot be written."""
+    if path.suffix == ".png":
+        optional_import("matplotlib", "a picture of gpuopt bench")
+    existed = path.exists()
+    try:
+        path.open("ab").close()  # only opening it tells whether it can be written
+    except OSError as error:
+        raise OSError(f"argument --output: cannot write {path}: {error.strerror}") from error
+    if not existed:
+        path.unlink()
+
+
+def _cases(args: argparse.Namespace, executors: list[str]) -> Iterator[Case]:
+    """Measure each rule on each set of arrays; the CPU's executors take turns with each other, the GPU comes after."""
+    together = [[e for e in executors if e != "cupy"], [e for e in executors if e == "cupy"]]
+    shapes = [(1, size) for size in dict.fromkeys(args.sizes)] + [tuple(args.many)]
+    jobs = [
+        (group, name, *shape)
+        for group in together
+        if group
+        for name in dict.fromkeys(args.rules or rules())
+        for shape in shapes
+    ]
+    for number, (group, name, count, size) in enumerate(jobs, start=1):
+        if sys.stderr.isatty():
+            print(f"\r{number} of {len(jobs)}: {name}, {count} x {size:,} ", end="", file=sys.stderr, flush=True)
+        yield compare(name, group, size, count, args.dtype, args.rounds)
+    if sys.stderr.isatty():
+        print("\r\033[K", end="", file=sys.stderr)
+
+
+def _rule(text: str) -> str:
+    known = {name.lower(): name for name in rules()}
+    if text.lower() not in known:
+        raise argparse.ArgumentTypeError(f"there is no rule {text!r}; the rules are {', '.join(known)}")
+    return known[text.lower()]
+
+
+def _positive(text: str) -> int:
+    plain = text.strip().replace("_", "")
+    if not plain.isdecimal() or int(plain) < 1:
+        raise argparse.ArgumentTypeError(f"must be an integer of at least 1, not {text!r}")
+    return int(plain)
+
+
+def _output(text: str) -> Path:
+    path = Path(text)
+    if path.suffix not in FORMATS:
+        raise argparse.ArgumentTypeError(f"{text} must end in one of {', '.join(FORMATS)}")
+    return path

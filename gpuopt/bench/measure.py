@@ -1,0 +1,200 @@
+"""The time of a step, and of streaming as many bytes: what is compared takes turns in one process, and medians are taken.
+
+``gpuopt bench``, the asv suite and ``tools/performance.py`` all measure with this module.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+from gpuopt import backend
+from gpuopt.executors import pool
+from gpuopt.optimizer import Optimizer
+from gpuopt.rules import Rule
+from gpuopt.tree import leaves
+
+__all__ = [
+    "EXECUTORS",
+    "Step",
+    "bytes_a_step",
+    "calls_lasting",
+    "in_turns",
+    "make_arrays",
+    "medians",
+    "module_of",
+    "optimizer",
+    "over_floor",
+    "pin_allocator",
+    "stream_steps",
+    "waiting",
+    "why_not",
+]
+
+EXECUTORS = ("numpy", "numba", "cupy")
+"""What can run a step."""
+
+Step = Callable[[], object]
+Key = TypeVar("Key")
+
+_PIECE = 1_000_000  # elements that a thread streams at a time
+_MALLOC = {"trim threshold": -1, "mmap threshold": -3}  # glibc's names for mallopt
+
+
+def why_not(executor: str) -> str | None:
+    """None if `executor` works here, else the reason why not."""
+    if executor == "numpy":
+        return None
+    return backend.why_not_numba() if executor == "numba" else backend.why_not_cupy()
+
+
+def module_of(executor: str) -> Any:
+    """The array module of an executor that works here."""
+    return sys.modules["cupy"] if executor == "cupy" and backend.why_not_cupy() is None else np
+
+
+def waiting(xp: Any) -> Step:
+    """What waits until a device has done all that it was given; a CPU has when a call returns."""
+    return (lambda: None) if xp is np else (lambda: xp.cuda.get_current_stream().synchronize())
+
+
+def make_arrays(xp: Any, size: int, count: int = 1, dtype: Any = "float32", seed: int = 0) -> list[Any]:
+    """Fresh arrays of normal numbers: `count` of `size` elements each, drawn on the host."""
+    rng = np.random.default_rng(seed)
+    draw = np.float64 if np.dtype(dtype) == np.float64 else np.float32
+    return [xp.asarray(rng.standard_normal(size, draw).astype(dtype, copy=False)) for _ in range(count)]
+
+
+def optimizer(rule: Rule, params: Any, executor: str) -> Optimizer:
+    """Bind `rule` to `params`, which `executor` is to update; CuPy arrays are always updated by CuPy."""
+    if executor == "cupy":
+        return rule.init(params)
+    with _environment(backend.CPU_VARIABLE, executor):
+        return rule.init(params)
+
+
+def bytes_a_step(opt: Optimizer) -> int:
+    """The bytes that a step must read and write: parameters and state in and out, gradients in."""
+    params = sum(int(p.nbytes) for p in leaves(opt.params))
+    return 3 * params + 2 * sum(int(a.nbytes) for tree in opt.state.values() for a in leaves(tree))
+
+
+def stream_steps(xp: Any, size: int, dtype: Any = "float32") -> dict[str, Step]:
+    """Copy, and scale in place, `size` numbers; on a CPU in pieces that all threads take.
+
+    Each reads and writes ``2 * size`` numbers. A copy also reads what it overwrites, on most CPUs.
+    """
+    source, target, one = xp.ones(size, dtype), xp.zeros(size, dtype), xp.ones((), dtype)
+    pieces = [slice(k, k + _PIECE) for k in range(0, size, _PIECE)]
+
+    def everywhere(task: Callable[[slice], None]) -> Step:
+        if len(pieces) == 1 or xp is not np:
+            return lambda: task(slice(None))
+        return lambda: pool.run(lambda i, _: task(pieces[i]), len(pieces), backend.cpu_threads())
+
+    def copy(piece: slice) -> None:
+        xp.copyto(target[piece], source[piece])
+
+    def scale(piece: slice) -> None:
+        xp.multiply(source[piece], one, source[piece])
+
+    return {"copy": everywhere(copy), "scale": everywhere(scale)}
+
+
+def calls_lasting(step: Step, wait: Step, seconds: float) -> int:
+    """How many calls of `step` take about `seconds`; at least one."""
+    step()
+    wait()
+    start = time.perf_counter()
+    step()
+    wait()
+    return max(1, round(seconds / max(time.perf_counter() - start, 1e-7)))
+
+
+def in_turns(steps: Mapping[Key, Step], rounds: int, wait: Step, calls: int | Mapping[Key, int] = 1) -> dict[Key, list[float]]:
+    """Seconds a call of each step, one number a round; in a round each has a block of calls in its turn.
+
+    Parameters
+    ----------
+    steps : dict of callables
+        What is compared, by name.
+    rounds : int
+        Rounds that count; one before them warms up.
+    wait : callable
+        Waits for the device; called at the end of each block.
+    calls : int or dict of int
+        Calls to a block, for all or for each step.
+
+    Returns
+    -------
+    dict of list of float
+    """
+    found: dict[Key, list[float]] = {key: [] for key in steps}
+    wait()
+    for _ in range(rounds + 1):
+        for key, step in steps.items():
+            number = calls if isinstance(calls, int) else calls[key]
+            start = time.perf_counter()
+            for _ in range(number):
+                step()
+            wait()
+            found[key].append((time.perf_counter() - start) / number)
+    return {key: values[1:] for key, values in found.items()}
+
+
+def medians(found: Mapping[Key, list[float]]) -> dict[Key, float]:
+    """The median of each list."""
+    return {key: statistics.median(values) for key, values in found.items()}
+
+
+def over_floor(seconds: float, moved: int, streamed: int, stream_seconds: float) -> float:
+    """Time of a step over its floor: the time that streaming its bytes takes at the measured bandwidth.
+
+    Parameters
+    ----------
+    seconds : float
+        Of the step.
+    moved : int
+        The bytes that it must move.
+    streamed, stream_seconds
+        Bytes and seconds of the stream that was measured beside it.
+    """
+    return seconds / (moved * stream_seconds / streamed)
+
+
+def pin_allocator(limit: int = 1 << 30) -> bool:
+    """Let glibc keep what arrays free; else NumPy's temporaries are mapped and unmapped at every step, and times jump.
+
+    Returns
+    -------
+    bool
+        Whether it was done: other C libraries are left as they are.
+    """
+    import ctypes
+
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return False
+    return all(mallopt(option, limit) for option in _MALLOC.values())
+
+
+@contextlib.contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    """Set a variable of the environment for a while."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before

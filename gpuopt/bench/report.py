@@ -1,0 +1,133 @@
+"""What was measured, as text, as Markdown, and as a picture; each says on what, with which versions, and when."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from collections.abc import Iterable, Sequence
+from datetime import date
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from gpuopt import backend
+from gpuopt.bench.rivals import RIVALS, Case
+from gpuopt.history import optional_import
+
+__all__ = ["Report", "cpu_name", "draw", "markdown", "text"]
+
+_COLUMNS = ("rule", "arrays", "executor", "a step", "bandwidth", "of the floor", *RIVALS)
+_OTHERS = ("torch", "jax", "optax")
+# Okabe and Ito's colours can be told apart with any colour vision.
+_COLOURS = {"numpy": "#D55E00", "numba": "#0072B2", "cupy": "#009E73"}
+_GREYS = ("0.15", "0.4", "0.6", "0.75")
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """The cases that were measured, and where.
+
+    Attributes
+    ----------
+    cases : sequence of Case
+    header : str
+        Device, threads, versions and date, in one line.
+    """
+
+    cases: Sequence[Case]
+    header: str
+
+    @classmethod
+    def of(cls, cases: Iterable[Case], dtype: str) -> Report:
+        """The report of what was measured here and now."""
+        measured = list(cases)
+        return cls(measured, header({executor for case in measured for executor in case.ours}, dtype))
+
+
+def header(executors: set[str], dtype: str) -> str:
+    """Device, threads, versions and date, in one line."""
+    info = backend.info()
+    versions = {name: version for name, version in info["versions"].items() if version and name != "ml_dtypes"}
+    for name in _OTHERS:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    cpu = f"{cpu_name()}, {info['threads']} thread{'s' if info['threads'] > 1 else ''}"
+    device = info["device"] if executors == {"cupy"} else f"{cpu} and {info['device']}" if "cupy" in executors else cpu
+    return f"{date.today()}; {device}; {dtype}; " + ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def cpu_name() -> str:
+    """What the processor calls itself."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _rows(report: Report) -> list[list[str]]:
+    rows = []
+    for case in report.cases:
+        for executor, seconds in case.ours.items():
+            arrays = f"{case.size:,}" if case.count == 1 else f"{case.count} x {case.size:,}"
+            ratios = [f"{case.rivals[rival] / seconds:.2f}" if rival in case.rivals else "-" for rival in RIVALS]
+            bandwidth = f"{case.moved / seconds / 1e9:.1f} GB/s"
+            rows.append(
+                [case.rule, arrays, executor, f"{seconds * 1e6:,.1f} us", bandwidth, f"{case.floor / seconds:.0%}", *ratios]
+            )
+    return rows
+
+
+_NOTE = (
+    "'of the floor': the bytes a step must move, streamed at the fastest bandwidth found here, over its time. Last columns: "
+    "how many times longer the rival takes (above 1, gpuopt is faster; -: not installed, or it has no such rule). "
+    "The C library keeps freed memory (mallopt), which spares the expressions by hand most of their cost."
+)
+
+
+def text(report: Report) -> str:
+    """A table for a terminal."""
+    table = [list(_COLUMNS), *_rows(report)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = [
+        "  ".join(f"{cell:{'<' if i < 3 else '>'}{w}}" for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
+        for row in table
+    ]
+    return "\n".join([report.header, "", *(line.rstrip() for line in lines), "", _NOTE]) + "\n"
+
+
+def markdown(report: Report) -> str:
+    """A table for a page."""
+    rows = [_COLUMNS, ("---",) * 3 + ("---:",) * (len(_COLUMNS) - 3), *_rows(report)]
+    return "\n".join([report.header, "", *(f"| {' | '.join(row)} |" for row in rows), "", _NOTE]) + "\n"
+
+
+def draw(report: Report, path: Path) -> None:
+    """Write bars of every time over the floor, a panel for each set of arrays, as a PNG."""
+    figure = optional_import("matplotlib.figure", "a picture of gpuopt bench").Figure
+    shapes = list(dict.fromkeys((case.count, case.size) for case in report.cases))
+    fig = figure(figsize=(10, 1.2 + 2.6 * len(shapes)), layout="constrained")
+    fig.suptitle("Time of a step over the memory's floor", x=0.01, ha="left", fontsize=12)
+    panels = fig.subplots(len(shapes), 1, squeeze=False)[:, 0]
+    for panel, (count, size) in zip(panels, shapes, strict=True):
+        _panel(panel, [case for case in report.cases if (case.count, case.size) == (count, size)])
+        panel.set_title(f"{size:,} elements" if count == 1 else f"{count} arrays of {size:,} elements", loc="left", fontsize=10)
+    panels[0].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    fig.supxlabel(report.header, fontsize=7, color="0.3")
+    fig.savefig(path, dpi=130)
+
+
+def _panel(panel: Any, cases: list[Case]) -> None:
+    names = [n for n in (*_COLOURS, *RIVALS) if any(n in case.ours or n in case.rivals for case in cases)]
+    width = 0.8 / len(names)
+    for number, name in enumerate(names):
+        times = [(case.ours | case.rivals).get(name, 0.0) / case.floor for case in cases]
+        places = [i + (number - (len(names) - 1) / 2) * width for i in range(len(cases))]
+        colour = _COLOURS.get(name) or _GREYS[RIVALS.index(name)]
+        panel.bar(places, times, width, color=colour, label=f"gpuopt, {name}" if name in _COLOURS else name)
+    panel.axhline(1, color="0.3", lw=0.8)
+    panel.set_yscale("log")
+    panel.set_xticks(range(len(cases)), [case.rule for case in cases])
+    panel.set_ylabel("times the floor", fontsize=8)
+    panel.spines[["top", "right"]].set_visible(False)
