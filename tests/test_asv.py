@@ -25,6 +25,7 @@ NAMES = {
     "rules.Floor.track_over_floor",
     "rules.Latency.track_latency",
     "rules.Many.track_many",
+    "rules.Time.track_time",
     "counters.Counters.track_state_bytes",
     "counters.Counters.track_temporaries",
     "counters.Counters.track_host_instructions",

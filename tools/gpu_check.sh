@@ -5,7 +5,7 @@
 #
 # Leaves in FOLDER: suite.log (the whole suite with --require-gpu, CPU and GPU compared bit for bit among it),
 # speed.log (every rule beside a device copy, what a user would write, torch fused and foreach, optax under jit; many small
-# arrays) and demo.log, demo.png. Exit code 1 if any of them failed.
+# arrays), demo.log and demo.png, and where asv is installed asv/, its results. Exit code 1 if any of them failed.
 set -uo pipefail
 folder=${1:?usage: bash tools/gpu_check.sh FOLDER}
 mkdir -p "$folder"
@@ -25,7 +25,8 @@ step() {  # a name, a limit in seconds, a command
 
 nvidia-smi --query-gpu=name,driver_version,clocks.sm,clocks.mem --format=csv | tee "$folder/device.log"
 step info 30 python3 -m gpuopt info
-step suite 240 python3 -m pytest --require-gpu -q -p no:cacheprovider
+step suite 270 python3 -m pytest --require-gpu -q -p no:cacheprovider
 step speed 150 python3 -m gpuopt bench --backend cupy --sizes 1000000 64000000 --rounds 9
+command -v asv > /dev/null && step asv 120 env GPUOPT_BENCH_REQUIRE_GPU=1 PYTHON=python3 bash asv_bench/quick.sh "$folder/asv"
 step demo 60 python3 -m gpuopt demo --backend cupy --batch-size 32 --epochs 5 --output "$folder/demo.png"
 exit $failed

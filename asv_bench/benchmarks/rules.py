@@ -30,6 +30,28 @@ class Floor:
     track_over_floor.version = "1"
 
 
+class Time:
+    """The time of a step by size, as it is: where a GPU overtakes a CPU can be read from it."""
+
+    params = (RULES, EXECUTORS, SIZES)
+    param_names = ("rule", "executor", "size")
+
+    def setup(self, rule, executor, size):
+        need(executor)
+        self.step, self.wait, _ = problem(rule, executor, size)
+
+    def track_time(self, rule, executor, size):
+        def step():
+            self.step()
+            self.wait()
+
+        return 1e6 * best_of(measure.in_turns({"step": step}, 9, self.wait, block(step, self.wait, 0.01))["step"])
+
+    track_time.unit = "µs"
+    track_time.pretty_name = "Time of a step, by size"
+    track_time.version = "1"
+
+
 class Latency:
     """The time of a step of one array of 100 elements: Python's calls, and on a GPU the launch; the device is waited for."""
 
