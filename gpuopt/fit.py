@@ -81,6 +81,7 @@ def fit(
     TypeError, ValueError
         If an argument is not as described; nothing is altered then. Also if `loss_and_grad` returns anything else.
     """
+    _check_options(loss_and_grad, shuffle, callback)
     arrays, xp = _check_data(data, params)
     count = len(arrays[0])
     size = count if batch_size is None else _integer("batch_size", batch_size, 1)
@@ -88,7 +89,7 @@ def fit(
         raise ValueError(f"batch_size is {size}, but data has {count} examples (batch_size=None takes all of them)")
     epochs = _integer("epochs", epochs, 0)
     optimizer = _optimizer(rule, params)
-    rng = np.random.default_rng(seed) if shuffle and size < count else None
+    rng = _generator(seed) if shuffle and size < count else None
     history = History()
     start = time.perf_counter()
     with _progress_bar(progress, epochs * math.ceil(count / size)) as bar:
@@ -139,6 +140,21 @@ def _loss_and_grads(result: Any) -> tuple[Any, Any]:
     return loss, grads
 
 
+def _check_options(loss_and_grad: Any, shuffle: Any, callback: Any) -> None:
+    for name, value in (("loss_and_grad", loss_and_grad), ("callback", callback)):
+        if not callable(value) and not (name == "callback" and value is None):
+            raise TypeError(f"{name} must be callable, not {value!r}")
+    if not isinstance(shuffle, bool | np.bool_):
+        raise TypeError(f"shuffle must be True or False, not {shuffle!r}")
+
+
+def _generator(seed: Any) -> np.random.Generator:
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"seed must be a whole number of at least 0 or a numpy.random.Generator, not {seed!r}") from error
+
+
 def _check_data(data: Any, params: Any) -> tuple[tuple[Any, ...], Any]:
     arrays = data if isinstance(data, tuple) else (data,)
     if not arrays:
@@ -146,7 +162,8 @@ def _check_data(data: Any, params: Any) -> tuple[tuple[Any, ...], Any]:
     for i, array in enumerate(arrays):
         name = f"data[{i}]" if isinstance(data, tuple) else "data"
         if not is_array(array):
-            raise TypeError(f"{name} must be a NumPy or CuPy array, not {type(array).__name__}")
+            hint = ": pass a tuple of arrays" if isinstance(array, list) else ""
+            raise TypeError(f"{name} must be a NumPy or CuPy array, not {type(array).__name__}{hint}")
         if not array.shape:
             raise ValueError(f"{name} is 0-d: the examples must lie along the first axis")
     lengths = [len(array) for array in arrays]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import sys
 
 import numpy as np
@@ -492,3 +493,30 @@ def test_bad_result_of_loss_and_grad(result, message):
     with pytest.raises(TypeError, match=message):
         call(params=params, loss_and_grad=lambda *_: result)
     assert_array_equal(params["w"], np.zeros(3))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"loss_and_grad": None}, TypeError, "loss_and_grad must be callable, not None"),
+        ({"callback": 3}, TypeError, "callback must be callable, not 3"),
+        ({"shuffle": "no"}, TypeError, "shuffle must be True or False, not 'no'"),
+        ({"seed": -1}, ValueError, "seed must be a whole number of at least 0 or a numpy.random.Generator, not -1"),
+        ({"seed": "a"}, TypeError, "seed must be a whole number"),
+        ({"data": [np.ones(3), np.ones(3)]}, TypeError, "data must be a NumPy or CuPy array, not list: pass a tuple of arrays"),
+    ],
+)
+def test_an_option_that_is_wrong_is_named_before_anything_runs(options, error, message):
+    def never(params, x):
+        raise AssertionError("was called")
+
+    arguments = {
+        "loss_and_grad": never,
+        "params": np.zeros(2),
+        "data": np.ones(4),
+        "rule": GradientDescent(0.1),
+        "batch_size": 2,
+        **options,
+    }
+    with pytest.raises(error, match=re.escape(message)):
+        fit(**arguments)
