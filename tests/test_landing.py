@@ -171,7 +171,7 @@ def test_a_machine_without_values_is_shown_as_such(
     said = visible(page_of(landing, tmp_path, monkeypatch))
     assert "Never measured" in said
     assert "Nothing measured yet" in said
-    assert "Nothing to compare with yet" in said
+    assert "Too few commits to tell" in said
     assert "idle" in said
     assert "0 of 14" in said
 
@@ -317,3 +317,14 @@ def test_times_of_rounds_taken_in_turns(landing: ModuleType, tmp_path: Path) -> 
     assert "4 wall times in 3 rounds taken in turns: 1 moved." in said
     assert "▲ slower" in said
     assert STATE not in said
+
+
+def test_few_commits_are_not_judged(landing: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three commits and a slow last one: the numbers are shown, no verdict."""
+    write_benchmarks(tmp_path / "results", BENCHMARKS)
+    for i in range(1, 4):
+        write_run(tmp_path / "results", "box", i, {FLOOR: floor(1.3 if i == 3 else 1.0), NOISE: [3.0, NAN]})
+    said = visible(page_of(landing, tmp_path, monkeypatch))
+    assert "too few commits to tell" in said
+    assert "Too few commits to tell" in said
+    assert "slower" not in said

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from compare_counters import COUNTERS
-from landing_data import FLOOR, Benchmark, Data, coverage, exact, finite, last_step, load, plain
+from landing_data import ENOUGH, FLOOR, Benchmark, Data, coverage, exact, finite, last_step, load, plain
 from landing_html import SYMBOLS, ago, day, grade, short, text, times, verdict
 from landing_sections import exact_section, floor_section, gpu_section, machines_section, wall_section
 
@@ -161,8 +161,12 @@ def worse_card(data: Data, floors: list[Benchmark], regressions: list[Any] | Non
     elif kinds["better"] or kinds["steady"]:
         big = f'<span class="at">= No: {kinds["better"] + kinds["steady"]} distances held or shrank</span>'
     else:
-        big = "Nothing to compare with yet"
-    seen = "" if regressions is None else f' asv names <a href="asv.html#regressions">{len(regressions)} regressions</a>.'
+        big = "Too few commits to tell"
+    seen = (
+        ""
+        if regressions is None or len(data.order) <= ENOUGH
+        else f' asv names <a href="asv.html#regressions">{len(regressions)} regressions</a>.'
+    )
     counters = "no exact counter changed" if not changed else f"{changed} exact counter{'s' * (changed > 1)} changed"
     last = f"Commit {short(data.order[-1])}, {day(data.dates[data.order[-1]])}: " if data.order else ""
     return card(title, big, f"{last}{counters}.{seen}")

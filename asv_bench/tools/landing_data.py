@@ -25,6 +25,8 @@ UNKNOWN_BAND = 0.10
 """The band of a machine that did not measure its noise."""
 HISTORY = 5
 """A new value is compared with the median of this many before it."""
+ENOUGH = 4
+"""With fewer values before it, a wall time's change is not judged: a slow moment of the machine looks the same."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import math
 import urllib.parse
 
 from compare_counters import COUNTERS
-from landing_data import Benchmark, Machine, Point, change, last_step, plain
+from landing_data import ENOUGH, Benchmark, Machine, Point, change, last_step, plain
 
 AT_LIMIT, NEAR = 1.15, 2.0
 """Up to these times the floor a step is called "at the limit" and "near it"."""
@@ -98,6 +98,8 @@ def verdict(history: list[tuple[str, float]], band: float) -> tuple[str, str]:
     moved = change(history)
     if moved is None:
         return "first", "first value"
+    if len(history) <= ENOUGH:
+        return "first", "too few commits to tell"
     if moved > band:
         return "worse", f"▲ {percent(moved)} slower"
     if moved < -band:
