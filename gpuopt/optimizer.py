@@ -20,6 +20,8 @@ from gpuopt.tree import Spec
 
 __all__ = ["Optimizer"]
 
+_Run = tuple[Group, list[Any], tuple[float, ...], list[int] | None]
+
 
 class Optimizer:
     """A rule bound to arrays, which it updates in place.
@@ -59,7 +61,19 @@ class Optimizer:
     """
 
     __slots__ = (
-        *("__weakref__", "_counts", "_dtypes", "_groups", "_hyper", "_leaves", "_lock", "_memory", "_names", "_params"),
+        *(
+            "__weakref__",
+            "_counts",
+            "_dtypes",
+            "_even",
+            "_groups",
+            "_hyper",
+            "_leaves",
+            "_lock",
+            "_memory",
+            "_names",
+            "_params",
+        ),
         *("_rule", "_scheduled", "_shapes", "_spec", "_state", "_t", "_torn"),
     )
 
@@ -72,7 +86,8 @@ class Optimizer:
         self._spec, self._rule = spec, rule
         self._leaves = [a if is_cupy(a) or type(a) is np.ndarray else a.view(np.ndarray) for a in spec.leaves]
         self._shapes, self._dtypes = [a.shape for a in self._leaves], [a.dtype for a in self._leaves]
-        self._t, self._counts = 0, [0] * len(self._leaves)
+        self._t = 0
+        self._count([0] * len(self._leaves))
         self._hyper, self._scheduled = self._numbers(rule, 0), _scheduled(rule)
         self._bind()
         self._lock = threading.Lock()
@@ -176,20 +191,33 @@ class Optimizer:
             self._check_bound()
             gradients, whole = self._gradients(grads)
             hyper = self._numbers(self._rule, self._t) if self._scheduled else self._hyper
-            if whole:
-                counts = [count + 1 for count in self._counts]
+            if whole and self._even:
+                counts = [self._counts[0] + 1] * len(self._counts)
+                runs = [self._whole_run(group, gradients, counts[0], hyper) for group in self._groups]
             else:
                 counts = [count + (g is not None) for count, g in zip(self._counts, gradients, strict=True)]
-            runs = [run for group in self._groups for run in self._runs(group, gradients, counts, hyper)]
+                runs = [run for group in self._groups for run in self._runs(group, gradients, counts, hyper)]
             self._torn = True
             for group, given, scalars, chosen in runs:
                 group.run(given, scalars, chosen)
-            self._t, self._counts, self._torn = self._t + 1, counts, False
+            self._count(counts)
+            self._t, self._torn = self._t + 1, False
+
+    def _count(self, counts: list[int]) -> None:
+        """Note how often each array was updated, and whether all were equally often."""
+        self._counts, self._even = counts, counts.count(counts[0]) == len(counts)
+
+    @staticmethod
+    def _whole_run(entry: tuple[Trace, list[int], Group], gradients: list[Any], count: int, hyper: dict[str, float]) -> _Run:
+        """What to run for one group in the usual case: all its arrays, all with the same step count."""
+        traced, indices, group = entry
+        given = gradients if len(indices) == len(gradients) else [gradients[i] for i in indices]
+        return group, given, traced.evaluate(count, hyper), None
 
     @staticmethod
     def _runs(
         entry: tuple[Trace, list[int], Group], gradients: list[Any], counts: list[int], hyper: dict[str, float]
-    ) -> list[tuple[Group, list[Any], tuple[float, ...], list[int] | None]]:
+    ) -> list[_Run]:
         """What to run for one group: once for each step count among its arrays that have a gradient."""
         traced, indices, group = entry
         given = gradients if len(indices) == len(gradients) else [gradients[i] for i in indices]
@@ -325,7 +353,9 @@ class Optimizer:
             self._use(saved.rule, self._fitting(saved.rule, saved.numbers()))
             for target, source in arrays:
                 target[...] = source if is_cupy(source) or not is_cupy(target) else array_module(target).asarray(source)
-            self._t, self._counts, self._torn = saved.t, saved.counts, False
+            self._t = saved.t
+            self._count(saved.counts)
+            self._torn = False
 
     def __getstate__(self) -> dict[str, Any]:
         return {"params": self._params, "rule": self._rule, "state_dict": self.state_dict()}
