@@ -13,6 +13,7 @@ from gpuopt import check
 from gpuopt.backend import array_module, is_cupy
 from gpuopt.dtypes import COMPUTE, is_complex
 from gpuopt.executors import Group, executor
+from gpuopt.gradients import GradientReader
 from gpuopt.rules.base import Rule
 from gpuopt.saved import VERSION, Saved
 from gpuopt.trace import Trace, trace
@@ -61,20 +62,8 @@ class Optimizer:
     """
 
     __slots__ = (
-        *(
-            "__weakref__",
-            "_counts",
-            "_dtypes",
-            "_even",
-            "_groups",
-            "_hyper",
-            "_leaves",
-            "_lock",
-            "_memory",
-            "_names",
-            "_params",
-        ),
-        *("_rule", "_scheduled", "_shapes", "_spec", "_state", "_t", "_torn"),
+        *("__weakref__", "_counts", "_even", "_groups", "_hyper", "_leaves", "_lock", "_params", "_reader"),
+        *("_rule", "_scheduled", "_spec", "_state", "_t", "_torn"),
     )
 
     def __init__(self, rule: Rule, params: Any) -> None:
@@ -85,7 +74,6 @@ class Optimizer:
         self._params = params
         self._spec, self._rule = spec, rule
         self._leaves = [a if is_cupy(a) or type(a) is np.ndarray else a.view(np.ndarray) for a in spec.leaves]
-        self._shapes, self._dtypes = [a.shape for a in self._leaves], [a.dtype for a in self._leaves]
         self._t = 0
         self._count([0] * len(self._leaves))
         self._hyper, self._scheduled = self._numbers(rule, 0), _scheduled(rule)
@@ -108,14 +96,7 @@ class Optimizer:
             for index, state in zip(indices, group.states, strict=True):
                 states[index] = state
         self._state = {name: self._spec.build([state[name] for state in states]) for name in states[0]}
-        owned = [
-            (array, f"opt.state[{name!r}]{path}")
-            for path, s in zip(self._spec.paths, states, strict=True)
-            for name, array in s.items()
-        ]
-        names = [f"params{path}" for path in self._spec.paths]
-        self._memory = check.Memory(self._leaves + [a for a, _ in owned], names + [name for _, name in owned])
-        self._names = names + [name for _, name in owned]
+        self._reader = GradientReader(self._spec, self._leaves, states)
 
     @property
     def params(self) -> Any:
@@ -189,7 +170,7 @@ class Optimizer:
         with self._alone("stepped"):
             self._check_whole()
             self._check_bound()
-            gradients, whole = self._gradients(grads)
+            gradients, whole = self._reader.read(grads)
             hyper = self._numbers(self._rule, self._t) if self._scheduled else self._hyper
             if whole and self._even:
                 counts = [self._counts[0] + 1] * len(self._counts)
@@ -229,43 +210,6 @@ class Optimizer:
             (group, given, traced.evaluate(count, hyper), None if len(positions) == len(indices) else positions)
             for count, positions in by_count.items()
         ]
-
-    def _gradients(self, grads: Any) -> tuple[list[Any], bool]:
-        """The gradient of each array, checked; and whether it is sure that each has one."""
-        found = self._spec.match(grads, "grads")
-        if self._plain(found):
-            return found, True
-        for index, (given, p) in enumerate(zip(found, self._leaves, strict=True)):
-            g = given
-            if g is None:
-                continue
-            if isinstance(g, np.generic) and not p.shape:
-                found[index] = g = np.asarray(g)  # what NumPy's arithmetic makes of a 0-d array
-            if type(g) is not np.ndarray or type(p) is not np.ndarray or g.shape != p.shape or g.dtype != p.dtype:
-                check.gradient(g, p, self._spec.paths[index])
-                if isinstance(g, np.ndarray):
-                    found[index] = g.view(np.ndarray)
-            if self._memory.suspects(found[index]):
-                self._check_alias(found[index], p, index)
-        return found, False
-
-    def _plain(self, found: list[Any]) -> bool:
-        """Whether all are NumPy's own arrays of the right shape and dtype that share no memory: the usual case, told fast."""
-        return (
-            set(map(type, found)) == {np.ndarray}
-            and [g.shape for g in found] == self._shapes
-            and [g.dtype for g in found] == self._dtypes
-            and self._memory.surely_apart(found)
-        )
-
-    def _check_alias(self, g: Any, p: Any, index: int) -> None:
-        for other in self._memory.sharing(g):
-            same = other == index and check.bounds(g) == check.bounds(p) and g.strides == p.strides and g.dtype == p.dtype
-            if not same:
-                raise ValueError(
-                    f"grads{self._spec.paths[index]} shares memory with {self._names[other]}, which the step would alter "
-                    "before it is read: pass a copy"
-                )
 
     def _numbers(self, rule: Rule, step: int) -> dict[str, float]:
         """The hyperparameters' values after `step` steps; none may overflow in the compute dtype, or vanish if it must not."""

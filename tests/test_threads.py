@@ -334,3 +334,16 @@ def test_nothing_is_allocated_after_the_first_step(
         tracemalloc.stop()
     assert peak < SLACK
     assert left - settled < (1_000 if threads == "1" else SLACK)  # a helper that comes late still holds its last job
+
+
+def test_without_another_thread_the_caller_does_the_work(threaded: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system has no more threads to give, a step is slower, and nothing else."""
+
+    def refused(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    expected = trained(3)
+    monkeypatch.setattr(pool, "_helpers", [])
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    assert trained(3) == expected
+    assert pool._helpers == []
