@@ -84,12 +84,11 @@ def test_every_benchmark_says_what_it_is(name):
 
 
 def test_every_rule_and_executor_is_measured():
-    assert list(rules()) == common.RULES, (
-        "add the rule to RULES in asv_bench/benchmarks/common.py, and its rates in convergence.py"
-    )
+    assert list(rules()) == common.RULES
     assert list(common.measure.EXECUTORS) == common.EXECUTORS
     convergence = SUITE["convergence"]
-    assert all(rates.keys() == rules().keys() for rates in convergence.RATES.values())
+    assert all(rates.keys() <= rules().keys() for rates in convergence.RATES.values())
+    assert all(problem in convergence.GOALS for problem in convergence.PROBLEMS)
 
 
 @pytest.mark.parametrize("name", MODULES)

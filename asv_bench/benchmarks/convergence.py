@@ -32,6 +32,8 @@ class Convergence:
     param_names = ("rule", "problem")
 
     def setup(self, rule, problem):
+        if rule not in rules() or rule not in RATES[problem]:
+            raise NotImplementedError(f"no learning rate was chosen for {rule}, or it is newer than this commit")
         if problem == "digits":
             images, targets = digits(1_000, np.float64)
             self.params, self.loss = initial_params(0, np, dtype=np.float64), lambda p: loss_and_grad(p, images, targets)
