@@ -110,21 +110,20 @@ class Graph:
         return self._made[key]
 
 
-_INFIX = {
+INFIX = {
     "add": "+",
     "subtract": "-",
     "multiply": "*",
     "divide": "/",
-    "power": "**",
-    "equal": "==",
-    "not_equal": "!=",
     "less": "<",
     "less_equal": "<=",
     "greater": ">",
     "greater_equal": ">=",
-    "logical_and": "&",
-    "logical_or": "|",
+    "equal": "==",
+    "not_equal": "!=",
 }
+"""The operations between two values that Python and C++ write alike."""
+_WRITTEN = INFIX | {"power": "**", "logical_and": "&", "logical_or": "|"}
 
 
 def text(expr: Expr, nested: bool = False) -> str:
@@ -133,7 +132,7 @@ def text(expr: Expr, nested: bool = False) -> str:
         return f"{expr.value:g}" if float(f"{expr.value:g}") == expr.value else repr(expr.value)
     if not expr.args:
         return str(expr.value)
-    if expr.op not in _INFIX:
+    if expr.op not in _WRITTEN:
         return f"{'-' if expr.op == 'negative' else expr.op}({', '.join(map(text, expr.args))})"
-    written = f" {_INFIX[expr.op]} ".join(text(arg, nested=True) for arg in expr.args)
+    written = f" {_WRITTEN[expr.op]} ".join(text(arg, nested=True) for arg in expr.args)
     return f"({written})" if nested else written

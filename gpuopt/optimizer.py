@@ -172,12 +172,12 @@ class Optimizer:
             self._check_bound()
             gradients, whole = self._reader.read(grads)
             hyper = self._numbers(self._rule, self._t) if self._scheduled else self._hyper
-            if whole and self._even:
+            together = whole and self._even
+            if together:
                 counts = [self._counts[0] + 1] * len(self._counts)
-                runs = [self._whole_run(group, gradients, counts[0], hyper) for group in self._groups]
             else:
                 counts = [count + (g is not None) for count, g in zip(self._counts, gradients, strict=True)]
-                runs = [run for group in self._groups for run in self._runs(group, gradients, counts, hyper)]
+            runs = [run for group in self._groups for run in self._runs(group, gradients, counts, together, hyper)]
             self._torn = True
             for group, given, scalars, chosen in runs:
                 group.run(given, scalars, chosen)
@@ -189,19 +189,17 @@ class Optimizer:
         self._counts, self._even = counts, counts.count(counts[0]) == len(counts)
 
     @staticmethod
-    def _whole_run(entry: tuple[Trace, list[int], Group], gradients: list[Any], count: int, hyper: dict[str, float]) -> _Run:
-        """What to run for one group in the usual case: all its arrays, all with the same step count."""
-        traced, indices, group = entry
-        given = gradients if len(indices) == len(gradients) else [gradients[i] for i in indices]
-        return group, given, traced.evaluate(count, hyper), None
-
-    @staticmethod
     def _runs(
-        entry: tuple[Trace, list[int], Group], gradients: list[Any], counts: list[int], hyper: dict[str, float]
+        entry: tuple[Trace, list[int], Group], gradients: list[Any], counts: list[int], together: bool, hyper: dict[str, float]
     ) -> list[_Run]:
-        """What to run for one group: once for each step count among its arrays that have a gradient."""
+        """What to run for one group: all at once if all its arrays go `together`, else once for each step count among those
+        that have a gradient.
+        """
         traced, indices, group = entry
         given = gradients if len(indices) == len(gradients) else [gradients[i] for i in indices]
+        if together:
+            count = counts[0]
+            return [(group, given, traced.evaluate(count, hyper), None)]
         by_count: dict[int, list[int]] = {}
         for position, index in enumerate(indices):
             if given[position] is not None:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.graph import Expr, Graph, TraceError, text
+from gpuopt.graph import INFIX, Expr, Graph, TraceError, text
 from gpuopt.symbols import Symbol, lift
 
 __all__ = ["State", "Trace", "TraceError", "trace"]
@@ -262,21 +262,8 @@ def _numpy(name: str) -> Callable[..., float]:
     return lambda x: float(function(x))
 
 
-_OPERATORS = {
-    "add": "+",
-    "subtract": "-",
-    "multiply": "*",
-    "negative": "-",
-    "equal": "==",
-    "not_equal": "!=",
-    "less": "<",
-    "less_equal": "<=",
-    "greater": ">",
-    "greater_equal": ">=",
-    "logical_and": "and",
-    "logical_or": "or",
-    "logical_not": "not ",
-}
+_OPERATORS = {op: sign for op, sign in INFIX.items() if op != "divide"}  # Python's / raises where IEEE's does not
+_OPERATORS |= {"negative": "-", "logical_and": "and", "logical_or": "or", "logical_not": "not "}
 _HOST: dict[str, Callable[..., float]] = {
     **{
         name: _quiet(getattr(math, name), getattr(np, name))

@@ -40,6 +40,16 @@ def problem(rule, executor, size, dtype="float32", count=1):
     return functools.partial(opt.step, grads), measure.waiting(xp), opt
 
 
+def waited(step, wait):
+    """A step that ends when the device has done it."""
+
+    def both():
+        step()
+        wait()
+
+    return both
+
+
 def block(step, wait, seconds=0.02):
     """Calls to a block of about `seconds`, after enough calls to warm up."""
     for _ in range(3):

@@ -1,6 +1,6 @@
 """A step of every rule: over the memory's floor, its latency on a small array, and many small arrays at once."""
 
-from .common import DTYPES, EXECUTORS, RULES, SIZES, best_of, block, measure, need, problem
+from .common import DTYPES, EXECUTORS, RULES, SIZES, best_of, block, measure, need, problem, waited
 
 
 class Floor:
@@ -41,10 +41,7 @@ class Time:
         self.step, self.wait, _ = problem(rule, executor, size)
 
     def track_time(self, rule, executor, size):
-        def step():
-            self.step()
-            self.wait()
-
+        step = waited(self.step, self.wait)
         return 1e6 * best_of(measure.in_turns({"step": step}, 9, self.wait, block(step, self.wait, 0.01))["step"])
 
     track_time.unit = "µs"
@@ -63,10 +60,7 @@ class Latency:
         self.step, self.wait, _ = problem(rule, executor, 100)
 
     def track_latency(self, rule, executor):
-        def step():
-            self.step()
-            self.wait()
-
+        step = waited(self.step, self.wait)
         return 1e6 * best_of(measure.in_turns({"step": step}, 15, self.wait, block(step, self.wait))["step"], 5)
 
     track_latency.unit = "µs"

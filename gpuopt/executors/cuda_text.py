@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.dtypes import COMPUTE, state_dtype
-from gpuopt.graph import Expr, text
+from gpuopt.graph import INFIX, Expr, text
 from gpuopt.trace import Trace, components
 
 __all__ = ["OPTIONS", "KernelText", "kernel_text"]
@@ -32,20 +32,7 @@ template <typename T> __device__ __forceinline__ T signum(T a) {
 }
 """
 
-_INFIX = {
-    "add": "+",
-    "subtract": "-",
-    "multiply": "*",
-    "divide": "/",
-    "less": "<",
-    "less_equal": "<=",
-    "greater": ">",
-    "greater_equal": ">=",
-    "equal": "==",
-    "not_equal": "!=",
-    "logical_and": "&&",
-    "logical_or": "||",
-}
+_INFIX = INFIX | {"logical_and": "&&", "logical_or": "||"}
 _CALLS = {"maximum": "largest", "minimum": "smallest", "sign": "signum"}
 _PREFIX = {"negative": "-", "logical_not": "!"}
 _CHOICES = ("where", "choose")

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.executors.tile_code import TileCode, changes, constants, places
-from gpuopt.graph import Expr, text
+from gpuopt.graph import INFIX, Expr, text
 from gpuopt.trace import Trace
 
 __all__ = ["cache_folder", "loop_code"]
@@ -62,20 +62,7 @@ def pack({packed}k, addresses, ends):
         loop({sliced}k)
         start = ends[j]
 """
-_INFIX = {
-    "add": "+",
-    "subtract": "-",
-    "multiply": "*",
-    "divide": "/",
-    "less": "<",
-    "less_equal": "<=",
-    "greater": ">",
-    "greater_equal": ">=",
-    "equal": "==",
-    "not_equal": "!=",
-    "logical_and": "&",
-    "logical_or": "|",
-}
+_INFIX = INFIX | {"logical_and": "&", "logical_or": "|"}
 # NaN propagates, and of two zeros the second is taken, as by NumPy's ufuncs.
 _FORMS = {
     "negative": "-{0}",
