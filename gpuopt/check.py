@@ -10,7 +10,7 @@ import numpy as np
 from gpuopt.backend import array_module, is_array, is_cupy
 from gpuopt.dtypes import COMPUTE, is_complex, supported
 
-__all__ = ["Memory", "gradient", "parameters"]
+__all__ = ["Memory", "gradient", "parameters", "place"]
 
 _NO_ARRAY = "must be a NumPy or CuPy array"
 
@@ -23,8 +23,8 @@ def parameters(arrays: list[Any], paths: list[str]) -> None:
         _parameter(array, f"params{path}")
     first = arrays[0]
     for array, path in zip(arrays, paths, strict=True):
-        if _place(array) != _place(first):
-            here, there = _place(array), _place(first)
+        if place(array) != place(first):
+            here, there = place(array), place(first)
             raise ValueError(
                 f"params{path} is on {here}, params{paths[0]} on {there}: all arrays of one optimizer must be on one device"
             )
@@ -53,7 +53,7 @@ def _dtype(array: Any, name: str) -> None:
         )
 
 
-def _place(array: Any) -> str:
+def place(array: Any) -> str:
     return f"CUDA device {array.device.id}" if is_cupy(array) else "the CPU"
 
 
@@ -79,7 +79,7 @@ def gradient(g: Any, p: Any, path: str) -> None:
             f"{name} is a {array_module(g).__name__} array, params{path} a {array_module(p).__name__} array: move it first"
         )
     if is_cupy(g) and g.device != p.device:
-        raise ValueError(f"{name} is on {_place(g)}, params{path} on {_place(p)}: move it first")
+        raise ValueError(f"{name} is on {place(g)}, params{path} on {place(p)}: move it first")
     if g.shape != p.shape:
         raise ValueError(f"{name} must have the shape of params{path}, {p.shape}, got {g.shape}")
     if g.dtype != p.dtype:

@@ -6,14 +6,16 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
+import gpuopt
 from gpuopt import __version__, backend, bench, demo
-from gpuopt.dtypes import COMPUTE, is_complex, named
-from gpuopt.executors.cuda_text import kernel_text
-from gpuopt.rules import Rule, rules
-from gpuopt.source import cuda_source
-from gpuopt.trace import trace
+from gpuopt.dtypes import COMPUTE, named
+from gpuopt.rules import rules
+from gpuopt.rules.base import Bindable
+from gpuopt.rules.compose import Partition
+from gpuopt.source import cuda_source, kernels
+from gpuopt.trace import TraceError
 
 __all__ = ["main"]
 
@@ -41,8 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     bench_parser = commands.add_parser("bench", help="time every rule beside its rivals and the memory's floor")
     bench.add_arguments(bench_parser)
     bench_parser.set_defaults(run=bench.main)
-    kernel_parser = commands.add_parser("kernel", help="print the CUDA kernel that is generated from a rule")
-    kernel_parser.add_argument("rule", metavar="RULE", type=_rule, help=f"one of {', '.join(map(str.lower, rules()))}")
+    kernel_parser = commands.add_parser("kernel", help="print the CUDA kernels that are generated from a rule")
+    names = ", ".join(map(str.lower, rules()))
+    kernel_parser.add_argument(
+        "rule", metavar="RULE", type=_rule, help=f"one of {names}, or an expression such as 'chain(clip(1.0), Adam(1e-3))'"
+    )
     kernel_parser.add_argument("--dtype", choices=list(COMPUTE), default="float32", help="of parameter and gradient (float32)")
     kernel_parser.add_argument("--complete", action="store_true", help="all of the text that CuPy compiles; needs CuPy, no GPU")
     kernel_parser.set_defaults(run=_kernel)
@@ -54,8 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # as in `gpuopt info | head -1`: nobody reads on, and the interpreter must not try to flush
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (ModuleNotFoundError, RuntimeError, ValueError) as error:
-        print(f"gpuopt {options.command}: {error}", file=sys.stderr)
+    except (ModuleNotFoundError, RuntimeError, TraceError, ValueError) as error:
+        print(f"gpuopt {options.command}: {_first_line(error)}", file=sys.stderr)
         return 2
 
 
@@ -66,9 +71,23 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
 
 
-def _rule(name: str) -> Rule:
-    """The rule of that name with its defaults."""
-    return demo.rule_class(name)()
+def _rule(text: str) -> Any:
+    """The rule of that name with its defaults, or the one that an expression of gpuopt's public names gives."""
+    if text.replace("-", "").replace("_", "").isalnum():
+        return demo.rule_class(text)()
+    try:
+        rule = eval(text, {"__builtins__": {}, **{name: getattr(gpuopt, name) for name in gpuopt.__all__}})
+    except Exception as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {type(error).__name__}: {_first_line(error)}") from None
+    if not isinstance(rule, Bindable):
+        raise argparse.ArgumentTypeError(f"{text!r} gives {rule!r}, which is no rule")
+    if any(isinstance(piece, Partition) for piece in getattr(rule, "pieces", (rule,))):
+        raise argparse.ArgumentTypeError(f"{text!r} has a kernel for each group of arrays: give the rule of one group")
+    return rule
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _info(_: argparse.Namespace) -> int:
@@ -83,6 +102,6 @@ def _kernel(options: argparse.Namespace) -> int:
     if options.complete:
         print(cuda_source(options.rule, options.dtype))
         return 0
-    dtype = named(options.dtype)
-    print(kernel_text(trace(options.rule, is_complex(dtype)), dtype, dtype).python())
+    for written in kernels(options.rule, named(options.dtype)):
+        print(written.python())
     return 0

@@ -17,7 +17,7 @@ import numpy as np
 from gpuopt.backend import array_module, is_array
 from gpuopt.history import History, optional_import
 from gpuopt.optimizer import Optimizer
-from gpuopt.rules.base import Rule
+from gpuopt.rules.base import Bindable
 from gpuopt.tree import leaves
 
 __all__ = ["History", "fit"]
@@ -30,7 +30,7 @@ def fit(
     loss_and_grad: Callable[..., tuple[Any, Any]],
     params: Any,
     data: Any,
-    rule: Rule | Optimizer,
+    rule: Bindable | Optimizer,
     batch_size: int | None = 64,
     epochs: int = 10,
     shuffle: bool = True,
@@ -179,9 +179,9 @@ def _check_data(data: Any, params: Any) -> tuple[tuple[Any, ...], Any]:
     return arrays, xp
 
 
-def _optimizer(rule: Rule | Optimizer, params: Any) -> Optimizer:
+def _optimizer(rule: Bindable | Optimizer, params: Any) -> Optimizer:
     if not isinstance(rule, Optimizer):
-        if not isinstance(rule, Rule):
+        if not isinstance(rule, Bindable):
             raise TypeError(f"rule must be a rule such as Adam() or an Optimizer, not {rule!r}")
         return rule.init(params)
     own, given = leaves(rule.params), leaves(params)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import linecache
 import sys
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 COMPARISONS = frozenset({"less", "less_equal", "greater", "greater_equal", "equal", "not_equal"})
@@ -17,8 +18,12 @@ ARRAY_OPS = BOOLEAN | {
     *("add", "subtract", "multiply", "divide", "negative", "absolute", "sqrt", "maximum", "minimum", "sign"),
     *("where", "choose", "exp", "expm1", "log", "log1p", "tanh", "sin", "cos"),
 }
+REDUCTIONS = frozenset({"sum", "max"})
 HOST_OPS = (ARRAY_OPS - {"choose"}) | {"power", "floor", "ceil"}
-ELEMENTWISE = "a rule is elementwise: use operators and np.sqrt, np.abs, np.maximum, np.minimum, np.where, np.sign, np.exp …"
+ELEMENTWISE = (
+    "a rule is elementwise: use operators and np.sqrt, np.abs, np.maximum, np.minimum, np.where, np.sign, np.exp …, or a "
+    "reduction to one number: np.sum, np.mean, np.max, np.min, np.all, np.any, np.linalg.norm, gpuopt.tree_sum …"
+)
 
 
 class TraceError(TypeError):
@@ -36,11 +41,20 @@ def trace_error(message: str) -> TraceError:
     return TraceError(f"{message}\n  {file}, line {number}, in {frame.f_code.co_name}" + (f":\n    {line}" if line else ""))
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Total:
+    """What a reduction is called by, and whether it is over one ``"array"`` or the ``"tree"``."""
+
+    name: str
+    over: str
+
+
 @dataclasses.dataclass(frozen=True, eq=False, slots=True)
 class Expr:
     """One real value: an operation on others, an array's component, a hyperparameter, the step ``t`` or a constant.
 
-    A value whose arguments are all *host* values is one too: it is computed once a step, in float64, on the host.
+    A value whose arguments are all *host* values is one too, and so is a reduction of an array value: it is computed once
+    a step, in float64, by scalar code.
     """
 
     index: int
@@ -53,13 +67,22 @@ class Expr:
     def boolean(self) -> bool:
         return self.op in BOOLEAN
 
+    @property
+    def reduces(self) -> bool:
+        return self.op in REDUCTIONS
+
 
 class Graph:
     """Makes expressions, each distinct one once. `off` names the hyperparameters that are the constant 0."""
 
     def __init__(self, off: frozenset[str] = frozenset()) -> None:
         self.off = off
+        self.part = ("", "")
+        """The scope and the name of the part that is being traced, which its reductions are called by."""
         self._made: dict[tuple[Any, ...], Expr] = {}
+        self._totals: dict[tuple[Any, ...], Expr] = {}
+        self.random: dict[str, tuple[tuple[Expr, ...], int]] = {}
+        """What are random numbers among the inputs: the numbers of their key, and which stream."""
 
     def leaf(self, op: str, value: Any) -> Expr:
         return self._intern(op, (), value, host=op != "input")
@@ -85,6 +108,29 @@ class Graph:
         if op == "multiply":
             return self._multiply(*args)
         return self._intern(op, args)
+
+    def reduce(self, op: str, x: Expr, over: str) -> Expr:
+        """The number that ``"sum"`` or ``"max"`` makes of an array value, over one ``"array"`` or the ``"tree"``."""
+        if x.host:
+            raise trace_error(f"{op} of a number: a reduction is of array values")
+        key = (op, x.index, over, self.part[0])
+        if key not in self._totals:
+            name = "/".join((*self.part, str(len(self._totals))))
+            self._totals[key] = self._intern(op, (self._number(x),), Total(name, over), host=True)
+        return self._totals[key]
+
+    def uniform(self, key: tuple[Expr, ...], stream: int) -> Expr:
+        """Uniform random numbers in (0, 1), as an input that the executor makes."""
+        if not all(part.host for part in key):
+            raise trace_error("random numbers depend on a seed and the step, not on array values")
+        known = [name for name, made in self.random.items() if made == (key, stream)]
+        name = known[0] if known else f"uniform {len(self.random)}"
+        self.random[name] = (key, stream)
+        return self.leaf("input", name)
+
+    def size(self, over: str) -> Expr:
+        """How many elements a reduction is over."""
+        return self.leaf("size", Total(self.part[0], over))
 
     def _multiply(self, a: Expr, b: Expr) -> Expr:
         """A product, scalar first; scalars that meet are multiplied on the host, in float64."""
@@ -131,8 +177,19 @@ def text(expr: Expr, nested: bool = False) -> str:
     if expr.op == "constant":
         return f"{expr.value:g}" if float(f"{expr.value:g}") == expr.value else repr(expr.value)
     if not expr.args:
-        return str(expr.value)
+        return "size" if expr.op == "size" else str(expr.value)
     if expr.op not in _WRITTEN:
         return f"{'-' if expr.op == 'negative' else expr.op}({', '.join(map(text, expr.args))})"
     written = f" {_WRITTEN[expr.op]} ".join(text(arg, nested=True) for arg in expr.args)
     return f"({written})" if nested else written
+
+
+def reachable(roots: Iterable[Expr], within: Callable[[Expr], bool] = lambda _: True) -> Iterator[Expr]:
+    """The `roots`, what they are made of, and so on; not beyond what is not `within`."""
+    waiting, seen = list(roots), set()
+    while waiting:
+        expr = waiting.pop()
+        if expr not in seen:
+            seen.add(expr)
+            yield expr
+            waiting += expr.args if within(expr) else ()

@@ -12,7 +12,7 @@ import numpy as np
 
 from gpuopt.backend import array_module, is_array, is_cupy
 from gpuopt.dtypes import supported
-from gpuopt.rules.base import Rule
+from gpuopt.rules.base import Bindable
 
 __all__ = ["OptimizeResult", "minimize", "scipy_method"]
 
@@ -61,7 +61,7 @@ class OptimizeResult(dict[str, Any]):
 def minimize(
     fun: Callable[..., Any],
     x0: Any,
-    rule: Rule,
+    rule: Bindable,
     *,
     jac: bool | Callable[..., Any] = True,
     args: tuple[Any, ...] = (),
@@ -133,7 +133,7 @@ def minimize(
     raise AssertionError("the last iteration returns")
 
 
-def scipy_method(rule: Rule) -> Callable[..., Any]:
+def scipy_method(rule: Bindable) -> Callable[..., Any]:
     """The rule as a `method` of ``scipy.optimize.minimize``.
 
     Parameters
@@ -146,7 +146,7 @@ def scipy_method(rule: Rule) -> Callable[..., Any]:
         To be passed as ``scipy.optimize.minimize(fun, x0, jac=…, method=…)``; ``options`` may hold ``maxiter``, ``gtol``
         and ``check_every``, and ``tol`` stands for ``gtol``.
     """
-    if not isinstance(rule, Rule):
+    if not isinstance(rule, Bindable):
         raise TypeError(f"rule must be a gpuopt.Rule, such as gpuopt.Adam(), got {type(rule).__name__}")
 
     def method(fun: Any, x0: Any, args: tuple[Any, ...] = (), **options: Any) -> Any:

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import dataclasses
+import math
 import operator
 import threading
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
 
 from gpuopt import check
 from gpuopt.backend import array_module, is_cupy
-from gpuopt.dtypes import COMPUTE, is_complex
-from gpuopt.executors import Group, executor
+from gpuopt.bundle import Bundle, Run, evaluated
+from gpuopt.dtypes import COMPUTE
+from gpuopt.executors import executor
 from gpuopt.gradients import GradientReader
-from gpuopt.rules.base import Rule
+from gpuopt.hyper_arrays import beside
+from gpuopt.reduce import accepted
+from gpuopt.rules.base import Bindable, Rule, Update
 from gpuopt.saved import VERSION, Saved
-from gpuopt.trace import Trace, trace
 from gpuopt.tree import Spec
 
 __all__ = ["Optimizer"]
 
-_Run = tuple[Group, list[Any], tuple[float, ...], list[int] | None]
+_Members = dict[Hashable, Update]
+_Numbers = dict[Hashable, dict[str, float]]
 
 
 class Optimizer:
@@ -62,41 +66,57 @@ class Optimizer:
     """
 
     __slots__ = (
-        *("__weakref__", "_counts", "_even", "_groups", "_hyper", "_leaves", "_lock", "_params", "_reader"),
-        *("_rule", "_scheduled", "_spec", "_state", "_t", "_torn"),
+        *("__weakref__", "_bundles", "_counted", "_even", "_given", "_hyper", "_leaves", "_lock", "_members", "_params"),
+        *("_phases", "_plain", "_reader", "_rule", "_scheduled", "_spec", "_state", "_t", "_torn"),
     )
 
-    def __init__(self, rule: Rule, params: Any) -> None:
-        if not isinstance(rule, Rule):
-            raise TypeError(f"rule must be a gpuopt.Rule, such as gpuopt.Adam(), got {type(rule).__name__}")
+    def __init__(self, rule: Bindable, params: Any, hyper: dict[str, Any] | None = None) -> None:
+        if not isinstance(rule, Bindable):
+            raise TypeError(f"rule must be a gpuopt.Rule, such as gpuopt.Adam(), or a chain of one, got {type(rule).__name__}")
         spec = Spec(params, "params")
         check.parameters(spec.leaves, spec.paths)
-        self._params = params
+        self._params, self._given = params, hyper
         self._spec, self._rule = spec, rule
         self._leaves = [a if is_cupy(a) or type(a) is np.ndarray else a.view(np.ndarray) for a in spec.leaves]
         self._t = 0
-        self._count([0] * len(self._leaves))
-        self._hyper, self._scheduled = self._numbers(rule, 0), _scheduled(rule)
-        self._bind()
+        keys = rule.route(spec.names, spec.leaves)
+        self._members = {key: rule.member(key) for key in keys if key is not None}
+        self._hyper, self._scheduled = self._numbers(self._members, 0), _scheduled(self._members)
+        self._bind(keys, beside(hyper, spec, [None if key is None else self._members[key] for key in keys]))
         self._lock = threading.Lock()
         self._torn = False
 
-    def _bind(self) -> None:
-        """Group the arrays by dtype, and make the state."""
-        by_dtype: dict[np.dtype[Any], list[int]] = {}
-        for index, leaf in enumerate(self._leaves):
-            by_dtype.setdefault(leaf.dtype, []).append(index)
-        make = executor(self._leaves[0])
-        self._groups: list[tuple[Trace, list[int], Group]] = []
+    def _bind(self, keys: list[Hashable], others: list[dict[str, Any]]) -> None:
+        """Group the arrays by update, dtype and the `others` beside them, and make the state."""
+        alike: dict[tuple[Hashable, ...], list[int]] = {}
+        for index, (key, leaf) in enumerate(zip(keys, self._leaves, strict=True)):
+            if key is not None:
+                alike.setdefault((key, leaf.dtype, frozenset(others[index])), []).append(index)
+        decides = any(hasattr(part.formula, "accept") for update in self._members.values() for part in update.parts)
+        self._counted = decides and executor(self._leaves[0]).on_device
+        self._bundles = [
+            Bundle(key, self._members[key], self._leaves, others, indices, self._counted)
+            for (key, *_), indices in alike.items()
+        ]
         states: list[dict[str, Any]] = [{} for _ in self._leaves]
-        for dtype, indices in by_dtype.items():
-            traced = trace(self._rule, is_complex(dtype))
-            group = make(traced, self._rule, [self._leaves[i] for i in indices])
-            self._groups.append((traced, indices, group))
-            for index, state in zip(indices, group.states, strict=True):
+        for bundle in self._bundles:
+            for index, state in zip(bundle.indices, bundle.group.states, strict=True):
                 states[index] = state
-        self._state = {name: self._spec.build([state[name] for state in states]) for name in states[0]}
+        names = dict.fromkeys(name for state in states for name in state)
+        self._state = {name: self._spec.build([state.get(name) for state in states]) for name in names}
         self._reader = GradientReader(self._spec, self._leaves, states)
+        self._phases: Any = None
+        self._look()
+
+    def _look(self) -> None:
+        """Note whether all bundles take the plain way, and whether all arrays were updated equally often."""
+        self._plain = all(bundle.plain for bundle in self._bundles)
+        if not self._plain and self._phases is None and executor(self._leaves[0]).on_device:
+            from gpuopt.executors.cupy_phases import Phases
+
+            self._phases = Phases(self._bundles, [leaf.size for leaf in self._leaves], self._counted)
+        counts = [count for bundle in self._bundles for count in bundle.counts]
+        self._even = bool(counts) and counts.count(counts[0]) == len(counts)
 
     @property
     def params(self) -> Any:
@@ -111,43 +131,50 @@ class Optimizer:
     @property
     def executor(self) -> str:
         """What runs the update: ``"numpy"``, ``"numba"`` or ``"cupy"``."""
-        return self._groups[0][2].name
+        return self._bundles[0].group.name if self._bundles else executor(self._leaves[0]).name
 
     @property
     def t(self) -> int:
-        """How many steps were completed."""
-        return self._t
+        """How many steps were completed. Where a GPU decides that, as with `skip_nonfinite`, asking waits for it."""
+        return int(self._phases.steps[0]) if self._counted else self._t
 
     @property
     def counts(self) -> Any:
         """How often each array was updated: a tree like `params`."""
-        return self._spec.build(list(self._counts))
+        counts = [0] * len(self._leaves)
+        for bundle in self._bundles:
+            found = self._phases.counts[bundle].tolist() if self._counted else bundle.counts
+            for index, count in zip(bundle.indices, found, strict=True):
+                counts[index] = count
+        return self._spec.build(counts)
 
     @property
-    def rule(self) -> Rule:
+    def rule(self) -> Bindable:
         """The rule; between steps another of the same kind may be set, and the state is kept."""
         return self._rule
 
     @rule.setter
-    def rule(self, rule: Rule) -> None:
-        if type(rule) is not type(self._rule):
-            raise TypeError(f"opt.rule must be of {type(self._rule).__name__} as before, got {rule!r}; for another, init anew")
+    def rule(self, rule: Bindable) -> None:
+        if not isinstance(rule, Bindable) or rule.kind != self._rule.kind:
+            what = type(self._rule).__name__ if isinstance(self._rule, Rule) else f"the pieces of {self._rule!r}"
+            raise TypeError(f"opt.rule must be of {what} as before, got {rule!r}; for another, init anew")
         with self._alone("given a rule"):
             self._check_whole()
-            self._use(rule, self._numbers(rule, self._t))
+            self._use(*self._fitting(rule, self.t))
             self._torn = False
 
-    def _use(self, rule: Rule, hyper: dict[str, float]) -> None:
-        traces = [trace(rule, old.complex) for old, _, _ in self._groups]
-        for (old, _, _), new in zip(self._groups, traces, strict=True):
-            if [(s.name, s.complex) for s in new.states] != [(s.name, s.complex) for s in old.states]:
-                had, needs = ([s.name for s in x.states] for x in (old, new))
-                raise ValueError(f"{rule!r} needs the state {needs}, this optimizer has {had}: init anew")
+    def _fitting(self, rule: Bindable, step: int | None) -> tuple[Bindable, _Members, _Numbers, list[Any]]:
+        """What `_use` needs of another rule, checked: its updates, their numbers (at `step`, if given), and their traces."""
+        members = {key: rule.member(key) for key in self._members}
+        numbers = self._numbers(members, step)
+        return rule, members, numbers, [bundle.fitting(members[bundle.key]) for bundle in self._bundles]
+
+    def _use(self, rule: Bindable, members: _Members, numbers: _Numbers, traces: list[Any]) -> None:
         self._torn = True  # until the caller has changed the rest
-        for position, (traced, (_, indices, group)) in enumerate(zip(traces, self._groups, strict=True)):
-            group.use(traced)
-            self._groups[position] = (traced, indices, group)
-        self._rule, self._hyper, self._scheduled = rule, hyper, _scheduled(rule)
+        for bundle, found in zip(self._bundles, traces, strict=True):
+            bundle.use(members[bundle.key], found)
+        self._rule, self._members, self._hyper, self._scheduled = rule, members, numbers, _scheduled(members)
+        self._look()
 
     def step(self, grads: Any) -> None:
         """Update every array by its gradient, in place.
@@ -171,59 +198,48 @@ class Optimizer:
             self._check_whole()
             self._check_bound()
             gradients, whole = self._reader.read(grads)
-            hyper = self._numbers(self._rule, self._t) if self._scheduled else self._hyper
-            together = whole and self._even
-            if together:
-                counts = [self._counts[0] + 1] * len(self._counts)
-            else:
-                counts = [count + (g is not None) for count, g in zip(self._counts, gradients, strict=True)]
-            runs = [run for group in self._groups for run in self._runs(group, gradients, counts, together, hyper)]
+            hyper = self._numbers(self._members, self._t) if self._scheduled else self._hyper
+            planned = self._planned(gradients, hyper, whole)
+            host = self._plain or self._phases is not None
+            runs = planned if host else accepted(planned, [leaf.size for leaf in self._leaves])
             self._torn = True
-            for group, given, scalars, chosen in runs:
-                group.run(given, scalars, chosen)
-            self._count(counts)
-            self._t, self._torn = self._t + 1, False
+            if self._phases is not None:
+                self._phases.perform(runs)
+            else:
+                for run in runs:
+                    run.perform()
+            if not self._counted:
+                self._count(runs, whole and len(runs) == len(planned))
+                self._t += not planned or bool(runs)
+            self._torn = False
 
-    def _count(self, counts: list[int]) -> None:
-        """Note how often each array was updated, and whether all were equally often."""
-        self._counts, self._even = counts, counts.count(counts[0]) == len(counts)
+    def _count(self, runs: list[Run], whole: bool) -> None:
+        """Note the runs that were made, and whether they were of every array."""
+        for run in runs:
+            run.count_it()
+        self._even = self._even and whole
 
-    @staticmethod
-    def _runs(
-        entry: tuple[Trace, list[int], Group], gradients: list[Any], counts: list[int], together: bool, hyper: dict[str, float]
-    ) -> list[_Run]:
-        """What to run for one group: all at once if all its arrays go `together`, else once for each step count among those
-        that have a gradient.
+    def _planned(self, gradients: list[Any], hyper: _Numbers, whole: bool) -> list[Run]:
+        """What to run if it is accepted; with `whole`, every array has a gradient."""
+        if not self._plain:
+            return [run for bundle in self._bundles for run in bundle.runs(gradients, hyper[bundle.key])]
+        if whole and self._even:
+            return [bundle.whole_run(gradients, hyper[bundle.key]) for bundle in self._bundles]
+        runs = [run for bundle in self._bundles for run in bundle.runs(gradients, hyper[bundle.key])]
+        for run in runs:
+            run.scalars = run.trace.evaluate(run.count, run.hyper)
+        return runs
+
+    def _numbers(self, members: _Members, step: int | None) -> _Numbers:
+        """The hyperparameters' values after `step` steps (but for schedules, if None) for each update.
+
+        None may overflow in the compute dtype, or vanish if it must not.
         """
-        traced, indices, group = entry
-        given = gradients if len(indices) == len(gradients) else [gradients[i] for i in indices]
-        if together:
-            count = counts[0]
-            return [(group, given, traced.evaluate(count, hyper), None)]
-        by_count: dict[int, list[int]] = {}
-        for position, index in enumerate(indices):
-            if given[position] is not None:
-                by_count.setdefault(counts[index], []).append(position)
-        return [
-            (group, given, traced.evaluate(count, hyper), None if len(positions) == len(indices) else positions)
-            for count, positions in by_count.items()
-        ]
-
-    def _numbers(self, rule: Rule, step: int) -> dict[str, float]:
-        """The hyperparameters' values after `step` steps; none may overflow in the compute dtype, or vanish if it must not."""
-        return self._fitting(rule, rule.hyper(step))
-
-    def _fitting(self, rule: Rule, values: dict[str, float]) -> dict[str, float]:
+        found = {key: _constants(update) if step is None else update.hyper(step) for key, update in members.items()}
         for dtype in {COMPUTE[leaf.dtype.name] for leaf in self._leaves}:
-            limits = np.finfo(dtype)
-            tiny, largest = float(limits.tiny), float(limits.max)  # a comparison with NumPy's would round the value first
-            for name, value in values.items():
-                what = f"{type(rule).__name__}: {name}={value!r} {{}} in {dtype}, in which these arrays are computed: use at "
-                if rule._ranges[name].open_low and value < tiny:
-                    raise ValueError(what.format("vanishes") + f"least {tiny:.3g}")
-                if abs(value) > largest:
-                    raise ValueError(what.format("overflows") + f"most {largest:.3g}")
-        return values
+            for key, update in members.items():
+                _check_numbers(update, found[key], dtype)
+        return found
 
     def _alone(self, what: str) -> threading.Lock:
         """The lock to hold, a plain one so that Ctrl-C cannot leave it locked; RuntimeError where it is taken."""
@@ -251,6 +267,23 @@ class Optimizer:
                 "together: restore the parameters and call load_state_dict"
             )
 
+    def evaluation(self) -> Any:
+        """The parameters to evaluate with: where a piece such as `average` keeps others, those; else the parameters.
+
+        Returns
+        -------
+        like params
+            New arrays, in the parameters' dtypes.
+        """
+        with self._alone("evaluated"):
+            self._check_whole()
+            found = [leaf.copy() for leaf in self._leaves]
+            for bundle in self._bundles:
+                hyper = self._numbers(self._members, self.t)[bundle.key] if self._scheduled else self._hyper[bundle.key]
+                for index, state in zip(bundle.indices, bundle.group.states, strict=True):
+                    found[index] = evaluated(bundle.update, hyper, self._leaves[index], state)
+            return self._spec.build(found)
+
     def state_dict(self) -> dict[str, Any]:
         """A copy of all that a resumed optimizer needs, apart from the parameters.
 
@@ -263,15 +296,14 @@ class Optimizer:
         with self._alone("copied"):
             self._check_whole()
             self._check_bound()
-            fields = {field.name: getattr(self._rule, field.name) for field in dataclasses.fields(self._rule)}  # type: ignore[arg-type]
             return {
                 "version": VERSION,
                 "rule": repr(self._rule),
-                "hyper": {name: value for name, value in fields.items() if not callable(value)},
-                "t": self._t,
+                "hyper": {name: value for name, value in self._rule.fields.items() if not callable(value)},
+                "t": self.t,
                 "counts": self.counts,
                 "state": {
-                    name: self._spec.build([a.copy() for a in self._spec.match(tree, name)])
+                    name: self._spec.build([None if a is None else a.copy() for a in self._spec.match(tree, name)])
                     for name, tree in self._state.items()
                 },
             }
@@ -292,24 +324,50 @@ class Optimizer:
         with self._alone("loaded"):
             saved = Saved(state_dict, self._rule, self._spec)
             arrays = saved.arrays(self._state)
-            self._use(saved.rule, self._fitting(saved.rule, saved.numbers()))
+            self._use(*self._fitting(saved.rule, None))
             for target, source in arrays:
                 target[...] = source if is_cupy(source) or not is_cupy(target) else array_module(target).asarray(source)
             self._t = saved.t
-            self._count(saved.counts)
+            for bundle in self._bundles:
+                bundle.counts = [saved.counts[index] for index in bundle.indices]
+            if self._counted:
+                self._phases.load(saved.t, self._bundles)
+            self._look()
             self._torn = False
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"params": self._params, "rule": self._rule, "state_dict": self.state_dict()}
+        return {"params": self._params, "rule": self._rule, "hyper": self._given, "state_dict": self.state_dict()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["rule"], state["params"])  # type: ignore[misc]
+        self.__init__(state["rule"], state["params"], state["hyper"])  # type: ignore[misc]
         self.load_state_dict(state["state_dict"])
 
     def __repr__(self) -> str:
         arrays = f"{len(self._leaves)} array{'s' if len(self._leaves) > 1 else ''}"
-        return f"<Optimizer {self._rule!r}, {arrays}, t={self._t}, {self.executor}>"
+        return f"<Optimizer {self._rule!r}, {arrays}, t={self.t}, {self.executor}>"
 
 
-def _scheduled(rule: Rule) -> bool:
-    return any(callable(getattr(rule, name)) for name in rule._ranges)
+def _scheduled(members: _Members) -> bool:
+    return any(callable(value) for update in members.values() for value in update.fields.values())
+
+
+def _constants(update: Update) -> dict[str, float]:
+    """The float hyperparameters but for schedules, which need not be defined once the last step is done."""
+    fields = update.fields
+    return {name: fields[name] for name in update.ranges if fields[name] is not None and not callable(fields[name])}
+
+
+def _check_numbers(update: Update, values: dict[str, float], dtype: np.dtype[Any]) -> None:
+    """Raise ValueError where a hyperparameter overflows in `dtype`, or vanishes though it must not."""
+    limits = np.finfo(dtype)
+    tiny, largest = float(limits.tiny), float(limits.max)  # a comparison with NumPy's would round the value first
+    for part in update.parts:
+        for name, allowed in part.formula.ranges.items():
+            value = values.get(part.named(name), 1.0)
+            what = (
+                f"{type(part.formula).__name__}: {name}={value!r} {{}} in {dtype}, in which these arrays are computed: use at "
+            )
+            if allowed.open_low and value < tiny:
+                raise ValueError(what.format("vanishes") + f"least {tiny:.3g}")
+            if largest < abs(value) < math.inf:
+                raise ValueError(what.format("overflows") + f"most {largest:.3g}")

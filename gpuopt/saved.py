@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
 
 from gpuopt.backend import is_array
-from gpuopt.rules.base import Rule
+from gpuopt.rules.base import Bindable
 from gpuopt.tree import Spec
 
 __all__ = ["VERSION", "Saved"]
@@ -20,21 +19,21 @@ VERSION = 1
 class Saved:
     """The parts of a state dict, checked against the optimizer that is to go on with it."""
 
-    def __init__(self, saved: Any, rule: Rule, spec: Spec) -> None:
+    def __init__(self, saved: Any, rule: Bindable, spec: Spec) -> None:
         if not isinstance(saved, dict):
             raise TypeError(f"state_dict must be a dict from Optimizer.state_dict(), got {type(saved).__name__}")
         if missing := [key for key in ("version", "rule", "hyper", "t", "counts", "state") if key not in saved]:
             raise ValueError(f"state_dict must be a dict from Optimizer.state_dict(); missing: {', '.join(missing)}")
         if saved["version"] != VERSION:
             raise ValueError(f"state_dict has version {saved['version']!r}, this gpuopt reads version {VERSION}")
-        self._saved, self._spec, kind = saved, spec, type(rule).__name__
+        self._saved, self._spec, kind = saved, spec, repr(rule).partition("(")[0]
         if not str(saved["rule"]).startswith(f"{kind}("):
             raise ValueError(f"state_dict is of the rule {saved['rule']}, this optimizer's is {rule!r}")
-        known = {field.name for field in dataclasses.fields(rule)}  # type: ignore[arg-type]
-        if not isinstance(saved["hyper"], dict) or not saved["hyper"].keys() <= known:
+        known = rule.fields
+        if not isinstance(saved["hyper"], dict) or not saved["hyper"].keys() <= known.keys():
             raise ValueError(f"state_dict['hyper'] must be a dict of hyperparameters of {kind}, got {saved['hyper']!r}")
-        hyper = {name: value for name, value in saved["hyper"].items() if not callable(getattr(rule, name))}
-        self.rule: Rule = dataclasses.replace(rule, **hyper)  # type: ignore[type-var]
+        hyper = {name: value for name, value in saved["hyper"].items() if not callable(known[name])}
+        self.rule: Bindable = rule.replaced(hyper)
         self.t = self._count(saved["t"], "t")
         counts = spec.match(saved["counts"], "state_dict['counts']")
         self.counts = [self._count(n, f"counts{path}") for n, path in zip(counts, spec.paths, strict=True)]
@@ -47,11 +46,6 @@ class Saved:
             raise ValueError(f"state_dict: {name} must be a whole number of steps, got {value!r}")
         return int(value)
 
-    def numbers(self) -> dict[str, float]:
-        """The float hyperparameters but for schedules, which need not be defined once the last step is done."""
-        values = {name: getattr(self.rule, name) for name in self.rule._ranges}
-        return {name: value for name, value in values.items() if value is not None and not callable(value)}
-
     def arrays(self, state: dict[str, Any]) -> list[tuple[Any, Any]]:
         """Each array of `state` with the saved one that goes there."""
         saved = self._saved["state"]
@@ -63,8 +57,11 @@ class Saved:
             what = f"state_dict['state'][{name!r}]"
             found = self._spec.match(saved[name], what)
             for target, source, path in zip(self._spec.match(tree, name), found, self._spec.paths, strict=True):
-                if not is_array(source) or source.shape != target.shape or source.dtype != target.dtype:
+                if target is None and source is None:
+                    continue
+                if target is None or not is_array(source) or source.shape != target.shape or source.dtype != target.dtype:
                     got = f"{source.dtype} {source.shape}" if is_array(source) else type(source).__name__
-                    raise ValueError(f"{what}{path} must be an array {target.dtype} {target.shape}, got {got}")
+                    wanted = "None" if target is None else f"an array {target.dtype} {target.shape}"
+                    raise ValueError(f"{what}{path} must be {wanted}, got {got}")
                 pairs.append((target, source))
         return pairs

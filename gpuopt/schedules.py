@@ -1,7 +1,8 @@
 """Schedules: a hyperparameter's value as a function of the number of completed steps.
 
 Each is a small frozen object, called with a step number (0 at the first step) and giving a float. ``plot`` draws it, and its
-repr makes it again. Where a schedule has an end, its last value holds from then on.
+repr makes it again. Each can also be traced, for where a GPU counts the steps. Where a schedule has an end, its last value
+holds from then on.
 
 >>> import gpuopt as go
 >>> lr = go.schedules.WarmUp(go.schedules.Cosine(1e-3, steps=900), steps=100)
@@ -18,7 +19,10 @@ import dataclasses
 import itertools
 import math
 import numbers
+from collections.abc import Callable, Sequence
 from typing import Any, final
+
+import numpy as np
 
 __all__ = [
     "Constant",
@@ -40,7 +44,7 @@ class Schedule(abc.ABC):
     """A function from the number of completed steps to a float."""
 
     @abc.abstractmethod
-    def __call__(self, step: int) -> float:
+    def __call__(self, step: Any) -> Any:
         """The value for the update after `step` completed steps."""
 
     def plot(self, steps: int, ax: Any = None) -> Any:
@@ -102,11 +106,31 @@ def _increasing(schedule: Schedule, boundaries: Any, parts: int, kind: str) -> t
     return found
 
 
-def _between(start: float, end: float, part: float) -> float:
+def _where(condition: Any, a: Any, b: Any) -> Any:
+    """`a` if the condition holds, else `b`: of numbers, or of what a trace computes with."""
+    return (a if condition else b) if isinstance(condition, bool) else np.where(condition, a, b)
+
+
+def _chosen(step: Any, boundaries: tuple[int, ...], values: Sequence[Callable[[Any], Any]]) -> Any:
+    """The value that applies at `step`: the second from the first boundary on, and so on; each counts from its own start."""
+    starts = (0, *boundaries)
+    if isinstance(step, numbers.Integral):
+        part = bisect.bisect_right(boundaries, step)
+        return values[part](step - starts[part])
+    found = values[0](step)
+    for start, value in zip(boundaries, values[1:], strict=True):
+        found = np.where(step >= start, value(np.maximum(step - start, 0)), found)
+    return found
+
+
+def _largest(a: Any, b: Any) -> Any:
+    return max(a, b) if isinstance(a, numbers.Real) else np.maximum(a, b)
+
+
+def _between(start: float, end: float, part: Any) -> Any:
     """From `start` to `end` along half a cosine; both ends are exact."""
-    if part >= 1:
-        return end
-    return start if part <= 0 else end + (start - end) * (1 + math.cos(math.pi * part)) / 2
+    wave = math.cos(math.pi * part) if isinstance(part, float) else np.cos(math.pi * part)
+    return _where(part >= 1, end, _where(part <= 0, start, end + (start - end) * (1 + wave) / 2))
 
 
 @final
@@ -119,7 +143,7 @@ class Constant(Schedule):
     def __post_init__(self) -> None:
         _number(self, "value")
 
-    def __call__(self, step: int) -> float:
+    def __call__(self, step: Any) -> Any:
         return self.value
 
 
@@ -137,7 +161,7 @@ class Step(Schedule):
         _number(self, "factor")
         _whole(self, "every", self.every)
 
-    def __call__(self, step: int) -> float:
+    def __call__(self, step: Any) -> Any:
         return self.value * self.factor ** (step // self.every)
 
 
@@ -156,8 +180,8 @@ class Exponential(Schedule):
             raise ValueError(f"schedules.Exponential: factor must be > 0, got {self.factor!r}")
         _whole(self, "steps", self.steps)
 
-    def __call__(self, step: int) -> float:
-        return float(self.value * self.factor ** (step / self.steps))
+    def __call__(self, step: Any) -> Any:
+        return self.value * self.factor ** (step / self.steps)
 
 
 @final
@@ -177,11 +201,9 @@ class Polynomial(Schedule):
         if _number(self, "power") <= 0:
             raise ValueError(f"schedules.Polynomial: power must be > 0, got {self.power!r}")
 
-    def __call__(self, step: int) -> float:
-        if step <= 0:
-            return self.value
-        left = 1 - min(step, self.steps) / self.steps
-        return float(self.end + (self.value - self.end) * left**self.power)
+    def __call__(self, step: Any) -> Any:
+        left = _largest(1 - step / self.steps, 0.0)
+        return _where(step <= 0, self.value, self.end + (self.value - self.end) * left**self.power)
 
 
 @final
@@ -198,7 +220,7 @@ class Cosine(Schedule):
         _number(self, "end")
         _whole(self, "steps", self.steps)
 
-    def __call__(self, step: int) -> float:
+    def __call__(self, step: Any) -> Any:
         return _between(self.value, self.end, step / self.steps)
 
 
@@ -214,8 +236,8 @@ class InverseSquareRoot(Schedule):
         _number(self, "value")
         _whole(self, "steps", self.steps)
 
-    def __call__(self, step: int) -> float:
-        return self.value * math.sqrt(self.steps / max(step, self.steps))
+    def __call__(self, step: Any) -> Any:
+        return self.value * (self.steps / _largest(step, self.steps)) ** 0.5
 
 
 @final
@@ -236,9 +258,9 @@ class WarmUp(Schedule):
         _number(self, "start")
         _whole(self, "steps", self.steps)
 
-    def __call__(self, step: int) -> float:
-        target = self.then(max(step - self.steps, 0)) if callable(self.then) else self.then
-        return target if step >= self.steps else self.start + (target - self.start) * (step / self.steps)
+    def __call__(self, step: Any) -> Any:
+        target = self.then(_largest(step - self.steps, 0)) if callable(self.then) else self.then
+        return _where(step >= self.steps, target, self.start + (target - self.start) * (step / self.steps))
 
 
 @final
@@ -254,8 +276,8 @@ class Piecewise(Schedule):
         found = _increasing(self, self.boundaries, len(self.values), "values")
         object.__setattr__(self, "boundaries", found)
 
-    def __call__(self, step: int) -> float:
-        return self.values[bisect.bisect_right(self.boundaries, step)]
+    def __call__(self, step: Any) -> Any:
+        return _chosen(step, self.boundaries, [Constant(value) for value in self.values])
 
 
 @final
@@ -273,9 +295,8 @@ class Joined(Schedule):
         object.__setattr__(self, "schedules", parts)
         object.__setattr__(self, "boundaries", _increasing(self, self.boundaries, len(parts), "schedules"))
 
-    def __call__(self, step: int) -> float:
-        part = bisect.bisect_right(self.boundaries, step)
-        return self.schedules[part](step - (self.boundaries[part - 1] if part else 0))
+    def __call__(self, step: Any) -> Any:
+        return _chosen(step, self.boundaries, self.schedules)
 
 
 @final
@@ -303,8 +324,7 @@ class OneCycle(Schedule):
                 "must lie after step 0 and before the last step"
             )
 
-    def __call__(self, step: int) -> float:
+    def __call__(self, step: Any) -> Any:
         top, low = self.share * self.steps - 1, self.peak / self.rise
-        if step <= top:
-            return _between(low, self.peak, step / top)
-        return _between(self.peak, low / self.fall, (step - top) / (self.steps - 1 - top))
+        down = _between(self.peak, low / self.fall, (step - top) / (self.steps - 1 - top))
+        return _where(step <= top, _between(low, self.peak, step / top), down)

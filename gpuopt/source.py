@@ -7,14 +7,21 @@ from typing import Any
 import numpy as np
 
 from gpuopt.dtypes import COMPUTE, is_complex, named
-from gpuopt.rules.base import Rule
+from gpuopt.executors.cuda_reduce_text import reduction_text
+from gpuopt.executors.cuda_scalar_text import needs_scalars, scalar_text
+from gpuopt.executors.cuda_text import KernelText, kernel_text
+from gpuopt.rules.base import Bindable
+from gpuopt.rules.compose import Partition
 from gpuopt.trace import trace
 
-__all__ = ["cuda_source"]
+__all__ = ["cuda_source", "kernels"]
 
 
-def cuda_source(rule: Rule, dtype: Any = "float32") -> str:
+def cuda_source(rule: Bindable, dtype: Any = "float32") -> str:
     """The complete CUDA C++ text of a rule's kernel, as CuPy compiles it for contiguous arrays.
+
+    Of a chain with reductions it is several texts, one after another: for each reduction, for the scalars made of them, and the
+    update's.
 
     Parameters
     ----------
@@ -34,14 +41,31 @@ def cuda_source(rule: Rule, dtype: Any = "float32") -> str:
     ModuleNotFoundError
         Where CuPy is not installed. A GPU is not needed.
     """
-    if not isinstance(rule, Rule):
+    if not isinstance(rule, Bindable):
         raise TypeError(f"rule must be a gpuopt.Rule, such as gpuopt.Adam(), got {type(rule).__name__}")
     of = named(dtype if dtype in COMPUTE else np.dtype(dtype).name)
+    if isinstance(rule, Partition):
+        raise TypeError(f"{rule!r} has kernels for each rule: ask for those of one")
     try:
-        from gpuopt.executors.cupy_kernel import kernel
+        from gpuopt.executors.cupy_kernel import made
         from gpuopt.executors.cupy_text import complete_text
     except ModuleNotFoundError as error:
         message = "gpuopt.cuda_source needs CuPy (no GPU): pip install 'gpuopt[cuda13]' or 'gpuopt[cuda12]'"
         raise ModuleNotFoundError(message, name=error.name) from error
-    function, written = kernel(trace(rule, is_complex(of)), of, of)
-    return complete_text(function, written.dtypes)
+    return "\n".join(complete_text(made(written), written.dtypes) for written in kernels(rule, of))
+
+
+def kernels(rule: Bindable, of: np.dtype[Any]) -> list[KernelText]:
+    """The kernels of a step for arrays of dtype `of`, in order: reductions, scalars made of them, and the update."""
+    update = rule.member("")
+    counted = any(hasattr(part.formula, "accept") for part in update.parts)
+    whole, found = trace(update, is_complex(of), masked=counted), list[KernelText]()
+    for each in (*whole.phases, whole):
+        stored = needs_scalars(each, counted)
+        if stored:
+            found.append(scalar_text(each, COMPUTE[of.name], counted).kernel)
+        if each.reductions:
+            found.append(reduction_text(each, of, of, (), stored))
+        else:
+            found.append(kernel_text(each, of, of, (), stored))
+    return found

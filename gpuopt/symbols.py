@@ -15,6 +15,14 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from gpuopt.graph import ELEMENTWISE, Expr, Graph, TraceError, text, trace_error
 
+_HYPER_ARRAY = "hyper "
+
+
+def hyper_array(name: str) -> str:
+    """What the array that stands for a hyperparameter is called; no state's name can be like it."""
+    return _HYPER_ARRAY + name.replace(".", ":")
+
+
 _ALIASES = {"fabs": "absolute", "bitwise_and": "logical_and", "bitwise_or": "logical_or", "invert": "logical_not"}
 
 
@@ -72,6 +80,8 @@ class Symbol(NDArrayOperatorsMixin):
     def __bool__(self) -> bool:
         if self._re.op == "hyper" and self._im is None:
             return self._re.value not in self._graph.off
+        if self._re.op == "input" and self._re.value.startswith(_HYPER_ARRAY):
+            return True
         raise trace_error(
             "a rule may branch on hyperparameters (on a static one, or on whether a float one is the constant 0), "
             "not on array values or on t: use np.where, np.maximum or np.minimum"
@@ -82,6 +92,33 @@ class Symbol(NDArrayOperatorsMixin):
 
     def __deepcopy__(self, _: Any) -> Symbol:
         return self
+
+    def over_tree(self, kind: str) -> Symbol:
+        """The ``"sum"``, ``"mean"`` or ``"max"`` over all arrays."""
+        return _reduce(self._graph, kind, self, "tree")
+
+    def uniform(self, key: tuple[Any, ...], stream: int) -> Symbol:
+        """Uniform random numbers in (0, 1), one for each element."""
+        parts = tuple(lift(self._graph, part).parts[0] for part in key)
+        return Symbol(self._graph, self._graph.uniform(parts, stream))
+
+    def sum(self) -> Symbol:
+        return _reduce(self._graph, "sum", self)
+
+    def mean(self) -> Symbol:
+        return _reduce(self._graph, "mean", self)
+
+    def max(self) -> Symbol:
+        return _reduce(self._graph, "max", self)
+
+    def min(self) -> Symbol:
+        return _minimum(self._graph, self)
+
+    def all(self) -> Symbol:
+        return _all(self._graph, self)
+
+    def any(self) -> Symbol:
+        return _any(self._graph, self)
 
     def _no_number(self, *_: Any) -> NoReturn:
         what = "a hyperparameter or t is a symbol here" if self._re.host else "an array in a rule is not a single number"
@@ -210,6 +247,31 @@ def _clip(graph: Graph, a: Any, a_min: Any = None, a_max: Any = None, *, min: An
     return a if high is None else np.minimum(a, high)
 
 
+def _reduce(graph: Graph, kind: str, x: Symbol, over: str = "array") -> Symbol:
+    if kind == "mean":
+        return _reduce(graph, "sum", x, over) / Symbol(graph, graph.size(over))  # type: ignore[no-any-return]
+    if kind == "max" and x._im is not None:
+        raise trace_error("complex numbers have no largest one: take the maximum of np.abs(x)")
+    return Symbol(graph, *(graph.reduce(kind, part, over) for part in x.parts))
+
+
+def _minimum(graph: Graph, x: Symbol) -> Symbol:
+    return apply(graph, "negative", (_reduce(graph, "max", apply(graph, "negative", (x,))),))
+
+
+def _any(graph: Graph, x: Symbol) -> Symbol:
+    return apply(graph, "not_equal", (_reduce(graph, "max", _where(graph, x, 1.0, 0.0)), 0.0))
+
+
+def _all(graph: Graph, x: Symbol) -> Symbol:
+    return apply(graph, "equal", (_reduce(graph, "max", _where(graph, x, 0.0, 1.0)), 0.0))
+
+
+def _norm(graph: Graph, x: Symbol) -> Symbol:
+    square = x.real * x.real if x._im is None else x.real * x.real + x.imag * x.imag
+    return apply(graph, "sqrt", (_reduce(graph, "sum", square),))
+
+
 _COMPLEX: dict[str, Callable[..., Symbol]] = {
     "add": _each("add"),
     "subtract": _each("subtract"),
@@ -238,6 +300,15 @@ _DERIVED: dict[str, Callable[..., Any]] = {
 }
 _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.where: _where,
+    np.sum: lambda graph, x: _reduce(graph, "sum", x),
+    np.mean: lambda graph, x: _reduce(graph, "mean", x),
+    np.max: lambda graph, x: _reduce(graph, "max", x),
+    np.amax: lambda graph, x: _reduce(graph, "max", x),
+    np.min: _minimum,
+    np.amin: _minimum,
+    np.all: _all,
+    np.any: _any,
+    np.linalg.norm: _norm,
     np.real: lambda graph, x: x.real,
     np.imag: lambda graph, x: x.imag,
     np.iscomplexobj: lambda graph, x: len(x.parts) == 2,

@@ -1,8 +1,8 @@
 """A rule run once on symbols gives a `Trace`: straight-line array code, and scalar code for the host.
 
-The array code is a list of real operations on the components of arrays; every executor runs that list. The scalar code
-is plain Python in float64, evaluated once a step; its results enter the array code as arguments, so a new learning rate
-never means a new kernel.
+The array code is a list of real operations on the components of arrays; every executor runs that list. The scalar code is
+evaluated once a step, in float64; its results enter the array code as arguments, so a new learning rate never means a new
+kernel. A reduction is scalar code whose argument is an array: it cuts the array code into phases.
 """
 
 from __future__ import annotations
@@ -11,18 +11,20 @@ import copy
 import dataclasses
 import functools
 import inspect
-import math
 import numbers
-import operator
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpuopt.graph import INFIX, Expr, Graph, TraceError, text
-from gpuopt.symbols import Symbol, lift
+from gpuopt.graph import Expr, Graph, TraceError, reachable
+from gpuopt.host_code import Evaluate, compiled
+from gpuopt.symbols import Symbol, hyper_array, lift
 
-__all__ = ["State", "Trace", "TraceError", "trace"]
+if TYPE_CHECKING:
+    from gpuopt.rules.base import Part, Update
+
+__all__ = ["State", "Trace", "TraceError", "components", "own_states", "passes", "state_names", "trace"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +38,7 @@ class State:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Trace:
-    """The update of one rule, for real or for complex parameters.
+    """The update of one rule or chain, for real or for complex parameters; or one phase of it, which ends in reductions.
 
     Attributes
     ----------
@@ -54,6 +56,20 @@ class Trace:
         New value of each array that changes, by its name: a tuple of one component, or two.
     scalars : tuple of Expr
         The host values that the array code takes as arguments (constants are not among them).
+    evaluate : callable
+        The scalars from the count, the hyperparameters, and the results of reductions by their names.
+    reductions : tuple of Expr
+        In a phase, which stores nothing: what it reduces.
+    phases : tuple of Trace
+        What runs before: a phase for the reductions of array values, one for those that need its results, and so on.
+    accept : Expr or None
+        The truth value that decides whether the step is made at all.
+    accepts : callable or None
+        `accept` as a function of the same arguments as `evaluate`, in a tuple.
+    apart : bool
+        Whether the scalars may differ from array to array, being made of reductions of each.
+    random : dict
+        Which of the loads are random numbers: the numbers of their key, and which stream.
     """
 
     name: str
@@ -63,11 +79,19 @@ class Trace:
     ops: tuple[Expr, ...]
     stores: dict[str, tuple[Expr, ...]]
     scalars: tuple[Expr, ...]
-    evaluate: Callable[[int, dict[str, float]], tuple[float, ...]]
+    evaluate: Evaluate
+    reductions: tuple[Expr, ...] = ()
+    phases: tuple[Trace, ...] = ()
+    accept: Expr | None = None
+    accepts: Evaluate | None = None
+    apart: bool = False
+    random: dict[str, tuple[tuple[Expr, ...], int]] = dataclasses.field(default_factory=dict)
 
     def is_complex(self, array: str) -> bool:
-        """Whether the array of that name (``"p"``, ``"g"`` or a state) is complex."""
-        return self.complex if array in ("p", "g") else next(s.complex for s in self.states if s.name == array)
+        """Whether the array of that name (``"p"``, ``"g"``, a state, or an array for a hyperparameter) is complex."""
+        if array in ("p", "g"):
+            return self.complex
+        return any(s.complex for s in self.states if s.name == array)
 
 
 def components(array: str, is_complex: bool) -> tuple[str, ...]:
@@ -75,37 +99,60 @@ def components(array: str, is_complex: bool) -> tuple[str, ...]:
     return (f"{array}.re", f"{array}.im") if is_complex else (array,)
 
 
-def trace(rule: Any, is_complex: bool = False) -> Trace:
-    """Run the ``update`` of `rule` on symbols.
+def trace(
+    update: Update,
+    is_complex: bool = False,
+    arrays: frozenset[str] = frozenset(),
+    passed: int | None = None,
+    masked: bool = False,
+) -> Trace:
+    """Run the ``update`` of a rule, or of every part of a chain, on symbols.
 
     Parameters
     ----------
-    rule : Rule
+    update : Update
         Its static hyperparameters, and which of its float ones are the constant 0, decide the result; the values of
         the others do not. Results are cached by that.
     is_complex : bool
         Whether parameter and gradient are complex.
+    arrays : frozenset of str
+        The hyperparameters that are arrays, by their full names.
+    passed : int or None
+        How many parts with a method ``steps`` let the rest of the chain act; None for all.
+    masked : bool
+        Whether that is decided while the update runs, by what the scalar code makes of the count. Schedules are traced then.
 
     Raises
     ------
     TraceError
-        Where ``update`` is not elementwise; the message names the line and the remedy.
+        Where ``update`` is neither elementwise nor a reduction; the message names the line and the remedy.
     """
-    fields = {field.name: getattr(rule, field.name) for field in dataclasses.fields(rule)}
-    dynamic = {name for name in rule._ranges if fields[name] is not None}
-    off = frozenset(name for name in dynamic if fields[name] == 0.0)
-    static = tuple((name, type(value), value) for name, value in fields.items() if name not in dynamic)
-    bare = copy.copy(rule)
-    for name in dynamic:  # the cache must not keep a schedule alive, nor what it refers to
-        object.__setattr__(bare, name, 0.0)
-    return _traced(_Structure(bare, (type(rule), static, off, is_complex)), off, is_complex)
+    off = frozenset(name for name in update.ranges if update.fields[name] == 0.0 and name not in arrays)
+    bare, key = [], []
+    scheduled: dict[str, Any] = {}
+    for part in update.parts:
+        if masked:
+            values = ((part.named(name), getattr(part.formula, name)) for name in part.formula.ranges)
+            scheduled |= {name: value for name, value in values if callable(value) and name not in arrays}
+        dynamic = {n for n in part.formula.ranges if getattr(part.formula, n) is not None or part.named(n) in arrays}
+        rest = ((n, type(v), v) for n, v in part.formula.fields.items() if n not in dynamic)
+        key.append((part.name, part.scope, type(part.formula), tuple(rest)))
+        plain = copy.copy(part.formula)
+        for name in dynamic:  # the cache must not keep a schedule alive, nor what it refers to
+            object.__setattr__(plain, name, 0.0)
+        bare.append(part._replace(formula=plain))
+    gates = sum(hasattr(part.formula, "steps") for part in bare)
+    passed = None if masked else gates if passed is None else passed
+    followed = tuple((name, id(schedule)) for name, schedule in scheduled.items())
+    structure = _Structure(tuple(bare), (tuple(key), off, is_complex, arrays, passed, followed), scheduled)
+    return _traced(structure, off, is_complex, arrays, passed)
 
 
 class _Structure:
-    """A rule that compares by what decides its trace."""
+    """Parts that compare by what decides their trace; and the schedules that are traced with them."""
 
-    def __init__(self, rule: Any, key: tuple[Any, ...]) -> None:
-        self.rule, self.key = rule, key
+    def __init__(self, parts: tuple[Part, ...], key: tuple[Any, ...], scheduled: dict[str, Any]) -> None:
+        self.parts, self.key, self.scheduled = parts, key, scheduled
 
     def __hash__(self) -> int:
         return hash(self.key)
@@ -115,31 +162,53 @@ class _Structure:
 
 
 @functools.lru_cache(maxsize=512)
-def _traced(structure: _Structure, off: frozenset[str], is_complex: bool) -> Trace:
-    rule = structure.rule
-    names = state_names(rule)
+def _traced(structure: _Structure, off: frozenset[str], is_complex: bool, arrays: frozenset[str], passed: int | None) -> Trace:
+    names = state_names(structure)
     found: frozenset[str] = frozenset()
     while True:  # a state is complex where the rule makes it so: begin with real ones, until nothing changes
-        graph = Graph(off)
-        results = _run(rule, graph, names, is_complex, found)
-        seen = frozenset(name for name in names if len(results[name].parts) == 2) | found
+        run = _Run(structure.parts, Graph(off), is_complex, found, arrays, passed, structure.scheduled)
+        seen = frozenset(name for name in names if len(run.values[name].parts) == 2) | found
         if seen == found:
-            return _assemble(type(rule).__name__, graph, names, results, is_complex, found)
+            return _assemble(run, names)
         found = seen
 
 
-def state_names(rule: Any) -> dict[str, float | None]:
-    """The rule's states and their initial values (None where ``start`` gives them), from the signature of ``update``."""
-    name = type(rule).__name__
-    _, *parameters = inspect.signature(type(rule).update).parameters.values()
-    if [p.name for p in parameters[:3]] != ["t", "p", "g"]:
-        raise TraceError(f"{name}.update must begin with (self, t, p, g), got {inspect.signature(type(rule).update)}")
+def passes(update: Update, t: int) -> int:
+    """How many parts with a method ``steps`` let the rest of the chain act in the `t`-th call."""
+    count = 0
+    for part in update.parts:
+        if steps := getattr(part.formula, "steps", None):
+            before, t = steps(t - 1), steps(t)
+            if before == t:
+                return count
+            count += 1
+    return count
+
+
+def state_names(update: Any) -> dict[str, float | None]:
+    """The states and their initial values (None where ``start`` gives them), from the signatures of ``update``."""
     states: dict[str, float | None] = {}
-    for parameter in parameters[3:]:
+    for part in update.parts:
+        own = own_states(part.formula)
+        if clash := [name for name in own if part.named(name, "_") in states]:
+            raise TraceError(f"{type(part.formula).__name__}.update: state {clash[0]} is called like that of another part")
+        states |= {part.named(name, "_"): initial for name, initial in own.items()}
+    return states
+
+
+def own_states(formula: Any) -> dict[str, float | None]:
+    """The states of one formula and their initial values, from the signature of its ``update``."""
+    name, arguments = type(formula).__name__, formula._arguments
+    _, *parameters = inspect.signature(type(formula).update).parameters.values()
+    if tuple(p.name for p in parameters[: len(arguments)]) != arguments:
+        wanted = f"{name}.update must begin with (self, {', '.join(arguments)})"
+        raise TraceError(f"{wanted}, got {inspect.signature(type(formula).update)}")
+    states: dict[str, float | None] = {}
+    for parameter in parameters[len(arguments) :]:
         initial = parameter.default
         if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
             raise TraceError(f"{name}.update: state {parameter} must be an ordinary parameter")
-        if hasattr(rule, "start"):
+        if hasattr(formula, "start"):
             states[parameter.name] = None
         elif isinstance(initial, (int, float)) and not isinstance(initial, bool):
             states[parameter.name] = float(initial)
@@ -148,33 +217,131 @@ def state_names(rule: Any) -> dict[str, float | None]:
     return states
 
 
-def _run(rule: Any, graph: Graph, names: Iterable[str], is_complex: bool, found: frozenset[str]) -> dict[str, Symbol]:
-    """Call ``update`` (and ``start``) on symbols; the new value of p and of every state, by name."""
-    stand_in = copy.copy(rule)
-    for name in rule._ranges:
-        if getattr(rule, name) is not None:
-            object.__setattr__(stand_in, name, Symbol(graph, graph.leaf("hyper", name)))
+class _Run:
+    """All parts run on symbols: `values`, the new value of p and of every state; and whether the step is accepted.
 
-    def array(name: str, as_complex: bool) -> Symbol:
-        re, *im = (graph.leaf("input", part) for part in components(name, as_complex))
-        return Symbol(graph, re, *im)
+    `found` names the states that are known to be complex.
+    """
 
-    names = list(names)
-    t, p, g = Symbol(graph, graph.leaf("step", "t")), array("p", is_complex), array("g", is_complex)
-    new = _named(rule, graph, "update", ["p", *names], stand_in.update(t, p, g, *(array(n, n in found) for n in names)))
-    if len(new["p"].parts) == 2 and not is_complex:
-        raise TraceError(f"{type(rule).__name__}.update gives a complex parameter for a real one: take its .real")
-    widened = set(found) | ({"p"} if is_complex else set())
-    if hasattr(rule, "start"):
-        first = _named(rule, graph, "start", names, stand_in.start(p))
-        widened |= {name for name, value in first.items() if len(value.parts) == 2}
-    return {name: value.widened() if name in widened else value for name, value in new.items()}
+    def __init__(
+        self,
+        parts: tuple[Part, ...],
+        graph: Graph,
+        is_complex: bool,
+        found: frozenset[str],
+        arrays: frozenset[str],
+        passed: int | None,
+        scheduled: dict[str, Any],
+    ) -> None:
+        self.parts, self.graph, self.complex, self.found = parts, graph, is_complex, found
+        self.name = next(type(part.formula).__name__ for part in parts if not part.name)
+        self.accept: Any = None
+        self._arrays, self._passed, self._scheduled = arrays, passed, scheduled
+        self.values = {"p": self.array("p")}
+        asking = [number for number, part in enumerate(parts) if hasattr(part.formula, "accept")]
+        self._asked = parts[: max(asking) + 1] if asking else ()  # run even if held: a step is accepted or not as a whole
+        self._flow = {"g": self.array("g"), "new": self.array("p")}
+        self._t, self._ready, self._gates = Symbol(graph, graph.leaf("step", "t")), None, 0
+        for part, formula in self._stand_ins():
+            self._part(part, formula)
+        new = self._flow["new"]
+        self.values["p"] = new if self._ready is None else np.where(self._ready, new, self.array("p"))
+        if len(self.values["p"].parts) == 2 and not is_complex:
+            raise TraceError(f"{self.name}.update gives a complex parameter for a real one: take its .real")
+        widened = found | ({"p"} if is_complex else set())
+        self.values = {name: value.widened() if name in widened else value for name, value in self.values.items()}
+
+    def array(self, name: str) -> Symbol:
+        """An array as it is before the step."""
+        whole = self.complex if name in ("p", "g") else name in self.found
+        re, *im = (self.graph.leaf("input", part) for part in components(name, whole))
+        return Symbol(self.graph, re, *im)
+
+    def _stand_ins(self) -> Iterator[tuple[Part, Any]]:
+        """Each part, and its formula with symbols for hyperparameters."""
+        made = []
+        for part in self.parts:
+            formula = copy.copy(part.formula)
+            for name in part.formula.ranges:
+                if getattr(formula, name) is not None or part.named(name) in self._arrays:
+                    object.__setattr__(formula, name, self._hyper(part.named(name)))
+            made.append(formula)
+        rule = next(formula for part, formula in zip(self.parts, made, strict=True) if not part.name)
+        for part, formula in zip(self.parts, made, strict=True):
+            if part.name:
+                object.__setattr__(formula, "rule", rule)
+        return zip(self.parts, made, strict=True)
+
+    def _hyper(self, name: str) -> Symbol:
+        if name in self._scheduled:
+            return self._traced_schedule(name)
+        leaf = ("input", hyper_array(name)) if name in self._arrays else ("hyper", name)
+        return Symbol(self.graph, self.graph.leaf(*leaf))
+
+    def _traced_schedule(self, name: str) -> Symbol:
+        """A hyperparameter that follows a schedule, where the device counts the steps."""
+        completed = Symbol(self.graph, self.graph.leaf("completed", "completed"))
+        try:
+            return lift(self.graph, self._scheduled[name](completed))
+        except TraceError as error:
+            raise TraceError(
+                f"{name} follows a schedule, which must run on the GPU here, where a piece of the chain decides whether a step "
+                f"is made: write it with NumPy's functions, or use one of gpuopt.schedules. {error}"
+            ) from None
+
+    def _part(self, part: Part, formula: Any) -> None:
+        """Run one part, unless a part before it holds it back."""
+        states = [part.named(name, "_") for name in own_states(part.formula)]
+        before = [self.array(name) for name in states]
+        self.values |= zip(states, before, strict=True)
+        held = self._passed is not None and self._gates > self._passed
+        if held:
+            self._flow["new"] = self.array("p")
+            if part not in self._asked:
+                return
+        self.graph.part = (part.scope, part.name)
+        t, p, last = self._t, self.array("p"), self._flow[formula._arguments[-1]]
+        if hasattr(formula, "accept"):
+            self._ask(formula, formula.accept(t, p, last))
+        first, *after = _named(
+            formula,
+            self.graph,
+            "update",
+            [formula._arguments[-1] if part.name else "p", *states],
+            formula.update(t, p, last, *before),
+        )
+        self._flow[formula._gives] = first
+        if held:
+            return
+        if hasattr(formula, "start"):
+            begun = _named(formula, self.graph, "start", states, formula.start(p))
+            after = [a.widened() if len(b.parts) == 2 else a for a, b in zip(after, begun, strict=True)]
+        for name, new, old in zip(states, after, before, strict=True):
+            self.values[name] = new if self._ready is None else np.where(self._ready, new, old)
+        if hasattr(formula, "steps"):
+            self._hold(formula.steps(t - 1), formula.steps(t))
+
+    def _ask(self, formula: Any, answer: Any) -> None:
+        """Let a part decide whether the step is made."""
+        answer = lift(self.graph, answer)
+        if len(answer.parts) == 2 or not answer.parts[0].host:
+            raise TraceError(
+                f"{type(formula).__name__}.accept must give one truth value for the step, as of np.max or gpuopt.tree_max; "
+                f"it gave {answer!r}"
+            )
+        self.accept = answer != 0 if self.accept is None else self.accept & (answer != 0)
+
+    def _hold(self, before: Any, now: Any) -> None:
+        """What follows acts only where `now` is more than `before`, in the step with that number."""
+        self._t, self._gates = before + 1, self._gates + 1
+        if self._passed is None:
+            self._ready = before != now if self._ready is None else self._ready & (before != now)
 
 
-def _named(rule: Any, graph: Graph, method: str, names: list[str], result: Any) -> dict[str, Symbol]:
-    """The values that a method returned, by name."""
+def _named(formula: Any, graph: Graph, method: str, names: list[str], result: Any) -> list[Symbol]:
+    """The values that a method returned, one for each name."""
     values = result if isinstance(result, (tuple, list)) else (result,)
-    what = f"{type(rule).__name__}.{method} must return ({', '.join(names)})"
+    what = f"{type(formula).__name__}.{method} must return ({', '.join(names)})"
     if result is None:
         raise TraceError(f"{what}; it returned None: is a return missing?")
     if len(values) != len(names):
@@ -182,99 +349,40 @@ def _named(rule: Any, graph: Graph, method: str, names: list[str], result: Any) 
     for name, value in zip(names, values, strict=True):
         if not isinstance(value, Symbol) and not isinstance(value, (numbers.Number, np.generic)):
             raise TraceError(f"{what}; for {name} it returned {type(value).__name__} {value!r}")
-    return {name: lift(graph, value) for name, value in zip(names, values, strict=True)}
+    return [lift(graph, value) for value in values]
 
 
-def _assemble(
-    name: str, graph: Graph, names: dict[str, float | None], results: dict[str, Symbol], is_complex: bool, found: frozenset[str]
-) -> Trace:
-    """Keep what is read or changed, and put it in order."""
+def _assemble(run: _Run, names: dict[str, float | None]) -> Trace:
+    """Keep what is read or changed, put it in order, and cut it where a reduction must be known before what follows."""
+    stores = {array: value.parts for array, value in run.values.items() if value.parts != run.array(array).parts}
+    accept = None if run.accept is None else run.accept.parts[0]
+    roots = [*(part for parts in stores.values() for part in parts), *([] if accept is None else [accept])]
+    by_depth: dict[int, list[Expr]] = {}
+    depths: dict[Expr, int] = {}
+    used = sorted(set(reachable(roots)), key=lambda expr: expr.index)
+    for expr in used:  # the arguments of a value come before it
+        depths[expr] = max((depths[arg] for arg in expr.args), default=0) + expr.reduces
+        if expr.reduces:
+            by_depth.setdefault(depths[expr], []).append(expr)
+    read = {expr.value.partition(".")[0] for expr in used if expr.op == "input"}
+    states = tuple(State(s, initial, s in run.found) for s, initial in names.items() if s in read or s in stores)
+    start = Trace(run.name, run.complex, states, (), (), {}, (), compiled(()), random=run.graph.random)
+    phases = tuple(_straight(start, {}, tuple(found)) for _, found in sorted(by_depth.items()))
+    last = _straight(start, stores, ())
+    apart = any(expr.value.over == "array" for expr in used if expr.reduces or expr.op == "size")
+    accepts = None if accept is None else compiled((accept,))
+    return dataclasses.replace(last, phases=phases, accept=accept, accepts=accepts, apart=apart)
 
-    def own(array: str) -> tuple[Expr, ...]:
-        return tuple(graph.leaf("input", part) for part in components(array, is_complex if array == "p" else array in found))
 
-    stores = {array: value.parts for array, value in results.items() if value.parts != own(array)}
-    live = sorted(set(_reachable(part for parts in stores.values() for part in parts)), key=lambda expr: expr.index)
+def _straight(start: Trace, stores: dict[str, tuple[Expr, ...]], reductions: tuple[Expr, ...]) -> Trace:
+    """The array code that ends in `stores`, or in `reductions`; what it needs of reductions comes in as scalars."""
+    ends = [*(part for parts in stores.values() for part in parts), *(expr.args[0] for expr in reductions)]
+    live = sorted(set(reachable(ends, within=lambda expr: not expr.host)), key=lambda expr: expr.index)
     ops = tuple(expr for expr in live if expr.args and not expr.host)
-    outer = dict.fromkeys(arg for op in ops for arg in op.args if arg.host)
-    outer |= dict.fromkeys(part for parts in stores.values() for part in parts if part.host)
-    scalars = tuple(expr for expr in outer if expr.op != "constant")
+    outer = dict.fromkeys(arg for op in ops for arg in op.args if arg.host) | dict.fromkeys(e for e in ends if e.host)
     loads = tuple(expr.value for expr in live if expr.op == "input")
-    read = {component.partition(".")[0] for component in loads}
-    states = tuple(State(s, initial, s in found) for s, initial in names.items() if s in read or s in stores)
-    return Trace(name, is_complex, states, loads, ops, stores, scalars, _compile(scalars))
-
-
-def _reachable(roots: Iterable[Expr]) -> Iterator[Expr]:
-    waiting, seen = list(roots), set()
-    while waiting:
-        expr = waiting.pop()
-        if expr not in seen:
-            seen.add(expr)
-            yield expr
-            waiting += expr.args
-
-
-def _compile(scalars: tuple[Expr, ...]) -> Callable[[int, dict[str, float]], tuple[float, ...]]:
-    """The host code: a Python function from the step and the hyperparameters to the scalars."""
-    order = sorted(set(_reachable(scalars)), key=lambda expr: expr.index)
-    lines = [f"    x{e.index} = {_host_code(e)}  # {text(e)}" for e in order]
-    source = "\n".join(["def evaluate(t, hyper):", *lines, f"    return ({''.join(f'x{e.index}, ' for e in scalars)})"])
-    scope: dict[str, Any] = dict(_HOST)
-    exec(source, scope)  # the text is made above from a fixed set of operations
-    return scope["evaluate"]  # type: ignore[no-any-return]
-
-
-def _host_code(expr: Expr) -> str:
-    args = [f"x{arg.index}" for arg in expr.args]
-    if expr.op == "constant":
-        return repr(expr.value) if math.isfinite(expr.value) else f"float('{expr.value}')"
-    if expr.op == "hyper":
-        return f"hyper[{expr.value!r}]"
-    if expr.op == "step":
-        return "float(t)"
-    if expr.op == "where":
-        return f"{args[1]} if {args[0]} else {args[2]}"
-    if expr.op in _OPERATORS:
-        return f" {_OPERATORS[expr.op]} ".join(args) if len(args) > 1 else f"{_OPERATORS[expr.op]}{args[0]}"
-    return f"{expr.op}({', '.join(args)})"
-
-
-def _quiet(fast: Callable[..., float], general: Callable[..., Any]) -> Callable[..., float]:
-    """`fast`, or IEEE's answer where it raises: both arms of a where are evaluated, so 1/0 and log(-1) are no errors."""
-
-    def quiet(*args: float) -> float:
-        try:
-            return fast(*args)
-        except (ValueError, OverflowError, ZeroDivisionError):
-            with np.errstate(all="ignore"):
-                return float(general(*map(np.float64, args)))
-
-    return quiet
-
-
-def _sign(x: float) -> float:
-    return x if x != x else float((x > 0) - (x < 0))
-
-
-def _numpy(name: str) -> Callable[..., float]:
-    function = getattr(np, name)
-    return lambda x: float(function(x))
-
-
-_OPERATORS = {op: sign for op, sign in INFIX.items() if op != "divide"}  # Python's / raises where IEEE's does not
-_OPERATORS |= {"negative": "-", "logical_and": "and", "logical_or": "or", "logical_not": "not "}
-_HOST: dict[str, Callable[..., float]] = {
-    **{
-        name: _quiet(getattr(math, name), getattr(np, name))
-        for name in ("sqrt", "exp", "expm1", "log", "log1p", "tanh", "sin", "cos")
-    },
-    "floor": _numpy("floor"),
-    "ceil": _numpy("ceil"),
-    "power": _quiet(math.pow, np.power),
-    "divide": _quiet(operator.truediv, np.divide),
-    "absolute": abs,
-    "maximum": lambda a, b: a if a > b or a != a else b,
-    "minimum": lambda a, b: a if a < b or a != a else b,
-    "sign": _sign,
-}
+    random = {name: made for name, made in start.random.items() if name in loads}
+    outer |= dict.fromkeys(part for key, _ in random.values() for part in key)
+    scalars = tuple(expr for expr in outer if expr.op != "constant")
+    code = {"loads": loads, "ops": ops, "stores": stores, "scalars": scalars, "reductions": reductions, "random": random}
+    return dataclasses.replace(start, **code, evaluate=compiled(scalars))  # type: ignore[arg-type]

@@ -21,23 +21,28 @@ class Spec:
     ----------
     paths : list of str
         Each leaf's path without the tree's name, in the order of `leaves`.
+    names : list of str
+        The same with slashes: ``layers/2/w``.
     """
 
     def __init__(self, tree: Any, name: str) -> None:
         self.paths: list[str] = []
+        self.names: list[str] = []
         self.leaves: list[Any] = []
-        self._node = self._read(tree, "", name, ())
+        self._node = self._read(tree, (), name, ())
 
-    def _read(self, tree: Any, path: str, name: str, above: tuple[int, ...]) -> Any:
+    def _read(self, tree: Any, keys: tuple[Any, ...], name: str, above: tuple[int, ...]) -> Any:
+        path = "".join(f"[{key!r}]" for key in keys)
         if id(tree) in above:
             raise ValueError(f"{name}{path} contains itself")
         if isinstance(tree, dict):
-            return dict, {k: self._read(v, f"{path}[{k!r}]", name, (*above, id(tree))) for k, v in tree.items()}
+            return dict, {k: self._read(v, (*keys, k), name, (*above, id(tree))) for k, v in tree.items()}
         if isinstance(tree, (list, tuple)):
-            return type(tree), [self._read(v, f"{path}[{i}]", name, (*above, id(tree))) for i, v in enumerate(tree)]
+            return type(tree), [self._read(v, (*keys, i), name, (*above, id(tree))) for i, v in enumerate(tree)]
         if isinstance(tree, (set, frozenset)) or hasattr(tree, "__next__"):
             raise TypeError(f"{name}{path} is a {type(tree).__name__}, which has no lasting order: use a list or a dict")
         self.paths.append(path)
+        self.names.append("/".join(map(str, keys)))
         self.leaves.append(tree)
         return None
 

@@ -26,9 +26,13 @@ NAMES = {
     "rules.Latency.track_latency",
     "rules.Many.track_many",
     "rules.Time.track_time",
+    "compose.Chain.track_chain",
+    "compose.ArrayRate.track_array_rate",
     "counters.Counters.track_state_bytes",
     "counters.Counters.track_temporaries",
     "counters.Counters.track_host_instructions",
+    "counters.Chain.track_chain_state_bytes",
+    "counters.Chain.track_chain_temporaries",
     "counters.Launches.track_launches",
     "counters.Kernels.track_registers",
     "counters.Kernels.track_spills",
@@ -103,7 +107,13 @@ def test_the_suite_needs_neither_asv_nor_cupy_to_be_imported(name):
 @pytest.mark.parametrize(
     "name",
     sorted(
-        NAMES - {"rules.Floor.track_over_floor", "counters.Counters.track_host_instructions", "imports.Import.track_import"}
+        NAMES
+        - {
+            "rules.Floor.track_over_floor",
+            "counters.Counters.track_host_instructions",
+            "imports.Import.track_import",
+            "compose.ArrayRate.track_array_rate",
+        }
     ),
 )
 def test_it_measures_a_number(name):
@@ -125,6 +135,25 @@ def test_over_the_floor():
         floor.setup("Adam", "numpy", 1_000, "float64")
 
 
+def test_an_array_for_a_learning_rate():
+    found = SUITE["compose"].ArrayRate()
+    found.size = 1_000
+    found.setup("numpy")
+    assert 0.5 < found.track_array_rate("numpy") < 5
+    assert found.array.func.__self__.rule == Adam()
+
+
+def test_what_is_newer_than_a_commit_is_na(monkeypatch):
+    monkeypatch.delattr(common.go, "chain")
+    monkeypatch.setattr(common.measure, "optimizer", lambda rule, params, executor: None)
+    common.problem.cache_clear()
+    SUITE["compose"]._array_rate.cache_clear()
+    with pytest.raises(NotImplementedError, match="chain is newer than this commit"):
+        SUITE["compose"].Chain().setup("numpy", SUITE["compose"].SHAPES[0])
+    with pytest.raises(NotImplementedError, match="is newer than this commit"):
+        SUITE["compose"]._array_rate("numpy", 10)
+
+
 def test_a_lost_gpu_is_na_unless_it_is_required(monkeypatch):
     monkeypatch.setattr(backend, "why_not_cupy", lambda: "no driver")
     monkeypatch.delenv(common.REQUIRE_GPU, raising=False)
@@ -142,6 +171,13 @@ def test_state_and_temporaries_are_exact():
         found.setup(rule, "numpy")
         assert found.track_state_bytes(rule, "numpy") == state
         assert found.track_temporaries(rule, "numpy") < 10_000
+
+
+def test_state_and_temporaries_of_a_chain_are_exact():
+    found = counters.Chain()
+    found.setup("numpy")
+    assert found.track_chain_state_bytes("numpy") == 12
+    assert found.track_chain_temporaries("numpy") < 10_000
 
 
 def test_a_temporary_array_is_noticed(monkeypatch):

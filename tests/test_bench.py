@@ -123,6 +123,25 @@ def test_what_is_written_by_hand_gives_the_same():
     assert rivals.naive("Unknown", np, [ours], [g]) is None
 
 
+def test_the_chain_that_is_written_by_hand_gives_the_same():
+    rng = np.random.default_rng(0)
+    ours, gradients = [rng.normal(size=20), rng.normal(size=(3, 2))], [rng.normal(size=20), rng.normal(size=(3, 2))]
+    theirs = [p.copy() for p in ours]
+    opt = rivals.subjects()[rivals.CHAIN]().init(ours)
+    step = rivals._chain_by_hand(np, theirs, gradients)
+    for _ in range(4):
+        step()
+        opt.step(gradients)
+    for mine, other in zip(ours, theirs, strict=True):
+        assert_allclose(other, mine, rtol=1e-6)
+
+
+def test_a_chain_is_a_case_whose_gradients_are_read_twice(no_libraries):
+    case = rivals.compare(rivals.CHAIN, ["numpy"], 11, 3, "float64", 1)
+    assert list(case.rivals) == ["by hand"]
+    assert case.moved == 3 * 11 * 8 * 10
+
+
 def test_torch_takes_a_step_of_its_own_copy():
     torch = pytest.importorskip("torch")
     threads = torch.get_num_threads()
@@ -152,16 +171,18 @@ def test_a_case_holds_what_takes_part(no_libraries):
 
 
 def test_text(bench):
-    code, out, err = bench("--executors", "numpy", "--rules", "adam", "MOMENTUM")
+    code, out, err = bench("--executors", "numpy", "--rules", "adam", "MOMENTUM", "chain")
     assert (code, err) == (0, "")
     header, _, columns, *rows = out.splitlines()
     assert re.match(r"\d{4}-\d\d-\d\d; .+, \d+ threads?; float32; gpuopt .+, python .+, numpy ", header)
     assert columns.split()[:3] == ["rule", "arrays", "executor"]
-    assert [re.split(r"  +", row)[:3] for row in rows[:4]] == [
+    assert [re.split(r"  +", row)[:3] for row in rows[:6]] == [
         ["Adam", "50", "numpy"],
         ["Adam", "3 x 7", "numpy"],
         ["Momentum", "50", "numpy"],
         ["Momentum", "3 x 7", "numpy"],
+        ["chain", "50", "numpy"],
+        ["chain", "3 x 7", "numpy"],
     ]
 
 

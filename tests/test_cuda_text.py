@@ -48,7 +48,8 @@ def runs() -> None:
 def compile_lean(rule: Rule, p: str, g: str, arch: str) -> nvrtc.Compiled:
     """Compile the rule's kernel with its own options; no thread may keep anything but registers."""
     module, text = import_module("gpuopt.executors.cupy_kernel"), import_module("gpuopt.executors.cupy_text")
-    kernel, written = module.kernel(trace(rule, is_complex(named(p))), named(p), named(g))
+    written = kernel_text(trace(rule, is_complex(named(p))), named(p), named(g))
+    kernel = module.made(written)
     compiled = nvrtc.compile_cubin(text.complete_text(kernel, written.dtypes), arch, text.kernel_options(kernel))
     assert (compiled.spill_stores, compiled.spill_loads, compiled.stack) == (0, 0, 0)
     assert compiled.registers <= (64 if p != "complex128" else 72)  # above 64, fewer threads fit on a multiprocessor
@@ -91,7 +92,8 @@ def test_gradients_of_another_dtype_compile(p: str) -> None:
 def test_the_public_text_is_the_one_that_is_compiled(dtype: Any) -> None:
     module, text = import_module("gpuopt.executors.cupy_kernel"), import_module("gpuopt.executors.cupy_text")
     of = named(getattr(dtype, "name", dtype))
-    kernel, written = module.kernel(trace(Adam(), is_complex(of)), of, of)
+    written = kernel_text(trace(Adam(), is_complex(of)), of, of)
+    kernel = module.made(written)
     assert gpuopt.cuda_source(Adam(lr=0.5), dtype) == text.complete_text(kernel, written.dtypes)
     assert text.kernel_options(kernel) == ("--fmad=false",)
     assert f'extern "C" __global__ void {written.name}(' in gpuopt.cuda_source(Adam(), dtype)
@@ -123,8 +125,8 @@ def check_steps(rule: Rule, params: Any, twin: Any, gradients: list[np.ndarray[A
         cupy_group = make(traced, rule, [twin])
         for t, g in enumerate(gradients, start=1):
             before, scalars = g.copy(), traced.evaluate(t, rule.hyper(t - 1))
-            numpy_group.run([g], scalars)
-            cupy_group.run([g], scalars)
+            numpy_group.run(traced, [g], scalars)
+            cupy_group.run(traced, [g], scalars)
             np.testing.assert_array_equal(bits(twin), bits(params), err_msg=f"p, step {t}")
             assert list(cupy_group.states[0]) == list(numpy_group.states[0]) == [s.name for s in traced.states]
             for name, state in numpy_group.states[0].items():

@@ -82,7 +82,7 @@ def run(rule: Rule, make: Callable[..., Any], p: Array, gradients: list[Array | 
     for t, g in enumerate(gradients, start=1):
         split = params if g is None else np.array_split(g, pieces)
         for piece in range(pieces):
-            group.run(split, traced.evaluate(t, rule.hyper(t - 1)), [piece])
+            group.run(traced, split, traced.evaluate(t, rule.hyper(t - 1)), [piece])
     states = [np.concatenate([state[s.name] for state in group.states]) for s in traced.states]
     return [np.concatenate(params), *states]
 

@@ -11,13 +11,14 @@ from unittest import mock
 
 import numpy as np
 
+from gpuopt import source
 from gpuopt.dtypes import named
 from gpuopt.rules import rules
 from gpuopt.trace import trace
 from gpuopt.tree import leaves
 
 from . import callgrind
-from .common import DTYPES, EXECUTORS, RULES, measure, need, problem
+from .common import CHAIN, DTYPES, EXECUTORS, RULES, measure, need, problem
 
 ARRAYS = [1, 10, 100]
 ARCHITECTURE = "sm_90"
@@ -76,6 +77,31 @@ def _need_callgrind(counts, rule, executor):
 _count_instructions.timeout = 900
 Counters.track_host_instructions.setup_cache = _count_instructions
 Counters.track_host_instructions.setup = _need_callgrind
+
+
+class Chain:
+    """State and temporaries of a chain with a reduction on every executor, in float32."""
+
+    params = (EXECUTORS,)
+    param_names = ("executor",)
+    elements = Counters.elements
+
+    def setup(self, executor):
+        Counters.setup(self, CHAIN, executor)
+
+    def track_chain_state_bytes(self, executor):
+        return Counters.track_state_bytes(self, CHAIN, executor)
+
+    track_chain_state_bytes.unit = "bytes an element"
+    track_chain_state_bytes.pretty_name = "State of an element under a chain"
+    track_chain_state_bytes.version = "1"
+
+    def track_chain_temporaries(self, executor):
+        return Counters.track_temporaries(self, CHAIN, executor)
+
+    track_chain_temporaries.unit = "bytes"
+    track_chain_temporaries.pretty_name = "Memory that a step of a chain on 100,000 elements takes for a while"
+    track_chain_temporaries.version = "1"
 
 
 def _peak(step):
@@ -167,9 +193,9 @@ def count_launches(rule, arrays):
             params, grads = ([a.view(_Array) for a in measure.make_arrays(np, 8, arrays)] for _ in range(2))
             traced = trace(rule, False)
             group = module.CupyGroup(traced, rule, params)
-            group.run(grads, traced.evaluate(1, rule.hyper(0)))  # the first step may prepare something
+            group.run(traced, grads, traced.evaluate(1, rule.hyper(0)))  # the first step may prepare something
             before = stub.calls
-            group.run(grads, traced.evaluate(2, rule.hyper(1)))
+            group.run(traced, grads, traced.evaluate(2, rule.hyper(1)))
         finally:
             for cache in caches:
                 cache.cache_clear()  # it holds what only counts
@@ -194,8 +220,8 @@ class Kernels:
         if reason := nvrtc.available():
             raise NotImplementedError(reason)
         kernels, texts = (importlib.import_module(f"gpuopt.executors.{name}") for name in ("cupy_kernel", "cupy_text"))
-        of = named(dtype)
-        function, written = kernels.kernel(trace(rules()[rule](), False), of, of)
+        (written,) = source.kernels(rules()[rule](), named(dtype))
+        function = kernels.made(written)
         text = texts.complete_text(function, written.dtypes)
         self.compiled = nvrtc.compile_cubin(text, ARCHITECTURE, texts.kernel_options(function))
 

@@ -26,6 +26,8 @@ COUNTERS = {
     "counters.Counters.track_state_bytes": 0.0,
     "counters.Counters.track_temporaries": 0.05,
     "counters.Counters.track_host_instructions": 0.01,
+    "counters.Chain.track_chain_state_bytes": 0.0,
+    "counters.Chain.track_chain_temporaries": 0.05,
     "counters.Launches.track_launches": 0.0,
     "counters.Kernels.track_registers": 0.0,
     "counters.Kernels.track_spills": 0.0,

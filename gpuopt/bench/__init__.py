@@ -1,4 +1,4 @@
-"""``gpuopt bench``: the time of a step of every rule, beside what else a user could take, and beside the memory's floor."""
+"""``gpuopt bench``: the time of a step beside what else a user could take, and beside the memory's floor."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ import numpy as np
 from gpuopt import backend
 from gpuopt.bench import report
 from gpuopt.bench.measure import EXECUTORS, pin_allocator, why_not
-from gpuopt.bench.rivals import Case, compare
+from gpuopt.bench.rivals import Case, compare, subjects
 from gpuopt.history import optional_import
-from gpuopt.rules import rules
 
 __all__ = ["add_arguments", "main"]
 
@@ -25,11 +24,12 @@ FORMATS = (".md", ".png")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``gpuopt bench`` to `parser`."""
     parser.description = (
-        "Time a step of every rule beside the expression a user would write, PyTorch's fused and foreach optimizers and optax "
-        "under jit (each where it is installed), and beside the memory's speed. All take turns in one process; medians."
+        "Time a step of every rule, and of a chain, beside the expression a user would write, PyTorch's fused and foreach "
+        "optimizers and optax under jit (each where it is installed), and beside the memory's speed. All take turns in one "
+        "process; medians."
     )
     add = parser.add_argument
-    add("--rules", nargs="+", type=_rule, metavar="NAME", help=f"rules to measure (default: all: {', '.join(rules())})")
+    add("--rules", nargs="+", type=_rule, metavar="NAME", help=f"what to measure (default: all: {', '.join(subjects())})")
     add(
         "--sizes",
         nargs="+",
@@ -120,7 +120,7 @@ def _cases(args: argparse.Namespace, executors: list[str]) -> Iterator[Case]:
         (group, name, *shape)
         for group in together
         if group
-        for name in dict.fromkeys(args.rules or rules())
+        for name in dict.fromkeys(args.rules or subjects())
         for shape in shapes
     ]
     for number, (group, name, count, size) in enumerate(jobs, start=1):
@@ -132,7 +132,7 @@ def _cases(args: argparse.Namespace, executors: list[str]) -> Iterator[Case]:
 
 
 def _rule(text: str) -> str:
-    known = {name.lower(): name for name in rules()}
+    known = {name.lower(): name for name in subjects()}
     if text.lower() not in known:
         raise argparse.ArgumentTypeError(f"there is no rule {text!r}; the rules are {', '.join(known)}")
     return known[text.lower()]

@@ -18,7 +18,7 @@ import numpy as np
 from gpuopt import backend
 from gpuopt.executors import pool
 from gpuopt.optimizer import Optimizer
-from gpuopt.rules import Rule
+from gpuopt.rules.base import Bindable
 from gpuopt.tree import leaves
 
 __all__ = [
@@ -72,12 +72,12 @@ def make_arrays(xp: Any, size: int, count: int = 1, dtype: Any = "float32", seed
     return [xp.asarray(rng.standard_normal(size, draw).astype(dtype, copy=False)) for _ in range(count)]
 
 
-def optimizer(rule: Rule, params: Any, executor: str) -> Optimizer:
+def optimizer(rule: Bindable, params: Any, executor: str, hyper: dict[str, Any] | None = None) -> Optimizer:
     """Bind `rule` to `params`, which `executor` is to update; CuPy arrays are always updated by CuPy."""
     if executor == "cupy":
-        return rule.init(params)
+        return rule.init(params, hyper)
     with _environment(backend.CPU_VARIABLE, executor):
-        return rule.init(params)
+        return rule.init(params, hyper)
 
 
 def bytes_a_step(opt: Optimizer) -> int:

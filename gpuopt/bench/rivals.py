@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -10,12 +11,15 @@ import numpy as np
 
 from gpuopt import backend
 from gpuopt.bench.measure import Step, bytes_a_step, in_turns, make_arrays, medians, module_of, optimizer, stream_steps, waiting
-from gpuopt.rules import rules
+from gpuopt.rules import Adam, average, bounds, chain, clip_global_norm, rules, weight_decay
+from gpuopt.rules.base import Bindable
 
-__all__ = ["RIVALS", "Case", "compare", "naive", "optax_step", "torch_step"]
+__all__ = ["CHAIN", "RIVALS", "Case", "compare", "naive", "optax_step", "subjects", "torch_step"]
 
 RIVALS = ("by hand", "torch fused", "torch foreach", "optax jit")
 """The rivals by name, in the order of the columns."""
+CHAIN = "chain"
+"""What is measured beside the rules: pieces around Adam, one of them with a norm of all arrays."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,15 +50,24 @@ class Case:
     floor: float
 
 
+def subjects() -> dict[str, Callable[[], Bindable]]:
+    """What makes each rule, with its defaults, and the chain, by name."""
+    return {**rules(), CHAIN: _chain}
+
+
+def _chain() -> Bindable:
+    return chain(clip_global_norm(1.0), weight_decay(1e-4), Adam(1e-3), bounds(-1.0, 1.0), average(0.999))
+
+
 def compare(name: str, executors: list[str], size: int, count: int, dtype: str, rounds: int) -> Case:
-    """Measure the rule `name` on `count` arrays of `size` elements: executors, of one array module, and rivals take turns."""
+    """Measure `name` on `count` arrays of `size` elements: executors, of one array module, and rivals take turns."""
     xp = module_of(executors[0])
     arrays, gradients = make_arrays(xp, size, count, dtype), make_arrays(xp, size, count, dtype, seed=1)
     steps: dict[str, Step] = {}
     moved = 0
     for executor in executors:
-        opt = optimizer(rules()[name](), [a.copy() for a in arrays], executor)
-        moved = bytes_a_step(opt)
+        opt = optimizer(subjects()[name](), [a.copy() for a in arrays], executor)
+        moved = bytes_a_step(opt) + (sum(int(g.nbytes) for g in gradients) if name == CHAIN else 0)  # read for their norm
         steps[executor] = _bound(opt, gradients)
     others = {
         "by hand": naive(name, xp, arrays, gradients),
@@ -78,6 +91,8 @@ def _bound(opt: Any, gradients: list[Any]) -> Step:
 
 def naive(name: str, xp: Any, params: list[Any], gradients: list[Any]) -> Step | None:
     """The update as a user would write it, by hand, with whole-array expressions; None for a rule not written here."""
+    if name == CHAIN:
+        return _chain_by_hand(xp, [p.copy() for p in params], gradients)
     bodies = [_by_hand(name, xp, p.copy(), g) for p, g in zip(params, gradients, strict=True)]
     found = [body for body in bodies if body is not None]
     return (lambda: [body() for body in found]) if len(found) == len(bodies) else None
@@ -108,6 +123,24 @@ def _by_hand(name: str, xp: Any, p: Any, g: Any) -> Step | None:
 
     bodies: dict[str, Step] = {"GradientDescent": descent, "Momentum": momentum, "RMSProp": rmsprop, "Adam": adam}
     return {**bodies, "AdamW": lambda: adam(0.01)}.get(name)
+
+
+def _chain_by_hand(xp: Any, params: list[Any], gradients: list[Any]) -> Step:
+    t, state = [0], [(xp.zeros_like(p), xp.zeros_like(p), xp.zeros_like(p)) for p in params]
+
+    def step() -> None:
+        t[0] += 1
+        norm = xp.sqrt(sum(xp.sum(g * g) for g in gradients))
+        factor = xp.minimum(1.0 / (norm + 1e-6), 1.0)
+        for p, g, (m, v, mean) in zip(params, gradients, state, strict=True):
+            clipped = factor * g + 1e-4 * p
+            m[...] = 0.9 * m + (1 - 0.9) * clipped
+            v[...] = 0.999 * v + (1 - 0.999) * clipped**2
+            m_hat, v_hat = m / (1 - 0.9 ** t[0]), v / (1 - 0.999 ** t[0])
+            p[...] = xp.clip(p - 1e-3 * m_hat / (xp.sqrt(v_hat) + 1e-8), -1.0, 1.0)
+            mean[...] = p if t[0] == 1 else 0.999 * mean + (1 - 0.999) * p
+
+    return step
 
 
 def torch_step(name: str, arrays: list[Any], gradients: list[Any], gpu: bool, how: str) -> Step | None:

@@ -12,26 +12,41 @@ __all__ = ["Group", "executor"]
 
 
 class Group(Protocol):
-    """Arrays of one dtype under one rule. Made from a trace, its rule, and the arrays.
+    """Arrays of one dtype under one update. Made from its whole trace, the update, and the arrays; and for each of them a
+    dict of the arrays that stand for hyperparameters, in its shape, by the names they have in the trace; and its number in the
+    optimizer.
 
     Attributes
     ----------
     name : str
         The executor's name.
+    on_device : bool
+        Whether the arrays are elsewhere, and reductions are to stay there; then `reduce_into` takes the place of `reduce`.
     states : list of dict
         For each array, its state by name, as arrays of the parameter's shape.
     """
 
     name: str
+    on_device: bool
     states: list[dict[str, Any]]
 
-    def __init__(self, trace: Trace, rule: Any, params: Sequence[Any]) -> None: ...
+    def __init__(
+        self,
+        trace: Trace,
+        update: Any,
+        params: Sequence[Any],
+        others: Sequence[dict[str, Any]] = (),
+        numbers: Sequence[int] = (),
+    ) -> None: ...
 
-    def use(self, trace: Trace) -> None:
-        """Run `trace` from now on; it has the same state."""
+    def prepare(self, trace: Trace) -> None:
+        """Make ready to run `trace`, whose states are among those of the first."""
 
-    def run(self, grads: Sequence[Any], scalars: tuple[float, ...], indices: Iterable[int] | None = None) -> None:
-        """Update the arrays at `indices` (all by default); `grads` holds a gradient for each array of the group."""
+    def run(self, trace: Trace, grads: Sequence[Any], scalars: Any, indices: Iterable[int] | None = None) -> None:
+        """Update the arrays at `indices` (all by default); `grads` holds a gradient for each array of the group.
+
+        `scalars` are numbers; on a device they may be an array there, with a row for each array of the group.
+        """
 
 
 def executor(array: Any) -> type[Group]:

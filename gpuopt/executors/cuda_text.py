@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from gpuopt.dtypes import COMPUTE, state_dtype
 from gpuopt.graph import INFIX, Expr, text
 from gpuopt.trace import Trace, components
 
-__all__ = ["OPTIONS", "KernelText", "kernel_text"]
+__all__ = ["OPTIONS", "PREAMBLE", "Formulas", "KernelText", "Others", "Writer", "ascii_name", "kernel_text"]
 
 OPTIONS = ("--fmad=false",)
 """No contraction of a product and a sum, which would give other bits than a CPU's."""
@@ -29,6 +30,23 @@ template <typename T> __device__ __forceinline__ T largest(T a, T b) { return a 
 template <typename T> __device__ __forceinline__ T smallest(T a, T b) { return a < b || a != a ? a : b; }
 template <typename T> __device__ __forceinline__ T signum(T a) {
   return a > T(0) ? T(1) : a < T(0) ? T(-1) : a == T(0) ? T(0) : a;
+}
+// SplitMix64, begun anew for each seed, step, array and stream, at any element.
+__device__ __forceinline__ unsigned long long mixed(unsigned long long z) {
+  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
+  z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
+  return z ^ (z >> 31);
+}
+template <typename T>
+__device__ __forceinline__ T uniform(unsigned long long a, unsigned long long b, unsigned long long c, unsigned long long d,
+                                     int array, int stream, unsigned long long index) {
+  const unsigned long long golden = 0x9E3779B97F4A7C15ull;
+  unsigned long long start = mixed((a | b << 16 | c << 32 | d << 48) + golden);
+  start = mixed(start + (array + 1ull) * golden);
+  start = mixed(start + (stream + 1ull) * golden);
+  const unsigned long long z = mixed(start + (index + 1) * golden);
+  return sizeof(T) == 4 ? T(z >> 41) * T(1.1920928955078125e-7) + T(5.9604644775390625e-8)
+                        : T(z >> 12) * T(2.220446049250313e-16) + T(1.1102230246251565e-16);
 }
 """
 
@@ -46,8 +64,9 @@ class KernelText:
     ----------
     inputs, outputs, body, name : str
         The arguments of ``ElementwiseKernel``; among the inputs are the trace's scalars, in order.
-    reads_gradient : bool
-        Whether the gradient is the first input.
+    reads : tuple of str
+        The arrays among the inputs, which come first: ``"g"``, and those that stand for hyperparameters; of a reduction all
+        that it reads.
     arrays : tuple of str
         ``"p"`` and the states, in the order of the outputs.
     dtypes : tuple of dtype or None
@@ -58,9 +77,25 @@ class KernelText:
     outputs: str
     body: str
     name: str
-    reads_gradient: bool
+    reads: tuple[str, ...]
     arrays: tuple[str, ...]
     dtypes: tuple[np.dtype[Any] | None, ...]
+    preamble: str = PREAMBLE
+
+    @classmethod
+    def of(
+        cls,
+        inputs: list[tuple[str, np.dtype[Any] | None]],
+        outputs: list[tuple[str, np.dtype[Any] | None]],
+        lines: list[str],
+        name: str,
+        reads: tuple[str, ...] = (),
+        arrays: tuple[str, ...] = (),
+    ) -> KernelText:
+        """From each argument's declaration with its dtype."""
+        declared = [", ".join(written for written, _ in side) for side in (inputs, outputs)]
+        dtypes = tuple(dtype for _, dtype in (*inputs, *outputs))
+        return cls(declared[0], declared[1], "\n".join(lines), name, reads, arrays, dtypes)
 
     def python(self) -> str:
         """The Python expression that makes the kernel."""
@@ -69,44 +104,125 @@ class KernelText:
         return "cupy.ElementwiseKernel(\n    " + ",\n    ".join(arguments) + ",\n)"
 
 
+Others = tuple[tuple[str, np.dtype[Any]], ...]
+"""Names and dtypes of the arrays that stand for hyperparameters."""
+
+
 @functools.lru_cache(maxsize=512)
-def kernel_text(trace: Trace, p: np.dtype[Any], g: np.dtype[Any]) -> KernelText:
-    """The kernel of `trace` for parameters of dtype `p` and gradients of dtype `g`."""
-    return _Writer(trace, p, g).result()
+def kernel_text(trace: Trace, p: np.dtype[Any], g: np.dtype[Any], others: Others = (), stored: bool = False) -> KernelText:
+    """The kernel of `trace` for parameters of dtype `p`, gradients of dtype `g` and arrays for hyperparameters.
+
+    Where its scalars are `stored`, made by a kernel that ran before, they are read from an array and not given as arguments;
+    before them stands whether the step is accepted, if that is asked.
+    """
+    return Writer(trace, p, g, others, stored).elementwise()
 
 
-class _Writer:
-    def __init__(self, trace: Trace, p: np.dtype[Any], g: np.dtype[Any]) -> None:
-        self.trace, self.compute = trace, COMPUTE[p.name]
-        self.real = {"float32": "float", "float64": "double"}[self.compute.name]
-        self.dtypes = {"p": p, "g": g} | {s.name: state_dtype(self.compute, s.complex) for s in trace.states}
-        uses = [arg for op in trace.ops for arg in op.args] + [e for parts in trace.stores.values() for e in parts]
-        self.uses = {expr: uses.count(expr) for expr in dict.fromkeys(uses)}
+class Formulas:
+    """Writes expressions in C++, in a floating-point type; `names` are those that have a name already."""
+
+    def __init__(self, compute: np.dtype[Any]) -> None:
+        self.compute, self.real = compute, {"float32": "float", "float64": "double"}[compute.name]
         self.names: dict[Expr, str] = {}
+
+    def value(self, expr: Expr, inside: str = "") -> str:
+        """How `expr` is written as an operand of the operation `inside`, in brackets where they are needed."""
+        if expr in self.names:
+            return self.names[expr]
+        if expr.op == "input":
+            return _component(expr.value, "old")
+        if expr.op == "constant":
+            return self.literal(expr.value)
+        product = expr.op in ("multiply", "divide") and inside in ("add", "subtract")
+        plain = product or inside == "call" or not (expr.op in _INFIX or expr.op in _PREFIX or expr.op in _CHOICES)
+        return self.formula(expr) if plain else f"({self.formula(expr)})"
+
+    def formula(self, op: Expr) -> str:
+        call = op.op not in _INFIX and op.op not in _PREFIX and op.op not in _CHOICES
+        args = [self.value(arg, "call" if call else op.op) for arg in op.args]
+        if op.op in _INFIX:
+            return f" {_INFIX[op.op]} ".join(args)
+        if op.op in _PREFIX:
+            return f"{_PREFIX[op.op]}{args[0]}"
+        if op.op in _CHOICES:
+            condition = args[0] if op.op == "where" else f"{args[0]} != 0"
+            return f"{condition} ? {args[1]} : {args[2]}"
+        if op.op in _CALLS:
+            return f"{_CALLS[op.op]}<{self.real}>({', '.join(args)})"
+        name = {"absolute": "fabs", "power": "pow"}.get(op.op, op.op)
+        return f"{name}{'f' if self.real == 'float' else ''}({', '.join(args)})"
+
+    def literal(self, value: float) -> str:
+        with np.errstate(over="ignore"):
+            value = float(self.compute.type(value))
+        if math.isnan(value):
+            return f"({self.real})(0.0 / 0.0)"
+        if math.isinf(value):
+            return f"({self.real})({'-' if value < 0 else ''}1.0 / 0.0)"
+        written = f"{value!r}{'f' if self.real == 'float' else ''}"
+        return f"({written})" if math.copysign(1.0, value) < 0 else written
+
+
+class Writer(Formulas):
+    """Writes the statements of array code: loads, operations, stores."""
+
+    def __init__(self, trace: Trace, p: np.dtype[Any], g: np.dtype[Any], others: Others, stored: bool) -> None:
+        super().__init__(COMPUTE[p.name])
+        self.trace, self.stored = trace, stored
+        self.inputs = {"g": g, **dict(others)}
+        self.dtypes = {"p": p, **self.inputs} | {s.name: state_dtype(self.compute, s.complex) for s in trace.states}
+        results = [e for parts in trace.stores.values() for e in parts] + [e.args[0] for e in trace.reductions]
+        uses = [arg for op in trace.ops for arg in op.args] + results
+        self.uses = {expr: uses.count(expr) for expr in dict.fromkeys(uses)}
+        self.read = list(dict.fromkeys(c.partition(".")[0] for c in trace.loads if c not in trace.random))
         self.lines: list[str] = []
 
-    def result(self) -> KernelText:
+    def elementwise(self) -> KernelText:
         trace = self.trace
-        for number, scalar in enumerate(trace.scalars):
-            self.names[scalar] = f"{_ascii(scalar.value)}_h" if scalar.op == "hyper" else f"c{number}"
-        comments = [f"// {self.names[s]} = {text(s)}" for s in trace.scalars if s.op != "hyper"]
-        read = list(dict.fromkeys(component.partition(".")[0] for component in trace.loads))
-        for array in read:
+        scalars, comments = self._scalars(first=trace.accept is not None)
+        for array in self.read:
             self._load(array)
+        self._randomize("i")
         self._compute()
         for array, parts in trace.stores.items():
             self._store(array, parts)
-        gradient = [f"{self.dtypes['g'].name} g_in"] if "g" in read else []
-        scalars = [f"{self.compute.name} {self.names[s]}" for s in trace.scalars]
-        arrays = ("p", *(s.name for s in trace.states))
-        outputs = [f"{self.dtypes[array].name} {_ascii(array)}_io" for array in arrays]
-        name = f"gpuopt_{_ascii(trace.name).lower()}_{self.dtypes['p'].name}"
-        body = "\n".join([*comments, *self.lines])
-        dtypes = (*[self.dtypes["g"]] * len(gradient), *[None] * len(scalars), *(self.dtypes[array] for array in arrays))
-        return KernelText(", ".join(gradient + scalars), ", ".join(outputs), body, name, bool(gradient), arrays, dtypes)
+        if trace.accept is not None and self.stored:
+            self.lines = ["if (k_in[0] != 0) {", *(f"  {line}" for line in self.lines), "}"]
+        reads = tuple(array for array in self.read if array in self.inputs)
+        arrays = ("p", *(s.name for s in trace.states if s.name in self.read or s.name in trace.stores))
+        inputs = [*map(self._declared, reads), *scalars]
+        name = f"gpuopt_{ascii_name(trace.name).lower()}_{self.dtypes['p'].name}"
+        if trace.random:
+            inputs.append(("int32 array_number", None))
+        return KernelText.of(inputs, [*map(self._declared, arrays)], [*comments, *self.lines], name, reads, arrays)
 
-    def _load(self, array: str) -> None:
-        source = f"{_ascii(array)}_{'in' if array == 'g' else 'io'}"
+    def _randomize(self, index: str) -> None:
+        """A line for each random number."""
+        for component, (key, stream) in self.trace.random.items():
+            parts = ", ".join(f"(unsigned long long){self.value(part, 'call')}" for part in key)
+            call = f"uniform<{self.real}>({parts}, array_number, {stream}, {index})"
+            self.lines.append(f"const {self.real} {_component(component, 'old')} = {call};")
+
+    def _declared(self, array: str) -> tuple[str, np.dtype[Any] | None]:
+        return f"{self.dtypes[array].name} {self._parameter(array)}", self.dtypes[array]
+
+    def _scalars(self, first: int = 0) -> tuple[list[tuple[str, np.dtype[Any] | None]], list[str]]:
+        """Name the scalars; the parameters they come by with their dtypes (None for a number), and what they are."""
+        for number, scalar in enumerate(self.trace.scalars):
+            self.names[scalar] = f"{ascii_name(scalar.value)}_h" if scalar.op == "hyper" else f"c{number}"
+        comments = [f"// {self.names[s]} = {text(s)}" for s in self.trace.scalars if s.op != "hyper"]
+        kind = self.compute.name
+        if not self.stored:
+            return [(f"{kind} {self.names[s]}", None) for s in self.trace.scalars], comments
+        self.lines += [f"const {self.real} {self.names[s]} = k_in[{n}];" for n, s in enumerate(self.trace.scalars, start=first)]
+        return [(f"raw {kind} k_in", self.compute)], comments
+
+    def _parameter(self, array: str) -> str:
+        """What the kernel's parameter for an array is called."""
+        return f"{ascii_name(array)}_{'in' if array in self.inputs else 'io'}"
+
+    def _load(self, array: str, index: str = "") -> None:
+        source = self._parameter(array) + index
         whole = self.trace.is_complex(array)
         for component, part in zip(components(array, whole), ("real", "imag"), strict=False):
             if component in self.trace.loads:
@@ -120,7 +236,7 @@ class _Writer:
         stored = {e: _component(c, "new") for a, parts in self.trace.stores.items() for c, e in self._pairs(a, parts)}
         for op in self.trace.ops:
             if op in stored or self.uses[op] > 1:
-                value = self._formula(op)
+                value = self.formula(op)
                 self.names[op] = stored.get(op, f"x{op.index}")
                 self.lines.append(f"const {'bool' if op.boolean else self.real} {self.names[op]} = {value};")
 
@@ -129,57 +245,20 @@ class _Writer:
 
     def _store(self, array: str, parts: tuple[Expr, ...]) -> None:
         dtype = self.dtypes[array]
-        values = [self._value(part) for part in parts]
+        values = [self.value(part) for part in parts]
         if len(values) == 2:
             value = f"complex<{self.real}>({values[0]}, {values[1]})"
         else:
             value = values[0] if dtype == self.compute else f"{dtype.name}({values[0]})"
-        self.lines.append(f"{_ascii(array)}_io = {value};")
-
-    def _value(self, expr: Expr, inside: str = "") -> str:
-        """How `expr` is written as an operand of the operation `inside`, in brackets where they are needed."""
-        if expr in self.names:
-            return self.names[expr]
-        if expr.op == "input":
-            return _component(expr.value, "old")
-        if expr.op == "constant":
-            return self._literal(expr.value)
-        product = expr.op in ("multiply", "divide") and inside in ("add", "subtract")
-        plain = product or inside == "call" or not (expr.op in _INFIX or expr.op in _PREFIX or expr.op in _CHOICES)
-        return self._formula(expr) if plain else f"({self._formula(expr)})"
-
-    def _formula(self, op: Expr) -> str:
-        call = op.op not in _INFIX and op.op not in _PREFIX and op.op not in _CHOICES
-        args = [self._value(arg, "call" if call else op.op) for arg in op.args]
-        if op.op in _INFIX:
-            return f" {_INFIX[op.op]} ".join(args)
-        if op.op in _PREFIX:
-            return f"{_PREFIX[op.op]}{args[0]}"
-        if op.op in _CHOICES:
-            condition = args[0] if op.op == "where" else f"{args[0]} != 0"
-            return f"{condition} ? {args[1]} : {args[2]}"
-        if op.op in _CALLS:
-            return f"{_CALLS[op.op]}<{self.real}>({', '.join(args)})"
-        name = "fabs" if op.op == "absolute" else op.op
-        return f"{name}{'f' if self.real == 'float' else ''}({args[0]})"
-
-    def _literal(self, value: float) -> str:
-        with np.errstate(over="ignore"):
-            value = float(self.compute.type(value))
-        if math.isnan(value):
-            return f"({self.real})(0.0 / 0.0)"
-        if math.isinf(value):
-            return f"({self.real})({'-' if value < 0 else ''}1.0 / 0.0)"
-        written = f"{value!r}{'f' if self.real == 'float' else ''}"
-        return f"({written})" if math.copysign(1.0, value) < 0 else written
+        self.lines.append(f"{self._parameter(array)} = {value};")
 
 
 def _component(component: str, age: str) -> str:
     """The name of an array's old or new component: ``m_old``, ``z_new_re``; no state's name can end like that."""
     array, dot, part = component.partition(".")
-    return f"{_ascii(array)}_{age}{'_' if dot else ''}{part}"
+    return f"{ascii_name(array)}_{age}{'_' if dot else ''}{part}"
 
 
-def _ascii(name: str) -> str:
+def ascii_name(name: str) -> str:
     """A name of Python as one of C++: β becomes u3b2."""
-    return "".join(c if c.isascii() else f"u{ord(c):x}" for c in name.replace(".", "_"))
+    return "".join(c if c.isascii() else f"u{ord(c):x}" for c in re.sub("[.: ]", "_", name))

@@ -10,59 +10,114 @@ import cupy
 import numpy as np
 
 from gpuopt.dtypes import COMPUTE
-from gpuopt.executors.cuda_text import OPTIONS, PREAMBLE, KernelText, kernel_text
+from gpuopt.executors.cuda_reduce_text import fold_space, reduction_text
+from gpuopt.executors.cuda_text import OPTIONS, KernelText, Others, kernel_text
+from gpuopt.executors.fold import LANES, chunks
 from gpuopt.executors.layout import Leaf, new_state
 from gpuopt.trace import Trace
 
-__all__ = ["CupyGroup", "kernel"]
+__all__ = ["CupyGroup", "made"]
 
 
 @functools.lru_cache(maxsize=512)
-def _made(written: KernelText) -> Any:
+def made(written: KernelText) -> Any:
+    """The kernel of a text."""
     return cupy.ElementwiseKernel(
-        written.inputs, written.outputs, written.body, written.name, preamble=PREAMBLE, options=OPTIONS
+        written.inputs, written.outputs, written.body, written.name, preamble=written.preamble, options=OPTIONS
     )
-
-
-def kernel(trace: Trace, p: np.dtype[Any], g: np.dtype[Any]) -> tuple[Any, KernelText]:
-    """The kernel for parameters of dtype `p` and gradients of dtype `g`, and what it was made from."""
-    written = kernel_text(trace, p, g)
-    return _made(written), written
 
 
 class CupyGroup:
     """CuPy arrays of one dtype under one rule, and their state; see `gpuopt.executors.Group`."""
 
     name = "cupy"
+    on_device = True
 
-    def __init__(self, trace: Trace, rule: Any, params: Sequence[Any]) -> None:
-        self._leaves = [Leaf(p) for p in params]
-        self._device = params[0].device
+    def __init__(
+        self,
+        trace: Trace,
+        update: Any,
+        params: Sequence[Any],
+        others: Sequence[dict[str, Any]] = (),
+        numbers: Sequence[int] = (),
+    ) -> None:
+        self._leaves, self._others = [Leaf(p) for p in params], others or [{}] * len(params)
+        self._numbers = list(numbers) or list(range(len(params)))
+        self._device, self.compute = params[0].device, COMPUTE[params[0].dtype.name]
         with self._device:
-            self._buffers = new_state(cupy, trace, rule, COMPUTE[params[0].dtype.name], self._leaves)
+            self._buffers = new_state(cupy, trace, update, self.compute, self._leaves)
         self.states = [
             {name: leaf.like_param(buffer[leaf.start : leaf.stop]) for name, buffer in self._buffers.items()}
             for leaf in self._leaves
         ]
-        self.use(trace)
+        self._space = max((fold_space(leaf.size) for leaf in self._leaves), default=0)
+        self._lanes: Any = None
+        self._tickets: Any = None
+        self._scalars: dict[Trace, Any] = {}
 
-    def use(self, trace: Trace) -> None:
-        self._trace = trace
+    def prepare(self, trace: Trace) -> None:
+        """Make room for what reductions of `trace` need; a kernel is compiled when it is first called."""
+        count = max((len(phase.reductions) for phase in trace.phases), default=0)
+        if count and (self._lanes is None or self._lanes.size < count * self._space):
+            with self._device:
+                self._lanes = cupy.zeros(count * self._space, self.compute)
+                self._tickets = cupy.zeros(self._space, np.int32)
 
-    def run(self, grads: Sequence[Any], scalars: tuple[float, ...], indices: Iterable[int] | None = None) -> None:
+    def stored(self, trace: Trace, width: int) -> Any:
+        """Room for `width` scalars of `trace` for each array, in rows."""
+        if trace not in self._scalars:
+            with self._device:
+                self._scalars[trace] = cupy.zeros((len(self._leaves), width), self.compute)
+        return self._scalars[trace]
+
+    def run(self, trace: Trace, grads: Sequence[Any], scalars: Any, indices: Iterable[int] | None = None) -> None:
+        """Update arrays; `scalars` are numbers, or an array with a row of them for each array of the group."""
         with self._device:
             for index in range(len(self._leaves)) if indices is None else indices:
                 if self._leaves[index].size:
-                    self._launch(self._leaves[index], grads[index], scalars)
+                    self._launch(trace, index, grads[index], scalars)
 
-    def _launch(self, leaf: Leaf, g: Any, scalars: tuple[float, ...]) -> None:
-        """Update one array: as a flat run where parameter and gradient are one, else along its axes."""
-        function, written = kernel(self._trace, leaf.param.dtype, g.dtype)
-        g = g.transpose(leaf.axes)
-        runs = [self._buffers[name][leaf.start : leaf.stop] for name in written.arrays[1:]]
-        if leaf.flat is not None and g.flags.c_contiguous:
-            p, g = leaf.flat, g.reshape(-1)
+    def _launch(self, trace: Trace, index: int, g: Any, scalars: Any) -> None:
+        """Update one array: as a flat run where parameter, gradient and the other arrays are one, else along its axes."""
+        leaf, others, stored = self._leaves[index], self._others[index], not isinstance(scalars, tuple)
+        written = kernel_text(trace, leaf.param.dtype, g.dtype, self._dtypes(index), stored)
+        inputs, states = [g if name == "g" else others[name] for name in written.reads], written.arrays[1:]
+        number = (self._numbers[index],) if trace.random else ()
+        given = (scalars[index],) if stored else scalars
+        if trace.random and not leaf.param.flags.c_contiguous:  # the loop must count the elements in the order of indices
+            made(written)(*inputs, *given, *number, leaf.param, *(self.states[index][name] for name in states))
+            return
+        inputs = [x.transpose(leaf.axes) for x in inputs]
+        runs = [self._buffers[name][leaf.start : leaf.stop] for name in states]
+        if leaf.flat is not None and all(x.flags.c_contiguous for x in inputs):
+            p, inputs = leaf.flat, [x.reshape(-1) for x in inputs]
         else:
             p, runs = leaf.nd, [run.reshape(leaf.nd.shape) for run in runs]
-        inputs = (g, *scalars) if written.reads_gradient else scalars
-        function(*inputs, p, *runs)
+        made(written)(*inputs, *given, *number, p, *runs)
+
+    def reduce_into(self, phase: Trace, index: int, g: Any, scalars: Any, totals: Sequence[Any]) -> None:
+        """Reduce one array into `totals`, arrays of one float64; `scalars` as for `run`."""
+        leaf, stored = self._leaves[index], not isinstance(scalars, tuple)
+        if not leaf.size:
+            return
+        with self._device:
+            arrays = {"p": leaf.param, "g": g, **self._others[index], **self.states[index]}
+            written = reduction_text(phase, leaf.param.dtype, g.dtype, self._dtypes(index), stored)
+            reads = [arrays[name] for name in written.reads]
+            reads = [x.reshape(-1) if x.flags.c_contiguous else x for x in reads]
+            given = (scalars[index],) if stored else scalars
+            number = (self._numbers[index],) if phase.random else ()
+            made(written)(
+                *reads,
+                *given,
+                *number,
+                leaf.size,
+                self._space,
+                self._lanes,
+                self._tickets,
+                *totals,
+                size=chunks(leaf.size) * LANES,
+            )
+
+    def _dtypes(self, index: int) -> Others:
+        return tuple((name, array.dtype) for name, array in self._others[index].items())

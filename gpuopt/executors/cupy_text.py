@@ -23,6 +23,7 @@ def complete_text(
     ndim: int = 1,
     contiguous: bool | Sequence[bool] = True,
     index_32_bits: bool = True,
+    raw_ndims: Sequence[int] | None = None,
 ) -> str:
     """Return the complete text that CuPy would compile for a call of this kernel.
 
@@ -34,9 +35,11 @@ def complete_text(
         For each parameter, inputs first, the dtype of the array passed, or None where a Python scalar is passed.
     ndim : int
         Dimensions of the loop. CuPy calls a kernel with 1 when all arrays are C-contiguous, whatever their shape.
-        An array of a ``raw`` parameter is taken to be one-dimensional and contiguous.
+        An array of a ``raw`` parameter is taken to be one-dimensional and contiguous, unless `raw_ndims` is given.
     contiguous : bool or sequence of bool
         Whether the arrays are C-contiguous; a sequence holds one for each parameter and ignores those of scalars.
+    raw_ndims : sequence of int, optional
+        Dimensions of the arrays of ``raw`` parameters, in the places of those; `contiguous` then holds for them too.
     index_32_bits : bool
         Whether indices fit 32 bits, which they do up to 2 GiB an array.
 
@@ -55,11 +58,12 @@ def complete_text(
     dtypes = [None if dtype is None else np.dtype(dtype) for dtype in argument_dtypes]
     inputs, outputs, type_map = kernel._decide_params_type(tuple(dtypes[: kernel.nin]), tuple(dtypes[kernel.nin :]))
     described = []
-    for parameter, dtype, scalar_dtype, flag in zip(kernel.params, dtypes, inputs + outputs, flags, strict=False):
+    arguments = zip(kernel.params, dtypes, inputs + outputs, flags, raw_ndims or [0] * len(flags), strict=False)
+    for parameter, dtype, scalar_dtype, flag, raw_ndim in arguments:
         if dtype is None:
             described.append(_scalar(scalar_dtype))
         else:
-            layout = (1, True) if parameter.raw else (ndim, flag)
+            layout = (ndim, flag) if not parameter.raw else (raw_ndim, flag) if raw_ndims else (1, True)
             described.append(_array(dtype, *layout, index_32_bits))
     indexer = import_module("cupy._core._carray").Indexer
     described.append(code_generator._ArgInfo(_INDEXER, indexer, None, ndim, True, index_32_bits))

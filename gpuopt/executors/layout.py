@@ -6,7 +6,6 @@ Fortran order and any other permutation of axes are one flat run, and keeps its 
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.dtypes import state_dtype
-from gpuopt.trace import Trace, state_names
+from gpuopt.trace import Trace, own_states
 
 Box = tuple[Any, ...]
 
@@ -46,13 +45,6 @@ class Leaf:
     def like_param(self, run: Any) -> Any:
         """The flat `run` seen with the parameter's shape and order of axes."""
         return run.reshape(self.nd.shape).transpose(np.argsort(self.axes))
-
-    def boxes(self, limit: int, flat: bool) -> Iterator[tuple[Box, int, int]]:
-        """Cut the leaf into parts of at most `limit` elements, each a run of its state: (index, start, stop)."""
-        start = self.start
-        for box, count in cut((self.size,) if flat else self.nd.shape, limit):
-            yield box, start, start + count
-            start += count
 
 
 def cut(shape: tuple[int, ...], limit: int) -> Iterator[tuple[Box, int]]:
@@ -95,7 +87,7 @@ def place(leaves: list[Leaf], packed: Collection[Leaf]) -> int:
 
 
 def new_state(
-    xp: Any, trace: Trace, rule: Any, compute: np.dtype[Any], leaves: list[Leaf], packed: Collection[Leaf] = ()
+    xp: Any, trace: Trace, update: Any, compute: np.dtype[Any], leaves: list[Leaf], packed: Collection[Leaf] = ()
 ) -> dict[str, Any]:
     """The flat buffer of each state, at its initial values."""
     total = place(leaves, packed)
@@ -104,16 +96,18 @@ def new_state(
         dtype = state_dtype(compute, state.complex)
         buffers[state.name] = xp.full(total, 0.0 if state.initial is None else state.initial, dtype=dtype)
     if any(state.initial is None for state in trace.states):
-        _start(rule, compute, leaves, buffers)
+        _start(update, compute, leaves, buffers)
     return buffers
 
 
-def _start(rule: Any, compute: np.dtype[Any], leaves: list[Leaf], buffers: dict[str, Any]) -> None:
-    """Fill the state with what the rule's ``start`` returns for each parameter."""
-    names, rule = state_names(rule), dataclasses.replace(rule, **rule.hyper(0))
-    for leaf in leaves:
-        values = rule.start(leaf.nd.astype(state_dtype(compute, leaf.param.dtype.kind == "c")))
-        values = values if isinstance(values, tuple) else (values,)
-        for name, value in zip(names, values, strict=True):
-            if name in buffers:
-                buffers[name][leaf.start : leaf.stop].reshape(leaf.nd.shape)[...] = value
+def _start(update: Any, compute: np.dtype[Any], leaves: list[Leaf], buffers: dict[str, Any]) -> None:
+    """Fill the state with what ``start`` of each part that has it returns for each parameter."""
+    for part in update.parts:
+        if hasattr(part.formula, "start"):
+            formula = part.formula.replaced(part.formula.hyper(0))
+            names = [part.named(name, "_") for name in own_states(formula)]
+            for leaf in leaves:
+                values = formula.start(leaf.nd.astype(state_dtype(compute, leaf.param.dtype.kind == "c")))
+                for name, value in zip(names, values if isinstance(values, tuple) else (values,), strict=True):
+                    if name in buffers:
+                        buffers[name][leaf.start : leaf.stop].reshape(leaf.nd.shape)[...] = value

@@ -7,8 +7,7 @@ from typing import Any, final
 import numpy as np
 
 from gpuopt.executors.numba_code import loop_code, pack_code
-from gpuopt.executors.tile_code import TileCode
-from gpuopt.executors.tiles import TileGroup
+from gpuopt.executors.tiles import Program, TileGroup
 from gpuopt.trace import Trace
 
 __all__ = ["NumbaGroup"]
@@ -21,26 +20,35 @@ class NumbaGroup(TileGroup):
     name = "numba"
     tile, pack = 524_288, 1_000_000
 
-    def _generate(self, trace: Trace) -> TileCode:
-        code = loop_code(trace, self.compute)
-        self._pack = pack_code(code, self.compute) if self.packs and not trace.complex else None
-        return code
+    def _generate(self, trace: Trace) -> Program:
+        program = Program(trace, loop_code(trace, self.compute), self.compute)
+        if self.packs and not trace.complex and not trace.reductions:
+            program.pack = pack_code(program.code, self.compute)
+        return program
 
-    def _call(self, arguments: list[Any], size: int, slot: int) -> None:
-        self._code.function(*arguments, self._values)
+    def _call(self, program: Program, arguments: list[Any], size: int, slot: int) -> None:
+        program.code.function(*arguments, program.values)
 
-    def _call_packed(self, tile: Any, gradients: list[Any], slot: int) -> bool:
+    def _call_packed(self, program: Program, tile: Any, gradients: list[Any], slot: int) -> bool:
         """Gather the gradients; parameters are found by their addresses, in a table that is made once."""
         params = tile.operands["p"]
-        if self._pack is None or params[0].dtype != self.compute or not all(p.flags.aligned for p in params):
+        if program.pack is None or params[0].dtype != self.compute or not all(p.flags.aligned for p in params):
             return False
         if tile.table is None:
             addresses = np.array([p.__array_interface__["data"][0] for p in params], np.int64)
             tile.table = addresses, np.cumsum([p.size for p in params], dtype=np.int64)
-        run = self._run(slot, "g", tile.size, self.compute)
-        np.concatenate(gradients, axis=None, out=run, casting="unsafe")
-        arguments = [
-            run if place.array == "g" else tile.operands[place.array] for place in self._code.places if place.array != "p"
-        ]
-        self._pack(*arguments, self._values, *tile.table)
+        arguments = []
+        for place in program.code.places:
+            x = gradients if place.array == "g" else tile.operands[place.array]
+            if place.array != "p":
+                arguments.append(self._gathered(x, place.component, tile.size, slot))
+        program.pack(*arguments, program.values, *tile.table)
         return True
+
+    def _gathered(self, x: Any, component: str, size: int, slot: int) -> Any:
+        """The arrays of a list as one run; or a run that it is already."""
+        if type(x) is not list:
+            return x
+        run = self._run(slot, component, size, self.compute)
+        np.concatenate(x, axis=None, out=run, casting="unsafe")
+        return run

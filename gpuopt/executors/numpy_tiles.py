@@ -7,8 +7,7 @@ from typing import Any, final
 import numpy as np
 
 from gpuopt.executors.numpy_code import tile_code
-from gpuopt.executors.tile_code import TileCode
-from gpuopt.executors.tiles import TileGroup
+from gpuopt.executors.tiles import Program, TileGroup
 from gpuopt.trace import Trace
 
 __all__ = ["NumpyGroup"]
@@ -20,13 +19,14 @@ class NumpyGroup(TileGroup):
 
     name = "numpy"
 
-    def _generate(self, trace: Trace) -> TileCode:
-        return tile_code(trace)
+    def _generate(self, trace: Trace) -> Program:
+        return Program(trace, tile_code(trace), self.compute)
 
-    def _call(self, arguments: list[Any], size: int, slot: int) -> None:
-        arguments += [self._run(slot, f"w{i}", size, self.compute) for i in range(self._code.scratch)]
-        arguments += [self._run(slot, f"b{i}", size, np.dtype(bool)) for i in range(self._code.masks)]
-        self._code.function(*arguments, *self._scalars)
+    def _call(self, program: Program, arguments: list[Any], size: int, slot: int) -> None:
+        code = program.code
+        arguments += [self._run(slot, f"w{i}", size, self.compute) for i in range(code.scratch)]
+        arguments += [self._run(slot, f"b{i}", size, np.dtype(bool)) for i in range(code.masks)]
+        code.function(*arguments, *program.scalars)
 
-    def _call_packed(self, tile: Any, gradients: list[Any], slot: int) -> bool:
+    def _call_packed(self, program: Program, tile: Any, gradients: list[Any], slot: int) -> bool:
         return False

@@ -1,4 +1,4 @@
-"""What the CPU executors share: flat arrays cut into tiles, or packed, and run through a generated function.
+"""What the CPU executors share: flat arrays cut into tiles, or packed, and run through generated functions.
 
 Large arrays are cut into tiles that several threads take in turn; small ones are packed, many into one run, because a
 Python call per array would cost more than its arithmetic. What is not a flat run of the compute dtype (float16, complex,
@@ -8,7 +8,7 @@ strided) is copied into scratch, and back. Nothing is allocated after the first 
 from __future__ import annotations
 
 import abc
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,59 +16,112 @@ import numpy as np
 from gpuopt.backend import cpu_threads
 from gpuopt.dtypes import COMPUTE
 from gpuopt.executors import pool
-from gpuopt.executors.layout import Leaf, new_state
+from gpuopt.executors.fold import CHUNK, UFUNCS, Folds, chunks, fold
+from gpuopt.executors.layout import Leaf, cut, new_state
 from gpuopt.executors.tile_code import TileCode
+from gpuopt.rules.noise import base, fill
 from gpuopt.trace import Trace
 
-__all__ = ["TileGroup"]
+__all__ = ["Program", "TileGroup"]
 
 Gradients = Sequence[Any]
 Work = tuple["_Tile", Any]
 
 
+class Program:
+    """A trace made ready to run: its function, and the scalars that it is called with."""
+
+    def __init__(self, trace: Trace, code: TileCode, compute: np.dtype[Any]) -> None:
+        self.code, self.trace = code, trace
+        fixed, count = [expr.value for expr in code.constants], len(trace.scalars)
+        self.values = np.zeros(count + len(fixed), compute)
+        with np.errstate(all="ignore"):
+            self.values[count:] = fixed
+        self.dynamic = self.values[:count]
+        self.scalars = tuple(self.values[i : i + 1].reshape(()) for i in range(len(self.values)))
+        self.pack: Any = None  # what an executor runs packs with
+        self._keys = {
+            name: ([part.value if part.op == "constant" else trace.scalars.index(part) for part in key], stream)
+            for name, (key, stream) in trace.random.items()
+        }
+        self._fixed = {name: [part.op == "constant" for part in key] for name, (key, _) in trace.random.items()}
+        self.folds: Folds | None = None
+
+    def start(self, name: str, leaf: int) -> int:
+        """Where random numbers begin, for the scalars there are."""
+        places, stream = self._keys[name]
+        pairs = zip(places, self._fixed[name], strict=True)
+        return base(tuple(place if fixed else float(self.dynamic[place]) for place, fixed in pairs), leaf, stream)
+
+
 class _Tile:
-    """Where one run of the function reads and writes: p (a list of arrays in a pack), and runs of the state."""
+    """Where one run of a function reads and writes: its operands are p, arrays beside it (lists in a pack), and the state."""
 
-    __slots__ = ("box", "code", "operands", "ready", "size", "table")
+    __slots__ = ("box", "offset", "operands", "owner", "ready", "size", "table")
 
-    def __init__(self, box: Any, p: Any, buffers: dict[str, Any], start: int, stop: int) -> None:
-        self.box, self.size = box, stop - start
-        self.code: TileCode | None = None
-        self.ready: list[Any] = []  # the arguments but for g, if all can be used as they are
+    def __init__(self, box: Any, operands: dict[str, Any], size: int, offset: int = 0, owner: Any = None) -> None:
+        self.box, self.operands, self.size, self.offset, self.owner = box, operands, size, offset, owner
+        self.ready: dict[Program, list[Any]] = {}  # the arguments but for g, if all can be used as they are
         self.table: Any = None  # what an executor needs to find the arrays of a pack
-        self.operands = {"p": p, **{name: buffer[start:stop] for name, buffer in buffers.items()}}
 
 
 class _Single:
-    """One array, cut into tiles of its flat run; or of its axes, where array or gradient is not one."""
+    """One array, cut into tiles of its flat run; or along its axes, where it or an array beside it is no run.
 
-    def __init__(self, index: int, leaf: Leaf, buffers: dict[str, Any], limit: int) -> None:
-        self.index, self.leaf, self.size, self._buffers, self._limit = index, leaf, leaf.size, buffers, limit
-        self._straight = leaf.axes == tuple(range(len(leaf.axes)))
+    `arrays` are the parameter and what lies beside it, in its shape; `buffers` hold the state from `start` on, in the order of
+    `axes`, in which the tiles follow one another.
+    """
+
+    def __init__(
+        self, index: int, arrays: dict[str, Any], axes: tuple[int, ...], limit: int, buffers: dict[str, Any], start: int = 0
+    ) -> None:
+        self.index, self.size, self._axes, self._start = index, arrays["p"].size, axes, start
+        self._limit, self._buffers = limit, buffers
+        self._straight, self._shape = axes == tuple(range(len(axes))), arrays["p"].shape
+        self._arrays = {name: array.transpose(axes) for name, array in arrays.items()}
+        self._flat = all(array.flags.c_contiguous for array in self._arrays.values())
         self._cuts: dict[bool, list[_Tile]] = {}
 
     def work(self, grads: Gradients) -> list[Work]:
-        g = grads[self.index] if self._straight else grads[self.index].transpose(self.leaf.axes)
-        flat = self.leaf.flat is not None and g.flags.c_contiguous
+        g = grads[self.index] if self._straight else grads[self.index].transpose(self._axes)
+        flat = self._flat and g.flags.c_contiguous
         if flat and g.ndim != 1:
             g = g.reshape(-1)
-        return [(tile, g[tile.box] if tile.box else g) for tile in self._tiles(flat)]
+        return [(tile, _part(g, tile.box) if tile.box else g) for tile in self._tiles(flat)]
 
     def _tiles(self, flat: bool) -> list[_Tile]:
         if flat not in self._cuts:
-            p: Any = self.leaf.flat if flat else self.leaf.nd
-            boxes = self.leaf.boxes(self._limit, flat)
-            self._cuts[flat] = [_Tile(box, p[box] if box else p, self._buffers, a, b) for box, a, b in boxes]
+            arrays = {name: a.reshape(-1) for name, a in self._arrays.items()} if flat else self._arrays
+            found, offset = [], 0
+            for box, size in cut(arrays["p"].shape, self._limit):
+                inside = {name: _part(array, box) for name, array in arrays.items()}
+                first = self._start + offset
+                inside |= {name: buffer[first : first + size] for name, buffer in self._buffers.items()}
+                found.append(_Tile(box, inside, size, offset, self))
+                offset += size
+            self._cuts[flat] = found
         return self._cuts[flat]
+
+    def indices(self, tile: _Tile, out: Any) -> None:
+        """The index of each element of a tile among those of the array, in C order."""
+        if self._straight:
+            np.copyto(out, np.arange(tile.offset, tile.offset + tile.size, dtype=np.uint64))
+        else:
+            every = np.arange(self.size, dtype=np.uint64).reshape(self._shape).transpose(self._axes)
+            np.copyto(out, every.reshape(-1)[tile.offset : tile.offset + tile.size])
 
 
 class _Pack:
     """Small arrays, consecutive in the state's buffers, that are updated as one run."""
 
-    def __init__(self, members: list[_Single], buffers: dict[str, Any]) -> None:
-        self._members, leaves = members, [member.leaf for member in members]
-        self.size = sum(leaf.size for leaf in leaves)
-        self._tile = _Tile((), [leaf.flat for leaf in leaves], buffers, leaves[0].start, leaves[-1].stop)
+    def __init__(
+        self, members: list[_Single], leaves: list[Leaf], others: list[dict[str, Any]], buffers: dict[str, Any]
+    ) -> None:
+        self._members, self.size = members, sum(leaf.size for leaf in leaves)
+        operands: dict[str, Any] = {name: [beside[name] for beside in others] for name in others[0]}
+        operands["p"] = [leaf.flat for leaf in leaves]
+        operands |= {name: buffer[leaves[0].start : leaves[-1].stop] for name, buffer in buffers.items()}
+        self._tile = _Tile((), operands, self.size)
 
     def work(self, grads: Gradients) -> list[Work]:
         chosen = [grads[member.index] for member in self._members]
@@ -88,97 +141,204 @@ class TileGroup(abc.ABC):
         Elements of the largest array that is packed, and of a pack.
     threaded : int
         Elements in all from which a second thread pays for waking it.
+    folded : int
+        Elements of a tile that is reduced.
     packs : list of int
         The elements of each pack that there is.
     """
 
     name: str
-    tile = 131_072
+    on_device = False
+    tile = folded = 131_072
     small, pack = 8_192, 32_768
     threaded = 1_000_000
 
-    def __init__(self, trace: Trace, rule: Any, params: Sequence[np.ndarray[Any, Any]]) -> None:
+    def __init__(
+        self,
+        trace: Trace,
+        update: Any,
+        params: Sequence[np.ndarray[Any, Any]],
+        others: Sequence[dict[str, Any]] = (),
+        numbers: Sequence[int] = (),
+    ) -> None:
         self.compute = COMPUTE[params[0].dtype.name]
-        leaves = [Leaf(p) for p in params]
+        leaves, others = [Leaf(p) for p in params], others or [{}] * len(params)
         packed = dict.fromkeys(leaf for leaf in leaves if leaf.size <= self.small and leaf.param.flags.c_contiguous)
-        buffers = new_state(np, trace, rule, self.compute, leaves, packed.keys())
+        buffers = new_state(np, trace, update, self.compute, leaves, packed.keys())
         self.states = [
             {name: leaf.like_param(buffer[leaf.start : leaf.stop]) for name, buffer in buffers.items()} for leaf in leaves
         ]
-        self._singles = [_Single(index, leaf, buffers, self.tile) for index, leaf in enumerate(leaves)]
-        self._units = list(_units(self._singles, packed.keys(), buffers, self.pack))
+        limit, every = chunks(self.folded) * CHUNK, list(enumerate(zip(params, leaves, others, strict=True)))
+        self._singles = [_Single(i, {"p": p, **o}, leaf.axes, self.tile, buffers, leaf.start) for i, (p, leaf, o) in every]
+        self._foldable = [
+            _Single(i, {"p": p, **o, **self.states[i]}, tuple(range(p.ndim)), limit, {}) for i, (p, _, o) in every
+        ]  # in the order of indices, whatever lies how in memory, so that the layout decides no bit of a reduction
+        small = [i for i, leaf in enumerate(leaves) if leaf in packed]
+        self._units = [*self._packs(small, leaves, others, buffers), *(s for s in self._singles if s.index not in small)]
+        self._numbers = list(numbers) or list(range(len(params)))
         self._threads = cpu_threads()
         self.packs = [unit.size for unit in self._units if isinstance(unit, _Pack)]
-        self._largest = max([min(leaf.size, self.tile) for leaf in leaves] + self.packs)
+        self._largest = max([min(leaf.size, max(limit, self.tile)) for leaf in leaves] + self.packs)
         self._scratch: list[dict[Any, Any]] = [{} for _ in range(self._threads)]
         self._parallel = False
-        self.use(trace)
+        self._programs: dict[Trace, Program] = {}
+        self.prepare(trace)
+
+    def _packs(
+        self, small: list[int], leaves: list[Leaf], others: Sequence[dict[str, Any]], buffers: dict[str, Any]
+    ) -> Iterator[_Single | _Pack]:
+        """The arrays to pack, in their order in the buffers, as packs; and as themselves where one is left alone."""
+        packs: list[list[int]] = [[]]
+        total = 0
+        for index in small:
+            if total + leaves[index].size > self.pack:
+                packs.append([])
+                total = 0
+            packs[-1].append(index)
+            total += leaves[index].size
+        for members in packs:
+            singles = [self._singles[i] for i in members]
+            if len(members) > 1:
+                yield _Pack(singles, [leaves[i] for i in members], [others[i] for i in members], buffers)
+            else:
+                yield from singles
 
     @abc.abstractmethod
-    def _generate(self, trace: Trace) -> TileCode:
-        """The function that updates flat arrays."""
+    def _generate(self, trace: Trace) -> Program:
+        """The function that updates flat arrays, or maps them to what is reduced."""
 
     @abc.abstractmethod
-    def _call(self, arguments: list[Any], size: int, slot: int) -> None:
+    def _call(self, program: Program, arguments: list[Any], size: int, slot: int) -> None:
         """Call the function on runs of `size` elements, as thread `slot`."""
 
     @abc.abstractmethod
-    def _call_packed(self, tile: _Tile, gradients: list[Any], slot: int) -> bool:
+    def _call_packed(self, program: Program, tile: _Tile, gradients: list[Any], slot: int) -> bool:
         """Update a pack without gathering its parameters, if that can be done; whether it was."""
 
-    def use(self, trace: Trace) -> None:
-        self._code = self._generate(trace)
-        fixed = [expr.value for expr in self._code.constants]
-        self._values = np.zeros(len(trace.scalars) + len(fixed), self.compute)
-        with np.errstate(all="ignore"):
-            self._values[len(trace.scalars) :] = fixed
-        self._dynamic = self._values[: len(trace.scalars)]
-        self._scalars = tuple(self._values[i : i + 1].reshape(()) for i in range(len(self._values)))
+    def prepare(self, trace: Trace) -> None:
+        for each in (*trace.phases, trace):
+            if each not in self._programs:
+                self._programs[each] = program = self._generate(each)
+                if each.reductions:
+                    ops = [reduction.op for reduction in each.reductions]
+                    program.folds = Folds(ops, [single.size for single in self._singles], self.compute)
 
-    def run(self, grads: Gradients, scalars: tuple[float, ...], indices: Iterable[int] | None = None) -> None:
-        units = self._units if indices is None else [self._singles[index] for index in indices]
+    def run(self, trace: Trace, grads: Gradients, scalars: tuple[float, ...], indices: Iterable[int] | None = None) -> None:
+        program = self._programs[trace]
+        units = self._units
+        if indices is not None or trace.random:
+            units = [self._singles[index] for index in (range(len(self._singles)) if indices is None else indices)]
         with np.errstate(all="ignore"):
-            self._dynamic[...] = scalars
+            program.dynamic[...] = scalars
             work = [item for unit in units for item in unit.work(grads)]
-            if self._threads > 1 and len(work) > 1 and sum(unit.size for unit in units) >= self.threaded:
-                self._parallel = True
-                pool.run(lambda index, slot: self._update(*work[index], slot), len(work), self._threads)
-            else:
-                for tile, g in work:
-                    self._update(tile, g, 0)
+            size = sum(unit.size for unit in units)
+            self._each(lambda index, slot: self._update(program, *work[index], slot), len(work), size)
 
-    def _update(self, tile: _Tile, g: Any, slot: int) -> None:
-        """Run the function on one tile, through scratch where an operand is no run of the compute dtype."""
-        if tile.code is not self._code:
-            self._prepare(tile)
-        if type(g) is list:
-            if self._call_packed(tile, g, slot):
-                return
-        elif tile.ready and self._direct(g):
-            self._call([g if x is None else x for x in tile.ready], tile.size, slot)
+    def _each(self, task: Callable[[int, int], None], count: int, size: int) -> None:
+        """Call ``task(index, slot)`` for every index below `count`, on several threads if `size` elements pay for them."""
+        if self._threads > 1 and count > 1 and size >= self.threaded:
+            self._parallel = True
+            pool.run(task, count, self._threads)
+        else:
+            for index in range(count):
+                task(index, 0)
+
+    def reduce(self, phase: Trace, grads: Gradients, scalars: tuple[float, ...], indices: list[int]) -> list[list[float]]:
+        program = self._programs[phase]
+        assert program.folds is not None
+        with np.errstate(all="ignore"):
+            program.dynamic[...] = scalars
+            jobs: list[tuple[int, list[Work]]] = []
+            for index in indices:
+                work = self._foldable[index].work(grads)
+                apart = all(tile.offset % CHUNK == 0 for tile, _ in work)
+                jobs += [(index, [item]) for item in work] if apart else [(index, work)]
+            size = sum(self._singles[index].size for index in indices)
+            self._each(lambda number, slot: self._fold(program, *jobs[number], slot), len(jobs), size)
+            return program.folds.totals(indices)
+
+    def _fold(self, program: Program, index: int, work: list[Work], slot: int) -> None:
+        """Map the tiles and fold the results: that of one at once, those of several as they fill whole chunks."""
+        assert program.folds is not None
+        if len(work) == 1:
+            tile, g = work[0]
+            for number, run in enumerate(self._mapped(program, tile, g, slot)):
+                rows = program.folds.rows(number, index)[tile.offset // CHUNK :]
+                fold(UFUNCS[program.folds.ops[number]], run, rows)
             return
+        for number, op in enumerate(program.folds.ops):
+            rows, held, row = program.folds.rows(number, index), 0, 0
+            stage = self._run(slot, "stage", CHUNK, self.compute)
+            for tile, g in work:
+                run = self._mapped(program, tile, g, slot)[number]
+                while run.size:
+                    taken, run = run[: CHUNK - held], run[CHUNK - held :]
+                    stage[held : held + taken.size] = taken
+                    held += taken.size
+                    if held == CHUNK:
+                        fold(UFUNCS[op], stage, rows[row:])
+                        held, row = 0, row + 1
+            if held:
+                fold(UFUNCS[op], stage[:held], rows[row:])
+
+    def _mapped(self, program: Program, tile: _Tile, g: Any, slot: int) -> list[Any]:
+        """What is to be reduced of a tile: a run for each reduction."""
+        arguments, _ = self._arguments(program, tile, g, slot)
+        self._call(program, arguments, tile.size, slot)
+        count = len(program.trace.reductions)
+        return [self._run(slot, f"total {number}", tile.size, self.compute) for number in range(count)]
+
+    def _update(self, program: Program, tile: _Tile, g: Any, slot: int) -> None:
+        """Run the function on one tile, through scratch where an operand is no run of the compute dtype."""
+        ready = tile.ready.get(program)
+        if ready is None:
+            ready = self._prepared(program, tile)
+        if type(g) is list:
+            if self._call_packed(program, tile, g, slot):
+                return
+        elif ready and self._direct(g):
+            self._call(program, [g if x is None else x for x in ready], tile.size, slot)
+            return
+        arguments, back = self._arguments(program, tile, g, slot)
+        self._call(program, arguments, tile.size, slot)
+        for x, part, run in back:
+            _store(x, part, run)
+
+    def _arguments(self, program: Program, tile: _Tile, g: Any, slot: int) -> tuple[list[Any], list[tuple[Any, str, Any]]]:
+        """The places to call the function with; and (array, part, run) for each that must be copied back."""
         arguments, back = [], []
-        for array, component, part, read, written in self._code.places:
-            x = g if array == "g" else tile.operands[array]
-            if not part and type(x) is not list and self._direct(x):
+        for array, component, part, read, written in program.code.places:
+            x = g if array == "g" else tile.operands.get(array)
+            if x is not None and not part and type(x) is not list and self._direct(x):
                 arguments.append(x)
                 continue
             run = self._run(slot, component, tile.size, self.compute)
             arguments.append(run)
-            if read:
+            if array in program.trace.random:
+                self._randomize(program, tile, array, run, slot)
+            elif read:
                 _load(x, part, run)
-            if written:
+            if written and x is not None:
                 back.append((x, part, run))
-        self._call(arguments, tile.size, slot)
-        for x, part, run in back:
-            _store(x, part, run)
+        return arguments, back
 
-    def _prepare(self, tile: _Tile) -> None:
-        """Note which arguments of the function need no copy, as is the rule for float32 and float64."""
-        p, places = tile.operands["p"], self._code.places
-        plain = not any(place.part for place in places) and type(p) is not list and self._direct(p)
-        tile.ready = [tile.operands.get(place.array) for place in places] if plain else []
-        tile.code = self._code
+    def _randomize(self, program: Program, tile: _Tile, name: str, run: Any, slot: int) -> None:
+        """Fill a run with the random numbers of a tile."""
+        index, work = (self._run(slot, what, tile.size, np.dtype(np.uint64)) for what in ("index", "work"))
+        tile.owner.indices(tile, index)
+        fill(run, program.start(name, self._numbers[tile.owner.index]), index, work)
+
+    def _prepared(self, program: Program, tile: _Tile) -> list[Any]:
+        """Which arguments of the function need no copy, as is the rule for float32 and float64."""
+        places, operands = program.code.places, tile.operands
+        arrays = [operands.get(place.array) for place in places if place.array != "g"]
+        plain = (
+            not any(place.part for place in places)
+            and all(x is not None for x in arrays)
+            and all(type(x) is not list and self._direct(x) for x in arrays)
+        )
+        tile.ready[program] = [operands.get(place.array) for place in places] if plain else []
+        return tile.ready[program]
 
     def _direct(self, x: Any) -> bool:
         """Whether `x` is a run of the compute dtype."""
@@ -203,19 +363,10 @@ class TileGroup(abc.ABC):
         return run
 
 
-def _units(singles: list[_Single], packed: Collection[Leaf], buffers: dict[str, Any], limit: int) -> Iterator[_Single | _Pack]:
-    """The arrays of a full step: those to pack in packs, in their order in the buffers, then the others."""
-    packs: list[list[_Single]] = [[]]
-    total = 0
-    for single in [s for s in singles if s.leaf in packed]:
-        if total + single.size > limit:
-            packs.append([])
-            total = 0
-        packs[-1].append(single)
-        total += single.size
-    for members in packs:
-        yield from [_Pack(members, buffers)] if len(members) > 1 else members
-    yield from (s for s in singles if s.leaf not in packed)
+def _part(array: Any, box: Any) -> Any:
+    """The part of an array in that box, as a run if it is one."""
+    part = array[box] if box else array
+    return part.reshape(-1) if part.ndim != 1 and part.flags.c_contiguous else part
 
 
 def _load(x: Any, part: str, run: np.ndarray[Any, Any]) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.rules.base import Decay, NonNegative, Positive, Rule, abs2, debias
+from gpuopt.rules.base import Rule, abs2, debias
+from gpuopt.rules.formula import Decay, NonNegative, Positive
 
 __all__ = ["Adam", "AdamW", "RMSProp"]
 

@@ -1,65 +1,115 @@
-"""What every rule shares: hyperparameters that check themselves, and two small helpers for formulas.
-
-A rule is a frozen dataclass with one method, ``update``. This module imports NumPy only.
-"""
+"""What rules and pieces are derived from, what can be bound to arrays, and two small helpers for formulas."""
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
 import math
-import numbers
-import sys
-import types
 import typing
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
+
+from gpuopt.rules.formula import Formula, Range
 
 if TYPE_CHECKING:
     from gpuopt.optimizer import Optimizer
 
-__all__ = ["Decay", "Hyper", "NonNegative", "Positive", "Rule", "abs2", "debias"]
+__all__ = ["GradientPiece", "ParameterPiece", "Rule", "abs2", "debias"]
 
 
-@dataclasses.dataclass(frozen=True)
-class Range:
-    """The values that a hyperparameter may take: ``low <= x`` (or ``low < x``) and ``x < high``."""
+class Part(NamedTuple):
+    """A formula of an update: what its state and hyperparameters are called by, and which arrays "the whole tree" means."""
 
-    text: str
-    low: float = -math.inf
-    high: float = math.inf
-    open_low: bool = False
+    name: str
+    scope: str
+    formula: Formula
 
-    def __contains__(self, value: float) -> bool:
-        return math.isfinite(value) and self.low <= value < self.high and not (self.open_low and value == self.low)
+    def named(self, name: str, joint: str = ".") -> str:
+        """What a hyperparameter (or, with ``_`` for `joint`, a state) of the part is called in all."""
+        return f"{self.name}{joint}{name}" if self.name else name
 
 
-FINITE = Range("a finite number")
+class Update(Protocol):
+    """The update of one array: formulas, one after another. A rule is one by itself."""
 
-Hyper = Annotated[Any, FINITE]
-"""A float hyperparameter: a finite number, or a schedule, a callable from the number of completed steps to one."""
-NonNegative = Annotated[Any, Range("a finite number >= 0", low=0.0)]
-"""A `Hyper` that is at least 0, such as a learning rate."""
-Positive = Annotated[Any, Range("a finite number > 0", low=0.0, open_low=True)]
-"""A `Hyper` that is greater than 0, such as an epsilon."""
-Decay = Annotated[Any, Range("a number in [0, 1)", low=0.0, high=1.0)]
-"""A `Hyper` in [0, 1): the decay of a moving average."""
+    @property
+    def parts(self) -> tuple[Part, ...]: ...
+    @property
+    def ranges(self) -> dict[str, Range]: ...
+    @property
+    def fields(self) -> dict[str, Any]: ...
+    def hyper(self, step: int) -> dict[str, float]: ...
+
+
+class Bindable:
+    """What `init` binds to arrays: a rule, a chain of pieces around one, or a partition of the arrays among several."""
+
+    @property
+    def kind(self) -> Any:
+        """What must be equal for one to take the place of another while the state is kept."""
+        raise NotImplementedError
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Every hyperparameter as it was given, by its full name."""
+        raise NotImplementedError
+
+    def replaced(self, values: dict[str, Any]) -> Any:
+        """The same with other hyperparameters, by their full names."""
+        raise NotImplementedError
+
+    def route(self, paths: Sequence[str], arrays: Sequence[Any]) -> list[Hashable]:
+        """For each array the key of its `member`; None where it is not to be updated."""
+        return [""] * len(paths)
+
+    def member(self, key: Hashable) -> Update:
+        """The update of the arrays with that key."""
+        raise NotImplementedError
+
+    def init(self, params: Any, hyper: dict[str, Any] | None = None) -> Optimizer:
+        """Bind the rule to `params`, which the returned `Optimizer` updates in place.
+
+        Parameters
+        ----------
+        params : array, or lists, tuples and dicts of arrays, nested
+            NumPy or CuPy arrays: float16, bfloat16, float32, float64, complex64 or complex128.
+        hyper : dict, optional
+            Arrays in place of float hyperparameters, such as a learning rate or a mask for each element: by the
+            hyperparameter's name a tree like `params` of real arrays, each of which broadcasts to its parameter, or None
+            where the number stays. They are read at every step, from the arrays given. A piece's hyperparameter is called
+            by its own name, or as in ``"scale.factor"`` where several have it.
+
+        Returns
+        -------
+        Optimizer
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where an array cannot be updated in place, or a hyperparameter's values are not in its range; the message
+            names it by its path.
+        TraceError
+            Where ``update`` does something that is neither elementwise nor a reduction; the message names the line.
+        """
+        from gpuopt.optimizer import Optimizer
+
+        return Optimizer(self, params, hyper)
 
 
 @typing.dataclass_transform(frozen_default=True)
-class Rule:
+class Rule(Formula, Bindable):
     """An update rule: hyperparameters, and the formula that turns a gradient into a step.
 
     A subclass annotates its hyperparameters and defines ``update``; it becomes a frozen dataclass whose fields
-    are keyword-only, but for ``lr``. Fields annotated `Hyper`, `NonNegative`, `Positive`, `Decay` or ``float`` are
+    are keyword-only, but for ``lr``. Fields annotated `Hyper`, `NonNegative`, `Positive`, `Decay`, `Bound` or ``float`` are
     *dynamic*: they may change, or follow a schedule, without a new kernel. Fields annotated ``bool``, ``int`` or
     ``str`` are *static*: ``update`` may branch on them.
 
     ``update(self, t, p, g, <state>=<initial value>, ...)`` returns ``(p, *state)``: the updated parameter and the
     updated state. It is elementwise: operators, ``np.sqrt``, ``np.maximum``, ``np.where``, ``np.logical_not`` … of whole
-    arrays. It is run once on symbols for each structure, so what it reads from outside (a global, say) is read once.
+    arrays; and it may reduce an array to a number: ``np.sum``, ``np.mean``, ``np.max``, ``np.linalg.norm`` … of the array, or
+    `gpuopt.tree_sum`, `gpuopt.tree_norm` … of all arrays. It is run once on symbols for each structure, so what it reads from
+    outside (a global, say) is read once.
 
     Parameters
     ----------
@@ -82,126 +132,74 @@ class Rule:
     3.5
     """
 
+    _arguments: ClassVar[tuple[str, ...]] = ("t", "p", "g")
+    _gives: ClassVar[str] = "new"
+    _keyword_only: ClassVar[bool] = True
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The rule itself."""
+        return (Part("", "", self),)
+
+    @property
+    def kind(self) -> Any:
+        return type(self)
+
+    def member(self, key: Hashable) -> Rule:
+        return self
+
+
+class Piece(Formula):
+    """What stands before or after the rule in a chain. `rule` is the chain's rule, whose hyperparameters it may read."""
+
+    _arguments: ClassVar[tuple[str, ...]] = ()
+
     if TYPE_CHECKING:
-        update: Callable[..., Any]
+        rule: Any
+    else:
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        if not callable(getattr(cls, "update", None)):
-            raise TypeError(f"rule {cls.__name__} has no method update(self, t, p, g, ...)")
-        _check_class(cls)
-        scope = {**vars(sys.modules[cls.__module__]), **sys._getframe(1).f_locals}
-        hints = inspect.get_annotations(cls, globals=scope, locals=scope, eval_str=True)
-        if "lr" in hints:
-            cls.lr = dataclasses.field(default=cls.__dict__.get("lr", dataclasses.MISSING), kw_only=False)  # type: ignore[attr-defined]
-        dataclasses.dataclass(frozen=True, kw_only=True)(cls)
-        fields = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-        own = {name: hint for name, hint in hints.items() if name in fields}
-        cls._static = {**cls._static, **{name: hint for name, hint in own.items() if hint in (bool, int, str)}}
-        cls._ranges = {**cls._ranges, **{n: _range(cls, n, hint) for n, hint in own.items() if n not in cls._static}}
-
-    _ranges: typing.ClassVar[dict[str, Range]] = {}
-    _static: typing.ClassVar[dict[str, type]] = {}
-
-    if not TYPE_CHECKING:  # it would hide the fields from a type checker
-
-        def __new__(cls, *_, **__):
-            if cls is Rule:
-                raise TypeError("Rule is what rules are derived from: use one such as gpuopt.Adam(), or write a subclass")
-            return super().__new__(cls)
-
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            value = getattr(self, field.name)
-            if isinstance(value, np.generic):
-                value = value.item()
-            if field.name in self._static:
-                self._check_static(field.name, value)
-            elif not callable(value) and not (value is None and field.default is None):
-                value = self.number(field.name, value)
-            object.__setattr__(self, field.name, value)
-        self.check()
-
-    def _check_static(self, name: str, value: Any) -> None:
-        if type(value) is not self._static[name]:
-            raise TypeError(f"{type(self).__name__}: {name} must be a {self._static[name].__name__}, got {value!r}")
-
-    def check(self) -> None:
-        """Raise ValueError where hyperparameters do not go together; a rule overrides it if it needs to."""
-
-    def number(self, name: str, value: Any, where: str = "") -> float:
-        """The float that `value` gives for hyperparameter `name`, checked against its range."""
-        what = f"{type(self).__name__}: {name} must be {self._ranges[name].text}{{}}, got {value!r}{where}"
-        if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
-            raise TypeError(what.format(" or a schedule (a callable from the step number to one)"))
-        try:
-            number = float(value)
-        except OverflowError:
-            number = math.inf
-        if number not in self._ranges[name]:
-            raise ValueError(what.format(""))
-        return number
-
-    def hyper(self, step: int) -> dict[str, float]:
-        """The value of each float hyperparameter after `step` completed steps."""
-        values = {}
-        for name in self._ranges:
-            value = getattr(self, name)
-            if callable(value):
-                value = self.number(name, value(step), f" from its schedule at step {step}")
-            if value is not None:
-                values[name] = value
-        return values
-
-    def init(self, params: Any) -> Optimizer:
-        """Bind the rule to `params`, which the returned `Optimizer` updates in place.
-
-        Parameters
-        ----------
-        params : array, or lists, tuples and dicts of arrays, nested
-            NumPy or CuPy arrays: float16, bfloat16, float32, float64, complex64 or complex128.
-
-        Returns
-        -------
-        Optimizer
-
-        Raises
-        ------
-        TypeError, ValueError
-            Where an array cannot be updated in place; the message names it by its path.
-        TraceError
-            Where ``update`` does something that is not elementwise; the message names the line.
-        """
-        from gpuopt.optimizer import Optimizer
-
-        return Optimizer(self, params)
+        def __getattr__(self, name: str) -> Any:
+            why = ": it is set where a chain is run" if name == "rule" else ""
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{why}")
 
 
-def _check_class(cls: type) -> None:
-    """Raise TypeError where an attribute looks like a hyperparameter and is none, or hides a method of rules."""
-    annotated = inspect.get_annotations(cls)
-    for name, value in vars(cls).items():
-        if not name.startswith("_") and name not in annotated and isinstance(value, (bool, int, float)):
-            raise TypeError(
-                f"rule {cls.__name__}: {name} = {value!r} has no annotation: write {name}: gpuopt.Hyper = {value!r} for a "
-                f"hyperparameter, or {name}: ClassVar = {value!r} for a constant"
-            )
-    if taken := [name for name in annotated if name in ("check", "hyper", "init", "number", "start", "update")]:
-        raise TypeError(f"rule {cls.__name__}: {taken[0]!r} is a method of rules: give the hyperparameter another name")
+@typing.dataclass_transform(frozen_default=True)
+class GradientPiece(Piece):
+    """A piece that changes the gradient before the rule sees it; written as a rule is.
+
+    ``update(self, t, p, g, <state>=<initial value>, ...)`` returns ``(g, *state)``. Fields may be given by position.
+
+    A piece may have two more methods. ``steps(self, t)`` says how often the rest of the chain has acted after `t` calls: it
+    is held where that number does not grow by 1 (`gpuopt.accumulate`). ``accept(self, t, p, g)`` gives a truth value of
+    numbers, made by reductions; where it is false, nothing changes in this step (`gpuopt.skip_nonfinite`).
+
+    Examples
+    --------
+    >>> import gpuopt as go
+    >>> class soft_clip(go.GradientPiece):
+    ...     limit: go.Positive
+    ...     def update(self, t, p, g):
+    ...         return self.limit * np.tanh(g / self.limit)
+    >>> rule = go.chain(soft_clip(2.0), go.Adam(lr=0.1))
+    """
+
+    _arguments: ClassVar[tuple[str, ...]] = ("t", "p", "g")
+    _gives: ClassVar[str] = "g"
+    _example: ClassVar[str] = "gpuopt.clip(1.0)"
 
 
-def _range(cls: type, name: str, hint: Any) -> Range:
-    """The range of a dynamic hyperparameter."""
-    union = typing.get_origin(hint) in (typing.Union, types.UnionType)
-    for part in [hint, *(typing.get_args(hint) if union else ())]:
-        if found := [extra for extra in getattr(part, "__metadata__", ()) if isinstance(extra, Range)]:
-            return found[-1]
-        if part is float:
-            return FINITE
-    raise TypeError(
-        f"rule {cls.__name__}: {name} is annotated {hint!r}; a hyperparameter is a Hyper (NonNegative, Positive, Decay), "
-        "or a bool, an int or a str that is fixed when the rule is made"
-    )
+@typing.dataclass_transform(frozen_default=True)
+class ParameterPiece(Piece):
+    """A piece that changes, or looks at, the parameter that the rule proposes; written as a rule is.
+
+    ``update(self, t, p, new, <state>=<initial value>, ...)`` returns ``(new, *state)``; `p` is the parameter before the step.
+    Fields may be given by position. A method ``evaluation(self, p, *state)``, called with NumPy or CuPy arrays, gives what
+    `Optimizer.evaluation` returns in place of `p`.
+    """
+
+    _arguments: ClassVar[tuple[str, ...]] = ("t", "p", "new")
+    _gives: ClassVar[str] = "new"
+    _example: ClassVar[str] = "gpuopt.bounds(0.0, 1.0)"
 
 
 def abs2(x: Any) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpuopt.rules.base import Decay, NonNegative, Rule
+from gpuopt.rules.base import Rule
+from gpuopt.rules.formula import Decay, NonNegative
 
 __all__ = ["SGD", "GradientDescent", "Momentum"]
 

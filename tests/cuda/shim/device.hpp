@@ -26,6 +26,9 @@
 struct ThreadPosition { unsigned x, y, z; };
 static ThreadPosition threadIdx{0, 0, 0}, blockIdx{0, 0, 0}, blockDim{1, 1, 1}, gridDim{1, 1, 1};
 
+// ---- Threads run one after another, so what another has written is there, and nothing comes between
+inline void __threadfence() {}
+
 // ---- Bits
 template <class To, class From> inline To shim_bits(From from) {
   static_assert(sizeof(To) == sizeof(From), "same size");

@@ -1,0 +1,159 @@
+"""Arrays of one dtype under one update: how often each was updated, and what a step runs for them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+from gpuopt.dtypes import is_complex
+from gpuopt.executors import Group, executor
+from gpuopt.rules.base import Update
+from gpuopt.symbols import hyper_array
+from gpuopt.trace import Trace, own_states, passes, trace
+
+__all__ = ["Bundle", "Run", "evaluated"]
+
+
+@dataclasses.dataclass(eq=False, slots=True)
+class Run:
+    """Arrays of a bundle that take their `count`-th step together, and what they run.
+
+    `positions` are theirs in the bundle, None for all; `given` the gradients of all arrays of the bundle.
+    """
+
+    bundle: Bundle
+    trace: Trace
+    count: int
+    positions: list[int] | None
+    given: Sequence[Any]
+    hyper: dict[str, float]
+    scalars: tuple[float, ...] = ()
+
+    def perform(self) -> None:
+        self.bundle.group.run(self.trace, self.given, self.scalars, self.positions)
+
+    def count_it(self) -> None:
+        counts = self.bundle.counts
+        if self.positions is None:
+            self.bundle.counts = [self.count] * len(counts)
+        else:
+            for position in self.positions:
+                counts[position] = self.count
+
+    @property
+    def members(self) -> list[int]:
+        """The positions, written out."""
+        return list(range(len(self.bundle.indices))) if self.positions is None else self.positions
+
+
+class Bundle:
+    """Arrays of one dtype under one update.
+
+    Parameters
+    ----------
+    key : hashable
+        What the update is called by in the rule.
+    update : Update
+    leaves, others : list
+        All arrays of the optimizer, and beside each the arrays that stand for its hyperparameters, by name.
+    indices : list of int
+        Which of them are here.
+    counted : bool
+        Whether the device counts the steps, because it decides whether they are made.
+
+    Attributes
+    ----------
+    group : Group
+        The executor's.
+    counts : list of int
+        How often each array was updated, as far as the host counts it.
+    """
+
+    def __init__(
+        self,
+        key: Hashable,
+        update: Update,
+        leaves: list[Any],
+        others: list[dict[str, Any]],
+        indices: list[int],
+        counted: bool = False,
+    ) -> None:
+        self.key, self.indices, self._counted = key, indices, counted
+        self.complex = is_complex(leaves[indices[0]].dtype)
+        self.arrays = frozenset(others[indices[0]])
+        self.traces = self._traces(update)
+        params = [leaves[i] for i in indices]
+        beside = [{hyper_array(name): array for name, array in others[i].items()} for i in indices]
+        self.group: Group = executor(params[0])(self.traces[-1], update, params, beside, indices)
+        self.counts = [0] * len(indices)
+        self.use(update, self.traces)
+
+    def _traces(self, update: Update) -> list[Trace]:
+        """For each number of parts that let the rest act, the trace of what acts then; the last is the whole."""
+        if self._counted:
+            return [trace(update, self.complex, self.arrays, masked=True)]
+        gates = sum(hasattr(part.formula, "steps") for part in update.parts)
+        return [trace(update, self.complex, self.arrays, passed) for passed in range(gates + 1)]
+
+    def fitting(self, update: Update) -> list[Trace]:
+        """The traces of another update.
+
+        Raises
+        ------
+        ValueError
+            Where it needs other state.
+        """
+        traces = self._traces(update)
+        had, needs = ([(s.name, s.complex) for s in found[-1].states] for found in (self.traces, traces))
+        if had != needs:
+            names = [[name for name, _ in found] for found in (needs, had)]
+            rule = next(part.formula for part in update.parts if not part.name)
+            raise ValueError(f"{rule!r} needs the state {names[0]}, this optimizer has {names[1]}: init anew")
+        return traces
+
+    def use(self, update: Update, traces: list[Trace]) -> None:
+        """Take another update, whose `traces` are `fitting`."""
+        self.update, self.traces = update, traces
+        for each in traces:
+            self.group.prepare(each)
+
+    @property
+    def plain(self) -> bool:
+        """Whether every step is one run of one trace whose scalars depend on nothing but the count."""
+        return len(self.traces) == 1 and not self.traces[0].phases and self.traces[0].accept is None
+
+    def runs(self, gradients: Sequence[Any], hyper: dict[str, float]) -> list[Run]:
+        """What a step with these gradients (of all arrays of the optimizer) runs here, once for each count among them."""
+        given = self._given(gradients)
+        by_count: dict[int, list[int]] = {}
+        for position, (count, g) in enumerate(zip(self.counts, given, strict=True)):
+            if g is not None:
+                by_count.setdefault(count + 1, []).append(position)
+        found = []
+        for count, positions in by_count.items():
+            traced = self.traces[passes(self.update, count)] if len(self.traces) > 1 else self.traces[0]
+            everything = None if len(positions) == len(given) else positions
+            alone = traced.apart and not self.group.on_device
+            together = [[position] for position in positions] if alone else [everything]
+            found += [Run(self, traced, count, some, given, hyper) for some in together]
+        return found
+
+    def whole_run(self, gradients: Sequence[Any], hyper: dict[str, float]) -> Run:
+        """The one run of a plain bundle whose arrays all have a gradient, and were updated equally often."""
+        traced, count = self.traces[0], self.counts[0] + 1
+        return Run(self, traced, count, None, self._given(gradients), hyper, traced.evaluate(count, hyper))
+
+    def _given(self, gradients: Sequence[Any]) -> Sequence[Any]:
+        return gradients if len(self.indices) == len(gradients) else [gradients[i] for i in self.indices]
+
+
+def evaluated(update: Update, hyper: dict[str, float], leaf: Any, state: dict[str, Any]) -> Any:
+    """A new array: the parameter, or what a part with a method ``evaluation`` keeps in its place."""
+    value = leaf
+    for part in update.parts:
+        if hasattr(part.formula, "evaluation"):
+            own = {name: hyper[part.named(name)] for name in part.formula.ranges if part.named(name) in hyper}
+            states = [state[part.named(name, "_")] for name in own_states(part.formula)]
+            value = part.formula.replaced(own).evaluation(value, *states)
+    return value.astype(leaf.dtype, copy=True)

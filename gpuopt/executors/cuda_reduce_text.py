@@ -1,0 +1,129 @@
+"""From a phase of a `Trace` to the text of a CUDA kernel that reduces an array; in the order of `gpuopt.executors.fold`.
+
+A thread adds one lane of one chunk. The last of those that a sum waits for, told by a ticket that each draws, goes on with that
+sum; so one launch does it all, whoever comes last decides no bit, and all tickets are 0 again in the end.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from gpuopt.executors.cuda_text import KernelText, Others, Writer, ascii_name
+from gpuopt.executors.fold import LANES, NOTHING, ROWS, chunks
+from gpuopt.trace import Trace
+
+__all__ = ["fold_space", "reduction_text"]
+
+_ADDS = {"sum": "{0} + {1}", "max": "largest<{2}>({0}, {1})"}
+_CLIMB = """\
+ptrdiff_t level = 0, here = ({elements} + {chunk} - 1) / {chunk}, mine = at_chunk;
+bool last = true;
+while (true) {{
+{keep}
+  if (here == 1) break;
+  __threadfence();
+  const ptrdiff_t above = mine / {rows}, next = level + here, left = here - above * {rows};
+  const int members = left < {rows} ? (int)left : {rows};
+  if (atomicAdd(&tickets[(next + above) * {lanes} + lane], 1) != members - 1) {{ last = false; break; }}
+  __threadfence();
+  tickets[(next + above) * {lanes} + lane] = 0;
+{clear}
+  for (int row = 0; row < members; ++row) {{
+    const ptrdiff_t from = (level + above * {rows} + row) * {lanes} + lane;
+{again}
+  }}
+  level = next; here = (here + {rows} - 1) / {rows}; mine = above;
+}}
+if (last) {{
+  __threadfence();
+  if (atomicAdd(&tickets[0], 1) == {lanes} - 1) {{
+    __threadfence();
+    tickets[0] = 0;
+{total}
+  }}
+}}"""
+
+
+def fold_space(size: int) -> int:
+    """How many lanes, on all levels together, the reduction of `size` elements needs."""
+    rows = [chunks(size)]
+    while rows[-1] > 1:
+        rows.append(chunks(rows[-1] * LANES))
+    return sum(rows) * LANES
+
+
+@functools.lru_cache(maxsize=512)
+def reduction_text(phase: Trace, p: np.dtype[Any], g: np.dtype[Any], others: Others = (), stored: bool = False) -> KernelText:
+    """The kernel that reduces one array, for dtypes as in `gpuopt.executors.cuda_text.kernel_text`.
+
+    Its loop is over `LANES` lanes for each chunk. It takes what it reads, scalars, the number of elements, how far the lanes of
+    two reductions are apart, then lanes, tickets (0 before and after), and a float64 for each total.
+    """
+    return _ReductionWriter(phase, p, g, others, stored).reduction()
+
+
+class _ReductionWriter(Writer):
+    def reduction(self) -> KernelText:
+        kinds = [reduction.op for reduction in self.trace.reductions]
+        reductions = list(enumerate(self.trace.reductions))
+        scalars, comments = self._scalars()
+        given, self.lines = self.lines, []
+        for array in self.read:
+            self._load(array, "[at]")
+        self._randomize("at")
+        self._compute()
+        adds = [f"t{k} = {self._add(r.op, f't{k}', self.value(r.args[0], 'add'))};" for k, r in reductions]
+        lines = [
+            *comments,
+            *given,
+            f"const ptrdiff_t at_chunk = i / {LANES}, lane = i % {LANES}, first = at_chunk * {LANES * ROWS} + lane;",
+            *(f"{self.real} t{k} = {self.literal(NOTHING[op])};" for k, op in enumerate(kinds)),
+            f"const ptrdiff_t rest = (elements - first + {LANES - 1}) / {LANES};",
+            f"const int rows = rest <= 0 ? 0 : rest < {ROWS} ? (int)rest : {ROWS};",
+            "#pragma unroll 4",
+            "for (int row = 0; row < rows; ++row) {",
+            f"  const ptrdiff_t at = first + row * {LANES};",
+            *(f"  {line}" for line in [*self.lines, *adds]),
+            "}",
+            *self._climb(kinds),
+        ]
+        inputs: list[tuple[str, Any]] = [
+            (f"raw {self.dtypes[array].name} {self._parameter(array)}", self.dtypes[array]) for array in self.read
+        ]
+        inputs += [
+            *scalars,
+            *([("int32 array_number", None)] if self.trace.random else []),
+            ("int64 elements", None),
+            ("int64 apart", None),
+        ]
+        outputs: list[tuple[str, Any]] = [
+            (f"raw {self.compute.name} lanes", self.compute),
+            ("raw int32 tickets", np.dtype(np.int32)),
+        ]
+        outputs += [(f"raw float64 total_{k}", np.dtype(np.float64)) for k in range(len(kinds))]
+        name = f"gpuopt_{ascii_name(self.trace.name).lower()}_reduction_{self.dtypes['p'].name}"
+        return KernelText.of(inputs, outputs, lines, name, tuple(self.read))
+
+    def _add(self, op: str, a: str, b: str) -> str:
+        return _ADDS[op].format(a, b, self.real)
+
+    def _climb(self, kinds: list[str]) -> list[str]:
+        """The sums of sums, level by level."""
+        from_lanes = f"((const volatile {self.real}*)&lanes[0])[{{0}} + {{1}} * apart]"
+        keep = [f"  lanes[(level + mine) * {LANES} + lane + {k} * apart] = t{k};" for k in range(len(kinds))]
+        clear = [f"  t{k} = {self.literal(NOTHING[op])};" for k, op in enumerate(kinds)]
+        again = [f"    t{k} = {self._add(op, f't{k}', from_lanes.format('from', k))};" for k, op in enumerate(kinds)]
+        total = []
+        for k, op in enumerate(kinds):
+            value = f"(double){from_lanes.format(f'level * {LANES} + n', k)}"
+            add = _ADDS[op].format("sum", value, "double")
+            start = "0.0" if op == "sum" else "-1.0 / 0.0"
+            total.append(f"    {{ double sum = {start}; for (int n = 0; n < {LANES}; ++n) sum = {add}; total_{k}[0] = sum; }}")
+        parts = {"keep": keep, "clear": clear, "again": again, "total": total}
+        written = {name: "\n".join(lines) for name, lines in parts.items()}
+        return _CLIMB.format(
+            **written, elements="(elements > 0 ? elements : 1)", chunk=LANES * ROWS, rows=ROWS, lanes=LANES
+        ).splitlines()

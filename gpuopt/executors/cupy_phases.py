@@ -1,0 +1,105 @@
+"""A step of CuPy arrays that reductions decide: nothing of it comes to the host, so nothing waits.
+
+Reductions leave their totals in a table on the device; a kernel of one thread an array makes scalars of them, which the update
+reads. Where the device decides whether a step is made, it counts the steps too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cupy
+import numpy as np
+
+from gpuopt.executors.cuda_scalar_text import COUNT, needs_scalars, scalar_text
+from gpuopt.executors.cupy_kernel import made
+from gpuopt.executors.fold import NOTHING
+from gpuopt.graph import Total
+from gpuopt.trace import Trace
+
+__all__ = ["Phases"]
+
+
+class Phases:
+    """What several bundles of arrays share on the device.
+
+    Parameters
+    ----------
+    bundles : sequence of Bundle
+    sizes : sequence of int
+        The elements of every array of the optimizer.
+    counted : bool
+        Whether the device counts the steps.
+
+    Attributes
+    ----------
+    steps : array of int64
+        How many steps were completed, and the last attempt at one that was.
+    """
+
+    def __init__(self, bundles: Sequence[Any], sizes: Sequence[int], counted: bool) -> None:
+        self.counted, self._sizes, self._attempt = counted, sizes, 0
+        self.steps = cupy.zeros(2, np.int64)
+        self._own = {bundle: cupy.asarray(np.array(bundle.indices, np.int32)) for bundle in bundles}
+        self.counts = {bundle: cupy.zeros(len(bundle.indices), np.int64) for bundle in bundles}
+        self._active: dict[frozenset[int], Any] = {}
+        self._table: dict[Total, Any] = {}
+        scopes: dict[str, set[int]] = {}
+        for bundle in bundles:
+            for part in bundle.update.parts:
+                scopes.setdefault(part.scope, set()).update(bundle.indices)
+        for scope, members in scopes.items():
+            row = [size if index in members else 0 for index, size in enumerate(sizes)]
+            self._table[Total(scope, "array")] = cupy.asarray(np.array(row, np.float64))
+
+    def perform(self, runs: Sequence[Any]) -> None:
+        """Make the step that `runs` describe, if it is accepted."""
+        self._attempt += 1
+        indices = frozenset(run.bundle.indices[position] for run in runs for position in run.members)
+        if indices not in self._active:
+            mask = np.isin(np.arange(len(self._sizes)), list(indices)).astype(np.uint8)
+            self._active[indices] = cupy.asarray(mask)
+        active = self._active[indices]
+        for number in range(max((len(run.trace.phases) for run in runs), default=0)):
+            for run in runs:
+                for phase in run.trace.phases[number : number + 1]:
+                    self._reduce(run, phase, self._scalars(run, phase, active))
+        for run in runs:
+            run.bundle.group.run(run.trace, run.given, self._scalars(run, run.trace, active), run.positions)
+        if self.counted:
+            made(COUNT)(self._attempt, self.steps, size=1)
+
+    def load(self, t: int, bundles: Sequence[Any]) -> None:
+        """Go on after `t` completed steps, with the counts that `bundles` hold."""
+        self.steps[:] = cupy.asarray(np.array([t, self._attempt], np.int64))
+        for bundle in bundles:
+            self.counts[bundle][:] = cupy.asarray(np.array(bundle.counts, np.int64))
+
+    def _reduce(self, run: Any, phase: Trace, scalars: Any) -> None:
+        rows = [self._row(reduction) for reduction in phase.reductions]
+        for position in run.members:
+            index = run.bundle.indices[position]
+            totals = [row[index : index + 1] for row in rows]
+            run.bundle.group.reduce_into(phase, position, run.given[position], scalars, totals)
+
+    def _row(self, reduction: Any) -> Any:
+        """The totals of a reduction, one for each array of the optimizer."""
+        if reduction.value not in self._table:
+            self._table[reduction.value] = cupy.full(len(self._sizes), NOTHING[reduction.op], dtype=np.float64)
+        return self._table[reduction.value]
+
+    def _scalars(self, run: Any, trace: Trace, active: Any) -> Any:
+        """The scalars of a trace: numbers where the host knows them all, else rows of an array on the device."""
+        if not needs_scalars(trace, self.counted):
+            return trace.evaluate(run.count, run.hyper)
+        bundle, written = run.bundle, scalar_text(trace, run.bundle.group.compute, self.counted)
+        numbers = written.given(run.count, run.hyper)
+        totals = [self._table[total] for total in written.totals]
+        stored = bundle.group.stored(trace, written.width)
+        made(written.kernel)(
+            *(self._own[bundle], active, len(self._sizes), self._attempt, *numbers, *totals),
+            *(self.counts[bundle], self.steps, stored.reshape(-1)),
+            size=len(bundle.indices),
+        )
+        return stored

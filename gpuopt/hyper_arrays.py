@@ -1,0 +1,105 @@
+"""Arrays in place of float hyperparameters: matched with the parameters they broadcast to, and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gpuopt import check
+from gpuopt.backend import array_module, is_array, is_cupy
+from gpuopt.dtypes import COMPUTE
+from gpuopt.rules.base import Update
+from gpuopt.rules.formula import Range
+from gpuopt.tree import Spec
+
+__all__ = ["beside"]
+
+
+def beside(hyper: Any, spec: Spec, updates: Sequence[Update | None]) -> list[dict[str, Any]]:
+    """For each array of `spec` the arrays that stand for its hyperparameters, by full name, seen in its shape.
+
+    Parameters
+    ----------
+    hyper : dict or None
+        By the hyperparameter's name a tree of arrays, or of None where the number stays.
+    spec : Spec
+        The parameters.
+    updates : list of Update or None
+        The update of each of them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where a name is none of the updates', or an array does not fit its parameter or the range.
+    """
+    found: list[dict[str, Any]] = [{} for _ in spec.leaves]
+    if hyper is None:
+        return found
+    if not isinstance(hyper, dict):
+        raise TypeError(f"hyper must be a dict of hyperparameters' names and trees of arrays, got {type(hyper).__name__}")
+    memory = check.Memory(spec.leaves, [f"params{path}" for path in spec.paths])
+    for given, tree in hyper.items():
+        arrays, used = spec.match(tree, f"hyper[{given!r}]"), False
+        for index, array in enumerate(arrays):
+            update = updates[index]
+            name = None if update is None else _full_name(given, update)
+            used = used or name is not None
+            if array is None or (update is None and name is None):
+                continue
+            what, where = f"hyper[{given!r}]{spec.paths[index]}", f"params{spec.paths[index]}"
+            if name is None or update is None:
+                raise ValueError(f"{what} is an array, but the rule of {where} has no {given!r}: give None there")
+            param = spec.leaves[index]
+            seen = _seen(array, param, what, where)
+            _check_range(array, update.ranges[name], COMPUTE[param.dtype.name], what)
+            if shared := memory.sharing(array) if is_array(array) else []:
+                raise ValueError(f"{what} shares memory with params{spec.paths[shared[0]]}, which a step alters: pass a copy")
+            found[index][name] = seen
+        if not used:
+            names = sorted({name for update in updates if update is not None for name in update.ranges})
+            raise ValueError(f"hyper: no rule here has a float hyperparameter {given!r}; there are {', '.join(names)}")
+    return found
+
+
+def _full_name(given: Any, update: Update) -> str | None:
+    """The full name of the hyperparameter that is meant by `given`."""
+    if given in update.ranges:
+        return str(given)
+    if len(short := [name for name in update.ranges if name.rpartition(".")[2] == given]) > 1:
+        raise ValueError(f"hyper: {given!r} may be any of {', '.join(short)}: write which")
+    return short[0] if short else None
+
+
+def _seen(array: Any, param: Any, what: str, where: str) -> Any:
+    """The array in the shape of its parameter, without a copy."""
+    if not is_array(array) or isinstance(array, np.ma.MaskedArray):
+        raise TypeError(f"{what} must be a NumPy or CuPy array, or None where the number stays, got {type(array).__name__}")
+    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
+        raise TypeError(f"{what} must be an array of real numbers, got dtype {array.dtype}")
+    if is_cupy(array) != is_cupy(param) or (is_cupy(array) and array.device != param.device):
+        raise TypeError(f"{what} is not where {where} is ({check.place(param)}): move it first")
+    try:
+        return array_module(array).broadcast_to(array, param.shape)
+    except ValueError:
+        raise ValueError(
+            f"{what} has the shape {array.shape}, which does not broadcast to that of {where}, {param.shape}"
+        ) from None
+
+
+def _check_range(array: Any, allowed: Range, compute: np.dtype[Any], what: str) -> None:
+    """Raise ValueError where an element is not in the range, or not in the dtype computed in."""
+    if not array.size:
+        return
+    wide = array.astype(np.float64)
+    ends = [float(wide.min()), float(wide.max())]  # NaN where there is one
+    limits = np.finfo(compute)
+    tiny, largest = float(limits.tiny), float(limits.max)
+    for value in ends:
+        if value not in allowed:
+            raise ValueError(f"{what}: every element must be {allowed.text}, got {value!r}")
+        if allowed.open_low and value < tiny:
+            raise ValueError(f"{what}: {value!r} vanishes in {compute}, which is computed in: use at least {tiny:.3g}")
+        if largest < abs(value) < np.inf:
+            raise ValueError(f"{what}: {value!r} overflows in {compute}, which is computed in: use at most {largest:.3g}")

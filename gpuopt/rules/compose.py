@@ -1,0 +1,236 @@
+"""Rules made of rules: a chain of pieces around one, and a partition of the arrays among several."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, final
+
+from gpuopt.rules.base import Bindable, GradientPiece, ParameterPiece, Part, Piece, Rule, Update
+from gpuopt.rules.formula import Formula, Range
+from gpuopt.rules.paths import matches
+
+__all__ = ["chain", "partition"]
+
+
+class _Composite(Bindable):
+    """What consists of others, each called by a name that goes before those of its hyperparameters."""
+
+    @property
+    def children(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def rebuilt(self, children: list[Any]) -> Any:
+        """The same of other children."""
+        raise NotImplementedError
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        return {f"{name}{field}": value for name, child in self.children.items() for field, value in child.fields.items()}
+
+    def replaced(self, values: dict[str, Any]) -> Any:
+        def changed(name: str, child: Any) -> Any:
+            return child.replaced({field: values[name + field] for field in child.fields if name + field in values})
+
+        return self.rebuilt([changed(name, child) for name, child in self.children.items()])
+
+
+def chain(*pieces: Any) -> Chain:
+    """Pieces around a rule, read left to right and run as one kernel.
+
+    Parameters
+    ----------
+    *pieces : GradientPiece, Rule or Partition, ParameterPiece
+        Pieces that change the gradient, one rule, and pieces that change the parameter, in this order. A chain among them
+        stands for its pieces.
+
+    Returns
+    -------
+    Chain
+        It is used as a rule is: ``chain(...).init(params)``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where something is no piece, stands on the wrong side of the rule, or there is not one rule.
+
+    Examples
+    --------
+    >>> import gpuopt as go
+    >>> go.chain(go.clip(1.0), go.GradientDescent(0.1), go.bounds(0.0, 1.0))
+    chain(clip(limit=1.0), GradientDescent(lr=0.1), bounds(lo=0.0, hi=1.0))
+    """
+    return Chain(tuple(part for piece in pieces for part in (piece.pieces if isinstance(piece, Chain) else (piece,))))
+
+
+@final
+@dataclasses.dataclass(frozen=True, repr=False)
+class Chain(_Composite):
+    """What `chain` makes: `pieces`, of which one is a rule or a partition."""
+
+    pieces: tuple[Any, ...]
+
+    def __post_init__(self) -> None:
+        for piece in self.pieces:
+            if not isinstance(piece, (Rule, Partition, GradientPiece, ParameterPiece)):
+                hint = f": call it, {piece.__name__}(...)" if isinstance(piece, type) and issubclass(piece, Formula) else ""
+                raise TypeError(f"chain: {piece!r} is neither a piece nor a rule{hint}")
+        rules = [k for k, piece in enumerate(self.pieces) if isinstance(piece, Bindable)]
+        if len(rules) != 1:
+            raise ValueError(f"chain needs one rule, such as gpuopt.Adam(), got {len(rules)}: {self!r}")
+        for k, piece in enumerate(self.pieces):
+            if isinstance(piece, GradientPiece) and k > rules[0]:
+                raise ValueError(f"chain: {piece!r} changes the gradient, so it must stand before the rule: {self!r}")
+            if isinstance(piece, ParameterPiece) and k < rules[0]:
+                raise ValueError(f"chain: {piece!r} changes the parameter, so it must stand after the rule: {self!r}")
+
+    def __repr__(self) -> str:
+        return f"chain({', '.join(map(repr, self.pieces))})"
+
+    @property
+    def kind(self) -> Any:
+        return tuple(piece.kind if isinstance(piece, Bindable) else type(piece) for piece in self.pieces)
+
+    @property
+    def children(self) -> dict[str, Any]:
+        parts = _parts([("", piece) for piece in self.pieces])
+        return {f"{part.name}." if part.name else "": part.formula for part in parts}
+
+    def rebuilt(self, children: list[Any]) -> Chain:
+        return Chain(tuple(children))
+
+    def route(self, paths: Sequence[str], arrays: Sequence[Any]) -> list[Hashable]:
+        frozen = [piece.holds(paths) for piece in self.pieces if hasattr(piece, "holds")]
+        keys = next(piece for piece in self.pieces if isinstance(piece, Bindable)).route(paths, arrays)
+        return [None if any(held) else key for key, *held in zip(keys, *frozen, strict=True)]
+
+    def member(self, key: Hashable) -> Update:
+        found: list[tuple[str, Any]] = []
+        for piece in self.pieces:
+            inner = piece.member(key).parts if isinstance(piece, Bindable) else (Part("", "", piece),)
+            found += [(part.scope, part.formula) for part in inner]
+        return Joined(_parts(found))
+
+
+@final
+@dataclasses.dataclass(frozen=True)
+class Joined:
+    """The update that several formulas make up, one after another."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def ranges(self) -> dict[str, Range]:
+        return {part.named(name): found for part in self.parts for name, found in part.formula.ranges.items()}
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        return {part.named(name): value for part in self.parts for name, value in part.formula.fields.items()}
+
+    def hyper(self, step: int) -> dict[str, float]:
+        return {part.named(name): value for part in self.parts for name, value in part.formula.hyper(step).items()}
+
+
+def _parts(formulas: list[tuple[str, Any]]) -> tuple[Part, ...]:
+    """A name for each formula: none for the rule, that of its class for a piece, with a number from the second on."""
+    counts: dict[str, int] = {}
+    parts = []
+    for scope, formula in formulas:
+        kind = type(formula).__name__ if isinstance(formula, Piece) else ""
+        counts[kind] = counts.get(kind, 0) + 1
+        parts.append(Part(f"{kind}_{counts[kind]}" if counts[kind] > 1 else kind, scope, formula))
+    return tuple(parts)
+
+
+def partition(rules: Mapping[Any, Any], by: Callable[[str, Any], Any] | None = None) -> Partition:
+    """A rule for each group of arrays; those under one rule share its launch.
+
+    Parameters
+    ----------
+    rules : dict
+        A rule or a chain by pattern. An array belongs to the first pattern that its path matches; the path is the keys and
+        indices joined by slashes, as in ``"layers/2/w"``. A pattern is a path or the beginning of one, where ``*``, ``?`` and
+        ``[...]`` stand for what they do in file names.
+    by : callable, optional
+        ``by(path, array)`` gives the key in `rules` for each array, in place of patterns.
+
+    Returns
+    -------
+    Partition
+        It is used as a rule is. Every array must belong to one of `rules`: `init` raises ValueError with a list of those that
+        do not. Pieces that look at the whole tree, such as `clip_global_norm`, see the arrays under their own rule; in
+        ``chain(clip_global_norm(1.0), partition(...))`` they see all.
+
+    Examples
+    --------
+    >>> import gpuopt as go, numpy as np
+    >>> rule = go.partition({"probe": go.Adam(1e-3), "*": go.Momentum(0.1)})
+    >>> opt = rule.init({"probe": np.zeros(3), "object": np.zeros((4, 4))})
+    """
+    return Partition(dict(rules) if isinstance(rules, Mapping) else rules, by)
+
+
+@final
+@dataclasses.dataclass(frozen=True, repr=False)
+class Partition(_Composite):
+    """What `partition` makes."""
+
+    rules: dict[Any, Any]
+    by: Callable[[str, Any], Any] | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.rules, dict) or not self.rules:
+            raise TypeError(f"partition needs a dict of rules, such as {{'*': gpuopt.Adam()}}, got {self.rules!r}")
+        for key, rule in self.rules.items():
+            if not isinstance(rule, (Rule, Chain)) or (isinstance(rule, Chain) and any(map(_divides, rule.pieces))):
+                raise TypeError(f"partition: {key!r} must have a rule, or a chain around one, got {rule!r}")
+            if self.by is None and not isinstance(key, str):
+                raise TypeError(f"partition: a pattern must be a string, got {key!r}; with by=function keys may be anything")
+        if self.by is not None and not callable(self.by):
+            raise TypeError(f"partition: by must be a function of path and array that gives a key, got {self.by!r}")
+
+    def __repr__(self) -> str:
+        by = "" if self.by is None else f", by={self.by!r}"
+        return f"partition({self.rules!r}{by})"
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def kind(self) -> Any:
+        return {key: rule.kind for key, rule in self.rules.items()}, self.by
+
+    @property
+    def children(self) -> dict[str, Any]:
+        return {f"{key}/": rule for key, rule in self.rules.items()}
+
+    def rebuilt(self, children: list[Any]) -> Partition:
+        return Partition(dict(zip(self.rules, children, strict=True)), self.by)
+
+    def route(self, paths: Sequence[str], arrays: Sequence[Any]) -> list[Hashable]:
+        keys = [self._key(path, array) for path, array in zip(paths, arrays, strict=True)]
+        if strays := [path for path, key in zip(paths, keys, strict=True) if key is None]:
+            raise ValueError(
+                f"partition: no pattern of {list(self.rules)} matches {', '.join(map(repr, strays))}; "
+                "add one, such as '*' for all others"
+            )
+        found: list[Hashable] = list(keys)
+        for key, rule in self.rules.items():
+            own = [k for k, label in enumerate(keys) if label == key]
+            for k, inner in zip(own, rule.route([paths[k] for k in own], [arrays[k] for k in own]), strict=True):
+                found[k] = None if inner is None else key
+        return found
+
+    def _key(self, path: str, array: Any) -> Any:
+        if self.by is None:
+            return next((pattern for pattern in self.rules if matches(pattern, path)), None)
+        key = self.by(path, array)
+        if key not in self.rules:
+            raise ValueError(f"partition: by({path!r}, array) gave {key!r}, which is none of {list(self.rules)}")
+        return key
+
+    def member(self, key: Hashable) -> Update:
+        return Joined(tuple(part._replace(scope=repr(key)) for part in self.rules[key].member("").parts))
+
+
+def _divides(piece: Any) -> bool:
+    return isinstance(piece, Partition)

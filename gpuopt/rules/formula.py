@@ -1,0 +1,190 @@
+"""What rules and pieces share: a frozen dataclass of hyperparameters that check themselves, with one formula.
+
+This module imports NumPy only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import math
+import numbers
+import sys
+import types
+import typing
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+import numpy as np
+
+__all__ = ["Bound", "Decay", "Hyper", "NonNegative", "Positive"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """The values that a hyperparameter may take: ``low <= x`` (or ``low < x``) and ``x < high``; NaN never."""
+
+    text: str
+    low: float = -math.inf
+    high: float = math.inf
+    open_low: bool = False
+    infinite: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        if not math.isfinite(value):
+            return self.infinite and not math.isnan(value)
+        return self.low <= value < self.high and not (self.open_low and value == self.low)
+
+
+FINITE = Range("a finite number")
+
+Hyper = Annotated[Any, FINITE]
+"""A float hyperparameter: a finite number, or a schedule, a callable from the number of completed steps to one."""
+NonNegative = Annotated[Any, Range("a finite number >= 0", low=0.0)]
+"""A `Hyper` that is at least 0, such as a learning rate."""
+Positive = Annotated[Any, Range("a finite number > 0", low=0.0, open_low=True)]
+"""A `Hyper` that is greater than 0, such as an epsilon."""
+Decay = Annotated[Any, Range("a number in [0, 1)", low=0.0, high=1.0)]
+"""A `Hyper` in [0, 1): the decay of a moving average."""
+Bound = Annotated[Any, Range("a number, infinite ones included,", infinite=True)]
+"""A `Hyper` that may be infinite as well, such as the end of an interval."""
+
+
+class Formula:
+    """A frozen dataclass made from annotated hyperparameters, with a method ``update`` that is traced.
+
+    The base of rules and of pieces. What the library asks of either is below: `fields`, `ranges`, `hyper`, `replaced`.
+    """
+
+    if TYPE_CHECKING:
+        update: Callable[..., Any]
+
+    _ranges: ClassVar[dict[str, Range]] = {}
+    _static: ClassVar[dict[str, type]] = {}
+    _arguments: ClassVar[tuple[str, ...]] = ()
+    """What ``update`` takes before the state. A kind of formula gives it, such as `gpuopt.Rule`."""
+    _gives: ClassVar[str] = ""
+    """What the first value that ``update`` returns is: the gradient ``"g"``, or the ``"new"`` parameter."""
+    _example: ClassVar[str] = "gpuopt.Adam()"
+    _keyword_only: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "_arguments" in vars(cls):
+            return
+        if not callable(getattr(cls, "update", None)):
+            raise TypeError(f"rule {cls.__name__} has no method update(self, {', '.join(cls._arguments)}, ...)")
+        _check_class(cls)
+        scope = {**vars(sys.modules[cls.__module__]), **_calling_scope()}
+        hints = inspect.get_annotations(cls, globals=scope, locals=scope, eval_str=True)
+        if "lr" in hints and cls._keyword_only:
+            cls.lr = dataclasses.field(default=cls.__dict__.get("lr", dataclasses.MISSING), kw_only=False)  # type: ignore[attr-defined]
+        dataclasses.dataclass(frozen=True, kw_only=cls._keyword_only)(cls)
+        fields = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        own = {name: hint for name, hint in hints.items() if name in fields}
+        cls._static = {**cls._static, **{name: hint for name, hint in own.items() if hint in (bool, int, str)}}
+        cls._ranges = {**cls._ranges, **{n: _range(cls, n, hint) for n, hint in own.items() if n not in cls._static}}
+
+    if not TYPE_CHECKING:  # it would hide the fields from a type checker
+
+        def __new__(cls, *_, **__):
+            if "_arguments" in vars(cls):
+                raise TypeError(
+                    f"{cls.__name__} is what others are derived from: use one such as {cls._example}, or write a subclass"
+                )
+            return super().__new__(cls)
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            if isinstance(value, np.generic):
+                value = value.item()
+            if field.name in self._static:
+                self._check_static(field.name, value)
+            elif not callable(value) and not (value is None and field.default is None):
+                value = self.number(field.name, value)
+            object.__setattr__(self, field.name, value)
+        self.check()
+
+    def _check_static(self, name: str, value: Any) -> None:
+        if type(value) is not self._static[name]:
+            raise TypeError(f"{type(self).__name__}: {name} must be a {self._static[name].__name__}, got {value!r}")
+
+    def check(self) -> None:
+        """Raise ValueError where hyperparameters do not go together; a rule overrides it if it needs to."""
+
+    def number(self, name: str, value: Any, where: str = "") -> float:
+        """The float that `value` gives for hyperparameter `name`, checked against its range."""
+        what = f"{type(self).__name__}: {name} must be {self._ranges[name].text}{{}}, got {value!r}{where}"
+        if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+            raise TypeError(what.format(" or a schedule (a callable from the step number to one)"))
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if number not in self._ranges[name]:
+            raise ValueError(what.format(""))
+        return number
+
+    def hyper(self, step: int) -> dict[str, float]:
+        """The value of each float hyperparameter after `step` completed steps."""
+        values = {}
+        for name in self._ranges:
+            value = getattr(self, name)
+            if callable(value):
+                value = self.number(name, value(step), f" from its schedule at step {step}")
+            if value is not None:
+                values[name] = value
+        return values
+
+    @property
+    def ranges(self) -> dict[str, Range]:
+        """The range of each float hyperparameter."""
+        return dict(self._ranges)
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Every hyperparameter as it was given."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+
+    def replaced(self, values: dict[str, Any]) -> Any:
+        """The same with other hyperparameters."""
+        return dataclasses.replace(self, **values)  # type: ignore[type-var]
+
+
+def _calling_scope() -> dict[str, Any]:
+    """The local names where the class statement stands that `Formula.__init_subclass__` is called for."""
+    return sys._getframe(2).f_locals
+
+
+_METHODS = (
+    *("accept", "check", "evaluation", "fields", "hyper", "init", "member", "number", "parts", "ranges", "replaced"),
+    *("route", "rule", "start", "steps", "update"),
+)
+
+
+def _check_class(cls: type) -> None:
+    """Raise TypeError where an attribute looks like a hyperparameter and is none, or hides a method of rules."""
+    annotated = inspect.get_annotations(cls)
+    for name, value in vars(cls).items():
+        if not name.startswith("_") and name not in annotated and isinstance(value, (bool, int, float)):
+            raise TypeError(
+                f"rule {cls.__name__}: {name} = {value!r} has no annotation: write {name}: gpuopt.Hyper = {value!r} for a "
+                f"hyperparameter, or {name}: ClassVar = {value!r} for a constant"
+            )
+    if taken := [name for name in annotated if name in _METHODS]:
+        raise TypeError(f"rule {cls.__name__}: {taken[0]!r} is a method of rules: give the hyperparameter another name")
+
+
+def _range(cls: type, name: str, hint: Any) -> Range:
+    """The range of a dynamic hyperparameter."""
+    union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    for part in [hint, *(typing.get_args(hint) if union else ())]:
+        if found := [extra for extra in getattr(part, "__metadata__", ()) if isinstance(extra, Range)]:
+            return found[-1]
+        if part is float:
+            return FINITE
+    raise TypeError(
+        f"rule {cls.__name__}: {name} is annotated {hint!r}; a hyperparameter is a Hyper (NonNegative, Positive, Decay), "
+        "or a bool, an int or a str that is fixed when the rule is made"
+    )

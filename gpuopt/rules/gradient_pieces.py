@@ -1,0 +1,218 @@
+"""Pieces that change the gradient before the rule sees it, simplest first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gpuopt.rules.base import GradientPiece, abs2
+from gpuopt.rules.formula import Hyper, NonNegative, Positive
+from gpuopt.rules.noise import standard_normal
+from gpuopt.rules.paths import matches
+from gpuopt.rules.reductions import tree_max, tree_norm
+
+__all__ = [
+    "accumulate",
+    "centralize",
+    "clip",
+    "clip_global_norm",
+    "clip_norm",
+    "freeze",
+    "gradient_noise",
+    "maximize",
+    "scale",
+    "skip_nonfinite",
+    "weight_decay",
+]
+
+
+class maximize(GradientPiece):
+    """Climb instead of descending: ``g ← -g``. Before `weight_decay`, which then still shrinks the parameters."""
+
+    def update(self, t: Any, p: Any, g: Any) -> Any:
+        return -g
+
+
+class scale(GradientPiece):
+    """Multiply the gradient: ``g ← factor·g``. With an array for `factor`, a mask or a diagonal preconditioner.
+
+    Parameters
+    ----------
+    factor : float or schedule
+        Any finite number.
+    """
+
+    factor: Hyper
+
+    def update(self, t: Any, p: Any, g: Any) -> Any:
+        return self.factor * g
+
+
+class weight_decay(GradientPiece):
+    """Weight decay coupled with the gradient, the gradient of an L2 penalty: ``g ← g + weight_decay·p``.
+
+    Parameters
+    ----------
+    weight_decay : float or schedule
+        At least 0.
+    """
+
+    weight_decay: NonNegative
+
+    def update(self, t: Any, p: Any, g: Any) -> Any:
+        return g + self.weight_decay * p
+
+
+class clip(GradientPiece):
+    """Clip every element: into ``[-limit, limit]``; a complex one to the modulus `limit`, its phase kept.
+
+    Parameters
+    ----------
+    limit : float or schedule
+        Greater than 0. NaN stays NaN.
+    """
+
+    limit: Positive
+
+    def update(self, t: Any, p: Any, g: Any) -> Any:
+        if np.iscomplexobj(g):
+            size = np.abs(g)
+            return np.where(size > self.limit, g * (self.limit / size), g)
+        return np.clip(g, -self.limit, self.limit)
+
+
+class clip_norm(GradientPiece):
+    """Clip the norm of each array (Pascanu et al. 2013): ``g ← g·min(1, max_norm/(‖g‖ + eps))``.
+
+    Parameters
+    ----------
+    max_norm : float or schedule
+        Greater than 0.
+    eps : float or schedule
+        At least 0; 1e-6 as in PyTorch.
+    """
+
+    max_norm: Positive
+    eps: NonNegative = 1e-6
+
+    def update(self, t: Any, p: Any, g: Any) -> Any:
+        return np.minimum(self.max_norm / (np.sqrt(np.sum(abs2(g))) + self.eps), 1.0) * g
+
+
+class clip_global_norm(GradientPiece):
+    """Clip the norm of all arrays together (Pascanu et al. 2013): ``g ← g·min(1, max_norm/(‖all g‖ + eps))``.
+
+    PyTorch's ``clip_grad_norm_``; optax's ``clip_by_global_norm`` is ``eps=0.0``. A norm that is not finite makes every
+    gradient 0 or NaN: put `skip_nonfinite` first.
+
+    Parameters
+    ----------
+    max_norm : float or schedule
+        Greater than 0.
+    eps : float or schedule
+        At least 0; 1e-6 as in PyTorch.
+    """
+
+    max_norm: Positive
+    eps: NonNegative = 1e-6
+
+    def update(self, t: Any, p: Any, g: Any) -> Any:
+        return np.minimum(self.max_norm / (tree_norm(g) + self.eps), 1.0) * g
+
+
+class centralize(GradientPiece):
+    """Gradient centralization (Yong et al. 2020) of each array as a whole: ``g ← g - mean(g)``.
+
+    The paper, and optax, take the mean of each slice along the first axis instead, and leave vectors alone.
+    """
+
+    def update(self, t: Any, p: Any, g: Any) -> Any:
+        return g - np.mean(g)
+
+
+class accumulate(GradientPiece):
+    """The mean of `k` gradients: what follows in the chain acts at every `k`-th step, and counts only those.
+
+    Parameters
+    ----------
+    k : int
+        How many, at least 1.
+    """
+
+    k: int
+
+    def check(self) -> None:
+        if self.k < 1:
+            raise ValueError(f"accumulate: k must be at least 1, got {self.k!r}")
+
+    def steps(self, t: Any) -> Any:
+        return t // self.k
+
+    def update(self, t: Any, p: Any, g: Any, total: Any = 0.0) -> Any:
+        total = np.where((t - 1) % self.k == 0, g, total + g)
+        return (1.0 / self.k) * total, total
+
+
+class skip_nonfinite(GradientPiece):
+    """Skip the step where the gradient of any array holds an infinity or NaN.
+
+    Parameters, state and counts stay as they were, bit for bit. On a GPU the decision is made there: nothing waits for it.
+    """
+
+    def accept(self, t: Any, p: Any, g: Any) -> Any:
+        return tree_max(np.maximum(np.abs(g.real), np.abs(g.imag)) if np.iscomplexobj(g) else np.abs(g)) < np.inf
+
+    def update(self, t: Any, p: Any, g: Any) -> Any:
+        return g
+
+
+class gradient_noise(GradientPiece):
+    """Add normal noise of variance ``eta / t**gamma`` to every element (Neelakantan et al. 2015), to each part if complex.
+
+    The noise depends on the seed, the step `t`, the array's place in the tree and the element's index alone: it is the same on
+    every executor, in every layout, and where a run is resumed.
+
+    Parameters
+    ----------
+    eta : float or schedule
+        Variance at the first step, at least 0.
+    gamma : float or schedule
+        How fast it falls, at least 0.
+    seed : int
+        From 0 to 2**32 - 1.
+    """
+
+    eta: NonNegative = 0.01
+    gamma: NonNegative = 0.55
+    seed: int = 0
+
+    def check(self) -> None:
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"gradient_noise: seed must be from 0 to 2**32 - 1, got {self.seed!r}")
+
+    def update(self, t: Any, p: Any, g: Any) -> Any:
+        return g + (self.eta / t**self.gamma) ** 0.5 * standard_normal(g, self.seed, t)
+
+
+class freeze(GradientPiece):
+    """Leave some arrays as they are: they have no state, and their gradients (which may be None) are not looked at.
+
+    Parameters
+    ----------
+    pattern : str
+        Of the arrays' paths, as for `partition`; it must match at least one.
+    """
+
+    pattern: str
+
+    def holds(self, paths: Sequence[str]) -> list[bool]:
+        """For each path whether its array is frozen."""
+        found = [matches(self.pattern, path) for path in paths]
+        if not any(found):
+            raise ValueError(f"freeze: {self.pattern!r} matches no array; there are {', '.join(map(repr, paths))}")
+        return found
+
+    def update(self, t: Any, p: Any, g: Any) -> Any:
+        return g

@@ -1,0 +1,37 @@
+"""Numbers made of all the arrays: what a formula writes where ``np.sum`` of one array is not enough."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gpuopt.rules.base import abs2
+
+__all__ = ["tree_max", "tree_mean", "tree_norm", "tree_sum"]
+
+
+def _over_tree(kind: str, x: Any) -> Any:
+    """The reduction of a symbol over the tree; of anything else over itself."""
+    reduce = getattr(type(x), "over_tree", None)
+    return getattr(np, kind)(x) if reduce is None else reduce(x, kind)
+
+
+def tree_sum(x: Any) -> Any:
+    """The sum of `x` over all arrays of the optimizer that have a gradient in this step."""
+    return _over_tree("sum", x)
+
+
+def tree_max(x: Any) -> Any:
+    """The largest element of `x` in all arrays of the optimizer that have a gradient in this step; NaN where there is one."""
+    return _over_tree("max", x)
+
+
+def tree_mean(x: Any) -> Any:
+    """The mean of `x` over all arrays of the optimizer that have a gradient in this step."""
+    return _over_tree("mean", x)
+
+
+def tree_norm(x: Any) -> Any:
+    """The Euclidean norm of `x` over all arrays of the optimizer that have a gradient in this step."""
+    return np.sqrt(tree_sum(abs2(x)))
