@@ -134,9 +134,7 @@ class Bundle:
         for count, positions in by_count.items():
             traced = self.traces[passes(self.update, count)] if len(self.traces) > 1 else self.traces[0]
             everything = None if len(positions) == len(given) else positions
-            alone = traced.apart and not self.group.on_device
-            together = [[position] for position in positions] if alone else [everything]
-            found += [Run(self, traced, count, some, given, hyper) for some in together]
+            found.append(Run(self, traced, count, everything, given, hyper))
         return found
 
     def whole_run(self, gradients: Sequence[Any], hyper: dict[str, float]) -> Run:

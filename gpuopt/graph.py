@@ -80,7 +80,7 @@ class Graph:
         self.part = ("", "")
         """The scope and the name of the part that is being traced, which its reductions are called by."""
         self._made: dict[tuple[Any, ...], Expr] = {}
-        self._totals: dict[tuple[Any, ...], Expr] = {}
+        self._calls: dict[tuple[str, str], int] = {}
         self.random: dict[str, tuple[tuple[Expr, ...], int]] = {}
         """What are random numbers among the inputs: the numbers of their key, and which stream."""
 
@@ -109,15 +109,18 @@ class Graph:
             return self._multiply(*args)
         return self._intern(op, args)
 
-    def reduce(self, op: str, x: Expr, over: str) -> Expr:
-        """The number that ``"sum"`` or ``"max"`` makes of an array value, over one ``"array"`` or the ``"tree"``."""
-        if x.host:
+    def reduce(self, op: str, parts: tuple[Expr, ...], over: str) -> list[Expr]:
+        """The numbers that ``"sum"`` or ``"max"`` makes of an array's components, over one ``"array"`` or the ``"tree"``.
+
+        They are called by the part and by how many it asked for before, so that traces for other dtypes call them alike.
+        """
+        if any(x.host for x in parts[:1]):
             raise trace_error(f"{op} of a number: a reduction is of array values")
-        key = (op, x.index, over, self.part[0])
-        if key not in self._totals:
-            name = "/".join((*self.part, str(len(self._totals))))
-            self._totals[key] = self._intern(op, (self._number(x),), Total(name, over), host=True)
-        return self._totals[key]
+        self._calls[self.part] = call = self._calls.get(self.part, -1) + 1
+        names = ["/".join((*self.part, str(call), component)) for component in ("re", "im")]
+        return [
+            self._intern(op, (self._number(x),), Total(name, over), host=True) for name, x in zip(names, parts, strict=False)
+        ]
 
     def uniform(self, key: tuple[Expr, ...], stream: int) -> Expr:
         """Uniform random numbers in (0, 1), as an input that the executor makes."""

@@ -41,11 +41,15 @@ def beside(hyper: Any, spec: Spec, updates: Sequence[Update | None]) -> list[dic
         raise TypeError(f"hyper must be a dict of hyperparameters' names and trees of arrays, got {type(hyper).__name__}")
     memory = check.Memory(spec.leaves, [f"params{path}" for path in spec.paths])
     for given, tree in hyper.items():
-        arrays, used = spec.match(tree, f"hyper[{given!r}]"), False
+        arrays = spec.match(tree, f"hyper[{given!r}]")
+        if not any(update is not None and _full_name(given, update) for update in updates):
+            names = sorted({name for update in updates if update is not None for name in update.ranges})
+            raise ValueError(
+                f"hyper[{given!r}]: no rule here has a float hyperparameter {given!r}; there are {', '.join(names)}"
+            )
         for index, array in enumerate(arrays):
             update = updates[index]
             name = None if update is None else _full_name(given, update)
-            used = used or name is not None
             if array is None or (update is None and name is None):
                 continue
             what, where = f"hyper[{given!r}]{spec.paths[index]}", f"params{spec.paths[index]}"
@@ -56,10 +60,9 @@ def beside(hyper: Any, spec: Spec, updates: Sequence[Update | None]) -> list[dic
             _check_range(array, update.ranges[name], COMPUTE[param.dtype.name], what)
             if shared := memory.sharing(array) if is_array(array) else []:
                 raise ValueError(f"{what} shares memory with params{spec.paths[shared[0]]}, which a step alters: pass a copy")
+            if name in found[index]:
+                raise ValueError(f"{what} is given twice: as {given!r} and by another of its names")
             found[index][name] = seen
-        if not used:
-            names = sorted({name for update in updates if update is not None for name in update.ranges})
-            raise ValueError(f"hyper: no rule here has a float hyperparameter {given!r}; there are {', '.join(names)}")
     return found
 
 

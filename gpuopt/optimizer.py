@@ -290,8 +290,8 @@ class Optimizer:
         Returns
         -------
         dict
-            ``version``; ``rule``, its repr; ``hyper``, its hyperparameters but for schedules; ``t``; ``counts``, a tree
-            like params; ``state``, by name a tree of arrays like params.
+            ``version``; ``rule``, its repr; ``outline``, what it consists of; ``hyper``, its hyperparameters but for
+            schedules; ``t``; ``counts``, a tree like params; ``state``, by name a tree of arrays like params.
         """
         with self._alone("copied"):
             self._check_whole()
@@ -299,6 +299,7 @@ class Optimizer:
             return {
                 "version": VERSION,
                 "rule": repr(self._rule),
+                "outline": self._rule.outline,
                 "hyper": {name: value for name, value in self._rule.fields.items() if not callable(value)},
                 "t": self.t,
                 "counts": self.counts,

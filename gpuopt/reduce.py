@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import math
+import dataclasses
 from typing import Any
+
+import numpy as np
 
 from gpuopt.bundle import Run
 from gpuopt.graph import Total
 
 __all__ = ["accepted"]
+
+_Totals = dict[Total, Any]
+"""What is known of a run: for each reduction a number, or an array of one for each array of the run."""
 
 
 def accepted(runs: list[Run], sizes: list[int]) -> list[Run]:
@@ -17,65 +22,77 @@ def accepted(runs: list[Run], sizes: list[int]) -> list[Run]:
     Reductions of one array are of that array alone; those of the tree are of all arrays of the runs in whose update they
     are, added in float64 in the order of the tree.
     """
-    known: dict[int, dict[Total, Any]] = {index: {} for run in runs for index in _indices(run)}
-    if any(run.trace.phases for run in runs):
-        _count_elements(runs, sizes, known)
+    known: list[_Totals] = [{} for _ in runs]
+    if any(run.trace.sized for run in runs):
+        _note_sizes(runs, sizes, known)
     for number in range(max((len(run.trace.phases) for run in runs), default=0)):
-        for run in runs:
+        found: dict[Total, list[tuple[int, str, Any]]] = {}
+        for position, run in enumerate(runs):
             if number < len(run.trace.phases):
-                _reduce(run, number, known)
-        _combine(runs, number, known)
-    found = []
-    for run in runs:
-        totals = known[_indices(run)[0]]
-        if run.trace.accepts is None or run.trace.accepts(run.count, run.hyper, totals)[0]:
-            run.scalars = run.trace.evaluate(run.count, run.hyper, totals)
-            found.append(run)
+                phase = run.trace.phases[number]
+                for reduction, values in zip(phase.reductions, _reduced(run, phase, known[position]), strict=True):
+                    known[position][reduction.value] = values
+                    if reduction.value.over == "tree":
+                        found.setdefault(reduction.value, []).append((position, reduction.op, values))
+        for total, parts in found.items():
+            whole = _combined([(_indices(runs[position]), values) for position, _, values in parts], parts[0][1])
+            for position, _, _ in parts:
+                known[position][total] = whole
+    return [made for run, totals in zip(runs, known, strict=True) for made in _made(run, totals)]
+
+
+def _reduced(run: Run, phase: Any, totals: _Totals) -> list[Any]:
+    """For each reduction of a phase what it gives for each array of the run."""
+    group: Any = run.bundle.group
+    if not phase.apart:
+        return group.reduce(phase, run.given, phase.evaluate(run.count, run.hyper, totals), run.positions)  # type: ignore[no-any-return]
+    each = [
+        group.reduce(phase, run.given, phase.evaluate(run.count, run.hyper, _of(totals, number)), [position])
+        for number, position in enumerate(run.members)
+    ]
+    return [np.concatenate(values) for values in zip(*each, strict=True)]
+
+
+def _combined(parts: list[tuple[list[int], Any]], op: str) -> float:
+    """The total of all arrays, in the order of the tree."""
+    values = np.concatenate([values for _, values in parts])
+    if op == "max":
+        return float(values.max())
+    order = np.argsort(np.concatenate([indices for indices, _ in parts]))
+    return float(np.add.accumulate(values[order])[-1])
+
+
+def _made(run: Run, totals: _Totals) -> list[Run]:
+    """The run with its scalars, if it is accepted; where they differ from array to array, a run for each."""
+    trace, found = run.trace, []
+    if trace.apart:
+        parts = [(dataclasses.replace(run, positions=[p]), _of(totals, number)) for number, p in enumerate(run.members)]
+    else:
+        parts = [(run, totals)]
+    for part, known in parts:
+        if trace.accepts is None or trace.accepts(part.count, part.hyper, known)[0]:
+            part.scalars = trace.evaluate(part.count, part.hyper, known)
+            found.append(part)
     return found
+
+
+def _of(totals: _Totals, number: int) -> _Totals:
+    """What is known of one array of a run."""
+    return {total: value if np.ndim(value) == 0 else float(value[number]) for total, value in totals.items()}
 
 
 def _indices(run: Run) -> list[int]:
     """Which arrays of the optimizer a run updates."""
-    return [run.bundle.indices[position] for position in run.members]
+    return run.bundle.indices if run.positions is None else [run.bundle.indices[p] for p in run.positions]
 
 
-def _reduce(run: Run, number: int, known: dict[int, dict[Total, Any]]) -> None:
-    """Note what each array gives for the reductions of a phase."""
-    phase, indices = run.trace.phases[number], _indices(run)
-    scalars = phase.evaluate(run.count, run.hyper, known[indices[0]])
-    group: Any = run.bundle.group
-    found = group.reduce(phase, run.given, scalars, run.members)
-    for reduction, values in zip(phase.reductions, found, strict=True):
-        for index, value in zip(indices, values, strict=True):
-            known[index][reduction.value] = value
-
-
-def _combine(runs: list[Run], number: int, known: dict[int, dict[Total, Any]]) -> None:
-    """Put the total over the tree in place of each array's own."""
-    trees = {
-        reduction.value: reduction.op
-        for run in runs
-        for phase in run.trace.phases[number : number + 1]
-        for reduction in phase.reductions
-        if reduction.value.over == "tree"
-    }
-    for total, op in trees.items():
-        members = [known[index] for index in sorted(known) if total in known[index]]
-        whole = 0.0 if op == "sum" else -math.inf
-        for member in members:
-            value = member[total]
-            whole = whole + value if op == "sum" else (whole if whole > value or whole != whole else value)
-        for member in members:
-            member[total] = whole
-
-
-def _count_elements(runs: list[Run], sizes: list[int], known: dict[int, dict[Total, Any]]) -> None:
+def _note_sizes(runs: list[Run], sizes: list[int], known: list[_Totals]) -> None:
     """Note how many elements each array has, and all arrays with parts of one scope together."""
-    scopes: dict[str, set[int]] = {}
-    for run in runs:
-        for part in run.bundle.update.parts:
-            scopes.setdefault(part.scope, set()).update(_indices(run))
-    for scope, members in scopes.items():
-        whole = sum(sizes[index] for index in members)
-        for index in members:
-            known[index] |= {Total(scope, "array"): sizes[index], Total(scope, "tree"): whole}
+    scopes: dict[str, int] = {}
+    for run, totals in zip(runs, known, strict=True):
+        own = np.array([sizes[index] for index in _indices(run)], np.float64)
+        for scope in {part.scope for part in run.bundle.update.parts}:
+            totals[Total(scope, "array")] = own
+            scopes[scope] = scopes.get(scope, 0) + int(own.sum())
+    for totals in known:
+        totals |= {Total(total.name, "tree"): scopes[total.name] for total in list(totals)}

@@ -29,11 +29,15 @@ class Saved:
         self._saved, self._spec, kind = saved, spec, repr(rule).partition("(")[0]
         if not str(saved["rule"]).startswith(f"{kind}("):
             raise ValueError(f"state_dict is of the rule {saved['rule']}, this optimizer's is {rule!r}")
+        if saved.get("outline", rule.outline) != rule.outline:
+            raise ValueError(f"state_dict is of {saved['outline']}, this optimizer's rule is {rule.outline}")
         known = rule.fields
         if not isinstance(saved["hyper"], dict) or not saved["hyper"].keys() <= known.keys():
             raise ValueError(f"state_dict['hyper'] must be a dict of hyperparameters of {kind}, got {saved['hyper']!r}")
         hyper = {name: value for name, value in saved["hyper"].items() if not callable(known[name])}
         self.rule: Bindable = rule.replaced(hyper)
+        if self.rule.kind != rule.kind:
+            raise ValueError(f"state_dict is of the rule {saved['rule']}, which chooses other arrays than {rule!r}")
         self.t = self._count(saved["t"], "t")
         counts = spec.match(saved["counts"], "state_dict['counts']")
         self.counts = [self._count(n, f"counts{path}") for n, path in zip(counts, spec.paths, strict=True)]

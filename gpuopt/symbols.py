@@ -252,7 +252,7 @@ def _reduce(graph: Graph, kind: str, x: Symbol, over: str = "array") -> Symbol:
         return _reduce(graph, "sum", x, over) / Symbol(graph, graph.size(over))  # type: ignore[no-any-return]
     if kind == "max" and x._im is not None:
         raise trace_error("complex numbers have no largest one: take the maximum of np.abs(x)")
-    return Symbol(graph, *(graph.reduce(kind, part, over) for part in x.parts))
+    return Symbol(graph, *graph.reduce(kind, x.parts, over))
 
 
 def _minimum(graph: Graph, x: Symbol) -> Symbol:

@@ -12,7 +12,7 @@ import dataclasses
 import functools
 import inspect
 import numbers
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,6 +68,8 @@ class Trace:
         `accept` as a function of the same arguments as `evaluate`, in a tuple.
     apart : bool
         Whether the scalars may differ from array to array, being made of reductions of each.
+    sized : bool
+        Whether how many elements there are is asked, here or in a phase.
     random : dict
         Which of the loads are random numbers: the numbers of their key, and which stream.
     """
@@ -85,6 +87,7 @@ class Trace:
     accept: Expr | None = None
     accepts: Evaluate | None = None
     apart: bool = False
+    sized: bool = False
     random: dict[str, tuple[tuple[Expr, ...], int]] = dataclasses.field(default_factory=dict)
 
     def is_complex(self, array: str) -> bool:
@@ -369,9 +372,10 @@ def _assemble(run: _Run, names: dict[str, float | None]) -> Trace:
     start = Trace(run.name, run.complex, states, (), (), {}, (), compiled(()), random=run.graph.random)
     phases = tuple(_straight(start, {}, tuple(found)) for _, found in sorted(by_depth.items()))
     last = _straight(start, stores, ())
-    apart = any(expr.value.over == "array" for expr in used if expr.reduces or expr.op == "size")
-    accepts = None if accept is None else compiled((accept,))
-    return dataclasses.replace(last, phases=phases, accept=accept, accepts=accepts, apart=apart)
+    asked = None if accept is None else compiled((accept,))
+    apart = last.apart or (accept is not None and _apart([accept]))
+    sized = any(expr.op == "size" for expr in used)
+    return dataclasses.replace(last, phases=phases, accept=accept, accepts=asked, apart=apart, sized=sized)
 
 
 def _straight(start: Trace, stores: dict[str, tuple[Expr, ...]], reductions: tuple[Expr, ...]) -> Trace:
@@ -385,4 +389,10 @@ def _straight(start: Trace, stores: dict[str, tuple[Expr, ...]], reductions: tup
     outer |= dict.fromkeys(part for key, _ in random.values() for part in key)
     scalars = tuple(expr for expr in outer if expr.op != "constant")
     code = {"loads": loads, "ops": ops, "stores": stores, "scalars": scalars, "reductions": reductions, "random": random}
-    return dataclasses.replace(start, **code, evaluate=compiled(scalars))  # type: ignore[arg-type]
+    return dataclasses.replace(start, **code, evaluate=compiled(scalars), apart=_apart(scalars))  # type: ignore[arg-type]
+
+
+def _apart(scalars: Iterable[Expr]) -> bool:
+    """Whether host values depend on what may differ from array to array."""
+    ends = reachable(scalars, within=lambda expr: not expr.reduces)
+    return any(expr.value.over == "array" for expr in ends if expr.reduces or expr.op == "size")

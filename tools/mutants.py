@@ -17,21 +17,35 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 ADAPTIVE, OPTIMIZER, TILES = "rules/adaptive.py", "optimizer.py", "executors/tiles.py"
-FLOAT32 = """f"float(__import__('numpy').float32(hyper[{expr.value!r}]))\""""
+BUNDLE, GRADIENT, PARAMETER = "bundle.py", "rules/gradient_pieces.py", "rules/parameter_pieces.py"
 # What is wrong; the file; the right text; the wrong text in its place.
 MUTANTS = [
     ("epsilon inside the root", ADAPTIVE, "(np.sqrt(v_hat) + self.eps)", "np.sqrt(v_hat + self.eps)"),
     ("beta1 and beta2 swapped", ADAPTIVE, "self.beta2 * v + (1 - self.beta2)", "self.beta1 * v + (1 - self.beta1)"),
-    ("step count one too high", OPTIMIZER, "traced.evaluate(count, hyper)", "traced.evaluate(count + 1, hyper)"),
-    ("step count one too low", OPTIMIZER, "traced.evaluate(count, hyper)", "traced.evaluate(max(count - 1, 1), hyper)"),
-    ("1 - beta in float32", "trace.py", 'f"hyper[{expr.value!r}]"', FLOAT32),
+    ("step count one too high", BUNDLE, "traced.evaluate(count, hyper)", "traced.evaluate(count + 1, hyper)"),
+    ("step count one too low", BUNDLE, "traced.evaluate(count, hyper)", "traced.evaluate(max(count - 1, 1), hyper)"),
+    ("1 - beta in float32", "host_code.py", '"hyper[{name!r}]"', "\"float(__import__('numpy').float32(hyper[{name!r}]))\""),
     ("AMSGrad's maximum not kept", ADAPTIVE, "v_hat = v_max = np.maximum", "v_hat = np.maximum"),
-    ("the last array skipped", TILES, "units = self._units if", "units = self._units[:-1] if"),
+    ("the last array skipped", TILES, "units = self._units\n", "units = self._units[:-1]\n"),
     ("the last tile skipped", TILES, "for tile in self._tiles(flat)]", "for tile in self._tiles(flat)[:9]]"),
     ("no bias correction", "rules/base.py", "* np.where(beta > 0,", "* np.where(beta < 0,"),
     ("gradient used as scratch", "executors/numpy_code.py", "all(component in self.targets and", "all("),
-    ("a skipped array's count advanced", OPTIMIZER, "count + (g is not None)", "count + 1"),
-    ("schedule one step late", OPTIMIZER, "self._numbers(self._rule, self._t) if", "self._numbers(self._rule, self._t + 1) if"),
+    ("a skipped array's count advanced", BUNDLE, "if self.positions is None:", "if True:"),
+    (
+        "schedule one step late",
+        OPTIMIZER,
+        "self._numbers(self._members, self._t) if",
+        "self._numbers(self._members, self._t + 1) if",
+    ),
+    ("a step that was not accepted counted", OPTIMIZER, "not planned or bool(runs)", "True"),
+    ("a norm of one array instead of all", "reduce.py", "np.add.accumulate(values[order])[-1]", "values[order][0]"),
+    ("an accumulated sum not begun anew", GRADIENT, "np.where((t - 1) % self.k == 0, g, total + g)", "total + g"),
+    (
+        "an average one step behind",
+        PARAMETER,
+        "np.where(t == 1, new, mean + share * (new - mean))",
+        "mean + share * (p - mean)",
+    ),
 ]
 
 
@@ -46,7 +60,7 @@ def suite_passes(edit: tuple[str, str, str] | None) -> bool:
             if edit[1] not in text:
                 raise SystemExit(f"{edit[0]} no longer holds {edit[1]!r}: bring tools/mutants.py up to date")
             path.write_text(text.replace(edit[1], edit[2]), encoding="utf-8")
-        tests = ["test_accuracy", "test_agree", "test_rules", "test_optimizer"]
+        tests = ["test_accuracy", "test_agree", "test_rules", "test_optimizer", "test_chain", "test_reductions"]
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *(f"tests/{t}.py" for t in tests)]
         # The copy is imported because pytest's own settings put it first.
         done = subprocess.run(command, cwd=copy, env=_environment(copy), capture_output=True, text=True, check=False)

@@ -39,7 +39,7 @@ class ScalarText:
     given : callable
         What the host gives: numbers, from the count, the hyperparameters and None.
     totals : tuple of Total
-        The rows of the table of totals that are read, in the order of the arguments.
+        The rows of the table of totals that are read, in the order of the arguments; each with which arrays it is of.
     width : int
         How many numbers there are for each array: whether the step is accepted, if that is asked, and the scalars.
     """
@@ -70,8 +70,8 @@ def scalar_text(trace: Trace, compute: np.dtype[Any], counted: bool) -> ScalarTe
     """The kernel for the scalars of `trace`, kept in the dtype computed in.
 
     It takes: the index of each array of the group, which arrays have a gradient, how many there are, which attempt this is;
-    numbers of the host; rows of totals; the counts, the completed steps and the last attempt that made one; and the numbers
-    made. With `counted`, the count of an array whose step is accepted grows by one.
+    numbers of the host; rows of totals, and of which arrays each is; the counts, the completed steps and the last attempt
+    that made one; and room for the numbers made. With `counted`, the count of an array whose step is accepted grows by one.
     """
     return _ScalarWriter(trace, compute, counted).result()
 
@@ -95,7 +95,8 @@ class _ScalarWriter(Formulas):
         self._results(results)
         inputs: list[tuple[str, Any]] = [("raw int32 own", np.dtype(np.int32)), ("raw uint8 active", np.dtype(np.uint8))]
         inputs += [("int64 arrays", None), ("int64 attempt", None), *((f"float64 h{n}", None) for n in range(len(given)))]
-        inputs += [(f"raw float64 {name}", np.dtype(np.float64)) for name in self.totals.values()]
+        for name in self.totals.values():
+            inputs += [(f"raw float64 {name}", np.dtype(np.float64)), (f"raw uint8 {name}_of", np.dtype(np.uint8))]
         outputs: list[tuple[str, Any]] = [(f"raw int64 {name}", np.dtype(np.int64)) for name in ("counts", "steps")]
         outputs.append((f"raw {self.kept.name} k", self.kept))
         name = f"gpuopt_{self.trace.name.lower()}_scalars_{self.kept.name}"
@@ -127,7 +128,7 @@ class _ScalarWriter(Formulas):
         add = "largest<double>({0}, {1})" if op == "max" else "{0} + {1}"
         each = add.format(name, f"{row}[n]")
         self.lines.append(f"double {name} = {self.literal(NOTHING[op])};  // {text(expr)}, of all")
-        self.lines.append(f"for (long long n = 0; n < arrays; ++n) {{ if (active[n]) {name} = {each}; }}")
+        self.lines.append(f"for (long long n = 0; n < arrays; ++n) {{ if ({row}_of[n]) {name} = {each}; }}")
 
     def _results(self, results: list[Expr]) -> None:
         """Keep what was made, and count the step."""

@@ -261,4 +261,4 @@ def _component(component: str, age: str) -> str:
 
 def ascii_name(name: str) -> str:
     """A name of Python as one of C++: β becomes u3b2."""
-    return "".join(c if c.isascii() else f"u{ord(c):x}" for c in re.sub("[.: ]", "_", name))
+    return "".join(c if c.isascii() else f"u{ord(c):x}" for c in re.sub("[.:]", "__", name.replace(" ", "_")))

@@ -43,7 +43,7 @@ class Phases:
         self.steps = cupy.zeros(2, np.int64)
         self._own = {bundle: cupy.asarray(np.array(bundle.indices, np.int32)) for bundle in bundles}
         self.counts = {bundle: cupy.zeros(len(bundle.indices), np.int64) for bundle in bundles}
-        self._active: dict[frozenset[int], Any] = {}
+        self._masks: dict[frozenset[int], Any] = {}
         self._table: dict[Total, Any] = {}
         scopes: dict[str, set[int]] = {}
         for bundle in bundles:
@@ -56,19 +56,27 @@ class Phases:
     def perform(self, runs: Sequence[Any]) -> None:
         """Make the step that `runs` describe, if it is accepted."""
         self._attempt += 1
-        indices = frozenset(run.bundle.indices[position] for run in runs for position in run.members)
-        if indices not in self._active:
-            mask = np.isin(np.arange(len(self._sizes)), list(indices)).astype(np.uint8)
-            self._active[indices] = cupy.asarray(mask)
-        active = self._active[indices]
+        everywhere = frozenset(index for run in runs for index in _indices(run))
+        of: dict[Total, frozenset[int]] = {}
+        for run in runs:
+            for total in (reduction.value for phase in run.trace.phases for reduction in phase.reductions):
+                of[total] = of.get(total, frozenset()) | _indices(run)
+        masks = {total: self._mask(indices) for total, indices in of.items()}, self._mask(everywhere)
         for number in range(max((len(run.trace.phases) for run in runs), default=0)):
             for run in runs:
                 for phase in run.trace.phases[number : number + 1]:
-                    self._reduce(run, phase, self._scalars(run, phase, active))
+                    self._reduce(run, phase, self._scalars(run, phase, *masks))
         for run in runs:
-            run.bundle.group.run(run.trace, run.given, self._scalars(run, run.trace, active), run.positions)
+            run.bundle.group.run(run.trace, run.given, self._scalars(run, run.trace, *masks), run.positions)
         if self.counted:
             made(COUNT)(self._attempt, self.steps, size=1)
+
+    def _mask(self, indices: frozenset[int]) -> Any:
+        """Which arrays of the optimizer are meant, on the device; it is copied there once."""
+        if indices not in self._masks:
+            mask = np.isin(np.arange(len(self._sizes)), list(indices)).astype(np.uint8)
+            self._masks[indices] = cupy.asarray(mask)
+        return self._masks[indices]
 
     def load(self, t: int, bundles: Sequence[Any]) -> None:
         """Go on after `t` completed steps, with the counts that `bundles` hold."""
@@ -89,13 +97,13 @@ class Phases:
             self._table[reduction.value] = cupy.full(len(self._sizes), NOTHING[reduction.op], dtype=np.float64)
         return self._table[reduction.value]
 
-    def _scalars(self, run: Any, trace: Trace, active: Any) -> Any:
+    def _scalars(self, run: Any, trace: Trace, of: dict[Total, Any], active: Any) -> Any:
         """The scalars of a trace: numbers where the host knows them all, else rows of an array on the device."""
         if not needs_scalars(trace, self.counted):
             return trace.evaluate(run.count, run.hyper)
         bundle, written = run.bundle, scalar_text(trace, run.bundle.group.compute, self.counted)
         numbers = written.given(run.count, run.hyper)
-        totals = [self._table[total] for total in written.totals]
+        totals = [array for total in written.totals for array in (self._table[total], of.get(total, active))]
         stored = bundle.group.stored(trace, written.width)
         made(written.kernel)(
             *(self._own[bundle], active, len(self._sizes), self._attempt, *numbers, *totals),
@@ -103,3 +111,8 @@ class Phases:
             size=len(bundle.indices),
         )
         return stored
+
+
+def _indices(run: Any) -> frozenset[int]:
+    """Which arrays of the optimizer a run updates."""
+    return frozenset(run.bundle.indices[position] for position in run.members)

@@ -8,11 +8,13 @@ Lanes that have no element hold the number that changes nothing. The error is th
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-__all__ = ["CHUNK", "LANES", "NOTHING", "ROWS", "UFUNCS", "Folds", "chunks", "fold"]
+__all__ = ["CHUNK", "LANES", "NOTHING", "ROWS", "UFUNCS", "Folds", "chunks", "fold", "fold_stream"]
 
 LANES = 256
 ROWS = 64
@@ -41,6 +43,36 @@ def fold(ufunc: np.ufunc, run: Any, out: Any) -> None:
         some[...] = ufunc(some, tail, out=some) if rows else tail
 
 
+def fold_stream(ufunc: np.ufunc, runs: Iterable[Any], stage: Any, out: Any) -> None:
+    """Fold elements that come in runs of any length; `stage` is room for a chunk of them."""
+    held = row = 0
+    for each in runs:
+        run = each
+        while run.size:
+            taken, run = run[: CHUNK - held], run[CHUNK - held :]
+            stage[held : held + taken.size] = taken
+            held += taken.size
+            if held == CHUNK:
+                fold(ufunc, stage, out[row:])
+                held, row = 0, row + 1
+    if held:
+        fold(ufunc, stage[:held], out[row:])
+
+
+def fold_many(ufunc: np.ufunc, run: Any, sizes: list[int], out: Any) -> None:
+    """Fold arrays of less than a chunk, one after another in `run`, each into its row of `out`; equal ones at once."""
+    start = row = 0
+    for size, same in itertools.groupby(sizes):
+        count, rows = len(list(same)), size // LANES
+        block, into = run[start : start + count * size].reshape(count, size), out[row : row + count]
+        if rows:
+            ufunc.reduce(block[:, : rows * LANES].reshape(count, rows, LANES), axis=1, out=into)
+        if tail := size - rows * LANES:
+            some = into[:, :tail]
+            some[...] = ufunc(some, block[:, rows * LANES :]) if rows else block
+        start, row = start + count * size, row + count
+
+
 class Folds:
     """What the reductions of one phase need for arrays of the given sizes: a row of lanes for each chunk, on each level."""
 
@@ -51,21 +83,32 @@ class Folds:
             [_levels(last[i : i + 1], size, op) for i, size in enumerate(sizes)]
             for op, last in zip(ops, self._last, strict=True)
         ]
+        self._deep = [index for index, size in enumerate(sizes) if chunks(size) > 1]
 
     def rows(self, reduction: int, array: int) -> Any:
         """Where the chunks of an array are folded into."""
         return self._levels[reduction][array][0]
 
-    def totals(self, arrays: list[int]) -> list[list[float]]:
-        """For each reduction the totals of `arrays`, whose chunks were folded."""
+    def fold_pack(self, reduction: int, arrays: list[int], sizes: list[int], run: Any) -> None:
+        """Fold small arrays that follow one another in `run`."""
+        last, ufunc = self._last[reduction], UFUNCS[self.ops[reduction]]
+        if arrays[-1] - arrays[0] == len(arrays) - 1:
+            fold_many(ufunc, run, sizes, last[arrays[0] : arrays[-1] + 1])
+        else:
+            rows = last[arrays]
+            fold_many(ufunc, run, sizes, rows)
+            last[arrays] = rows
+
+    def totals(self, arrays: list[int] | None) -> list[Any]:
+        """For each reduction the totals of `arrays` (None for all), whose chunks were folded: an array of float64."""
         found = []
         for op, last, levels in zip(self.ops, self._last, self._levels, strict=True):
-            for array in arrays:
-                for lower, upper in zip(levels[array], levels[array][1:], strict=False):
+            for array in self._deep if arrays is None else [array for array in arrays if array in self._deep]:
+                for lower, upper in itertools.pairwise(levels[array]):
                     fold(UFUNCS[op], lower.reshape(-1), upper)
-            rows = last if len(arrays) == len(last) else last[arrays]
+            rows = last if arrays is None else last[arrays]
             sums = np.add.accumulate(rows, axis=1, dtype=np.float64)[:, -1] + 0.0 if op == "sum" else rows.max(axis=1)
-            found.append([float(x) for x in sums])
+            found.append(sums.astype(np.float64))
         return found
 
 

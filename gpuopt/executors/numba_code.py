@@ -23,7 +23,7 @@ from gpuopt.executors.tile_code import TileCode, changes, constants, places
 from gpuopt.graph import INFIX, Expr, text
 from gpuopt.trace import Trace
 
-__all__ = ["cache_folder", "loop_code"]
+__all__ = ["cache_folder", "fold_code", "loop_code", "pack_code"]
 
 _HEADER = '''"""A loop that gpuopt generated for one rule. It is made again when it is missing."""
 
@@ -62,6 +62,32 @@ def pack({packed}k, addresses, ends):
         loop({sliced}k)
         start = ends[j]
 """
+_FOLD = """@numba.njit(nogil=True, error_model="numpy", cache=True)
+def chunk({arguments}k, {rows}):
+{scalars}
+    whole = {size} // 256
+    for lane in range(min({size}, 256)):
+        i = lane
+{body}
+{first}
+    for row in range(1, whole):
+        for lane in range(256):
+            i = row * 256 + lane
+{inner}
+{again}
+    if whole:
+        for lane in range({size} - whole * 256):
+            i = whole * 256 + lane
+{inner}
+{again}
+
+
+@numba.njit(nogil=True, error_model="numpy", cache=True)
+def fold({arguments}k, {rows}):
+    for n in range(r0.shape[0]):
+        start, stop = n * 16384, min((n + 1) * 16384, {size})
+        chunk({sliced}k, {row})
+"""
 _INFIX = INFIX | {"logical_and": "&", "logical_or": "|"}
 # NaN propagates, and of two zeros the second is taken, as by NumPy's ufuncs.
 _FORMS = {
@@ -89,6 +115,18 @@ def loop_code(trace: Trace, compute: np.dtype[Any]) -> TileCode:
     return TileCode(module.loop, places(trace), 0, 0, constants(trace), source)
 
 
+@functools.lru_cache(maxsize=512)
+def fold_code(phase: Trace, compute: np.dtype[Any]) -> Any:
+    """Compile the function that folds a tile, in the order of `gpuopt.executors.fold`: of what is read, scalars, and rows."""
+    import numba
+
+    function = _module(_fold_source(phase)).fold
+    real = numba.from_dtype(compute)
+    flat, rows = (numba.types.Array(real, ndim, "C") for ndim in (1, 2))
+    function.compile((*[flat] * len(phase.loads), flat, *[rows] * len(phase.reductions)))
+    return function
+
+
 def pack_code(code: TileCode, compute: np.dtype[Any]) -> Any:
     """The function that runs the loop of `code` on many parameters, given the table of their addresses and ends."""
     import numba
@@ -101,19 +139,7 @@ def pack_code(code: TileCode, compute: np.dtype[Any]) -> Any:
 
 def _source(trace: Trace) -> str:
     arrays = {place.component: f"a{number}" for number, place in enumerate(places(trace))}
-    names: dict[Expr, str] = {}
-    scalars = ["    zero, one = k.dtype.type(0), k.dtype.type(1)"]
-    for number, expr in enumerate([*trace.scalars, *constants(trace)]):
-        names[expr] = f"k{number}"
-        scalars.append(f"    k{number} = k[{number}]  # {text(expr)}")
-    old = {place.component: f"o{number}" for number, place in enumerate(places(trace))}
-    names |= {leaf: old[leaf.value] for leaf in _inputs(trace)}
-    body = [f"{old[place.component]} = {arrays[place.component]}[i]" for place in places(trace) if place.read]
-    for op in trace.ops:
-        args = [names[arg] for arg in op.args]
-        names[op] = f"x{op.index}"
-        form = _FORMS.get(op.op, f"math.{op.op}({{0}})")
-        body.append(f"{names[op]} = " + (f" {_INFIX[op.op]} ".join(args) if op.op in _INFIX else form.format(*args)))
+    names, scalars, body = _statements(trace, arrays)
     body += [f"{arrays[component]}[i] = {names[expr]}" for component, expr in changes(trace).items()]
     parts = {
         "arguments": "".join(f"{name}, " for name in arrays.values()),
@@ -124,6 +150,53 @@ def _source(trace: Trace) -> str:
         "sliced": "".join("p, " if component == "p" else f"{name}[start : ends[j]], " for component, name in arrays.items()),
     }
     return _HEADER + _LOOP.format(**parts)
+
+
+def _fold_source(phase: Trace) -> str:
+    arrays = {component: f"a{number}" for number, component in enumerate(phase.loads)}
+    names, scalars, body = _statements(phase, arrays)
+    rows = [f"r{number}" for number in range(len(phase.reductions))]
+    values = [names[reduction.args[0]] for reduction in phase.reductions]
+    sums = [
+        f"{row}[lane] = " + (f"{row}[lane] + {value}" if r.op == "sum" else _FORMS["maximum"].format(f"{row}[lane]", value))
+        for row, value, r in zip(rows, values, phase.reductions, strict=True)
+    ]
+    first = [f"{row}[lane] = {value}" for row, value in zip(rows, values, strict=True)]
+    parts = {
+        "arguments": "".join(f"{name}, " for name in arrays.values()),
+        "rows": ", ".join(rows),
+        "row": ", ".join(f"{row}[n]" for row in rows),
+        "size": "a0.size",
+        "scalars": "\n".join(scalars),
+        "body": _indented(body, 8),
+        "inner": _indented(body, 12),
+        "first": _indented(first, 8),
+        "again": _indented(sums, 12),
+        "sliced": "".join(f"{name}[start:stop], " for name in arrays.values()),
+    }
+    return _HEADER + _FOLD.format(**parts)
+
+
+def _indented(lines: list[str], by: int) -> str:
+    return "\n".join(" " * by + line for line in lines)
+
+
+def _statements(trace: Trace, arrays: dict[str, str]) -> tuple[dict[Expr, str], list[str], list[str]]:
+    """Names of all values; and the lines that give the scalars, and those that load element i and compute with it."""
+    names: dict[Expr, str] = {}
+    scalars = ["    zero, one = k.dtype.type(0), k.dtype.type(1)"]
+    for number, expr in enumerate([*trace.scalars, *constants(trace)]):
+        names[expr] = f"k{number}"
+        scalars.append(f"    k{number} = k[{number}]  # {text(expr)}")
+    old = {component: f"o{number}" for number, component in enumerate(arrays)}
+    names |= {leaf: old[leaf.value] for leaf in _inputs(trace)}
+    body = [f"{old[component]} = {arrays[component]}[i]" for component in trace.loads]
+    for op in trace.ops:
+        args = [names[arg] for arg in op.args]
+        names[op] = f"x{op.index}"
+        form = _FORMS.get(op.op, f"math.{op.op}({{0}})")
+        body.append(f"{names[op]} = " + (f" {_INFIX[op.op]} ".join(args) if op.op in _INFIX else form.format(*args)))
+    return names, scalars, body
 
 
 def _inputs(trace: Trace) -> set[Expr]:

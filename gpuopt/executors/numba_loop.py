@@ -6,7 +6,8 @@ from typing import Any, final
 
 import numpy as np
 
-from gpuopt.executors.numba_code import loop_code, pack_code
+from gpuopt.executors.fold import CHUNK, chunks
+from gpuopt.executors.numba_code import fold_code, loop_code, pack_code
 from gpuopt.executors.tiles import Program, TileGroup
 from gpuopt.trace import Trace
 
@@ -18,11 +19,14 @@ class NumbaGroup(TileGroup):
     """Arrays that are updated by one loop, which reads and writes each element once."""
 
     name = "numba"
-    tile, pack = 524_288, 1_000_000
+    tile = folded = 524_288
+    pack = 1_000_000
 
     def _generate(self, trace: Trace) -> Program:
         program = Program(trace, loop_code(trace, self.compute), self.compute)
-        if self.packs and not trace.complex and not trace.reductions:
+        if trace.reductions:
+            program.fold = fold_code(trace, self.compute)
+        elif self.packs and not trace.complex:
             program.pack = pack_code(program.code, self.compute)
         return program
 
@@ -44,6 +48,15 @@ class NumbaGroup(TileGroup):
                 arguments.append(self._gathered(x, place.component, tile.size, slot))
         program.pack(*arguments, program.values, *tile.table)
         return True
+
+    def _fold_tile(self, program: Program, tile: Any, g: Any, index: int, slot: int) -> None:
+        """Map and fold a tile in one loop, which writes a row for each chunk and nothing else."""
+        assert program.folds is not None
+        reads = [place for place in program.code.places if place.read]
+        arguments, _ = self._arguments(program, tile, g, slot, reads)
+        first = tile.offset // CHUNK
+        rows = [program.folds.rows(n, index)[first : first + chunks(tile.size)] for n in range(len(program.folds.ops))]
+        program.fold(*arguments, program.values, *rows)
 
     def _gathered(self, x: Any, component: str, size: int, slot: int) -> Any:
         """The arrays of a list as one run; or a run that it is already."""

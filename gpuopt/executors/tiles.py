@@ -16,9 +16,9 @@ import numpy as np
 from gpuopt.backend import cpu_threads
 from gpuopt.dtypes import COMPUTE
 from gpuopt.executors import pool
-from gpuopt.executors.fold import CHUNK, UFUNCS, Folds, chunks, fold
+from gpuopt.executors.fold import CHUNK, UFUNCS, Folds, chunks, fold, fold_stream
 from gpuopt.executors.layout import Leaf, cut, new_state
-from gpuopt.executors.tile_code import TileCode
+from gpuopt.executors.tile_code import Place, TileCode
 from gpuopt.rules.noise import base, fill
 from gpuopt.trace import Trace
 
@@ -40,6 +40,7 @@ class Program:
         self.dynamic = self.values[:count]
         self.scalars = tuple(self.values[i : i + 1].reshape(()) for i in range(len(self.values)))
         self.pack: Any = None  # what an executor runs packs with
+        self.fold: Any = None  # what it folds a tile with
         self._keys = {
             name: ([part.value if part.op == "constant" else trace.scalars.index(part) for part in key], stream)
             for name, (key, stream) in trace.random.items()
@@ -117,17 +118,17 @@ class _Pack:
     def __init__(
         self, members: list[_Single], leaves: list[Leaf], others: list[dict[str, Any]], buffers: dict[str, Any]
     ) -> None:
-        self._members, self.size = members, sum(leaf.size for leaf in leaves)
+        self.members, self.size = members, sum(leaf.size for leaf in leaves)
         operands: dict[str, Any] = {name: [beside[name] for beside in others] for name in others[0]}
         operands["p"] = [leaf.flat for leaf in leaves]
         operands |= {name: buffer[leaves[0].start : leaves[-1].stop] for name, buffer in buffers.items()}
         self._tile = _Tile((), operands, self.size)
 
     def work(self, grads: Gradients) -> list[Work]:
-        chosen = [grads[member.index] for member in self._members]
+        chosen = [grads[member.index] for member in self.members]
         if all(g.flags.c_contiguous for g in chosen):
             return [(self._tile, chosen)]
-        return [work for member in self._members for work in member.work(grads)]
+        return [work for member in self.members for work in member.work(grads)]
 
 
 class TileGroup(abc.ABC):
@@ -227,7 +228,7 @@ class TileGroup(abc.ABC):
         program = self._programs[trace]
         units = self._units
         if indices is not None or trace.random:
-            units = [self._singles[index] for index in (range(len(self._singles)) if indices is None else indices)]
+            units = [self._singles[index] for index in _each(indices, self._singles)]
         with np.errstate(all="ignore"):
             program.dynamic[...] = scalars
             work = [item for unit in units for item in unit.work(grads)]
@@ -243,43 +244,52 @@ class TileGroup(abc.ABC):
             for index in range(count):
                 task(index, 0)
 
-    def reduce(self, phase: Trace, grads: Gradients, scalars: tuple[float, ...], indices: list[int]) -> list[list[float]]:
+    def reduce(self, phase: Trace, grads: Gradients, scalars: tuple[float, ...], indices: list[int] | None) -> list[Any]:
+        """For each reduction of a phase what it gives for each of the arrays at `indices` (all, if None)."""
         program = self._programs[phase]
         assert program.folds is not None
         with np.errstate(all="ignore"):
             program.dynamic[...] = scalars
-            jobs: list[tuple[int, list[Work]]] = []
-            for index in indices:
-                work = self._foldable[index].work(grads)
-                apart = all(tile.offset % CHUNK == 0 for tile, _ in work)
-                jobs += [(index, [item]) for item in work] if apart else [(index, work)]
-            size = sum(self._singles[index].size for index in indices)
-            self._each(lambda number, slot: self._fold(program, *jobs[number], slot), len(jobs), size)
+            jobs: list[tuple[Any, list[Work]]] = []
+            units = (
+                self._units
+                if indices is None and not phase.random
+                else [self._singles[i] for i in _each(indices, self._singles)]
+            )
+            for unit in units:
+                work = unit.work(grads) if isinstance(unit, _Pack) else []
+                if len(work) == 1:
+                    jobs.append((unit, work))
+                    continue
+                for single in unit.members if isinstance(unit, _Pack) else [unit]:
+                    work = self._foldable[single.index].work(grads)
+                    apart = all(tile.offset % CHUNK == 0 for tile, _ in work)
+                    jobs += [(single, [item]) for item in work] if apart else [(single, work)]
+            self._each(lambda n, slot: self._fold(program, *jobs[n], slot), len(jobs), sum(unit.size for unit in units))
             return program.folds.totals(indices)
 
-    def _fold(self, program: Program, index: int, work: list[Work], slot: int) -> None:
-        """Map the tiles and fold the results: that of one at once, those of several as they fill whole chunks."""
+    def _fold(self, program: Program, unit: Any, work: list[Work], slot: int) -> None:
+        """Map what is reduced and fold it: a pack or a tile at once, several tiles as they fill whole chunks."""
         assert program.folds is not None
-        if len(work) == 1:
-            tile, g = work[0]
+        (tile, g), folds = work[0], program.folds
+        if isinstance(unit, _Pack):
             for number, run in enumerate(self._mapped(program, tile, g, slot)):
-                rows = program.folds.rows(number, index)[tile.offset // CHUNK :]
-                fold(UFUNCS[program.folds.ops[number]], run, rows)
-            return
-        for number, op in enumerate(program.folds.ops):
-            rows, held, row = program.folds.rows(number, index), 0, 0
-            stage = self._run(slot, "stage", CHUNK, self.compute)
-            for tile, g in work:
-                run = self._mapped(program, tile, g, slot)[number]
-                while run.size:
-                    taken, run = run[: CHUNK - held], run[CHUNK - held :]
-                    stage[held : held + taken.size] = taken
-                    held += taken.size
-                    if held == CHUNK:
-                        fold(UFUNCS[op], stage, rows[row:])
-                        held, row = 0, row + 1
-            if held:
-                fold(UFUNCS[op], stage[:held], rows[row:])
+                folds.fold_pack(
+                    number, [member.index for member in unit.members], [member.size for member in unit.members], run
+                )
+        elif len(work) == 1:
+            self._fold_tile(program, tile, g, unit.index, slot)
+        else:
+            for number, op in enumerate(folds.ops):
+                runs = (self._mapped(program, tile, g, slot)[number] for tile, g in work)
+                fold_stream(UFUNCS[op], runs, self._run(slot, "stage", CHUNK, self.compute), folds.rows(number, unit.index))
+
+    def _fold_tile(self, program: Program, tile: _Tile, g: Any, index: int, slot: int) -> None:
+        """Map and fold a tile that begins with a chunk."""
+        assert program.folds is not None
+        for number, run in enumerate(self._mapped(program, tile, g, slot)):
+            rows = program.folds.rows(number, index)[tile.offset // CHUNK :]
+            fold(UFUNCS[program.folds.ops[number]], run, rows)
 
     def _mapped(self, program: Program, tile: _Tile, g: Any, slot: int) -> list[Any]:
         """What is to be reduced of a tile: a run for each reduction."""
@@ -304,10 +314,12 @@ class TileGroup(abc.ABC):
         for x, part, run in back:
             _store(x, part, run)
 
-    def _arguments(self, program: Program, tile: _Tile, g: Any, slot: int) -> tuple[list[Any], list[tuple[Any, str, Any]]]:
+    def _arguments(
+        self, program: Program, tile: _Tile, g: Any, slot: int, places: Iterable[Place] | None = None
+    ) -> tuple[list[Any], list[tuple[Any, str, Any]]]:
         """The places to call the function with; and (array, part, run) for each that must be copied back."""
         arguments, back = [], []
-        for array, component, part, read, written in program.code.places:
+        for array, component, part, read, written in program.code.places if places is None else places:
             x = g if array == "g" else tile.operands.get(array)
             if x is not None and not part and type(x) is not list and self._direct(x):
                 arguments.append(x)
@@ -361,6 +373,10 @@ class TileGroup(abc.ABC):
                 scratch[name, size] = whole[:size]
             run = self._scratch[slot][name, size]
         return run
+
+
+def _each(indices: Iterable[int] | None, items: list[Any]) -> Iterable[int]:
+    return range(len(items)) if indices is None else indices
 
 
 def _part(array: Any, box: Any) -> Any:

@@ -50,6 +50,11 @@ class Bindable:
         raise NotImplementedError
 
     @property
+    def outline(self) -> str:
+        """The names of what it consists of, without hyperparameters."""
+        raise NotImplementedError
+
+    @property
     def fields(self) -> dict[str, Any]:
         """Every hyperparameter as it was given, by its full name."""
         raise NotImplementedError
@@ -144,6 +149,10 @@ class Rule(Formula, Bindable):
     @property
     def kind(self) -> Any:
         return type(self)
+
+    @property
+    def outline(self) -> str:
+        return type(self).__name__
 
     def member(self, key: Hashable) -> Rule:
         return self

@@ -29,6 +29,9 @@ class _Composite(Bindable):
         return {f"{name}{field}": value for name, child in self.children.items() for field, value in child.fields.items()}
 
     def replaced(self, values: dict[str, Any]) -> Any:
+        if unknown := values.keys() - self.fields.keys():
+            raise TypeError(f"{self!r} has no hyperparameters {', '.join(sorted(unknown))}; it has {', '.join(self.fields)}")
+
         def changed(name: str, child: Any) -> Any:
             return child.replaced({field: values[name + field] for field in child.fields if name + field in values})
 
@@ -89,7 +92,11 @@ class Chain(_Composite):
 
     @property
     def kind(self) -> Any:
-        return tuple(piece.kind if isinstance(piece, Bindable) else type(piece) for piece in self.pieces)
+        """Of a piece that chooses arrays the whole, of others the class."""
+        return tuple(
+            piece.kind if isinstance(piece, Bindable) else piece if hasattr(piece, "holds") else type(piece)
+            for piece in self.pieces
+        )
 
     @property
     def children(self) -> dict[str, Any]:
@@ -98,6 +105,11 @@ class Chain(_Composite):
 
     def rebuilt(self, children: list[Any]) -> Chain:
         return Chain(tuple(children))
+
+    @property
+    def outline(self) -> str:
+        names = (piece.outline if isinstance(piece, Bindable) else type(piece).__name__ for piece in self.pieces)
+        return f"chain({', '.join(names)})"
 
     def route(self, paths: Sequence[str], arrays: Sequence[Any]) -> list[Hashable]:
         frozen = [piece.holds(paths) for piece in self.pieces if hasattr(piece, "holds")]
@@ -184,6 +196,8 @@ class Partition(_Composite):
         for key, rule in self.rules.items():
             if not isinstance(rule, (Rule, Chain)) or (isinstance(rule, Chain) and any(map(_divides, rule.pieces))):
                 raise TypeError(f"partition: {key!r} must have a rule, or a chain around one, got {rule!r}")
+            if key is None:
+                raise TypeError("partition: None cannot be a key")
             if self.by is None and not isinstance(key, str):
                 raise TypeError(f"partition: a pattern must be a string, got {key!r}; with by=function keys may be anything")
         if self.by is not None and not callable(self.by):
@@ -193,18 +207,23 @@ class Partition(_Composite):
         by = "" if self.by is None else f", by={self.by!r}"
         return f"partition({self.rules!r}{by})"
 
-    __hash__ = None  # type: ignore[assignment]
+    def __hash__(self) -> int:
+        return hash((tuple(self.rules), self.by))
 
     @property
     def kind(self) -> Any:
-        return {key: rule.kind for key, rule in self.rules.items()}, self.by
+        return tuple((key, rule.kind) for key, rule in self.rules.items()), self.by
 
     @property
     def children(self) -> dict[str, Any]:
-        return {f"{key}/": rule for key, rule in self.rules.items()}
+        return {f"{key!r}/": rule for key, rule in self.rules.items()}
 
     def rebuilt(self, children: list[Any]) -> Partition:
         return Partition(dict(zip(self.rules, children, strict=True)), self.by)
+
+    @property
+    def outline(self) -> str:
+        return f"partition({', '.join(f'{key!r}: {rule.outline}' for key, rule in self.rules.items())})"
 
     def route(self, paths: Sequence[str], arrays: Sequence[Any]) -> list[Hashable]:
         keys = [self._key(path, array) for path, array in zip(paths, arrays, strict=True)]

@@ -158,8 +158,8 @@ def _calling_scope() -> dict[str, Any]:
 
 
 _METHODS = (
-    *("accept", "check", "evaluation", "fields", "hyper", "init", "member", "number", "parts", "ranges", "replaced"),
-    *("route", "rule", "start", "steps", "update"),
+    *("accept", "check", "evaluation", "fields", "hyper", "init", "kind", "member", "number", "outline", "parts"),
+    *("ranges", "replaced", "route", "rule", "start", "steps", "update"),
 )
 
 

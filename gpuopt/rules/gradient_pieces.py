@@ -104,8 +104,9 @@ class clip_norm(GradientPiece):
 class clip_global_norm(GradientPiece):
     """Clip the norm of all arrays together (Pascanu et al. 2013): ``g ← g·min(1, max_norm/(‖all g‖ + eps))``.
 
-    PyTorch's ``clip_grad_norm_``; optax's ``clip_by_global_norm`` is ``eps=0.0``. A norm that is not finite makes every
-    gradient 0 or NaN: put `skip_nonfinite` first.
+    PyTorch's ``clip_grad_norm_``; optax's ``clip_by_global_norm`` is ``eps=0.0``. A norm that is not finite, as
+    where the squares overflow (beyond 1.8e19 in float32), makes every gradient 0 or NaN; `skip_nonfinite` before it skips what
+    is not finite itself.
 
     Parameters
     ----------
@@ -181,7 +182,7 @@ class gradient_noise(GradientPiece):
     gamma : float or schedule
         How fast it falls, at least 0.
     seed : int
-        From 0 to 2**32 - 1.
+        From 0 to 2**32 - 1. Two in one chain need two seeds, or their noise is the same.
     """
 
     eta: NonNegative = 0.01

@@ -1,0 +1,176 @@
+"""Compare chains and partitions with optax's on a tree of mixed shapes over 60 steps; needs jax and optax.
+
+Prints the largest difference in float64 relative to the size of the array, and fails above 1e-10.
+
+    python tools/against_optax.py
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+import gpuopt as go
+
+jax.config.update("jax_enable_x64", True)
+STEPS = 60
+SHAPES = {"a": (3, 4), "b": (), "c": (30, 10), "d": (7,)}
+BOUND = 1e-10
+LR = 0.05
+
+
+def labels(params: Any) -> dict[str, str]:
+    return {name: "matrix" if p.ndim == 2 else "other" for name, p in params.items()}
+
+
+def average(decay: float) -> tuple[Callable[[Any, Any, int], Any], Callable[[Any], Any]]:
+    """How optax keeps an exponential average of the parameters beside them, which starts after the first step."""
+
+    def keep(mean: Any, params: Any, step: int) -> Any:
+        return params if step == 1 else optax.incremental_update(params, mean, 1 - decay)
+
+    return keep, lambda mean: mean
+
+
+def wide(schedule: Any) -> Any:
+    """The schedule in float64, whose count optax gives as an int32, which makes it float32."""
+    return lambda count: schedule(count.astype("float64"))
+
+
+PAIRS: list[tuple[str, Any, Any, Any]] = [
+    ("clip", go.chain(go.clip(0.3), go.Adam(LR)), optax.chain(optax.clip(0.3), optax.adam(LR)), None),
+    (
+        "clip_by_global_norm",
+        go.chain(go.clip_global_norm(1.0, eps=0.0), go.Adam(LR)),
+        optax.chain(optax.clip_by_global_norm(1.0), optax.adam(LR)),
+        None,
+    ),
+    (
+        "add_decayed_weights",
+        go.chain(go.weight_decay(0.1), go.Adam(LR)),
+        optax.chain(optax.add_decayed_weights(0.1), optax.adam(LR)),
+        None,
+    ),
+    ("adamw", go.chain(go.Adam(LR), go.decoupled_weight_decay(0.1)), optax.adamw(LR, weight_decay=0.1), None),
+    ("scale, sgd", go.chain(go.scale(-0.5), go.maximize(), go.SGD(LR)), optax.chain(optax.scale(0.5), optax.sgd(LR)), None),
+    (
+        "keep_params_nonnegative",
+        go.chain(go.Adam(LR), go.bounds(lo=0.0)),
+        optax.chain(optax.adam(LR), optax.keep_params_nonnegative()),
+        None,
+    ),
+    (
+        "MultiSteps",
+        go.chain(go.accumulate(4), go.clip_global_norm(0.7, eps=0.0), go.Adam(LR)),
+        optax.MultiSteps(optax.chain(optax.clip_by_global_norm(0.7), optax.adam(LR)), 4, accumulator_dtype=np.float64),
+        None,
+    ),
+    ("apply_if_finite", go.chain(go.skip_nonfinite(), go.Adam(LR)), optax.apply_if_finite(optax.adam(LR), 99), None),
+    (
+        "multi_transform",
+        go.partition(
+            {"matrix": go.chain(go.clip_global_norm(1.0, eps=0.0), go.Adam(LR)), "other": go.SGD(LR)},
+            by=lambda path, a: "matrix" if a.ndim == 2 else "other",
+        ),
+        optax.multi_transform(
+            {"matrix": optax.chain(optax.clip_by_global_norm(1.0), optax.adam(LR)), "other": optax.sgd(LR)}, labels
+        ),
+        None,
+    ),
+    (
+        "frozen",
+        go.chain(go.freeze("a"), go.Adam(LR)),
+        optax.multi_transform(
+            {"on": optax.adam(LR), "off": optax.set_to_zero()}, {n: "off" if n == "a" else "on" for n in SHAPES}
+        ),
+        None,
+    ),
+    ("incremental_update", go.chain(go.Adam(LR), go.average(0.9)), optax.adam(LR), average(0.9)),
+    (
+        "cosine_decay_schedule",
+        go.chain(go.clip(0.5), go.Adam(go.schedules.Cosine(LR, STEPS))),
+        optax.chain(optax.clip(0.5), optax.adam(wide(optax.cosine_decay_schedule(LR, STEPS)))),
+        None,
+    ),
+    (
+        "exponential_decay",
+        go.chain(go.weight_decay(0.1), go.SGD(go.schedules.Exponential(LR, 0.5, steps=10))),
+        optax.chain(optax.add_decayed_weights(0.1), optax.sgd(wide(optax.exponential_decay(LR, 10, 0.5)))),
+        None,
+    ),
+    (
+        "warmup_cosine_decay_schedule",
+        go.chain(go.clip(0.5), go.Adam(go.schedules.WarmUp(go.schedules.Cosine(LR, STEPS - 10), 10))),
+        optax.chain(optax.clip(0.5), optax.adam(wide(optax.warmup_cosine_decay_schedule(0.0, LR, 10, STEPS)))),
+        None,
+    ),
+    (
+        "polynomial_schedule",
+        go.chain(go.clip(0.5), go.Adam(go.schedules.Polynomial(LR, STEPS, end=0.01, power=2.0))),
+        optax.chain(optax.clip(0.5), optax.adam(wide(optax.polynomial_schedule(LR, 0.01, 2.0, STEPS)))),
+        None,
+    ),
+]
+
+
+def difference(pairs: Any) -> float:
+    return max(float(np.abs(ours - theirs).max() / max(np.abs(theirs).max(), 1e-300)) for ours, theirs in pairs)
+
+
+def gradients(rng: np.random.Generator) -> dict[str, Any]:
+    return {name: np.asarray(rng.normal(size=shape)) for name, shape in SHAPES.items()}
+
+
+def compared(name: str, rule: Any, other: Any, kept: Any) -> float:
+    """The largest difference of the parameters after every step, and of the average at the end."""
+    rng, worst, held = np.random.default_rng(0), 0.0, None
+    params = gradients(rng)
+    theirs = {key: jax.numpy.asarray(p.copy()) for key, p in params.items()}
+    ours, state = rule.init(params), other.init(theirs)
+    for step in range(1, STEPS + 1):
+        g = gradients(rng)
+        if name == "apply_if_finite" and step % 7 == 0:
+            g["c"][3, 4] = np.inf
+        ours.step(g)
+        updates, state = other.update(g, state, theirs)
+        theirs = optax.apply_updates(theirs, updates)
+        held = kept[0](held, theirs, step) if kept else None
+        worst = max(worst, difference((params[key], np.asarray(theirs[key])) for key in params))
+    if kept:
+        mean, found = kept[1](held), ours.evaluation()
+        worst = max(worst, difference((found[key], np.asarray(mean[key])) for key in params))
+    return worst
+
+
+def lookahead() -> float:
+    """`optax.lookahead`, whose slow parameters are the ones to evaluate with; k = 5, alpha = 0.5."""
+    rng = np.random.default_rng(0)
+    params = gradients(rng)
+    theirs = optax.LookaheadParams.init_synced({key: jax.numpy.asarray(p.copy()) for key, p in params.items()})
+    ours, other, worst = go.chain(go.Adam(LR), go.lookahead(5, 0.5)).init(params), optax.lookahead(optax.adam(LR), 5, 0.5), 0.0
+    state = other.init(theirs)
+    for _ in range(STEPS):
+        g = gradients(rng)
+        ours.step(g)
+        updates, state = other.update(g, state, theirs)
+        theirs = optax.apply_updates(theirs, updates)
+        for found, wanted in [(params, theirs.fast), (ours.evaluation(), theirs.slow)]:
+            worst = max(worst, difference((found[key], np.asarray(wanted[key])) for key in params))
+    return worst
+
+
+def main() -> int:
+    found = {name: compared(name, *rest) for name, *rest in PAIRS}
+    found["lookahead"] = lookahead()
+    for name, value in found.items():
+        print(f"{value:9.1e}  {name}", flush=True)
+    return int(max(found.values()) > BOUND)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
