@@ -43,8 +43,8 @@ class CupyGroup:
     ) -> None:
         self._leaves, self._others = [Leaf(p) for p in params], others or [{}] * len(params)
         self._numbers = list(numbers) or list(range(len(params)))
-        self._device, self.compute = params[0].device, COMPUTE[params[0].dtype.name]
-        with self._device:
+        self.device, self.compute = params[0].device, COMPUTE[params[0].dtype.name]
+        with self.device:
             self._buffers = new_state(cupy, trace, update, self.compute, self._leaves)
         self.states = [
             {name: leaf.like_param(buffer[leaf.start : leaf.stop]) for name, buffer in self._buffers.items()}
@@ -59,20 +59,19 @@ class CupyGroup:
         """Make room for what reductions of `trace` need; a kernel is compiled when it is first called."""
         count = max((len(phase.reductions) for phase in trace.phases), default=0)
         if count and (self._lanes is None or self._lanes.size < count * self._space):
-            with self._device:
+            with self.device:
                 self._lanes = cupy.zeros(count * self._space, self.compute)
                 self._tickets = cupy.zeros(self._space, np.int32)
 
     def stored(self, trace: Trace, width: int) -> Any:
         """Room for `width` scalars of `trace` for each array, in rows."""
         if trace not in self._scalars:
-            with self._device:
-                self._scalars[trace] = cupy.zeros((len(self._leaves), width), self.compute)
+            self._scalars[trace] = cupy.zeros((len(self._leaves), width), self.compute)
         return self._scalars[trace]
 
     def run(self, trace: Trace, grads: Sequence[Any], scalars: Any, indices: Iterable[int] | None = None) -> None:
         """Update arrays; `scalars` are numbers, or an array with a row of them for each array of the group."""
-        with self._device:
+        with self.device:
             for index in range(len(self._leaves)) if indices is None else indices:
                 if self._leaves[index].size:
                     self._launch(trace, index, grads[index], scalars)
@@ -100,7 +99,7 @@ class CupyGroup:
         leaf, stored = self._leaves[index], not isinstance(scalars, tuple)
         if not leaf.size:
             return
-        with self._device:
+        with self.device:
             arrays = {"p": leaf.param, "g": g, **self._others[index], **self.states[index]}
             written = reduction_text(phase, leaf.param.dtype, g.dtype, self._dtypes(index), stored)
             reads = [arrays[name] for name in written.reads]

@@ -40,17 +40,22 @@ class Phases:
 
     def __init__(self, bundles: Sequence[Any], sizes: Sequence[int], counted: bool) -> None:
         self.counted, self._sizes, self._attempt = counted, sizes, 0
+        self._device = bundles[0].group.device
+        self._masks: dict[frozenset[int], Any] = {}
+        self._table: dict[Total, Any] = {}
+        with self._device:
+            self._allocate(bundles)
+
+    def _allocate(self, bundles: Sequence[Any]) -> None:
         self.steps = cupy.zeros(2, np.int64)
         self._own = {bundle: cupy.asarray(np.array(bundle.indices, np.int32)) for bundle in bundles}
         self.counts = {bundle: cupy.zeros(len(bundle.indices), np.int64) for bundle in bundles}
-        self._masks: dict[frozenset[int], Any] = {}
-        self._table: dict[Total, Any] = {}
         scopes: dict[str, set[int]] = {}
         for bundle in bundles:
             for part in bundle.update.parts:
                 scopes.setdefault(part.scope, set()).update(bundle.indices)
         for scope, members in scopes.items():
-            row = [size if index in members else 0 for index, size in enumerate(sizes)]
+            row = [size if index in members else 0 for index, size in enumerate(self._sizes)]
             self._table[Total(scope, "array")] = cupy.asarray(np.array(row, np.float64))
 
     def perform(self, runs: Sequence[Any]) -> None:
@@ -61,28 +66,35 @@ class Phases:
         for run in runs:
             for total in (reduction.value for phase in run.trace.phases for reduction in phase.reductions):
                 of[total] = of.get(total, frozenset()) | _indices(run)
-        masks = {total: self._mask(indices) for total, indices in of.items()}, self._mask(everywhere)
+        with self._device:
+            self._run(runs, {total: self._mask(indices) for total, indices in of.items()}, self._mask(everywhere))
+
+    def _run(self, runs: Sequence[Any], of: dict[Total, Any], active: Any) -> None:
+        """Launch everything, in order: the phases of all runs, then their updates."""
         for number in range(max((len(run.trace.phases) for run in runs), default=0)):
             for run in runs:
                 for phase in run.trace.phases[number : number + 1]:
-                    self._reduce(run, phase, self._scalars(run, phase, *masks))
+                    self._reduce(run, phase, self._scalars(run, phase, of, active))
         for run in runs:
-            run.bundle.group.run(run.trace, run.given, self._scalars(run, run.trace, *masks), run.positions)
+            run.bundle.group.run(run.trace, run.given, self._scalars(run, run.trace, of, active), run.positions)
         if self.counted:
             made(COUNT)(self._attempt, self.steps, size=1)
 
     def _mask(self, indices: frozenset[int]) -> Any:
         """Which arrays of the optimizer are meant, on the device; it is copied there once."""
         if indices not in self._masks:
+            if len(self._masks) == 64:  # which arrays have a gradient changes at every step
+                self._masks.clear()
             mask = np.isin(np.arange(len(self._sizes)), list(indices)).astype(np.uint8)
             self._masks[indices] = cupy.asarray(mask)
         return self._masks[indices]
 
     def load(self, t: int, bundles: Sequence[Any]) -> None:
         """Go on after `t` completed steps, with the counts that `bundles` hold."""
-        self.steps[:] = cupy.asarray(np.array([t, self._attempt], np.int64))
-        for bundle in bundles:
-            self.counts[bundle][:] = cupy.asarray(np.array(bundle.counts, np.int64))
+        with self._device:
+            self.steps[:] = cupy.asarray(np.array([t, self._attempt], np.int64))
+            for bundle in bundles:
+                self.counts[bundle][:] = cupy.asarray(np.array(bundle.counts, np.int64))
 
     def _reduce(self, run: Any, phase: Trace, scalars: Any) -> None:
         rows = [self._row(reduction) for reduction in phase.reductions]
