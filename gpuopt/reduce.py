@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -47,8 +47,8 @@ def _reduced(run: Run, phase: Any, totals: _Totals) -> list[Any]:
     if not phase.apart:
         return group.reduce(phase, run.given, phase.evaluate(run.count, run.hyper, totals), run.positions)  # type: ignore[no-any-return]
     each = [
-        group.reduce(phase, run.given, phase.evaluate(run.count, run.hyper, _of(totals, number)), [position])
-        for number, position in enumerate(run.members)
+        group.reduce(phase, run.given, phase.evaluate(run.count, run.hyper, known), [position])
+        for position, known in zip(run.members, _apart(totals), strict=True)
     ]
     return [np.concatenate(values) for values in zip(*each, strict=True)]
 
@@ -66,7 +66,8 @@ def _made(run: Run, totals: _Totals) -> list[Run]:
     """The run with its scalars, if it is accepted; where they differ from array to array, a run for each."""
     trace, found = run.trace, []
     if trace.apart:
-        parts = [(dataclasses.replace(run, positions=[p]), _of(totals, number)) for number, p in enumerate(run.members)]
+        alike = run.bundle, trace, run.count
+        parts = [(Run(*alike, [p], run.given, run.hyper), known) for p, known in zip(run.members, _apart(totals), strict=True)]
     else:
         parts = [(run, totals)]
     for part, known in parts:
@@ -76,9 +77,11 @@ def _made(run: Run, totals: _Totals) -> list[Run]:
     return found
 
 
-def _of(totals: _Totals, number: int) -> _Totals:
-    """What is known of one array of a run."""
-    return {total: value if np.ndim(value) == 0 else float(value[number]) for total, value in totals.items()}
+def _apart(totals: _Totals) -> Iterator[_Totals]:
+    """What is known of each array of a run."""
+    own = {total: values.tolist() for total, values in totals.items() if isinstance(values, np.ndarray)}
+    for values in zip(*own.values(), strict=True):
+        yield totals | dict(zip(own, values, strict=True))
 
 
 def _indices(run: Run) -> list[int]:

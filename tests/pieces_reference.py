@@ -90,7 +90,7 @@ class WeightDecay(Part):
 class Clip(Part):
     def one(self, i: int, p: Any, x: Any) -> Any:
         size = np.abs(x)
-        return np.where(size <= self.made.limit, x, x / np.where(size > 0, size, 1.0) * self.made.limit)
+        return np.where(size <= self.made.value, x, x / np.where(size > 0, size, 1.0) * self.made.value)
 
 
 class ClipNorm(Part):

@@ -119,20 +119,20 @@ def test_repr_is_the_call(rule: Any) -> None:
 
 @table(
     ("none", go.chain, ValueError, ("one rule, such as gpuopt.Adam(), got 0",)),
-    ("no rule", lambda: go.chain(go.clip(1.0)), ValueError, ("got 0", "clip(limit=1.0)")),
+    ("no rule", lambda: go.chain(go.clip(1.0)), ValueError, ("got 0", "clip(value=1.0)")),
     ("two rules", lambda: go.chain(go.SGD(), go.Adam()), ValueError, ("got 2", "GradientDescent", "Adam")),
     ("two rules in chains", lambda: go.chain(go.chain(go.SGD()), go.chain(go.SGD())), ValueError, ("got 2",)),
     ("a class", lambda: go.chain(go.clip, go.SGD()), TypeError, ("neither a piece nor a rule", "call it, clip(...)")),
     ("a rule's class", lambda: go.chain(go.Adam), TypeError, ("call it, Adam(...)",)),
     ("None", lambda: go.chain(None, go.SGD()), TypeError, ("None is neither",)),
     ("a list", lambda: go.chain([go.clip(1.0), go.SGD()]), TypeError, ("neither a piece nor a rule",)),
-    ("gradient after", lambda: go.chain(go.SGD(), go.clip(1.0)), ValueError, ("clip(limit=1.0)", "before the rule")),
+    ("gradient after", lambda: go.chain(go.SGD(), go.clip(1.0)), ValueError, ("clip(value=1.0)", "before the rule")),
     ("parameter before", lambda: go.chain(go.bounds(0.0), go.SGD()), ValueError, ("bounds(", "after the rule")),
-    ("clip 0", lambda: go.clip(0.0), ValueError, ("clip: limit must be a finite number > 0, got 0.0",)),
-    ("clip negative", lambda: go.clip(-1.0), ValueError, ("clip: limit", "-1.0")),
-    ("clip NaN", lambda: go.clip(NAN), ValueError, ("clip: limit", "nan")),
-    ("clip inf", lambda: go.clip(INF), ValueError, ("clip: limit", "inf")),
-    ("clip None", lambda: go.clip(None), TypeError, ("clip: limit", "None")),
+    ("clip 0", lambda: go.clip(0.0), ValueError, ("clip: value must be a finite number > 0, got 0.0",)),
+    ("clip negative", lambda: go.clip(-1.0), ValueError, ("clip: value", "-1.0")),
+    ("clip NaN", lambda: go.clip(NAN), ValueError, ("clip: value", "nan")),
+    ("clip inf", lambda: go.clip(INF), ValueError, ("clip: value", "inf")),
+    ("clip None", lambda: go.clip(None), TypeError, ("clip: value", "None")),
     ("clip_norm", lambda: go.clip_norm(0), ValueError, ("clip_norm: max_norm", "> 0")),
     ("clip_norm eps", lambda: go.clip_norm(1.0, -1e-6), ValueError, ("clip_norm: eps", ">= 0")),
     ("clip_global_norm", lambda: go.clip_global_norm(NAN), ValueError, ("clip_global_norm: max_norm", "nan")),
@@ -291,7 +291,7 @@ def test_schedules_in_pieces() -> None:
     assert numbers(go.chain(go.SGD(1.0), go.bounds(lo=lambda t: -1.0 - t)), 9.0, 9.0) == [-1.0, -2.0]
     opt = go.chain(go.clip(lambda t: 1.0 - t), go.SGD(1.0)).init(np.zeros(1))
     opt.step(np.ones(1))
-    with pytest.raises(ValueError, match=r"clip: limit must be .* > 0, got 0.0 from its schedule at step 1"):
+    with pytest.raises(ValueError, match=r"clip: value must be .* > 0, got 0.0 from its schedule at step 1"):
         opt.step(np.ones(1))
     assert (opt.t, opt.params[0]) == (1, -1.0)
 

@@ -178,11 +178,11 @@ def test_schedules_where_the_device_counts(schedule: Any) -> None:
             for step in range(7):
                 grads = [rng.normal(size=7), rng.normal(size=5).astype("float32")]
                 grads[1][2] = np.inf if step == 2 else 0.0
-                opt.step(grads)
+                opt.step(grads if step != 4 else [None, None])
             saved = opt.state_dict()
             found.append([*map(bits, params), opt.t, opt.counts, saved["t"]])
             opt.load_state_dict(saved)
-            assert (opt.t, opt.counts) == (6, [6, 6])
+            assert (opt.t, opt.counts) == (6, [5, 5])
     assert all(np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b for a, b in zip(*found, strict=True))
 
 

@@ -95,7 +95,7 @@ def test_keys_that_print_alike() -> None:
     ("unknown key", lambda: steps_of({"a": go.SGD()}, lambda *_: "c"), ValueError, ("by('embed', array) gave 'c'", "['a']")),
     ("no rules", lambda: go.partition({}), TypeError, ("needs a dict of rules",)),
     ("a list", lambda: go.partition([go.SGD()]), TypeError, ("needs a dict of rules",)),
-    ("no rule", lambda: go.partition({"*": go.clip(1.0)}), TypeError, ("'*' must have a rule", "clip(limit=1.0)")),
+    ("no rule", lambda: go.partition({"*": go.clip(1.0)}), TypeError, ("'*' must have a rule", "clip(value=1.0)")),
     ("a class", lambda: go.partition({"*": go.SGD}), TypeError, ("'*' must have a rule",)),
     ("None", lambda: go.partition({"*": None}), TypeError, ("'*' must have a rule", "None")),
     ("nested", lambda: go.partition({"*": go.partition({"*": go.SGD()})}), TypeError, ("'*' must have a rule",)),

@@ -67,6 +67,8 @@ class Phases:
             for total in (reduction.value for phase in run.trace.phases for reduction in phase.reductions):
                 of[total] = of.get(total, frozenset()) | _indices(run)
         with self._device:
+            if not runs and self.counted:  # no array has a gradient, which is a step all the same
+                self.steps[:1] += 1
             self._run(runs, {total: self._mask(indices) for total, indices in of.items()}, self._mask(everywhere))
 
     def _run(self, runs: Sequence[Any], of: dict[Total, Any], active: Any) -> None:
@@ -77,7 +79,7 @@ class Phases:
                     self._reduce(run, phase, self._scalars(run, phase, of, active))
         for run in runs:
             run.bundle.group.run(run.trace, run.given, self._scalars(run, run.trace, of, active), run.positions)
-        if self.counted:
+        if runs and self.counted:
             made(COUNT)(self._attempt, self.steps, size=1)
 
     def _mask(self, indices: frozenset[int]) -> Any:

@@ -61,7 +61,7 @@ def chain(*pieces: Any) -> Chain:
     --------
     >>> import gpuopt as go
     >>> go.chain(go.clip(1.0), go.GradientDescent(0.1), go.bounds(0.0, 1.0))
-    chain(clip(limit=1.0), GradientDescent(lr=0.1), bounds(lo=0.0, hi=1.0))
+    chain(clip(value=1.0), GradientDescent(lr=0.1), bounds(lo=0.0, hi=1.0))
     """
     return Chain(tuple(part for piece in pieces for part in (piece.pieces if isinstance(piece, Chain) else (piece,))))
 
@@ -216,7 +216,7 @@ class Partition(_Composite):
 
     @property
     def children(self) -> dict[str, Any]:
-        return {f"{key!r}/": rule for key, rule in self.rules.items()}
+        return {f"{key if isinstance(key, str) else f'<{key!r}>'}/": rule for key, rule in self.rules.items()}
 
     def rebuilt(self, children: list[Any]) -> Partition:
         return Partition(dict(zip(self.rules, children, strict=True)), self.by)

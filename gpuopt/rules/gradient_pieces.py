@@ -66,21 +66,23 @@ class weight_decay(GradientPiece):
 
 
 class clip(GradientPiece):
-    """Clip every element: into ``[-limit, limit]``; a complex one to the modulus `limit`, its phase kept.
+    """Clip every element: into ``[-value, value]``; a complex one to the modulus `value`, its phase kept.
 
     Parameters
     ----------
-    limit : float or schedule
-        Greater than 0. NaN stays NaN.
+    value : float or schedule
+        Greater than 0. NaN stays NaN, and an infinite complex number, which has no phase, becomes NaN.
     """
 
-    limit: Positive
+    value: Positive
 
     def update(self, t: Any, p: Any, g: Any) -> Any:
         if np.iscomplexobj(g):
-            size = np.abs(g)
-            return np.where(size > self.limit, g * (self.limit / size), g)
-        return np.clip(g, -self.limit, self.limit)
+            size = np.maximum(np.abs(g.real), np.abs(g.imag))
+            size = np.where(size > 0, size, 1.0)
+            scaled = g / size  # whose modulus does not overflow
+            return np.where(np.abs(scaled) * size <= self.value, g, scaled * (self.value / np.abs(scaled)))
+        return np.clip(g, -self.value, self.value)
 
 
 class clip_norm(GradientPiece):
