@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
 from gpuopt.dtypes import is_complex
 from gpuopt.executors import Group, executor
-from gpuopt.rules.base import Update
+from gpuopt.graph import Total
+from gpuopt.rules.base import Update, instantiated
 from gpuopt.symbols import hyper_array
 from gpuopt.trace import Trace, own_states, passes, trace
 
-__all__ = ["Bundle", "Run", "evaluated"]
+__all__ = ["Bundle", "Run", "batches"]
 
 
 @dataclasses.dataclass(eq=False, slots=True)
@@ -45,6 +47,27 @@ class Run:
     def members(self) -> list[int]:
         """The positions, written out."""
         return list(range(len(self.bundle.indices))) if self.positions is None else self.positions
+
+
+def batches(runs: Sequence[Run]) -> Iterator[list[tuple[int, Trace]]]:
+    """The phases of all runs, as (position of the run, phase), in batches: what one needs, the batches before it give.
+
+    A total over the tree is there when every run that has part in it was reduced.
+    """
+    waiting = [list(run.trace.phases) for run in runs]
+    missing = Counter(total for phases in waiting for phase in phases for total in _gives(phase))
+    while any(waiting):
+        ready = [(n, phases[0]) for n, phases in enumerate(waiting) if phases and not any(missing[t] for t in phases[0].needs)]
+        if not ready:
+            raise RuntimeError("reductions over all arrays wait for one another: pieces ask for them in different orders")
+        yield ready
+        for number, phase in ready:
+            waiting[number].pop(0)
+            missing.subtract(_gives(phase))
+
+
+def _gives(phase: Trace) -> list[Total]:
+    return [reduction.value for reduction in phase.reductions if reduction.value.over == "tree"]
 
 
 class Bundle:
@@ -84,6 +107,7 @@ class Bundle:
         self.arrays = frozenset(others[indices[0]])
         self.traces = self._traces(update)
         params = [leaves[i] for i in indices]
+        self._beside = [others[i] for i in indices]
         beside = [{hyper_array(name): array for name, array in others[i].items()} for i in indices]
         self.group: Group = executor(params[0])(self.traces[-1], update, params, beside, indices)
         self.counts = [0] * len(indices)
@@ -145,13 +169,25 @@ class Bundle:
     def _given(self, gradients: Sequence[Any]) -> Sequence[Any]:
         return gradients if len(self.indices) == len(gradients) else [gradients[i] for i in self.indices]
 
+    def evaluated(self, t: int, leaves: Sequence[Any]) -> dict[int, Any]:
+        """For each array by its number, after `t` steps: a new one, the parameter or what a part keeps in its place."""
+        numbers = _evaluating(self.update, max(t - 1, 0))
+        found = {}
+        for index, beside, state in zip(self.indices, self._beside, self.group.states, strict=True):
+            value = leaves[index].copy()
+            for part, formula in instantiated(self.update.parts, numbers | beside):
+                if hasattr(formula, "evaluation"):
+                    value = formula.evaluation(value, *(state[part.named(name, "_")] for name in own_states(formula)))
+                    if getattr(value, "shape", None) != leaves[index].shape:
+                        what = f"{type(formula).__name__}.evaluation must return an array of the parameter's shape"
+                        raise ValueError(
+                            f"{what}, {leaves[index].shape}, got {type(value).__name__} {getattr(value, 'shape', '')}"
+                        )
+            found[index] = value.astype(leaves[index].dtype, copy=True)
+        return found
 
-def evaluated(update: Update, hyper: dict[str, float], leaf: Any, state: dict[str, Any]) -> Any:
-    """A new array: the parameter, or what a part with a method ``evaluation`` keeps in its place."""
-    value = leaf
-    for part in update.parts:
-        if hasattr(part.formula, "evaluation"):
-            own = {name: hyper[part.named(name)] for name in part.formula.ranges if part.named(name) in hyper}
-            states = [state[part.named(name, "_")] for name in own_states(part.formula)]
-            value = part.formula.replaced(own).evaluation(value, *states)
-    return value.astype(leaf.dtype, copy=True)
+
+def _evaluating(update: Update, step: int) -> dict[str, float]:
+    """The numbers of the parts that have a method ``evaluation``."""
+    parts = [part for part in update.parts if hasattr(part.formula, "evaluation")]
+    return {part.named(name): value for part in parts for name, value in part.formula.hyper(step).items()}

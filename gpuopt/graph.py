@@ -49,6 +49,11 @@ class Total:
     over: str
 
 
+SIZE = Total("size", "array")
+NOTHING = {"sum": 0.0, "max": float("-inf")}
+"""What a reduction of no elements gives."""
+
+
 @dataclasses.dataclass(frozen=True, eq=False, slots=True)
 class Expr:
     """One real value: an operation on others, an array's component, a hyperparameter, the step ``t`` or a constant.
@@ -80,6 +85,8 @@ class Graph:
         self.part = ("", "")
         """The scope and the name of the part that is being traced, which its reductions are called by."""
         self._made: dict[tuple[Any, ...], Expr] = {}
+        self.acting: Expr | None = None
+        """Where not all arrays act, whether this one does: others take no part in what is reduced over the tree."""
         self._calls: dict[tuple[str, str], int] = {}
         self.random: dict[str, tuple[tuple[Expr, ...], int]] = {}
         """What are random numbers among the inputs: the numbers of their key, and which stream."""
@@ -117,10 +124,18 @@ class Graph:
         if any(x.host for x in parts[:1]):
             raise trace_error(f"{op} of a number: a reduction is of array values")
         self._calls[self.part] = call = self._calls.get(self.part, -1) + 1
-        names = ["/".join((*self.part, str(call), component)) for component in ("re", "im")]
-        return [
-            self._intern(op, (self._number(x),), Total(name, over), host=True) for name, x in zip(names, parts, strict=False)
-        ]
+        found = []
+        for component, part in zip(("re", "im"), parts, strict=False):
+            x = self._number(part)
+            if self.acting is not None and over == "tree":
+                x = self.node("where", self.acting, x, self.constant(NOTHING[op]))
+            total = Total("/".join((*self.part, str(call), op, component)), over)
+            found.append(self._intern(op, (x,), total, host=True))
+        return found
+
+    def size(self) -> Expr:
+        """How many elements the array has."""
+        return self.leaf("size", SIZE)
 
     def uniform(self, key: tuple[Expr, ...], stream: int) -> Expr:
         """Uniform random numbers in (0, 1), as an input that the executor makes."""
@@ -130,10 +145,6 @@ class Graph:
         name = known[0] if known else f"uniform {len(self.random)}"
         self.random[name] = (key, stream)
         return self.leaf("input", name)
-
-    def size(self, over: str) -> Expr:
-        """How many elements a reduction is over."""
-        return self.leaf("size", Total(self.part[0], over))
 
     def _multiply(self, a: Expr, b: Expr) -> Expr:
         """A product, scalar first; scalars that meet are multiplied on the host, in float64."""

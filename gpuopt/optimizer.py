@@ -12,7 +12,7 @@ import numpy as np
 
 from gpuopt import check
 from gpuopt.backend import array_module, is_cupy
-from gpuopt.bundle import Bundle, Run, evaluated
+from gpuopt.bundle import Bundle, Run, batches
 from gpuopt.dtypes import COMPUTE
 from gpuopt.executors import executor
 from gpuopt.gradients import GradientReader
@@ -66,7 +66,19 @@ class Optimizer:
     """
 
     __slots__ = (
-        *("__weakref__", "_bundles", "_counted", "_even", "_given", "_hyper", "_leaves", "_lock", "_members", "_params"),
+        *(
+            "__weakref__",
+            "_bundles",
+            "_computed",
+            "_counted",
+            "_even",
+            "_given",
+            "_hyper",
+            "_leaves",
+            "_lock",
+            "_members",
+            "_params",
+        ),
         *("_phases", "_plain", "_reader", "_rule", "_scheduled", "_spec", "_state", "_t", "_torn"),
     )
 
@@ -75,14 +87,18 @@ class Optimizer:
             raise TypeError(f"rule must be a gpuopt.Rule, such as gpuopt.Adam(), or a chain of one, got {type(rule).__name__}")
         spec = Spec(params, "params")
         check.parameters(spec.leaves, spec.paths)
-        self._params, self._given = params, hyper
+        self._params = params
         self._spec, self._rule = spec, rule
         self._leaves = [a if is_cupy(a) or type(a) is np.ndarray else a.view(np.ndarray) for a in spec.leaves]
         self._t = 0
         keys = rule.route(spec.names, spec.leaves)
         self._members = {key: rule.member(key) for key in keys if key is not None}
+        self._computed: dict[Hashable, set[Any]] = {key: set() for key in self._members}
+        for key, leaf in zip(keys, self._leaves, strict=True):
+            self._computed.get(key, set()).add(COMPUTE[leaf.dtype.name])
         self._hyper, self._scheduled = self._numbers(self._members, 0), _scheduled(self._members)
         self._bind(keys, beside(hyper, spec, [None if key is None else self._members[key] for key in keys]))
+        self._given = hyper and {name: spec.build(spec.match(tree, name)) for name, tree in hyper.items()}
         self._lock = threading.Lock()
         self._torn = False
 
@@ -114,7 +130,7 @@ class Optimizer:
         if not self._plain and self._phases is None and executor(self._leaves[0]).on_device:
             from gpuopt.executors.cupy_phases import Phases
 
-            self._phases = Phases(self._bundles, [leaf.size for leaf in self._leaves], self._counted)
+            self._phases = Phases(self._bundles, batches, [leaf.size for leaf in self._leaves], self._counted)
         counts = [count for bundle in self._bundles for count in bundle.counts]
         self._even = bool(counts) and counts.count(counts[0]) == len(counts)
 
@@ -236,8 +252,8 @@ class Optimizer:
         None may overflow in the compute dtype, or vanish if it must not.
         """
         found = {key: _constants(update) if step is None else update.hyper(step) for key, update in members.items()}
-        for dtype in {COMPUTE[leaf.dtype.name] for leaf in self._leaves}:
-            for key, update in members.items():
+        for key, update in members.items():
+            for dtype in self._computed[key]:
                 _check_numbers(update, found[key], dtype)
         return found
 
@@ -277,12 +293,10 @@ class Optimizer:
         """
         with self._alone("evaluated"):
             self._check_whole()
-            found = [leaf.copy() for leaf in self._leaves]
+            found = {index: leaf.copy() for index, leaf in enumerate(self._leaves)}
             for bundle in self._bundles:
-                hyper = self._numbers(self._members, self.t)[bundle.key] if self._scheduled else self._hyper[bundle.key]
-                for index, state in zip(bundle.indices, bundle.group.states, strict=True):
-                    found[index] = evaluated(bundle.update, hyper, self._leaves[index], state)
-            return self._spec.build(found)
+                found |= bundle.evaluated(self.t, self._leaves)
+            return self._spec.build([found[index] for index in range(len(found))])
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of all that a resumed optimizer needs, apart from the parameters.

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.bundle import Run
-from gpuopt.graph import Total
+from gpuopt.bundle import Run, batches
+from gpuopt.graph import SIZE, Total
 
 __all__ = ["accepted"]
 
@@ -22,22 +22,14 @@ def accepted(runs: list[Run], sizes: list[int]) -> list[Run]:
     Reductions of one array are of that array alone; those of the tree are of all arrays of the runs in whose update they
     are, added in float64 in the order of the tree.
     """
-    known: list[_Totals] = [{} for _ in runs]
-    if any(run.trace.sized for run in runs):
-        _note_sizes(runs, sizes, known)
-    for number in range(max((len(run.trace.phases) for run in runs), default=0)):
-        found: dict[Total, list[tuple[int, str, Any]]] = {}
-        for position, run in enumerate(runs):
-            if number < len(run.trace.phases):
-                phase = run.trace.phases[number]
-                for reduction, values in zip(phase.reductions, _reduced(run, phase, known[position]), strict=True):
-                    known[position][reduction.value] = values
-                    if reduction.value.over == "tree":
-                        found.setdefault(reduction.value, []).append((position, reduction.op, values))
-        for total, parts in found.items():
-            whole = _combined([(_indices(runs[position]), values) for position, _, values in parts], parts[0][1])
-            for position, _, _ in parts:
-                known[position][total] = whole
+    known: list[_Totals] = [_sizes(run, sizes) if SIZE in _asked(run) else {} for run in runs]
+    for batch in batches(runs):
+        for position, phase in batch:
+            found = _reduced(runs[position], phase, known[position])
+            for reduction, values in zip(phase.reductions, found, strict=True):
+                known[position][reduction.value] = values
+        for total in {r.value: r.op for _, phase in batch for r in phase.reductions if r.value.over == "tree"}.items():
+            _combine(*total, runs, known)
     return [made for run, totals in zip(runs, known, strict=True) for made in _made(run, totals)]
 
 
@@ -53,13 +45,19 @@ def _reduced(run: Run, phase: Any, totals: _Totals) -> list[Any]:
     return [np.concatenate(values) for values in zip(*each, strict=True)]
 
 
-def _combined(parts: list[tuple[list[int], Any]], op: str) -> float:
-    """The total of all arrays, in the order of the tree."""
-    values = np.concatenate([values for _, values in parts])
+def _combine(total: Total, op: str, runs: list[Run], known: list[_Totals]) -> None:
+    """Put the total of all arrays, in the order of the tree, in place of each run's; once all that have it were reduced."""
+    members = [n for n, run in enumerate(runs) if any(r.value == total for phase in run.trace.phases for r in phase.reductions)]
+    if not all(total in known[n] for n in members):
+        return
+    values = np.concatenate([known[n][total] for n in members])
     if op == "max":
-        return float(values.max())
-    order = np.argsort(np.concatenate([indices for indices, _ in parts]))
-    return float(np.add.accumulate(values[order])[-1])
+        whole = float(values.max())
+    else:
+        order = np.argsort(np.concatenate([_indices(runs[n]) for n in members]))
+        whole = float(np.add.accumulate(values[order])[-1])
+    for n in members:
+        known[n][total] = whole
 
 
 def _made(run: Run, totals: _Totals) -> list[Run]:
@@ -89,13 +87,11 @@ def _indices(run: Run) -> list[int]:
     return run.bundle.indices if run.positions is None else [run.bundle.indices[p] for p in run.positions]
 
 
-def _note_sizes(runs: list[Run], sizes: list[int], known: list[_Totals]) -> None:
-    """Note how many elements each array has, and all arrays with parts of one scope together."""
-    scopes: dict[str, int] = {}
-    for run, totals in zip(runs, known, strict=True):
-        own = np.array([sizes[index] for index in _indices(run)], np.float64)
-        for scope in {part.scope for part in run.bundle.update.parts}:
-            totals[Total(scope, "array")] = own
-            scopes[scope] = scopes.get(scope, 0) + int(own.sum())
-    for totals in known:
-        totals |= {Total(total.name, "tree"): scopes[total.name] for total in list(totals)}
+def _asked(run: Run) -> frozenset[Total]:
+    """What the scalars of a run are made of."""
+    return run.trace.needs.union(*(phase.needs for phase in run.trace.phases))
+
+
+def _sizes(run: Run, sizes: list[int]) -> _Totals:
+    """How many elements each array of a run has."""
+    return {SIZE: np.array([sizes[index] for index in _indices(run)], np.float64)}

@@ -44,8 +44,6 @@ def cuda_source(rule: Bindable, dtype: Any = "float32") -> str:
     if not isinstance(rule, Bindable):
         raise TypeError(f"rule must be a gpuopt.Rule, such as gpuopt.Adam(), got {type(rule).__name__}")
     of = named(dtype if dtype in COMPUTE else np.dtype(dtype).name)
-    if isinstance(rule, Partition):
-        raise TypeError(f"{rule!r} has kernels for each rule: ask for those of one")
     try:
         from gpuopt.executors.cupy_kernel import made
         from gpuopt.executors.cupy_text import complete_text
@@ -57,6 +55,8 @@ def cuda_source(rule: Bindable, dtype: Any = "float32") -> str:
 
 def kernels(rule: Bindable, of: np.dtype[Any]) -> list[KernelText]:
     """The kernels of a step for arrays of dtype `of`, in order: reductions, scalars made of them, and the update."""
+    if isinstance(rule, Partition) or any(isinstance(piece, Partition) for piece in getattr(rule, "pieces", ())):
+        raise TypeError(f"{rule!r} has kernels for each of its rules: ask for those of one")
     update = rule.member("")
     counted = any(hasattr(part.formula, "accept") for part in update.parts)
     whole, found = trace(update, is_complex(of), masked=counted), list[KernelText]()

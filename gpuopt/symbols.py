@@ -249,7 +249,11 @@ def _clip(graph: Graph, a: Any, a_min: Any = None, a_max: Any = None, *, min: An
 
 def _reduce(graph: Graph, kind: str, x: Symbol, over: str = "array") -> Symbol:
     if kind == "mean":
-        return _reduce(graph, "sum", x, over) / Symbol(graph, graph.size(over))  # type: ignore[no-any-return]
+        total = _reduce(graph, "sum", x, over)
+        if over == "array":
+            return total / Symbol(graph, graph.size())  # type: ignore[no-any-return]
+        ones = _where(graph, x.real == x.real, 1.0, 1.0)  # as many as act, of which there may be none
+        return total / np.maximum(_reduce(graph, "sum", ones, over), 1.0)  # type: ignore[no-any-return]
     if kind == "max" and x._im is not None:
         raise trace_error("complex numbers have no largest one: take the maximum of np.abs(x)")
     return Symbol(graph, *graph.reduce(kind, x.parts, over))

@@ -12,13 +12,14 @@ import dataclasses
 import functools
 import inspect
 import numbers
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpuopt.graph import Expr, Graph, TraceError, reachable
+from gpuopt.graph import Expr, Graph, Total, TraceError, reachable
 from gpuopt.host_code import Evaluate, compiled
+from gpuopt.rules.base import instantiated
 from gpuopt.symbols import Symbol, hyper_array, lift
 
 if TYPE_CHECKING:
@@ -68,8 +69,8 @@ class Trace:
         `accept` as a function of the same arguments as `evaluate`, in a tuple.
     apart : bool
         Whether the scalars may differ from array to array, being made of reductions of each.
-    sized : bool
-        Whether how many elements there are is asked, here or in a phase.
+    needs : frozenset of Total
+        The totals that the scalars are made of.
     random : dict
         Which of the loads are random numbers: the numbers of their key, and which stream.
     """
@@ -87,7 +88,7 @@ class Trace:
     accept: Expr | None = None
     accepts: Evaluate | None = None
     apart: bool = False
-    sized: bool = False
+    needs: frozenset[Total] = frozenset()
     random: dict[str, tuple[tuple[Expr, ...], int]] = dataclasses.field(default_factory=dict)
 
     def is_complex(self, array: str) -> bool:
@@ -141,12 +142,12 @@ def trace(
         rest = ((n, type(v), v) for n, v in part.formula.fields.items() if n not in dynamic)
         key.append((part.name, part.scope, type(part.formula), tuple(rest)))
         plain = copy.copy(part.formula)
-        for name in dynamic:  # the cache must not keep a schedule alive, nor what it refers to
+        for name in dynamic:  # the cache must not keep a schedule alive, nor what it refers to, unless it traces it
             object.__setattr__(plain, name, 0.0)
         bare.append(part._replace(formula=plain))
     gates = sum(hasattr(part.formula, "steps") for part in bare)
     passed = None if masked else gates if passed is None else passed
-    followed = tuple((name, id(schedule)) for name, schedule in scheduled.items())
+    followed = tuple((name, v if isinstance(v, Hashable) else id(v)) for name, v in scheduled.items())
     structure = _Structure(tuple(bare), (tuple(key), off, is_complex, arrays, passed, followed), scheduled)
     return _traced(structure, off, is_complex, arrays, passed)
 
@@ -244,7 +245,9 @@ class _Run:
         asking = [number for number, part in enumerate(parts) if hasattr(part.formula, "accept")]
         self._asked = parts[: max(asking) + 1] if asking else ()  # run even if held: a step is accepted or not as a whole
         self._flow = {"g": self.array("g"), "new": self.array("p")}
-        self._t, self._ready, self._gates = Symbol(graph, graph.leaf("step", "t")), None, 0
+        self._t, self._gates = Symbol(graph, graph.leaf("step", "t")), 0
+        self._acting: Any = None  # whether what follows acts in this step; with `passed`, that is known beforehand
+        self._ready: Any = None
         for part, formula in self._stand_ins():
             self._part(part, formula)
         new = self._flow["new"]
@@ -260,20 +263,11 @@ class _Run:
         re, *im = (self.graph.leaf("input", part) for part in components(name, whole))
         return Symbol(self.graph, re, *im)
 
-    def _stand_ins(self) -> Iterator[tuple[Part, Any]]:
+    def _stand_ins(self) -> list[tuple[Part, Any]]:
         """Each part, and its formula with symbols for hyperparameters."""
-        made = []
-        for part in self.parts:
-            formula = copy.copy(part.formula)
-            for name in part.formula.ranges:
-                if getattr(formula, name) is not None or part.named(name) in self._arrays:
-                    object.__setattr__(formula, name, self._hyper(part.named(name)))
-            made.append(formula)
-        rule = next(formula for part, formula in zip(self.parts, made, strict=True) if not part.name)
-        for part, formula in zip(self.parts, made, strict=True):
-            if part.name:
-                object.__setattr__(formula, "rule", rule)
-        return zip(self.parts, made, strict=True)
+        names = ((part.named(name), getattr(part.formula, name)) for part in self.parts for name in part.formula.ranges)
+        used = [name for name, value in names if value is not None or name in self._arrays]
+        return instantiated(self.parts, {name: self._hyper(name) for name in used})
 
     def _hyper(self, name: str) -> Symbol:
         if name in self._scheduled:
@@ -306,6 +300,8 @@ class _Run:
         t, p, last = self._t, self.array("p"), self._flow[formula._arguments[-1]]
         if hasattr(formula, "accept"):
             self._ask(formula, formula.accept(t, p, last))
+        if self._acting is not None and (self._asked or self._passed is None):
+            self.graph.acting = self._acting.parts[0]
         first, *after = _named(
             formula,
             self.graph,
@@ -313,6 +309,7 @@ class _Run:
             [formula._arguments[-1] if part.name else "p", *states],
             formula.update(t, p, last, *before),
         )
+        self.graph.acting = None
         self._flow[formula._gives] = first
         if held:
             return
@@ -320,7 +317,8 @@ class _Run:
             begun = _named(formula, self.graph, "start", states, formula.start(p))
             after = [a.widened() if len(b.parts) == 2 else a for a, b in zip(after, begun, strict=True)]
         for name, new, old in zip(states, after, before, strict=True):
-            self.values[name] = new if self._ready is None else np.where(self._ready, new, old)
+            kept: Any = new if self._ready is None else np.where(self._ready, new, old)
+            self.values[name] = kept
         if hasattr(formula, "steps"):
             self._hold(formula.steps(t - 1), formula.steps(t))
 
@@ -337,8 +335,9 @@ class _Run:
     def _hold(self, before: Any, now: Any) -> None:
         """What follows acts only where `now` is more than `before`, in the step with that number."""
         self._t, self._gates = before + 1, self._gates + 1
+        self._acting = before != now if self._acting is None else self._acting & (before != now)
         if self._passed is None:
-            self._ready = before != now if self._ready is None else self._ready & (before != now)
+            self._ready = self._acting
 
 
 def _named(formula: Any, graph: Graph, method: str, names: list[str], result: Any) -> list[Symbol]:
@@ -368,14 +367,16 @@ def _assemble(run: _Run, names: dict[str, float | None]) -> Trace:
         if expr.reduces:
             by_depth.setdefault(depths[expr], []).append(expr)
     read = {expr.value.partition(".")[0] for expr in used if expr.op == "input"}
-    states = tuple(State(s, initial, s in run.found) for s, initial in names.items() if s in read or s in stores)
+    kept = {part.named(s, "_") for part in run.parts if hasattr(part.formula, "evaluation") for s in own_states(part.formula)}
+    states = tuple(State(s, v, s in run.found) for s, v in names.items() if s in read or s in stores or s in kept)
     start = Trace(run.name, run.complex, states, (), (), {}, (), compiled(()), random=run.graph.random)
     phases = tuple(_straight(start, {}, tuple(found)) for _, found in sorted(by_depth.items()))
     last = _straight(start, stores, ())
-    asked = None if accept is None else compiled((accept,))
-    apart = last.apart or (accept is not None and _apart([accept]))
-    sized = any(expr.op == "size" for expr in used)
-    return dataclasses.replace(last, phases=phases, accept=accept, accepts=asked, apart=apart, sized=sized)
+    if accept is None:
+        return dataclasses.replace(last, phases=phases)
+    needs = last.needs | {expr.value for expr in _totals([accept])}
+    apart = any(total.over == "array" for total in needs)
+    return dataclasses.replace(last, phases=phases, accept=accept, accepts=compiled((accept,)), apart=apart, needs=needs)
 
 
 def _straight(start: Trace, stores: dict[str, tuple[Expr, ...]], reductions: tuple[Expr, ...]) -> Trace:
@@ -389,10 +390,17 @@ def _straight(start: Trace, stores: dict[str, tuple[Expr, ...]], reductions: tup
     outer |= dict.fromkeys(part for key, _ in random.values() for part in key)
     scalars = tuple(expr for expr in outer if expr.op != "constant")
     code = {"loads": loads, "ops": ops, "stores": stores, "scalars": scalars, "reductions": reductions, "random": random}
-    return dataclasses.replace(start, **code, evaluate=compiled(scalars), apart=_apart(scalars))  # type: ignore[arg-type]
+    needs = frozenset(expr.value for expr in _totals(scalars))
+    return dataclasses.replace(
+        start,
+        **code,  # type: ignore[arg-type]
+        evaluate=compiled(scalars),
+        apart=any(total.over == "array" for total in needs),
+        needs=needs,
+    )
 
 
-def _apart(scalars: Iterable[Expr]) -> bool:
-    """Whether host values depend on what may differ from array to array."""
+def _totals(scalars: Iterable[Expr]) -> Iterator[Expr]:
+    """The reductions, and the size, that host values are made of."""
     ends = reachable(scalars, within=lambda expr: not expr.reduces)
-    return any(expr.value.over == "array" for expr in ends if expr.reduces or expr.op == "size")
+    return (expr for expr in ends if expr.reduces or expr.op == "size")

@@ -141,7 +141,7 @@ def test_repr_is_the_call(rule: Any) -> None:
     ("scale NaN", lambda: go.scale(NAN), ValueError, ("scale: factor", "nan")),
     ("scale str", lambda: go.scale("2"), TypeError, ("scale: factor", "'2'")),
     ("accumulate 0", lambda: go.accumulate(0), ValueError, ("accumulate: k must be at least 1, got 0",)),
-    ("accumulate float", lambda: go.accumulate(2.0), TypeError, ("accumulate: k must be a int", "2.0")),
+    ("accumulate float", lambda: go.accumulate(2.0), TypeError, ("accumulate: k must be an int", "2.0")),
     ("accumulate bool", lambda: go.accumulate(True), TypeError, ("accumulate: k", "True")),
     ("lookahead 0", lambda: go.lookahead(0), ValueError, ("lookahead: k must be at least 1",)),
     ("lookahead alpha", lambda: go.lookahead(alpha=-1), ValueError, ("lookahead: alpha",)),

@@ -150,7 +150,7 @@ def test_a_users_own_rule() -> None:
     assert eval(repr(Lion()), {"Lion": Lion}) == Lion()
     with pytest.raises(ValueError, match=r"Lion: beta2 must be a finite number, got nan"):
         Lion(beta2=math.nan)
-    with pytest.raises(TypeError, match=r"Lion: power must be a int, got 1.5"):
+    with pytest.raises(TypeError, match=r"Lion: power must be an int, got 1.5"):
         Lion(power=1.5)
 
 
@@ -200,7 +200,7 @@ def test_constants_and_static_fields() -> None:
     opt.step(np.ones(2))
     assert opt.params.tolist() == [-6.0, -6.0]
     for wrong in ("x", 1.5, True):
-        with pytest.raises(TypeError, match="Fixed: power must be a int, got"):
+        with pytest.raises(TypeError, match="Fixed: power must be an int, got"):
             Fixed(power=wrong)
 
 

@@ -25,7 +25,7 @@ step() {  # a name, a limit in seconds, a command
 
 nvidia-smi --query-gpu=name,driver_version,clocks.sm,clocks.mem --format=csv | tee "$folder/device.log"
 step info 30 python3 -m gpuopt info
-step suite 240 python3 -m pytest --require-gpu -q -p no:cacheprovider
+step suite 290 python3 -m pytest --require-gpu -q -p no:cacheprovider
 step speed 100 python3 -m gpuopt bench --backend cupy --sizes 1000000 64000000 --rounds 9
 python3 -c 'import asv' 2> /dev/null && step asv 90 env GPUOPT_BENCH_REQUIRE_GPU=1 PYTHON=python3 bash asv_bench/quick.sh "$folder/asv"
 step demo 40 python3 -m gpuopt demo --backend cupy --batch-size 32 --epochs 5 --output "$folder/demo.png"

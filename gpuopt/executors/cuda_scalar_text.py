@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.executors.cuda_text import Formulas, KernelText
-from gpuopt.executors.fold import NOTHING
-from gpuopt.graph import Expr, Total, reachable, text
+from gpuopt.graph import NOTHING, Expr, Total, reachable, text
 from gpuopt.host_code import Evaluate, compiled
 from gpuopt.trace import Trace
 
@@ -119,9 +118,7 @@ class _ScalarWriter(Formulas):
 
     def _total(self, expr: Expr, name: str) -> None:
         """A total of the array, or of all arrays that have a gradient, added in their order."""
-        op = expr.op if expr.reduces else "sum"
-        key = expr.value if expr.reduces else Total(expr.value.name, "array")
-        row = self.totals.setdefault(key, f"total_{len(self.totals)}")
+        op, row = expr.op, self.totals.setdefault(expr.value, f"total_{len(self.totals)}")
         if expr.value.over == "array":
             self.lines.append(f"const double {name} = {row}[own[i]];")
             return

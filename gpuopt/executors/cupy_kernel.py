@@ -45,7 +45,7 @@ class CupyGroup:
         self._numbers = list(numbers) or list(range(len(params)))
         self.device, self.compute = params[0].device, COMPUTE[params[0].dtype.name]
         with self.device:
-            self._buffers = new_state(cupy, trace, update, self.compute, self._leaves)
+            self._buffers = new_state(cupy, trace, update, self.compute, self._leaves, (), self._others)
         self.states = [
             {name: leaf.like_param(buffer[leaf.start : leaf.stop]) for name, buffer in self._buffers.items()}
             for leaf in self._leaves

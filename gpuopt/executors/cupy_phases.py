@@ -6,7 +6,7 @@ reads. Where the device decides whether a step is made, it counts the steps too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cupy
@@ -14,8 +14,7 @@ import numpy as np
 
 from gpuopt.executors.cuda_scalar_text import COUNT, needs_scalars, scalar_text
 from gpuopt.executors.cupy_kernel import made
-from gpuopt.executors.fold import NOTHING
-from gpuopt.graph import Total
+from gpuopt.graph import NOTHING, SIZE, Total
 from gpuopt.trace import Trace
 
 __all__ = ["Phases"]
@@ -27,6 +26,8 @@ class Phases:
     Parameters
     ----------
     bundles : sequence of Bundle
+    batches : callable
+        Gives the phases of runs in an order in which each finds what it needs.
     sizes : sequence of int
         The elements of every array of the optimizer.
     counted : bool
@@ -38,8 +39,10 @@ class Phases:
         How many steps were completed, and the last attempt at one that was.
     """
 
-    def __init__(self, bundles: Sequence[Any], sizes: Sequence[int], counted: bool) -> None:
-        self.counted, self._sizes, self._attempt = counted, sizes, 0
+    def __init__(
+        self, bundles: Sequence[Any], batches: Callable[[Sequence[Any]], Any], sizes: Sequence[int], counted: bool
+    ) -> None:
+        self.counted, self._sizes, self._attempt, self._batches = counted, sizes, 0, batches
         self._device = bundles[0].group.device
         self._masks: dict[frozenset[int], Any] = {}
         self._table: dict[Total, Any] = {}
@@ -50,13 +53,7 @@ class Phases:
         self.steps = cupy.zeros(2, np.int64)
         self._own = {bundle: cupy.asarray(np.array(bundle.indices, np.int32)) for bundle in bundles}
         self.counts = {bundle: cupy.zeros(len(bundle.indices), np.int64) for bundle in bundles}
-        scopes: dict[str, set[int]] = {}
-        for bundle in bundles:
-            for part in bundle.update.parts:
-                scopes.setdefault(part.scope, set()).update(bundle.indices)
-        for scope, members in scopes.items():
-            row = [size if index in members else 0 for index, size in enumerate(self._sizes)]
-            self._table[Total(scope, "array")] = cupy.asarray(np.array(row, np.float64))
+        self._table[SIZE] = cupy.asarray(np.array(self._sizes, np.float64))
 
     def perform(self, runs: Sequence[Any]) -> None:
         """Make the step that `runs` describe, if it is accepted."""
@@ -73,10 +70,9 @@ class Phases:
 
     def _run(self, runs: Sequence[Any], of: dict[Total, Any], active: Any) -> None:
         """Launch everything, in order: the phases of all runs, then their updates."""
-        for number in range(max((len(run.trace.phases) for run in runs), default=0)):
-            for run in runs:
-                for phase in run.trace.phases[number : number + 1]:
-                    self._reduce(run, phase, self._scalars(run, phase, of, active))
+        for batch in self._batches(runs):
+            for number, phase in batch:
+                self._reduce(runs[number], phase, self._scalars(runs[number], phase, of, active))
         for run in runs:
             run.bundle.group.run(run.trace, run.given, self._scalars(run, run.trace, of, active), run.positions)
         if runs and self.counted:

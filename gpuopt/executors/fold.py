@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["CHUNK", "LANES", "NOTHING", "ROWS", "UFUNCS", "Folds", "chunks", "fold", "fold_stream"]
+from gpuopt.graph import NOTHING
+
+__all__ = ["CHUNK", "LANES", "ROWS", "UFUNCS", "Folds", "chunks", "fold", "fold_stream"]
 
 LANES = 256
 ROWS = 64
 CHUNK = LANES * ROWS
 UFUNCS: dict[str, np.ufunc] = {"sum": np.add, "max": np.maximum}
-NOTHING = {"sum": 0.0, "max": -np.inf}
-"""What the total of no elements is."""
 
 
 def chunks(size: int) -> int:

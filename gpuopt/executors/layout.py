@@ -7,12 +7,14 @@ Fortran order and any other permutation of axes are one flat run, and keeps its 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from gpuopt.dtypes import state_dtype
+from gpuopt.rules.base import instantiated
+from gpuopt.symbols import hyper_array
 from gpuopt.trace import Trace, own_states
 
 Box = tuple[Any, ...]
@@ -87,27 +89,33 @@ def place(leaves: list[Leaf], packed: Collection[Leaf]) -> int:
 
 
 def new_state(
-    xp: Any, trace: Trace, update: Any, compute: np.dtype[Any], leaves: list[Leaf], packed: Collection[Leaf] = ()
+    xp: Any,
+    trace: Trace,
+    update: Any,
+    compute: np.dtype[Any],
+    leaves: list[Leaf],
+    packed: Collection[Leaf] = (),
+    others: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
-    """The flat buffer of each state, at its initial values."""
+    """The flat buffer of each state, at its initial values; `others` are the arrays for hyperparameters."""
     total = place(leaves, packed)
     buffers = {}
     for state in trace.states:
         dtype = state_dtype(compute, state.complex)
         buffers[state.name] = xp.full(total, 0.0 if state.initial is None else state.initial, dtype=dtype)
     if any(state.initial is None for state in trace.states):
-        _start(update, compute, leaves, buffers)
+        for leaf, beside in zip(leaves, others or [{}] * len(leaves), strict=True):
+            _start(update, compute, leaf, beside, buffers)
     return buffers
 
 
-def _start(update: Any, compute: np.dtype[Any], leaves: list[Leaf], buffers: dict[str, Any]) -> None:
-    """Fill the state with what ``start`` of each part that has it returns for each parameter."""
-    for part in update.parts:
-        if hasattr(part.formula, "start"):
-            formula = part.formula.replaced(part.formula.hyper(0))
+def _start(update: Any, compute: np.dtype[Any], leaf: Leaf, beside: dict[str, Any], buffers: dict[str, Any]) -> None:
+    """Fill the state with what ``start`` of each part that has it returns for the parameter."""
+    arrays = {name: beside[hyper_array(name)].transpose(leaf.axes) for name in update.ranges if hyper_array(name) in beside}
+    for part, formula in instantiated(update.parts, update.hyper(0) | arrays):
+        if hasattr(formula, "start"):
             names = [part.named(name, "_") for name in own_states(formula)]
-            for leaf in leaves:
-                values = formula.start(leaf.nd.astype(state_dtype(compute, leaf.param.dtype.kind == "c")))
-                for name, value in zip(names, values if isinstance(values, tuple) else (values,), strict=True):
-                    if name in buffers:
-                        buffers[name][leaf.start : leaf.stop].reshape(leaf.nd.shape)[...] = value
+            values = formula.start(leaf.nd.astype(state_dtype(compute, leaf.param.dtype.kind == "c")))
+            for name, value in zip(names, values if isinstance(values, tuple) else (values,), strict=True):
+                if name in buffers:
+                    buffers[name][leaf.start : leaf.stop].reshape(leaf.nd.shape)[...] = value

@@ -165,7 +165,7 @@ class TileGroup(abc.ABC):
         self.compute = COMPUTE[params[0].dtype.name]
         leaves, others = [Leaf(p) for p in params], others or [{}] * len(params)
         packed = dict.fromkeys(leaf for leaf in leaves if leaf.size <= self.small and leaf.param.flags.c_contiguous)
-        buffers = new_state(np, trace, update, self.compute, leaves, packed.keys())
+        buffers = new_state(np, trace, update, self.compute, leaves, packed.keys(), others)
         self.states = [
             {name: leaf.like_param(buffer[leaf.start : leaf.stop]) for name, buffer in buffers.items()} for leaf in leaves
         ]

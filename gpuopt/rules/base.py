@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import typing
 from collections.abc import Hashable, Sequence
@@ -209,6 +210,22 @@ class ParameterPiece(Piece):
     _arguments: ClassVar[tuple[str, ...]] = ("t", "p", "new")
     _gives: ClassVar[str] = "new"
     _example: ClassVar[str] = "gpuopt.bounds(0.0, 1.0)"
+
+
+def instantiated(parts: Sequence[Part], values: dict[str, Any]) -> list[tuple[Part, Any]]:
+    """Each part, and its formula with `values` for hyperparameters, by their full names; pieces are given their rule."""
+    made = []
+    for part in parts:
+        formula = copy.copy(part.formula)
+        for name in part.formula.ranges:
+            if part.named(name) in values:
+                object.__setattr__(formula, name, values[part.named(name)])
+        made.append((part, formula))
+    rule = next(formula for part, formula in made if not part.name)
+    for part, formula in made:
+        if part.name:
+            object.__setattr__(formula, "rule", rule)
+    return made
 
 
 def abs2(x: Any) -> Any:

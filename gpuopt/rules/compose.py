@@ -93,10 +93,7 @@ class Chain(_Composite):
     @property
     def kind(self) -> Any:
         """Of a piece that chooses arrays the whole, of others the class."""
-        return tuple(
-            piece.kind if isinstance(piece, Bindable) else piece if hasattr(piece, "holds") else type(piece)
-            for piece in self.pieces
-        )
+        return tuple(piece.kind if isinstance(piece, Bindable) else _kind(piece) for piece in self.pieces)
 
     @property
     def children(self) -> dict[str, Any]:
@@ -143,14 +140,23 @@ class Joined:
         return {part.named(name): value for part in self.parts for name, value in part.formula.hyper(step).items()}
 
 
+def _kind(piece: Piece) -> Any:
+    """The class; with what says when the rest acts, or which arrays there are, which cannot change in between."""
+    fixed = {name: value for name, value in piece.fields.items() if name not in piece.ranges}
+    return (type(piece), *fixed.items()) if hasattr(piece, "holds") or hasattr(piece, "steps") else type(piece)
+
+
 def _parts(formulas: list[tuple[str, Any]]) -> tuple[Part, ...]:
     """A name for each formula: none for the rule, that of its class for a piece, with a number from the second on."""
     counts: dict[str, int] = {}
     parts = []
     for scope, formula in formulas:
-        kind = type(formula).__name__ if isinstance(formula, Piece) else ""
-        counts[kind] = counts.get(kind, 0) + 1
-        parts.append(Part(f"{kind}_{counts[kind]}" if counts[kind] > 1 else kind, scope, formula))
+        kind = name = type(formula).__name__ if isinstance(formula, Piece) else ""
+        while name in counts:
+            counts[kind] += 1
+            name = f"{kind}_{counts[kind]}"
+        counts[name] = 1
+        parts.append(Part(name, scope, formula))
     return tuple(parts)
 
 
@@ -183,7 +189,7 @@ def partition(rules: Mapping[Any, Any], by: Callable[[str, Any], Any] | None = N
 
 
 @final
-@dataclasses.dataclass(frozen=True, repr=False)
+@dataclasses.dataclass(frozen=True, repr=False, eq=False)
 class Partition(_Composite):
     """What `partition` makes."""
 
@@ -206,6 +212,10 @@ class Partition(_Composite):
     def __repr__(self) -> str:
         by = "" if self.by is None else f", by={self.by!r}"
         return f"partition({self.rules!r}{by})"
+
+    def __eq__(self, other: object) -> bool:
+        """Whether rules, patterns and their order are the same."""
+        return isinstance(other, Partition) and (list(self.rules.items()), self.by) == (list(other.rules.items()), other.by)
 
     def __hash__(self) -> int:
         return hash((tuple(self.rules), self.by))
@@ -243,7 +253,7 @@ class Partition(_Composite):
         if self.by is None:
             return next((pattern for pattern in self.rules if matches(pattern, path)), None)
         key = self.by(path, array)
-        if key not in self.rules:
+        if not isinstance(key, Hashable) or key not in self.rules:
             raise ValueError(f"partition: by({path!r}, array) gave {key!r}, which is none of {list(self.rules)}")
         return key
 

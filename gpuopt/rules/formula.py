@@ -46,7 +46,7 @@ Positive = Annotated[Any, Range("a finite number > 0", low=0.0, open_low=True)]
 """A `Hyper` that is greater than 0, such as an epsilon."""
 Decay = Annotated[Any, Range("a number in [0, 1)", low=0.0, high=1.0)]
 """A `Hyper` in [0, 1): the decay of a moving average."""
-Bound = Annotated[Any, Range("a number, infinite ones included,", infinite=True)]
+Bound = Annotated[Any, Range("a number, which may be infinite", infinite=True)]
 """A `Hyper` that may be infinite as well, such as the end of an interval."""
 
 
@@ -108,7 +108,8 @@ class Formula:
 
     def _check_static(self, name: str, value: Any) -> None:
         if type(value) is not self._static[name]:
-            raise TypeError(f"{type(self).__name__}: {name} must be a {self._static[name].__name__}, got {value!r}")
+            kind = {bool: "a bool", int: "an int", str: "a str"}[self._static[name]]
+            raise TypeError(f"{type(self).__name__}: {name} must be {kind}, got {value!r}")
 
     def check(self) -> None:
         """Raise ValueError where hyperparameters do not go together; a rule overrides it if it needs to."""
