@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 import threading
 from collections.abc import Hashable
@@ -17,15 +16,13 @@ from gpuopt.dtypes import COMPUTE
 from gpuopt.executors import executor
 from gpuopt.gradients import GradientReader
 from gpuopt.hyper_arrays import beside
+from gpuopt.hyper_numbers import Members, Numbers, numbers, scheduled
 from gpuopt.reduce import accepted
-from gpuopt.rules.base import Bindable, Rule, Update
+from gpuopt.rules.base import Bindable, Rule
 from gpuopt.saved import VERSION, Saved
 from gpuopt.tree import Spec
 
 __all__ = ["Optimizer"]
-
-_Members = dict[Hashable, Update]
-_Numbers = dict[Hashable, dict[str, float]]
 
 
 class Optimizer:
@@ -96,7 +93,7 @@ class Optimizer:
         self._computed: dict[Hashable, set[Any]] = {key: set() for key in self._members}
         for key, leaf in zip(keys, self._leaves, strict=True):
             self._computed.get(key, set()).add(COMPUTE[leaf.dtype.name])
-        self._hyper, self._scheduled = self._numbers(self._members, 0), _scheduled(self._members)
+        self._hyper, self._scheduled = numbers(self._members, 0, self._computed), scheduled(self._members)
         self._bind(keys, beside(hyper, spec, [None if key is None else self._members[key] for key in keys]))
         self._given = hyper and {name: spec.build(spec.match(tree, name)) for name, tree in hyper.items()}
         self._lock = threading.Lock()
@@ -179,17 +176,17 @@ class Optimizer:
             self._use(*self._fitting(rule, self.t))
             self._torn = False
 
-    def _fitting(self, rule: Bindable, step: int | None) -> tuple[Bindable, _Members, _Numbers, list[Any]]:
+    def _fitting(self, rule: Bindable, step: int | None) -> tuple[Bindable, Members, Numbers, list[Any]]:
         """What `_use` needs of another rule, checked: its updates, their numbers (at `step`, if given), and their traces."""
         members = {key: rule.member(key) for key in self._members}
-        numbers = self._numbers(members, step)
-        return rule, members, numbers, [bundle.fitting(members[bundle.key]) for bundle in self._bundles]
+        found = numbers(members, step, self._computed)
+        return rule, members, found, [bundle.fitting(members[bundle.key]) for bundle in self._bundles]
 
-    def _use(self, rule: Bindable, members: _Members, numbers: _Numbers, traces: list[Any]) -> None:
+    def _use(self, rule: Bindable, members: Members, hyper: Numbers, traces: list[Any]) -> None:
         self._torn = True  # until the caller has changed the rest
         for bundle, found in zip(self._bundles, traces, strict=True):
             bundle.use(members[bundle.key], found)
-        self._rule, self._members, self._hyper, self._scheduled = rule, members, numbers, _scheduled(members)
+        self._rule, self._members, self._hyper, self._scheduled = rule, members, hyper, scheduled(members)
         self._look()
 
     def step(self, grads: Any) -> None:
@@ -214,7 +211,7 @@ class Optimizer:
             self._check_whole()
             self._check_bound()
             gradients, whole = self._reader.read(grads)
-            hyper = self._numbers(self._members, self._t) if self._scheduled else self._hyper
+            hyper = numbers(self._members, self._t, self._computed) if self._scheduled else self._hyper
             planned = self._planned(gradients, hyper, whole)
             host = self._plain or self._phases is not None
             runs = planned if host else accepted(planned, [leaf.size for leaf in self._leaves])
@@ -235,7 +232,7 @@ class Optimizer:
             run.count_it()
         self._even = self._even and whole
 
-    def _planned(self, gradients: list[Any], hyper: _Numbers, whole: bool) -> list[Run]:
+    def _planned(self, gradients: list[Any], hyper: Numbers, whole: bool) -> list[Run]:
         """What to run if it is accepted; with `whole`, every array has a gradient."""
         if not self._plain:
             return [run for bundle in self._bundles for run in bundle.runs(gradients, hyper[bundle.key])]
@@ -245,17 +242,6 @@ class Optimizer:
         for run in runs:
             run.scalars = run.trace.evaluate(run.count, run.hyper)
         return runs
-
-    def _numbers(self, members: _Members, step: int | None) -> _Numbers:
-        """The hyperparameters' values after `step` steps (but for schedules, if None) for each update.
-
-        None may overflow in the compute dtype, or vanish if it must not.
-        """
-        found = {key: _constants(update) if step is None else update.hyper(step) for key, update in members.items()}
-        for key, update in members.items():
-            for dtype in self._computed[key]:
-                _check_numbers(update, found[key], dtype)
-        return found
 
     def _alone(self, what: str) -> threading.Lock:
         """The lock to hold, a plain one so that Ctrl-C cannot leave it locked; RuntimeError where it is taken."""
@@ -360,29 +346,3 @@ class Optimizer:
     def __repr__(self) -> str:
         arrays = f"{len(self._leaves)} array{'s' if len(self._leaves) > 1 else ''}"
         return f"<Optimizer {self._rule!r}, {arrays}, t={self.t}, {self.executor}>"
-
-
-def _scheduled(members: _Members) -> bool:
-    return any(callable(value) for update in members.values() for value in update.fields.values())
-
-
-def _constants(update: Update) -> dict[str, float]:
-    """The float hyperparameters but for schedules, which need not be defined once the last step is done."""
-    fields = update.fields
-    return {name: fields[name] for name in update.ranges if fields[name] is not None and not callable(fields[name])}
-
-
-def _check_numbers(update: Update, values: dict[str, float], dtype: np.dtype[Any]) -> None:
-    """Raise ValueError where a hyperparameter overflows in `dtype`, or vanishes though it must not."""
-    limits = np.finfo(dtype)
-    tiny, largest = float(limits.tiny), float(limits.max)  # a comparison with NumPy's would round the value first
-    for part in update.parts:
-        for name, allowed in part.formula.ranges.items():
-            value = values.get(part.named(name), 1.0)
-            what = (
-                f"{type(part.formula).__name__}: {name}={value!r} {{}} in {dtype}, in which these arrays are computed: use at "
-            )
-            if allowed.open_low and value < tiny:
-                raise ValueError(what.format("vanishes") + f"least {tiny:.3g}")
-            if largest < abs(value) < math.inf:
-                raise ValueError(what.format("overflows") + f"most {largest:.3g}")

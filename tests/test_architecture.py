@@ -19,10 +19,10 @@ PACKAGE = Path(go.__file__).parent
 LAYERS = (
     {"graph", "dtypes", "backend", "rules", "tree"},
     {"symbols"},
-    {"host_code"},
+    {"host_code", "parts"},
     {"trace"},
     {"executors", "check", "history", "saved"},
-    {"bundle", "gradients", "hyper_arrays", "source", "schedules"},
+    {"bundle", "gradients", "hyper_arrays", "hyper_numbers", "source", "schedules"},
     {"reduce"},
     {"optimizer", "checkpoint"},
     {"fit", "minimize"},

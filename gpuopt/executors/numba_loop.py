@@ -8,7 +8,8 @@ import numpy as np
 
 from gpuopt.executors.fold import CHUNK, chunks
 from gpuopt.executors.numba_code import fold_code, loop_code, pack_code
-from gpuopt.executors.tiles import Program, TileGroup
+from gpuopt.executors.tiles import TileGroup
+from gpuopt.executors.work import Program
 from gpuopt.trace import Trace
 
 __all__ = ["NumbaGroup"]

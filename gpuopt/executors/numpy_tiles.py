@@ -7,7 +7,8 @@ from typing import Any, final
 import numpy as np
 
 from gpuopt.executors.numpy_code import tile_code
-from gpuopt.executors.tiles import Program, TileGroup
+from gpuopt.executors.tiles import TileGroup
+from gpuopt.executors.work import Program
 from gpuopt.trace import Trace
 
 __all__ = ["NumpyGroup"]

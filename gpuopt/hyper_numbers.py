@@ -1,0 +1,55 @@
+"""The float hyperparameters of a step: their values, checked against the dtypes that they are computed in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+
+from gpuopt.rules.base import Update
+
+__all__ = ["Members", "Numbers", "numbers", "scheduled"]
+
+Members = dict[Hashable, Update]
+Numbers = dict[Hashable, dict[str, float]]
+
+
+def numbers(members: Members, step: int | None, computed: dict[Hashable, set[Any]]) -> Numbers:
+    """The hyperparameters' values after `step` steps (but for schedules, if None) for each update.
+
+    None may overflow in a dtype that the arrays of the update are `computed` in, or vanish there if it must not.
+    """
+    found = {key: _constants(update) if step is None else update.hyper(step) for key, update in members.items()}
+    for key, update in members.items():
+        for dtype in computed[key]:
+            _check_numbers(update, found[key], dtype)
+    return found
+
+
+def scheduled(members: Members) -> bool:
+    """Whether any hyperparameter follows a schedule."""
+    return any(callable(value) for update in members.values() for value in update.fields.values())
+
+
+def _constants(update: Update) -> dict[str, float]:
+    """The float hyperparameters but for schedules, which need not be defined once the last step is done."""
+    fields = update.fields
+    return {name: fields[name] for name in update.ranges if fields[name] is not None and not callable(fields[name])}
+
+
+def _check_numbers(update: Update, values: dict[str, float], dtype: np.dtype[Any]) -> None:
+    """Raise ValueError where a hyperparameter overflows in `dtype`, or vanishes though it must not."""
+    limits = np.finfo(dtype)
+    tiny, largest = float(limits.tiny), float(limits.max)  # a comparison with NumPy's would round the value first
+    for part in update.parts:
+        for name, allowed in part.formula.ranges.items():
+            value = values.get(part.named(name), 1.0)
+            what = (
+                f"{type(part.formula).__name__}: {name}={value!r} {{}} in {dtype}, in which these arrays are computed: use at "
+            )
+            if allowed.open_low and value < tiny:
+                raise ValueError(what.format("vanishes") + f"least {tiny:.3g}")
+            if largest < abs(value) < math.inf:
+                raise ValueError(what.format("overflows") + f"most {largest:.3g}")

@@ -1,0 +1,188 @@
+"""All parts of an update run once on symbols: rules, and the pieces around them, one after another."""
+
+from __future__ import annotations
+
+import inspect
+import numbers
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gpuopt.graph import Graph, TraceError
+from gpuopt.rules.base import instantiated
+from gpuopt.symbols import Symbol, hyper_array, lift
+
+if TYPE_CHECKING:
+    from gpuopt.rules.base import Part
+
+__all__ = ["PartsRun", "components", "own_states", "state_names"]
+
+
+def components(array: str, is_complex: bool) -> tuple[str, ...]:
+    """The names of an array's real components."""
+    return (f"{array}.re", f"{array}.im") if is_complex else (array,)
+
+
+def state_names(update: Any) -> dict[str, float | None]:
+    """The states and their initial values (None where ``start`` gives them), from the signatures of ``update``."""
+    states: dict[str, float | None] = {}
+    for part in update.parts:
+        own = own_states(part.formula)
+        if clash := [name for name in own if part.named(name, "_") in states]:
+            raise TraceError(f"{type(part.formula).__name__}.update: state {clash[0]} is called like that of another part")
+        states |= {part.named(name, "_"): initial for name, initial in own.items()}
+    return states
+
+
+def own_states(formula: Any) -> dict[str, float | None]:
+    """The states of one formula and their initial values, from the signature of its ``update``."""
+    name, arguments = type(formula).__name__, formula._arguments
+    _, *parameters = inspect.signature(type(formula).update).parameters.values()
+    if tuple(p.name for p in parameters[: len(arguments)]) != arguments:
+        wanted = f"{name}.update must begin with (self, {', '.join(arguments)})"
+        raise TraceError(f"{wanted}, got {inspect.signature(type(formula).update)}")
+    states: dict[str, float | None] = {}
+    for parameter in parameters[len(arguments) :]:
+        initial = parameter.default
+        if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
+            raise TraceError(f"{name}.update: state {parameter} must be an ordinary parameter")
+        if hasattr(formula, "start"):
+            states[parameter.name] = None
+        elif isinstance(initial, (int, float)) and not isinstance(initial, bool):
+            states[parameter.name] = float(initial)
+        else:
+            raise TraceError(f"{name}.update: state {parameter.name} needs a number to start at, as in {parameter.name}=0.0")
+    return states
+
+
+class PartsRun:
+    """All parts run on symbols: `values`, the new value of p and of every state; and whether the step is accepted.
+
+    `found` names the states that are known to be complex.
+    """
+
+    def __init__(
+        self,
+        parts: tuple[Part, ...],
+        graph: Graph,
+        is_complex: bool,
+        found: frozenset[str],
+        arrays: frozenset[str],
+        passed: int | None,
+        scheduled: dict[str, Any],
+    ) -> None:
+        self.parts, self.graph, self.complex, self.found = parts, graph, is_complex, found
+        self.name = next(type(part.formula).__name__ for part in parts if not part.name)
+        self.accept: Any = None
+        self._arrays, self._passed, self._scheduled = arrays, passed, scheduled
+        self.values = {"p": self.array("p")}
+        asking = [number for number, part in enumerate(parts) if hasattr(part.formula, "accept")]
+        self._asked = parts[: max(asking) + 1] if asking else ()  # run even if held: a step is accepted or not as a whole
+        self._flow = {"g": self.array("g"), "new": self.array("p")}
+        self._t, self._gates = Symbol(graph, graph.leaf("step", "t")), 0
+        self._acting: Any = None  # whether what follows acts in this step; with `passed`, that is known beforehand
+        self._ready: Any = None
+        for part, formula in self._stand_ins():
+            self._part(part, formula)
+        new = self._flow["new"]
+        self.values["p"] = new if self._ready is None else np.where(self._ready, new, self.array("p"))
+        if len(self.values["p"].parts) == 2 and not is_complex:
+            raise TraceError(f"{self.name}.update gives a complex parameter for a real one: take its .real")
+        widened = found | ({"p"} if is_complex else set())
+        self.values = {name: value.widened() if name in widened else value for name, value in self.values.items()}
+
+    def array(self, name: str) -> Symbol:
+        """An array as it is before the step."""
+        whole = self.complex if name in ("p", "g") else name in self.found
+        re, *im = (self.graph.leaf("input", part) for part in components(name, whole))
+        return Symbol(self.graph, re, *im)
+
+    def _stand_ins(self) -> list[tuple[Part, Any]]:
+        """Each part, and its formula with symbols for hyperparameters."""
+        names = ((part.named(name), getattr(part.formula, name)) for part in self.parts for name in part.formula.ranges)
+        used = [name for name, value in names if value is not None or name in self._arrays]
+        return instantiated(self.parts, {name: self._hyper(name) for name in used})
+
+    def _hyper(self, name: str) -> Symbol:
+        if name in self._scheduled:
+            return self._traced_schedule(name)
+        leaf = ("input", hyper_array(name)) if name in self._arrays else ("hyper", name)
+        return Symbol(self.graph, self.graph.leaf(*leaf))
+
+    def _traced_schedule(self, name: str) -> Symbol:
+        """A hyperparameter that follows a schedule, where the device counts the steps."""
+        completed = Symbol(self.graph, self.graph.leaf("completed", "completed"))
+        try:
+            return lift(self.graph, self._scheduled[name](completed))
+        except TraceError as error:
+            raise TraceError(
+                f"{name} follows a schedule, which must run on the GPU here, where a piece of the chain decides whether a step "
+                f"is made: write it with NumPy's functions, or use one of gpuopt.schedules. {error}"
+            ) from None
+
+    def _part(self, part: Part, formula: Any) -> None:
+        """Run one part, unless a part before it holds it back."""
+        states = [part.named(name, "_") for name in own_states(part.formula)]
+        before = [self.array(name) for name in states]
+        self.values |= zip(states, before, strict=True)
+        held = self._passed is not None and self._gates > self._passed
+        if held:
+            self._flow["new"] = self.array("p")
+            if part not in self._asked:
+                return
+        self.graph.part = (part.scope, part.name)
+        t, p, last = self._t, self.array("p"), self._flow[formula._arguments[-1]]
+        if hasattr(formula, "accept"):
+            self._ask(formula, formula.accept(t, p, last))
+        if self._acting is not None and (self._asked or self._passed is None):
+            self.graph.acting = self._acting.parts[0]
+        first, *after = _named(
+            formula,
+            self.graph,
+            "update",
+            [formula._arguments[-1] if part.name else "p", *states],
+            formula.update(t, p, last, *before),
+        )
+        self.graph.acting = None
+        self._flow[formula._gives] = first
+        if held:
+            return
+        if hasattr(formula, "start"):
+            begun = _named(formula, self.graph, "start", states, formula.start(p))
+            after = [a.widened() if len(b.parts) == 2 else a for a, b in zip(after, begun, strict=True)]
+        for name, new, old in zip(states, after, before, strict=True):
+            kept: Any = new if self._ready is None else np.where(self._ready, new, old)
+            self.values[name] = kept
+        if hasattr(formula, "steps"):
+            self._hold(formula.steps(t - 1), formula.steps(t))
+
+    def _ask(self, formula: Any, answer: Any) -> None:
+        """Let a part decide whether the step is made."""
+        answer = lift(self.graph, answer)
+        if len(answer.parts) == 2 or not answer.parts[0].host:
+            raise TraceError(
+                f"{type(formula).__name__}.accept must give one truth value for the step, as of np.max or gpuopt.tree_max; "
+                f"it gave {answer!r}"
+            )
+        self.accept = answer != 0 if self.accept is None else self.accept & (answer != 0)
+
+    def _hold(self, before: Any, now: Any) -> None:
+        """What follows acts only where `now` is more than `before`, in the step with that number."""
+        self._t, self._gates = before + 1, self._gates + 1
+        self._acting = before != now if self._acting is None else self._acting & (before != now)
+        if self._passed is None:
+            self._ready = self._acting
+
+
+def _named(formula: Any, graph: Graph, method: str, names: list[str], result: Any) -> list[Symbol]:
+    """The values that a method returned, one for each name."""
+    values = result if isinstance(result, (tuple, list)) else (result,)
+    what = f"{type(formula).__name__}.{method} must return ({', '.join(names)})"
+    if result is None:
+        raise TraceError(f"{what}; it returned None: is a return missing?")
+    if len(values) != len(names):
+        raise TraceError(f"{what}, {len(names)} values; it returned {len(values)}")
+    for name, value in zip(names, values, strict=True):
+        if not isinstance(value, Symbol) and not isinstance(value, (numbers.Number, np.generic)):
+            raise TraceError(f"{what}; for {name} it returned {type(value).__name__} {value!r}")
+    return [lift(graph, value) for value in values]
