@@ -70,7 +70,10 @@ class TileGroup(abc.ABC):
             Single(i, {"p": p, **o, **self.states[i]}, tuple(range(p.ndim)), limit, {}) for i, (p, _, o) in every
         ]  # in the order of indices, whatever lies how in memory, so that the layout decides no bit of a reduction
         small = [i for i, leaf in enumerate(leaves) if leaf in packed]
-        self._units = [*self._packs(small, leaves, others, buffers), *(s for s in self._singles if s.index not in small)]
+        self._units = [
+            *self._packs(small, leaves, others, buffers),
+            *(single for single, leaf in zip(self._singles, leaves, strict=True) if leaf not in packed),
+        ]
         self._numbers = list(numbers) or list(range(len(params)))
         self._threads = cpu_threads()
         self.packs = [unit.size for unit in self._units if isinstance(unit, Pack)]
