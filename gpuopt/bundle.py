@@ -89,6 +89,8 @@ class Bundle:
     ----------
     group : Group
         The executor's.
+    sizes : list of int
+        The elements of each array.
     counts : list of int
         How often each array was updated, as far as the host counts it.
     """
@@ -107,6 +109,7 @@ class Bundle:
         self.arrays = frozenset(others[indices[0]])
         self.traces = self._traces(update)
         params = [leaves[i] for i in indices]
+        self.sizes = [param.size for param in params]
         self._beside = [others[i] for i in indices]
         beside = [{hyper_array(name): array for name, array in others[i].items()} for i in indices]
         self.group: Group = executor(params[0])(self.traces[-1], update, params, beside, indices)

@@ -63,20 +63,8 @@ class Optimizer:
     """
 
     __slots__ = (
-        *(
-            "__weakref__",
-            "_bundles",
-            "_computed",
-            "_counted",
-            "_even",
-            "_given",
-            "_hyper",
-            "_leaves",
-            "_lock",
-            "_members",
-            "_params",
-        ),
-        *("_phases", "_plain", "_reader", "_rule", "_scheduled", "_spec", "_state", "_t", "_torn"),
+        *("__weakref__", "_bundles", "_computed", "_counted", "_even", "_given", "_hyper", "_leaves", "_lock"),
+        *("_members", "_params", "_phases", "_plain", "_reader", "_rule", "_scheduled", "_spec", "_state", "_t", "_torn"),
     )
 
     def __init__(self, rule: Bindable, params: Any, hyper: dict[str, Any] | None = None) -> None:
@@ -214,7 +202,7 @@ class Optimizer:
             hyper = numbers(self._members, self._t, self._computed) if self._scheduled else self._hyper
             planned = self._planned(gradients, hyper, whole)
             host = self._plain or self._phases is not None
-            runs = planned if host else accepted(planned, [leaf.size for leaf in self._leaves])
+            runs = planned if host else accepted(planned)
             self._torn = True
             if self._phases is not None:
                 self._phases.perform(runs)
@@ -280,8 +268,9 @@ class Optimizer:
         with self._alone("evaluated"):
             self._check_whole()
             found = {index: leaf.copy() for index, leaf in enumerate(self._leaves)}
+            t = self.t
             for bundle in self._bundles:
-                found |= bundle.evaluated(self.t, self._leaves)
+                found |= bundle.evaluated(t, self._leaves)
             return self._spec.build([found[index] for index in range(len(found))])
 
     def state_dict(self) -> dict[str, Any]:

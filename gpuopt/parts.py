@@ -81,15 +81,17 @@ class PartsRun:
         self._flow = {"g": self.array("g"), "new": self.array("p")}
         self._t, self._gates = Symbol(graph, graph.leaf("step", "t")), 0
         self._acting: Any = None  # whether what follows acts in this step; with `passed`, that is known beforehand
-        self._ready: Any = None
         for part, formula in self._stand_ins():
             self._part(part, formula)
-        new = self._flow["new"]
-        self.values["p"] = new if self._ready is None else np.where(self._ready, new, self.array("p"))
+        self.values["p"] = self._unless_held(self._flow["new"], self.array("p"))
         if len(self.values["p"].parts) == 2 and not is_complex:
             raise TraceError(f"{self.name}.update gives a complex parameter for a real one: take its .real")
         widened = found | ({"p"} if is_complex else set())
         self.values = {name: value.widened() if name in widened else value for name, value in self.values.items()}
+
+    def _unless_held(self, new: Symbol, old: Symbol) -> Any:
+        """The new value, or the old one where the update itself must see to what does not act in this step."""
+        return new if self._passed is not None or self._acting is None else np.where(self._acting, new, old)
 
     def array(self, name: str) -> Symbol:
         """An array as it is before the step."""
@@ -151,8 +153,7 @@ class PartsRun:
             begun = _named(formula, self.graph, "start", states, formula.start(p))
             after = [a.widened() if len(b.parts) == 2 else a for a, b in zip(after, begun, strict=True)]
         for name, new, old in zip(states, after, before, strict=True):
-            kept: Any = new if self._ready is None else np.where(self._ready, new, old)
-            self.values[name] = kept
+            self.values[name] = self._unless_held(new, old)
         if hasattr(formula, "steps"):
             self._hold(formula.steps(t - 1), formula.steps(t))
 
@@ -170,8 +171,6 @@ class PartsRun:
         """What follows acts only where `now` is more than `before`, in the step with that number."""
         self._t, self._gates = before + 1, self._gates + 1
         self._acting = before != now if self._acting is None else self._acting & (before != now)
-        if self._passed is None:
-            self._ready = self._acting
 
 
 def _named(formula: Any, graph: Graph, method: str, names: list[str], result: Any) -> list[Symbol]:

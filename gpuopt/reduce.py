@@ -16,13 +16,13 @@ _Totals = dict[Total, Any]
 """What is known of a run: for each reduction a number, or an array of one for each array of the run."""
 
 
-def accepted(runs: list[Run], sizes: list[int]) -> list[Run]:
-    """The runs that their reductions accept, with scalars; the arrays have `sizes`.
+def accepted(runs: list[Run]) -> list[Run]:
+    """The runs that their reductions accept, with scalars.
 
     Reductions of one array are of that array alone; those of the tree are of all arrays of the runs in whose update they
     are, added in float64 in the order of the tree.
     """
-    known: list[_Totals] = [_sizes(run, sizes) if SIZE in _asked(run) else {} for run in runs]
+    known: list[_Totals] = [_sizes(run) if SIZE in _asked(run) else {} for run in runs]
     for batch in batches(runs):
         for position, phase in batch:
             found = _reduced(runs[position], phase, known[position])
@@ -92,6 +92,6 @@ def _asked(run: Run) -> frozenset[Total]:
     return run.trace.needs.union(*(phase.needs for phase in run.trace.phases))
 
 
-def _sizes(run: Run, sizes: list[int]) -> _Totals:
+def _sizes(run: Run) -> _Totals:
     """How many elements each array of a run has."""
-    return {SIZE: np.array([sizes[index] for index in _indices(run)], np.float64)}
+    return {SIZE: np.array([run.bundle.sizes[position] for position in run.members], np.float64)}

@@ -121,7 +121,8 @@ def trace(
     TraceError
         Where ``update`` is neither elementwise nor a reduction; the message names the line and the remedy.
     """
-    off = frozenset(name for name in update.ranges if update.fields[name] == 0.0 and name not in arrays)
+    fields = update.fields
+    off = frozenset(name for name in update.ranges if fields[name] == 0.0 and name not in arrays)
     bare, key = [], []
     scheduled: dict[str, Any] = {}
     for part in update.parts:

@@ -26,7 +26,7 @@ MUTANTS = [
     ("step count one too low", BUNDLE, "traced.evaluate(count, hyper)", "traced.evaluate(max(count - 1, 1), hyper)"),
     ("1 - beta in float32", "host_code.py", '"hyper[{name!r}]"', "\"float(__import__('numpy').float32(hyper[{name!r}]))\""),
     ("AMSGrad's maximum not kept", ADAPTIVE, "v_hat = v_max = np.maximum", "v_hat = np.maximum"),
-    ("the last array skipped", TILES, "units = self._units\n", "units = self._units[:-1]\n"),
+    ("the last array skipped", TILES, "else self._units\n", "else self._units[:-1]\n"),
     ("the last tile skipped", "executors/work.py", "for tile in self._tiles(flat)]", "for tile in self._tiles(flat)[:9]]"),
     ("no bias correction", "rules/base.py", "* np.where(beta > 0,", "* np.where(beta < 0,"),
     ("gradient used as scratch", "executors/numpy_code.py", "all(component in self.targets and", "all("),

@@ -59,6 +59,7 @@ def _device_values(trace: Trace, counted: bool) -> list[Expr]:
     return [expr for expr, device in found.items() if device]
 
 
+@functools.lru_cache(maxsize=512)
 def needs_scalars(trace: Trace, counted: bool) -> bool:
     """Whether the scalars of a trace are made on the device; those of an update also where it may not be made."""
     return bool(_device_values(trace, counted)) or (not trace.reductions and (counted or trace.accept is not None))

@@ -80,7 +80,6 @@ class KernelText:
     reads: tuple[str, ...]
     arrays: tuple[str, ...]
     dtypes: tuple[np.dtype[Any] | None, ...]
-    preamble: str = PREAMBLE
 
     @classmethod
     def of(

@@ -1,4 +1,4 @@
-"""The CuPy executor: one ``ElementwiseKernel`` a rule, generated from its trace; and its complete CUDA text."""
+"""The CuPy executor: one ``ElementwiseKernel`` a rule, generated from its trace, and one for each of its reductions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from gpuopt.dtypes import COMPUTE
 from gpuopt.executors.cuda_reduce_text import fold_space, reduction_text
-from gpuopt.executors.cuda_text import OPTIONS, KernelText, Others, kernel_text
+from gpuopt.executors.cuda_text import OPTIONS, PREAMBLE, KernelText, Others, kernel_text
 from gpuopt.executors.fold import LANES, chunks
 from gpuopt.executors.layout import Leaf, new_state
 from gpuopt.trace import Trace
@@ -23,7 +23,7 @@ __all__ = ["CupyGroup", "made"]
 def made(written: KernelText) -> Any:
     """The kernel of a text."""
     return cupy.ElementwiseKernel(
-        written.inputs, written.outputs, written.body, written.name, preamble=written.preamble, options=OPTIONS
+        written.inputs, written.outputs, written.body, written.name, preamble=PREAMBLE, options=OPTIONS
     )
 
 
@@ -81,10 +81,9 @@ class CupyGroup:
         leaf, others, stored = self._leaves[index], self._others[index], not isinstance(scalars, tuple)
         written = kernel_text(trace, leaf.param.dtype, g.dtype, self._dtypes(index), stored)
         inputs, states = [g if name == "g" else others[name] for name in written.reads], written.arrays[1:]
-        number = (self._numbers[index],) if trace.random else ()
-        given = (scalars[index],) if stored else scalars
+        given = self._given(trace, index, scalars)
         if trace.random and not leaf.param.flags.c_contiguous:  # the loop must count the elements in the order of indices
-            made(written)(*inputs, *given, *number, leaf.param, *(self.states[index][name] for name in states))
+            made(written)(*inputs, *given, leaf.param, *(self.states[index][name] for name in states))
             return
         inputs = [x.transpose(leaf.axes) for x in inputs]
         runs = [self._buffers[name][leaf.start : leaf.stop] for name in states]
@@ -92,7 +91,7 @@ class CupyGroup:
             p, inputs = leaf.flat, [x.reshape(-1) for x in inputs]
         else:
             p, runs = leaf.nd, [run.reshape(leaf.nd.shape) for run in runs]
-        made(written)(*inputs, *given, *number, p, *runs)
+        made(written)(*inputs, *given, p, *runs)
 
     def reduce_into(self, phase: Trace, index: int, g: Any, scalars: Any, totals: Sequence[Any]) -> None:
         """Reduce one array into `totals`, arrays of one float64; `scalars` as for `run`."""
@@ -104,12 +103,10 @@ class CupyGroup:
             written = reduction_text(phase, leaf.param.dtype, g.dtype, self._dtypes(index), stored)
             reads = [arrays[name] for name in written.reads]
             reads = [x.reshape(-1) if x.flags.c_contiguous else x for x in reads]
-            given = (scalars[index],) if stored else scalars
-            number = (self._numbers[index],) if phase.random else ()
+            given = self._given(phase, index, scalars)
             made(written)(
                 *reads,
                 *given,
-                *number,
                 leaf.size,
                 self._space,
                 self._lanes,
@@ -117,6 +114,11 @@ class CupyGroup:
                 *totals,
                 size=chunks(leaf.size) * LANES,
             )
+
+    def _given(self, trace: Trace, index: int, scalars: Any) -> tuple[Any, ...]:
+        """The arguments after what is read: numbers, or an array's row of them; and which array it is, for random numbers."""
+        given: tuple[Any, ...] = scalars if isinstance(scalars, tuple) else (scalars[index],)
+        return (*given, self._numbers[index]) if trace.random else given
 
     def _dtypes(self, index: int) -> Others:
         return tuple((name, array.dtype) for name, array in self._others[index].items())

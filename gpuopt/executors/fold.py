@@ -83,7 +83,7 @@ class Folds:
             [_levels(last[i : i + 1], size, op) for i, size in enumerate(sizes)]
             for op, last in zip(ops, self._last, strict=True)
         ]
-        self._deep = [index for index, size in enumerate(sizes) if chunks(size) > 1]
+        self._deep = dict.fromkeys(index for index, size in enumerate(sizes) if chunks(size) > 1)
 
     def rows(self, reduction: int, array: int) -> Any:
         """Where the chunks of an array are folded into."""

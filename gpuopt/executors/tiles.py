@@ -124,14 +124,18 @@ class TileGroup(abc.ABC):
 
     def run(self, trace: Trace, grads: Gradients, scalars: tuple[float, ...], indices: Iterable[int] | None = None) -> None:
         program = self._programs[trace]
-        units = self._units
-        if indices is not None or trace.random:
-            units = [self._singles[index] for index in _each(indices, self._singles)]
+        units = self._chosen(trace, indices)
         with np.errstate(all="ignore"):
             program.dynamic[...] = scalars
-            work = [item for unit in units for item in unit.work(grads)]
+            work: list[Work] = [item for unit in units for item in unit.work(grads)]
             size = sum(unit.size for unit in units)
             self._each(lambda index, slot: self._update(program, *work[index], slot), len(work), size)
+
+    def _chosen(self, trace: Trace, indices: Iterable[int] | None) -> list[Any]:
+        """What is run for the arrays at `indices`: packs where all are meant, and random numbers do not tell them apart."""
+        if indices is not None:
+            return [self._singles[index] for index in indices]
+        return self._singles if trace.random else self._units
 
     def _each(self, task: Callable[[int, int], None], count: int, size: int) -> None:
         """Call ``task(index, slot)`` for every index below `count`, on several threads if `size` elements pay for them."""
@@ -149,11 +153,7 @@ class TileGroup(abc.ABC):
         with np.errstate(all="ignore"):
             program.dynamic[...] = scalars
             jobs: list[tuple[Any, list[Work]]] = []
-            units = (
-                self._units
-                if indices is None and not phase.random
-                else [self._singles[i] for i in _each(indices, self._singles)]
-            )
+            units = self._chosen(phase, indices)
             for unit in units:
                 work = unit.work(grads) if isinstance(unit, Pack) else []
                 if len(work) == 1:
@@ -242,11 +242,8 @@ class TileGroup(abc.ABC):
         """Which arguments of the function need no copy, as is the rule for float32 and float64."""
         places, operands = program.code.places, tile.operands
         arrays = [operands.get(place.array) for place in places if place.array != "g"]
-        plain = (
-            not any(place.part for place in places)
-            and all(x is not None for x in arrays)
-            and all(type(x) is not list and self._direct(x) for x in arrays)
-        )
+        direct = all(x is not None and type(x) is not list and self._direct(x) for x in arrays)
+        plain = direct and not any(place.part for place in places)
         tile.ready[program] = [operands.get(place.array) for place in places] if plain else []
         return tile.ready[program]
 
@@ -271,7 +268,3 @@ class TileGroup(abc.ABC):
                 scratch[name, size] = whole[:size]
             run = self._scratch[slot][name, size]
         return run
-
-
-def _each(indices: Iterable[int] | None, items: list[Any]) -> Iterable[int]:
-    return range(len(items)) if indices is None else indices

@@ -10,6 +10,7 @@ import numpy as np
 from gpuopt.executors.fold import Folds
 from gpuopt.executors.layout import Leaf, cut
 from gpuopt.executors.tile_code import TileCode
+from gpuopt.graph import Expr
 from gpuopt.rules.noise import base
 from gpuopt.trace import Trace
 
@@ -32,18 +33,15 @@ class Program:
         self.scalars = tuple(self.values[i : i + 1].reshape(()) for i in range(len(self.values)))
         self.pack: Any = None  # what an executor runs packs with
         self.fold: Any = None  # what it folds a tile with
-        self._keys = {
-            name: ([part.value if part.op == "constant" else trace.scalars.index(part) for part in key], stream)
-            for name, (key, stream) in trace.random.items()
-        }
-        self._fixed = {name: [part.op == "constant" for part in key] for name, (key, _) in trace.random.items()}
         self.folds: Folds | None = None
 
     def start(self, name: str, leaf: int) -> int:
         """Where random numbers begin, for the scalars there are."""
-        places, stream = self._keys[name]
-        pairs = zip(places, self._fixed[name], strict=True)
-        return base(tuple(place if fixed else float(self.dynamic[place]) for place, fixed in pairs), leaf, stream)
+        key, stream = self.trace.random[name]
+        return base(tuple(self._number(part) for part in key), leaf, stream)
+
+    def _number(self, scalar: Expr) -> float:
+        return scalar.value if scalar.op == "constant" else float(self.dynamic[self.trace.scalars.index(scalar)])
 
 
 class Tile:

@@ -100,7 +100,7 @@ class clip_norm(GradientPiece):
     eps: NonNegative = 1e-6
 
     def update(self, t: Any, p: Any, g: Any) -> Any:
-        return np.minimum(self.max_norm / (np.sqrt(np.sum(abs2(g))) + self.eps), 1.0) * g
+        return _shortened(g, np.sqrt(np.sum(abs2(g))), self.max_norm, self.eps)
 
 
 class clip_global_norm(GradientPiece):
@@ -122,7 +122,12 @@ class clip_global_norm(GradientPiece):
     eps: NonNegative = 1e-6
 
     def update(self, t: Any, p: Any, g: Any) -> Any:
-        return np.minimum(self.max_norm / (tree_norm(g) + self.eps), 1.0) * g
+        return _shortened(g, tree_norm(g), self.max_norm, self.eps)
+
+
+def _shortened(g: Any, norm: Any, max_norm: Any, eps: Any) -> Any:
+    """The gradient, of that norm, scaled down to `max_norm` where it is longer."""
+    return np.minimum(max_norm / (norm + eps), 1.0) * g
 
 
 class centralize(GradientPiece):
