@@ -9,7 +9,7 @@ from typing import Any
 
 from gpuopt.dtypes import is_complex
 from gpuopt.executors import Group, executor
-from gpuopt.graph import Total
+from gpuopt.expr import Total
 from gpuopt.rules.base import Update, instantiated
 from gpuopt.symbols import hyper_array
 from gpuopt.trace import Trace, own_states, passes, trace

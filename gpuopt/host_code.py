@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.graph import INFIX, REDUCTIONS, Expr, Total, reachable, text
+from gpuopt.expr import INFIX, REDUCTIONS, Expr, Total, reachable, text
 
 __all__ = ["Evaluate", "compiled"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpuopt.graph import Graph, TraceError
+from gpuopt.expr import Graph, TraceError
 from gpuopt.rules.base import instantiated
 from gpuopt.symbols import Symbol, hyper_array, lift
 

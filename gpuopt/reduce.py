@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.bundle import Run, batches
-from gpuopt.graph import SIZE, Total
+from gpuopt.expr import SIZE, Total
 
 __all__ = ["accepted"]
 

@@ -13,7 +13,7 @@ import functools
 from collections.abc import Hashable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from gpuopt.graph import Expr, Graph, Total, TraceError, reachable
+from gpuopt.expr import Expr, Graph, Total, TraceError, reachable
 from gpuopt.host_code import Evaluate, compiled
 from gpuopt.parts import PartsRun, components, own_states, state_names
 

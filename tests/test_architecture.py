@@ -17,7 +17,7 @@ import gpuopt as go
 
 PACKAGE = Path(go.__file__).parent
 LAYERS = (
-    {"graph", "dtypes", "backend", "rules", "tree"},
+    {"expr", "dtypes", "backend", "rules", "tree"},
     {"symbols"},
     {"host_code", "parts"},
     {"trace"},
@@ -102,7 +102,7 @@ def test_rules_import_numpy_only(name: str) -> None:
     assert all(part(i) == "rules" for i in ours)
 
 
-@pytest.mark.parametrize("name", ["backend", "dtypes", "graph", "tree"])
+@pytest.mark.parametrize("name", ["backend", "dtypes", "expr", "tree"])
 def test_the_lowest_import_nothing_of_the_package(name: str) -> None:
     assert not [i for i, _, _ in imports(MODULES[name]) if i.startswith("gpuopt")]
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from gpuopt import backend
 from gpuopt.executors.numpy_tiles import NumpyGroup
-from gpuopt.graph import ARRAY_OPS, HOST_OPS
+from gpuopt.expr import ARRAY_OPS, HOST_OPS
 from gpuopt.rules import Hyper, Rule, abs2
 from gpuopt.trace import trace
 from tests.cuda import hostrun

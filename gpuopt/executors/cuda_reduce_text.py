@@ -13,7 +13,7 @@ import numpy as np
 
 from gpuopt.executors.cuda_text import KernelText, Others, Writer, ascii_name
 from gpuopt.executors.fold import LANES, ROWS, chunks
-from gpuopt.graph import NOTHING
+from gpuopt.expr import NOTHING
 from gpuopt.trace import Trace
 
 __all__ = ["fold_space", "reduction_text"]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.executors.cuda_text import Formulas, KernelText
-from gpuopt.graph import NOTHING, Expr, Total, reachable, text
+from gpuopt.expr import NOTHING, Expr, Total, reachable, text
 from gpuopt.host_code import Evaluate, compiled
 from gpuopt.trace import Trace
 

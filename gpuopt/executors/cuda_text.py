@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.dtypes import COMPUTE, state_dtype
-from gpuopt.graph import INFIX, Expr, text
+from gpuopt.expr import INFIX, Expr, text
 from gpuopt.trace import Trace, components
 
 __all__ = ["OPTIONS", "PREAMBLE", "Formulas", "KernelText", "Others", "Writer", "ascii_name", "kernel_text"]

@@ -14,7 +14,7 @@ import numpy as np
 
 from gpuopt.executors.cuda_scalar_text import COUNT, needs_scalars, scalar_text
 from gpuopt.executors.cupy_kernel import made
-from gpuopt.graph import NOTHING, SIZE, Total
+from gpuopt.expr import NOTHING, SIZE, Total
 from gpuopt.trace import Trace
 
 __all__ = ["Phases"]

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.graph import NOTHING
+from gpuopt.expr import NOTHING
 
 __all__ = ["CHUNK", "LANES", "ROWS", "UFUNCS", "Folds", "chunks", "fold", "fold_stream"]
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.executors.tile_code import TileCode, changes, constants, places
-from gpuopt.graph import INFIX, Expr, text
+from gpuopt.expr import INFIX, Expr, text
 from gpuopt.trace import Trace
 
 __all__ = ["cache_folder", "fold_code", "loop_code", "pack_code"]

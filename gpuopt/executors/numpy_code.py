@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.executors.tile_code import TileCode, changes, constants, places
-from gpuopt.graph import BOOLEAN, Expr, text
+from gpuopt.expr import BOOLEAN, Expr, text
 from gpuopt.trace import Trace
 
 __all__ = ["tile_code"]

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
-from gpuopt.graph import Expr
+from gpuopt.expr import Expr
 from gpuopt.trace import Trace, components
 
 __all__ = ["Place", "TileCode", "changes", "constants", "places"]

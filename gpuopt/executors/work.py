@@ -10,7 +10,7 @@ import numpy as np
 from gpuopt.executors.fold import Folds
 from gpuopt.executors.layout import Leaf, cut
 from gpuopt.executors.tile_code import TileCode
-from gpuopt.graph import Expr
+from gpuopt.expr import Expr
 from gpuopt.rules.noise import base
 from gpuopt.trace import Trace
 

@@ -33,7 +33,7 @@ class TraceError(TypeError):
 def trace_error(message: str) -> TraceError:
     """A TraceError that names the line of the rule that is being traced."""
     frame = sys._getframe(1)
-    internal = ("gpuopt.graph", "gpuopt.parts", "gpuopt.rules.reductions", "gpuopt.symbols", "gpuopt.trace", "numpy")
+    internal = ("gpuopt.expr", "gpuopt.parts", "gpuopt.rules.reductions", "gpuopt.symbols", "gpuopt.trace", "numpy")
     while frame.f_back and frame.f_globals.get("__name__", "").startswith(internal):
         frame = frame.f_back
     file, number = frame.f_code.co_filename, frame.f_lineno
