@@ -71,6 +71,8 @@ class KernelText:
         ``"p"`` and the states, in the order of the outputs.
     dtypes : tuple of dtype or None
         Of each argument, inputs first; None for a scalar.
+    preamble : str
+        What the body uses.
     """
 
     inputs: str
@@ -80,6 +82,7 @@ class KernelText:
     reads: tuple[str, ...]
     arrays: tuple[str, ...]
     dtypes: tuple[np.dtype[Any] | None, ...]
+    preamble: str = PREAMBLE
 
     @classmethod
     def of(
@@ -90,11 +93,12 @@ class KernelText:
         name: str,
         reads: tuple[str, ...] = (),
         arrays: tuple[str, ...] = (),
+        preamble: str = PREAMBLE,
     ) -> KernelText:
         """From each argument's declaration with its dtype."""
         declared = [", ".join(written for written, _ in side) for side in (inputs, outputs)]
         dtypes = tuple(dtype for _, dtype in (*inputs, *outputs))
-        return cls(declared[0], declared[1], "\n".join(lines), name, reads, arrays, dtypes)
+        return cls(declared[0], declared[1], "\n".join(lines), name, reads, arrays, dtypes, preamble)
 
     def python(self) -> str:
         """The Python expression that makes the kernel."""
@@ -205,16 +209,25 @@ class Writer(Formulas):
     def _declared(self, array: str) -> tuple[str, np.dtype[Any] | None]:
         return f"{self.dtypes[array].name} {self._parameter(array)}", self.dtypes[array]
 
-    def _scalars(self, first: int = 0) -> tuple[list[tuple[str, np.dtype[Any] | None]], list[str]]:
-        """Name the scalars; the parameters they come by with their dtypes (None for a number), and what they are."""
+    def _scalars(self, first: int = 0, row: str = "") -> tuple[list[tuple[str, np.dtype[Any] | None]], list[str]]:
+        """Name the scalars; the parameters they come by with their dtypes (None for a number), and what they are.
+
+        Of those that are stored, the `first` stand behind others, and there may be a `row` of them for each array.
+        """
         for number, scalar in enumerate(self.trace.scalars):
             self.names[scalar] = f"{ascii_name(scalar.value)}_h" if scalar.op == "hyper" else f"c{number}"
         comments = [f"// {self.names[s]} = {text(s)}" for s in self.trace.scalars if s.op != "hyper"]
         kind = self.compute.name
         if not self.stored:
             return [(f"{kind} {self.names[s]}", None) for s in self.trace.scalars], comments
-        self.lines += [f"const {self.real} {self.names[s]} = k_in[{n}];" for n, s in enumerate(self.trace.scalars, start=first)]
+        for number, scalar in enumerate(self.trace.scalars, start=first):
+            self.lines.append(f"const {self.real} {self.names[scalar]} = {self._stored(number, row)};")
         return [(f"raw {kind} k_in", self.compute)], comments
+
+    def _stored(self, number: int, row: str) -> str:
+        """Where a stored number is; whether the step is accepted comes before the scalars."""
+        width = len(self.trace.scalars) + (self.trace.accept is not None)
+        return f"k_in[{row} * {width} + {number}]" if row else f"k_in[{number}]"
 
     def _parameter(self, array: str) -> str:
         """What the kernel's parameter for an array is called."""
@@ -242,14 +255,14 @@ class Writer(Formulas):
     def _pairs(self, array: str, parts: tuple[Expr, ...]) -> list[tuple[str, Expr]]:
         return list(zip(components(array, len(parts) == 2), parts, strict=True))
 
-    def _store(self, array: str, parts: tuple[Expr, ...]) -> None:
+    def _store(self, array: str, parts: tuple[Expr, ...], index: str = "") -> None:
         dtype = self.dtypes[array]
         values = [self.value(part) for part in parts]
         if len(values) == 2:
             value = f"complex<{self.real}>({values[0]}, {values[1]})"
         else:
             value = values[0] if dtype == self.compute else f"{dtype.name}({values[0]})"
-        self.lines.append(f"{self._parameter(array)} = {value};")
+        self.lines.append(f"{self._parameter(array)}{index} = {value};")
 
 
 def _component(component: str, age: str) -> str:

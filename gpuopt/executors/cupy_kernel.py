@@ -1,9 +1,12 @@
-"""The CuPy executor: one ``ElementwiseKernel`` a rule, generated from its trace, and one for each of its reductions."""
+"""The CuPy executor: one ``ElementwiseKernel`` a rule, generated from its trace, and one for each of its reductions.
+
+One launch updates all arrays of a group that are flat runs with such gradients. Others are launched one by one.
+"""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import cupy
@@ -11,7 +14,10 @@ import numpy as np
 
 from gpuopt.dtypes import COMPUTE
 from gpuopt.executors.cuda_reduce_text import fold_space, reduction_text
-from gpuopt.executors.cuda_text import OPTIONS, PREAMBLE, KernelText, Others, kernel_text
+from gpuopt.executors.cuda_table_text import table_text
+from gpuopt.executors.cuda_text import OPTIONS, KernelText, Others, kernel_text
+from gpuopt.executors.cupy_table import Launch, Planner
+from gpuopt.executors.cupy_upload import Uploads
 from gpuopt.executors.fold import LANES, chunks
 from gpuopt.executors.layout import Leaf, new_state
 from gpuopt.trace import Trace
@@ -23,7 +29,7 @@ __all__ = ["CupyGroup", "made"]
 def made(written: KernelText) -> Any:
     """The kernel of a text."""
     return cupy.ElementwiseKernel(
-        written.inputs, written.outputs, written.body, written.name, preamble=PREAMBLE, options=OPTIONS
+        written.inputs, written.outputs, written.body, written.name, preamble=written.preamble, options=OPTIONS
     )
 
 
@@ -50,13 +56,22 @@ class CupyGroup:
             {name: leaf.like_param(buffer[leaf.start : leaf.stop]) for name, buffer in self._buffers.items()}
             for leaf in self._leaves
         ]
+        self._names = tuple(self._buffers)
+        with self.device:
+            self._planner = Planner(self._leaves, self._others, self.states, self._numbers, capturable=False)
+        self._kernels: dict[tuple[Any, ...], Any] = {}
+        self._rows: dict[Trace, Uploads] = {}
         self._space = max((fold_space(leaf.size) for leaf in self._leaves), default=0)
         self._lanes: Any = None
         self._tickets: Any = None
         self._scalars: dict[Trace, Any] = {}
+        self.prepare(trace)
 
     def prepare(self, trace: Trace) -> None:
         """Make room for what reductions of `trace` need; a kernel is compiled when it is first called."""
+        if not trace.phases and trace.accept is None and trace not in self._rows:
+            with self.device:  # for arrays that were updated unequally often
+                self._rows[trace] = Uploads(4, len(self._leaves) * len(trace.scalars), self.compute)
         count = max((len(phase.reductions) for phase in trace.phases), default=0)
         if count and (self._lanes is None or self._lanes.size < count * self._space):
             with self.device:
@@ -69,12 +84,32 @@ class CupyGroup:
             self._scalars[trace] = cupy.zeros((len(self._leaves), width), self.compute)
         return self._scalars[trace]
 
-    def run(self, trace: Trace, grads: Sequence[Any], scalars: Any, indices: Iterable[int] | None = None) -> None:
-        """Update arrays; `scalars` are numbers, or an array with a row of them for each array of the group."""
+    def run(self, trace: Trace, grads: Sequence[Any], scalars: Any, indices: list[int] | None = None) -> None:
+        """Update arrays; `scalars` are numbers, or a row of them for each array of the group: a list, or on the device."""
         with self.device:
-            for index in range(len(self._leaves)) if indices is None else indices:
-                if self._leaves[index].size:
-                    self._launch(trace, index, grads[index], scalars)
+            given = self._uploaded(trace, scalars) if isinstance(scalars, list) else scalars
+            plan = self._planner.plan(grads, indices, bool(trace.random))
+            for launch in plan.launches:
+                self._launch_many(trace, launch, given)
+            for index in plan.singles:
+                self._launch(trace, index, grads[index], given)
+
+    def _uploaded(self, trace: Trace, rows: list[tuple[float, ...]]) -> Any:
+        """Rows of scalars, on the device."""
+        with np.errstate(over="ignore"):
+            values = np.array(rows, np.float64).astype(self.compute)
+        return self._rows[trace].put(values.reshape(-1)).reshape(values.shape)
+
+    def _launch_many(self, trace: Trace, launch: Launch, scalars: Any) -> None:
+        """Update the arrays of a table."""
+        table, dtype, gradients = launch
+        stored = not isinstance(scalars, tuple)
+        key = trace, table, dtype, stored
+        if key not in self._kernels:
+            p = self._leaves[0].param.dtype
+            self._kernels[key] = made(table_text(trace, self._names, p, dtype, table.others, stored))
+        given = (scalars.reshape(-1),) if stored else scalars
+        self._kernels[key](table.chunk, table.rows, gradients, *given, size=table.size)
 
     def _launch(self, trace: Trace, index: int, g: Any, scalars: Any) -> None:
         """Update one array: as a flat run where parameter, gradient and the other arrays are one, else along its axes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from importlib import import_module
@@ -15,10 +16,38 @@ import numpy as np
 from .hostrun import HostKernel
 
 
-class _DeviceArray(np.ndarray[Any, Any]):
-    """A NumPy array with what the executor asks of a CuPy array: a device to enter."""
+class DeviceArray(np.ndarray[Any, Any]):
+    """A NumPy array with what the executor asks of a CuPy array: a device to enter, and where its memory is."""
 
     device = contextlib.nullcontext()
+
+    @property
+    def data(self) -> Any:  # type: ignore[override]
+        return _Memory(self.__array_interface__["data"][0])
+
+
+class _Memory:
+    """What CuPy has for a pointer."""
+
+    def __init__(self, ptr: int) -> None:
+        self.ptr = ptr
+
+    def copy_from_host_async(self, source: int, size: int) -> None:
+        ctypes.memmove(self.ptr, source, size)
+
+
+class _Event:
+    """An event of a device that does everything at once."""
+
+    def __init__(self, disable_timing: bool) -> None: ...
+
+    def record(self) -> None: ...
+
+    def synchronize(self) -> None: ...
+
+
+def _on_device(make: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *arguments, **options: make(*arguments, **options).view(DeviceArray)
 
 
 @contextlib.contextmanager
@@ -27,19 +56,32 @@ def cupy_on_the_cpu() -> Iterator[Callable[..., Any]]:
 
     Meanwhile every optimizer of NumPy arrays has it for its executor.
     """
-    groups, phases = (import_module(f"gpuopt.executors.{name}") for name in ("cupy_kernel", "cupy_phases"))
+    names = ("cupy_kernel", "cupy_phases", "cupy_table", "cupy_upload")
+    modules = groups, phases, *_ = [import_module(f"gpuopt.executors.{name}") for name in names]
     real, kernel = groups.made, import_module("cupy").ElementwiseKernel
-    library = SimpleNamespace(zeros=np.zeros, full=np.full, asarray=np.asarray, ElementwiseKernel=kernel)
+    stream = SimpleNamespace(is_capturing=lambda: False)
+    device = SimpleNamespace(alloc_pinned_memory=bytearray, Event=_Event, get_current_stream=lambda: stream)
+    made_on_device = {name: _on_device(getattr(np, name)) for name in ("zeros", "empty", "full", "asarray")}
+    library = SimpleNamespace(**made_on_device, ElementwiseKernel=kernel, cuda=device)
 
     def made(written: Any) -> Callable[..., None]:
         return lambda *arguments, size=None: launch(real(written), arguments, size)
 
-    def group(trace: Any, update: Any, params: Sequence[Any], *rest: Any) -> Any:
-        return groups.CupyGroup(trace, update, [p.view(_DeviceArray) for p in params], *rest)
+    class Group(groups.CupyGroup):  # type: ignore[misc, name-defined]
+        """Takes ordinary arrays for gradients."""
+
+        def run(self, trace: Any, grads: Sequence[Any], scalars: Any, indices: Any = None) -> None:
+            seen = [g if g is None or isinstance(g, DeviceArray) else g.view(DeviceArray) for g in grads]
+            super().run(trace, seen, scalars, indices)
+
+    def group(trace: Any, update: Any, params: Sequence[Any], others: Any = (), *rest: Any) -> Any:
+        beside = [{name: array.view(DeviceArray) for name, array in found.items()} for found in others]
+        return Group(trace, update, [p.view(DeviceArray) for p in params], beside, *rest)
 
     with contextlib.ExitStack() as patches:
         for module in (groups, phases):
             patches.enter_context(mock.patch.object(module, "made", made))
+        for module in modules:
             patches.enter_context(mock.patch.object(module, "cupy", library))
         group.on_device = True  # type: ignore[attr-defined]
         group.name = "cupy"  # type: ignore[attr-defined]

@@ -1,0 +1,141 @@
+"""From a `Trace` to the text of a CUDA kernel that updates many arrays at once, found by a table of addresses.
+
+Each 256 threads take a chunk of one array. A thread loads 16 bytes of the narrowest array, and as many elements of the others,
+of all arrays before it stores any; what is left at the end of an array, and arrays that do not begin at a multiple of 16 bytes,
+go element by element. The formula is written once, for any number of elements.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from gpuopt.executors.cuda_text import PREAMBLE, KernelText, Others, Writer, ascii_name
+from gpuopt.trace import Trace
+
+__all__ = ["CHUNK", "LANES", "columns", "table_text"]
+
+LANES = 256
+CHUNK = 4096
+"""Elements of an array that `LANES` threads update."""
+_INT64 = np.dtype(np.int64)
+
+MOVES = """
+// `N` elements that follow one another, moved at most `B` bytes at a time; 0 for one real number at a time.
+template <int N, int B> struct Width { static const int count = N, bytes = B; };
+template <int B> struct Bytes {};
+template <> struct Bytes<1> { unsigned char part; };
+template <> struct Bytes<2> { unsigned short part; };
+template <> struct Bytes<4> { unsigned part; };
+template <> struct Bytes<8> { unsigned long long part; };
+template <> struct __align__(16) Bytes<16> { unsigned long long part, other; };
+template <typename T> struct Real { typedef T type; };
+template <typename T> struct Real<complex<T>> { typedef T type; };
+template <typename T, int N, int B> struct Several {
+  static const int all = sizeof(T) * N, bytes = B == 0 ? sizeof(typename Real<T>::type) : all < B ? all : B, times = all / bytes;
+  T item[N];
+  __device__ __forceinline__ void load(const T* from) {
+    __builtin_assume(__isGlobal(from));
+    Bytes<bytes> parts[times];
+    #pragma unroll
+    for (int k = 0; k < times; ++k) parts[k] = ((const Bytes<bytes>*)from)[k];
+    memcpy(item, parts, sizeof item);
+  }
+  __device__ __forceinline__ void store(T* to) {
+    __builtin_assume(__isGlobal(to));
+    Bytes<bytes> parts[times];
+    memcpy(parts, item, sizeof item);
+    #pragma unroll
+    for (int k = 0; k < times; ++k) ((Bytes<bytes>*)to)[k] = parts[k];
+  }
+};
+"""
+_HEADERS = {"float16": "#include <cupy/float16.cuh>\n", "bfloat16": "#include <cupy/bfloat16.cuh>\n"}
+_TYPES = {
+    **{"bool": "bool", "int8": "signed char", "int16": "short", "int32": "int", "int64": "long long"},
+    **{"uint8": "unsigned char", "uint16": "unsigned short", "uint32": "unsigned", "uint64": "unsigned long long"},
+    **{"float16": "float16", "bfloat16": "bfloat16", "float32": "float", "float64": "double"},
+    **{"complex64": "complex<float>", "complex128": "complex<double>"},
+}
+
+
+def columns(others: Others, states: list[str]) -> list[str]:
+    """What a row of the table holds of an array, in order; where its gradient is stands elsewhere, since it may move.
+
+    The number of elements, its first chunk and its number in the optimizer come first, then addresses.
+    """
+    return ["size", "chunk", "number", "p", *(name for name, _ in others), *states]
+
+
+@functools.lru_cache(maxsize=512)
+def table_text(
+    trace: Trace, states: tuple[str, ...], p: np.dtype[Any], g: np.dtype[Any], others: Others = (), stored: bool = False
+) -> KernelText:
+    """The kernel of `trace` for many contiguous arrays; as `gpuopt.executors.cuda_text.kernel_text` for one.
+
+    Its loop is over `LANES` for each chunk. It takes the array of each chunk, the rows of the table (with the `columns` of
+    `others` and of all `states`), the address of each array's gradient (0 where it has none), and the scalars; those that are
+    `stored` lie in a row for each array.
+    """
+    return _TableWriter(trace, p, g, others, stored).table(list(states))
+
+
+class _TableWriter(Writer):
+    def table(self, states: list[str]) -> KernelText:
+        trace, place = self.trace, columns(tuple((n, d) for n, d in self.inputs.items() if n != "g"), states)
+        used = [array for array in ("p", *self.read, *trace.stores) if array in self.read or array in trace.stores]
+        used = list(dict.fromkeys(used))
+        scalars, comments = self._scalars(first=trace.accept is not None, row="leaf")
+        at = {array: "g_at" if array == "g" else f"row[{place.index(array)}]" for array in used}
+        for array in used:
+            kind = f"{'' if array in trace.stores else 'const '}{_TYPES[self.dtypes[array].name]}*"
+            self.lines.append(f"{kind} const {self._parameter(array)}_at = ({kind}){at[array]};")
+        if trace.random:
+            self.lines.append(f"const int array_number = row[{place.index('number')}];")
+        given, self.lines = self.lines, []
+        self._update(used)
+        given += ["const auto update = [&](auto width, ptrdiff_t at) {", *(f"  {line}" for line in self.lines), "};"]
+        given += self._chunk(used, " | ".join(at.values()))
+        taken = "g_at != 0" if trace.accept is None or not self.stored else f"g_at != 0 && {self._stored(0, 'leaf')} != 0"
+        lines = [
+            *comments,
+            f"const int leaf = chunk[i / {LANES}], lane = i % {LANES};",
+            f"const long long* const row = &rows[leaf * {len(place)}];",
+            "const long long g_at = gradients[leaf];",
+            *(f"if ({taken}) {{", *(f"  {line}" for line in given), "}"),
+        ]
+        tables = [("raw int32 chunk", np.dtype(np.int32)), ("raw int64 rows", _INT64), ("raw int64 gradients", _INT64)]
+        name = f"gpuopt_{ascii_name(trace.name).lower()}_{self.dtypes['p'].name}"
+        headers = "".join(_HEADERS[n] for n in dict.fromkeys(self.dtypes[a].name for a in used) if n in _HEADERS)
+        return KernelText.of([*tables, *scalars], [], lines, name, preamble=headers + PREAMBLE + MOVES)
+
+    def _chunk(self, used: list[str], addresses: str) -> list[str]:
+        """The lines that go through a chunk: by 16 bytes where every address allows it, then one by one."""
+        narrow = min(self.dtypes[array].itemsize for array in used if array not in self.inputs or array == "g")
+        count = max(1, 16 // narrow)
+        return [
+            f"const ptrdiff_t first = (i / {LANES} - row[1]) * {CHUNK};",
+            f"const ptrdiff_t stop = row[0] < first + {CHUNK} ? row[0] : first + {CHUNK};",
+            f"const ptrdiff_t whole = (({addresses}) & 15) == 0 ? stop - (stop - first) % {count} : first;",
+            "#pragma unroll 1",
+            f"for (ptrdiff_t at = first + lane * {count}; at < whole; at += {LANES * count}) update(Width<{count}, 16>(), at);",
+            "#pragma unroll 1",
+            f"for (ptrdiff_t at = whole + lane; at < stop; at += {LANES}) update(Width<1, 0>(), at);",
+        ]
+
+    def _update(self, used: list[str]) -> None:
+        """The lines that load, compute and store some elements."""
+        before = ["const int n = decltype(width)::count, bytes = decltype(width)::bytes;"]
+        before += [f"Several<{_TYPES[self.dtypes[array].name]}, n, bytes> {self._parameter(array)};" for array in used]
+        before += [f"{self._parameter(array)}.load({self._parameter(array)}_at + at);" for array in used if array in self.read]
+        for array in self.read:
+            self._load(array, ".item[k]")
+        self._randomize("at + k")
+        self._compute()
+        for array, parts in self.trace.stores.items():
+            self._store(array, parts, ".item[k]")
+        after = [f"{self._parameter(array)}.store({self._parameter(array)}_at + at);" for array in self.trace.stores]
+        loop = ["#pragma unroll", "for (int k = 0; k < n; ++k) {", *(f"  {x}" for x in self.lines), "}"]
+        self.lines = [*before, *loop, *after]

@@ -1,0 +1,140 @@
+"""Tables of the arrays that one launch updates, and which launches a step's gradients take."""
+
+from __future__ import annotations
+
+import operator
+import weakref
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import cupy
+import numpy as np
+
+from gpuopt.executors.cuda_table_text import CHUNK, LANES, columns
+from gpuopt.executors.cuda_text import Others
+from gpuopt.executors.cupy_upload import Addresses
+from gpuopt.executors.layout import Leaf
+
+__all__ = ["Launch", "Plan", "Planner", "Table"]
+
+
+class Table:
+    """Where arrays that are flat runs lie, with what is beside them of given dtypes.
+
+    Attributes
+    ----------
+    others : tuple
+        Names and dtypes of the arrays beside each.
+    size : int
+        How many threads they take.
+    chunk : array of int32
+        Which array each chunk is of.
+    rows : array of int64
+        A row of `columns` for each array of the group; those of others are empty.
+    """
+
+    def __init__(self, others: Others, entries: dict[int, Sequence[int]], count: int, states: Sequence[str]) -> None:
+        self.others, sizes = others, np.zeros(count, np.int64)
+        rows = np.zeros((count, len(columns(others, states))), np.int64)
+        for position, (size, *rest) in entries.items():
+            sizes[position], rows[position] = size, [size, 0, *rest]
+        chunks = -(-sizes // CHUNK)
+        rows[:, 1] = np.cumsum(chunks) - chunks
+        self.size = int(chunks.sum()) * LANES
+        self.chunk = cupy.asarray(np.repeat(np.arange(count, dtype=np.int32), chunks))
+        self.rows = cupy.asarray(rows.reshape(-1))
+
+
+class Launch(NamedTuple):
+    """One launch for the arrays of a table whose gradients have one dtype: the address of each gradient, or 0."""
+
+    table: Table
+    dtype: np.dtype[Any]
+    gradients: Any
+
+
+class Plan(NamedTuple):
+    """What updates the arrays that have a gradient: launches for many, and the positions of those that take one each."""
+
+    launches: list[Launch]
+    singles: list[int]
+
+
+class Planner:
+    """Finds the launches of a step; with the gradients of the step before, the same ones again.
+
+    Parameters
+    ----------
+    leaves : list of Leaf
+    others, states : list of dict
+        The arrays beside each, by name.
+    numbers : list of int
+        The arrays' numbers in the optimizer.
+    capturable : bool
+        Whether steps may be captured in a CUDA graph.
+    """
+
+    def __init__(
+        self,
+        leaves: list[Leaf],
+        others: Sequence[dict[str, Any]],
+        states: Sequence[dict[str, Any]],
+        numbers: Sequence[int],
+        capturable: bool,
+    ) -> None:
+        self._leaves, self._capturable = leaves, capturable
+        self._like = [(leaf.param.dtype, leaf.param.strides) for leaf in leaves]
+        alike: dict[Others, dict[int, Sequence[int]]] = {}
+        for position, (leaf, beside, own) in enumerate(zip(leaves, others, states, strict=True)):
+            if leaf.size and leaf.flat is not None and all(_run(array, leaf) for array in beside.values()):
+                arrays = (leaf.param, *beside.values(), *own.values())
+                kind = tuple((name, array.dtype) for name, array in beside.items())
+                alike.setdefault(kind, {})[position] = [leaf.size, numbers[position], *map(_address, arrays)]
+        self._tables = {
+            position: table
+            for kind, entries in alike.items()
+            for table in [Table(kind, entries, len(leaves), list(states[0]))]
+            for position in entries
+        }
+        whole = all(position in self._tables or not leaf.size for position, leaf in enumerate(leaves))
+        self._one = next(iter(self._tables.values())) if whole and len(alike) == 1 else None
+        self._ordered = all(leaf.param.flags.c_contiguous for leaf in leaves)
+        self._addresses = Addresses(len(leaves), capturable)
+        self._last: tuple[Any, Any, list[Any]] = (None, None, [])
+        self._plan = Plan([], [])
+
+    def plan(self, grads: Sequence[Any], indices: list[int] | None, random: bool) -> Plan:
+        """The launches for the arrays at `indices` (None for all); with `random` numbers an array must be in C order."""
+        last_indices, last_random, seen = self._last
+        same = indices == last_indices and random == last_random and not self._capturable  # a capture keeps its own addresses
+        if not (same and seen and all(map(operator.is_, grads, map(operator.call, seen)))):
+            self._plan = Plan(*self._sorted(grads, indices, random))
+            self._last = indices, random, [_nothing if g is None else weakref.ref(g) for g in grads]
+        return self._plan
+
+    def _sorted(self, grads: Sequence[Any], indices: list[int] | None, random: bool) -> tuple[list[Launch], list[int]]:
+        simple = self._one is not None and indices is None and (self._ordered or not random)
+        if simple and [(g.dtype, g.strides) for g in grads] == self._like:
+            return [Launch(self._one, self._like[0][0], self._addresses.of([g.data.ptr for g in grads]))], []
+        found: dict[tuple[Table, Any], list[int]] = {}
+        singles = []
+        for position in range(len(self._leaves)) if indices is None else indices:
+            leaf, g, table = self._leaves[position], grads[position], self._tables.get(position)
+            if table is None or not _run(g, leaf) or (random and not leaf.param.flags.c_contiguous):
+                singles += [position] if leaf.size else []
+            else:
+                found.setdefault((table, g.dtype), [0] * len(self._leaves))[position] = _address(g)
+        return [Launch(table, dtype, self._addresses.of(where)) for (table, dtype), where in found.items()], singles
+
+
+def _run(array: Any, leaf: Leaf) -> bool:
+    """Whether an array's elements lie in memory as those of the parameter do, without gaps."""
+    return bool(array.transpose(leaf.axes).flags.c_contiguous)
+
+
+def _address(array: Any) -> int:
+    return int(array.data.ptr)
+
+
+def _nothing() -> None:
+    """In place of a reference to a gradient that is missing."""
