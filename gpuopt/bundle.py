@@ -8,8 +8,9 @@ from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
 from gpuopt.dtypes import is_complex
-from gpuopt.executors import Group, executor
+from gpuopt.executors import Group, Scalars, executor
 from gpuopt.expr import Total
+from gpuopt.host_code import Evaluate
 from gpuopt.rules.base import Update, instantiated
 from gpuopt.symbols import hyper_array
 from gpuopt.trace import Trace, own_states, passes, trace
@@ -19,29 +20,37 @@ __all__ = ["Bundle", "Run", "batches"]
 
 @dataclasses.dataclass(eq=False, slots=True)
 class Run:
-    """Arrays of a bundle that take their `count`-th step together, and what they run.
+    """Arrays of a bundle that take a step together, and what they run.
 
-    `positions` are theirs in the bundle, None for all; `given` the gradients of all arrays of the bundle.
+    `count` says which step of theirs it is: a number, or one for each array of the bundle. `positions` are those of the arrays
+    in the bundle, None for all; `given` the gradients of all arrays of the bundle.
     """
 
     bundle: Bundle
     trace: Trace
-    count: int
+    count: int | list[int]
     positions: list[int] | None
     given: Sequence[Any]
     hyper: dict[str, float]
-    scalars: tuple[float, ...] = ()
+    scalars: Scalars = ()
 
     def perform(self) -> None:
         self.bundle.group.run(self.trace, self.given, self.scalars, self.positions)
 
     def count_it(self) -> None:
-        counts = self.bundle.counts
+        counts, now = self.bundle.counts, self.count
         if self.positions is None:
-            self.bundle.counts = [self.count] * len(counts)
+            self.bundle.counts = [now] * len(counts) if isinstance(now, int) else list(now)
         else:
             for position in self.positions:
-                counts[position] = self.count
+                counts[position] = now if isinstance(now, int) else now[position]
+
+    def evaluated(self, evaluate: Evaluate) -> Scalars:
+        """What scalar code gives: numbers, or a row of them for each array of the bundle where their counts differ."""
+        if isinstance(self.count, int):
+            return evaluate(self.count, self.hyper)
+        of = {count: evaluate(count, self.hyper) for count in set(self.count)}
+        return [of[count] for count in self.count]
 
     @property
     def members(self) -> list[int]:
@@ -151,17 +160,23 @@ class Bundle:
         return len(self.traces) == 1 and not self.traces[0].phases and self.traces[0].accept is None
 
     def runs(self, gradients: Sequence[Any], hyper: dict[str, float]) -> list[Run]:
-        """What a step with these gradients (of all arrays of the optimizer) runs here, once for each count among them."""
-        given = self._given(gradients)
-        by_count: dict[int, list[int]] = {}
-        for position, (count, g) in enumerate(zip(self.counts, given, strict=True)):
+        """What a step with these gradients (of all arrays of the optimizer) runs here.
+
+        Arrays run together if they have the same trace; on a CPU, where another run costs nothing, and the same count.
+        """
+        given, next_counts = self._given(gradients), [count + 1 for count in self.counts]
+        mixed = self.group.on_device and self.plain
+        which = {count: passes(self.update, count) if len(self.traces) > 1 else 0 for count in set(next_counts)}
+        alike: dict[tuple[int, int], list[int]] = {}
+        for position, (count, g) in enumerate(zip(next_counts, given, strict=True)):
             if g is not None:
-                by_count.setdefault(count + 1, []).append(position)
+                alike.setdefault((which[count], 0 if mixed else count), []).append(position)
         found = []
-        for count, positions in by_count.items():
-            traced = self.traces[passes(self.update, count)] if len(self.traces) > 1 else self.traces[0]
+        for (passed, _), positions in alike.items():
+            counts = {next_counts[position] for position in positions}
             everything = None if len(positions) == len(given) else positions
-            found.append(Run(self, traced, count, everything, given, hyper))
+            together = counts.pop() if len(counts) == 1 else next_counts
+            found.append(Run(self, self.traces[passed], together, everything, given, hyper))
         return found
 
     def whole_run(self, gradients: Sequence[Any], hyper: dict[str, float]) -> Run:

@@ -95,6 +95,7 @@ class Memory:
         entries = sorted((*bounds(a), i) for i, a in enumerate(arrays) if a.size)
         self._arrays, self._names, self._entries = arrays, names, entries
         self._lows = [low for low, _, _ in entries]
+        self._reached = np.maximum.accumulate([0, *(high for _, high, _ in entries)])
         self._longest = max((high - low for low, high, _ in entries), default=0)
         owners = [_owner(a) for a in arrays]
         self._owners, self._foreign = {id(owner) for owner in owners}, not all(map(_owns, owners))
@@ -115,6 +116,11 @@ class Memory:
     def surely_apart(self, gradients: list[np.ndarray[Any, Any]]) -> bool:
         """Whether all the gradients own their memory and none is one of the arrays; a test that costs little."""
         return not self._foreign and all(g.base is None for g in gradients) and self._owners.isdisjoint(map(id, gradients))
+
+    def clear_of(self, lows: np.ndarray[Any, Any], highs: np.ndarray[Any, Any]) -> bool:
+        """Whether none of the arrays lies between any of `lows` and its one of `highs`; a few calls for all of them."""
+        before = np.searchsorted(self._lows, highs)  # how many begin before it ends
+        return bool(np.all(self._reached[before] <= lows))
 
     def suspects(self, g: Any) -> bool:
         """Whether `g` might share memory with one of the arrays; a cheap test that rules most gradients out."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import operator
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -27,7 +30,12 @@ class GradientReader:
 
     def __init__(self, spec: Spec, params: list[Any], states: list[dict[str, Any]]) -> None:
         self._spec, self._params = spec, params
-        self._shapes, self._dtypes = [p.shape for p in params], [p.dtype for p in params]
+        self._shapes, self._dtypes, self._type = [p.shape for p in params], [p.dtype for p in params], type(params[0])
+        self._seen: list[Callable[[], Any]] = []  # on a device, the gradients of the step before, but kept alive by others
+        if self._type is not np.ndarray:
+            self._likes = [(p.dtype, p.shape, p.strides, p.data.device_id) for p in params]
+            spans = np.array([check.bounds(p) for p in params], np.int64) - [[p.data.ptr] for p in params]
+            self._lows, self._highs = spans.T
         state = [
             (array, f"opt.state[{name!r}]{path}")
             for path, own in zip(spec.paths, states, strict=True)
@@ -45,8 +53,17 @@ class GradientReader:
             Where a gradient does not fit; the message names it by its path.
         """
         found = self._spec.match(grads, "grads")
-        if self._plain(found):
-            return found, True
+        if self._type is np.ndarray:
+            return (found, True) if self._plain(found) else (self._checked(found), False)
+        if not (self._seen and all(map(operator.is_, found, map(operator.call, self._seen)))):
+            self._seen = []
+            if not self._plain_on_device(found):
+                self._checked(found)
+            self._seen = [_nothing if g is None else weakref.ref(g) for g in found]
+        return found, _nothing not in self._seen
+
+    def _checked(self, found: list[Any]) -> list[Any]:
+        """The gradients, each checked by itself."""
         for index, (given, p) in enumerate(zip(found, self._params, strict=True)):
             g = given
             if g is None:
@@ -59,7 +76,7 @@ class GradientReader:
                     found[index] = g.view(np.ndarray)
             if self._memory.suspects(found[index]):
                 self._check_alias(found[index], p, index)
-        return found, False
+        return found
 
     def _plain(self, found: list[Any]) -> bool:
         """Whether all are NumPy's own arrays of the right shape and dtype that share no memory: the usual case, told fast."""
@@ -70,6 +87,15 @@ class GradientReader:
             and self._memory.surely_apart(found)
         )
 
+    def _plain_on_device(self, found: list[Any]) -> bool:
+        """Whether all are CuPy's arrays with the dtypes, shapes and strides of the parameters, and share no memory."""
+        if set(map(type, found)) != {self._type}:
+            return False
+        if [(g.dtype, g.shape, g.strides, g.data.device_id) for g in found] != self._likes:
+            return False
+        addresses = np.array([g.data.ptr for g in found])
+        return self._memory.clear_of(addresses + self._lows, addresses + self._highs)
+
     def _check_alias(self, g: Any, p: Any, index: int) -> None:
         """A gradient may be its own parameter, and share memory with nothing else."""
         for other in self._memory.sharing(g):
@@ -79,3 +105,7 @@ class GradientReader:
                     f"grads{self._spec.paths[index]} shares memory with {self._names[other]}, which the step would alter "
                     "before it is read: pass a copy"
                 )
+
+
+def _nothing() -> None:
+    """In place of a weak reference to a gradient that is missing."""

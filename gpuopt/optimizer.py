@@ -228,7 +228,7 @@ class Optimizer:
             return [bundle.whole_run(gradients, hyper[bundle.key]) for bundle in self._bundles]
         runs = [run for bundle in self._bundles for run in bundle.runs(gradients, hyper[bundle.key])]
         for run in runs:
-            run.scalars = run.trace.evaluate(run.count, run.hyper)
+            run.scalars = run.evaluated(run.trace.evaluate)
         return runs
 
     def _alone(self, what: str) -> threading.Lock:

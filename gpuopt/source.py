@@ -9,7 +9,8 @@ import numpy as np
 from gpuopt.dtypes import COMPUTE, is_complex, named
 from gpuopt.executors.cuda_reduce_text import reduction_text
 from gpuopt.executors.cuda_scalar_text import needs_scalars, scalar_text
-from gpuopt.executors.cuda_text import KernelText, kernel_text
+from gpuopt.executors.cuda_table_text import table_text
+from gpuopt.executors.cuda_text import KernelText
 from gpuopt.rules.base import Bindable
 from gpuopt.rules.compose import Partition
 from gpuopt.trace import trace
@@ -18,7 +19,7 @@ __all__ = ["cuda_source", "kernels"]
 
 
 def cuda_source(rule: Bindable, dtype: Any = "float32") -> str:
-    """The complete CUDA C++ text of a rule's kernel, as CuPy compiles it for contiguous arrays.
+    """The complete CUDA C++ text of a rule's kernel, as CuPy compiles it for any number of contiguous arrays.
 
     Of a chain with reductions it is several texts, one after another: for each reduction, for the scalars made of them, and the
     update's.
@@ -60,6 +61,7 @@ def kernels(rule: Bindable, of: np.dtype[Any]) -> list[KernelText]:
     update = rule.member("")
     counted = any(hasattr(part.formula, "accept") for part in update.parts)
     whole, found = trace(update, is_complex(of), masked=counted), list[KernelText]()
+    states = tuple(state.name for state in whole.states)
     for each in (*whole.phases, whole):
         stored = needs_scalars(each, counted)
         if stored:
@@ -67,5 +69,5 @@ def kernels(rule: Bindable, of: np.dtype[Any]) -> list[KernelText]:
         if each.reductions:
             found.append(reduction_text(each, of, of, (), stored))
         else:
-            found.append(kernel_text(each, of, of, (), stored))
+            found.append(table_text(each, states, of, of, (), stored))
     return found

@@ -81,6 +81,9 @@ def _match(node: Any, tree: Any, path: str, name: str, found: list[Any]) -> None
             raise ValueError(
                 "; ".join(f"{what}: {', '.join(keys)}" for what, keys in (("missing", missing), ("extra", extra)) if keys)
             )
+        if not any(children.values()):  # leaves alone
+            found.extend(map(tree.__getitem__, children))
+            return
         for key, child in children.items():
             _match(child, tree[key], f"{path}[{key!r}]", name, found)
         return
@@ -88,11 +91,11 @@ def _match(node: Any, tree: Any, path: str, name: str, found: list[Any]) -> None
         raise TypeError(f"{name}{path} must be a list or tuple of length {len(children)}, got {type(tree).__name__}")
     if len(tree) != len(children):
         raise ValueError(f"{name}{path} must have {len(children)} entries, got {len(tree)}")
+    if not any(children):
+        found.extend(tree)
+        return
     for index, child in enumerate(children):
-        if child is None:
-            found.append(tree[index])
-        else:
-            _match(child, tree[index], f"{path}[{index}]", name, found)
+        _match(child, tree[index], f"{path}[{index}]", name, found)
 
 
 def _build(node: Any, values: Iterator[Any]) -> Any:

@@ -35,7 +35,10 @@ LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 LAZY = {("rules.base", "optimizer")}
 """The one import upwards: `Rule.init` makes an Optimizer; it is inside that function."""
 OPTIONAL = {"cupy", "numba", "ml_dtypes", "matplotlib", "sklearn", "tqdm", "scipy", "threadpoolctl"}
-ONLY_WHERE_ASKED_FOR = {"executors.cupy_kernel": {"cupy"}, "executors.cupy_phases": {"cupy"}, "executors.numba_loop": {"numba"}}
+ONLY_WHERE_ASKED_FOR = {
+    **{f"executors.cupy_{name}": {"cupy"} for name in ("kernel", "phases", "table", "upload")},
+    "executors.numba_loop": {"numba"},
+}
 """Modules that are themselves imported only where that library is wanted."""
 
 

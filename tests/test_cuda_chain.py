@@ -59,7 +59,7 @@ def test_a_chain_is_one_elementwise_kernel_and_one_reduction() -> None:
     arrays = {"p": "p_io", "m": "m_io", "v": "v_io", "average_mean": "average_mean_io"}
     assert set(update.arrays) == set(arrays)
     for name in ("g_in", *arrays.values()):
-        loads, stores = (re.findall(pattern, update.body) for pattern in (rf"= {name};", rf"\n\s*{name} = "))
+        loads, stores = (re.findall(rf"\b{name}\.{what}\(", update.body) for what in ("load", "store"))
         assert (len(loads), len(stores)) == (1, 0 if name == "g_in" else 1), name
     source = go.cuda_source(CHAIN)
     assert source.count('extern "C" __global__ void') == 3

@@ -18,6 +18,7 @@ from gpuopt.dtypes import COMPUTE, is_complex, named, state_dtype
 from gpuopt.executors.cuda_text import kernel_text
 from gpuopt.executors.numpy_tiles import NumpyGroup
 from gpuopt.rules import Adam, Momentum, Rule
+from gpuopt.source import kernels
 from gpuopt.trace import Trace, trace
 from tests.cuda import hostrun, nvrtc
 from tests.cuda.hostgroup import cupy_on_the_cpu
@@ -92,7 +93,7 @@ def test_gradients_of_another_dtype_compile(p: str) -> None:
 def test_the_public_text_is_the_one_that_is_compiled(dtype: Any) -> None:
     module, text = import_module("gpuopt.executors.cupy_kernel"), import_module("gpuopt.executors.cupy_text")
     of = named(getattr(dtype, "name", dtype))
-    written = kernel_text(trace(Adam(), is_complex(of)), of, of)
+    (written,) = kernels(Adam(), of)
     kernel = module.made(written)
     assert gpuopt.cuda_source(Adam(lr=0.5), dtype) == text.complete_text(kernel, written.dtypes)
     assert text.kernel_options(kernel) == ("--fmad=false",)

@@ -40,7 +40,16 @@ def test_the_rule_is_the_librarys() -> None:
 
 def test_the_kernel_is_the_generated_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["kernel", "rmsprop"]) == 0
-    assert capsys.readouterr().out in blocks("text")
+    (shown,) = (block for block in blocks("text") if "p_io" in block)
+    assert _body(capsys.readouterr().out, "const auto update").startswith(shown)
+
+
+def _body(printed: str, first: str) -> str:
+    """What is printed from the line that begins with `first` on, without the indentation of that line."""
+    lines = printed.splitlines(keepends=True)
+    start = next(number for number, line in enumerate(lines) if line.lstrip().startswith(first))
+    indent = len(lines[start]) - len(lines[start].lstrip())
+    return "".join(line[indent:] for line in lines[start:])
 
 
 def test_commands_are_one_line_each() -> None:
@@ -108,7 +117,8 @@ def test_the_page_on_composition_counts_the_bytes() -> None:
 def test_the_kernel_on_the_page_is_the_generated_one(capsys: pytest.CaptureFixture[str]) -> None:
     (command,) = blocks("console", COMPOSITION)
     assert cli.main(shlex.split(command.removeprefix("$ gpuopt "))) == 0
-    assert [capsys.readouterr().out] == blocks("text", COMPOSITION)
+    (shown,) = blocks("text", COMPOSITION)
+    assert _body(capsys.readouterr().out, "for (int k").startswith(shown)
 
 
 @pytest.mark.parametrize(

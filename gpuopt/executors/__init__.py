@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from gpuopt.backend import cpu_executor, is_cupy
 from gpuopt.trace import Trace
 
-__all__ = ["Group", "executor"]
+__all__ = ["Group", "Scalars", "executor"]
+
+Scalars = tuple[float, ...] | list[tuple[float, ...]]
+"""The scalars of a trace; or a row of them for each array of a group, where they differ."""
 
 
 class Group(Protocol):
@@ -42,10 +45,10 @@ class Group(Protocol):
     def prepare(self, trace: Trace) -> None:
         """Make ready to run `trace`, whose states are among those of the first."""
 
-    def run(self, trace: Trace, grads: Sequence[Any], scalars: Any, indices: Iterable[int] | None = None) -> None:
+    def run(self, trace: Trace, grads: Sequence[Any], scalars: Any, indices: list[int] | None = None) -> None:
         """Update the arrays at `indices` (all by default); `grads` holds a gradient for each array of the group.
 
-        `scalars` are numbers; on a device they may be an array there, with a row for each array of the group.
+        `scalars` are numbers; on a device they may be rows of numbers, one for each array of the group, or an array there.
         """
 
 

@@ -8,6 +8,7 @@ go element by element. The formula is written once, for any number of elements.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,8 @@ template <> struct __align__(16) Bytes<16> { unsigned long long part, other; };
 template <typename T> struct Real { typedef T type; };
 template <typename T> struct Real<complex<T>> { typedef T type; };
 template <typename T, int N, int B> struct Several {
-  static const int all = sizeof(T) * N, bytes = B == 0 ? sizeof(typename Real<T>::type) : all < B ? all : B, times = all / bytes;
+  static const int all = sizeof(T) * N, unit = sizeof(typename Real<T>::type);
+  static const int bytes = B == 0 ? unit : all < B ? all : B, times = all / bytes;
   T item[N];
   __device__ __forceinline__ void load(const T* from) {
     __builtin_assume(__isGlobal(from));
@@ -54,14 +56,25 @@ template <typename T, int N, int B> struct Several {
 """
 _HEADERS = {"float16": "#include <cupy/float16.cuh>\n", "bfloat16": "#include <cupy/bfloat16.cuh>\n"}
 _TYPES = {
-    **{"bool": "bool", "int8": "signed char", "int16": "short", "int32": "int", "int64": "long long"},
-    **{"uint8": "unsigned char", "uint16": "unsigned short", "uint32": "unsigned", "uint64": "unsigned long long"},
-    **{"float16": "float16", "bfloat16": "bfloat16", "float32": "float", "float64": "double"},
-    **{"complex64": "complex<float>", "complex128": "complex<double>"},
+    "bool": "bool",
+    "int8": "signed char",
+    "int16": "short",
+    "int32": "int",
+    "int64": "long long",
+    "uint8": "unsigned char",
+    "uint16": "unsigned short",
+    "uint32": "unsigned",
+    "uint64": "unsigned long long",
+    "float16": "float16",
+    "bfloat16": "bfloat16",
+    "float32": "float",
+    "float64": "double",
+    "complex64": "complex<float>",
+    "complex128": "complex<double>",
 }
 
 
-def columns(others: Others, states: list[str]) -> list[str]:
+def columns(others: Others, states: Sequence[str]) -> list[str]:
     """What a row of the table holds of an array, in order; where its gradient is stands elsewhere, since it may move.
 
     The number of elements, its first chunk and its number in the optimizer come first, then addresses.
@@ -106,10 +119,16 @@ class _TableWriter(Writer):
             "const long long g_at = gradients[leaf];",
             *(f"if ({taken}) {{", *(f"  {line}" for line in given), "}"),
         ]
-        tables = [("raw int32 chunk", np.dtype(np.int32)), ("raw int64 rows", _INT64), ("raw int64 gradients", _INT64)]
+        tables: list[tuple[str, Any]] = [
+            ("raw int32 chunk", np.dtype(np.int32)),
+            ("raw int64 rows", _INT64),
+            ("raw int64 gradients", _INT64),
+        ]
         name = f"gpuopt_{ascii_name(trace.name).lower()}_{self.dtypes['p'].name}"
         headers = "".join(_HEADERS[n] for n in dict.fromkeys(self.dtypes[a].name for a in used) if n in _HEADERS)
-        return KernelText.of([*tables, *scalars], [], lines, name, preamble=headers + PREAMBLE + MOVES)
+        inside = [array for array in used if array not in self.inputs]
+        reads = tuple(array for array in used if array in self.inputs)
+        return KernelText.of([*tables, *scalars], [], lines, name, reads, tuple(inside), headers + PREAMBLE + MOVES)
 
     def _chunk(self, used: list[str], addresses: str) -> list[str]:
         """The lines that go through a chunk: by 16 bytes where every address allows it, then one by one."""

@@ -68,7 +68,7 @@ class KernelText:
         The arrays among the inputs, which come first: ``"g"``, and those that stand for hyperparameters; of a reduction all
         that it reads.
     arrays : tuple of str
-        ``"p"`` and the states, in the order of the outputs.
+        ``"p"`` and the states, in the order of the outputs where there are any.
     dtypes : tuple of dtype or None
         Of each argument, inputs first; None for a scalar.
     preamble : str

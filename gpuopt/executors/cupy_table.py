@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import cupy
@@ -113,9 +113,9 @@ class Planner:
         return self._plan
 
     def _sorted(self, grads: Sequence[Any], indices: list[int] | None, random: bool) -> tuple[list[Launch], list[int]]:
-        simple = self._one is not None and indices is None and (self._ordered or not random)
-        if simple and [(g.dtype, g.strides) for g in grads] == self._like:
-            return [Launch(self._one, self._like[0][0], self._addresses.of([g.data.ptr for g in grads]))], []
+        whole = self._one if indices is None and (self._ordered or not random) else None
+        if whole is not None and [(g.dtype, g.strides) for g in grads] == self._like:
+            return [Launch(whole, self._like[0][0], self._addresses.of([g.data.ptr for g in grads]))], []
         found: dict[tuple[Table, Any], list[int]] = {}
         singles = []
         for position in range(len(self._leaves)) if indices is None else indices:

@@ -122,7 +122,7 @@ class TileGroup(abc.ABC):
                     ops = [reduction.op for reduction in each.reductions]
                     program.folds = Folds(ops, [single.size for single in self._singles], self.compute)
 
-    def run(self, trace: Trace, grads: Gradients, scalars: tuple[float, ...], indices: Iterable[int] | None = None) -> None:
+    def run(self, trace: Trace, grads: Gradients, scalars: Any, indices: list[int] | None = None) -> None:
         program = self._programs[trace]
         units = self._chosen(trace, indices)
         with np.errstate(all="ignore"):
@@ -131,7 +131,7 @@ class TileGroup(abc.ABC):
             size = sum(unit.size for unit in units)
             self._each(lambda index, slot: self._update(program, *work[index], slot), len(work), size)
 
-    def _chosen(self, trace: Trace, indices: Iterable[int] | None) -> list[Any]:
+    def _chosen(self, trace: Trace, indices: list[int] | None) -> list[Any]:
         """What is run for the arrays at `indices`: packs where all are meant, and random numbers do not tell them apart."""
         if indices is not None:
             return [self._singles[index] for index in indices]
