@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import os
 import threading
 from collections.abc import Hashable
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt import check
-from gpuopt.backend import array_module, is_cupy
+from gpuopt.backend import array_module, device_of, is_cupy
 from gpuopt.bundle import Bundle, Run, batches
 from gpuopt.dtypes import COMPUTE
 from gpuopt.executors import executor
@@ -64,7 +65,20 @@ class Optimizer:
 
     __slots__ = (
         *("__weakref__", "_bundles", "_computed", "_counted", "_even", "_given", "_hyper", "_leaves", "_lock"),
-        *("_members", "_params", "_phases", "_plain", "_reader", "_rule", "_scheduled", "_spec", "_state", "_t", "_torn"),
+        *(
+            "_members",
+            "_params",
+            "_phases",
+            "_plain",
+            "_process",
+            "_reader",
+            "_rule",
+            "_scheduled",
+            "_spec",
+            "_state",
+            "_t",
+            "_torn",
+        ),
     )
 
     def __init__(self, rule: Bindable, params: Any, hyper: dict[str, Any] | None = None) -> None:
@@ -86,6 +100,7 @@ class Optimizer:
         self._given = hyper and {name: spec.build(spec.match(tree, name)) for name, tree in hyper.items()}
         self._lock = threading.Lock()
         self._torn = False
+        self._process = os.getpid() if executor(self._leaves[0]).on_device else 0
 
     def _bind(self, keys: list[Hashable], others: list[dict[str, Any]]) -> None:
         """Group the arrays by update, dtype and the `others` beside them, and make the state."""
@@ -250,7 +265,12 @@ class Optimizer:
             )
 
     def _check_whole(self) -> None:
-        """Raise RuntimeError where a step was broken off halfway."""
+        """Raise RuntimeError where a step was broken off halfway, or CUDA was used before the process was forked."""
+        if self._process not in (0, os.getpid()):
+            raise RuntimeError(
+                "this optimizer's arrays are on a GPU and this process was forked after that; CUDA does not work in a "
+                "forked process: start processes with multiprocessing.get_context('spawn')"
+            )
         if self._torn:
             raise RuntimeError(
                 "an earlier step or load of this optimizer was broken off halfway, so parameters and state do not belong "
@@ -265,7 +285,7 @@ class Optimizer:
         like params
             New arrays, in the parameters' dtypes.
         """
-        with self._alone("evaluated"):
+        with self._alone("evaluated"), device_of(self._leaves[0]):
             self._check_whole()
             found = {index: leaf.copy() for index, leaf in enumerate(self._leaves)}
             t = self.t
@@ -282,7 +302,7 @@ class Optimizer:
             ``version``; ``rule``, its repr; ``outline``, what it consists of; ``hyper``, its hyperparameters but for
             schedules; ``t``; ``counts``, a tree like params; ``state``, by name a tree of arrays like params.
         """
-        with self._alone("copied"):
+        with self._alone("copied"), device_of(self._leaves[0]):
             self._check_whole()
             self._check_bound()
             return {
@@ -311,7 +331,7 @@ class Optimizer:
         TypeError, ValueError
             Where it does not fit: another rule, names, shapes, dtypes or version. Nothing was changed then.
         """
-        with self._alone("loaded"):
+        with self._alone("loaded"), device_of(self._leaves[0]):
             saved = Saved(state_dict, self._rule, self._spec)
             arrays = saved.arrays(self._state)
             self._use(*self._fitting(saved.rule, None))

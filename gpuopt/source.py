@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.dtypes import COMPUTE, is_complex, named
-from gpuopt.executors.cuda_reduce_text import reduction_text
+from gpuopt.executors.cuda_reduce_text import reductions_text
 from gpuopt.executors.cuda_scalar_text import needs_scalars, scalar_text
 from gpuopt.executors.cuda_table_text import table_text
 from gpuopt.executors.cuda_text import KernelText
@@ -67,7 +67,7 @@ def kernels(rule: Bindable, of: np.dtype[Any]) -> list[KernelText]:
         if stored:
             found.append(scalar_text(each, COMPUTE[of.name], counted).kernel)
         if each.reductions:
-            found.append(reduction_text(each, of, of, (), stored))
+            found.append(reductions_text(each, states, of, of, (), stored))
         else:
             found.append(table_text(each, states, of, of, (), stored))
     return found

@@ -96,10 +96,7 @@ class Phases:
 
     def _reduce(self, run: Any, phase: Trace, scalars: Any) -> None:
         rows = [self._row(reduction) for reduction in phase.reductions]
-        for position in run.members:
-            index = run.bundle.indices[position]
-            totals = [row[index : index + 1] for row in rows]
-            run.bundle.group.reduce_into(phase, position, run.given[position], scalars, totals)
+        run.bundle.group.reduce_into(phase, run.given, scalars, rows, run.positions)
 
     def _row(self, reduction: Any) -> Any:
         """The totals of a reduction, one for each array of the optimizer."""
