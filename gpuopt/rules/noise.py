@@ -17,7 +17,10 @@ KEY_PARTS = 4
 """A key is this many numbers below 65,536, which even float32 holds: the seed's, then the step's."""
 ROUNDING = 2
 """The stream of stochastic rounding; normal numbers are made of those before it."""
-GOLDEN, FIRST, SECOND, _MASK = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB, 2**64 - 1
+GOLDEN = 0x9E3779B97F4A7C15
+FIRST = 0xBF58476D1CE4E5B9
+SECOND = 0x94D049BB133111EB
+_MASK = 2**64 - 1
 
 
 def base(key: tuple[float, ...], leaf: int, stream: int) -> int:
