@@ -69,15 +69,19 @@ def mixed(z: int) -> int:
     return z ^ z >> 31
 
 
-def rounded(x: Any, seed: int, t: int, array: int) -> Any:
-    """float32 to bfloat16 in whole numbers: away from zero if 16 bits of SplitMix64 and those to be cut make a carry."""
-    golden, out = 0x9E3779B97F4A7C15, np.empty(x.shape, np.uint16)
-    start = seed + (t << 32)
+def random_bits(size: int, seed: int, t: int, array: int) -> list[int]:
+    """The first 16 of the 64 bits of SplitMix64 for each element."""
+    golden, start = 0x9E3779B97F4A7C15, seed + (t << 32)
     for number in (0, array, 2):
         start = mixed((start + (number + 1) * golden) % 2**64)
-    for index, value in enumerate(x.astype(np.float32).reshape(-1).view(np.uint32).tolist()):
+    return [mixed((start + (index + 1) * golden) % 2**64) >> 48 for index in range(size)]
+
+
+def rounded(x: Any, seed: int, t: int, array: int) -> Any:
+    """float32 to bfloat16 in whole numbers: away from zero if the random bits and those to be cut make a carry."""
+    out, values = np.empty(x.shape, np.uint16), x.astype(np.float32).reshape(-1).view(np.uint32).tolist()
+    for index, (value, random) in enumerate(zip(values, random_bits(x.size, seed, t, array), strict=True)):
         sign, size = value >> 31, value & 0x7FFFFFFF
-        random = mixed((start + (index + 1) * golden) % 2**64) >> 48
         up = (size & 0xFFFF) + random >= 0x10000
         out.reshape(-1)[index] = 0x7FC0 if size > 0x7F800000 else sign << 15 | (size >> 16) + up
     return out.view(BF16)
@@ -172,6 +176,17 @@ def test_special_values(everywhere: str) -> None:
     assert np.array_equal(np.isnan(p.astype(np.float32)), np.isnan(x))
     largest = p[np.abs(x) == np.finfo(np.float32).max].astype(np.float32)
     assert np.isinf(largest).any()  # which bfloat16 has no room for
+
+
+def test_all_16_bits_count(everywhere: str) -> None:
+    """A number that just makes a carry is rounded up, and the one below it down."""
+    n, unit = 3_000, np.float32(2.0**-7)
+    random = np.array(random_bits(n, 5, 1, 0))
+    for more in (0, 1):
+        x = (0x3F800000 + np.minimum(0xFFFF - random + more, 0xFFFF)).astype(np.uint32).view(np.float32)
+        p = np.zeros(n, BF16)
+        go.GradientDescent(1.0).init(p, stochastic_rounding=True, seed=5).step(-x)
+        assert np.array_equal(p.astype(np.float32), np.where((more == 1) & (random > 0), 1 + unit, 1))
 
 
 def test_small_updates_count_on_average() -> None:

@@ -53,7 +53,7 @@ _ROUNDING = """import numpy as np
 
 @numba.njit
 def stochastic_bfloat16(a, u):
-    bits = np.float32(a).view(np.uint32) + np.uint32(u * np.float32(65536))
+    bits = np.float32(a).view(np.uint32) + np.uint32(np.int32(u * np.float32(65536)))
     return np.uint32(bits & np.uint32(0xFFFF0000)).view(np.float32) if a == a else a
 
 
@@ -107,7 +107,7 @@ def fill(run, start, index):
         z = (z ^ (z >> types.uint64(30))) * types.uint64({first})
         z = (z ^ (z >> types.uint64(27))) * types.uint64({second})
         z = z ^ (z >> types.uint64(31))
-        run[i] = run.dtype.type(types.int64(z >> types.uint64({cut}))) * scale + half
+        run[i] = run.dtype.type(types.{whole}(z >> types.uint64({cut}))) * scale + half
 """
 _INFIX = INFIX | {"logical_and": "&", "logical_or": "|"}
 # NaN propagates, and of two zeros the second is taken, as by NumPy's ufuncs.
@@ -155,7 +155,7 @@ def fill_code(dtype: np.dtype[Any]) -> Any:
     import numba
 
     digits = np.finfo(dtype).nmant
-    parts = {"golden": GOLDEN, "first": FIRST, "second": SECOND, "cut": 64 - digits}
+    parts = {"golden": GOLDEN, "first": FIRST, "second": SECOND, "cut": 64 - digits, "whole": f"int{8 * dtype.itemsize}"}
     function = _module(_HEADER + _FILL.format(**parts, scale=2.0**-digits, half=2.0 ** -(digits + 1))).fill
     flat, whole = (numba.types.Array(kind, 1, "C") for kind in (numba.from_dtype(dtype), numba.types.uint64))
     function.compile((flat, numba.types.uint64, whole))
