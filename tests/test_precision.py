@@ -116,6 +116,9 @@ def check(dtype: str, options: dict[str, Any], rule: Any, params: list[Any], gra
     assert opt.state.keys() == expected.keys()
     for name, tree in expected.items():
         for array, value in zip(opt.state[name], tree, strict=True):
+            if value is None:
+                assert array is None
+                continue
             assert array.dtype == np.float32
             assert np.array_equal(bits(array), bits(value)), name
     return opt
@@ -154,6 +157,20 @@ def test_chains(rule: Any, dtype: str, options: Any, everywhere: str, rng: Any) 
     kept = next(name for name in opt.state if "average" in name or "lookahead" in name)
     for array, value in zip(opt.evaluation(), opt.state[kept], strict=True):
         assert np.array_equal(bits(array), bits(value.astype(dtype)))
+
+
+@every_case
+def test_groups_of_arrays(dtype: str, options: Any, everywhere: str, rng: Any) -> None:
+    """Several rules, one of which is given another learning rate on the way."""
+    params = [sample(rng, (5,), dtype) for _ in range(4)]
+    gradients = [[sample(rng, (5,), dtype) for _ in params] for _ in range(3)]
+    rule = go.partition({"[13]": go.Momentum(0.1), "*": go.chain(go.Adam(go.schedules.Step(0.1, 2)), go.lookahead(2))})
+    check(dtype, options, rule, params, gradients)
+    one, two = (go.SGD(lr).init(params[0].copy(), **options) for lr in (1.0, 0.1))
+    two.rule = two.rule.replaced({"lr": 1.0})
+    for opt in (one, two):
+        opt.step(gradients[0][0])
+    assert np.array_equal(bits(one.params), bits(two.params))
 
 
 SPECIAL = [0x00000000, 0x80000000, 0x7F800000, 0xFF800000, 0x7F800001, 0x7FFFFFFF, 0xFFFFFFFF, 0x7F7FFFFF, 0xFF7FFFFF]
