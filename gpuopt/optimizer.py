@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import operator
 import os
 import threading
@@ -18,9 +19,11 @@ from gpuopt.executors import executor
 from gpuopt.gradients import GradientReader
 from gpuopt.hyper_arrays import beside
 from gpuopt.hyper_numbers import Members, Numbers, numbers, scheduled
+from gpuopt.precision import MASTER, Precision
 from gpuopt.reduce import accepted
 from gpuopt.rules.base import Bindable, Rule
 from gpuopt.saved import VERSION, Saved
+from gpuopt.trace import state_names
 from gpuopt.tree import Spec
 
 __all__ = ["Optimizer"]
@@ -38,13 +41,22 @@ class Optimizer:
     params : array, or lists, tuples and dicts of arrays, nested
         NumPy or CuPy arrays, all on one device, of any shape and any strides: float16, bfloat16 (`ml_dtypes`), float32,
         float64, complex64 or complex128. float16 and bfloat16 are computed, and their state is kept, in float32.
+    hyper : dict, optional
+        Arrays in place of float hyperparameters, as for `Rule.init`.
+    master : bool
+        Whether float16 and bfloat16 arrays have a float32 copy, ``state["master"]``, which is what a step updates.
+    stochastic_rounding : bool
+        Whether bfloat16 arrays are rounded up or down at random as they are stored.
+    seed : int
+        Of the stochastic rounding, from 0 to 2**32 - 1.
 
     Attributes
     ----------
     params
         As given. Assign into an entry, ``params["w"][...] = x``: one that is replaced is no longer the array that is updated.
     state : dict
-        The arrays of the rule's state by name, each like `params`. They may be read.
+        The arrays of the rule's state by name, each like `params`. They may be read; into ``state["master"]`` must be assigned
+        what is assigned into `params`.
     executor : {"numpy", "numba", "cupy"}
         What runs the update.
 
@@ -64,26 +76,24 @@ class Optimizer:
     """
 
     __slots__ = (
-        *("__weakref__", "_bundles", "_computed", "_counted", "_even", "_given", "_hyper", "_leaves", "_lock"),
-        *(
-            "_members",
-            "_params",
-            "_phases",
-            "_plain",
-            "_process",
-            "_reader",
-            "_rule",
-            "_scheduled",
-            "_spec",
-            "_state",
-            "_t",
-            "_torn",
-        ),
+        *("__weakref__", "_bundles", "_computed", "_counted", "_even", "_given", "_hyper", "_leaves", "_lock", "_members"),
+        *("_params", "_phases", "_plain", "_precision", "_process", "_reader", "_rule", "_scheduled", "_spec", "_state", "_t"),
+        "_torn",
     )
 
-    def __init__(self, rule: Bindable, params: Any, hyper: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        rule: Bindable,
+        params: Any,
+        hyper: dict[str, Any] | None = None,
+        *,
+        master: bool = False,
+        stochastic_rounding: bool = False,
+        seed: int = 0,
+    ) -> None:
         if not isinstance(rule, Bindable):
             raise TypeError(f"rule must be a gpuopt.Rule, such as gpuopt.Adam(), or a chain of one, got {type(rule).__name__}")
+        self._precision = Precision(master, stochastic_rounding, seed)
         spec = Spec(params, "params")
         check.parameters(spec.leaves, spec.paths)
         self._params = params
@@ -92,6 +102,8 @@ class Optimizer:
         self._t = 0
         keys = rule.route(spec.names, spec.leaves)
         self._members = {key: rule.member(key) for key in keys if key is not None}
+        updated = [(path, leaf.dtype) for path, leaf, key in zip(spec.paths, spec.leaves, keys, strict=True) if key is not None]
+        self._precision.check(updated, {name for update in self._members.values() for name in state_names(update)})
         self._computed: dict[Hashable, set[Any]] = {key: set() for key in self._members}
         for key, leaf in zip(keys, self._leaves, strict=True):
             self._computed.get(key, set()).add(COMPUTE[leaf.dtype.name])
@@ -111,14 +123,14 @@ class Optimizer:
         decides = any(hasattr(part.formula, "accept") for update in self._members.values() for part in update.parts)
         self._counted = decides and executor(self._leaves[0]).on_device
         self._bundles = [
-            Bundle(key, self._members[key], self._leaves, others, indices, self._counted)
+            Bundle(key, self._members[key], self._leaves, others, indices, self._counted, self._precision)
             for (key, *_), indices in alike.items()
         ]
         states: list[dict[str, Any]] = [{} for _ in self._leaves]
         for bundle in self._bundles:
             for index, state in zip(bundle.indices, bundle.group.states, strict=True):
                 states[index] = state
-        names = dict.fromkeys(name for state in states for name in state)
+        names = dict.fromkeys([*(name for state in states for name in state), *([MASTER] if self._precision.master else [])])
         self._state = {name: self._spec.build([state.get(name) for state in states]) for name in names}
         self._reader = GradientReader(self._spec, self._leaves, states)
         self._phases: Any = None
@@ -300,7 +312,8 @@ class Optimizer:
         -------
         dict
             ``version``; ``rule``, its repr; ``outline``, what it consists of; ``hyper``, its hyperparameters but for
-            schedules; ``t``; ``counts``, a tree like params; ``state``, by name a tree of arrays like params.
+            schedules; ``precision``, what `init` was given of ``master``, ``stochastic_rounding`` and ``seed``; ``t``;
+            ``counts``, a tree like params; ``state``, by name a tree of arrays like params.
         """
         with self._alone("copied"), device_of(self._leaves[0]):
             self._check_whole()
@@ -310,6 +323,7 @@ class Optimizer:
                 "rule": repr(self._rule),
                 "outline": self._rule.outline,
                 "hyper": {name: value for name, value in self._rule.fields.items() if not callable(value)},
+                "precision": dataclasses.asdict(self._precision),
                 "t": self.t,
                 "counts": self.counts,
                 "state": {
@@ -329,10 +343,11 @@ class Optimizer:
         Raises
         ------
         TypeError, ValueError
-            Where it does not fit: another rule, names, shapes, dtypes or version. Nothing was changed then.
+            Where it does not fit: another rule, names, shapes, dtypes or version, or with other options of `init`. Nothing
+            was changed then.
         """
         with self._alone("loaded"), device_of(self._leaves[0]):
-            saved = Saved(state_dict, self._rule, self._spec)
+            saved = Saved(state_dict, self._rule, self._spec, self._precision)
             arrays = saved.arrays(self._state)
             self._use(*self._fitting(saved.rule, None))
             for target, source in arrays:
@@ -346,12 +361,19 @@ class Optimizer:
             self._torn = False
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"params": self._params, "rule": self._rule, "hyper": self._given, "state_dict": self.state_dict()}
+        return {
+            "params": self._params,
+            "rule": self._rule,
+            "hyper": self._given,
+            "precision": dataclasses.asdict(self._precision),
+            "state_dict": self.state_dict(),
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["rule"], state["params"], state["hyper"])  # type: ignore[misc]
+        self.__init__(state["rule"], state["params"], state["hyper"], **state["precision"])  # type: ignore[misc]
         self.load_state_dict(state["state_dict"])
 
     def __repr__(self) -> str:
         arrays = f"{len(self._leaves)} array{'s' if len(self._leaves) > 1 else ''}"
-        return f"<Optimizer {self._rule!r}, {arrays}, t={self.t}, {self.executor}>"
+        options = f", {self._precision}" if str(self._precision) else ""
+        return f"<Optimizer {self._rule!r}, {arrays}, t={self.t}, {self.executor}{options}>"

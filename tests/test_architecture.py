@@ -18,7 +18,7 @@ import gpuopt as go
 PACKAGE = Path(go.__file__).parent
 LAYERS = (
     {"expr", "dtypes", "backend", "rules", "tree"},
-    {"symbols"},
+    {"symbols", "precision"},
     {"host_code", "parts"},
     {"trace"},
     {"executors", "check", "history", "saved"},
