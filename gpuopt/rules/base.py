@@ -72,7 +72,7 @@ class Bindable:
         """The update of the arrays with that key."""
         raise NotImplementedError
 
-    def init(self, params: Any, hyper: dict[str, Any] | None = None) -> Optimizer:
+    def init(self, params: Any, hyper: dict[str, Any] | None = None, *, capturable: bool = False) -> Optimizer:
         """Bind the rule to `params`, which the returned `Optimizer` updates in place.
 
         Parameters
@@ -84,6 +84,10 @@ class Bindable:
             hyperparameter's name a tree like `params` of real arrays, each of which broadcasts to its parameter, or None
             where the number stays. They are read at every step, from the arrays given. A piece's hyperparameter is called
             by its own name, or as in ``"scale.factor"`` where several have it.
+        capturable : bool
+            Whether steps may be captured in a CUDA graph (`gpuopt.graph`): on a GPU step counts and hyperparameters are kept
+            there and schedules, which must be of `gpuopt.schedules`, are evaluated there. On NumPy arrays it changes nothing
+            else.
 
         Returns
         -------
@@ -92,14 +96,14 @@ class Bindable:
         Raises
         ------
         TypeError, ValueError
-            Where an array cannot be updated in place, or a hyperparameter's values are not in its range; the message
-            names it by its path.
+            Where an array cannot be updated in place, a hyperparameter's values are not in its range, or it follows a
+            schedule that a captured step cannot ask; the message names it.
         TraceError
             Where ``update`` does something that is neither elementwise nor a reduction; the message names the line.
         """
         from gpuopt.optimizer import Optimizer
 
-        return Optimizer(self, params, hyper)
+        return Optimizer(self, params, hyper, capturable=capturable)
 
 
 @typing.dataclass_transform(frozen_default=True)
