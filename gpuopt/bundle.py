@@ -93,7 +93,7 @@ class Bundle:
     indices : list of int
         Which of them are here.
     counted : bool
-        Whether the device counts the steps, because it decides whether they are made.
+        Whether the device counts the steps: because it decides whether they are made, or so that they may be captured.
     precision : Precision
         What was asked for parameters of 16 bits.
 
@@ -161,7 +161,7 @@ class Bundle:
 
     @property
     def plain(self) -> bool:
-        """Whether every step is one run of one trace whose scalars depend on nothing but the count."""
+        """Whether every step is one run of one trace whose scalars depend on nothing but the count, which the host knows."""
         return len(self.traces) == 1 and not self.traces[0].phases and self.traces[0].accept is None
 
     def runs(self, gradients: Sequence[Any], hyper: dict[str, float]) -> list[Run]:

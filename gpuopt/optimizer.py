@@ -18,7 +18,7 @@ from gpuopt.dtypes import COMPUTE
 from gpuopt.executors import executor
 from gpuopt.gradients import GradientReader
 from gpuopt.hyper_arrays import beside
-from gpuopt.hyper_numbers import Members, Numbers, numbers, scheduled
+from gpuopt.hyper_numbers import Members, Numbers, check_traceable, numbers, scheduled
 from gpuopt.precision import MASTER, Precision
 from gpuopt.reduce import accepted
 from gpuopt.rules.base import Bindable, Rule
@@ -49,6 +49,8 @@ class Optimizer:
         Whether bfloat16 arrays are rounded up or down at random as they are stored.
     seed : int
         Of the stochastic rounding, from 0 to 2**32 - 1.
+    capturable : bool
+        Whether steps may be captured in a CUDA graph; see `Rule.init`.
 
     Attributes
     ----------
@@ -76,9 +78,9 @@ class Optimizer:
     """
 
     __slots__ = (
-        *("__weakref__", "_bundles", "_computed", "_counted", "_even", "_given", "_hyper", "_leaves", "_lock", "_members"),
-        *("_params", "_phases", "_plain", "_precision", "_process", "_reader", "_rule", "_scheduled", "_spec", "_state", "_t"),
-        "_torn",
+        *("__weakref__", "_bundles", "_capturable", "_computed", "_counted", "_even", "_given", "_hyper", "_leaves", "_lock"),
+        *("_members", "_params", "_phases", "_plain", "_precision", "_process", "_reader", "_rule", "_scheduled", "_spec"),
+        *("_state", "_t", "_torn"),
     )
 
     def __init__(
@@ -90,14 +92,17 @@ class Optimizer:
         master: bool = False,
         stochastic_rounding: bool = False,
         seed: int = 0,
+        capturable: bool = False,
     ) -> None:
         if not isinstance(rule, Bindable):
             raise TypeError(f"rule must be a gpuopt.Rule, such as gpuopt.Adam(), or a chain of one, got {type(rule).__name__}")
+        if not isinstance(capturable, (bool, np.bool_)):
+            raise TypeError(f"capturable must be True or False, got {capturable!r}")
         self._precision = Precision(master, stochastic_rounding, seed)
         spec = Spec(params, "params")
         check.parameters(spec.leaves, spec.paths)
         self._params = params
-        self._spec, self._rule = spec, rule
+        self._spec, self._rule, self._capturable = spec, rule, bool(capturable)
         self._leaves = [a if is_cupy(a) or type(a) is np.ndarray else a.view(np.ndarray) for a in spec.leaves]
         self._t = 0
         keys = rule.route(spec.names, spec.leaves)
@@ -107,7 +112,9 @@ class Optimizer:
         self._computed: dict[Hashable, set[Any]] = {key: set() for key in self._members}
         for key, leaf in zip(keys, self._leaves, strict=True):
             self._computed.get(key, set()).add(COMPUTE[leaf.dtype.name])
-        self._hyper, self._scheduled = numbers(self._members, 0, self._computed), scheduled(self._members)
+        if capturable:
+            check_traceable(self._members)
+        self._hyper = numbers(self._members, 0, self._computed)
         self._bind(keys, beside(hyper, spec, [None if key is None else self._members[key] for key in keys]))
         self._given = hyper and {name: spec.build(spec.match(tree, name)) for name, tree in hyper.items()}
         self._lock = threading.Lock()
@@ -121,7 +128,8 @@ class Optimizer:
             if key is not None:
                 alike.setdefault((key, leaf.dtype, frozenset(others[index])), []).append(index)
         decides = any(hasattr(part.formula, "accept") for update in self._members.values() for part in update.parts)
-        self._counted = decides and executor(self._leaves[0]).on_device
+        on_device = bool(self._members) and executor(self._leaves[0]).on_device
+        self._counted = on_device and (decides or self._capturable)
         self._bundles = [
             Bundle(key, self._members[key], self._leaves, others, indices, self._counted, self._precision)
             for (key, *_), indices in alike.items()
@@ -135,14 +143,20 @@ class Optimizer:
         self._reader = GradientReader(self._spec, self._leaves, states)
         self._phases: Any = None
         self._look()
+        self._compare()
 
     def _look(self) -> None:
-        """Note whether all bundles take the plain way, and whether all arrays were updated equally often."""
+        """Note which way a step goes, and make room for what it needs on a device."""
         self._plain = all(bundle.plain for bundle in self._bundles)
-        if not self._plain and self._phases is None and executor(self._leaves[0]).on_device:
+        self._scheduled = not self._counted and scheduled(self._members)  # where the device counts, it asks the schedules
+        if not self._plain and executor(self._leaves[0]).on_device:
             from gpuopt.executors.cupy_phases import Phases
 
-            self._phases = Phases(self._bundles, batches, [leaf.size for leaf in self._leaves], self._counted)
+            self._phases = self._phases or Phases(self._bundles, batches, [leaf.size for leaf in self._leaves], self._counted)
+            self._phases.prepare(self._bundles, self._hyper)
+
+    def _compare(self) -> None:
+        """Note whether all arrays were updated equally often."""
         counts = [count for bundle in self._bundles for count in bundle.counts]
         self._even = bool(counts) and counts.count(counts[0]) == len(counts)
 
@@ -162,13 +176,18 @@ class Optimizer:
         return self._bundles[0].group.name if self._bundles else executor(self._leaves[0]).name
 
     @property
+    def capturable(self) -> bool:
+        """Whether steps may be captured in a CUDA graph, as `init` was told."""
+        return self._capturable
+
+    @property
     def t(self) -> int:
-        """How many steps were completed. Where a GPU decides that, as with `skip_nonfinite`, asking waits for it."""
+        """How many steps were completed. Where a GPU counts them (`skip_nonfinite`, `capturable`), asking waits for it."""
         return int(self._phases.steps[0]) if self._counted else self._t
 
     @property
     def counts(self) -> Any:
-        """How often each array was updated: a tree like `params`."""
+        """How often each array was updated: a tree like `params`. Where a GPU counts, asking waits for it, as for `t`."""
         counts = [0] * len(self._leaves)
         for bundle in self._bundles:
             found = self._phases.counts[bundle].tolist() if self._counted else bundle.counts
@@ -178,7 +197,10 @@ class Optimizer:
 
     @property
     def rule(self) -> Bindable:
-        """The rule; between steps another of the same kind may be set, and the state is kept."""
+        """The rule; between steps another of the same kind may be set, and the state is kept.
+
+        Where it differs in numbers alone, a captured step goes on with those.
+        """
         return self._rule
 
     @rule.setter
@@ -188,12 +210,14 @@ class Optimizer:
             raise TypeError(f"opt.rule must be of {what} as before, got {rule!r}; for another, init anew")
         with self._alone("given a rule"):
             self._check_whole()
-            self._use(*self._fitting(rule, self.t))
+            self._use(*self._fitting(rule, 0 if self._counted else self._t))  # a device is not waited for
             self._torn = False
 
     def _fitting(self, rule: Bindable, step: int | None) -> tuple[Bindable, Members, Numbers, list[Any]]:
         """What `_use` needs of another rule, checked: its updates, their numbers (at `step`, if given), and their traces."""
         members = {key: rule.member(key) for key in self._members}
+        if self._capturable:
+            check_traceable(members)
         found = numbers(members, step, self._computed)
         return rule, members, found, [bundle.fitting(members[bundle.key]) for bundle in self._bundles]
 
@@ -201,7 +225,7 @@ class Optimizer:
         self._torn = True  # until the caller has changed the rest
         for bundle, found in zip(self._bundles, traces, strict=True):
             bundle.use(members[bundle.key], found)
-        self._rule, self._members, self._hyper, self._scheduled = rule, members, hyper, scheduled(members)
+        self._rule, self._members, self._hyper = rule, members, hyper
         self._look()
 
     def step(self, grads: Any) -> None:
@@ -352,25 +376,22 @@ class Optimizer:
             self._use(*self._fitting(saved.rule, None))
             for target, source in arrays:
                 target[...] = source if is_cupy(source) or not is_cupy(target) else array_module(target).asarray(source)
-            self._t = saved.t
-            for bundle in self._bundles:
-                bundle.counts = [saved.counts[index] for index in bundle.indices]
             if self._counted:
-                self._phases.load(saved.t, self._bundles)
-            self._look()
+                self._phases.load(saved.t, saved.counts)
+            else:
+                self._t = saved.t
+                for bundle in self._bundles:
+                    bundle.counts = [saved.counts[index] for index in bundle.indices]
+                self._compare()
             self._torn = False
 
     def __getstate__(self) -> dict[str, Any]:
-        return {
-            "params": self._params,
-            "rule": self._rule,
-            "hyper": self._given,
-            "precision": dataclasses.asdict(self._precision),
-            "state_dict": self.state_dict(),
-        }
+        options = {**dataclasses.asdict(self._precision), "capturable": self._capturable}
+        made = {"params": self._params, "rule": self._rule, "hyper": self._given, "options": options}
+        return {**made, "state_dict": self.state_dict()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["rule"], state["params"], state["hyper"], **state["precision"])  # type: ignore[misc]
+        self.__init__(state["rule"], state["params"], state["hyper"], **state["options"])  # type: ignore[misc]
         self.load_state_dict(state["state_dict"])
 
     def __repr__(self) -> str:

@@ -87,6 +87,8 @@ class PartsRun:
         self._acting: Any = None  # whether what follows acts in this step; with `passed`, that is known beforehand
         for part, formula in self._stand_ins():
             self._part(part, formula)
+        if passed is None and self.accept is None:
+            self.accept = Symbol(graph, graph.node("equal", graph.constant(0), graph.constant(0)))
         self.values["p"] = self._unless_held(self._flow["new"], self.array("p"))
         if len(self.values["p"].parts) == 2 and not is_complex:
             raise TraceError(f"{self.name}.update gives a complex parameter for a real one: take its .real")

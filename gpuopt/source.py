@@ -54,12 +54,12 @@ def cuda_source(rule: Bindable, dtype: Any = "float32") -> str:
     return "\n".join(complete_text(made(written), written.dtypes) for written in kernels(rule, of))
 
 
-def kernels(rule: Bindable, of: np.dtype[Any]) -> list[KernelText]:
+def kernels(rule: Bindable, of: np.dtype[Any], capturable: bool = False) -> list[KernelText]:
     """The kernels of a step for arrays of dtype `of`, in order: reductions, scalars made of them, and the update."""
     if isinstance(rule, Partition) or any(isinstance(piece, Partition) for piece in getattr(rule, "pieces", ())):
         raise TypeError(f"{rule!r} has kernels for each of its rules: ask for those of one")
     update = rule.member("")
-    counted = any(hasattr(part.formula, "accept") for part in update.parts)
+    counted = capturable or any(hasattr(part.formula, "accept") for part in update.parts)
     whole, found = trace(update, is_complex(of), masked=counted), list[KernelText]()
     states = tuple(state.name for state in whole.states)
     for each in (*whole.phases, whole):

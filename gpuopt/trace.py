@@ -69,6 +69,8 @@ class Trace:
         The totals that the scalars are made of.
     random : dict
         Which of the loads are random numbers: the numbers of their key, and which stream.
+    hyper : tuple of str
+        The float hyperparameters of all parts by their full names, in order; whether they are used or not.
     """
 
     name: str
@@ -86,6 +88,7 @@ class Trace:
     apart: bool = False
     needs: frozenset[Total] = frozenset()
     random: dict[str, tuple[tuple[Expr, ...], int]] = dataclasses.field(default_factory=dict)
+    hyper: tuple[str, ...] = ()
 
     def is_complex(self, array: str) -> bool:
         """Whether the array of that name (``"p"``, ``"g"``, a state, or an array for a hyperparameter) is complex."""
@@ -116,7 +119,8 @@ def trace(
     passed : int or None
         How many parts with a method ``steps`` let the rest of the chain act; None for all.
     masked : bool
-        Whether that is decided while the update runs, by what the scalar code makes of the count. Schedules are traced then.
+        Whether that is decided while the update runs, by what the scalar code makes of the count. Schedules are traced then,
+        and every update asks whether it is made, so that it can be launched without being made.
     precision : Precision
         Whether p is read from a master copy, a state that is stored with it, or rounded at random when it is stored.
 
@@ -207,7 +211,8 @@ def _assemble(run: PartsRun, names: dict[str, float | None]) -> Trace:
     kept = {part.named(s, "_") for part in run.parts if hasattr(part.formula, "evaluation") for s in own_states(part.formula)}
     kept |= {MASTER} if run.precision.master else set()
     states = tuple(State(s, v, s in run.found) for s, v in names.items() if s in read or s in stores or s in kept)
-    start = Trace(run.name, run.complex, states, (), (), {}, (), compiled(()), random=run.graph.random)
+    hyper = tuple(part.named(name) for part in run.parts for name in part.formula.ranges)
+    start = Trace(run.name, run.complex, states, (), (), {}, (), compiled(()), random=run.graph.random, hyper=hyper)
     phases = tuple(_straight(start, {}, tuple(found)) for _, found in sorted(by_depth.items()))
     last = _straight(start, stores, ())
     if accept is None:

@@ -80,6 +80,7 @@ class Bindable:
         master: bool = False,
         stochastic_rounding: bool = False,
         seed: int = 0,
+        capturable: bool = False,
     ) -> Optimizer:
         """Bind the rule to `params`, which the returned `Optimizer` updates in place.
 
@@ -103,6 +104,10 @@ class Bindable:
             float16 arrays, and not together with `master`.
         seed : int
             Of the stochastic rounding, from 0 to 2**32 - 1.
+        capturable : bool
+            Whether steps may be captured in a CUDA graph (`gpuopt.graph`): on a GPU step counts and hyperparameters are kept
+            there and schedules, which must be of `gpuopt.schedules`, are evaluated there. On NumPy arrays it changes nothing
+            else.
 
         Returns
         -------
@@ -111,15 +116,16 @@ class Bindable:
         Raises
         ------
         TypeError, ValueError
-            Where an array cannot be updated in place, or a hyperparameter's values are not in its range; the message
-            names it by its path. Where `stochastic_rounding` meets a float16 array or `master`, or `master` a rule with a state
-            of that name.
+            Where an array cannot be updated in place, a hyperparameter's values are not in its range, or it follows a
+            schedule that a captured step cannot ask; the message names it. Where `stochastic_rounding` meets a float16 array or
+            `master`, or `master` a rule with a state of that name.
         TraceError
             Where ``update`` does something that is neither elementwise nor a reduction; the message names the line.
         """
         from gpuopt.optimizer import Optimizer
 
-        return Optimizer(self, params, hyper, master=master, stochastic_rounding=stochastic_rounding, seed=seed)
+        options: dict[str, Any] = {"master": master, "stochastic_rounding": stochastic_rounding, "seed": seed}
+        return Optimizer(self, params, hyper, **options, capturable=capturable)
 
 
 @typing.dataclass_transform(frozen_default=True)
