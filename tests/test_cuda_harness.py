@@ -246,6 +246,16 @@ def test_inline_assembly(cupy: Any, host: Any) -> None:
         host(complete_text(cupy.ElementwiseKernel("float32 x", "float32 y", square_root), ("float32", "float32")))
 
 
+def test_what_the_compiler_is_told_to_assume_must_hold(cupy: Any, host: Any) -> None:
+    half = cupy.ElementwiseKernel("float32 x", "float32 y", "__builtin_assume(x > 1); y = x / 2;", "half")
+    kernel, x, y = host(complete_text(half, ("float32", "float32"))), np.array([2, 3, 4], np.float32), np.zeros(3, np.float32)
+    kernel.run([x, y])
+    assert y.tolist() == [1, 1.5, 2]
+    x[2] = 1
+    with pytest.raises(ValueError, match=r"half assumes what does not hold: x > 1"):
+        kernel.run([x, y])
+
+
 def test_arguments_that_do_not_fit_the_text_are_refused(cupy: Any, host: Any) -> None:
     scale = cupy.ElementwiseKernel("float32 x, float32 s", "float32 y", "y = s * x;")
     kernel = host(complete_text(scale, ("float32", None, "float32")))

@@ -1,7 +1,7 @@
-"""The CUDA text of every rule: it compiles to lean machine code, and it computes what the NumPy executor does.
+"""The kernel of a single array: it compiles to lean machine code, and it computes what the NumPy executor does.
 
-Neither needs a GPU. ``GPUOPT_TEST_ARCHITECTURES=all`` in the environment compiles for every architecture; by default for
-one, which takes a seventh of the time.
+Arrays with gaps take it; `test_cuda_table` and `test_cuda_table_code` have the kernel of many arrays, and every rule. No GPU is
+needed. ``GPUOPT_TEST_ARCHITECTURES=all`` in the environment compiles for every architecture; by default for one.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from gpuopt.executors.cuda_text import kernel_text
 from gpuopt.executors.numpy_tiles import NumpyGroup
 from gpuopt.rules import Adam, Momentum, Rule
 from gpuopt.source import kernels
-from gpuopt.trace import Trace, trace
+from gpuopt.trace import trace
 from tests.cuda import hostrun, nvrtc
-from tests.cuda.hostgroup import cupy_on_the_cpu
-from tests.variants import DTYPES, STRUCTURES, bits, label, sample
+from tests.cuda.hostgroup import one_by_one
+from tests.variants import DTYPES, STRUCTURES, bits, label, mixed
 
 EVERY_ARCHITECTURE = ["sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120"]
 ARCHITECTURES = EVERY_ARCHITECTURE if os.environ.get("GPUOPT_TEST_ARCHITECTURES") == "all" else ["sm_90"]
 REAL = [name for name in DTYPES if not name.startswith("complex")]
 
-every_structure = pytest.mark.parametrize("rule", STRUCTURES, ids=label)
+some_rules = pytest.mark.parametrize("rule", [Momentum(nesterov=True), Adam(amsgrad=True)], ids=label)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
 
@@ -57,35 +57,27 @@ def compile_lean(rule: Rule, p: str, g: str, arch: str) -> nvrtc.Compiled:
     return compiled
 
 
-def widths(traced: Trace, dtype: str) -> tuple[list[int], list[int]]:
-    """How many bits each load and each store of one thread moves: every array once, as a whole."""
+@pytest.mark.usefixtures("compiles")
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+@some_rules
+@every_dtype
+def test_it_compiles_to_lean_machine_code(rule: Rule, dtype: str, arch: str) -> None:
+    """Every array is read and written once, as a whole."""
+    code = nvrtc.sass(compile_lean(rule, dtype, dtype, arch))
+    assert bool(nvrtc.fp64_instructions(code)) == (COMPUTE[dtype] == np.float64)
+    traced = trace(rule, dtype.startswith("complex"))
     bits_of = {s.name: state_dtype(COMPUTE[dtype], s.complex).itemsize * 8 for s in traced.states}
     bits_of |= dict.fromkeys("pg", named(dtype).itemsize * 8)
     read = {component.partition(".")[0] for component in traced.loads}
-    return sorted(bits_of[name] for name in read), sorted(bits_of[name] for name in traced.stores)
-
-
-@pytest.mark.usefixtures("compiles")
-@pytest.mark.parametrize("arch", ARCHITECTURES)
-@every_structure
-@every_dtype
-def test_it_compiles_to_lean_machine_code(rule: Rule, dtype: str, arch: str) -> None:
-    compiled = compile_lean(rule, dtype, dtype, arch)
-    if dtype in ("float32", "complex64") or rule in (Momentum(nesterov=True), Adam(amsgrad=True)):  # 0.3 s each
-        code = nvrtc.sass(compiled)
-        assert bool(nvrtc.fp64_instructions(code)) == (COMPUTE[dtype] == np.float64)
-        accesses = nvrtc.global_accesses(code)
-        loads = sorted(access.bits for access in accesses if access.is_load)
-        stores = sorted(access.bits for access in accesses if not access.is_load)
-        assert (loads, stores) == widths(trace(rule, dtype.startswith("complex")), dtype)
+    accesses = nvrtc.global_accesses(code)
+    assert sorted(a.bits for a in accesses if a.is_load) == sorted(bits_of[name] for name in read)
+    assert sorted(a.bits for a in accesses if not a.is_load) == sorted(bits_of[name] for name in traced.stores)
 
 
 @pytest.mark.usefixtures("compiles")
 @pytest.mark.parametrize("p", REAL)
-def test_gradients_of_another_dtype_compile(p: str) -> None:
-    for g in REAL:
-        if g != p:
-            compile_lean(Momentum(), p, g, "sm_90")
+def test_a_gradient_of_another_dtype_compiles(p: str) -> None:
+    compile_lean(Momentum(), p, "float64" if p != "float64" else "float16", "sm_90")
 
 
 @pytest.mark.usefixtures("compiles")
@@ -100,29 +92,11 @@ def test_the_public_text_is_the_one_that_is_compiled(dtype: Any) -> None:
     assert f'extern "C" __global__ void {written.name}(' in gpuopt.cuda_source(Adam(), dtype)
 
 
-def special_values(dtype: Any) -> np.ndarray[Any, Any]:
-    """Zeros, subnormal and huge numbers, infinities, NaN and ordinary numbers of a real dtype."""
-    module = import_module("ml_dtypes") if dtype.name == "bfloat16" else np
-    info = module.finfo(dtype)
-    ends = [float(info.smallest_subnormal), float(info.tiny), float(info.max), np.inf, 0.0, 1.0, 1e-3]
-    with np.errstate(over="ignore"):
-        return np.array([*ends, *[-x for x in ends], float(info.tiny) / 3, float(info.max) / 3, np.nan]).astype(dtype)
-
-
-def mixed(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> np.ndarray[Any, Any]:
-    """Normal numbers with special values among them, about one in eight."""
-    values = sample(rng, shape, dtype)
-    for part in (values.real, values.imag) if dtype.startswith("complex") else (values,):
-        chosen = rng.random(shape) < 1 / 8
-        part[chosen] = rng.choice(special_values(part.dtype), int(chosen.sum()))
-    return values
-
-
 def check_steps(rule: Rule, params: Any, twin: Any, gradients: list[np.ndarray[Any, Any]]) -> None:
     """Run a step for each gradient with both executors on equal arrays; p and every state agree in every bit after each."""
     traced = trace(rule, is_complex(params.dtype))
     numpy_group = NumpyGroup(traced, rule, [params])
-    with cupy_on_the_cpu() as make:
+    with one_by_one() as make:
         cupy_group = make(traced, rule, [twin])
         for t, g in enumerate(gradients, start=1):
             before, scalars = g.copy(), traced.evaluate(t, rule.hyper(t - 1))
@@ -137,7 +111,7 @@ def check_steps(rule: Rule, params: Any, twin: Any, gradients: list[np.ndarray[A
 
 
 @pytest.mark.usefixtures("runs")
-@every_structure
+@some_rules
 @every_dtype
 def test_it_computes_the_bits_of_the_numpy_executor(rule: Rule, dtype: str, rng: np.random.Generator) -> None:
     p = mixed(rng, (1001,), dtype)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import itertools
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,24 @@ def sample(rng: np.random.Generator, shape: tuple[int, ...], dtype: str, scale: 
     if dtype.startswith("complex"):
         values = values + 1j * rng.normal(size=shape) * scale
     return np.asarray(values).astype(named(dtype))
+
+
+def special_values(dtype: Any) -> np.ndarray[Any, Any]:
+    """Zeros, subnormal and huge numbers, infinities, NaN and ordinary numbers of a real dtype."""
+    module = import_module("ml_dtypes") if dtype.name == "bfloat16" else np
+    info = module.finfo(dtype)
+    ends = [float(info.smallest_subnormal), float(info.tiny), float(info.max), np.inf, 0.0, 1.0, 1e-3]
+    with np.errstate(over="ignore"):
+        return np.array([*ends, *[-x for x in ends], float(info.tiny) / 3, float(info.max) / 3, np.nan]).astype(dtype)
+
+
+def mixed(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> np.ndarray[Any, Any]:
+    """Normal numbers with special values among them, about one in eight."""
+    values = sample(rng, shape, dtype)
+    for part in (values.real, values.imag) if dtype.startswith("complex") else (values,):
+        chosen = rng.random(shape) < 1 / 8
+        part[chosen] = rng.choice(special_values(part.dtype), int(chosen.sum()))
+    return values
 
 
 def bits(array: Any) -> np.ndarray[Any, Any]:

@@ -39,6 +39,7 @@ template <typename T, int N, int B> struct Several {
   T item[N];
   __device__ __forceinline__ void load(const T* from) {
     __builtin_assume(__isGlobal(from));
+    __builtin_assume((size_t)from % bytes == 0);
     Bytes<bytes> parts[times];
     #pragma unroll
     for (int k = 0; k < times; ++k) parts[k] = ((const Bytes<bytes>*)from)[k];
@@ -46,6 +47,7 @@ template <typename T, int N, int B> struct Several {
   }
   __device__ __forceinline__ void store(T* to) {
     __builtin_assume(__isGlobal(to));
+    __builtin_assume((size_t)to % bytes == 0);
     Bytes<bytes> parts[times];
     memcpy(parts, item, sizeof item);
     #pragma unroll

@@ -96,6 +96,19 @@ def cupy_on_the_cpu() -> Iterator[Callable[..., Any]]:
         yield group
 
 
+@contextlib.contextmanager
+def one_by_one() -> Iterator[Callable[..., Any]]:
+    """The same, with a launch for each array."""
+    tables = import_module("gpuopt.executors.cupy_table")
+
+    def plan(planner: Any, grads: Sequence[Any], indices: list[int] | None, random: bool) -> Any:
+        wanted = range(len(grads)) if indices is None else indices
+        return tables.Plan([], [position for position in wanted if planner._leaves[position].size])
+
+    with cupy_on_the_cpu() as make, mock.patch.object(tables.Planner, "plan", plan):
+        yield make
+
+
 def launch(kernel: Any, arguments: tuple[Any, ...], size: int | None = None) -> None:
     """Call an ``ElementwiseKernel`` as CuPy would: as a loop over one axis where all arrays but raw ones are C-contiguous."""
     text = import_module("gpuopt.executors.cupy_text").complete_text

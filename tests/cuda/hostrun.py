@@ -66,7 +66,7 @@ class HostKernel:
         self.parameters = _parameters(signature[2])
         self._entry = ctypes.CDLL(str(compile_library(f"{text}\nSHIM_LAUNCHER({self.name})\n"))).shim_entry
         self._entry.argtypes = (ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
-        self._entry.restype = None
+        self._entry.restype = ctypes.c_char_p
 
     def run(self, arguments: Sequence[Any], size: int | None = None, *, grid: int = 3, block: int = 32) -> None:
         """Call the kernel once; arrays are updated in place.
@@ -84,7 +84,8 @@ class HostKernel:
         Raises
         ------
         TypeError, ValueError
-            An argument is not what the text was made for, or is not aligned to its items, which faults on a GPU.
+            An argument is not what the text was made for, or is not aligned to its items, which faults on a GPU; or what
+            the text tells the compiler to assume does not hold.
         """
         *parameters, indexer = self.parameters
         if len(arguments) != len(parameters):
@@ -96,7 +97,8 @@ class HostKernel:
         if indexer.ndim != len(shape):
             raise ValueError(f"{self.name} was made for a loop of {indexer.ndim} dimensions, got {len(shape)}")
         pointers = (ctypes.c_void_p * len(packed))(*[item.ctypes.data for item in packed])
-        self._entry(pointers, grid, block)
+        if broken := self._entry(pointers, grid, block):
+            raise ValueError(f"{self.name} assumes what does not hold: {broken.decode()}")
 
     def _loop_shape(self, arguments: Sequence[Any], size: int | None) -> tuple[int, ...]:
         """Return the shape of the loop: that of the arrays that are not raw, which must agree, or ``(size,)``."""

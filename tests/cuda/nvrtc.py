@@ -107,7 +107,7 @@ def sass(compiled: Compiled) -> str:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "kernel.cubin"
         path.write_bytes(compiled.cubin + b"\0")  # CuPy strips the last byte
-        done = subprocess.run([_nvdisasm(), "-c", path], capture_output=True, text=True, check=False)
+        done = subprocess.run([_nvdisasm(), "-c", "-ndf", path], capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"nvdisasm failed on {compiled.arch}: {done.stderr.strip()}")
     return done.stdout

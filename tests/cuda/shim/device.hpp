@@ -19,7 +19,7 @@
 #define __noinline__ __attribute__((noinline))
 #define __align__(n) alignas(n)
 #define __launch_bounds__(...)
-#define __builtin_assume(condition) ((void)0)
+#define __builtin_assume(condition) ((condition) ? (void)0 : throw #condition)  // the compiler believes it, so it must hold
 #define __isGlobal(pointer) 1
 #define __CUDACC_VER_MAJOR__ 13  // CuPy's float16.cuh then takes __half from cuda_fp16.h: the one beside this file
 
@@ -129,6 +129,11 @@ template <class... A> inline void shim_launch(void (*kernel)(A...), void** argum
       shim_call(kernel, arguments, std::index_sequence_for<A...>{});
 }
 #define SHIM_LAUNCHER(kernel)                                                              \
-  extern "C" void shim_entry(void** arguments, unsigned grid, unsigned block) {            \
-    shim_launch(kernel, arguments, grid, block);                                           \
+  extern "C" const char* shim_entry(void** arguments, unsigned grid, unsigned block) {     \
+    try {                                                                                  \
+      shim_launch(kernel, arguments, grid, block);                                         \
+    } catch (const char* assumption) {                                                     \
+      return assumption;                                                                   \
+    }                                                                                      \
+    return nullptr;                                                                        \
   }
