@@ -183,7 +183,13 @@ def _optimizer(rule: Bindable | Optimizer, params: Any) -> Optimizer:
     if not isinstance(rule, Optimizer):
         if not isinstance(rule, Bindable):
             raise TypeError(f"rule must be a rule such as Adam() or an Optimizer, not {rule!r}")
-        return rule.init(params)
+        made = rule.init(params)
+        if hasattr(made, "loss_scale"):
+            raise ValueError(
+                f"{rule!r} divides the gradients by a scale that loss_and_grad must multiply the loss by: make "
+                "opt = rule.init(params), use opt.loss_scale, and pass opt in place of the rule"
+            )
+        return made
     own, given = leaves(rule.params), leaves(params)
     if len(own) != len(given) or any(a is not b for a, b in zip(own, given, strict=True)):
         raise ValueError("the optimizer was made for other arrays than params: pass its own, optimizer.params")

@@ -16,7 +16,7 @@ from gpuopt.dtypes import COMPUTE
 from gpuopt.executors import executor
 from gpuopt.gradients import GradientReader
 from gpuopt.hyper_arrays import beside
-from gpuopt.hyper_numbers import Members, Numbers, check_traceable, numbers, scheduled
+from gpuopt.hyper_numbers import Members, Numbers, begun, check_traceable, numbers, scheduled
 from gpuopt.reduce import accepted
 from gpuopt.rules.base import Bindable, Rule
 from gpuopt.saved import VERSION, Saved
@@ -68,7 +68,8 @@ class Optimizer:
 
     __slots__ = (
         *("__weakref__", "_bundles", "_capturable", "_computed", "_counted", "_even", "_given", "_hyper", "_leaves", "_lock"),
-        *("_members", "_params", "_phases", "_plain", "_reader", "_rule", "_scheduled", "_spec", "_state", "_t", "_torn"),
+        *("_members", "_numbers", "_params", "_phases", "_plain", "_reader", "_rule", "_scheduled", "_spec", "_state"),
+        *("_t", "_torn"),
     )
 
     def __init__(self, rule: Bindable, params: Any, hyper: dict[str, Any] | None = None, *, capturable: bool = False) -> None:
@@ -101,9 +102,10 @@ class Optimizer:
         for index, (key, leaf) in enumerate(zip(keys, self._leaves, strict=True)):
             if key is not None:
                 alike.setdefault((key, leaf.dtype, frozenset(others[index])), []).append(index)
+        start = begun(self._members)
         decides = any(hasattr(part.formula, "accept") for update in self._members.values() for part in update.parts)
         on_device = bool(self._members) and executor(self._leaves[0]).on_device
-        self._counted = on_device and (decides or self._capturable)
+        self._counted = on_device and (decides or self._capturable or bool(start))
         self._bundles = [
             Bundle(key, self._members[key], self._leaves, others, indices, self._counted)
             for (key, *_), indices in alike.items()
@@ -116,6 +118,7 @@ class Optimizer:
         self._state = {name: self._spec.build([state.get(name) for state in states]) for name in names}
         self._reader = GradientReader(self._spec, self._leaves, states)
         self._phases: Any = None
+        self._numbers = {name: np.full((), value, np.float32) for name, value in start.items()}
         self._look()
         self._compare()
 
@@ -126,7 +129,10 @@ class Optimizer:
         if not self._plain and executor(self._leaves[0]).on_device:
             from gpuopt.executors.cupy_phases import Phases
 
-            self._phases = self._phases or Phases(self._bundles, batches, [leaf.size for leaf in self._leaves], self._counted)
+            if self._phases is None:
+                sizes = [leaf.size for leaf in self._leaves]
+                self._phases = Phases(self._bundles, batches, sizes, self._counted, self._numbers)
+                self._numbers = {name: array.reshape(()) for name, array in self._phases.numbers.items()}
             self._phases.prepare(self._bundles, self._hyper)
 
     def _compare(self) -> None:
@@ -168,6 +174,29 @@ class Optimizer:
             for index, count in zip(bundle.indices, found, strict=True):
                 counts[index] = count
         return self._spec.build(counts)
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """The numbers of the whole optimizer that pieces keep, by name: 0-d float32 arrays, which steps alter in place.
+
+        They are where the parameters are, and may be read.
+        """
+        return dict(self._numbers)
+
+    @property
+    def loss_scale(self) -> Any:
+        """The scale of `LossScale`, to multiply the loss by: a 0-d float32 array where the parameters are.
+
+        Steps alter it in place, also on a GPU and in a captured step; nothing waits for it.
+
+        Raises
+        ------
+        AttributeError
+            Where the chain has no `LossScale`.
+        """
+        if "LossScale.scale" not in self._numbers:
+            raise AttributeError(f"{self._rule!r} scales no loss: put gpuopt.LossScale() first, chain(LossScale(), ...)")
+        return self._numbers["LossScale.scale"]
 
     @property
     def rule(self) -> Bindable:
@@ -224,10 +253,9 @@ class Optimizer:
             self._check_whole()
             self._check_bound()
             gradients, whole = self._reader.read(grads)
-            hyper = numbers(self._members, self._t, self._computed) if self._scheduled else self._hyper
-            planned = self._planned(gradients, hyper, whole)
+            planned = self._planned(gradients, self._numbers_now(), whole)
             host = self._plain or self._phases is not None
-            runs = planned if host else accepted(planned)
+            runs, adapted = (planned, {}) if host else accepted(planned)
             self._torn = True
             if self._phases is not None:
                 self._phases.perform(runs)
@@ -237,7 +265,22 @@ class Optimizer:
             if not self._counted:
                 self._count(runs, whole and len(runs) == len(planned))
                 self._t += not planned or bool(runs)
+                self._adapt(adapted)
             self._torn = False
+
+    def _numbers_now(self) -> Numbers:
+        """The numbers of this step for each update: hyperparameters, and where the host keeps them those of the optimizer."""
+        hyper = numbers(self._members, self._t, self._computed) if self._scheduled else self._hyper
+        if self._numbers and not self._counted:
+            now = {name: float(number) for name, number in self._numbers.items()}
+            return {key: values | now for key, values in hyper.items()}
+        return hyper
+
+    def _adapt(self, values: dict[str, float]) -> None:
+        """Give numbers of the whole optimizer other values."""
+        with np.errstate(over="ignore"):
+            for name, value in values.items():
+                self._numbers[name][...] = value
 
     def _count(self, runs: list[Run], whole: bool) -> None:
         """Note the runs that were made, and whether they were of every array."""
@@ -305,12 +348,13 @@ class Optimizer:
         -------
         dict
             ``version``; ``rule``, its repr; ``outline``, what it consists of; ``hyper``, its hyperparameters but for
-            schedules; ``t``; ``counts``, a tree like params; ``state``, by name a tree of arrays like params.
+            schedules; ``t``; ``counts``, a tree like params; ``state``, by name a tree of arrays like params; and ``numbers``
+            by name, where there are any.
         """
         with self._alone("copied"):
             self._check_whole()
             self._check_bound()
-            return {
+            found = {
                 "version": VERSION,
                 "rule": repr(self._rule),
                 "outline": self._rule.outline,
@@ -322,6 +366,7 @@ class Optimizer:
                     for name, tree in self._state.items()
                 },
             }
+            return found | ({"numbers": {name: float(n) for name, n in self._numbers.items()}} if self._numbers else {})
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on where another optimizer of the same rule and of arrays like these was, bit for bit.
@@ -338,17 +383,18 @@ class Optimizer:
         """
         with self._alone("loaded"):
             saved = Saved(state_dict, self._rule, self._spec)
-            arrays = saved.arrays(self._state)
+            arrays, numbers = saved.arrays(self._state), saved.numbers(self._numbers)
             self._use(*self._fitting(saved.rule, None))
             for target, source in arrays:
                 target[...] = source if is_cupy(source) or not is_cupy(target) else array_module(target).asarray(source)
             if self._counted:
-                self._phases.load(saved.t, saved.counts)
+                self._phases.load(saved.t, saved.counts, numbers)
             else:
                 self._t = saved.t
                 for bundle in self._bundles:
                     bundle.counts = [saved.counts[index] for index in bundle.indices]
                 self._compare()
+                self._adapt(numbers)
             self._torn = False
 
     def __getstate__(self) -> dict[str, Any]:
