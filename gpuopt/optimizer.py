@@ -69,7 +69,7 @@ class Optimizer:
     __slots__ = (
         *("__weakref__", "_bundles", "_capturable", "_computed", "_counted", "_even", "_given", "_hyper", "_leaves", "_lock"),
         *("_members", "_numbers", "_params", "_phases", "_plain", "_reader", "_rule", "_scheduled", "_spec", "_state"),
-        *("_t", "_torn"),
+        *("_structure", "_t", "_torn"),
     )
 
     def __init__(self, rule: Bindable, params: Any, hyper: dict[str, Any] | None = None, *, capturable: bool = False) -> None:
@@ -82,7 +82,7 @@ class Optimizer:
         self._params = params
         self._spec, self._rule, self._capturable = spec, rule, bool(capturable)
         self._leaves = [a if is_cupy(a) or type(a) is np.ndarray else a.view(np.ndarray) for a in spec.leaves]
-        self._t = 0
+        self._t, self._structure = 0, 0  # which is counted up where the rule comes to need other kernels
         keys = rule.route(spec.names, spec.leaves)
         self._members = {key: rule.member(key) for key in keys if key is not None}
         self._computed: dict[Hashable, set[Any]] = {key: set() for key in self._members}
@@ -226,6 +226,7 @@ class Optimizer:
 
     def _use(self, rule: Bindable, members: Members, hyper: Numbers, traces: list[Any]) -> None:
         self._torn = True  # until the caller has changed the rest
+        self._structure += any(bundle.traces != found for bundle, found in zip(self._bundles, traces, strict=True))
         for bundle, found in zip(self._bundles, traces, strict=True):
             bundle.use(members[bundle.key], found)
         self._rule, self._members, self._hyper = rule, members, hyper
@@ -267,6 +268,17 @@ class Optimizer:
                 self._t += not planned or bool(runs)
                 self._adapt(adapted)
             self._torn = False
+
+    def _launch(self, grads: Any, rehearsal: bool = False) -> None:
+        """Launch a step on the device into a graph that is being captured: nothing happens yet, so nothing is noted here.
+
+        A `rehearsal` launches the same kernels at once, so that they are compiled and have what they need, and changes nothing.
+        """
+        with self._alone("captured"):
+            self._check_whole()
+            self._check_bound()
+            gradients, whole = self._reader.read(grads)
+            self._phases.perform(self._planned(gradients, self._hyper, whole), rehearsal)
 
     def _numbers_now(self) -> Numbers:
         """The numbers of this step for each update: hyperparameters, and where the host keeps them those of the optimizer."""

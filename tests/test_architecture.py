@@ -25,7 +25,7 @@ LAYERS = (
     {"bundle", "gradients", "hyper_arrays", "source", "schedules"},
     {"hyper_numbers", "reduce"},
     {"optimizer", "checkpoint"},
-    {"fit", "minimize"},
+    {"capture", "fit", "minimize"},
     {"demo", "bench"},
     {"cli"},
     {"__main__", "__init__"},

@@ -299,6 +299,30 @@ def test_a_piece_of_ones_own_without_accept(where: str) -> None:
     }
 
 
+class fading(go.GradientPiece):
+    """A number that nothing is reduced for."""
+
+    def numbers(self) -> dict[str, float]:
+        return {"factor": 1.0}
+
+    def update(self, t: Any, p: Any, g: Any) -> Any:
+        return self.factor * g
+
+    def adapt(self, p: Any, g: Any, accepted: Any) -> Any:
+        return np.where(accepted, 0.5, 0.0) * self.factor
+
+
+@everywhere
+def test_numbers_without_reductions(where: str) -> None:
+    x = np.zeros(3)
+    with run_by(where):
+        opt = go.chain(fading(), go.SGD(1.0)).init(x)
+        for _ in range(4):
+            opt.step(np.ones(3))
+        assert (opt.t, opt.counts, float(opt.numbers["fading.factor"])) == (4, 4, 0.0625)
+    assert x.tolist() == [-1.875] * 3
+
+
 class with_total(go.GradientPiece):
     """Numbers made of reductions."""
 

@@ -133,6 +133,10 @@ class Phases:
             del self._masks[next(iter(self._masks))]
         return mask
 
+    def in_use(self) -> list[Any]:
+        """What the last step read that may go when others follow: what captured it is to keep it."""
+        return list(self._masks.values())
+
     def load(self, t: int, counts: Sequence[int], numbers: dict[str, float]) -> None:
         """Go on after `t` completed steps, with the counts of all arrays of the optimizer, and its numbers."""
         with self._device:
