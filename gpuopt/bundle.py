@@ -162,7 +162,8 @@ class Bundle:
     @property
     def plain(self) -> bool:
         """Whether every step is one run of one trace whose scalars depend on nothing but the count, which the host knows."""
-        return len(self.traces) == 1 and not self.traces[0].phases and self.traces[0].accept is None
+        whole = self.traces[-1]
+        return len(self.traces) == 1 and not whole.phases and whole.accept is None and not whole.adapted
 
     def runs(self, gradients: Sequence[Any], hyper: dict[str, float]) -> list[Run]:
         """What a step with these gradients (of all arrays of the optimizer) runs here.

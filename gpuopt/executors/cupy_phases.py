@@ -12,7 +12,7 @@ from typing import Any
 import cupy
 import numpy as np
 
-from gpuopt.executors.cuda_scalar_text import COUNT, needs_scalars, scalar_text
+from gpuopt.executors.cuda_scalar_text import ScalarText, count_text, needs_scalars, scalar_text
 from gpuopt.executors.cupy_kernel import made
 from gpuopt.expr import NOTHING, SIZE, Total
 from gpuopt.trace import Trace
@@ -33,17 +33,26 @@ class Phases:
     counted : bool
         Whether the device counts the steps. Then nothing that changes from step to step comes from the host, so that a step
         may be captured in a CUDA graph.
+    numbers : dict
+        What the numbers of the whole optimizer start at.
 
     Attributes
     ----------
     steps : array of int64
-        How many steps were completed, and whether the one that is being made is accepted.
+        How many steps were completed; and of the one that is being made, what `count_text` says.
+    numbers : dict
+        The numbers of the whole optimizer, each in an array of one float32.
     counts : dict
         For each bundle an array of how often each of its arrays was updated.
     """
 
     def __init__(
-        self, bundles: Sequence[Any], batches: Callable[[Sequence[Any]], Any], sizes: Sequence[int], counted: bool
+        self,
+        bundles: Sequence[Any],
+        batches: Callable[[Sequence[Any]], Any],
+        sizes: Sequence[int],
+        counted: bool,
+        numbers: dict[str, Any],
     ) -> None:
         self.counted, self._sizes, self._batches = counted, sizes, batches
         self._device = bundles[0].group.device
@@ -51,7 +60,8 @@ class Phases:
         self._table: dict[Total, Any] = {}
         self._hyper: dict[Any, Any] = {}
         with self._device:
-            self.steps = cupy.zeros(2, np.int64)
+            self.steps = cupy.zeros(3, np.int64)
+            self.numbers = {name: cupy.full(1, float(value), np.float32) for name, value in numbers.items()}
             self._own = {bundle: cupy.asarray(np.array(bundle.indices, np.int32)) for bundle in bundles}
             self.counts = {bundle: cupy.zeros(len(bundle.indices), np.int64) for bundle in bundles}
             self._table[SIZE] = cupy.asarray(np.array(sizes, np.float64))
@@ -95,7 +105,14 @@ class Phases:
         for run in runs:
             run.bundle.group.run(run.trace, run.given, self._scalars(run, run.trace, of, active), run.positions)
         if runs and self.counted:
-            made(COUNT)(self.steps, size=1)
+            written = count_text(runs[0].trace)  # what the numbers are made of is the same in all
+            reads = (len(self._sizes), *self._reads(written, runs[0].bundle, of, active)) if written.numbers else ()
+            made(written.kernel)(*reads, self.steps, *(self.numbers[name] for name in written.numbers), size=1)
+
+    def _reads(self, written: ScalarText, bundle: Any, of: dict[Total, Any], active: Any) -> list[Any]:
+        """The hyperparameters and totals that a kernel of scalars reads; where the host counts, the totals alone."""
+        hyper = [self._hyper[bundle.key]] if self.counted else []
+        return hyper + [array for total in written.totals for array in (self._table[total], of.get(total, active))]
 
     def _meant(self, runs: Sequence[tuple[frozenset[int], Trace]]) -> tuple[dict[Total, Any], Any]:
         """For each total which arrays of the optimizer it is of, and which have a gradient at all."""
@@ -116,12 +133,18 @@ class Phases:
             del self._masks[next(iter(self._masks))]
         return mask
 
-    def load(self, t: int, counts: Sequence[int]) -> None:
-        """Go on after `t` completed steps, with the counts of all arrays of the optimizer."""
+    def in_use(self) -> list[Any]:
+        """What the last step read that may go when others follow: what captured it is to keep it."""
+        return list(self._masks.values())
+
+    def load(self, t: int, counts: Sequence[int], numbers: dict[str, float]) -> None:
+        """Go on after `t` completed steps, with the counts of all arrays of the optimizer, and its numbers."""
         with self._device:
-            self.steps[:] = cupy.asarray(np.array([t, 0], np.int64))
+            self.steps[:] = cupy.asarray(np.array([t, 0, 0], np.int64))
             for bundle, here in self.counts.items():
                 here[:] = cupy.asarray(np.array([counts[index] for index in bundle.indices], np.int64))
+            for name, value in numbers.items():
+                self.numbers[name][:] = value
 
     def _reduce(self, run: Any, phase: Trace, scalars: Any) -> None:
         rows = [self._row(reduction) for reduction in phase.reductions]
@@ -138,11 +161,11 @@ class Phases:
         if not needs_scalars(trace, self.counted):
             return trace.evaluate(run.count, run.hyper)
         bundle, written = run.bundle, scalar_text(trace, run.bundle.group.compute, self.counted)
-        given = (self._hyper[bundle.key],) if self.counted else written.given(run.count, run.hyper)
-        totals = [array for total in written.totals for array in (self._table[total], of.get(total, active))]
+        given = () if self.counted else written.given(run.count, run.hyper)
         stored = bundle.group.stored(trace, written.width)
         made(written.kernel)(
-            *(self._own[bundle], active, len(self._sizes), *given, *totals),
+            *(self._own[bundle], active, len(self._sizes), *given, *self._reads(written, bundle, of, active)),
+            *(self.numbers[name] for name in written.numbers),
             *(self.counts[bundle], self.steps, stored.reshape(-1)),
             size=len(bundle.indices),
         )
