@@ -51,7 +51,7 @@ class Run:
         if isinstance(self.count, int):
             return evaluate(self.count, self.hyper)
         of = {count: evaluate(count, self.hyper) for count in set(self.count)}
-        return [of[count] for count in self.count]
+        return [of[count] for count in self.count] if len(set(of.values())) > 1 else of[self.count[0]]
 
     @property
     def members(self) -> list[int]:
@@ -126,7 +126,7 @@ class Bundle:
         self.sizes = [param.size for param in params]
         self._beside = [others[i] for i in indices]
         beside = [{hyper_array(name): array for name, array in others[i].items()} for i in indices]
-        self.group: Group = executor(params[0])(self.traces[-1], update, params, beside, indices)
+        self.group: Group = executor(params[0])(self.traces[-1], update, params, beside, indices, counted)
         self.counts = [0] * len(indices)
         self.use(update, self.traces)
 
@@ -171,7 +171,7 @@ class Bundle:
         Arrays run together if they have the same trace; on a CPU, where another run costs nothing, and the same count.
         """
         given, next_counts = self._given(gradients), [count + 1 for count in self.counts]
-        mixed = self.group.on_device and self.plain
+        mixed = self.group.on_device
         which = {count: passes(self.update, count) if len(self.traces) > 1 else 0 for count in set(next_counts)}
         alike: dict[tuple[int, int], list[int]] = {}
         for position, (count, g) in enumerate(zip(next_counts, given, strict=True)):

@@ -92,7 +92,7 @@ class CapturedStep:
                 self._loss, grads, self._graph = self._captured(stream, loss_and_grad)
         finally:
             before.wait_event(stream.record())
-        self._kept = loss_and_grad, grads, opt._phases.in_use()  # whose memory the graph reads
+        self._kept = loss_and_grad, grads  # whose memory the graph reads
 
     def _warm_up(self, loss_and_grad: Callable[..., tuple[Any, Any]]) -> None:
         """Compile and allocate all that a step needs, without making one."""

@@ -97,7 +97,8 @@ def test_nothing_is_allocated_after_init(name: str) -> None:
         calls: list[str] = []
         library = import_module("gpuopt.executors.cupy_phases").cupy
         for function, real in vars(library).items():
-            setattr(library, function, counted(function, real, calls))
+            if callable(real):
+                setattr(library, function, counted(function, real, calls))
         for step in range(4):
             opt.step(fill(grads, step))
     assert calls == []
@@ -182,14 +183,14 @@ def test_capturable_is_a_truth_value() -> None:
 
 
 @on_the_cpu
-def test_which_arrays_have_a_gradient_is_sent_once() -> None:
-    """However often it changes; and what a step of all needs stays where it is."""
+def test_which_arrays_have_a_gradient_may_change_at_every_step() -> None:
+    """What says so on the device is one of a few lists, which are written again and again."""
     params = [np.ones(2) for _ in range(8)]
     with cupy_on_the_cpu():
         opt = go.Momentum(0.1).init(params, capturable=True)
-        whole = opt._phases._whole[1]
+        lists = opt._phases._masks
         for step in range(200):
             opt.step([np.ones(2) if step >> n & 1 else None for n in range(8)])
-        assert len(opt._phases._masks) == 64
-        assert whole.tolist() == [1] * 8
+        assert opt._phases._masks is lists
+        assert len(lists._held) < 12
         assert (opt.t, opt.counts) == (200, [sum(step >> n & 1 for step in range(200)) for n in range(8)])

@@ -33,6 +33,8 @@ class ScalarText:
     kernel : KernelText
     given : callable
         What the host gives: numbers, from the count, the hyperparameters and None.
+    count : int
+        How many numbers these are.
     totals : tuple of Total
         The rows of the table of totals that are read, in the order of the arguments; each with which arrays it is of.
     numbers : tuple of str
@@ -43,6 +45,7 @@ class ScalarText:
 
     kernel: KernelText
     given: Evaluate
+    count: int
     totals: tuple[Total, ...]
     numbers: tuple[str, ...]
     width: int
@@ -69,15 +72,15 @@ def needs_scalars(trace: Trace, counted: bool) -> bool:
 
 
 @functools.lru_cache(maxsize=512)
-def scalar_text(trace: Trace, compute: np.dtype[Any], counted: bool) -> ScalarText:
+def scalar_text(trace: Trace, compute: np.dtype[Any], counted: bool, apart: bool = False) -> ScalarText:
     """The kernel for the scalars of `trace`, kept in the dtype computed in.
 
-    It takes: the index of each array of the group, which arrays have a gradient, how many there are; numbers of the host or,
-    with `counted`, the hyperparameters in an array; rows of totals, and of which arrays each is; numbers of the whole
-    optimizer; the counts, and the steps (see `count_text`); and room for what is made. With `counted`, the count of an array
-    whose step is accepted grows by one.
+    It takes: the index of each array of the group, which arrays have a gradient, how many there are; numbers of the host (if
+    `apart`, a row of them for each array) or, with `counted`, the hyperparameters in an array; rows of totals, and of which
+    arrays each is; numbers of the whole optimizer; the counts, and the steps (see `count_text`); and room for what is made.
+    With `counted`, the count of an array whose step is accepted grows by one.
     """
-    return _ScalarWriter(trace, compute, counted).scalars()
+    return _ScalarWriter(trace, compute, counted, apart).scalars()
 
 
 @functools.lru_cache(maxsize=512)
@@ -91,9 +94,9 @@ def count_text(trace: Trace) -> ScalarText:
 
 
 class _ScalarWriter(Formulas):
-    def __init__(self, trace: Trace, compute: np.dtype[Any], counted: bool) -> None:
+    def __init__(self, trace: Trace, compute: np.dtype[Any], counted: bool, apart: bool = False) -> None:
         super().__init__(np.dtype(np.float64))
-        self.trace, self.kept, self.counted = trace, compute, counted
+        self.trace, self.kept, self.counted, self.apart = trace, compute, counted, apart
         self.rule = ascii_name(trace.name).lower()
         self.lines: list[str] = []
         self.totals: dict[Total, str] = {}
@@ -102,13 +105,14 @@ class _ScalarWriter(Formulas):
     def scalars(self) -> ScalarText:
         results = _results(self.trace)
         given = self._made_of(results)
+        numbers: list[_Argument] = [(f"float64 h{n}", None) for n in range(len(given))]
         self._keep(results)
         inputs: list[_Argument] = [("raw int32 own", np.dtype(np.int32)), ("raw uint8 active", np.dtype(np.uint8))]
-        inputs += self._inputs([f"float64 h{n}" for n in range(len(given))])
+        inputs += self._inputs([("raw float64 h", np.dtype(np.float64))] if self.apart else numbers)
         inputs += [(f"raw float32 {name}", np.dtype(np.float32)) for name in self.numbers.values()]
         outputs: list[_Argument] = [("raw int64 counts", np.dtype(np.int64)), _STEPS, (f"raw {self.kept.name} k", self.kept)]
         kernel = KernelText.of(inputs, outputs, self.lines, f"gpuopt_{self.rule}_scalars_{self.kept.name}")
-        return ScalarText(kernel, compiled(tuple(given)), tuple(self.totals), tuple(self.numbers), len(results))
+        return ScalarText(kernel, compiled(tuple(given)), len(given), tuple(self.totals), tuple(self.numbers), len(results))
 
     def count(self) -> ScalarText:
         adapted, inputs = self.trace.adapted, list[_Argument]()
@@ -123,7 +127,7 @@ class _ScalarWriter(Formulas):
         self.lines += ["if (steps[1] != 0) steps[0] = steps[0] + 1;", "steps[1] = 0;", "steps[2] = 0;"]
         outputs = [_STEPS, *((f"raw float32 {name}", np.dtype(np.float32)) for name in self.numbers.values())]
         kernel = KernelText.of(inputs, outputs, self.lines, f"gpuopt_{self.rule}_count" if adapted else "gpuopt_count")
-        return ScalarText(kernel, compiled(()), tuple(self.totals), tuple(self.numbers), 0)
+        return ScalarText(kernel, compiled(()), 0, tuple(self.totals), tuple(self.numbers), 0)
 
     def _made_of(self, results: list[Expr]) -> list[Expr]:
         """Lines for what `results` are made of; what of it the host gives."""
@@ -131,14 +135,14 @@ class _ScalarWriter(Formulas):
         needed = dict.fromkeys(arg for expr in device if not expr.reduces for arg in expr.args)
         given = [e for e in dict.fromkeys([*needed, *results]) if e not in device and e.op != "constant"]
         for number, expr in enumerate(given):
-            self.names[expr] = f"h{number}"
+            self.names[expr] = f"h[i * {len(given)} + {number}]" if self.apart else f"h{number}"
         for expr in device:
             self._value(expr)
         return given
 
-    def _inputs(self, given: list[str]) -> list[_Argument]:
+    def _inputs(self, given: list[_Argument]) -> list[_Argument]:
         """How many arrays there are, numbers of the host or hyperparameters, and totals."""
-        inputs: list[_Argument] = [("int64 arrays", None), *((declared, None) for declared in given)]
+        inputs: list[_Argument] = [("int64 arrays", None), *given]
         if self.counted:
             inputs.append(("raw float64 hyper", np.dtype(np.float64)))
         for name in self.totals.values():

@@ -14,6 +14,7 @@ import numpy as np
 
 from gpuopt.executors.cuda_scalar_text import ScalarText, count_text, needs_scalars, scalar_text
 from gpuopt.executors.cupy_kernel import made
+from gpuopt.executors.cupy_upload import Lists, Turns, capturing
 from gpuopt.expr import NOTHING, SIZE, Total
 from gpuopt.trace import Trace
 
@@ -56,7 +57,8 @@ class Phases:
     ) -> None:
         self.counted, self._sizes, self._batches = counted, sizes, batches
         self._device = bundles[0].group.device
-        self._masks: dict[frozenset[int], Any] = {}
+        self._masks, self._room = Lists(0, np.uint8), -1
+        self._rows: dict[tuple[Any, Trace], Turns] = {}
         self._table: dict[Total, Any] = {}
         self._hyper: dict[Any, Any] = {}
         with self._device:
@@ -75,11 +77,15 @@ class Phases:
                     for reduction in trace.reductions:
                         self._row(reduction)
                     if needs_scalars(trace, self.counted):
-                        width = scalar_text(trace, bundle.group.compute, self.counted).width
-                        bundle.group.stored(trace, width)
+                        written = scalar_text(trace, bundle.group.compute, self.counted)
+                        bundle.group.stored(trace, written.width)
+                        if written.count and (bundle, trace) not in self._rows:
+                            self._rows[bundle, trace] = Turns(len(bundle.indices) * written.count, np.float64)
                 if self.counted:
                     self._keep(bundle.key, [hyper[bundle.key].get(name, np.nan) for name in whole.hyper])
-            self._whole = self._meant([(frozenset(bundle.indices), bundle.traces[-1]) for bundle in bundles])
+            if self._room < len(self._table):
+                self._masks, self._room = Lists(len(self._sizes), np.uint8, len(self._table)), len(self._table)
+            self._meant([(frozenset(bundle.indices), bundle.traces[-1]) for bundle in bundles])  # which is there then
 
     def _keep(self, key: Any, values: list[float]) -> None:
         """Put the hyperparameters of an update on the device; in place, where a captured step may read them."""
@@ -124,18 +130,8 @@ class Phases:
         return {total: self._mask(indices) for total, indices in of.items()}, self._mask(everywhere)
 
     def _mask(self, indices: frozenset[int]) -> Any:
-        """Which arrays of the optimizer are meant, on the device; it is copied there once."""
-        mask = self._masks.pop(indices, None)
-        if mask is None:
-            mask = cupy.asarray(np.isin(np.arange(len(self._sizes)), list(indices)).astype(np.uint8))
-        self._masks[indices] = mask  # the last used is the last to go
-        if len(self._masks) > 64:  # which arrays have a gradient changes at every step
-            del self._masks[next(iter(self._masks))]
-        return mask
-
-    def in_use(self) -> list[Any]:
-        """What the last step read that may go when others follow: what captured it is to keep it."""
-        return list(self._masks.values())
+        """Which arrays of the optimizer are meant, on the device."""
+        return self._masks.of([index in indices for index in range(len(self._sizes))], self.counted and capturing())
 
     def load(self, t: int, counts: Sequence[int], numbers: dict[str, float]) -> None:
         """Go on after `t` completed steps, with the counts of all arrays of the optimizer, and its numbers."""
@@ -159,9 +155,14 @@ class Phases:
     def _scalars(self, run: Any, trace: Trace, of: dict[Total, Any], active: Any) -> Any:
         """The scalars of a trace: numbers where the host knows them all, else rows of an array on the device."""
         if not needs_scalars(trace, self.counted):
-            return trace.evaluate(run.count, run.hyper)
+            return run.evaluated(trace.evaluate)
         bundle, written = run.bundle, scalar_text(trace, run.bundle.group.compute, self.counted)
-        given = () if self.counted else written.given(run.count, run.hyper)
+        given: Any = ()
+        if written.count:
+            given = run.evaluated(written.given)
+            if isinstance(given, list):  # a row for each array
+                written = scalar_text(trace, bundle.group.compute, self.counted, apart=True)
+                given = (self._rows[bundle, trace].write(np.array(given, np.float64).reshape(-1)),)
         stored = bundle.group.stored(trace, written.width)
         made(written.kernel)(
             *(self._own[bundle], active, len(self._sizes), *given, *self._reads(written, bundle, of, active)),
