@@ -21,8 +21,8 @@ _WARM_UP = 3  # the first call compiles, by the last the memory pool holds all t
 _REFUSED = (
     "CuPy captures neither cuBLAS (@, dot, matmul, tensordot, einsum) nor cuSOLVER, cuSPARSE and cuRAND, nor what brings a "
     "value to the host or an array from it (float(x), if x, x.get(), x[mask], cupy.asarray of a NumPy array). Use elementwise "
-    "functions, sums, FFTs or kernels of your own, and make the rest beforehand, as part of the batch; or call opt.step "
-    "without a graph"
+    "functions, sums, FFTs or kernels of your own, and make the rest beforehand, as part of the batch; or capture the update "
+    "alone (docs/cuda-graphs.md)"
 )
 
 

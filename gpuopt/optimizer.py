@@ -315,8 +315,8 @@ class Optimizer:
 
     def _adapt(self, values: dict[str, float]) -> None:
         """Give numbers of the whole optimizer other values."""
-        with np.errstate(over="ignore"):
-            for name, value in values.items():
+        for name, value in values.items():
+            with np.errstate(over="ignore"):
                 self._numbers[name][...] = value
 
     def _count(self, runs: list[Run], whole: bool) -> None:

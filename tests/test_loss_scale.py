@@ -376,3 +376,8 @@ def test_numbers_need_adapt_and_a_number_to_start_at() -> None:
         go.chain(lazy(), go.SGD(0.1)).init(np.ones(3))
     with pytest.raises(TypeError, match=r"lazy\.numbers: x must start at a number, got 'a'"):
         go.chain(lazy("a"), go.SGD(0.1)).init(np.ones(3))
+
+
+def test_a_piece_alone_has_no_numbers_yet() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'scale': it is set where a chain is run"):
+        go.LossScale().update(1, 1.0, 1.0)

@@ -123,6 +123,14 @@ def test_the_page_on_mixed_precision_counts_the_bytes() -> None:
     assert found == [int(number) for number in row.split(" | ")]
 
 
+def test_the_page_on_cuda_graphs_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    """On a CPU without a graph."""
+    scope: dict[str, Any] = {"__name__": __name__}
+    for block in blocks("python", "docs/cuda-graphs.md"):
+        exec(block, scope)
+    assert capsys.readouterr().out == "100 True\n"
+
+
 def test_the_page_on_composition_has_every_piece() -> None:
     page = (ROOT / COMPOSITION).read_text(encoding="utf-8")
     assert pieces().keys() <= set(re.findall(r"^\| `(\w+)\(", page, flags=re.MULTILINE))

@@ -195,7 +195,8 @@ class Piece(Formula):
     else:
 
         def __getattr__(self, name: str) -> Any:
-            why = ": it is set where a chain is run" if name == "rule" else ""
+            later = name == "rule" or hasattr(type(self), "numbers")
+            why = ": it is set where a chain is run" if later else ""
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{why}")
 
 
