@@ -18,6 +18,10 @@ from gpuopt.executors.layout import Leaf
 __all__ = ["Launch", "Plan", "Planner", "Table"]
 
 
+LISTS = 8
+"""Lists of addresses that are kept for a table; a step needs one for each dtype of gradients, of which there are fewer."""
+
+
 class Table:
     """Where arrays that are flat runs lie, with what is beside them of given dtypes.
 
@@ -99,7 +103,7 @@ class Planner:
         whole = all(position in self._tables or not leaf.size for position, leaf in enumerate(leaves))
         self._one = next(iter(self._tables.values())) if whole and len(alike) == 1 else None
         self._ordered = all(leaf.param.flags.c_contiguous for leaf in leaves)
-        self._addresses = Addresses(len(leaves), capturable)
+        self._addresses = Addresses(len(leaves), capturable, LISTS * max(len(alike), 1))
         self._last: tuple[Any, Any, list[Any]] = (None, None, [])
         self._plan = Plan([], [])
 

@@ -41,15 +41,15 @@ class Uploads:
 
 
 class Addresses:
-    """Lists of addresses on the device; those used lately need no second copy.
+    """Lists of addresses on the device; the `kept` that were used last need no second copy, and one step may use as many.
 
     What a CUDA graph captured is read at every replay: such a list is kept, and never written again.
     """
 
-    def __init__(self, width: int, capturable: bool) -> None:
+    def __init__(self, width: int, capturable: bool, kept: int) -> None:
         self._width, self._capturable = width, capturable
-        self._uploads = Uploads(8, width, np.int64)
-        self._held: dict[Hashable, int] = {number: number for number in range(8)}  # the one used last comes last
+        self._uploads = Uploads(kept, width, np.int64)
+        self._held: dict[Hashable, int] = {number: number for number in range(kept)}  # the one used last comes last
         self._captured: dict[Hashable, Any] = {}
 
     def of(self, addresses: Sequence[int]) -> Any:
