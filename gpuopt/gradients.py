@@ -32,6 +32,7 @@ class GradientReader:
         self._spec, self._params = spec, params
         self._shapes, self._dtypes, self._type = [p.shape for p in params], [p.dtype for p in params], type(params[0])
         self._seen: list[Callable[[], Any]] = []  # on a device, the gradients of the step before, but kept alive by others
+        self._died: list[Any] = []  # references to those of them that are gone, which would pass for missing ones
         if self._type is not np.ndarray:
             self._likes = [(p.dtype, p.shape, p.strides, p.data.device_id) for p in params]
             spans = np.array([check.bounds(p) for p in params], np.int64) - [[p.data.ptr] for p in params]
@@ -55,11 +56,12 @@ class GradientReader:
         found = self._spec.match(grads, "grads")
         if self._type is np.ndarray:
             return (found, True) if self._plain(found) else (self._checked(found), False)
-        if not (self._seen and all(map(operator.is_, found, map(operator.call, self._seen)))):
-            self._seen = []
+        if self._died or not (self._seen and all(map(operator.is_, found, map(operator.call, self._seen)))):
+            self._seen, self._died = [], []
             if not self._plain_on_device(found):
                 self._checked(found)
-            self._seen = [_nothing if g is None else weakref.ref(g) for g in found]
+            gone = self._died.append
+            self._seen = [_nothing if g is None else weakref.ref(g, gone) for g in found]
         return found, _nothing not in self._seen
 
     def _checked(self, found: list[Any]) -> list[Any]:
