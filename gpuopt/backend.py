@@ -12,6 +12,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import Any
@@ -34,6 +35,11 @@ def is_cupy(array: Any) -> bool:
 
 def is_array(x: Any) -> bool:
     return isinstance(x, np.ndarray) or is_cupy(x)
+
+
+def device_of(array: Any) -> AbstractContextManager[Any]:
+    """What makes the device of `array` the current one, where CuPy makes new arrays; nothing for NumPy's."""
+    return array.device if is_cupy(array) else nullcontext()
 
 
 def array_module(*arrays: Any) -> ModuleType:

@@ -11,6 +11,7 @@ from gpuopt.dtypes import is_complex
 from gpuopt.executors import Group, Scalars, executor
 from gpuopt.expr import Total
 from gpuopt.host_code import Evaluate
+from gpuopt.precision import MASTER, PLAIN, Precision
 from gpuopt.rules.base import Update, instantiated
 from gpuopt.symbols import hyper_array
 from gpuopt.trace import Trace, own_states, passes, trace
@@ -92,7 +93,9 @@ class Bundle:
     indices : list of int
         Which of them are here.
     counted : bool
-        Whether the device counts the steps, because it decides whether they are made.
+        Whether the device counts the steps: because it decides whether they are made, or so that they may be captured.
+    precision : Precision
+        What was asked for parameters of 16 bits.
 
     Attributes
     ----------
@@ -112,8 +115,10 @@ class Bundle:
         others: list[dict[str, Any]],
         indices: list[int],
         counted: bool = False,
+        precision: Precision = PLAIN,
     ) -> None:
         self.key, self.indices, self._counted = key, indices, counted
+        self.precision = precision.of(leaves[indices[0]].dtype)
         self.complex = is_complex(leaves[indices[0]].dtype)
         self.arrays = frozenset(others[indices[0]])
         self.traces = self._traces(update)
@@ -128,9 +133,9 @@ class Bundle:
     def _traces(self, update: Update) -> list[Trace]:
         """For each number of parts that let the rest act, the trace of what acts then; the last is the whole."""
         if self._counted:
-            return [trace(update, self.complex, self.arrays, masked=True)]
+            return [trace(update, self.complex, self.arrays, masked=True, precision=self.precision)]
         gates = sum(hasattr(part.formula, "steps") for part in update.parts)
-        return [trace(update, self.complex, self.arrays, passed) for passed in range(gates + 1)]
+        return [trace(update, self.complex, self.arrays, passed, precision=self.precision) for passed in range(gates + 1)]
 
     def fitting(self, update: Update) -> list[Trace]:
         """The traces of another update.
@@ -156,7 +161,7 @@ class Bundle:
 
     @property
     def plain(self) -> bool:
-        """Whether every step is one run of one trace whose scalars depend on nothing but the count."""
+        """Whether every step is one run of one trace whose scalars depend on nothing but the count, which the host knows."""
         return len(self.traces) == 1 and not self.traces[0].phases and self.traces[0].accept is None
 
     def runs(self, gradients: Sequence[Any], hyper: dict[str, float]) -> list[Run]:
@@ -188,11 +193,13 @@ class Bundle:
         return gradients if len(self.indices) == len(gradients) else [gradients[i] for i in self.indices]
 
     def evaluated(self, t: int, leaves: Sequence[Any]) -> dict[int, Any]:
-        """For each array by its number, after `t` steps: a new one, the parameter or what a part keeps in its place."""
+        """For each array by its number, after `t` steps: a new one, the parameter (or its master copy) or what a part keeps
+        in its place, in the parameter's dtype.
+        """
         numbers = _evaluating(self.update, max(t - 1, 0))
         found = {}
         for index, beside, state in zip(self.indices, self._beside, self.group.states, strict=True):
-            value = leaves[index].copy()
+            value = (state[MASTER] if self.precision.master else leaves[index]).copy()
             for part, formula in instantiated(self.update.parts, numbers | beside):
                 if hasattr(formula, "evaluation"):
                     value = formula.evaluation(value, *(state[part.named(name, "_")] for name in own_states(formula)))

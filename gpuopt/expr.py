@@ -146,6 +146,10 @@ class Graph:
         self.random[name] = (key, stream)
         return self.leaf("input", name)
 
+    def stochastic_bfloat16(self, x: Expr, u: Expr) -> Expr:
+        """`x` rounded to one of the two bfloat16 beside it, by 16 bits of the uniform number `u`; see `gpuopt.rules.noise`."""
+        return self._intern("stochastic_bfloat16", (self._number(x), u))
+
     def _multiply(self, a: Expr, b: Expr) -> Expr:
         """A product, scalar first; scalars that meet are multiplied on the host, in float64."""
         if b.host:

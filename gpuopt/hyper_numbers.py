@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from gpuopt.rules.base import Update
+from gpuopt.schedules import stranger
 
-__all__ = ["Members", "Numbers", "numbers", "scheduled"]
+__all__ = ["Members", "Numbers", "check_traceable", "numbers", "scheduled"]
 
 Members = dict[Hashable, Update]
 Numbers = dict[Hashable, dict[str, float]]
@@ -31,6 +32,18 @@ def numbers(members: Members, step: int | None, computed: dict[Hashable, set[Any
 def scheduled(members: Members) -> bool:
     """Whether any hyperparameter follows a schedule."""
     return any(callable(value) for update in members.values() for value in update.fields.values())
+
+
+def check_traceable(members: Members) -> None:
+    """Raise TypeError where a hyperparameter follows a schedule of the user's own, which a captured step cannot ask."""
+    for update in members.values():
+        for name, value in update.fields.items():
+            if callable(value) and name in update.ranges and (found := stranger(value)) is not None:
+                raise TypeError(
+                    f"capturable=True: {name} follows {found!r}, which a step captured in a CUDA graph cannot call: use one of "
+                    f"gpuopt.schedules, such as schedules.Piecewise, or set opt.rule = opt.rule.replaced({{{name!r}: ...}}) "
+                    "between steps"
+                )
 
 
 def _constants(update: Update) -> dict[str, float]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import operator
+import os
 import threading
 from collections.abc import Hashable
 from typing import Any
@@ -10,16 +12,18 @@ from typing import Any
 import numpy as np
 
 from gpuopt import check
-from gpuopt.backend import array_module, is_cupy
+from gpuopt.backend import array_module, device_of, is_cupy
 from gpuopt.bundle import Bundle, Run, batches
 from gpuopt.dtypes import COMPUTE
 from gpuopt.executors import executor
 from gpuopt.gradients import GradientReader
 from gpuopt.hyper_arrays import beside
-from gpuopt.hyper_numbers import Members, Numbers, numbers, scheduled
+from gpuopt.hyper_numbers import Members, Numbers, check_traceable, numbers, scheduled
+from gpuopt.precision import MASTER, Precision
 from gpuopt.reduce import accepted
 from gpuopt.rules.base import Bindable, Rule
 from gpuopt.saved import VERSION, Saved
+from gpuopt.trace import state_names
 from gpuopt.tree import Spec
 
 __all__ = ["Optimizer"]
@@ -37,13 +41,24 @@ class Optimizer:
     params : array, or lists, tuples and dicts of arrays, nested
         NumPy or CuPy arrays, all on one device, of any shape and any strides: float16, bfloat16 (`ml_dtypes`), float32,
         float64, complex64 or complex128. float16 and bfloat16 are computed, and their state is kept, in float32.
+    hyper : dict, optional
+        Arrays in place of float hyperparameters, as for `Rule.init`.
+    master : bool
+        Whether float16 and bfloat16 arrays have a float32 copy, ``state["master"]``, which is what a step updates.
+    stochastic_rounding : bool
+        Whether bfloat16 arrays are rounded up or down at random as they are stored.
+    seed : int
+        Of the stochastic rounding, from 0 to 2**32 - 1.
+    capturable : bool
+        Whether steps may be captured in a CUDA graph; see `Rule.init`.
 
     Attributes
     ----------
     params
         As given. Assign into an entry, ``params["w"][...] = x``: one that is replaced is no longer the array that is updated.
     state : dict
-        The arrays of the rule's state by name, each like `params`. They may be read.
+        The arrays of the rule's state by name, each like `params`. They may be read; into ``state["master"]`` must be assigned
+        what is assigned into `params`.
     executor : {"numpy", "numba", "cupy"}
         What runs the update.
 
@@ -63,29 +78,48 @@ class Optimizer:
     """
 
     __slots__ = (
-        *("__weakref__", "_bundles", "_computed", "_counted", "_even", "_given", "_hyper", "_leaves", "_lock"),
-        *("_members", "_params", "_phases", "_plain", "_reader", "_rule", "_scheduled", "_spec", "_state", "_t", "_torn"),
+        *("__weakref__", "_bundles", "_capturable", "_computed", "_counted", "_even", "_given", "_hyper", "_leaves", "_lock"),
+        *("_members", "_params", "_phases", "_plain", "_precision", "_process", "_reader", "_rule", "_scheduled", "_spec"),
+        *("_state", "_t", "_torn"),
     )
 
-    def __init__(self, rule: Bindable, params: Any, hyper: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        rule: Bindable,
+        params: Any,
+        hyper: dict[str, Any] | None = None,
+        *,
+        master: bool = False,
+        stochastic_rounding: bool = False,
+        seed: int = 0,
+        capturable: bool = False,
+    ) -> None:
         if not isinstance(rule, Bindable):
             raise TypeError(f"rule must be a gpuopt.Rule, such as gpuopt.Adam(), or a chain of one, got {type(rule).__name__}")
+        if not isinstance(capturable, (bool, np.bool_)):
+            raise TypeError(f"capturable must be True or False, got {capturable!r}")
+        self._precision = Precision(master, stochastic_rounding, seed)
         spec = Spec(params, "params")
         check.parameters(spec.leaves, spec.paths)
         self._params = params
-        self._spec, self._rule = spec, rule
+        self._spec, self._rule, self._capturable = spec, rule, bool(capturable)
         self._leaves = [a if is_cupy(a) or type(a) is np.ndarray else a.view(np.ndarray) for a in spec.leaves]
         self._t = 0
         keys = rule.route(spec.names, spec.leaves)
         self._members = {key: rule.member(key) for key in keys if key is not None}
+        updated = [(path, leaf.dtype) for path, leaf, key in zip(spec.paths, spec.leaves, keys, strict=True) if key is not None]
+        self._precision.check(updated, {name for update in self._members.values() for name in state_names(update)})
         self._computed: dict[Hashable, set[Any]] = {key: set() for key in self._members}
         for key, leaf in zip(keys, self._leaves, strict=True):
             self._computed.get(key, set()).add(COMPUTE[leaf.dtype.name])
-        self._hyper, self._scheduled = numbers(self._members, 0, self._computed), scheduled(self._members)
+        if capturable:
+            check_traceable(self._members)
+        self._hyper = numbers(self._members, 0, self._computed)
         self._bind(keys, beside(hyper, spec, [None if key is None else self._members[key] for key in keys]))
         self._given = hyper and {name: spec.build(spec.match(tree, name)) for name, tree in hyper.items()}
         self._lock = threading.Lock()
         self._torn = False
+        self._process = os.getpid() if executor(self._leaves[0]).on_device else 0
 
     def _bind(self, keys: list[Hashable], others: list[dict[str, Any]]) -> None:
         """Group the arrays by update, dtype and the `others` beside them, and make the state."""
@@ -94,28 +128,35 @@ class Optimizer:
             if key is not None:
                 alike.setdefault((key, leaf.dtype, frozenset(others[index])), []).append(index)
         decides = any(hasattr(part.formula, "accept") for update in self._members.values() for part in update.parts)
-        self._counted = decides and executor(self._leaves[0]).on_device
+        on_device = bool(self._members) and executor(self._leaves[0]).on_device
+        self._counted = on_device and (decides or self._capturable)
         self._bundles = [
-            Bundle(key, self._members[key], self._leaves, others, indices, self._counted)
+            Bundle(key, self._members[key], self._leaves, others, indices, self._counted, self._precision)
             for (key, *_), indices in alike.items()
         ]
         states: list[dict[str, Any]] = [{} for _ in self._leaves]
         for bundle in self._bundles:
             for index, state in zip(bundle.indices, bundle.group.states, strict=True):
                 states[index] = state
-        names = dict.fromkeys(name for state in states for name in state)
+        names = dict.fromkeys([*(name for state in states for name in state), *([MASTER] if self._precision.master else [])])
         self._state = {name: self._spec.build([state.get(name) for state in states]) for name in names}
         self._reader = GradientReader(self._spec, self._leaves, states)
         self._phases: Any = None
         self._look()
+        self._compare()
 
     def _look(self) -> None:
-        """Note whether all bundles take the plain way, and whether all arrays were updated equally often."""
+        """Note which way a step goes, and make room for what it needs on a device."""
         self._plain = all(bundle.plain for bundle in self._bundles)
-        if not self._plain and self._phases is None and executor(self._leaves[0]).on_device:
+        self._scheduled = not self._counted and scheduled(self._members)  # where the device counts, it asks the schedules
+        if not self._plain and executor(self._leaves[0]).on_device:
             from gpuopt.executors.cupy_phases import Phases
 
-            self._phases = Phases(self._bundles, batches, [leaf.size for leaf in self._leaves], self._counted)
+            self._phases = self._phases or Phases(self._bundles, batches, [leaf.size for leaf in self._leaves], self._counted)
+            self._phases.prepare(self._bundles, self._hyper)
+
+    def _compare(self) -> None:
+        """Note whether all arrays were updated equally often."""
         counts = [count for bundle in self._bundles for count in bundle.counts]
         self._even = bool(counts) and counts.count(counts[0]) == len(counts)
 
@@ -135,13 +176,18 @@ class Optimizer:
         return self._bundles[0].group.name if self._bundles else executor(self._leaves[0]).name
 
     @property
+    def capturable(self) -> bool:
+        """Whether steps may be captured in a CUDA graph, as `init` was told."""
+        return self._capturable
+
+    @property
     def t(self) -> int:
-        """How many steps were completed. Where a GPU decides that, as with `skip_nonfinite`, asking waits for it."""
+        """How many steps were completed. Where a GPU counts them (`skip_nonfinite`, `capturable`), asking waits for it."""
         return int(self._phases.steps[0]) if self._counted else self._t
 
     @property
     def counts(self) -> Any:
-        """How often each array was updated: a tree like `params`."""
+        """How often each array was updated: a tree like `params`. Where a GPU counts, asking waits for it, as for `t`."""
         counts = [0] * len(self._leaves)
         for bundle in self._bundles:
             found = self._phases.counts[bundle].tolist() if self._counted else bundle.counts
@@ -151,7 +197,10 @@ class Optimizer:
 
     @property
     def rule(self) -> Bindable:
-        """The rule; between steps another of the same kind may be set, and the state is kept."""
+        """The rule; between steps another of the same kind may be set, and the state is kept.
+
+        Where it differs in numbers alone, a captured step goes on with those.
+        """
         return self._rule
 
     @rule.setter
@@ -161,12 +210,14 @@ class Optimizer:
             raise TypeError(f"opt.rule must be of {what} as before, got {rule!r}; for another, init anew")
         with self._alone("given a rule"):
             self._check_whole()
-            self._use(*self._fitting(rule, self.t))
+            self._use(*self._fitting(rule, 0 if self._counted else self._t))  # a device is not waited for
             self._torn = False
 
     def _fitting(self, rule: Bindable, step: int | None) -> tuple[Bindable, Members, Numbers, list[Any]]:
         """What `_use` needs of another rule, checked: its updates, their numbers (at `step`, if given), and their traces."""
         members = {key: rule.member(key) for key in self._members}
+        if self._capturable:
+            check_traceable(members)
         found = numbers(members, step, self._computed)
         return rule, members, found, [bundle.fitting(members[bundle.key]) for bundle in self._bundles]
 
@@ -174,7 +225,7 @@ class Optimizer:
         self._torn = True  # until the caller has changed the rest
         for bundle, found in zip(self._bundles, traces, strict=True):
             bundle.use(members[bundle.key], found)
-        self._rule, self._members, self._hyper, self._scheduled = rule, members, hyper, scheduled(members)
+        self._rule, self._members, self._hyper = rule, members, hyper
         self._look()
 
     def step(self, grads: Any) -> None:
@@ -250,7 +301,12 @@ class Optimizer:
             )
 
     def _check_whole(self) -> None:
-        """Raise RuntimeError where a step was broken off halfway."""
+        """Raise RuntimeError where a step was broken off halfway, or CUDA was used before the process was forked."""
+        if self._process not in (0, os.getpid()):
+            raise RuntimeError(
+                "this optimizer's arrays are on a GPU and this process was forked after that; CUDA does not work in a "
+                "forked process: start processes with multiprocessing.get_context('spawn')"
+            )
         if self._torn:
             raise RuntimeError(
                 "an earlier step or load of this optimizer was broken off halfway, so parameters and state do not belong "
@@ -265,7 +321,7 @@ class Optimizer:
         like params
             New arrays, in the parameters' dtypes.
         """
-        with self._alone("evaluated"):
+        with self._alone("evaluated"), device_of(self._leaves[0]):
             self._check_whole()
             found = {index: leaf.copy() for index, leaf in enumerate(self._leaves)}
             t = self.t
@@ -280,9 +336,10 @@ class Optimizer:
         -------
         dict
             ``version``; ``rule``, its repr; ``outline``, what it consists of; ``hyper``, its hyperparameters but for
-            schedules; ``t``; ``counts``, a tree like params; ``state``, by name a tree of arrays like params.
+            schedules; ``precision``, what `init` was given of ``master``, ``stochastic_rounding`` and ``seed``; ``t``;
+            ``counts``, a tree like params; ``state``, by name a tree of arrays like params.
         """
-        with self._alone("copied"):
+        with self._alone("copied"), device_of(self._leaves[0]):
             self._check_whole()
             self._check_bound()
             return {
@@ -290,6 +347,7 @@ class Optimizer:
                 "rule": repr(self._rule),
                 "outline": self._rule.outline,
                 "hyper": {name: value for name, value in self._rule.fields.items() if not callable(value)},
+                "precision": dataclasses.asdict(self._precision),
                 "t": self.t,
                 "counts": self.counts,
                 "state": {
@@ -309,29 +367,34 @@ class Optimizer:
         Raises
         ------
         TypeError, ValueError
-            Where it does not fit: another rule, names, shapes, dtypes or version. Nothing was changed then.
+            Where it does not fit: another rule, names, shapes, dtypes or version, or with other options of `init`. Nothing
+            was changed then.
         """
-        with self._alone("loaded"):
-            saved = Saved(state_dict, self._rule, self._spec)
+        with self._alone("loaded"), device_of(self._leaves[0]):
+            saved = Saved(state_dict, self._rule, self._spec, self._precision)
             arrays = saved.arrays(self._state)
             self._use(*self._fitting(saved.rule, None))
             for target, source in arrays:
                 target[...] = source if is_cupy(source) or not is_cupy(target) else array_module(target).asarray(source)
-            self._t = saved.t
-            for bundle in self._bundles:
-                bundle.counts = [saved.counts[index] for index in bundle.indices]
             if self._counted:
-                self._phases.load(saved.t, self._bundles)
-            self._look()
+                self._phases.load(saved.t, saved.counts)
+            else:
+                self._t = saved.t
+                for bundle in self._bundles:
+                    bundle.counts = [saved.counts[index] for index in bundle.indices]
+                self._compare()
             self._torn = False
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"params": self._params, "rule": self._rule, "hyper": self._given, "state_dict": self.state_dict()}
+        options = {**dataclasses.asdict(self._precision), "capturable": self._capturable}
+        made = {"params": self._params, "rule": self._rule, "hyper": self._given, "options": options}
+        return {**made, "state_dict": self.state_dict()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["rule"], state["params"], state["hyper"])  # type: ignore[misc]
+        self.__init__(state["rule"], state["params"], state["hyper"], **state["options"])  # type: ignore[misc]
         self.load_state_dict(state["state_dict"])
 
     def __repr__(self) -> str:
         arrays = f"{len(self._leaves)} array{'s' if len(self._leaves) > 1 else ''}"
-        return f"<Optimizer {self._rule!r}, {arrays}, t={self.t}, {self.executor}>"
+        options = f", {self._precision}" if str(self._precision) else ""
+        return f"<Optimizer {self._rule!r}, {arrays}, t={self.t}, {self.executor}{options}>"

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gpuopt.expr import Graph, TraceError
+from gpuopt.precision import MASTER, Precision
 from gpuopt.rules.base import instantiated
+from gpuopt.rules.noise import ROUNDING, uniform
 from gpuopt.symbols import Symbol, hyper_array, lift
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ def own_states(formula: Any) -> dict[str, float | None]:
 class PartsRun:
     """All parts run on symbols: `values`, the new value of p and of every state; and whether the step is accepted.
 
-    `found` names the states that are known to be complex.
+    `found` names the states that are known to be complex. With a master copy, that is what all parts see for p.
     """
 
     def __init__(
@@ -70,7 +72,9 @@ class PartsRun:
         arrays: frozenset[str],
         passed: int | None,
         scheduled: dict[str, Any],
+        precision: Precision,
     ) -> None:
+        self.precision = precision
         self.parts, self.graph, self.complex, self.found = parts, graph, is_complex, found
         self.name = next(type(part.formula).__name__ for part in parts if not part.name)
         self.accept: Any = None
@@ -83,11 +87,22 @@ class PartsRun:
         self._acting: Any = None  # whether what follows acts in this step; with `passed`, that is known beforehand
         for part, formula in self._stand_ins():
             self._part(part, formula)
+        if passed is None and self.accept is None:
+            self.accept = Symbol(graph, graph.node("equal", graph.constant(0), graph.constant(0)))
         self.values["p"] = self._unless_held(self._flow["new"], self.array("p"))
         if len(self.values["p"].parts) == 2 and not is_complex:
             raise TraceError(f"{self.name}.update gives a complex parameter for a real one: take its .real")
         widened = found | ({"p"} if is_complex else set())
         self.values = {name: value.widened() if name in widened else value for name, value in self.values.items()}
+        if precision.master:
+            self.values[MASTER] = self.values["p"]
+        if precision.stochastic_rounding and self.values["p"].parts != self.array("p").parts:
+            self.values["p"] = self._rounded(self.values["p"])
+
+    def _rounded(self, p: Symbol) -> Symbol:
+        """The new p rounded up or down at random; where it does not act in this step, p is a bfloat16 and stays what it is."""
+        u = uniform(p, self.precision.seed, Symbol(self.graph, self.graph.leaf("step", "t")), ROUNDING)
+        return Symbol(self.graph, self.graph.stochastic_bfloat16(p.parts[0], u.parts[0]))
 
     def _unless_held(self, new: Symbol, old: Symbol) -> Any:
         """The new value, or the old one where the update itself must see to what does not act in this step."""
@@ -96,7 +111,8 @@ class PartsRun:
     def array(self, name: str) -> Symbol:
         """An array as it is before the step."""
         whole = self.complex if name in ("p", "g") else name in self.found
-        re, *im = (self.graph.leaf("input", part) for part in components(name, whole))
+        where = MASTER if name == "p" and self.precision.master else name
+        re, *im = (self.graph.leaf("input", part) for part in components(where, whole))
         return Symbol(self.graph, re, *im)
 
     def _stand_ins(self) -> list[tuple[Part, Any]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 
 from gpuopt.backend import is_array
+from gpuopt.precision import PLAIN, Precision
 from gpuopt.rules.base import Bindable
 from gpuopt.tree import Spec
 
@@ -19,7 +21,7 @@ VERSION = 1
 class Saved:
     """The parts of a state dict, checked against the optimizer that is to go on with it."""
 
-    def __init__(self, saved: Any, rule: Bindable, spec: Spec) -> None:
+    def __init__(self, saved: Any, rule: Bindable, spec: Spec, precision: Precision) -> None:
         if not isinstance(saved, dict):
             raise TypeError(f"state_dict must be a dict from Optimizer.state_dict(), got {type(saved).__name__}")
         if missing := [key for key in ("version", "rule", "hyper", "t", "counts", "state") if key not in saved]:
@@ -31,6 +33,9 @@ class Saved:
             raise ValueError(f"state_dict is of the rule {saved['rule']}, this optimizer's is {rule!r}")
         if saved.get("outline", rule.outline) != rule.outline:
             raise ValueError(f"state_dict is of {saved['outline']}, this optimizer's rule is {rule.outline}")
+        was, now = saved.get("precision", dataclasses.asdict(PLAIN)), dataclasses.asdict(precision)
+        if was != now:
+            raise ValueError(f"state_dict is of an optimizer whose init was given {was}, this one's {now}: give init the same")
         known = rule.fields
         if not isinstance(saved["hyper"], dict) or not saved["hyper"].keys() <= known.keys():
             raise ValueError(f"state_dict['hyper'] must be a dict of hyperparameters of {kind}, got {saved['hyper']!r}")

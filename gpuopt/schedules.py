@@ -328,3 +328,15 @@ class OneCycle(Schedule):
         top, low = self.share * self.steps - 1, self.peak / self.rise
         down = _between(self.peak, low / self.fall, (step - top) / (self.steps - 1 - top))
         return _where(step <= top, _between(low, self.peak, step / top), down)
+
+
+def stranger(schedule: Any) -> Any:
+    """The first callable in a schedule, itself among them, that is none of this module's; None where there is none."""
+    if type(schedule) not in _OWN:
+        return schedule
+    values = [getattr(schedule, field.name) for field in dataclasses.fields(schedule)]
+    nested = [inner for value in values for inner in (value if isinstance(value, tuple) else (value,)) if callable(inner)]
+    return next((found for found in map(stranger, nested) if found is not None), None)
+
+
+_OWN = {globals()[name] for name in __all__} - {Schedule}

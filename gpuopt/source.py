@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.dtypes import COMPUTE, is_complex, named
-from gpuopt.executors.cuda_reduce_text import reduction_text
+from gpuopt.executors.cuda_reduce_text import reductions_text
 from gpuopt.executors.cuda_scalar_text import needs_scalars, scalar_text
 from gpuopt.executors.cuda_table_text import table_text
 from gpuopt.executors.cuda_text import KernelText
@@ -54,12 +54,12 @@ def cuda_source(rule: Bindable, dtype: Any = "float32") -> str:
     return "\n".join(complete_text(made(written), written.dtypes) for written in kernels(rule, of))
 
 
-def kernels(rule: Bindable, of: np.dtype[Any]) -> list[KernelText]:
+def kernels(rule: Bindable, of: np.dtype[Any], capturable: bool = False) -> list[KernelText]:
     """The kernels of a step for arrays of dtype `of`, in order: reductions, scalars made of them, and the update."""
     if isinstance(rule, Partition) or any(isinstance(piece, Partition) for piece in getattr(rule, "pieces", ())):
         raise TypeError(f"{rule!r} has kernels for each of its rules: ask for those of one")
     update = rule.member("")
-    counted = any(hasattr(part.formula, "accept") for part in update.parts)
+    counted = capturable or any(hasattr(part.formula, "accept") for part in update.parts)
     whole, found = trace(update, is_complex(of), masked=counted), list[KernelText]()
     states = tuple(state.name for state in whole.states)
     for each in (*whole.phases, whole):
@@ -67,7 +67,7 @@ def kernels(rule: Bindable, of: np.dtype[Any]) -> list[KernelText]:
         if stored:
             found.append(scalar_text(each, COMPUTE[of.name], counted).kernel)
         if each.reductions:
-            found.append(reduction_text(each, of, of, (), stored))
+            found.append(reductions_text(each, states, of, of, (), stored))
         else:
             found.append(table_text(each, states, of, of, (), stored))
     return found

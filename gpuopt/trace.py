@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from gpuopt.expr import Expr, Graph, Total, TraceError, reachable
 from gpuopt.host_code import Evaluate, compiled
 from gpuopt.parts import PartsRun, components, own_states, state_names
+from gpuopt.precision import MASTER, PLAIN, Precision
 
 if TYPE_CHECKING:
     from gpuopt.rules.base import Part, Update
@@ -68,6 +69,8 @@ class Trace:
         The totals that the scalars are made of.
     random : dict
         Which of the loads are random numbers: the numbers of their key, and which stream.
+    hyper : tuple of str
+        The float hyperparameters of all parts by their full names, in order; whether they are used or not.
     """
 
     name: str
@@ -85,6 +88,7 @@ class Trace:
     apart: bool = False
     needs: frozenset[Total] = frozenset()
     random: dict[str, tuple[tuple[Expr, ...], int]] = dataclasses.field(default_factory=dict)
+    hyper: tuple[str, ...] = ()
 
     def is_complex(self, array: str) -> bool:
         """Whether the array of that name (``"p"``, ``"g"``, a state, or an array for a hyperparameter) is complex."""
@@ -99,6 +103,7 @@ def trace(
     arrays: frozenset[str] = frozenset(),
     passed: int | None = None,
     masked: bool = False,
+    precision: Precision = PLAIN,
 ) -> Trace:
     """Run the ``update`` of a rule, or of every part of a chain, on symbols.
 
@@ -114,7 +119,10 @@ def trace(
     passed : int or None
         How many parts with a method ``steps`` let the rest of the chain act; None for all.
     masked : bool
-        Whether that is decided while the update runs, by what the scalar code makes of the count. Schedules are traced then.
+        Whether that is decided while the update runs, by what the scalar code makes of the count. Schedules are traced then,
+        and every update asks whether it is made, so that it can be launched without being made.
+    precision : Precision
+        Whether p is read from a master copy, a state that is stored with it, or rounded at random when it is stored.
 
     Raises
     ------
@@ -139,8 +147,8 @@ def trace(
     gates = sum(hasattr(part.formula, "steps") for part in bare)
     passed = None if masked else gates if passed is None else passed
     followed = tuple((name, v if isinstance(v, Hashable) else id(v)) for name, v in scheduled.items())
-    structure = _Structure(tuple(bare), (tuple(key), off, is_complex, arrays, passed, followed), scheduled)
-    return _traced(structure, off, is_complex, arrays, passed)
+    structure = _Structure(tuple(bare), (tuple(key), off, is_complex, arrays, passed, followed, precision), scheduled)
+    return _traced(structure, off, is_complex, arrays, passed, precision)
 
 
 class _Structure:
@@ -157,11 +165,18 @@ class _Structure:
 
 
 @functools.lru_cache(maxsize=512)
-def _traced(structure: _Structure, off: frozenset[str], is_complex: bool, arrays: frozenset[str], passed: int | None) -> Trace:
-    names = state_names(structure)
+def _traced(
+    structure: _Structure,
+    off: frozenset[str],
+    is_complex: bool,
+    arrays: frozenset[str],
+    passed: int | None,
+    precision: Precision,
+) -> Trace:
+    names = state_names(structure) | ({MASTER: None} if precision.master else {})
     found: frozenset[str] = frozenset()
     while True:  # a state is complex where the rule makes it so: begin with real ones, until nothing changes
-        run = PartsRun(structure.parts, Graph(off), is_complex, found, arrays, passed, structure.scheduled)
+        run = PartsRun(structure.parts, Graph(off), is_complex, found, arrays, passed, structure.scheduled, precision)
         seen = frozenset(name for name in names if len(run.values[name].parts) == 2) | found
         if seen == found:
             return _assemble(run, names)
@@ -194,8 +209,10 @@ def _assemble(run: PartsRun, names: dict[str, float | None]) -> Trace:
             by_depth.setdefault(depths[expr], []).append(expr)
     read = {expr.value.partition(".")[0] for expr in used if expr.op == "input"}
     kept = {part.named(s, "_") for part in run.parts if hasattr(part.formula, "evaluation") for s in own_states(part.formula)}
+    kept |= {MASTER} if run.precision.master else set()
     states = tuple(State(s, v, s in run.found) for s, v in names.items() if s in read or s in stores or s in kept)
-    start = Trace(run.name, run.complex, states, (), (), {}, (), compiled(()), random=run.graph.random)
+    hyper = tuple(part.named(name) for part in run.parts for name in part.formula.ranges)
+    start = Trace(run.name, run.complex, states, (), (), {}, (), compiled(()), random=run.graph.random, hyper=hyper)
     phases = tuple(_straight(start, {}, tuple(found)) for _, found in sorted(by_depth.items()))
     last = _straight(start, stores, ())
     if accept is None:

@@ -18,12 +18,12 @@ import gpuopt as go
 PACKAGE = Path(go.__file__).parent
 LAYERS = (
     {"expr", "dtypes", "backend", "rules", "tree"},
-    {"symbols"},
+    {"symbols", "precision"},
     {"host_code", "parts"},
     {"trace"},
     {"executors", "check", "history", "saved"},
-    {"bundle", "gradients", "hyper_arrays", "hyper_numbers", "source", "schedules"},
-    {"reduce"},
+    {"bundle", "gradients", "hyper_arrays", "source", "schedules"},
+    {"hyper_numbers", "reduce"},
     {"optimizer", "checkpoint"},
     {"fit", "minimize"},
     {"demo", "bench"},

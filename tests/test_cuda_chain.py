@@ -54,7 +54,7 @@ def test_a_chain_is_one_elementwise_kernel_and_one_reduction() -> None:
     """Each array is read once and written once; the scalars made of the norm have a kernel of one thread an array."""
     reduction, scalars, update = kernels(CHAIN, np.dtype("float32"))
     assert (reduction.reads, reduction.arrays) == (("g",), ())
-    assert [len(re.findall(rf"\b{name}\b", reduction.body)) for name in ("g_in", "p_io")] == [1, 0]
+    assert [len(re.findall(rf"= {name}_at\[at\];", reduction.body)) for name in ("g_in", "p_io")] == [1, 0]
     assert "p_io" not in scalars.body
     arrays = {"p": "p_io", "m": "m_io", "v": "v_io", "average_mean": "average_mean_io"}
     assert set(update.arrays) == set(arrays)
@@ -66,14 +66,15 @@ def test_a_chain_is_one_elementwise_kernel_and_one_reduction() -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("capturable", [False, True], ids=["", "capturable"])
 @pytest.mark.parametrize("chain", [CHAIN, EVERYTHING], ids=["chain", "everything"])
-def test_it_compiles_to_lean_machine_code(chain: Any, dtype: str) -> None:
+def test_it_compiles_to_lean_machine_code(chain: Any, dtype: str, capturable: bool) -> None:
     if (reason := nvrtc.available(disassembler=True)) is not None:
         pytest.skip(reason)
     if dtype.startswith("complex") and chain is CHAIN:
         chain = go.chain(*(piece for piece in CHAIN.pieces if not isinstance(piece, go.bounds)))
     module, text = import_module("gpuopt.executors.cupy_kernel"), import_module("gpuopt.executors.cupy_text")
-    for written in kernels(chain, named(dtype)):
+    for written in kernels(chain, named(dtype), capturable):
         kernel = module.made(written)
         compiled = nvrtc.compile_cubin(text.complete_text(kernel, written.dtypes), "sm_90", text.kernel_options(kernel))
         assert (compiled.spill_stores, compiled.spill_loads, compiled.stack) == (0, 0, 0), written.name

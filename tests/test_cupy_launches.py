@@ -206,7 +206,7 @@ def test_more_kinds_of_arrays_than_lists_are_kept_of_one(log: Any) -> None:
     group = importlib.import_module("gpuopt.executors.cupy_kernel").CupyGroup(traced, Adam().member(""), params, others)
     group.run(traced, grads, traced.evaluate(1, Adam().hyper(0)))
     assert log.count("launch") == 18
-    launches = group._planner.plan(grads, None, False).launches
+    launches = group._planner.plan(grads, None, ordered=False).launches
     held = [no_gpu.to_host(launch.gradients) for launch in launches]
     assert [row.nonzero()[0].tolist() for row in held] == [[number] for number in range(18)]
     assert [row.sum() for row in held] == [g.data.ptr for g in grads]

@@ -17,6 +17,7 @@ import pytest
 
 import gpuopt as go
 from gpuopt import backend
+from gpuopt.precision import Precision
 from gpuopt.trace import trace
 from tests.variants import STRUCTURES, bits, label
 
@@ -133,6 +134,19 @@ def test_the_loop_is_vector_code(
     wide = re.findall(rf"\bv?(sqrt|div){suffix}\s.*%(?:[yz]mm|xmm)\d+", assembly)
     assert {"sqrt", "div"} <= set(wide)
     assert not re.findall(r"\bvfn?m(?:add|sub)", assembly)
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="reads x86 assembly")
+def test_rounding_at_random_is_vector_code(tmp_path: Path, code: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bits taken as numbers, added and cut; and the multiplications that random numbers are made of."""
+    monkeypatch.setenv("GPUOPT_CACHE_DIR", str(tmp_path))
+    for made in (code._module, code.loop_code, code.fill_code):
+        made.cache_clear()
+    dtype = np.dtype("float32")
+    loop = code.loop_code(trace(go.Adam(), precision=Precision(stochastic_rounding=True)), dtype).function
+    for function, wide in ((loop, {"sqrtps", "paddd"}), (code.fill_code(dtype), {"mulps", "psrlq"})):
+        (assembly,) = function.inspect_asm().values()
+        assert wide <= set(re.findall(r"\bv?(\w+)\s.*%[xyz]mm", assembly))
 
 
 def test_read_only_gradients_and_other_layouts() -> None:

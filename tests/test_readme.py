@@ -13,6 +13,7 @@ import pytest
 
 import gpuopt as go
 from gpuopt import cli
+from gpuopt.precision import Precision
 from gpuopt.rules import pieces
 from gpuopt.trace import trace
 
@@ -28,7 +29,7 @@ def test_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
     scope: dict[str, Any] = {}
     for block in blocks("python"):
         exec(block, scope)
-    assert capsys.readouterr().out.splitlines() == ["True", "0.6 ['m', 'v', 'average_mean']", "80 True"]
+    assert capsys.readouterr().out.splitlines() == ["True", "0.6 ['m', 'v', 'average_mean']", "0.8 float32", "80 True"]
 
 
 def test_the_rule_is_the_librarys() -> None:
@@ -97,6 +98,27 @@ def test_the_page_on_composition_runs(capsys: pytest.CaptureFixture[str]) -> Non
         "True",
         "[1. 2.] 0 0",
     ]
+
+
+def test_the_page_on_mixed_precision_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("ml_dtypes", reason="ml_dtypes is not installed")
+    page, scope = "docs/mixed-precision.md", dict[str, Any]()
+    first, second = blocks("python", page)
+    exec(first, scope)
+    assert [capsys.readouterr().out] == blocks("text", page)
+    exec(second, scope)
+    assert capsys.readouterr().out == "0.4999 0.5\n"
+
+
+def test_the_page_on_mixed_precision_counts_the_bytes() -> None:
+    page = (ROOT / "docs/mixed-precision.md").read_text(encoding="utf-8")
+    (row,) = re.findall(r"^\| bytes an element that a step of Adam moves \| (.*) \|$", page, flags=re.MULTILINE)
+    found = []
+    for options in (Precision(), Precision(master=True), Precision(stochastic_rounding=True)):
+        traced = trace(go.Adam(), precision=options)
+        moved = [name for name in (*traced.loads, *traced.stores) if name not in traced.random]
+        found.append(sum(2 if name in ("p", "g") else 4 for name in moved))
+    assert found == [int(number) for number in row.split(" | ")]
 
 
 def test_the_page_on_composition_has_every_piece() -> None:

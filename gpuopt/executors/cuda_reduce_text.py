@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.executors.cuda_text import KernelText, Others, Writer, ascii_name
+from gpuopt.executors.cuda_table_text import TableWriter
+from gpuopt.executors.cuda_text import PREAMBLE, KernelText, Others, Writer, ascii_name
 from gpuopt.executors.fold import LANES, ROWS, chunks
 from gpuopt.expr import NOTHING
 from gpuopt.trace import Trace
 
-__all__ = ["fold_space", "reduction_text"]
+__all__ = ["fold_space", "reduction_text", "reductions_text"]
 
 _ADDS = {"sum": "{0} + {1}", "max": "largest<{2}>({0}, {1})"}
 _CLIMB = """\
@@ -28,21 +29,21 @@ while (true) {{
   __threadfence();
   const ptrdiff_t above = mine / {rows}, next = level + here, left = here - above * {rows};
   const int members = left < {rows} ? (int)left : {rows};
-  if (atomicAdd(&tickets[(next + above) * {lanes} + lane], 1) != members - 1) {{ last = false; break; }}
+  if (atomicAdd(&tickets[room + (next + above) * {lanes} + lane], 1) != members - 1) {{ last = false; break; }}
   __threadfence();
-  tickets[(next + above) * {lanes} + lane] = 0;
+  tickets[room + (next + above) * {lanes} + lane] = 0;
 {clear}
   for (int row = 0; row < members; ++row) {{
-    const ptrdiff_t from = (level + above * {rows} + row) * {lanes} + lane;
+    const ptrdiff_t from = room + (level + above * {rows} + row) * {lanes} + lane;
 {again}
   }}
   level = next; here = (here + {rows} - 1) / {rows}; mine = above;
 }}
 if (last) {{
   __threadfence();
-  if (atomicAdd(&tickets[0], 1) == {lanes} - 1) {{
+  if (atomicAdd(&tickets[room], 1) == {lanes} - 1) {{
     __threadfence();
-    tickets[0] = 0;
+    tickets[room] = 0;
 {total}
   }}
 }}"""
@@ -60,53 +61,55 @@ def fold_space(size: int) -> int:
 def reduction_text(phase: Trace, p: np.dtype[Any], g: np.dtype[Any], others: Others = (), stored: bool = False) -> KernelText:
     """The kernel that reduces one array, for dtypes as in `gpuopt.executors.cuda_text.kernel_text`.
 
-    Its loop is over `LANES` lanes for each chunk. It takes what it reads, scalars, the number of elements, how far the lanes of
-    two reductions are apart, then lanes, tickets (0 before and after), and a float64 for each total.
+    Its loop is over `LANES` lanes for each chunk. It takes what it reads, scalars, the array's number if there are random
+    numbers, the number of elements, how far the lanes of two reductions are apart, then lanes, tickets (0 before and after),
+    and a float64 for each total.
     """
-    return _ReductionWriter(phase, p, g, others, stored).reduction()
+    return _OneWriter(phase, p, g, others, stored).reduction()
+
+
+@functools.lru_cache(maxsize=512)
+def reductions_text(
+    phase: Trace, states: tuple[str, ...], p: np.dtype[Any], g: np.dtype[Any], others: Others = (), stored: bool = False
+) -> KernelText:
+    """The kernel that reduces many arrays in C order, as `gpuopt.executors.cuda_table_text.table_text` finds them.
+
+    After tables and scalars it takes how far the lanes of two reductions are apart, lanes, tickets, and for each total a row
+    with a float64 for each array of the optimizer.
+    """
+    return _ManyWriter(phase, p, g, others, stored, states).reduction()
 
 
 class _ReductionWriter(Writer):
-    def reduction(self) -> KernelText:
-        kinds = [reduction.op for reduction in self.trace.reductions]
-        reductions = list(enumerate(self.trace.reductions))
-        scalars, comments = self._scalars()
-        given, self.lines = self.lines, []
+    def _reduced(self, index: str) -> list[str]:
+        """The lines that add a lane of a chunk, and go on with the sum of which it is the last part."""
+        reductions, kinds = list(enumerate(self.trace.reductions)), [reduction.op for reduction in self.trace.reductions]
         for array in self.read:
-            self._load(array, "[at]")
+            self._load(array, index)
         self._randomize("at")
         self._compute()
         adds = [f"t{k} = {self._add(r.op, f't{k}', self.value(r.args[0], 'add'))};" for k, r in reductions]
-        lines = [
-            *comments,
-            *given,
-            f"const ptrdiff_t at_chunk = i / {LANES}, lane = i % {LANES}, first = at_chunk * {LANES * ROWS} + lane;",
+        return [
+            f"const ptrdiff_t first = at_chunk * {LANES * ROWS} + lane;",
             *(f"{self.real} t{k} = {self.literal(NOTHING[op])};" for k, op in enumerate(kinds)),
             f"const ptrdiff_t rest = (elements - first + {LANES - 1}) / {LANES};",
-            f"const int rows = rest <= 0 ? 0 : rest < {ROWS} ? (int)rest : {ROWS};",
+            f"const int rows_here = rest <= 0 ? 0 : rest < {ROWS} ? (int)rest : {ROWS};",
             "#pragma unroll 4",
-            "for (int row = 0; row < rows; ++row) {",
-            f"  const ptrdiff_t at = first + row * {LANES};",
+            "for (int n = 0; n < rows_here; ++n) {",
+            f"  const ptrdiff_t at = first + n * {LANES};",
             *(f"  {line}" for line in [*self.lines, *adds]),
             "}",
             *self._climb(kinds),
         ]
-        inputs: list[tuple[str, Any]] = [
-            (f"raw {self.dtypes[array].name} {self._parameter(array)}", self.dtypes[array]) for array in self.read
-        ]
-        inputs += [
-            *scalars,
-            *([("int32 array_number", None)] if self.trace.random else []),
-            ("int64 elements", None),
-            ("int64 apart", None),
-        ]
+
+    def _text(self, inputs: list[tuple[str, Any]], lines: list[str], preamble: str = PREAMBLE) -> KernelText:
         outputs: list[tuple[str, Any]] = [
             (f"raw {self.compute.name} lanes", self.compute),
             ("raw int32 tickets", np.dtype(np.int32)),
         ]
-        outputs += [(f"raw float64 total_{k}", np.dtype(np.float64)) for k in range(len(kinds))]
+        outputs += [(f"raw float64 total_{k}", np.dtype(np.float64)) for k in range(len(self.trace.reductions))]
         name = f"gpuopt_{ascii_name(self.trace.name).lower()}_reduction_{self.dtypes['p'].name}"
-        return KernelText.of(inputs, outputs, lines, name, tuple(self.read))
+        return KernelText.of([*inputs, ("int64 apart", None)], outputs, lines, name, tuple(self.read), preamble=preamble)
 
     def _add(self, op: str, a: str, b: str) -> str:
         return _ADDS[op].format(a, b, self.real)
@@ -114,17 +117,43 @@ class _ReductionWriter(Writer):
     def _climb(self, kinds: list[str]) -> list[str]:
         """The sums of sums, level by level."""
         from_lanes = f"((const volatile {self.real}*)&lanes[0])[{{0}} + {{1}} * apart]"
-        keep = [f"  lanes[(level + mine) * {LANES} + lane + {k} * apart] = t{k};" for k in range(len(kinds))]
+        keep = [f"  lanes[room + (level + mine) * {LANES} + lane + {k} * apart] = t{k};" for k in range(len(kinds))]
         clear = [f"  t{k} = {self.literal(NOTHING[op])};" for k, op in enumerate(kinds)]
         again = [f"    t{k} = {self._add(op, f't{k}', from_lanes.format('from', k))};" for k, op in enumerate(kinds)]
         total = []
         for k, op in enumerate(kinds):
-            value = f"(double){from_lanes.format(f'level * {LANES} + n', k)}"
+            value = f"(double){from_lanes.format(f'room + level * {LANES} + n', k)}"
             add = _ADDS[op].format("sum", value, "double")
             start = "0.0" if op == "sum" else "-1.0 / 0.0"
-            total.append(f"    {{ double sum = {start}; for (int n = 0; n < {LANES}; ++n) sum = {add}; total_{k}[0] = sum; }}")
+            total.append(
+                f"    {{ double sum = {start}; for (int n = 0; n < {LANES}; ++n) sum = {add}; total_{k}[array_total] = sum; }}"
+            )
         parts = {"keep": keep, "clear": clear, "again": again, "total": total}
         written = {name: "\n".join(lines) for name, lines in parts.items()}
         return _CLIMB.format(
             **written, elements="(elements > 0 ? elements : 1)", chunk=LANES * ROWS, rows=ROWS, lanes=LANES
         ).splitlines()
+
+
+class _OneWriter(_ReductionWriter):
+    def reduction(self) -> KernelText:
+        scalars, comments = self._scalars()
+        given, self.lines = self.lines, []
+        given += [f"const ptrdiff_t at_chunk = i / {LANES}, lane = i % {LANES}, room = 0, array_total = 0;"]
+        inputs = [(f"raw {self.dtypes[array].name} {self._parameter(array)}", self.dtypes[array]) for array in self.read]
+        numbers = [("int32 array_number", None)] if self.trace.random else []
+        return self._text([*inputs, *scalars, *numbers, ("int64 elements", None)], [*comments, *given, *self._reduced("[at]")])
+
+
+class _ManyWriter(TableWriter, _ReductionWriter):
+    def reduction(self) -> KernelText:
+        scalars, comments = self._scalars(row="leaf")
+        self.point(self.read)
+        given, self.lines = self.lines, []
+        given += [
+            f"const ptrdiff_t at_chunk = i / {LANES} - {self.cell('fold')}, elements = {self.cell('size')};",
+            f"const ptrdiff_t room = {self.cell('room')}, array_total = {self.cell('number')};",
+            *(f"__builtin_assume(__isGlobal({self._parameter(array)}_at));" for array in self.read),
+        ]
+        lines = [*comments, *self.for_each([*given, *self._reduced("_at[at]")])]
+        return self._text([*self.tables, *scalars], lines, self.preamble(self.read))

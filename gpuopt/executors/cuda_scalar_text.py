@@ -1,7 +1,8 @@
 """From the scalar code of a `Trace` to the text of a CUDA kernel, for what depends on reductions and so stays on the device.
 
 One thread an array computes, in float64, what the trace takes as scalars. What depends on no reduction is computed on the host
-as ever, and comes in as arguments.
+as ever, and comes in as arguments; but where the device counts the steps, it computes everything, so that no argument changes
+from step to step.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from gpuopt.trace import Trace
 __all__ = ["COUNT", "ScalarText", "needs_scalars", "scalar_text"]
 
 COUNT = KernelText.of(
-    [("int64 attempt", None)],
+    [],
     [("raw int64 steps", np.dtype(np.int64))],
-    ["if (steps[1] == attempt) steps[0] = steps[0] + 1;"],
+    ["if (steps[1] != 0) steps[0] = steps[0] + 1;", "steps[1] = 0;"],
     "gpuopt_count",
 )
 """Counts the step if any array's was accepted; it comes last, so that all the others see the same count."""
@@ -50,11 +51,11 @@ class ScalarText:
 
 
 def _device_values(trace: Trace, counted: bool) -> list[Expr]:
-    """What of a trace's scalars depends on reductions; and, where the device has `counted` the steps, on the count."""
+    """What of a trace's scalars depends on reductions; where the device has `counted` the steps, all but constants."""
     ends = [*trace.scalars, *([] if trace.accept is None else [trace.accept])]
     found: dict[Expr, bool] = {}
     for expr in sorted(set(reachable(ends, within=lambda e: not e.reduces)), key=lambda e: e.index):
-        own = expr.reduces or expr.op == "size" or (counted and expr.op in ("step", "completed"))
+        own = expr.reduces or expr.op == "size" or (counted and expr.op != "constant")
         found[expr] = expr.host and (own or (not expr.reduces and any(found[arg] for arg in expr.args)))
     return [expr for expr, device in found.items() if device]
 
@@ -62,16 +63,17 @@ def _device_values(trace: Trace, counted: bool) -> list[Expr]:
 @functools.lru_cache(maxsize=512)
 def needs_scalars(trace: Trace, counted: bool) -> bool:
     """Whether the scalars of a trace are made on the device; those of an update also where it may not be made."""
-    return bool(_device_values(trace, counted)) or (not trace.reductions and (counted or trace.accept is not None))
+    return bool(_device_values(trace, counted)) or trace.accept is not None
 
 
 @functools.lru_cache(maxsize=512)
 def scalar_text(trace: Trace, compute: np.dtype[Any], counted: bool) -> ScalarText:
     """The kernel for the scalars of `trace`, kept in the dtype computed in.
 
-    It takes: the index of each array of the group, which arrays have a gradient, how many there are, which attempt this is;
-    numbers of the host; rows of totals, and of which arrays each is; the counts, the completed steps and the last attempt
-    that made one; and room for the numbers made. With `counted`, the count of an array whose step is accepted grows by one.
+    It takes: the index of each array of the group, which arrays have a gradient, how many there are; numbers of the host or,
+    with `counted`, the hyperparameters in an array; rows of totals, and of which arrays each is; the counts; how many steps
+    were completed, and whether this one is accepted; and room for the numbers made. With `counted`, the count of an array
+    whose step is accepted grows by one.
     """
     return _ScalarWriter(trace, compute, counted).result()
 
@@ -94,7 +96,8 @@ class _ScalarWriter(Formulas):
             self._value(expr)
         self._results(results)
         inputs: list[tuple[str, Any]] = [("raw int32 own", np.dtype(np.int32)), ("raw uint8 active", np.dtype(np.uint8))]
-        inputs += [("int64 arrays", None), ("int64 attempt", None), *((f"float64 h{n}", None) for n in range(len(given)))]
+        inputs += [("int64 arrays", None), *((f"float64 h{n}", None) for n in range(len(given)))]
+        inputs += [("raw float64 hyper", np.dtype(np.float64))] * self.counted
         for name in self.totals.values():
             inputs += [(f"raw float64 {name}", np.dtype(np.float64)), (f"raw uint8 {name}_of", np.dtype(np.uint8))]
         outputs: list[tuple[str, Any]] = [(f"raw int64 {name}", np.dtype(np.int64)) for name in ("counts", "steps")]
@@ -112,6 +115,8 @@ class _ScalarWriter(Formulas):
             self.lines.append(f"const double {name} = (double)(counts[i] + 1);")
         elif expr.op == "completed":
             self.lines.append(f"const double {name} = (double)steps[0];")
+        elif expr.op == "hyper":
+            self.lines.append(f"const double {name} = hyper[{self.trace.hyper.index(expr.value)}];  // {expr.value}")
         else:
             kind = "bool" if expr.boolean else "double"
             self.lines.append(f"const {kind} {name} = {self.formula(expr)};  // {text(expr)}")
@@ -130,12 +135,10 @@ class _ScalarWriter(Formulas):
 
     def _results(self, results: list[Expr]) -> None:
         """Keep what was made, and count the step."""
-        if self.counted and not self.trace.reductions:
-            accept = "true" if self.trace.accept is None else self.value(self.trace.accept, "and")
-            self.lines.append(f"if (active[own[i]] && {accept}) {{")
-            self.lines.append("  counts[i] = counts[i] + 1;")
-            self.lines.append("  steps[1] = attempt;")
-            self.lines.append("}")
-        for number, expr in enumerate(results):
-            kind = "float" if self.kept.name == "float32" else "double"
-            self.lines.append(f"k[i * {len(results)} + {number}] = ({kind})({self.value(expr, 'call')});")
+        kind = "float" if self.kept.name == "float32" else "double"
+        values = [self.value(expr, "call") for expr in results]
+        if self.trace.accept is not None:
+            values[0] = "accepted"
+            self.lines.append(f"const bool accepted = active[own[i]] && {self.value(self.trace.accept, 'and')};")
+            self.lines += ["if (accepted) {", "  counts[i] = counts[i] + 1;", "  steps[1] = 1;", "}"]
+        self.lines += [f"k[i * {len(values)} + {number}] = ({kind})({value});" for number, value in enumerate(values)]

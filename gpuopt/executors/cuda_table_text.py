@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from gpuopt.executors.cuda_text import PREAMBLE, KernelText, Others, Writer, ascii_name
 from gpuopt.trace import Trace
 
-__all__ = ["CHUNK", "LANES", "columns", "table_text"]
+__all__ = ["CHUNK", "LANES", "TableWriter", "columns", "table_text"]
 
 LANES = 256
 CHUNK = 4096
 """Elements of an array that `LANES` threads update."""
-_INT64 = np.dtype(np.int64)
 
 MOVES = """
 // `N` elements that follow one another, moved at most `B` bytes at a time; 0 for one real number at a time.
@@ -79,9 +78,10 @@ _TYPES = {
 def columns(others: Others, states: Sequence[str]) -> list[str]:
     """What a row of the table holds of an array, in order; where its gradient is stands elsewhere, since it may move.
 
-    The number of elements, its first chunk and its number in the optimizer come first, then addresses.
+    The number of elements, its first chunk and its number in the optimizer come first; then its first chunk of a reduction and
+    where that has room for sums; then addresses.
     """
-    return ["size", "chunk", "number", "p", *(name for name, _ in others), *states]
+    return ["size", "chunk", "number", "fold", "room", "p", *(name for name, _ in others), *states]
 
 
 @functools.lru_cache(maxsize=512)
@@ -94,51 +94,76 @@ def table_text(
     `others` and of all `states`), the address of each array's gradient (0 where it has none), and the scalars; those that are
     `stored` lie in a row for each array.
     """
-    return _TableWriter(trace, p, g, others, stored).table(list(states))
+    return _UpdateWriter(trace, p, g, others, stored, states).update()
 
 
-class _TableWriter(Writer):
-    def table(self, states: list[str]) -> KernelText:
-        trace, place = self.trace, columns(tuple((n, d) for n, d in self.inputs.items() if n != "g"), states)
+class TableWriter(Writer):
+    """Writes what finds its arrays by a table."""
+
+    tables: ClassVar[list[tuple[str, Any]]] = [
+        ("raw int32 chunk", np.dtype(np.int32)),
+        ("raw int64 rows", np.dtype(np.int64)),
+        ("raw int64 gradients", np.dtype(np.int64)),
+    ]
+    """The first arguments."""
+
+    def __init__(
+        self, trace: Trace, p: np.dtype[Any], g: np.dtype[Any], others: Others, stored: bool, states: Sequence[str]
+    ) -> None:
+        super().__init__(trace, p, g, others, stored)
+        self._place = columns(others, states)
+
+    def cell(self, name: str) -> str:
+        """What the table holds of the array."""
+        return "g_at" if name == "g" else f"row[{self._place.index(name)}]"
+
+    def point(self, used: Sequence[str]) -> None:
+        """The lines that name the addresses of arrays, and the array's number where that is asked."""
+        for array in used:
+            kind = f"{'' if array in self.trace.stores else 'const '}{_TYPES[self.dtypes[array].name]}*"
+            self.lines.append(f"{kind} const {self._parameter(array)}_at = ({kind}){self.cell(array)};")
+        if self.trace.random:
+            self.lines.append(f"const int array_number = {self.cell('number')};")
+
+    def for_each(self, lines: list[str], taken: str = "g_at != 0") -> list[str]:
+        """The lines that run others for the array of a chunk, if it is `taken`."""
+        return [
+            f"const int leaf = chunk[i / {LANES}], lane = i % {LANES};",
+            f"const long long* const row = &rows[leaf * {len(self._place)}];",
+            "const long long g_at = gradients[leaf];",
+            *(f"if ({taken}) {{", *(f"  {line}" for line in lines), "}"),
+        ]
+
+    def preamble(self, used: Sequence[str]) -> str:
+        """What the body uses, with the headers of types that CuPy does not see."""
+        return "".join(_HEADERS[n] for n in dict.fromkeys(self.dtypes[a].name for a in used) if n in _HEADERS) + PREAMBLE
+
+
+class _UpdateWriter(TableWriter):
+    def update(self) -> KernelText:
+        trace = self.trace
         used = [array for array in ("p", *self.read, *trace.stores) if array in self.read or array in trace.stores]
         used = list(dict.fromkeys(used))
         scalars, comments = self._scalars(first=trace.accept is not None, row="leaf")
-        at = {array: "g_at" if array == "g" else f"row[{place.index(array)}]" for array in used}
-        for array in used:
-            kind = f"{'' if array in trace.stores else 'const '}{_TYPES[self.dtypes[array].name]}*"
-            self.lines.append(f"{kind} const {self._parameter(array)}_at = ({kind}){at[array]};")
-        if trace.random:
-            self.lines.append(f"const int array_number = row[{place.index('number')}];")
+        self.point(used)
         given, self.lines = self.lines, []
         self._update(used)
         given += ["const auto update = [&](auto width, ptrdiff_t at) {", *(f"  {line}" for line in self.lines), "};"]
-        given += self._chunk(used, " | ".join(at.values()))
+        given += self._chunk(used)
         taken = "g_at != 0" if trace.accept is None or not self.stored else f"g_at != 0 && {self._stored(0, 'leaf')} != 0"
-        lines = [
-            *comments,
-            f"const int leaf = chunk[i / {LANES}], lane = i % {LANES};",
-            f"const long long* const row = &rows[leaf * {len(place)}];",
-            "const long long g_at = gradients[leaf];",
-            *(f"if ({taken}) {{", *(f"  {line}" for line in given), "}"),
-        ]
-        tables: list[tuple[str, Any]] = [
-            ("raw int32 chunk", np.dtype(np.int32)),
-            ("raw int64 rows", _INT64),
-            ("raw int64 gradients", _INT64),
-        ]
         name = f"gpuopt_{ascii_name(trace.name).lower()}_{self.dtypes['p'].name}"
-        headers = "".join(_HEADERS[n] for n in dict.fromkeys(self.dtypes[a].name for a in used) if n in _HEADERS)
-        inside = [array for array in used if array not in self.inputs]
+        inside = tuple(array for array in used if array not in self.inputs)
         reads = tuple(array for array in used if array in self.inputs)
-        return KernelText.of([*tables, *scalars], [], lines, name, reads, tuple(inside), headers + PREAMBLE + MOVES)
+        lines = [*comments, *self.for_each(given, taken)]
+        return KernelText.of([*self.tables, *scalars], [], lines, name, reads, inside, self.preamble(used) + MOVES)
 
-    def _chunk(self, used: list[str], addresses: str) -> list[str]:
+    def _chunk(self, used: list[str]) -> list[str]:
         """The lines that go through a chunk: by 16 bytes where every address allows it, then one by one."""
         narrow = min(self.dtypes[array].itemsize for array in used if array not in self.inputs or array == "g")
-        count = max(1, 16 // narrow)
+        count, addresses, size = max(1, 16 // narrow), " | ".join(map(self.cell, used)), self.cell("size")
         return [
-            f"const ptrdiff_t first = (i / {LANES} - row[1]) * {CHUNK};",
-            f"const ptrdiff_t stop = row[0] < first + {CHUNK} ? row[0] : first + {CHUNK};",
+            f"const ptrdiff_t first = (i / {LANES} - {self.cell('chunk')}) * {CHUNK};",
+            f"const ptrdiff_t stop = {size} < first + {CHUNK} ? {size} : first + {CHUNK};",
             f"const ptrdiff_t whole = (({addresses}) & 15) == 0 ? stop - (stop - first) % {count} : first;",
             "#pragma unroll 1",
             f"for (ptrdiff_t at = first + lane * {count}; at < whole; at += {LANES * count}) update(Width<{count}, 16>(), at);",

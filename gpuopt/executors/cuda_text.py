@@ -31,6 +31,10 @@ template <typename T> __device__ __forceinline__ T smallest(T a, T b) { return a
 template <typename T> __device__ __forceinline__ T signum(T a) {
   return a > T(0) ? T(1) : a < T(0) ? T(-1) : a == T(0) ? T(0) : a;
 }
+// 16 random bits are added to those that a bfloat16 has no room for, which are then cut; NaN stays.
+template <typename T> __device__ __forceinline__ T stochastic_bfloat16(T a, T u) {
+  return a != a ? a : __uint_as_float((__float_as_uint(a) + (unsigned int)(u * T(65536))) & 0xFFFF0000u);
+}
 // SplitMix64, begun anew for each seed, step, array and stream, at any element.
 __device__ __forceinline__ unsigned long long mixed(unsigned long long z) {
   z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
@@ -51,7 +55,7 @@ __device__ __forceinline__ T uniform(unsigned long long a, unsigned long long b,
 """
 
 _INFIX = INFIX | {"logical_and": "&&", "logical_or": "||"}
-_CALLS = {"maximum": "largest", "minimum": "smallest", "sign": "signum"}
+_CALLS = {"maximum": "largest", "minimum": "smallest", "sign": "signum", "stochastic_bfloat16": "stochastic_bfloat16"}
 _PREFIX = {"negative": "-", "logical_not": "!"}
 _CHOICES = ("where", "choose")
 

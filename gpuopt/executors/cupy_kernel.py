@@ -6,17 +6,18 @@ One launch updates all arrays of a group that are flat runs with such gradients.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cupy
 import numpy as np
 
 from gpuopt.dtypes import COMPUTE
-from gpuopt.executors.cuda_reduce_text import fold_space, reduction_text
+from gpuopt.executors.cuda_reduce_text import fold_space, reduction_text, reductions_text
 from gpuopt.executors.cuda_table_text import table_text
 from gpuopt.executors.cuda_text import OPTIONS, KernelText, Others, kernel_text
-from gpuopt.executors.cupy_table import Launch, Planner
+from gpuopt.executors.cupy_table import Launch, Planner, Table
 from gpuopt.executors.cupy_upload import Uploads
 from gpuopt.executors.fold import LANES, chunks
 from gpuopt.executors.layout import Leaf, new_state
@@ -33,6 +34,21 @@ def made(written: KernelText) -> Any:
     )
 
 
+_process = 0
+"""The process that used CUDA here first."""
+
+
+def _check_process() -> None:
+    """Raise RuntimeError in a process that was forked after CUDA was used."""
+    global _process
+    _process = _process or os.getpid()
+    if _process != os.getpid():
+        raise RuntimeError(
+            "this process was forked after CUDA was used, and CUDA does not work in a forked process: start processes with "
+            "multiprocessing.get_context('spawn')"
+        )
+
+
 class CupyGroup:
     """CuPy arrays of one dtype under one rule, and their state; see `gpuopt.executors.Group`."""
 
@@ -47,6 +63,7 @@ class CupyGroup:
         others: Sequence[dict[str, Any]] = (),
         numbers: Sequence[int] = (),
     ) -> None:
+        _check_process()
         self._leaves, self._others = [Leaf(p) for p in params], others or [{}] * len(params)
         self._numbers = list(numbers) or list(range(len(params)))
         self.device, self.compute = params[0].device, COMPUTE[params[0].dtype.name]
@@ -61,11 +78,13 @@ class CupyGroup:
             self._planner = Planner(self._leaves, self._others, self.states, self._numbers, capturable=False)
         self._kernels: dict[tuple[Any, ...], Any] = {}
         self._rows: dict[Trace, Uploads] = {}
-        self._space = max((fold_space(leaf.size) for leaf in self._leaves), default=0)
+        self._space = sum(fold_space(leaf.size) for leaf in self._leaves)
         self._lanes: Any = None
         self._tickets: Any = None
         self._scalars: dict[Trace, Any] = {}
         self.prepare(trace)
+        with self.device:  # a step may run on another stream than the current one
+            cupy.cuda.get_current_stream().synchronize()
 
     def prepare(self, trace: Trace) -> None:
         """Make room for what reductions of `trace` need; a kernel is compiled when it is first called."""
@@ -88,7 +107,7 @@ class CupyGroup:
         """Update arrays; `scalars` are numbers, or a row of them for each array of the group: a list, or on the device."""
         with self.device:
             given = self._uploaded(trace, scalars) if isinstance(scalars, list) else scalars
-            plan = self._planner.plan(grads, indices, bool(trace.random))
+            plan = self._planner.plan(grads, indices, ordered=bool(trace.random))
             for launch in plan.launches:
                 self._launch_many(trace, launch, given)
             for index in plan.singles:
@@ -104,12 +123,16 @@ class CupyGroup:
         """Update the arrays of a table."""
         table, dtype, gradients = launch
         stored = not isinstance(scalars, tuple)
+        given = (scalars.reshape(-1),) if stored else scalars
+        self._kernel(table_text, trace, table, dtype, stored)(table.chunk, table.rows, gradients, *given, size=table.size)
+
+    def _kernel(self, text: Callable[..., KernelText], trace: Trace, table: Table, dtype: np.dtype[Any], stored: bool) -> Any:
+        """The kernel for the arrays of a table with gradients of that dtype."""
         key = trace, table, dtype, stored
         if key not in self._kernels:
             p = self._leaves[0].param.dtype
-            self._kernels[key] = made(table_text(trace, self._names, p, dtype, table.others, stored))
-        given = (scalars.reshape(-1),) if stored else scalars
-        self._kernels[key](table.chunk, table.rows, gradients, *given, size=table.size)
+            self._kernels[key] = made(text(trace, self._names, p, dtype, table.others, stored))
+        return self._kernels[key]
 
     def _launch(self, trace: Trace, index: int, g: Any, scalars: Any) -> None:
         """Update one array: as a flat run where parameter, gradient and the other arrays are one, else along its axes."""
@@ -128,27 +151,33 @@ class CupyGroup:
             p, runs = leaf.nd, [run.reshape(leaf.nd.shape) for run in runs]
         made(written)(*inputs, *given, p, *runs)
 
-    def reduce_into(self, phase: Trace, index: int, g: Any, scalars: Any, totals: Sequence[Any]) -> None:
-        """Reduce one array into `totals`, arrays of one float64; `scalars` as for `run`."""
-        leaf, stored = self._leaves[index], not isinstance(scalars, tuple)
-        if not leaf.size:
-            return
+    def reduce_into(
+        self, phase: Trace, grads: Sequence[Any], scalars: Any, totals: Sequence[Any], indices: list[int] | None = None
+    ) -> None:
+        """Reduce arrays into `totals`: for each reduction a row, with a number for each array of the optimizer."""
+        stored = not isinstance(scalars, tuple)
         with self.device:
-            arrays = {"p": leaf.param, "g": g, **self._others[index], **self.states[index]}
-            written = reduction_text(phase, leaf.param.dtype, g.dtype, self._dtypes(index), stored)
-            reads = [arrays[name] for name in written.reads]
-            reads = [x.reshape(-1) if x.flags.c_contiguous else x for x in reads]
-            given = self._given(phase, index, scalars)
-            made(written)(
-                *reads,
-                *given,
-                leaf.size,
-                self._space,
-                self._lanes,
-                self._tickets,
-                *totals,
-                size=chunks(leaf.size) * LANES,
-            )
+            plan = self._planner.plan(grads, indices, ordered=True)
+            for table, dtype, gradients in plan.launches:
+                kernel = self._kernel(reductions_text, phase, table, dtype, stored)
+                given = (scalars.reshape(-1),) if stored else scalars
+                rest = self._space, self._lanes, self._tickets, *totals
+                kernel(table.fold, table.rows, gradients, *given, *rest, size=table.fold_size)
+            for index in plan.singles:
+                number = self._numbers[index]
+                self._reduce_one(phase, index, grads[index], scalars, [row[number : number + 1] for row in totals])
+
+    def _reduce_one(self, phase: Trace, index: int, g: Any, scalars: Any, totals: Sequence[Any]) -> None:
+        """Reduce one array, along its axes, into arrays of one number."""
+        leaf, arrays = (
+            self._leaves[index],
+            {"p": self._leaves[index].param, "g": g, **self._others[index], **self.states[index]},
+        )
+        written = reduction_text(phase, leaf.param.dtype, g.dtype, self._dtypes(index), not isinstance(scalars, tuple))
+        reads = [arrays[name] for name in written.reads]
+        reads = [x.reshape(-1) if x.flags.c_contiguous else x for x in reads]
+        rest = leaf.size, self._space, self._lanes, self._tickets, *totals
+        made(written)(*reads, *self._given(phase, index, scalars), *rest, size=chunks(leaf.size) * LANES)
 
     def _given(self, trace: Trace, index: int, scalars: Any) -> tuple[Any, ...]:
         """The arguments after what is read: numbers, or an array's row of them; and which array it is, for random numbers."""

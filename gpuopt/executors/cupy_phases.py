@@ -31,42 +31,61 @@ class Phases:
     sizes : sequence of int
         The elements of every array of the optimizer.
     counted : bool
-        Whether the device counts the steps.
+        Whether the device counts the steps. Then nothing that changes from step to step comes from the host, so that a step
+        may be captured in a CUDA graph.
 
     Attributes
     ----------
     steps : array of int64
-        How many steps were completed, and the last attempt at one that was.
+        How many steps were completed, and whether the one that is being made is accepted.
+    counts : dict
+        For each bundle an array of how often each of its arrays was updated.
     """
 
     def __init__(
         self, bundles: Sequence[Any], batches: Callable[[Sequence[Any]], Any], sizes: Sequence[int], counted: bool
     ) -> None:
-        self.counted, self._sizes, self._attempt, self._batches = counted, sizes, 0, batches
+        self.counted, self._sizes, self._batches = counted, sizes, batches
         self._device = bundles[0].group.device
         self._masks: dict[frozenset[int], Any] = {}
         self._table: dict[Total, Any] = {}
+        self._hyper: dict[Any, Any] = {}
         with self._device:
-            self._allocate(bundles)
+            self.steps = cupy.zeros(2, np.int64)
+            self._own = {bundle: cupy.asarray(np.array(bundle.indices, np.int32)) for bundle in bundles}
+            self.counts = {bundle: cupy.zeros(len(bundle.indices), np.int64) for bundle in bundles}
+            self._table[SIZE] = cupy.asarray(np.array(sizes, np.float64))
 
-    def _allocate(self, bundles: Sequence[Any]) -> None:
-        self.steps = cupy.zeros(2, np.int64)
-        self._own = {bundle: cupy.asarray(np.array(bundle.indices, np.int32)) for bundle in bundles}
-        self.counts = {bundle: cupy.zeros(len(bundle.indices), np.int64) for bundle in bundles}
-        self._table[SIZE] = cupy.asarray(np.array(self._sizes, np.float64))
-
-    def perform(self, runs: Sequence[Any]) -> None:
-        """Make the step that `runs` describe, if it is accepted."""
-        self._attempt += 1
-        everywhere = frozenset(index for run in runs for index in _indices(run))
-        of: dict[Total, frozenset[int]] = {}
-        for run in runs:
-            for total in (reduction.value for phase in run.trace.phases for reduction in phase.reductions):
-                of[total] = of.get(total, frozenset()) | _indices(run)
+    def prepare(self, bundles: Sequence[Any], hyper: dict[Any, dict[str, float]]) -> None:
+        """Make room for what a step of all arrays needs, and put the hyperparameters where it reads them."""
         with self._device:
-            if not runs and self.counted:  # no array has a gradient, which is a step all the same
+            for bundle in bundles:
+                whole = bundle.traces[-1]
+                for trace in (*whole.phases, whole):
+                    for reduction in trace.reductions:
+                        self._row(reduction)
+                    if needs_scalars(trace, self.counted):
+                        width = scalar_text(trace, bundle.group.compute, self.counted).width
+                        bundle.group.stored(trace, width)
+                if self.counted:
+                    self._keep(bundle.key, [hyper[bundle.key].get(name, np.nan) for name in whole.hyper])
+            self._whole = self._meant([(frozenset(bundle.indices), bundle.traces[-1]) for bundle in bundles])
+
+    def _keep(self, key: Any, values: list[float]) -> None:
+        """Put the hyperparameters of an update on the device; in place, where a captured step may read them."""
+        given = cupy.asarray(np.array(values, np.float64))
+        if key in self._hyper and self._hyper[key].shape == given.shape:
+            self._hyper[key][:] = given
+        else:
+            self._hyper[key] = given
+
+    def perform(self, runs: Sequence[Any], rehearsal: bool = False) -> None:
+        """Make the step that `runs` describe, if it is accepted. A `rehearsal` launches it all, and none is accepted."""
+        with self._device:
+            if not runs and self.counted and not rehearsal:  # no array has a gradient, which is a step all the same
                 self.steps[:1] += 1
-            self._run(runs, {total: self._mask(indices) for total, indices in of.items()}, self._mask(everywhere))
+            of, active = self._meant([(_indices(run), run.trace) for run in runs])
+            self._run(runs, of, self._mask(frozenset()) if rehearsal else active)
 
     def _run(self, runs: Sequence[Any], of: dict[Total, Any], active: Any) -> None:
         """Launch everything, in order: the phases of all runs, then their updates."""
@@ -76,30 +95,37 @@ class Phases:
         for run in runs:
             run.bundle.group.run(run.trace, run.given, self._scalars(run, run.trace, of, active), run.positions)
         if runs and self.counted:
-            made(COUNT)(self._attempt, self.steps, size=1)
+            made(COUNT)(self.steps, size=1)
+
+    def _meant(self, runs: Sequence[tuple[frozenset[int], Trace]]) -> tuple[dict[Total, Any], Any]:
+        """For each total which arrays of the optimizer it is of, and which have a gradient at all."""
+        of: dict[Total, frozenset[int]] = {}
+        for indices, trace in runs:
+            for total in (reduction.value for phase in trace.phases for reduction in phase.reductions):
+                of[total] = of.get(total, frozenset()) | indices
+        everywhere = frozenset().union(*(indices for indices, _ in runs))
+        return {total: self._mask(indices) for total, indices in of.items()}, self._mask(everywhere)
 
     def _mask(self, indices: frozenset[int]) -> Any:
         """Which arrays of the optimizer are meant, on the device; it is copied there once."""
-        if indices not in self._masks:
-            if len(self._masks) == 64:  # which arrays have a gradient changes at every step
-                self._masks.clear()
-            mask = np.isin(np.arange(len(self._sizes)), list(indices)).astype(np.uint8)
-            self._masks[indices] = cupy.asarray(mask)
-        return self._masks[indices]
+        mask = self._masks.pop(indices, None)
+        if mask is None:
+            mask = cupy.asarray(np.isin(np.arange(len(self._sizes)), list(indices)).astype(np.uint8))
+        self._masks[indices] = mask  # the last used is the last to go
+        if len(self._masks) > 64:  # which arrays have a gradient changes at every step
+            del self._masks[next(iter(self._masks))]
+        return mask
 
-    def load(self, t: int, bundles: Sequence[Any]) -> None:
-        """Go on after `t` completed steps, with the counts that `bundles` hold."""
+    def load(self, t: int, counts: Sequence[int]) -> None:
+        """Go on after `t` completed steps, with the counts of all arrays of the optimizer."""
         with self._device:
-            self.steps[:] = cupy.asarray(np.array([t, self._attempt], np.int64))
-            for bundle in bundles:
-                self.counts[bundle][:] = cupy.asarray(np.array(bundle.counts, np.int64))
+            self.steps[:] = cupy.asarray(np.array([t, 0], np.int64))
+            for bundle, here in self.counts.items():
+                here[:] = cupy.asarray(np.array([counts[index] for index in bundle.indices], np.int64))
 
     def _reduce(self, run: Any, phase: Trace, scalars: Any) -> None:
         rows = [self._row(reduction) for reduction in phase.reductions]
-        for position in run.members:
-            index = run.bundle.indices[position]
-            totals = [row[index : index + 1] for row in rows]
-            run.bundle.group.reduce_into(phase, position, run.given[position], scalars, totals)
+        run.bundle.group.reduce_into(phase, run.given, scalars, rows, run.positions)
 
     def _row(self, reduction: Any) -> Any:
         """The totals of a reduction, one for each array of the optimizer."""
@@ -112,11 +138,11 @@ class Phases:
         if not needs_scalars(trace, self.counted):
             return trace.evaluate(run.count, run.hyper)
         bundle, written = run.bundle, scalar_text(trace, run.bundle.group.compute, self.counted)
-        numbers = written.given(run.count, run.hyper)
+        given = (self._hyper[bundle.key],) if self.counted else written.given(run.count, run.hyper)
         totals = [array for total in written.totals for array in (self._table[total], of.get(total, active))]
         stored = bundle.group.stored(trace, written.width)
         made(written.kernel)(
-            *(self._own[bundle], active, len(self._sizes), self._attempt, *numbers, *totals),
+            *(self._own[bundle], active, len(self._sizes), *given, *totals),
             *(self.counts[bundle], self.steps, stored.reshape(-1)),
             size=len(bundle.indices),
         )

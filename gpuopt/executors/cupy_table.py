@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 import cupy
 import numpy as np
 
+from gpuopt.executors.cuda_reduce_text import fold_space
 from gpuopt.executors.cuda_table_text import CHUNK, LANES, columns
 from gpuopt.executors.cuda_text import Others
 from gpuopt.executors.cupy_upload import Addresses
+from gpuopt.executors.fold import CHUNK as FOLDED
 from gpuopt.executors.layout import Leaf
 
 __all__ = ["Launch", "Plan", "Planner", "Table"]
@@ -29,10 +31,10 @@ class Table:
     ----------
     others : tuple
         Names and dtypes of the arrays beside each.
-    size : int
-        How many threads they take.
-    chunk : array of int32
-        Which array each chunk is of.
+    size, fold_size : int
+        How many threads an update takes, and a reduction.
+    chunk, fold : array of int32
+        Which array each chunk is of, of an update and of a reduction.
     rows : array of int64
         A row of `columns` for each array of the group; those of others are empty.
     """
@@ -40,12 +42,14 @@ class Table:
     def __init__(self, others: Others, entries: dict[int, Sequence[int]], count: int, states: Sequence[str]) -> None:
         self.others, sizes = others, np.zeros(count, np.int64)
         rows = np.zeros((count, len(columns(others, states))), np.int64)
-        for position, (size, *rest) in entries.items():
-            sizes[position], rows[position] = size, [size, 0, *rest]
-        chunks = -(-sizes // CHUNK)
-        rows[:, 1] = np.cumsum(chunks) - chunks
-        self.size = int(chunks.sum()) * LANES
-        self.chunk = cupy.asarray(np.repeat(np.arange(count, dtype=np.int32), chunks))
+        for position, (size, number, *addresses) in entries.items():
+            sizes[position], rows[position] = size, [size, 0, number, 0, 0, *addresses]
+        chunks, folds = -(-sizes // CHUNK), -(-sizes // FOLDED)
+        rooms = np.array([fold_space(size) if size else 0 for size in sizes.tolist()])
+        for column, parts in ((1, chunks), (3, folds), (4, rooms)):
+            rows[:, column] = np.cumsum(parts) - parts
+        self.size, self.fold_size = int(chunks.sum()) * LANES, int(folds.sum()) * LANES
+        self.chunk, self.fold = (cupy.asarray(np.repeat(np.arange(count, dtype=np.int32), n)) for n in (chunks, folds))
         self.rows = cupy.asarray(rows.reshape(-1))
 
 
@@ -94,12 +98,9 @@ class Planner:
                 arrays = (leaf.param, *beside.values(), *own.values())
                 kind = tuple((name, array.dtype) for name, array in beside.items())
                 alike.setdefault(kind, {})[position] = [leaf.size, numbers[position], *map(_address, arrays)]
-        self._tables = {
-            position: table
-            for kind, entries in alike.items()
-            for table in [Table(kind, entries, len(leaves), list(states[0]))]
-            for position in entries
-        }
+        self._tables: dict[int, Table] = {}
+        for kind, entries in alike.items():
+            self._tables |= dict.fromkeys(entries, Table(kind, entries, len(leaves), list(states[0])))
         whole = all(position in self._tables or not leaf.size for position, leaf in enumerate(leaves))
         self._one = next(iter(self._tables.values())) if whole and len(alike) == 1 else None
         self._ordered = all(leaf.param.flags.c_contiguous for leaf in leaves)
@@ -107,17 +108,18 @@ class Planner:
         self._last: tuple[Any, Any, list[Any]] = (None, None, [])
         self._plan = Plan([], [])
 
-    def plan(self, grads: Sequence[Any], indices: list[int] | None, random: bool) -> Plan:
-        """The launches for the arrays at `indices` (None for all); with `random` numbers an array must be in C order."""
-        last_indices, last_random, seen = self._last
-        same = indices == last_indices and random == last_random and not self._capturable  # a capture keeps its own addresses
+    def plan(self, grads: Sequence[Any], indices: list[int] | None, ordered: bool) -> Plan:
+        """The launches for the arrays at `indices` (None for all); those together that are in C order, if it matters."""
+        ordered = ordered and not self._ordered
+        last_indices, last_ordered, seen = self._last
+        same = indices == last_indices and ordered == last_ordered and not self._capturable  # a capture keeps its own addresses
         if not (same and seen and all(map(operator.is_, grads, map(operator.call, seen)))):
-            self._plan = Plan(*self._sorted(grads, indices, random))
-            self._last = indices, random, [_nothing if g is None else weakref.ref(g) for g in grads]
+            self._plan = Plan(*self._sorted(grads, indices, ordered))
+            self._last = indices, ordered, [_nothing if g is None else weakref.ref(g) for g in grads]
         return self._plan
 
-    def _sorted(self, grads: Sequence[Any], indices: list[int] | None, random: bool) -> tuple[list[Launch], list[int]]:
-        whole = self._one if indices is None and (self._ordered or not random) else None
+    def _sorted(self, grads: Sequence[Any], indices: list[int] | None, ordered: bool) -> tuple[list[Launch], list[int]]:
+        whole = self._one if indices is None and not ordered else None
         alike = whole is not None and [g.dtype for g in grads] == self._dtypes and [g.strides for g in grads] == self._strides
         if whole is not None and alike:
             return [Launch(whole, self._dtypes[0], self._addresses.of([g.data.ptr for g in grads]))], []
@@ -125,7 +127,7 @@ class Planner:
         singles = []
         for position in range(len(self._leaves)) if indices is None else indices:
             leaf, g, table = self._leaves[position], grads[position], self._tables.get(position)
-            if table is None or not _run(g, leaf) or (random and not leaf.param.flags.c_contiguous):
+            if table is None or not _run(g, leaf) or (ordered and not leaf.param.flags.c_contiguous):
                 singles += [position] if leaf.size else []
             else:
                 found.setdefault((table, g.dtype), [0] * len(self._leaves))[position] = _address(g)

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from gpuopt.dtypes import state_dtype
+from gpuopt.precision import MASTER
 from gpuopt.rules.base import instantiated
 from gpuopt.symbols import hyper_array
-from gpuopt.trace import Trace, own_states
+from gpuopt.trace import Trace, own_states, state_names
 
 Box = tuple[Any, ...]
 
@@ -110,7 +111,9 @@ def new_state(
 
 
 def _start(update: Any, compute: np.dtype[Any], leaf: Leaf, beside: dict[str, Any], buffers: dict[str, Any]) -> None:
-    """Fill the state with what ``start`` of each part that has it returns for the parameter."""
+    """Fill the state with what ``start`` of each part that has it returns for the parameter; a master copy is that itself."""
+    if MASTER in buffers and MASTER not in state_names(update):
+        buffers[MASTER][leaf.start : leaf.stop].reshape(leaf.nd.shape)[...] = leaf.nd.astype(compute)
     arrays = {name: beside[hyper_array(name)].transpose(leaf.axes) for name in update.ranges if hyper_array(name) in beside}
     for part, formula in instantiated(update.parts, update.hyper(0) | arrays):
         if hasattr(formula, "start"):

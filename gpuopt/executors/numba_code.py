@@ -21,9 +21,10 @@ import numpy as np
 
 from gpuopt.executors.tile_code import TileCode, changes, constants, places
 from gpuopt.expr import INFIX, Expr, text
+from gpuopt.rules.noise import FIRST, GOLDEN, SECOND
 from gpuopt.trace import Trace
 
-__all__ = ["cache_folder", "fold_code", "loop_code", "pack_code"]
+__all__ = ["cache_folder", "fill_code", "fold_code", "loop_code", "pack_code"]
 
 _HEADER = '''"""A loop that gpuopt generated for one rule. It is made again when it is missing."""
 
@@ -47,6 +48,16 @@ def elements(context, address, like):
 
 
 '''
+_ROUNDING = """import numpy as np
+
+
+@numba.njit
+def stochastic_bfloat16(a, u):
+    bits = np.float32(a).view(np.uint32) + np.uint32(np.int32(u * np.float32(65536)))
+    return np.uint32(bits & np.uint32(0xFFFF0000)).view(np.float32) if a == a else a
+
+
+"""
 _LOOP = """@numba.njit(nogil=True, error_model="numpy", cache=True)
 def loop({arguments}k):
 {scalars}
@@ -88,6 +99,16 @@ def fold({arguments}k, {rows}):
         start, stop = n * 16384, min((n + 1) * 16384, {size})
         chunk({sliced}k, {row})
 """
+_FILL = """@numba.njit(nogil=True, cache=True)
+def fill(run, start, index):
+    scale, half = run.dtype.type({scale}), run.dtype.type({half})
+    for i in range(run.size):
+        z = start + (index[i] + types.uint64(1)) * types.uint64({golden})
+        z = (z ^ (z >> types.uint64(30))) * types.uint64({first})
+        z = (z ^ (z >> types.uint64(27))) * types.uint64({second})
+        z = z ^ (z >> types.uint64(31))
+        run[i] = run.dtype.type(types.{whole}(z >> types.uint64({cut}))) * scale + half
+"""
 _INFIX = INFIX | {"logical_and": "&", "logical_or": "|"}
 # NaN propagates, and of two zeros the second is taken, as by NumPy's ufuncs.
 _FORMS = {
@@ -99,6 +120,7 @@ _FORMS = {
     "sign": "one if {0} > zero else (-one if {0} < zero else (zero if {0} == zero else {0}))",
     "where": "{1} if {0} else {2}",
     "choose": "{1} if {0} != zero else {2}",
+    "stochastic_bfloat16": "stochastic_bfloat16({0}, {1})",
 }
 
 
@@ -127,6 +149,19 @@ def fold_code(phase: Trace, compute: np.dtype[Any]) -> Any:
     return function
 
 
+@functools.lru_cache(maxsize=2)
+def fill_code(dtype: np.dtype[Any]) -> Any:
+    """The function that does what `gpuopt.rules.noise.fill` does: of a run of that dtype, where to begin, and indices."""
+    import numba
+
+    digits = np.finfo(dtype).nmant
+    parts = {"golden": GOLDEN, "first": FIRST, "second": SECOND, "cut": 64 - digits, "whole": f"int{8 * dtype.itemsize}"}
+    function = _module(_HEADER + _FILL.format(**parts, scale=2.0**-digits, half=2.0 ** -(digits + 1))).fill
+    flat, whole = (numba.types.Array(kind, 1, "C") for kind in (numba.from_dtype(dtype), numba.types.uint64))
+    function.compile((flat, numba.types.uint64, whole))
+    return function
+
+
 def pack_code(code: TileCode, compute: np.dtype[Any]) -> Any:
     """The function that runs the loop of `code` on many parameters, given the table of their addresses and ends."""
     import numba
@@ -149,7 +184,7 @@ def _source(trace: Trace) -> str:
         "packed": "".join(f"{name}, " for component, name in arrays.items() if component != "p"),
         "sliced": "".join("p, " if component == "p" else f"{name}[start : ends[j]], " for component, name in arrays.items()),
     }
-    return _HEADER + _LOOP.format(**parts)
+    return _header(trace) + _LOOP.format(**parts)
 
 
 def _fold_source(phase: Trace) -> str:
@@ -174,7 +209,11 @@ def _fold_source(phase: Trace) -> str:
         "again": _indented(sums, 12),
         "sliced": "".join(f"{name}[start:stop], " for name in arrays.values()),
     }
-    return _HEADER + _FOLD.format(**parts)
+    return _header(phase) + _FOLD.format(**parts)
+
+
+def _header(trace: Trace) -> str:
+    return _HEADER + (_ROUNDING if any(op.op == "stochastic_bfloat16" for op in trace.ops) else "")
 
 
 def _indented(lines: list[str], by: int) -> str:

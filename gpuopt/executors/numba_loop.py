@@ -7,7 +7,7 @@ from typing import Any, final
 import numpy as np
 
 from gpuopt.executors.fold import CHUNK, chunks
-from gpuopt.executors.numba_code import fold_code, loop_code, pack_code
+from gpuopt.executors.numba_code import fill_code, fold_code, loop_code, pack_code
 from gpuopt.executors.tiles import TileGroup
 from gpuopt.executors.work import Program
 from gpuopt.trace import Trace
@@ -25,11 +25,16 @@ class NumbaGroup(TileGroup):
 
     def _generate(self, trace: Trace) -> Program:
         program = Program(trace, loop_code(trace, self.compute), self.compute)
+        if trace.random:
+            fill_code(self.compute)  # compiled before the first step
         if trace.reductions:
             program.fold = fold_code(trace, self.compute)
         elif self.packs and not trace.complex:
             program.pack = pack_code(program.code, self.compute)
         return program
+
+    def _fill(self, run: Any, start: int, index: Any, scratch: list[Any]) -> None:
+        fill_code(run.dtype)(run, np.uint64(start), index)
 
     def _call(self, program: Program, arguments: list[Any], size: int, slot: int) -> None:
         program.code.function(*arguments, program.values)

@@ -57,6 +57,7 @@ class _Writer:
         body = [f"    {line}" for line in self.lines or ["pass"]]
         source = "\n".join([f"def update({', '.join(arguments)}):  # {self.trace.name}", *comments, *body, ""])
         scope: dict[str, Any] = {name: getattr(np, name) for name in _CALLS} | {"copyto": np.copyto}
+        scope["stochastic_bfloat16"] = _stochastic_bfloat16
         exec(source, scope)  # the text is made here from a fixed set of calls
         return TileCode(scope["update"], places(self.trace), self.counts["w"], self.counts["b"], fixed, source)
 
@@ -74,6 +75,8 @@ class _Writer:
             self.lines.append(f"copyto({out}, {a}, where={mask})")
         elif op.op == "choose":
             self.lines.append(f"copyto({out}, {operands[1]} if {operands[0]} else {operands[2]})")
+        elif op.op == "stochastic_bfloat16":
+            self.lines.append(f"stochastic_bfloat16({', '.join([*operands, out, self._scratch('b', set())])})")
         elif op.op == "copy":
             self.lines.append(f"copyto({out}, {operands[0]})")
         else:
@@ -85,11 +88,12 @@ class _Writer:
 
     def _choose(self, step: int, op: Expr) -> str:
         """Where the result goes: its own place, the place of a value that dies here, or scratch."""
-        barred = set[str]()
-        if op.op == "where" and op.args[1] is not op.args[2]:  # that arm is read after the other one was written
-            barred = {self._location(op.args[1])}
-            if op.args[1].op == "input" and op.args[1].value == "g":  # which may be the parameter itself
-                barred.add(self.names.get("p", ""))
+        late = op.args if op.op == "stochastic_bfloat16" else ()  # what is read after the result was begun
+        if op.op == "where" and op.args[1] is not op.args[2]:
+            late = op.args[1:2]
+        barred = {self._location(arg) for arg in late}
+        if any(arg.op == "input" and arg.value == "g" for arg in late):  # which may be the parameter itself
+            barred.add(self.names.get("p", ""))
         if op.op in BOOLEAN:
             return self._scratch("b", barred)
         for component in [c for c, e in self.targets.items() if e is op]:
@@ -121,6 +125,17 @@ class _Writer:
                 return name
         self.counts[kind] += 1
         return f"{kind}{self.counts[kind] - 1}"
+
+
+def _stochastic_bfloat16(x: Any, u: Any, out: Any, mask: Any) -> None:
+    """Add 16 random bits to those that a bfloat16 has no room for, which are then cut; NaN stays."""
+    whole = out.view(np.uint32)
+    np.multiply(u, out.dtype.type(65536), out=out)
+    np.copyto(whole, out, casting="unsafe")
+    np.add(whole, x.view(np.uint32), out=whole)
+    np.bitwise_and(whole, np.uint32(0xFFFF0000), out=whole)
+    np.not_equal(x, x, out=mask)
+    np.copyto(out, x, where=mask)
 
 
 _CALLS = (

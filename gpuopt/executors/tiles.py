@@ -20,7 +20,7 @@ from gpuopt.executors.fold import CHUNK, UFUNCS, Folds, chunks, fold, fold_strea
 from gpuopt.executors.layout import Leaf, new_state
 from gpuopt.executors.tile_code import Place
 from gpuopt.executors.work import Gradients, Pack, Program, Single, Tile, Work, load, store
-from gpuopt.rules.noise import fill
+from gpuopt.rules.noise import after, fill
 from gpuopt.trace import Trace
 
 __all__ = ["TileGroup"]
@@ -81,6 +81,7 @@ class TileGroup(abc.ABC):
         self._scratch: list[dict[Any, Any]] = [{} for _ in range(self._threads)]
         self._parallel = False
         self._programs: dict[Trace, Program] = {}
+        self._ramp = np.empty(0, np.uint64)
         self.prepare(trace)
 
     def _packs(
@@ -116,6 +117,8 @@ class TileGroup(abc.ABC):
 
     def prepare(self, trace: Trace) -> None:
         for each in (*trace.phases, trace):
+            if each.random and not self._ramp.size:
+                self._ramp = np.arange(self._largest, dtype=np.uint64)
             if each not in self._programs:
                 self._programs[each] = program = self._generate(each)
                 if each.reductions:
@@ -234,9 +237,13 @@ class TileGroup(abc.ABC):
 
     def _randomize(self, program: Program, tile: Tile, name: str, run: Any, slot: int) -> None:
         """Fill a run with the random numbers of a tile."""
-        index, work = (self._run(slot, what, tile.size, np.dtype(np.uint64)) for what in ("index", "work"))
-        tile.owner.indices(tile, index)
-        fill(run, program.start(name, self._numbers[tile.owner.index]), index, work)
+        scratch = [self._run(slot, what, tile.size, np.dtype(np.uint64)) for what in ("index", "rest", "work")]
+        index, more = tile.owner.indices(tile, self._ramp[: tile.size], *scratch)
+        self._fill(run, after(program.start(name, self._numbers[tile.owner.index]), more), index, scratch[1:])
+
+    def _fill(self, run: Any, start: int, index: Any, scratch: list[Any]) -> None:
+        """Fill a run with the random numbers of the elements that `index` names, of the sequence that begins at `start`."""
+        fill(run, start, index, *scratch)
 
     def _prepared(self, program: Program, tile: Tile) -> list[Any]:
         """Which arguments of the function need no copy, as is the rule for float32 and float64."""

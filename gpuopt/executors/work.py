@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -92,13 +93,22 @@ class Single:
             self._cuts[flat] = found
         return self._cuts[flat]
 
-    def indices(self, tile: Tile, out: Any) -> None:
-        """The index of each element of a tile among those of the array, in C order."""
+    def indices(self, tile: Tile, ramp: Any, out: Any, rest: Any, work: Any) -> tuple[Any, int]:
+        """The index of each element of a tile among those of the array, in C order, as numbers and what to add to each.
+
+        `ramp` holds 0, 1, 2 …; the others are scratch, all of the tile's size.
+        """
         if self._straight:
-            np.copyto(out, np.arange(tile.offset, tile.offset + tile.size, dtype=np.uint64))
-        else:
-            every = np.arange(self.size, dtype=np.uint64).reshape(self._shape).transpose(self._axes)
-            np.copyto(out, every.reshape(-1)[tile.offset : tile.offset + tile.size])
+            return ramp, tile.offset
+        np.add(ramp, np.uint64(tile.offset), out=rest)  # in the order of memory, taken apart axis by axis
+        out.fill(0)
+        for axis in reversed(self._axes):
+            length = np.uint64(self._shape[axis])
+            np.remainder(rest, length, out=work)
+            np.multiply(work, np.uint64(math.prod(self._shape[axis + 1 :])), out=work)
+            np.add(out, work, out=out)
+            np.floor_divide(rest, length, out=rest)
+        return out, 0
 
 
 class Pack:

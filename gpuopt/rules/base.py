@@ -72,7 +72,16 @@ class Bindable:
         """The update of the arrays with that key."""
         raise NotImplementedError
 
-    def init(self, params: Any, hyper: dict[str, Any] | None = None) -> Optimizer:
+    def init(
+        self,
+        params: Any,
+        hyper: dict[str, Any] | None = None,
+        *,
+        master: bool = False,
+        stochastic_rounding: bool = False,
+        seed: int = 0,
+        capturable: bool = False,
+    ) -> Optimizer:
         """Bind the rule to `params`, which the returned `Optimizer` updates in place.
 
         Parameters
@@ -84,6 +93,21 @@ class Bindable:
             hyperparameter's name a tree like `params` of real arrays, each of which broadcasts to its parameter, or None
             where the number stays. They are read at every step, from the arrays given. A piece's hyperparameter is called
             by its own name, or as in ``"scale.factor"`` where several have it.
+        master : bool
+            Keep a float32 copy of every float16 and bfloat16 array, called ``"master"`` in the state, where an array of another
+            dtype has None. A step reads and updates the copy, and stores its rounding in the array, in the same kernel. Who
+            assigns to such an array between steps must assign to its copy too, which wins.
+        stochastic_rounding : bool
+            Round bfloat16 arrays up or down at random as they are stored: up as likely as the new value is near, so that steps
+            too small for the dtype count on average. Which way depends on `seed`, the array's count, its place in the tree and
+            the element's index alone: it is the same on every executor, in every layout, and where a run is resumed. Not for
+            float16 arrays, and not together with `master`.
+        seed : int
+            Of the stochastic rounding, from 0 to 2**32 - 1.
+        capturable : bool
+            Whether steps may be captured in a CUDA graph (`gpuopt.graph`): on a GPU step counts and hyperparameters are kept
+            there and schedules, which must be of `gpuopt.schedules`, are evaluated there. On NumPy arrays it changes nothing
+            else.
 
         Returns
         -------
@@ -92,14 +116,16 @@ class Bindable:
         Raises
         ------
         TypeError, ValueError
-            Where an array cannot be updated in place, or a hyperparameter's values are not in its range; the message
-            names it by its path.
+            Where an array cannot be updated in place, a hyperparameter's values are not in its range, or it follows a
+            schedule that a captured step cannot ask; the message names it. Where `stochastic_rounding` meets a float16 array or
+            `master`, or `master` a rule with a state of that name.
         TraceError
             Where ``update`` does something that is neither elementwise nor a reduction; the message names the line.
         """
         from gpuopt.optimizer import Optimizer
 
-        return Optimizer(self, params, hyper)
+        options: dict[str, Any] = {"master": master, "stochastic_rounding": stochastic_rounding, "seed": seed}
+        return Optimizer(self, params, hyper, **options, capturable=capturable)
 
 
 @typing.dataclass_transform(frozen_default=True)

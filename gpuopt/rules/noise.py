@@ -11,50 +11,61 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["KEY_PARTS", "base", "fill", "standard_normal"]
+__all__ = ["FIRST", "GOLDEN", "KEY_PARTS", "ROUNDING", "SECOND", "after", "base", "fill", "standard_normal", "uniform"]
 
 KEY_PARTS = 4
 """A key is this many numbers below 65,536, which even float32 holds: the seed's, then the step's."""
-_GOLDEN, _FIRST, _SECOND, _MASK = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB, 2**64 - 1
+ROUNDING = 2
+"""The stream of stochastic rounding; normal numbers are made of those before it."""
+GOLDEN = 0x9E3779B97F4A7C15
+FIRST = 0xBF58476D1CE4E5B9
+SECOND = 0x94D049BB133111EB
+_MASK = 2**64 - 1
 
 
 def base(key: tuple[float, ...], leaf: int, stream: int) -> int:
     """Where the sequence of an array begins: of array number `leaf`, with the numbers of its key."""
     start = sum(int(part) << (16 * n) for n, part in enumerate(key))
     for number in (0, leaf, stream):
-        start = _mixed((start + (number + 1) * _GOLDEN) & _MASK)
+        start = _mixed((start + (number + 1) * GOLDEN) & _MASK)
     return start
 
 
 def _mixed(z: int) -> int:
-    z = ((z ^ (z >> 30)) * _FIRST) & _MASK
-    z = ((z ^ (z >> 27)) * _SECOND) & _MASK
+    z = ((z ^ (z >> 30)) * FIRST) & _MASK
+    z = ((z ^ (z >> 27)) * SECOND) & _MASK
     return z ^ (z >> 31)
 
 
-def fill(run: Any, start: int, index: Any, work: Any) -> None:
-    """Fill `run` with uniform numbers in (0, 1); `index`, which is altered, are the elements' numbers, `work` is like it."""
-    np.multiply(index, np.uint64(_GOLDEN), out=index)
-    np.add(index, np.uint64((start + _GOLDEN) & _MASK), out=index)
-    for shift, factor in ((30, _FIRST), (27, _SECOND), (31, 0)):
-        np.right_shift(index, np.uint64(shift), out=work)
-        np.bitwise_xor(index, work, out=index)
+def after(start: int, elements: int) -> int:
+    """Where a sequence that begins at `start` is after so many elements."""
+    return (start + elements * GOLDEN) & _MASK
+
+
+def fill(run: Any, start: int, index: Any, z: Any, work: Any) -> None:
+    """Fill `run` with the uniform numbers in (0, 1) of the elements that `index` names; `z` and `work` are scratch like it."""
+    np.multiply(index, np.uint64(GOLDEN), out=z)
+    np.add(z, np.uint64(after(start, 1)), out=z)
+    for shift, factor in ((30, FIRST), (27, SECOND), (31, 0)):
+        np.right_shift(z, np.uint64(shift), out=work)
+        np.bitwise_xor(z, work, out=z)
         if factor:
-            np.multiply(index, np.uint64(factor), out=index)
+            np.multiply(z, np.uint64(factor), out=z)
     digits = np.finfo(run.dtype).nmant
-    np.right_shift(index, np.uint64(64 - digits), out=index)
-    np.copyto(run, index, casting="unsafe")
+    np.right_shift(z, np.uint64(64 - digits), out=z)
+    np.copyto(run, z, casting="unsafe")
     np.multiply(run, run.dtype.type(2.0**-digits), out=run)
     np.add(run, run.dtype.type(2.0 ** -(digits + 1)), out=run)
 
 
-def _uniform(like: Any, seed: int, t: Any, stream: int) -> Any:
+def uniform(like: Any, seed: int, t: Any, stream: int) -> Any:
+    """Uniform numbers in (0, 1), one for each element of `like`."""
     key = (seed % 65536, seed // 65536, t % 65536, t // 65536)
     if hasattr(type(like), "uniform"):  # in a trace
         return like.uniform(key, stream)
     real = np.result_type(np.asarray(like).real.dtype, np.float32)
     run = np.empty(np.size(like), real)
-    fill(run, base(key, 0, stream), np.arange(run.size, dtype=np.uint64), np.empty(run.size, np.uint64))
+    fill(run, base(key, 0, stream), np.arange(run.size, dtype=np.uint64), *np.empty((2, run.size), np.uint64))
     return run.reshape(np.shape(like))
 
 
@@ -73,8 +84,8 @@ def standard_normal(like: Any, seed: int, t: Any) -> Any:
     t : int
         The step, as ``update`` gets it.
     """
-    radius = (-2 * _log(_uniform(like, seed, t, 0))) ** 0.5
-    turn = _uniform(like, seed, t, 1)
+    radius = (-2 * _log(uniform(like, seed, t, 0))) ** 0.5
+    turn = uniform(like, seed, t, 1)
     if np.iscomplexobj(like):
         return radius * _sin_pi(0.5 - abs(2 * turn - 1)) + 1j * (radius * _sin_pi(2 * _fold(turn)))
     return radius * _sin_pi(0.5 - abs(2 * turn - 1))

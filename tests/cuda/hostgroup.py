@@ -36,6 +36,10 @@ class _Memory:
         ctypes.memmove(self.ptr, source, size)
 
 
+def _seen(g: Any) -> Any:
+    return g if g is None or isinstance(g, DeviceArray) else g.view(DeviceArray)
+
+
 class _Event:
     """An event of a device that does everything at once."""
 
@@ -59,7 +63,7 @@ def cupy_on_the_cpu() -> Iterator[Callable[..., Any]]:
     names = ("cupy_kernel", "cupy_phases", "cupy_table", "cupy_upload")
     modules = groups, phases, *_ = [import_module(f"gpuopt.executors.{name}") for name in names]
     real, kernel = groups.made, import_module("cupy").ElementwiseKernel
-    stream = SimpleNamespace(is_capturing=lambda: False)
+    stream = SimpleNamespace(is_capturing=lambda: False, synchronize=lambda: None)
     device = SimpleNamespace(alloc_pinned_memory=bytearray, Event=_Event, get_current_stream=lambda: stream)
     made_on_device = {name: _on_device(getattr(np, name)) for name in ("zeros", "empty", "full", "asarray")}
     library = SimpleNamespace(**made_on_device, ElementwiseKernel=kernel, cuda=device)
@@ -70,9 +74,11 @@ def cupy_on_the_cpu() -> Iterator[Callable[..., Any]]:
     class Group(groups.CupyGroup):  # type: ignore[misc, name-defined]
         """Takes ordinary arrays for gradients."""
 
-        def run(self, trace: Any, grads: Sequence[Any], scalars: Any, indices: Any = None) -> None:
-            seen = [g if g is None or isinstance(g, DeviceArray) else g.view(DeviceArray) for g in grads]
-            super().run(trace, seen, scalars, indices)
+        def run(self, trace: Any, grads: Sequence[Any], *rest: Any) -> None:
+            super().run(trace, [_seen(g) for g in grads], *rest)
+
+        def reduce_into(self, phase: Any, grads: Sequence[Any], *rest: Any) -> None:
+            super().reduce_into(phase, [_seen(g) for g in grads], *rest)
 
     def group(trace: Any, update: Any, params: Sequence[Any], others: Any = (), *rest: Any) -> Any:
         beside = [{name: array.view(DeviceArray) for name, array in found.items()} for found in others]
@@ -95,7 +101,7 @@ def one_by_one() -> Iterator[Callable[..., Any]]:
     """The same, with a launch for each array."""
     tables = import_module("gpuopt.executors.cupy_table")
 
-    def plan(planner: Any, grads: Sequence[Any], indices: list[int] | None, random: bool) -> Any:
+    def plan(planner: Any, grads: Sequence[Any], indices: list[int] | None, **_: Any) -> Any:
         wanted = range(len(grads)) if indices is None else indices
         return tables.Plan([], [position for position in wanted if planner._leaves[position].size])
 
