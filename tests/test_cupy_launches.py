@@ -17,10 +17,12 @@ import pytest
 
 import gpuopt as go
 from gpuopt.rules import Adam, Momentum, Rule, rules
+from gpuopt.rules.base import GradientPiece
 from gpuopt.symbols import hyper_array
 from gpuopt.trace import trace
 from tests.cuda import hostrun
 from tests.cuda.hostgroup import DeviceArray, launch
+from tests.test_cuda_chain import EXAMPLES
 from tests.variants import STRUCTURES, bits, label, sample
 
 PATH = Path(__file__).parent.parent / "asv_bench" / "benchmarks" / "no_gpu.py"
@@ -118,6 +120,19 @@ def test_arrays_without_elements_need_no_launch(log: Any) -> None:
     opt = Adam().init([*arrays(2, shape=(0, 3)), *arrays(1)])
     assert during(log, opt, [*arrays(2, shape=(0, 3)), *arrays(1)])["launch"] == 1
     assert during(log, Adam().init(arrays(2, shape=(0,))), arrays(2, shape=(0,)))["launch"] == 0
+
+
+LAUNCHES = {"centralize": 3, "clip_global_norm": 3, "clip_norm": 3, "skip_nonfinite": 4}
+"""A reduction, scalars made of it, and the update; where the device decides about the step, it counts it too."""
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - {"freeze"}))
+def test_the_launches_of_a_chain_do_not_grow_with_its_arrays(name: str, log: Any) -> None:
+    piece = EXAMPLES[name]
+    chain = go.chain(piece, Adam()) if isinstance(piece, GradientPiece) else go.chain(Adam(), piece)
+    for count in (1, 10, 100):
+        opt, grads = chain.init(arrays(count)), arrays(count)
+        assert [during(log, opt, grads)["launch"] for _ in range(4)][2:] == [LAUNCHES.get(name, 1)] * 2
 
 
 # Copies and memory

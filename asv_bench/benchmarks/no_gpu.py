@@ -47,11 +47,23 @@ def why_not():
 
 @functools.cache
 def _classes():
-    """Classes of arrays: as a user has them, and as the executor makes them, which can be copied to."""
+    """Classes of arrays: as a user has them, and as the executor makes them, which can be copied to.
+
+    What `init` computes with arrays is done by NumPy.
+    """
     cupy = importlib.import_module("cupy")
 
     class Array(cupy.ndarray):
         device = Device()
+
+        def __setitem__(self, key, value):
+            to_host(self)[key] = to_host(value) if isinstance(value, cupy.ndarray) else value
+
+        def astype(self, *arguments, **options):
+            return to_device(to_host(self).astype(*arguments, **options))
+
+        def copy(self, order="C"):
+            return to_device(to_host(self).copy(order))
 
     class Made(Array):
         log = None
