@@ -109,6 +109,7 @@ class Memory:
         entries = sorted((*bounds(a), i) for i, a in enumerate(arrays) if a.size)
         self._arrays, self._names, self._entries = arrays, names, entries
         self._lows = [low for low, _, _ in entries]
+        self._begins = np.array(self._lows, np.int64)
         self._reached = np.maximum.accumulate([0, *(high for _, high, _ in entries)])
         self._longest = max((high - low for low, high, _ in entries), default=0)
         owners = [_owner(a) for a in arrays]
@@ -133,7 +134,7 @@ class Memory:
 
     def clear_of(self, lows: np.ndarray[Any, Any], highs: np.ndarray[Any, Any]) -> bool:
         """Whether none of the arrays lies between any of `lows` and its one of `highs`; a few calls for all of them."""
-        before = np.searchsorted(self._lows, highs)  # how many begin before it ends
+        before = np.searchsorted(self._begins, highs)  # how many begin before it ends
         return bool(np.all(self._reached[before] <= lows))
 
     def suspects(self, g: Any) -> bool:

@@ -11,9 +11,11 @@ import math
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gpuopt import backend
@@ -39,6 +41,7 @@ NAMES = {
     "imports.Import.track_import",
     "convergence.Convergence.track_updates",
     "fit.Fit.track_update",
+    "host.Host.track_cupy_host_time",
     "noise.Noise.track_noise",
 }
 """The history on the dashboard hangs on these."""
@@ -188,14 +191,41 @@ def test_a_temporary_array_is_noticed(monkeypatch):
     assert found.track_temporaries("Adam", "numpy") > 4 * size
 
 
-def test_a_second_launch_is_counted(monkeypatch):
+def test_one_launch_a_step_and_a_second_one_is_counted(monkeypatch):
     pytest.importorskip("cupy")
+    assert [counters.count_launches(Adam(), arrays) for arrays in counters.ARRAYS] == [1, 1, 1]
     module = importlib.import_module("gpuopt.executors.cupy_kernel")
-    once = [counters.count_launches(Adam(), arrays) for arrays in counters.ARRAYS]
-    assert all(1 <= count <= arrays for count, arrays in zip(once, counters.ARRAYS, strict=True))
     run = module.CupyGroup.run
     monkeypatch.setattr(module.CupyGroup, "run", lambda *arguments: run(*arguments) or run(*arguments))
-    assert [counters.count_launches(Adam(), arrays) for arrays in counters.ARRAYS] == [2 * count for count in once]
+    assert [counters.count_launches(Adam(), arrays) for arrays in counters.ARRAYS] == [2, 2, 2]
+
+
+def test_a_launch_for_each_array_is_counted(monkeypatch):
+    pytest.importorskip("cupy")
+    tables = importlib.import_module("gpuopt.executors.cupy_table")
+    monkeypatch.setattr(tables.Planner, "plan", lambda self, grads, *_, **__: tables.Plan([], list(range(len(grads)))))
+    assert [counters.count_launches(Adam(), arrays) for arrays in counters.ARRAYS] == counters.ARRAYS
+
+
+def test_the_host_time_of_cupy_arrays_grows_with_what_the_host_does(monkeypatch):
+    pytest.importorskip("cupy")
+    host = SUITE["host"].Host().track_cupy_host_time
+    same, moved = host(300, "same"), host(300, "moved")
+    assert 1 < host(1, "same") < same < moved
+    module = importlib.import_module("gpuopt.gradients")
+    read = module.GradientReader.read
+    monkeypatch.setattr(module.GradientReader, "read", lambda self, grads: time.sleep(0.005) or read(self, grads))
+    assert host(300, "same") > 5_000
+
+
+def test_without_a_gpu_the_arrays_are_still_those_of_cupy():
+    cupy = pytest.importorskip("cupy")
+    no_gpu, values = SUITE["no_gpu"], np.arange(24.0).reshape(2, 3, 4)
+    for array in (values, values.transpose(2, 0, 1), values[0, 0, 0], np.asfortranarray(values)):
+        made = no_gpu.to_device(np.asarray(array))
+        assert isinstance(made, cupy.ndarray)
+        assert (made.shape, made.strides) == (array.shape, np.asarray(array).strides)
+        assert np.array_equal(no_gpu.to_host(made), array)
 
 
 def test_host_instructions():

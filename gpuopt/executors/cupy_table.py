@@ -88,7 +88,7 @@ class Planner:
         capturable: bool,
     ) -> None:
         self._leaves, self._capturable = leaves, capturable
-        self._like = [(leaf.param.dtype, leaf.param.strides) for leaf in leaves]
+        self._dtypes, self._strides = [leaf.param.dtype for leaf in leaves], [leaf.param.strides for leaf in leaves]
         alike: dict[Others, dict[int, Sequence[int]]] = {}
         for position, (leaf, beside, own) in enumerate(zip(leaves, others, states, strict=True)):
             if leaf.size and leaf.flat is not None and all(_run(array, leaf) for array in beside.values()):
@@ -120,8 +120,9 @@ class Planner:
         self, grads: Sequence[Any], indices: list[int] | None, ordered: bool, captured: bool
     ) -> tuple[list[Launch], list[int]]:
         whole = self._one if indices is None and not ordered else None
-        if whole is not None and [(g.dtype, g.strides) for g in grads] == self._like:
-            return [Launch(whole, self._like[0][0], self._addresses.of([g.data.ptr for g in grads], captured))], []
+        alike = whole is not None and [g.dtype for g in grads] == self._dtypes and [g.strides for g in grads] == self._strides
+        if whole is not None and alike:
+            return [Launch(whole, self._dtypes[0], self._addresses.of([g.data.ptr for g in grads], captured))], []
         found: dict[tuple[Table, Any], list[int]] = {}
         singles = []
         for position in range(len(self._leaves)) if indices is None else indices:

@@ -101,7 +101,7 @@ def one_by_one() -> Iterator[Callable[..., Any]]:
     """The same, with a launch for each array."""
     tables = import_module("gpuopt.executors.cupy_table")
 
-    def plan(planner: Any, grads: Sequence[Any], indices: list[int] | None, ordered: bool) -> Any:
+    def plan(planner: Any, grads: Sequence[Any], indices: list[int] | None, **_: Any) -> Any:
         wanted = range(len(grads)) if indices is None else indices
         return tables.Plan([], [position for position in wanted if planner._leaves[position].size])
 
