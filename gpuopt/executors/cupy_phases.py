@@ -20,6 +20,9 @@ from gpuopt.trace import Trace
 
 __all__ = ["Phases"]
 
+MASKS = 8
+"""Lists of which arrays have a gradient that are kept, besides one for each total, which a step may need."""
+
 
 class Phases:
     """What several bundles of arrays share on the device.
@@ -57,7 +60,7 @@ class Phases:
     ) -> None:
         self.counted, self._sizes, self._batches = counted, sizes, batches
         self._device = bundles[0].group.device
-        self._masks, self._room = Lists(0, np.uint8), -1
+        self._masks, self._room = Lists(0, np.uint8, 0), 0
         self._rows: dict[tuple[Any, Trace], Turns] = {}
         self._table: dict[Total, Any] = {}
         self._hyper: dict[Any, Any] = {}
@@ -83,8 +86,9 @@ class Phases:
                             self._rows[bundle, trace] = Turns(len(bundle.indices) * written.count, np.float64)
                 if self.counted:
                     self._keep(bundle.key, [hyper[bundle.key].get(name, np.nan) for name in whole.hyper])
-            if self._room < len(self._table):
-                self._masks, self._room = Lists(len(self._sizes), np.uint8, len(self._table)), len(self._table)
+            if self._room < len(self._table) + MASKS:
+                self._room = len(self._table) + MASKS
+                self._masks = Lists(len(self._sizes), np.uint8, self._room)
             self._meant([(frozenset(bundle.indices), bundle.traces[-1]) for bundle in bundles])  # which is there then
 
     def _keep(self, key: Any, values: list[float]) -> None:

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import cupy
 import numpy as np
 
-from gpuopt.dtypes import COMPUTE
 from gpuopt.executors.cuda_reduce_text import fold_space
 from gpuopt.executors.cuda_table_text import CHUNK, LANES, columns
 from gpuopt.executors.cuda_text import Others
@@ -19,6 +18,10 @@ from gpuopt.executors.fold import CHUNK as FOLDED
 from gpuopt.executors.layout import Leaf
 
 __all__ = ["Launch", "Plan", "Planner", "Table"]
+
+
+LISTS = 8
+"""Lists of addresses that are kept for a table; a step needs one for each dtype of gradients, of which there are fewer."""
 
 
 class Table:
@@ -101,7 +104,7 @@ class Planner:
         whole = all(position in self._tables or not leaf.size for position, leaf in enumerate(leaves))
         self._one = next(iter(self._tables.values())) if whole and len(alike) == 1 else None
         self._ordered = all(leaf.param.flags.c_contiguous for leaf in leaves)
-        self._addresses = Lists(len(leaves), np.int64, room=len(COMPUTE) * len(alike))  # one for each dtype of gradients
+        self._addresses = Lists(len(leaves), np.int64, LISTS * max(len(alike), 1))
         self._last: tuple[Any, Any, list[Any]] = (None, None, [])
         self._plan = Plan([], [])
 

@@ -11,7 +11,7 @@ import numpy as np
 
 __all__ = ["Lists", "Turns", "Upload", "capturing"]
 
-_TURNS, _HELD = 4, 8
+_TURNS = 4
 
 
 class Upload:
@@ -54,15 +54,14 @@ class Turns:
 
 
 class Lists:
-    """Lists of numbers on the device; those used lately need no second copy.
+    """Lists of numbers on the device; the `count` that were used last need no second copy, and one step may use as many.
 
-    What a CUDA graph captured is read at every replay: such a list is kept, and never written again. A step may use as many
-    different ones as there is `room` for.
+    What a CUDA graph captured is read at every replay: such a list is kept, and never written again.
     """
 
-    def __init__(self, width: int, dtype: Any, room: int = 1) -> None:
-        self._make, self._count = functools.partial(Upload, width, dtype), _HELD + room
-        self._spare = [self._make() for _ in range(self._count)]
+    def __init__(self, width: int, dtype: Any, count: int) -> None:
+        self._make, self._count = functools.partial(Upload, width, dtype), count
+        self._spare = [self._make() for _ in range(count)]
         self._held: dict[tuple[int, ...], Upload] = {}  # the one used last comes last
         self._captured: dict[tuple[int, ...], Upload] = {}
 
