@@ -16,6 +16,7 @@ from numpy.testing import assert_allclose
 
 import gpuopt
 from gpuopt import backend, cli
+from gpuopt import bench as bench_module
 from gpuopt.bench import by_hand, libraries, measure, report, rivals
 from gpuopt.dtypes import named
 from gpuopt.rules import Adam, AdamW, GradientDescent, Momentum, RMSProp, rules
@@ -275,6 +276,18 @@ def test_options_of_init_are_in_the_header_and_in_the_numbers(bench, tmp_path):
     assert all(case["ours"]["numpy"] > 0 for case in numbers["cases"])
 
 
+def test_numbers_are_kept_where_the_run_is_stopped(bench, tmp_path, monkeypatch):
+    path, real = tmp_path / "numbers.json", bench_module.compare
+
+    def compare(name, *rest):
+        return real(name, *rest) if name == "Adam" else 1 / 0
+
+    monkeypatch.setattr(bench_module, "compare", compare)
+    with pytest.raises(ZeroDivisionError):
+        bench("--executors", "numpy", "--rules", "adam", "momentum", "--output", str(path))
+    assert len(json.loads(path.read_text(encoding="utf-8"))["cases"]) == 2
+
+
 def test_two_ways_of_16_bits_exclude_each_other(bench):
     pytest.importorskip("ml_dtypes")
     code, out, err = bench("--dtype", "bfloat16", "--init", "master", "stochastic_rounding")
@@ -299,7 +312,7 @@ def test_a_picture(bench, tmp_path):
 
 
 def test_ratios_and_bandwidth():
-    case = rivals.Case("Adam", 1, 1_000, "float32", 28_000, {"numpy": 2e-5}, {"by hand": 8e-5}, 5e-6)
+    case = rivals.Case("Adam", 1, 1_000, "float32", 28_000, {"numpy": 2e-5}, {"by hand": 8e-5}, {"copy": 5e-6, "scale": 6e-6})
     row = report.text(report.Report([case], "header")).splitlines()[3]
     assert row.split() == ["Adam", "1,000", "numpy", "20.0", "us", "1.4", "GB/s", "25%", "4.00", "-", "-", "-"]
 

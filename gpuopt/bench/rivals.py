@@ -38,8 +38,8 @@ class Case:
         Bytes that a step must move.
     ours, rivals : dict of float
         Seconds a step, by executor and by rival; a rival that is not installed, or has not the like, is not there.
-    floor : float
-        Seconds that streaming as many bytes takes.
+    streams : dict of float
+        Seconds that streaming as many bytes takes, by a copy and by scaling in place.
     """
 
     rule: str
@@ -49,7 +49,12 @@ class Case:
     moved: int
     ours: dict[str, float]
     rivals: dict[str, float]
-    floor: float
+    streams: dict[str, float]
+
+    @property
+    def floor(self) -> float:
+        """Seconds that streaming as many bytes takes in the faster way."""
+        return min(self.streams.values())
 
 
 def subjects() -> dict[str, Callable[[], Bindable]]:
@@ -92,12 +97,13 @@ def compare(
     waits = [waiting(xp)]
     steps |= _others(name, xp, arrays, gradients, options, waits)
     words = max(1, moved // 8)  # of float32, each read and written: as many bytes as a step moves
-    steps |= stream_steps(xp, words)
+    streams = stream_steps(xp, words)
+    steps |= streams
     few = xp is np and size * count >= 1_000_000
     found = medians(in_turns(steps, rounds, lambda: [wait() for wait in waits], 4 if few else 20))
-    floor = min(found["copy"], found["scale"]) * moved / (8 * words)
+    streamed = {how: found[how] * moved / (8 * words) for how in streams}
     ours = {executor: found[executor] for executor in (*executors, GRAPH) if executor in found}
-    return Case(name, count, size, dtype, moved, ours, {rival: found[rival] for rival in RIVALS if rival in found}, floor)
+    return Case(name, count, size, dtype, moved, ours, {rival: found[rival] for rival in RIVALS if rival in found}, streamed)
 
 
 def _bound(opt: Any, gradients: list[Any]) -> Step:
