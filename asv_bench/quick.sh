@@ -27,5 +27,5 @@ export ASV_PYTHONPATH=$PYTHONPATH  # without it, asv takes whatever gpuopt is in
 # shellcheck disable=SC2086  # several arguments
 "$python" -m asv --config "$config" run --quick --show-stderr -E "existing:$python" --machine smoke \
   --set-commit-hash "$(git rev-parse HEAD)" ${ASV_ARGUMENTS:-}
-"$python" tools/check_results.py "$results" --machine smoke --least "${LEAST:-80}"
+"$python" tools/check_results.py "$results" --machine smoke --least "${LEAST:-60}"
 echo "results: $results"

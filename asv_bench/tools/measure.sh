@@ -27,5 +27,5 @@ status=0
 "$python" -m asv --config "$config" run --show-stderr -E "existing:$python" --machine "$machine" \
   --set-commit-hash "$(git rev-parse HEAD)" ${ASV_ARGUMENTS:-} || status=$?
 "$python" tools/normalise.py "$results/$machine" --set "$@"
-"$python" tools/check_results.py "$results" --machine "$machine" --least "${LEAST:-80}"
+"$python" tools/check_results.py "$results" --machine "$machine" --least "${LEAST:-60}"
 exit "$status"
