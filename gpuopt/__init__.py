@@ -3,6 +3,7 @@
 from gpuopt import rules as _rules
 from gpuopt import schedules
 from gpuopt.backend import array_module, info, use, xp
+from gpuopt.capture import graph
 from gpuopt.fit import fit
 from gpuopt.history import History
 from gpuopt.minimize import OptimizeResult, minimize, scipy_method
@@ -20,6 +21,7 @@ __all__ = [
     "array_module",
     "cuda_source",
     "fit",
+    "graph",
     "info",
     "minimize",
     "schedules",

@@ -51,7 +51,7 @@ class Run:
         if isinstance(self.count, int):
             return evaluate(self.count, self.hyper)
         of = {count: evaluate(count, self.hyper) for count in set(self.count)}
-        return [of[count] for count in self.count]
+        return [of[count] for count in self.count] if len(set(of.values())) > 1 else of[self.count[0]]
 
     @property
     def members(self) -> list[int]:
@@ -126,7 +126,7 @@ class Bundle:
         self.sizes = [param.size for param in params]
         self._beside = [others[i] for i in indices]
         beside = [{hyper_array(name): array for name, array in others[i].items()} for i in indices]
-        self.group: Group = executor(params[0])(self.traces[-1], update, params, beside, indices)
+        self.group: Group = executor(params[0])(self.traces[-1], update, params, beside, indices, counted)
         self.counts = [0] * len(indices)
         self.use(update, self.traces)
 
@@ -162,7 +162,8 @@ class Bundle:
     @property
     def plain(self) -> bool:
         """Whether every step is one run of one trace whose scalars depend on nothing but the count, which the host knows."""
-        return len(self.traces) == 1 and not self.traces[0].phases and self.traces[0].accept is None
+        whole = self.traces[-1]
+        return len(self.traces) == 1 and not whole.phases and whole.accept is None and not whole.adapted
 
     def runs(self, gradients: Sequence[Any], hyper: dict[str, float]) -> list[Run]:
         """What a step with these gradients (of all arrays of the optimizer) runs here.
@@ -170,7 +171,7 @@ class Bundle:
         Arrays run together if they have the same trace; on a CPU, where another run costs nothing, and the same count.
         """
         given, next_counts = self._given(gradients), [count + 1 for count in self.counts]
-        mixed = self.group.on_device and self.plain
+        mixed = self.group.on_device
         which = {count: passes(self.update, count) if len(self.traces) > 1 else 0 for count in set(next_counts)}
         alike: dict[tuple[int, int], list[int]] = {}
         for position, (count, g) in enumerate(zip(next_counts, given, strict=True)):

@@ -10,7 +10,7 @@ import numpy as np
 from gpuopt.backend import array_module, is_array, is_cupy
 from gpuopt.dtypes import COMPUTE, is_complex, supported
 
-__all__ = ["Memory", "gradient", "parameters", "place"]
+__all__ = ["Memory", "gradient", "loss_and_grads", "parameters", "place"]
 
 _NO_ARRAY = "must be a NumPy or CuPy array"
 
@@ -55,6 +55,20 @@ def _dtype(array: Any, name: str) -> None:
 
 def place(array: Any) -> str:
     return f"CUDA device {array.device.id}" if is_cupy(array) else "the CPU"
+
+
+def loss_and_grads(result: Any) -> tuple[Any, Any]:
+    """What the user's function returned, if it is a pair of a real scalar and gradients."""
+    if not (isinstance(result, tuple) and len(result) == 2):
+        items = f" of {len(result)}" if isinstance(result, tuple) else ""
+        raise TypeError(f"loss_and_grad must return a pair (loss, grads), not a {type(result).__name__}{items}")
+    loss, grads = result
+    shape, kind = getattr(loss, "shape", None), getattr(getattr(loss, "dtype", None), "kind", "")
+    # "V" is how NumPy describes bfloat16.
+    if not ((shape == () and kind in "fiuV") or type(loss) in (int, float)):
+        found = type(loss).__name__ + ("" if shape is None else f" of shape {shape} and dtype {loss.dtype}")
+        raise TypeError(f"the loss that loss_and_grad returns must be a real number or 0-d array, not {found}")
+    return loss, grads
 
 
 def _overlaps_itself(array: Any) -> bool:

@@ -56,7 +56,8 @@ NOTHING = {"sum": 0.0, "max": float("-inf")}
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True)
 class Expr:
-    """One real value: an operation on others, an array's component, a hyperparameter, the step ``t`` or a constant.
+    """One real value: an operation on others, an array's component, a hyperparameter, the step ``t``, a constant, or a number
+    of the whole optimizer.
 
     A value whose arguments are all *host* values is one too, and so is a reduction of an array value: it is computed once
     a step, in float64, by scalar code.
@@ -200,6 +201,12 @@ def text(expr: Expr, nested: bool = False) -> str:
         return f"{'-' if expr.op == 'negative' else expr.op}({', '.join(map(text, expr.args))})"
     written = f" {_WRITTEN[expr.op]} ".join(text(arg, nested=True) for arg in expr.args)
     return f"({written})" if nested else written
+
+
+def totals(exprs: Iterable[Expr]) -> list[Total]:
+    """The results of reductions, and the size, that host values are made of."""
+    ends = reachable(exprs, within=lambda expr: not expr.reduces)
+    return [expr.value for expr in ends if expr.reduces or expr.op == "size"]
 
 
 def reachable(roots: Iterable[Expr], within: Callable[[Expr], bool] = lambda _: True) -> Iterator[Expr]:

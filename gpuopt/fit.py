@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from gpuopt import check
 from gpuopt.backend import array_module, is_array
 from gpuopt.history import History, optional_import
 from gpuopt.optimizer import Optimizer
@@ -95,7 +96,7 @@ def fit(
     with _progress_bar(progress, epochs * math.ceil(count / size)) as bar:
         for _ in range(epochs):
             for batch in _batches(arrays, size, rng, xp):
-                loss, grads = _loss_and_grads(loss_and_grad(params, *batch))
+                loss, grads = check.loss_and_grads(loss_and_grad(params, *batch))
                 history._add(loss, xp)
                 optimizer.step(grads)
                 history.steps += 1
@@ -124,20 +125,6 @@ def _batches(arrays: tuple[Any, ...], size: int, rng: np.random.Generator | None
     for first in range(0, count, chunk):
         part = order[first : first + chunk]
         yield from _batches(tuple(array[part] for array in arrays), size, None, xp)
-
-
-def _loss_and_grads(result: Any) -> tuple[Any, Any]:
-    """What the user's function returned, if it is a pair of a real scalar and gradients."""
-    if not (isinstance(result, tuple) and len(result) == 2):
-        items = f" of {len(result)}" if isinstance(result, tuple) else ""
-        raise TypeError(f"loss_and_grad must return a pair (loss, grads), not a {type(result).__name__}{items}")
-    loss, grads = result
-    shape, kind = getattr(loss, "shape", None), getattr(getattr(loss, "dtype", None), "kind", "")
-    # "V" is how NumPy describes bfloat16.
-    if not ((shape == () and kind in "fiuV") or type(loss) in (int, float)):
-        found = type(loss).__name__ + ("" if shape is None else f" of shape {shape} and dtype {loss.dtype}")
-        raise TypeError(f"the loss that loss_and_grad returns must be a real number or 0-d array, not {found}")
-    return loss, grads
 
 
 def _check_options(loss_and_grad: Any, shuffle: Any, callback: Any) -> None:
@@ -183,7 +170,13 @@ def _optimizer(rule: Bindable | Optimizer, params: Any) -> Optimizer:
     if not isinstance(rule, Optimizer):
         if not isinstance(rule, Bindable):
             raise TypeError(f"rule must be a rule such as Adam() or an Optimizer, not {rule!r}")
-        return rule.init(params)
+        made = rule.init(params)
+        if hasattr(made, "loss_scale"):
+            raise ValueError(
+                f"{rule!r} divides the gradients by a scale that loss_and_grad must multiply the loss by: make "
+                "opt = rule.init(params), use opt.loss_scale, and pass opt in place of the rule"
+            )
+        return made
     own, given = leaves(rule.params), leaves(params)
     if len(own) != len(given) or any(a is not b for a, b in zip(own, given, strict=True)):
         raise ValueError("the optimizer was made for other arrays than params: pass its own, optimizer.params")

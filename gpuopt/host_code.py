@@ -67,7 +67,7 @@ _OPERATORS = {op: sign for op, sign in INFIX.items() if op != "divide"}  # Pytho
 _OPERATORS |= {"negative": "-", "logical_and": "and", "logical_or": "or", "logical_not": "not "}
 _LEAVES: dict[str, Callable[[Any], str]] = {
     "constant": lambda value: repr(value) if math.isfinite(value) else f"float('{value}')",
-    "hyper": lambda name: f"hyper[{name!r}]",
+    **dict.fromkeys(["hyper", "number"], lambda name: f"hyper[{name!r}]"),
     "step": lambda _: "float(t)",
     **dict.fromkeys(["size", *REDUCTIONS], lambda total: f"totals[{total!r}]"),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from gpuopt.rules.base import Update
 from gpuopt.schedules import stranger
 
-__all__ = ["Members", "Numbers", "check_traceable", "numbers", "scheduled"]
+__all__ = ["Members", "Numbers", "begun", "check_traceable", "numbers", "scheduled"]
 
 Members = dict[Hashable, Update]
 Numbers = dict[Hashable, dict[str, float]]
@@ -32,6 +33,17 @@ def numbers(members: Members, step: int | None, computed: dict[Hashable, set[Any
 def scheduled(members: Members) -> bool:
     """Whether any hyperparameter follows a schedule."""
     return any(callable(value) for update in members.values() for value in update.fields.values())
+
+
+def begun(members: Members) -> dict[str, float]:
+    """What the numbers of the whole optimizer start at, by their full names."""
+    found: dict[str, float] = {}
+    for part in (part for update in members.values() for part in update.parts):
+        for name, value in getattr(part.formula, "numbers", dict)().items():
+            if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+                raise TypeError(f"{type(part.formula).__name__}.numbers: {name} must start at a number, got {value!r}")
+            found[part.named(name)] = float(value)
+    return found
 
 
 def check_traceable(members: Members) -> None:

@@ -113,6 +113,8 @@ def minimize(
     project = _projection(bounds, x)
     project(x)
     opt = rule.init(x)
+    if hasattr(opt, "loss_scale"):
+        raise ValueError(f"minimize looks at gradients as they are, so it scales no loss: leave LossScale out of {rule!r}")
     best: OptimizeResult | None = None
     for nit in range(maxiter + 1):
         value, gradient = evaluate()

@@ -18,7 +18,7 @@ from gpuopt.dtypes import COMPUTE
 from gpuopt.executors import executor
 from gpuopt.gradients import GradientReader
 from gpuopt.hyper_arrays import beside
-from gpuopt.hyper_numbers import Members, Numbers, check_traceable, numbers, scheduled
+from gpuopt.hyper_numbers import Members, Numbers, begun, check_traceable, numbers, scheduled
 from gpuopt.precision import MASTER, Precision
 from gpuopt.reduce import accepted
 from gpuopt.rules.base import Bindable, Rule
@@ -79,8 +79,8 @@ class Optimizer:
 
     __slots__ = (
         *("__weakref__", "_bundles", "_capturable", "_computed", "_counted", "_even", "_given", "_hyper", "_leaves", "_lock"),
-        *("_members", "_params", "_phases", "_plain", "_precision", "_process", "_reader", "_rule", "_scheduled", "_spec"),
-        *("_state", "_t", "_torn"),
+        *("_members", "_numbers", "_params", "_phases", "_plain", "_precision", "_process", "_reader", "_rule", "_scheduled"),
+        *("_spec", "_state", "_structure", "_t", "_torn"),
     )
 
     def __init__(
@@ -104,7 +104,7 @@ class Optimizer:
         self._params = params
         self._spec, self._rule, self._capturable = spec, rule, bool(capturable)
         self._leaves = [a if is_cupy(a) or type(a) is np.ndarray else a.view(np.ndarray) for a in spec.leaves]
-        self._t = 0
+        self._t, self._structure = 0, 0  # which is counted up where the rule comes to need other kernels
         keys = rule.route(spec.names, spec.leaves)
         self._members = {key: rule.member(key) for key in keys if key is not None}
         updated = [(path, leaf.dtype) for path, leaf, key in zip(spec.paths, spec.leaves, keys, strict=True) if key is not None]
@@ -127,9 +127,10 @@ class Optimizer:
         for index, (key, leaf) in enumerate(zip(keys, self._leaves, strict=True)):
             if key is not None:
                 alike.setdefault((key, leaf.dtype, frozenset(others[index])), []).append(index)
+        start = begun(self._members)
         decides = any(hasattr(part.formula, "accept") for update in self._members.values() for part in update.parts)
         on_device = bool(self._members) and executor(self._leaves[0]).on_device
-        self._counted = on_device and (decides or self._capturable)
+        self._counted = on_device and (decides or self._capturable or bool(start))
         self._bundles = [
             Bundle(key, self._members[key], self._leaves, others, indices, self._counted, self._precision)
             for (key, *_), indices in alike.items()
@@ -142,6 +143,7 @@ class Optimizer:
         self._state = {name: self._spec.build([state.get(name) for state in states]) for name in names}
         self._reader = GradientReader(self._spec, self._leaves, states)
         self._phases: Any = None
+        self._numbers = {name: np.full((), value, np.float32) for name, value in start.items()}
         self._look()
         self._compare()
 
@@ -152,7 +154,10 @@ class Optimizer:
         if not self._plain and executor(self._leaves[0]).on_device:
             from gpuopt.executors.cupy_phases import Phases
 
-            self._phases = self._phases or Phases(self._bundles, batches, [leaf.size for leaf in self._leaves], self._counted)
+            if self._phases is None:
+                sizes = [leaf.size for leaf in self._leaves]
+                self._phases = Phases(self._bundles, batches, sizes, self._counted, self._numbers)
+                self._numbers = {name: array.reshape(()) for name, array in self._phases.numbers.items()}
             self._phases.prepare(self._bundles, self._hyper)
 
     def _compare(self) -> None:
@@ -196,6 +201,29 @@ class Optimizer:
         return self._spec.build(counts)
 
     @property
+    def numbers(self) -> dict[str, Any]:
+        """The numbers of the whole optimizer that pieces keep, by name: 0-d float32 arrays, which steps alter in place.
+
+        They are where the parameters are, and may be read.
+        """
+        return dict(self._numbers)
+
+    @property
+    def loss_scale(self) -> Any:
+        """The scale of `LossScale`, to multiply the loss by: a 0-d float32 array where the parameters are.
+
+        Steps alter it in place, also on a GPU and in a captured step; nothing waits for it.
+
+        Raises
+        ------
+        AttributeError
+            Where the chain has no `LossScale`.
+        """
+        if "LossScale.scale" not in self._numbers:
+            raise AttributeError(f"{self._rule!r} scales no loss: put gpuopt.LossScale() first, chain(LossScale(), ...)")
+        return self._numbers["LossScale.scale"]
+
+    @property
     def rule(self) -> Bindable:
         """The rule; between steps another of the same kind may be set, and the state is kept.
 
@@ -223,6 +251,7 @@ class Optimizer:
 
     def _use(self, rule: Bindable, members: Members, hyper: Numbers, traces: list[Any]) -> None:
         self._torn = True  # until the caller has changed the rest
+        self._structure += any(bundle.traces != found for bundle, found in zip(self._bundles, traces, strict=True))
         for bundle, found in zip(self._bundles, traces, strict=True):
             bundle.use(members[bundle.key], found)
         self._rule, self._members, self._hyper = rule, members, hyper
@@ -250,10 +279,9 @@ class Optimizer:
             self._check_whole()
             self._check_bound()
             gradients, whole = self._reader.read(grads)
-            hyper = numbers(self._members, self._t, self._computed) if self._scheduled else self._hyper
-            planned = self._planned(gradients, hyper, whole)
+            planned = self._planned(gradients, self._numbers_now(), whole)
             host = self._plain or self._phases is not None
-            runs = planned if host else accepted(planned)
+            runs, adapted = (planned, {}) if host else accepted(planned)
             self._torn = True
             if self._phases is not None:
                 self._phases.perform(runs)
@@ -263,7 +291,33 @@ class Optimizer:
             if not self._counted:
                 self._count(runs, whole and len(runs) == len(planned))
                 self._t += not planned or bool(runs)
+                self._adapt(adapted)
             self._torn = False
+
+    def _launch(self, grads: Any, rehearsal: bool = False) -> None:
+        """Launch a step on the device into a graph that is being captured: nothing happens yet, so nothing is noted here.
+
+        A `rehearsal` launches the same kernels at once, so that they are compiled and have what they need, and changes nothing.
+        """
+        with self._alone("captured"):
+            self._check_whole()
+            self._check_bound()
+            gradients, whole = self._reader.read(grads)
+            self._phases.perform(self._planned(gradients, self._hyper, whole), rehearsal)
+
+    def _numbers_now(self) -> Numbers:
+        """The numbers of this step for each update: hyperparameters, and where the host keeps them those of the optimizer."""
+        hyper = numbers(self._members, self._t, self._computed) if self._scheduled else self._hyper
+        if self._numbers and not self._counted:
+            now = {name: float(number) for name, number in self._numbers.items()}
+            return {key: values | now for key, values in hyper.items()}
+        return hyper
+
+    def _adapt(self, values: dict[str, float]) -> None:
+        """Give numbers of the whole optimizer other values."""
+        for name, value in values.items():
+            with np.errstate(over="ignore"):
+                self._numbers[name][...] = value
 
     def _count(self, runs: list[Run], whole: bool) -> None:
         """Note the runs that were made, and whether they were of every array."""
@@ -337,12 +391,12 @@ class Optimizer:
         dict
             ``version``; ``rule``, its repr; ``outline``, what it consists of; ``hyper``, its hyperparameters but for
             schedules; ``precision``, what `init` was given of ``master``, ``stochastic_rounding`` and ``seed``; ``t``;
-            ``counts``, a tree like params; ``state``, by name a tree of arrays like params.
+            ``counts``, a tree like params; ``state``, by name a tree of arrays like params; ``numbers`` by name, if any.
         """
         with self._alone("copied"), device_of(self._leaves[0]):
             self._check_whole()
             self._check_bound()
-            return {
+            found = {
                 "version": VERSION,
                 "rule": repr(self._rule),
                 "outline": self._rule.outline,
@@ -355,6 +409,7 @@ class Optimizer:
                     for name, tree in self._state.items()
                 },
             }
+            return found | ({"numbers": {name: float(n) for name, n in self._numbers.items()}} if self._numbers else {})
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on where another optimizer of the same rule and of arrays like these was, bit for bit.
@@ -372,17 +427,18 @@ class Optimizer:
         """
         with self._alone("loaded"), device_of(self._leaves[0]):
             saved = Saved(state_dict, self._rule, self._spec, self._precision)
-            arrays = saved.arrays(self._state)
+            arrays, numbers = saved.arrays(self._state), saved.numbers(self._numbers)
             self._use(*self._fitting(saved.rule, None))
             for target, source in arrays:
                 target[...] = source if is_cupy(source) or not is_cupy(target) else array_module(target).asarray(source)
             if self._counted:
-                self._phases.load(saved.t, saved.counts)
+                self._phases.load(saved.t, saved.counts, numbers)
             else:
                 self._t = saved.t
                 for bundle in self._bundles:
                     bundle.counts = [saved.counts[index] for index in bundle.indices]
                 self._compare()
+                self._adapt(numbers)
             self._torn = False
 
     def __getstate__(self) -> dict[str, Any]:

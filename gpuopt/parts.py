@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpuopt.expr import Graph, TraceError
+from gpuopt.expr import Expr, Graph, TraceError, totals
 from gpuopt.precision import MASTER, Precision
 from gpuopt.rules.base import instantiated
 from gpuopt.rules.noise import ROUNDING, uniform
@@ -58,7 +58,8 @@ def own_states(formula: Any) -> dict[str, float | None]:
 
 
 class PartsRun:
-    """All parts run on symbols: `values`, the new value of p and of every state; and whether the step is accepted.
+    """All parts run on symbols: `values`, the new value of p and of every state; whether the step is accepted; and `adapted`,
+    the new values of the numbers of the whole optimizer.
 
     `found` names the states that are known to be complex. With a master copy, that is what all parts see for p.
     """
@@ -78,6 +79,7 @@ class PartsRun:
         self.parts, self.graph, self.complex, self.found = parts, graph, is_complex, found
         self.name = next(type(part.formula).__name__ for part in parts if not part.name)
         self.accept: Any = None
+        self.adapted: dict[str, Expr] = {}
         self._arrays, self._passed, self._scheduled = arrays, passed, scheduled
         self.values = {"p": self.array("p")}
         asking = [number for number, part in enumerate(parts) if hasattr(part.formula, "accept")]
@@ -88,7 +90,7 @@ class PartsRun:
         for part, formula in self._stand_ins():
             self._part(part, formula)
         if passed is None and self.accept is None:
-            self.accept = Symbol(graph, graph.node("equal", graph.constant(0), graph.constant(0)))
+            self.accept = self._always()
         self.values["p"] = self._unless_held(self._flow["new"], self.array("p"))
         if len(self.values["p"].parts) == 2 and not is_complex:
             raise TraceError(f"{self.name}.update gives a complex parameter for a real one: take its .real")
@@ -119,7 +121,13 @@ class PartsRun:
         """Each part, and its formula with symbols for hyperparameters."""
         names = ((part.named(name), getattr(part.formula, name)) for part in self.parts for name in part.formula.ranges)
         used = [name for name, value in names if value is not None or name in self._arrays]
-        return instantiated(self.parts, {name: self._hyper(name) for name in used})
+        made = instantiated(self.parts, {name: self._hyper(name) for name in used})
+        for part, formula in made:
+            for name in formula.numbers() if hasattr(formula, "numbers") else ():
+                if hasattr(type(formula), name) or name in part.formula.fields:
+                    raise TraceError(f"{type(formula).__name__}.numbers: {name!r} is called like a hyperparameter or a method")
+                object.__setattr__(formula, name, Symbol(self.graph, self.graph.leaf("number", part.named(name))))
+        return made
 
     def _hyper(self, name: str) -> Symbol:
         if name in self._scheduled:
@@ -150,8 +158,7 @@ class PartsRun:
                 return
         self.graph.part = (part.scope, part.name)
         t, p, last = self._t, self.array("p"), self._flow[formula._arguments[-1]]
-        if hasattr(formula, "accept"):
-            self._ask(formula, formula.accept(t, p, last))
+        accepted = self._ask(formula, formula.accept(t, p, last)) if hasattr(formula, "accept") else self._always()
         if self._acting is not None and (self._asked or self._passed is None):
             self.graph.acting = self._acting.parts[0]
         first, *after = _named(
@@ -161,6 +168,8 @@ class PartsRun:
             [formula._arguments[-1] if part.name else "p", *states],
             formula.update(t, p, last, *before),
         )
+        if hasattr(formula, "numbers"):
+            self._adapt(part, formula, formula.adapt(p, last, accepted) if hasattr(formula, "adapt") else None)
         self.graph.acting = None
         self._flow[formula._gives] = first
         if held:
@@ -173,15 +182,35 @@ class PartsRun:
         if hasattr(formula, "steps"):
             self._hold(formula.steps(t - 1), formula.steps(t))
 
-    def _ask(self, formula: Any, answer: Any) -> None:
-        """Let a part decide whether the step is made."""
+    def _always(self) -> Any:
+        """A truth value that holds."""
+        return Symbol(self.graph, self.graph.node("equal", self.graph.constant(0), self.graph.constant(0)))
+
+    def _ask(self, formula: Any, answer: Any) -> Any:
+        """Let a part decide whether the step is made; its answer."""
         answer = lift(self.graph, answer)
         if len(answer.parts) == 2 or not answer.parts[0].host:
             raise TraceError(
                 f"{type(formula).__name__}.accept must give one truth value for the step, as of np.max or gpuopt.tree_max; "
                 f"it gave {answer!r}"
             )
-        self.accept = answer != 0 if self.accept is None else self.accept & (answer != 0)
+        answer = answer != 0
+        self.accept = answer if self.accept is None else self.accept & answer
+        return answer
+
+    def _adapt(self, part: Part, formula: Any, result: Any) -> None:
+        """Take the new values of the numbers of the whole optimizer that a part has."""
+        name, names = type(formula).__name__, list(formula.numbers())
+        if not hasattr(formula, "adapt"):
+            raise TraceError(f"{name} has numbers of the whole optimizer, so it needs a method adapt(self, p, g, accepted)")
+        for number, value in zip(names, _named(formula, self.graph, "adapt", names, result), strict=True):
+            (expr, *imaginary) = value.parts
+            if imaginary or not expr.host or any(total.over == "array" for total in totals([expr])):
+                raise TraceError(
+                    f"{name}.adapt must give numbers of the whole optimizer, made of others, of hyperparameters and of "
+                    f"reductions of all arrays, such as gpuopt.tree_max; for {number} it gave {value!r}"
+                )
+            self.adapted[part.named(number)] = expr
 
     def _hold(self, before: Any, now: Any) -> None:
         """What follows acts only where `now` is more than `before`, in the step with that number."""

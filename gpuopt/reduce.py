@@ -16,8 +16,8 @@ _Totals = dict[Total, Any]
 """What is known of a run: for each reduction a number, or an array of one for each array of the run."""
 
 
-def accepted(runs: list[Run]) -> list[Run]:
-    """The runs that their reductions accept, with scalars.
+def accepted(runs: list[Run]) -> tuple[list[Run], dict[str, float]]:
+    """The runs that their reductions accept, with scalars; and what the numbers of the whole optimizer become.
 
     Reductions of one array are of that array alone; those of the tree are of all arrays of the runs in whose update they
     are, added in float64 in the order of the tree.
@@ -30,7 +30,11 @@ def accepted(runs: list[Run]) -> list[Run]:
                 known[position][reduction.value] = values
         for total in {r.value: r.op for _, phase in batch for r in phase.reductions if r.value.over == "tree"}.items():
             _combine(*total, runs, known)
-    return [made for run, totals in zip(runs, known, strict=True) for made in _made(run, totals)]
+    adapted: dict[str, float] = {}
+    for run, totals in zip(runs[:1], known, strict=False):  # what the numbers are made of is the same in all
+        if run.trace.adapts is not None:
+            adapted = dict(zip(run.trace.adapted, run.trace.adapts(run.count, run.hyper, totals), strict=True))
+    return [made for run, totals in zip(runs, known, strict=True) for made in _made(run, totals)], adapted
 
 
 def _reduced(run: Run, phase: Any, totals: _Totals) -> list[Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -54,6 +56,17 @@ class Saved:
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
             raise ValueError(f"state_dict: {name} must be a whole number of steps, got {value!r}")
         return int(value)
+
+    def numbers(self, now: Iterable[str]) -> dict[str, float]:
+        """The saved value of each number of the whole optimizer."""
+        saved, names = self._saved.get("numbers", {}), list(now)
+        if not isinstance(saved, dict) or saved.keys() != set(names):
+            held = list(saved) if isinstance(saved, dict) else type(saved).__name__
+            raise ValueError(f"state_dict holds the numbers {held}, this optimizer has {names}")
+        for name, value in saved.items():
+            if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+                raise TypeError(f"state_dict['numbers'][{name!r}] must be a number, got {value!r}")
+        return {name: float(saved[name]) for name in names}
 
     def arrays(self, state: dict[str, Any]) -> list[tuple[Any, Any]]:
         """Each array of `state` with the saved one that goes there."""

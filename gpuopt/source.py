@@ -8,7 +8,7 @@ import numpy as np
 
 from gpuopt.dtypes import COMPUTE, is_complex, named
 from gpuopt.executors.cuda_reduce_text import reductions_text
-from gpuopt.executors.cuda_scalar_text import needs_scalars, scalar_text
+from gpuopt.executors.cuda_scalar_text import count_text, needs_scalars, scalar_text
 from gpuopt.executors.cuda_table_text import table_text
 from gpuopt.executors.cuda_text import KernelText
 from gpuopt.rules.base import Bindable
@@ -21,8 +21,8 @@ __all__ = ["cuda_source", "kernels"]
 def cuda_source(rule: Bindable, dtype: Any = "float32") -> str:
     """The complete CUDA C++ text of a rule's kernel, as CuPy compiles it for any number of contiguous arrays.
 
-    Of a chain with reductions it is several texts, one after another: for each reduction, for the scalars made of them, and the
-    update's.
+    Of a chain with reductions it is several texts, one after another: for each reduction, for the scalars made of them, the
+    update's, and where the GPU decides whether a step is made the one that counts it.
 
     Parameters
     ----------
@@ -55,11 +55,12 @@ def cuda_source(rule: Bindable, dtype: Any = "float32") -> str:
 
 
 def kernels(rule: Bindable, of: np.dtype[Any], capturable: bool = False) -> list[KernelText]:
-    """The kernels of a step for arrays of dtype `of`, in order: reductions, scalars made of them, and the update."""
+    """The kernels of a step for arrays of dtype `of`, in order: reductions, scalars made of them, the update, the count."""
     if isinstance(rule, Partition) or any(isinstance(piece, Partition) for piece in getattr(rule, "pieces", ())):
         raise TypeError(f"{rule!r} has kernels for each of its rules: ask for those of one")
     update = rule.member("")
-    counted = capturable or any(hasattr(part.formula, "accept") for part in update.parts)
+    decides = any(hasattr(part.formula, "accept") or hasattr(part.formula, "numbers") for part in update.parts)
+    counted = capturable or decides
     whole, found = trace(update, is_complex(of), masked=counted), list[KernelText]()
     states = tuple(state.name for state in whole.states)
     for each in (*whole.phases, whole):
@@ -70,4 +71,4 @@ def kernels(rule: Bindable, of: np.dtype[Any], capturable: bool = False) -> list
             found.append(reductions_text(each, states, of, of, (), stored))
         else:
             found.append(table_text(each, states, of, of, (), stored))
-    return found
+    return [*found, count_text(whole).kernel] if counted else found

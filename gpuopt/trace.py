@@ -10,10 +10,10 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
-from gpuopt.expr import Expr, Graph, Total, TraceError, reachable
+from gpuopt.expr import Expr, Graph, Total, TraceError, reachable, totals
 from gpuopt.host_code import Evaluate, compiled
 from gpuopt.parts import PartsRun, components, own_states, state_names
 from gpuopt.precision import MASTER, PLAIN, Precision
@@ -63,6 +63,10 @@ class Trace:
         The truth value that decides whether the step is made at all.
     accepts : callable or None
         `accept` as a function of the same arguments as `evaluate`, in a tuple.
+    adapted : dict
+        The new value of each number of the whole optimizer, by its full name, after a step or a refusal of one.
+    adapts : callable or None
+        `adapted` as a function of the same arguments, in a tuple; the numbers are among the hyperparameters.
     apart : bool
         Whether the scalars may differ from array to array, being made of reductions of each.
     needs : frozenset of Total
@@ -85,6 +89,8 @@ class Trace:
     phases: tuple[Trace, ...] = ()
     accept: Expr | None = None
     accepts: Evaluate | None = None
+    adapted: dict[str, Expr] = dataclasses.field(default_factory=dict)
+    adapts: Evaluate | None = None
     apart: bool = False
     needs: frozenset[Total] = frozenset()
     random: dict[str, tuple[tuple[Expr, ...], int]] = dataclasses.field(default_factory=dict)
@@ -199,7 +205,8 @@ def _assemble(run: PartsRun, names: dict[str, float | None]) -> Trace:
     """Keep what is read or changed, put it in order, and cut it where a reduction must be known before what follows."""
     stores = {array: value.parts for array, value in run.values.items() if value.parts != run.array(array).parts}
     accept = None if run.accept is None else run.accept.parts[0]
-    roots = [*(part for parts in stores.values() for part in parts), *([] if accept is None else [accept])]
+    decided = [*([] if accept is None else [accept]), *run.adapted.values()]
+    roots = [*(part for parts in stores.values() for part in parts), *decided]
     by_depth: dict[int, list[Expr]] = {}
     depths: dict[Expr, int] = {}
     used = sorted(set(reachable(roots)), key=lambda expr: expr.index)
@@ -215,9 +222,11 @@ def _assemble(run: PartsRun, names: dict[str, float | None]) -> Trace:
     start = Trace(run.name, run.complex, states, (), (), {}, (), compiled(()), random=run.graph.random, hyper=hyper)
     phases = tuple(_straight(start, {}, tuple(found)) for _, found in sorted(by_depth.items()))
     last = _straight(start, stores, ())
+    if run.adapted:
+        last = dataclasses.replace(last, adapted=run.adapted, adapts=compiled(tuple(run.adapted.values())))
     if accept is None:
         return dataclasses.replace(last, phases=phases)
-    needs = last.needs | {expr.value for expr in _totals([accept])}
+    needs = last.needs | set(totals([accept]))
     apart = any(total.over == "array" for total in needs)
     return dataclasses.replace(last, phases=phases, accept=accept, accepts=compiled((accept,)), apart=apart, needs=needs)
 
@@ -233,7 +242,7 @@ def _straight(start: Trace, stores: dict[str, tuple[Expr, ...]], reductions: tup
     outer |= dict.fromkeys(part for key, _ in random.values() for part in key)
     scalars = tuple(expr for expr in outer if expr.op != "constant")
     code = {"loads": loads, "ops": ops, "stores": stores, "scalars": scalars, "reductions": reductions, "random": random}
-    needs = frozenset(expr.value for expr in _totals(scalars))
+    needs = frozenset(totals(scalars))
     return dataclasses.replace(
         start,
         **code,  # type: ignore[arg-type]
@@ -241,9 +250,3 @@ def _straight(start: Trace, stores: dict[str, tuple[Expr, ...]], reductions: tup
         apart=any(total.over == "array" for total in needs),
         needs=needs,
     )
-
-
-def _totals(scalars: Iterable[Expr]) -> Iterator[Expr]:
-    """The reductions, and the size, that host values are made of."""
-    ends = reachable(scalars, within=lambda expr: not expr.reduces)
-    return (expr for expr in ends if expr.reduces or expr.op == "size")

@@ -44,6 +44,9 @@ class Part:
     def evaluation(self, i: int, p: Any) -> Any:
         return p
 
+    def after(self, made: bool) -> None:
+        """The step was made, or skipped because a gradient is not finite."""
+
 
 class GradientDescent(Part):
     def one(self, i: int, p: Any, x: Any) -> Any:
@@ -124,6 +127,29 @@ class SkipNonfinite(Part):
         if not all(np.isfinite(value).all() for value in x if value is not None):
             raise Skipped
         return x
+
+
+class LossScale(Part):
+    """The rule of ``torch.amp.GradScaler``, but never below 1."""
+
+    def __init__(self, made: Any, params: Values) -> None:
+        super().__init__(made, params)
+        self.scale, self.good = float(np.float32(made.initial)), 0
+
+    def every(self, p: Values, x: Values) -> Values:
+        if not all(np.isfinite(value).all() for value in x if value is not None):
+            raise Skipped
+        return [None if value is None else value / self.scale for value in x]
+
+    def after(self, made: bool) -> None:
+        if not made:
+            self.scale, self.good = float(np.float32(max(self.scale * self.made.backoff, 1.0))), 0
+            return
+        self.good += 1
+        if self.good == self.made.interval:
+            with np.errstate(over="ignore"):
+                larger = float(np.float32(self.scale * self.made.growth))
+            self.scale, self.good = larger if math.isfinite(larger) else self.scale, 0
 
 
 class GradientNoise(Part):
@@ -208,6 +234,7 @@ PARTS: dict[str, type[Part]] = {
     "freeze": Freeze,
     "gradient_noise": GradientNoise,
     "lookahead": Lookahead,
+    "LossScale": LossScale,
     "maximize": Maximize,
     "scale": Scale,
     "skip_nonfinite": SkipNonfinite,
@@ -237,7 +264,12 @@ class Reference:
                 x = part.every(self.p, x)
         except Skipped:
             self.p, self.parts = before
+            for part in self.parts:
+                part.after(False)
             return
+        if any(value is not None for value in grads):
+            for part in self.parts:
+                part.after(True)
         self.p = [old if new is None else new for old, new in zip(self.p, x, strict=True)]
 
     def evaluation(self) -> Values:

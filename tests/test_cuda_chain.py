@@ -34,6 +34,7 @@ EXAMPLES: dict[str, Any] = {
     "freeze": go.freeze("b"),
     "gradient_noise": go.gradient_noise(0.1, seed=70_000),
     "lookahead": go.lookahead(2),
+    "LossScale": go.LossScale(4.0, interval=2),
     "maximize": go.maximize(),
     "scale": go.scale(-0.5),
     "skip_nonfinite": go.skip_nonfinite(),
@@ -41,8 +42,8 @@ EXAMPLES: dict[str, Any] = {
 }
 CHAIN = go.chain(go.clip_global_norm(1.0), go.weight_decay(0.1), go.Adam(), go.bounds(0.0, 1.0), go.average(0.99))
 EVERYTHING = go.chain(
-    *(go.clip_global_norm(1.0), go.clip_norm(0.5), go.accumulate(2), go.skip_nonfinite(), go.gradient_noise(), go.Adam()),
-    *(go.decoupled_weight_decay(0.1), go.average(), go.lookahead()),
+    *(go.LossScale(), go.clip_global_norm(1.0), go.clip_norm(0.5), go.accumulate(2), go.skip_nonfinite(), go.gradient_noise()),
+    *(go.Adam(), go.decoupled_weight_decay(0.1), go.average(), go.lookahead()),
 )
 
 
@@ -106,7 +107,7 @@ def results(name: str, enter: Any, rule: Any, seed: int, dtype: str, nan: bool) 
         found = [bits(p) for p in params.values()]
         for tree in opt.state.values():
             found += [bits(array) for array in tree.values() if array is not None]
-        return [*found, *map(bits, opt.evaluation().values()), opt.t, opt.counts]
+        return [*found, *map(bits, opt.evaluation().values()), *map(bits, opt.numbers.values()), opt.t, opt.counts]
 
 
 @pytest.mark.skipif(hostrun.available() is not None, reason=str(hostrun.available()))
@@ -119,6 +120,7 @@ def test_every_executor_has_the_same_bits(data: Any) -> None:
     chosen = data.draw(st.lists(st.sampled_from(usable), min_size=1, max_size=5, unique=True))
     before = [EXAMPLES[name] for name in chosen if isinstance(EXAMPLES[name], GradientPiece)]
     after = [EXAMPLES[name] for name in chosen if not isinstance(EXAMPLES[name], GradientPiece)]
+    before.sort(key=lambda piece: not isinstance(piece, go.LossScale))
     rule = data.draw(st.sampled_from(list(rules().values())))(lr=0.1)
     chain = go.chain(*before, rule, *after)
     seed, nan = data.draw(st.integers(0, 99)), data.draw(st.booleans())

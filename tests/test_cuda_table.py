@@ -254,8 +254,8 @@ def test_an_array_of_more_than_two_to_the_31_elements(dtype: str) -> None:
     module, text = import_module("gpuopt.executors.cupy_kernel"), import_module("gpuopt.executors.cupy_text")
     written = table_text(traced, (), p.dtype, g.dtype)
     kernel = hostrun.HostKernel(text.complete_text(module.made(written), written.dtypes))
-    known = {"size": size, "chunk": -(end // CHUNK), "p": p.ctypes.data}  # as if the first chunks had been launched before
-    row = np.array([known.get(name, 0) for name in columns((), ())])
+    held = {"size": size, "p": p.ctypes.data, "chunk": -(end // CHUNK)}  # as if the first chunks had been launched before
+    row = np.array([held.get(name, 0) for name in columns((), ())])
     tables = np.zeros(last, np.int32), row, np.array([g.ctypes.data])
     kernel.run([*tables, *traced.evaluate(1, rule.hyper(0))], last * LANES)
     assert np.array_equal(bits(p[end - 1000 : end]), bits(before[:1000]))

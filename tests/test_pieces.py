@@ -16,7 +16,7 @@ from gpuopt.executors import executor as choose
 from gpuopt.executors import tiles
 from gpuopt.executors.tiles import TileGroup
 from gpuopt.rules import pieces
-from tests.pieces_reference import PARTS, Reference
+from tests.pieces_reference import PARTS, LossScale, Reference
 from tests.test_agree import LAYOUTS, TOLERANCE, contiguous, placed
 from tests.variants import DTYPES as ALL_DTYPES
 from tests.variants import STRUCTURES, bits, sample
@@ -33,6 +33,7 @@ VARIANTS: dict[str, list[Any]] = {
     "freeze": [go.freeze("1"), go.freeze("[02]")],
     "gradient_noise": [go.gradient_noise(), go.gradient_noise(0.5, 0.0, seed=2**32 - 7)],
     "lookahead": [go.lookahead(), go.lookahead(2, 0.8)],
+    "LossScale": [go.LossScale(), go.LossScale(8.0, 3.0, 0.3, 2)],
     "maximize": [go.maximize()],
     "scale": [go.scale(-0.3)],
     "skip_nonfinite": [go.skip_nonfinite()],
@@ -44,6 +45,7 @@ PAIRS = [(piece, RULES[number % len(RULES)]) for number, piece in enumerate(MADE
 DTYPES = ["float16", "float32", "float64", "complex64"]
 SHAPES = [(6, 5), (7,), (), (0,)]
 STEPS = 7
+SKIPPING = (go.skip_nonfinite, go.LossScale)
 
 
 def chained(piece: Any, rule: Any) -> Any:
@@ -85,7 +87,7 @@ def test_formula(piece: Any, rule: Any, dtype: str, xp: Any, rng: np.random.Gene
         return
     whole = chained(piece, rule)
     params, gradients = data(rng, dtype)
-    if isinstance(piece, go.skip_nonfinite):
+    if isinstance(piece, SKIPPING):
         gradients[1][0][2, 3] = np.nan
         gradients[4][2] = np.asarray(-np.inf, dtype)
     exact = Reference(whole.pieces, params)
@@ -109,7 +111,10 @@ def test_formula(piece: Any, rule: Any, dtype: str, xp: Any, rng: np.random.Gene
         now = [None if array is None else bits(array) for arrays in found.values() for array in arrays]
         first = first or now
         assert all(a is b or np.array_equal(a, b) for a, b in zip(now, first, strict=True)), layout
-    assert opt.t == STEPS - 2 * isinstance(piece, go.skip_nonfinite)
+    assert opt.t == STEPS - 2 * isinstance(piece, SKIPPING)
+    assert [float(n) for n in opt.numbers.values()] == [
+        number for part in exact.parts if isinstance(part, LossScale) for number in (part.scale, part.good)
+    ]
 
 
 @pytest.mark.parametrize("piece", [go.clip(0.3), go.clip_norm(0.5), go.clip_global_norm(0.5, eps=0.0)], ids=repr)
@@ -238,9 +243,15 @@ def test_accumulation_as_in_pytorch() -> None:
 
 
 def picked(kind: type, most: int) -> st.SearchStrategy[list[Any]]:
-    """Pieces of one side, in any order; some may come twice."""
+    """Pieces of one side, in any order but for what must be first; some may come twice."""
     made = [piece for group in VARIANTS.values() for piece in group if isinstance(piece, kind)]
-    return st.lists(st.sampled_from(made), max_size=most)
+    return st.lists(st.sampled_from(made), max_size=most).map(arranged)
+
+
+def arranged(chosen: list[Any]) -> list[Any]:
+    """The same with one scale of the loss at most, in front."""
+    scales = [piece for piece in chosen if isinstance(piece, go.LossScale)]
+    return scales[:1] + [piece for piece in chosen if not isinstance(piece, go.LossScale)]
 
 
 @st.composite
@@ -321,13 +332,13 @@ def test_layouts_tiles_packs_and_threads_decide_no_bit(situation: Any, tile: int
 @given(picked(go.GradientPiece, 4), st.sampled_from(RULES), picked(go.ParameterPiece, 3), st.integers(0, 2**32), st.booleans())
 def test_random_chains_follow_the_reference(before: list[Any], rule: Any, after: list[Any], seed: int, wide: bool) -> None:
     """Arrays of which each misses a step now and then; where steps are skipped, that comes first."""
-    before.sort(key=lambda piece: not isinstance(piece, go.skip_nonfinite))
+    before.sort(key=lambda piece: not isinstance(piece, SKIPPING))
     whole, rng = go.chain(*before, rule, *after), np.random.default_rng(seed)
     wide = wide and not any(isinstance(piece, go.bounds) for piece in after)
     params, gradients = data(rng, "complex128" if wide else "float64")
     for step, index in rng.integers((STEPS, len(SHAPES)), size=(6, 2)):
         gradients[step][index] = None
-    if before and isinstance(before[0], go.skip_nonfinite) and gradients[4][0] is not None:
+    if before and isinstance(before[0], SKIPPING) and gradients[4][0] is not None:
         gradients[4][0][1, 2] = np.inf
     exact = Reference(whole.pieces, params)
     with pytest.MonkeyPatch.context() as patch:

@@ -69,13 +69,14 @@ def test_the_page_on_rules_runs(capsys: pytest.CaptureFixture[str], monkeypatch:
     *parts, last = blocks("python", "docs/your-own-rule.md")
     for block in parts:
         exec(block, scope)
-    lion, origin, message, shrunk, averaged, skipped, equal, same = capsys.readouterr().out.splitlines()
+    lion, origin, message, shrunk, averaged, skipped, clipped, equal, same = capsys.readouterr().out.splitlines()
     assert lion == "[0.9 0.9] [-0.1  0.1] [ 0.01 -0.01]"
     assert origin == "[5. 5. 5.]"
     assert message in " ".join((ROOT / "docs" / "your-own-rule.md").read_text(encoding="utf-8").split())
     assert shrunk == "[ 2.5 -1.5  0. ]"
     assert averaged == "[0.5] [0.75] {'tail_average_mean': array([0.75])}"
     assert skipped == "[-10.] 4"
+    assert clipped == "[-16.] 36.0"
     assert equal == "True True"
     assert same == "1"
     pytest.importorskip("cupy", reason="cuda_source needs CuPy")
@@ -97,6 +98,7 @@ def test_the_page_on_composition_runs(capsys: pytest.CaptureFixture[str]) -> Non
         "[2.0, 1.0, 0.5, 0.25] True",
         "True",
         "[1. 2.] 0 0",
+        "131072.0 61 64",
     ]
 
 
@@ -119,6 +121,14 @@ def test_the_page_on_mixed_precision_counts_the_bytes() -> None:
         moved = [name for name in (*traced.loads, *traced.stores) if name not in traced.random]
         found.append(sum(2 if name in ("p", "g") else 4 for name in moved))
     assert found == [int(number) for number in row.split(" | ")]
+
+
+def test_the_page_on_cuda_graphs_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    """On a CPU without a graph."""
+    scope: dict[str, Any] = {"__name__": __name__}
+    for block in blocks("python", "docs/cuda-graphs.md"):
+        exec(block, scope)
+    assert capsys.readouterr().out == "100 True\n"
 
 
 def test_the_page_on_composition_has_every_piece() -> None:

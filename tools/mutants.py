@@ -39,6 +39,7 @@ MUTANTS = [
     ),
     ("a step that was not accepted counted", OPTIMIZER, "not planned or bool(runs)", "True"),
     ("a norm of one array instead of all", "reduce.py", "np.add.accumulate(values[order])[-1]", "values[order][0]"),
+    ("a loss scale kept where it overflows", GRADIENT, "np.maximum(self.scale * self.backoff, 1.0)", "self.scale"),
     ("an accumulated sum not begun anew", GRADIENT, "np.where((t - 1) % self.k == 0, g, total + g)", "total + g"),
     (
         "a GPU's kernel without its tail",

@@ -16,8 +16,8 @@ Scalars = tuple[float, ...] | list[tuple[float, ...]]
 
 class Group(Protocol):
     """Arrays of one dtype under one update. Made from its whole trace, the update, and the arrays; and for each of them a
-    dict of the arrays that stand for hyperparameters, in its shape, by the names they have in the trace; and its number in the
-    optimizer.
+    dict of the arrays that stand for hyperparameters, in its shape, by the names they have in the trace; its number in the
+    optimizer; and whether what a step launches may be captured.
 
     Attributes
     ----------
@@ -40,6 +40,7 @@ class Group(Protocol):
         params: Sequence[Any],
         others: Sequence[dict[str, Any]] = (),
         numbers: Sequence[int] = (),
+        capturable: bool = False,
     ) -> None: ...
 
     def prepare(self, trace: Trace) -> None:

@@ -13,20 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.executors.cuda_text import Formulas, KernelText
+from gpuopt.executors.cuda_text import Formulas, KernelText, ascii_name
 from gpuopt.expr import NOTHING, Expr, Total, reachable, text
 from gpuopt.host_code import Evaluate, compiled
 from gpuopt.trace import Trace
 
-__all__ = ["COUNT", "ScalarText", "needs_scalars", "scalar_text"]
+__all__ = ["ScalarText", "count_text", "needs_scalars", "scalar_text"]
 
-COUNT = KernelText.of(
-    [],
-    [("raw int64 steps", np.dtype(np.int64))],
-    ["if (steps[1] != 0) steps[0] = steps[0] + 1;", "steps[1] = 0;"],
-    "gpuopt_count",
-)
-"""Counts the step if any array's was accepted; it comes last, so that all the others see the same count."""
+_Argument = tuple[str, np.dtype[Any] | None]
+_STEPS: _Argument = ("raw int64 steps", np.dtype(np.int64))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -38,21 +33,31 @@ class ScalarText:
     kernel : KernelText
     given : callable
         What the host gives: numbers, from the count, the hyperparameters and None.
+    count : int
+        How many numbers these are.
     totals : tuple of Total
         The rows of the table of totals that are read, in the order of the arguments; each with which arrays it is of.
+    numbers : tuple of str
+        The numbers of the whole optimizer that are read or written, in the order of the arguments.
     width : int
         How many numbers there are for each array: whether the step is accepted, if that is asked, and the scalars.
     """
 
     kernel: KernelText
     given: Evaluate
+    count: int
     totals: tuple[Total, ...]
+    numbers: tuple[str, ...]
     width: int
 
 
-def _device_values(trace: Trace, counted: bool) -> list[Expr]:
-    """What of a trace's scalars depends on reductions; where the device has `counted` the steps, all but constants."""
-    ends = [*trace.scalars, *([] if trace.accept is None else [trace.accept])]
+def _results(trace: Trace) -> list[Expr]:
+    """Whether the step is accepted, if that is asked, and the scalars."""
+    return [*([] if trace.accept is None else [trace.accept]), *trace.scalars]
+
+
+def _device_values(ends: list[Expr], counted: bool) -> list[Expr]:
+    """What of `ends`, and of what they are made of, needs reductions; where the device has `counted` the steps, all of it."""
     found: dict[Expr, bool] = {}
     for expr in sorted(set(reachable(ends, within=lambda e: not e.reduces)), key=lambda e: e.index):
         own = expr.reduces or expr.op == "size" or (counted and expr.op != "constant")
@@ -63,48 +68,86 @@ def _device_values(trace: Trace, counted: bool) -> list[Expr]:
 @functools.lru_cache(maxsize=512)
 def needs_scalars(trace: Trace, counted: bool) -> bool:
     """Whether the scalars of a trace are made on the device; those of an update also where it may not be made."""
-    return bool(_device_values(trace, counted)) or trace.accept is not None
+    return bool(_device_values(_results(trace), counted)) or trace.accept is not None
 
 
 @functools.lru_cache(maxsize=512)
-def scalar_text(trace: Trace, compute: np.dtype[Any], counted: bool) -> ScalarText:
+def scalar_text(trace: Trace, compute: np.dtype[Any], counted: bool, apart: bool = False) -> ScalarText:
     """The kernel for the scalars of `trace`, kept in the dtype computed in.
 
-    It takes: the index of each array of the group, which arrays have a gradient, how many there are; numbers of the host or,
-    with `counted`, the hyperparameters in an array; rows of totals, and of which arrays each is; the counts; how many steps
-    were completed, and whether this one is accepted; and room for the numbers made. With `counted`, the count of an array
-    whose step is accepted grows by one.
+    It takes: the index of each array of the group, which arrays have a gradient, how many there are; numbers of the host (if
+    `apart`, a row of them for each array) or, with `counted`, the hyperparameters in an array; rows of totals, and of which
+    arrays each is; numbers of the whole optimizer; the counts, and the steps (see `count_text`); and room for what is made.
+    With `counted`, the count of an array whose step is accepted grows by one.
     """
-    return _ScalarWriter(trace, compute, counted).result()
+    return _ScalarWriter(trace, compute, counted, apart).scalars()
+
+
+@functools.lru_cache(maxsize=512)
+def count_text(trace: Trace) -> ScalarText:
+    """The kernel that comes last, so that all others see the same count and numbers: it counts a step that was accepted.
+
+    Of the steps it takes: how many were completed; whether this one was accepted, which it sets back; and whether any
+    array had a gradient, which it sets back too. If so, the numbers of the whole optimizer are adapted.
+    """
+    return _ScalarWriter(trace, np.dtype(np.float32), True).count()
 
 
 class _ScalarWriter(Formulas):
-    def __init__(self, trace: Trace, compute: np.dtype[Any], counted: bool) -> None:
+    def __init__(self, trace: Trace, compute: np.dtype[Any], counted: bool, apart: bool = False) -> None:
         super().__init__(np.dtype(np.float64))
-        self.trace, self.kept, self.counted = trace, compute, counted
+        self.trace, self.kept, self.counted, self.apart = trace, compute, counted, apart
+        self.rule = ascii_name(trace.name).lower()
         self.lines: list[str] = []
         self.totals: dict[Total, str] = {}
+        self.numbers: dict[str, str] = {}
 
-    def result(self) -> ScalarText:
-        trace, device = self.trace, _device_values(self.trace, self.counted)
-        results = [*([] if trace.accept is None else [trace.accept]), *trace.scalars]
+    def scalars(self) -> ScalarText:
+        results = _results(self.trace)
+        given = self._made_of(results)
+        numbers: list[_Argument] = [(f"float64 h{n}", None) for n in range(len(given))]
+        self._keep(results)
+        inputs: list[_Argument] = [("raw int32 own", np.dtype(np.int32)), ("raw uint8 active", np.dtype(np.uint8))]
+        inputs += self._inputs([("raw float64 h", np.dtype(np.float64))] if self.apart else numbers)
+        inputs += [(f"raw float32 {name}", np.dtype(np.float32)) for name in self.numbers.values()]
+        outputs: list[_Argument] = [("raw int64 counts", np.dtype(np.int64)), _STEPS, (f"raw {self.kept.name} k", self.kept)]
+        kernel = KernelText.of(inputs, outputs, self.lines, f"gpuopt_{self.rule}_scalars_{self.kept.name}")
+        return ScalarText(kernel, compiled(tuple(given)), len(given), tuple(self.totals), tuple(self.numbers), len(results))
+
+    def count(self) -> ScalarText:
+        adapted, inputs = self.trace.adapted, list[_Argument]()
+        if adapted:
+            self._made_of(list(adapted.values()))
+            self.lines += [
+                f"{self.numbers.setdefault(name, f'n{len(self.numbers)}')}[0] = (float)({self.value(expr, 'call')});"
+                for name, expr in adapted.items()
+            ]
+            self.lines = ["if (steps[2] != 0) {", *(f"  {line}" for line in self.lines), "}"]
+            inputs = self._inputs([])
+        self.lines += ["if (steps[1] != 0) steps[0] = steps[0] + 1;", "steps[1] = 0;", "steps[2] = 0;"]
+        outputs = [_STEPS, *((f"raw float32 {name}", np.dtype(np.float32)) for name in self.numbers.values())]
+        kernel = KernelText.of(inputs, outputs, self.lines, f"gpuopt_{self.rule}_count" if adapted else "gpuopt_count")
+        return ScalarText(kernel, compiled(()), 0, tuple(self.totals), tuple(self.numbers), 0)
+
+    def _made_of(self, results: list[Expr]) -> list[Expr]:
+        """Lines for what `results` are made of; what of it the host gives."""
+        device = _device_values(results, self.counted)
         needed = dict.fromkeys(arg for expr in device if not expr.reduces for arg in expr.args)
         given = [e for e in dict.fromkeys([*needed, *results]) if e not in device and e.op != "constant"]
         for number, expr in enumerate(given):
-            self.names[expr] = f"h{number}"
+            self.names[expr] = f"h[i * {len(given)} + {number}]" if self.apart else f"h{number}"
         for expr in device:
             self._value(expr)
-        self._results(results)
-        inputs: list[tuple[str, Any]] = [("raw int32 own", np.dtype(np.int32)), ("raw uint8 active", np.dtype(np.uint8))]
-        inputs += [("int64 arrays", None), *((f"float64 h{n}", None) for n in range(len(given)))]
-        inputs += [("raw float64 hyper", np.dtype(np.float64))] * self.counted
+        return given
+
+    def _inputs(self, given: list[_Argument]) -> list[_Argument]:
+        """How many arrays there are, numbers of the host or hyperparameters, and totals."""
+        inputs: list[_Argument] = [("int64 arrays", None), *given]
+        if self.counted:
+            inputs.append(("raw float64 hyper", np.dtype(np.float64)))
         for name in self.totals.values():
             inputs += [(f"raw float64 {name}", np.dtype(np.float64)), (f"raw uint8 {name}_of", np.dtype(np.uint8))]
-        outputs: list[tuple[str, Any]] = [(f"raw int64 {name}", np.dtype(np.int64)) for name in ("counts", "steps")]
-        outputs.append((f"raw {self.kept.name} k", self.kept))
-        name = f"gpuopt_{self.trace.name.lower()}_scalars_{self.kept.name}"
-        kernel = KernelText.of(inputs, outputs, self.lines, name)
-        return ScalarText(kernel, compiled(tuple(given)), tuple(self.totals), len(results))
+        return inputs
 
     def _value(self, expr: Expr) -> None:
         """A line for a value that is made on the device."""
@@ -117,6 +160,9 @@ class _ScalarWriter(Formulas):
             self.lines.append(f"const double {name} = (double)steps[0];")
         elif expr.op == "hyper":
             self.lines.append(f"const double {name} = hyper[{self.trace.hyper.index(expr.value)}];  // {expr.value}")
+        elif expr.op == "number":
+            here = self.numbers.setdefault(expr.value, f"n{len(self.numbers)}")
+            self.lines.append(f"const double {name} = (double){here}[0];  // {expr.value}")
         else:
             kind = "bool" if expr.boolean else "double"
             self.lines.append(f"const {kind} {name} = {self.formula(expr)};  // {text(expr)}")
@@ -133,12 +179,13 @@ class _ScalarWriter(Formulas):
         self.lines.append(f"double {name} = {self.literal(NOTHING[op])};  // {text(expr)}, of all")
         self.lines.append(f"for (long long n = 0; n < arrays; ++n) {{ if ({row}_of[n]) {name} = {each}; }}")
 
-    def _results(self, results: list[Expr]) -> None:
-        """Keep what was made, and count the step."""
+    def _keep(self, results: list[Expr]) -> None:
+        """Keep what was made, and count the step of each array."""
         kind = "float" if self.kept.name == "float32" else "double"
         values = [self.value(expr, "call") for expr in results]
         if self.trace.accept is not None:
-            values[0] = "accepted"
             self.lines.append(f"const bool accepted = active[own[i]] && {self.value(self.trace.accept, 'and')};")
+            self.lines.append("if (active[own[i]]) steps[2] = 1;")
             self.lines += ["if (accepted) {", "  counts[i] = counts[i] + 1;", "  steps[1] = 1;", "}"]
+            values[0] = "accepted"
         self.lines += [f"k[i * {len(values)} + {number}] = ({kind})({value});" for number, value in enumerate(values)]

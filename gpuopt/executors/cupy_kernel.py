@@ -18,7 +18,7 @@ from gpuopt.executors.cuda_reduce_text import fold_space, reduction_text, reduct
 from gpuopt.executors.cuda_table_text import table_text
 from gpuopt.executors.cuda_text import OPTIONS, KernelText, Others, kernel_text
 from gpuopt.executors.cupy_table import Launch, Planner, Table
-from gpuopt.executors.cupy_upload import Uploads
+from gpuopt.executors.cupy_upload import Turns
 from gpuopt.executors.fold import LANES, chunks
 from gpuopt.executors.layout import Leaf, new_state
 from gpuopt.trace import Trace
@@ -62,6 +62,7 @@ class CupyGroup:
         params: Sequence[Any],
         others: Sequence[dict[str, Any]] = (),
         numbers: Sequence[int] = (),
+        capturable: bool = False,
     ) -> None:
         _check_process()
         self._leaves, self._others = [Leaf(p) for p in params], others or [{}] * len(params)
@@ -75,9 +76,9 @@ class CupyGroup:
         ]
         self._names = tuple(self._buffers)
         with self.device:
-            self._planner = Planner(self._leaves, self._others, self.states, self._numbers, capturable=False)
+            self._planner = Planner(self._leaves, self._others, self.states, self._numbers, capturable)
         self._kernels: dict[tuple[Any, ...], Any] = {}
-        self._rows: dict[Trace, Uploads] = {}
+        self._rows: dict[Trace, Turns] = {}
         self._space = sum(fold_space(leaf.size) for leaf in self._leaves)
         self._lanes: Any = None
         self._tickets: Any = None
@@ -88,9 +89,10 @@ class CupyGroup:
 
     def prepare(self, trace: Trace) -> None:
         """Make room for what reductions of `trace` need; a kernel is compiled when it is first called."""
-        if not trace.phases and trace.accept is None and trace not in self._rows:
-            with self.device:  # for arrays that were updated unequally often
-                self._rows[trace] = Uploads(4, len(self._leaves) * len(trace.scalars), self.compute)
+        with self.device:
+            for each in (*trace.phases, trace):
+                if each not in self._rows:  # for arrays that were updated unequally often
+                    self._rows[each] = Turns(len(self._leaves) * len(each.scalars), self.compute)
         count = max((len(phase.reductions) for phase in trace.phases), default=0)
         if count and (self._lanes is None or self._lanes.size < count * self._space):
             with self.device:
@@ -117,7 +119,7 @@ class CupyGroup:
         """Rows of scalars, on the device."""
         with np.errstate(over="ignore"):
             values = np.array(rows, np.float64).astype(self.compute)
-        return self._rows[trace].put(values.reshape(-1)).reshape(values.shape)
+        return self._rows[trace].write(values.reshape(-1)).reshape(values.shape)
 
     def _launch_many(self, trace: Trace, launch: Launch, scalars: Any) -> None:
         """Update the arrays of a table."""
@@ -155,17 +157,18 @@ class CupyGroup:
         self, phase: Trace, grads: Sequence[Any], scalars: Any, totals: Sequence[Any], indices: list[int] | None = None
     ) -> None:
         """Reduce arrays into `totals`: for each reduction a row, with a number for each array of the optimizer."""
-        stored = not isinstance(scalars, tuple)
         with self.device:
+            given = self._uploaded(phase, scalars) if isinstance(scalars, list) else scalars
+            stored = not isinstance(given, tuple)
             plan = self._planner.plan(grads, indices, ordered=True)
             for table, dtype, gradients in plan.launches:
                 kernel = self._kernel(reductions_text, phase, table, dtype, stored)
-                given = (scalars.reshape(-1),) if stored else scalars
+                passed = (given.reshape(-1),) if stored else given
                 rest = self._space, self._lanes, self._tickets, *totals
-                kernel(table.fold, table.rows, gradients, *given, *rest, size=table.fold_size)
+                kernel(table.fold, table.rows, gradients, *passed, *rest, size=table.fold_size)
             for index in plan.singles:
                 number = self._numbers[index]
-                self._reduce_one(phase, index, grads[index], scalars, [row[number : number + 1] for row in totals])
+                self._reduce_one(phase, index, grads[index], given, [row[number : number + 1] for row in totals])
 
     def _reduce_one(self, phase: Trace, index: int, g: Any, scalars: Any, totals: Sequence[Any]) -> None:
         """Reduce one array, along its axes, into arrays of one number."""

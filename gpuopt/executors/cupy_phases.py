@@ -12,12 +12,16 @@ from typing import Any
 import cupy
 import numpy as np
 
-from gpuopt.executors.cuda_scalar_text import COUNT, needs_scalars, scalar_text
+from gpuopt.executors.cuda_scalar_text import ScalarText, count_text, needs_scalars, scalar_text
 from gpuopt.executors.cupy_kernel import made
+from gpuopt.executors.cupy_upload import Lists, Turns, capturing
 from gpuopt.expr import NOTHING, SIZE, Total
 from gpuopt.trace import Trace
 
 __all__ = ["Phases"]
+
+MASKS = 8
+"""Lists of which arrays have a gradient that are kept, besides one for each total, which a step may need."""
 
 
 class Phases:
@@ -33,25 +37,36 @@ class Phases:
     counted : bool
         Whether the device counts the steps. Then nothing that changes from step to step comes from the host, so that a step
         may be captured in a CUDA graph.
+    numbers : dict
+        What the numbers of the whole optimizer start at.
 
     Attributes
     ----------
     steps : array of int64
-        How many steps were completed, and whether the one that is being made is accepted.
+        How many steps were completed; and of the one that is being made, what `count_text` says.
+    numbers : dict
+        The numbers of the whole optimizer, each in an array of one float32.
     counts : dict
         For each bundle an array of how often each of its arrays was updated.
     """
 
     def __init__(
-        self, bundles: Sequence[Any], batches: Callable[[Sequence[Any]], Any], sizes: Sequence[int], counted: bool
+        self,
+        bundles: Sequence[Any],
+        batches: Callable[[Sequence[Any]], Any],
+        sizes: Sequence[int],
+        counted: bool,
+        numbers: dict[str, Any],
     ) -> None:
         self.counted, self._sizes, self._batches = counted, sizes, batches
         self._device = bundles[0].group.device
-        self._masks: dict[frozenset[int], Any] = {}
+        self._masks, self._room = Lists(0, np.uint8, 0), 0
+        self._rows: dict[tuple[Any, Trace], Turns] = {}
         self._table: dict[Total, Any] = {}
         self._hyper: dict[Any, Any] = {}
         with self._device:
-            self.steps = cupy.zeros(2, np.int64)
+            self.steps = cupy.zeros(3, np.int64)
+            self.numbers = {name: cupy.full(1, float(value), np.float32) for name, value in numbers.items()}
             self._own = {bundle: cupy.asarray(np.array(bundle.indices, np.int32)) for bundle in bundles}
             self.counts = {bundle: cupy.zeros(len(bundle.indices), np.int64) for bundle in bundles}
             self._table[SIZE] = cupy.asarray(np.array(sizes, np.float64))
@@ -65,11 +80,16 @@ class Phases:
                     for reduction in trace.reductions:
                         self._row(reduction)
                     if needs_scalars(trace, self.counted):
-                        width = scalar_text(trace, bundle.group.compute, self.counted).width
-                        bundle.group.stored(trace, width)
+                        written = scalar_text(trace, bundle.group.compute, self.counted)
+                        bundle.group.stored(trace, written.width)
+                        if written.count and (bundle, trace) not in self._rows:
+                            self._rows[bundle, trace] = Turns(len(bundle.indices) * written.count, np.float64)
                 if self.counted:
                     self._keep(bundle.key, [hyper[bundle.key].get(name, np.nan) for name in whole.hyper])
-            self._whole = self._meant([(frozenset(bundle.indices), bundle.traces[-1]) for bundle in bundles])
+            if self._room < len(self._table) + MASKS:
+                self._room = len(self._table) + MASKS
+                self._masks = Lists(len(self._sizes), np.uint8, self._room)
+            self._meant([(frozenset(bundle.indices), bundle.traces[-1]) for bundle in bundles])  # which is there then
 
     def _keep(self, key: Any, values: list[float]) -> None:
         """Put the hyperparameters of an update on the device; in place, where a captured step may read them."""
@@ -95,7 +115,14 @@ class Phases:
         for run in runs:
             run.bundle.group.run(run.trace, run.given, self._scalars(run, run.trace, of, active), run.positions)
         if runs and self.counted:
-            made(COUNT)(self.steps, size=1)
+            written = count_text(runs[0].trace)  # what the numbers are made of is the same in all
+            reads = (len(self._sizes), *self._reads(written, runs[0].bundle, of, active)) if written.numbers else ()
+            made(written.kernel)(*reads, self.steps, *(self.numbers[name] for name in written.numbers), size=1)
+
+    def _reads(self, written: ScalarText, bundle: Any, of: dict[Total, Any], active: Any) -> list[Any]:
+        """The hyperparameters and totals that a kernel of scalars reads; where the host counts, the totals alone."""
+        hyper = [self._hyper[bundle.key]] if self.counted else []
+        return hyper + [array for total in written.totals for array in (self._table[total], of.get(total, active))]
 
     def _meant(self, runs: Sequence[tuple[frozenset[int], Trace]]) -> tuple[dict[Total, Any], Any]:
         """For each total which arrays of the optimizer it is of, and which have a gradient at all."""
@@ -107,21 +134,17 @@ class Phases:
         return {total: self._mask(indices) for total, indices in of.items()}, self._mask(everywhere)
 
     def _mask(self, indices: frozenset[int]) -> Any:
-        """Which arrays of the optimizer are meant, on the device; it is copied there once."""
-        mask = self._masks.pop(indices, None)
-        if mask is None:
-            mask = cupy.asarray(np.isin(np.arange(len(self._sizes)), list(indices)).astype(np.uint8))
-        self._masks[indices] = mask  # the last used is the last to go
-        if len(self._masks) > 64:  # which arrays have a gradient changes at every step
-            del self._masks[next(iter(self._masks))]
-        return mask
+        """Which arrays of the optimizer are meant, on the device."""
+        return self._masks.of([index in indices for index in range(len(self._sizes))], self.counted and capturing())
 
-    def load(self, t: int, counts: Sequence[int]) -> None:
-        """Go on after `t` completed steps, with the counts of all arrays of the optimizer."""
+    def load(self, t: int, counts: Sequence[int], numbers: dict[str, float]) -> None:
+        """Go on after `t` completed steps, with the counts of all arrays of the optimizer, and its numbers."""
         with self._device:
-            self.steps[:] = cupy.asarray(np.array([t, 0], np.int64))
+            self.steps[:] = cupy.asarray(np.array([t, 0, 0], np.int64))
             for bundle, here in self.counts.items():
                 here[:] = cupy.asarray(np.array([counts[index] for index in bundle.indices], np.int64))
+            for name, value in numbers.items():
+                self.numbers[name][:] = value
 
     def _reduce(self, run: Any, phase: Trace, scalars: Any) -> None:
         rows = [self._row(reduction) for reduction in phase.reductions]
@@ -136,13 +159,18 @@ class Phases:
     def _scalars(self, run: Any, trace: Trace, of: dict[Total, Any], active: Any) -> Any:
         """The scalars of a trace: numbers where the host knows them all, else rows of an array on the device."""
         if not needs_scalars(trace, self.counted):
-            return trace.evaluate(run.count, run.hyper)
+            return run.evaluated(trace.evaluate)
         bundle, written = run.bundle, scalar_text(trace, run.bundle.group.compute, self.counted)
-        given = (self._hyper[bundle.key],) if self.counted else written.given(run.count, run.hyper)
-        totals = [array for total in written.totals for array in (self._table[total], of.get(total, active))]
+        given: Any = ()
+        if written.count:
+            given = run.evaluated(written.given)
+            if isinstance(given, list):  # a row for each array
+                written = scalar_text(trace, bundle.group.compute, self.counted, apart=True)
+                given = (self._rows[bundle, trace].write(np.array(given, np.float64).reshape(-1)),)
         stored = bundle.group.stored(trace, written.width)
         made(written.kernel)(
-            *(self._own[bundle], active, len(self._sizes), *given, *totals),
+            *(self._own[bundle], active, len(self._sizes), *given, *self._reads(written, bundle, of, active)),
+            *(self.numbers[name] for name in written.numbers),
             *(self.counts[bundle], self.steps, stored.reshape(-1)),
             size=len(bundle.indices),
         )

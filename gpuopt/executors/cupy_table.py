@@ -13,7 +13,7 @@ import numpy as np
 from gpuopt.executors.cuda_reduce_text import fold_space
 from gpuopt.executors.cuda_table_text import CHUNK, LANES, columns
 from gpuopt.executors.cuda_text import Others
-from gpuopt.executors.cupy_upload import Addresses
+from gpuopt.executors.cupy_upload import Lists, capturing
 from gpuopt.executors.fold import CHUNK as FOLDED
 from gpuopt.executors.layout import Leaf
 
@@ -104,7 +104,7 @@ class Planner:
         whole = all(position in self._tables or not leaf.size for position, leaf in enumerate(leaves))
         self._one = next(iter(self._tables.values())) if whole and len(alike) == 1 else None
         self._ordered = all(leaf.param.flags.c_contiguous for leaf in leaves)
-        self._addresses = Addresses(len(leaves), capturable, LISTS * max(len(alike), 1))
+        self._addresses = Lists(len(leaves), np.int64, LISTS * max(len(alike), 1))
         self._last: tuple[Any, Any, list[Any]] = (None, None, [])
         self._plan = Plan([], [])
 
@@ -112,17 +112,20 @@ class Planner:
         """The launches for the arrays at `indices` (None for all); those together that are in C order, if it matters."""
         ordered = ordered and not self._ordered
         last_indices, last_ordered, seen = self._last
-        same = indices == last_indices and ordered == last_ordered and not self._capturable  # a capture keeps its own addresses
+        captured = self._capturable and capturing()  # then the lists of addresses are kept
+        same = indices == last_indices and ordered == last_ordered and not captured
         if not (same and seen and all(map(operator.is_, grads, map(operator.call, seen)))):
-            self._plan = Plan(*self._sorted(grads, indices, ordered))
+            self._plan = Plan(*self._sorted(grads, indices, ordered, captured))
             self._last = indices, ordered, [_nothing if g is None else weakref.ref(g) for g in grads]
         return self._plan
 
-    def _sorted(self, grads: Sequence[Any], indices: list[int] | None, ordered: bool) -> tuple[list[Launch], list[int]]:
+    def _sorted(
+        self, grads: Sequence[Any], indices: list[int] | None, ordered: bool, captured: bool
+    ) -> tuple[list[Launch], list[int]]:
         whole = self._one if indices is None and not ordered else None
         alike = whole is not None and [g.dtype for g in grads] == self._dtypes and [g.strides for g in grads] == self._strides
         if whole is not None and alike:
-            return [Launch(whole, self._dtypes[0], self._addresses.of([g.data.ptr for g in grads]))], []
+            return [Launch(whole, self._dtypes[0], self._addresses.of([g.data.ptr for g in grads], captured))], []
         found: dict[tuple[Table, Any], list[int]] = {}
         singles = []
         for position in range(len(self._leaves)) if indices is None else indices:
@@ -131,7 +134,7 @@ class Planner:
                 singles += [position] if leaf.size else []
             else:
                 found.setdefault((table, g.dtype), [0] * len(self._leaves))[position] = _address(g)
-        return [Launch(table, dtype, self._addresses.of(where)) for (table, dtype), where in found.items()], singles
+        return [Launch(table, dtype, self._addresses.of(where, captured)) for (table, dtype), where in found.items()], singles
 
 
 def _run(array: Any, leaf: Leaf) -> bool:

@@ -2,67 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+import functools
+from collections.abc import Sequence
 from typing import Any
 
 import cupy
 import numpy as np
 
-__all__ = ["Addresses", "Uploads"]
+__all__ = ["Lists", "Turns", "Upload", "capturing"]
+
+_TURNS = 4
 
 
-class Uploads:
-    """A few rows of numbers on the device, written in turn.
+class Upload:
+    """Numbers on the device, and the pinned memory that they are copied from.
 
-    A row is written again only after it was copied: that waits where the device is as many steps behind as there are rows.
-    Steps of one optimizer follow one another on the device, on whatever streams; so a row is not written too early there.
+    They are written again only after they were copied: that waits where the device is some steps behind. Steps of one optimizer
+    follow one another on the device, on whatever streams, so what a step reads there is not overwritten before it ran.
+
+    Attributes
+    ----------
+    array : array
+        The numbers on the device.
     """
 
-    def __init__(self, count: int, width: int, dtype: Any) -> None:
-        whole = cupy.empty((count, max(width, 1)), dtype)
-        self._memory = cupy.cuda.alloc_pinned_memory(whole.nbytes)
-        self._host = np.frombuffer(self._memory, dtype, whole.size).reshape(whole.shape)
-        self.rows = [whole[row] for row in range(count)]
-        self._copied = [cupy.cuda.Event(disable_timing=True) for _ in range(count)]
-        self._last = -1
+    def __init__(self, width: int, dtype: Any) -> None:
+        self.array = cupy.empty(max(width, 1), dtype)
+        self._memory = cupy.cuda.alloc_pinned_memory(self.array.nbytes)
+        self._host = np.frombuffer(self._memory, dtype, self.array.size)
+        self._copied = cupy.cuda.Event(disable_timing=True)
 
-    def put(self, values: Any) -> Any:
-        """A row that holds `values` when what is launched from now on runs."""
-        self._last = (self._last + 1) % len(self.rows)
-        return self.write(self._last, values)
-
-    def write(self, row: int, values: Any) -> Any:
-        """Write a row, and give it."""
-        self._copied[row].synchronize()  # returns at once where nothing was copied yet
-        self._host[row] = values
-        self.rows[row].data.copy_from_host_async(self._host[row].ctypes.data, self._host[row].nbytes)
-        self._copied[row].record()
-        return self.rows[row]
+    def write(self, values: Any) -> Any:
+        """The array, which holds `values` when what is launched from now on runs."""
+        self._copied.synchronize()  # returns at once where nothing was copied yet
+        self._host[...] = values
+        self.array.data.copy_from_host_async(self._host.ctypes.data, self._host.nbytes)
+        self._copied.record()
+        return self.array
 
 
-class Addresses:
-    """Lists of addresses on the device; the `kept` that were used last need no second copy, and one step may use as many.
+class Turns:
+    """Numbers that are others at every step: arrays that take turns, so that the host need not wait for the device."""
+
+    def __init__(self, width: int, dtype: Any) -> None:
+        self._uploads = [Upload(width, dtype) for _ in range(_TURNS)]
+
+    def write(self, values: Any) -> Any:
+        """An array that holds `values`: the one that was written longest ago."""
+        self._uploads.append(self._uploads.pop(0))
+        return self._uploads[-1].write(values)
+
+
+class Lists:
+    """Lists of numbers on the device; the `count` that were used last need no second copy, and one step may use as many.
 
     What a CUDA graph captured is read at every replay: such a list is kept, and never written again.
     """
 
-    def __init__(self, width: int, capturable: bool, kept: int) -> None:
-        self._width, self._capturable = width, capturable
-        self._uploads = Uploads(kept, width, np.int64)
-        self._held: dict[Hashable, int] = {number: number for number in range(kept)}  # the one used last comes last
-        self._captured: dict[Hashable, Any] = {}
+    def __init__(self, width: int, dtype: Any, count: int) -> None:
+        self._make, self._count = functools.partial(Upload, width, dtype), count
+        self._spare = [self._make() for _ in range(count)]
+        self._held: dict[tuple[int, ...], Upload] = {}  # the one used last comes last
+        self._captured: dict[tuple[int, ...], Upload] = {}
 
-    def of(self, addresses: Sequence[int]) -> Any:
-        """A list on the device that holds `addresses`."""
-        key = tuple(addresses)
+    def of(self, values: Sequence[int], capturing: bool = False) -> Any:
+        """A list that holds `values`."""
+        key = tuple(values)
         if key in self._captured:
-            return self._captured[key]
-        if self._capturable and cupy.cuda.get_current_stream().is_capturing():
-            self._captured[key] = Uploads(1, self._width, np.int64).put(key)
-            return self._captured[key]
-        if key in self._held:
-            self._held[key] = row = self._held.pop(key)
-            return self._uploads.rows[row]
-        row = self._held.pop(next(iter(self._held)))
-        self._held[key] = row
-        return self._uploads.write(row, key)
+            return self._captured[key].array
+        upload = self._held.pop(key, None)
+        if upload is None:
+            upload = self._free()
+            upload.write(key)
+        (self._captured if capturing else self._held)[key] = upload
+        return upload.array
+
+    def _free(self) -> Upload:
+        """One that is not in use; only after captures, which keep theirs, it may be a new one."""
+        if self._spare:
+            return self._spare.pop()
+        return self._held.pop(next(iter(self._held))) if len(self._held) >= self._count else self._make()
+
+
+def capturing() -> bool:
+    """Whether what is launched now is captured in a CUDA graph, not run."""
+    return bool(cupy.cuda.get_current_stream().is_capturing())

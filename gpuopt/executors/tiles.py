@@ -56,6 +56,7 @@ class TileGroup(abc.ABC):
         params: Sequence[np.ndarray[Any, Any]],
         others: Sequence[dict[str, Any]] = (),
         numbers: Sequence[int] = (),
+        capturable: bool = False,
     ) -> None:
         self.compute = COMPUTE[params[0].dtype.name]
         leaves, others = [Leaf(p) for p in params], others or [{}] * len(params)

@@ -195,7 +195,8 @@ class Piece(Formula):
     else:
 
         def __getattr__(self, name: str) -> Any:
-            why = ": it is set where a chain is run" if name == "rule" else ""
+            later = name == "rule" or hasattr(type(self), "numbers")
+            why = ": it is set where a chain is run" if later else ""
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{why}")
 
 
@@ -205,9 +206,12 @@ class GradientPiece(Piece):
 
     ``update(self, t, p, g, <state>=<initial value>, ...)`` returns ``(g, *state)``. Fields may be given by position.
 
-    A piece may have two more methods. ``steps(self, t)`` says how often the rest of the chain has acted after `t` calls: it
+    A piece may have more methods. ``steps(self, t)`` says how often the rest of the chain has acted after `t` calls: it
     is held where that number does not grow by 1 (`gpuopt.accumulate`). ``accept(self, t, p, g)`` gives a truth value of
     numbers, made by reductions; where it is false, nothing changes in this step (`gpuopt.skip_nonfinite`).
+    ``numbers(self)`` gives numbers of the whole optimizer by name, with what they start at: attributes in the other methods,
+    and ``adapt(self, p, g, accepted)`` returns their values after each step, a tuple; `accepted` is what this piece's
+    ``accept`` answered (`gpuopt.LossScale`).
 
     Examples
     --------

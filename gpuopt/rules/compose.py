@@ -8,6 +8,7 @@ from typing import Any, final
 
 from gpuopt.rules.base import Bindable, GradientPiece, ParameterPiece, Part, Piece, Rule, Update
 from gpuopt.rules.formula import Formula, Range
+from gpuopt.rules.gradient_pieces import LossScale
 from gpuopt.rules.paths import matches
 
 __all__ = ["chain", "partition"]
@@ -86,6 +87,19 @@ class Chain(_Composite):
                 raise ValueError(f"chain: {piece!r} changes the gradient, so it must stand before the rule: {self!r}")
             if isinstance(piece, ParameterPiece) and k < rules[0]:
                 raise ValueError(f"chain: {piece!r} changes the parameter, so it must stand after the rule: {self!r}")
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        """Raise ValueError where what has numbers of the whole optimizer does not see every step of all arrays."""
+        divides: Any = None
+        for piece in self.pieces:
+            if divides is not None and hasattr(piece, "numbers"):
+                what = f"chain: {piece!r} keeps numbers of every step of all arrays"
+                raise ValueError(f"{what}, so it must stand before {divides!r}")
+            if divides is None and (hasattr(piece, "steps") or isinstance(piece, Partition)):
+                divides = piece
+        if sum(isinstance(piece, LossScale) for piece in self.pieces) > 1:
+            raise ValueError(f"chain: the loss has one scale, so there can be one LossScale: {self!r}")
 
     def __repr__(self) -> str:
         return f"chain({', '.join(map(repr, self.pieces))})"
@@ -202,6 +216,11 @@ class Partition(_Composite):
         for key, rule in self.rules.items():
             if not isinstance(rule, (Rule, Chain)) or (isinstance(rule, Chain) and any(map(_divides, rule.pieces))):
                 raise TypeError(f"partition: {key!r} must have a rule, or a chain around one, got {rule!r}")
+            if found := [part.formula for part in rule.member("").parts if hasattr(part.formula, "numbers")]:
+                raise ValueError(
+                    f"partition: {found[0]!r} keeps numbers of all arrays, so it must stand in front: "
+                    f"chain({found[0]!r}, partition(...))"
+                )
             if key is None:
                 raise TypeError("partition: None cannot be a key")
             if self.by is None and not isinstance(key, str):

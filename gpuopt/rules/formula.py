@@ -159,8 +159,8 @@ def _calling_scope() -> dict[str, Any]:
 
 
 _METHODS = (
-    *("accept", "check", "evaluation", "fields", "hyper", "init", "kind", "member", "number", "outline", "parts"),
-    *("ranges", "replaced", "route", "rule", "start", "steps", "update"),
+    *("accept", "adapt", "check", "evaluation", "fields", "hyper", "init", "kind", "member", "number", "numbers"),
+    *("outline", "parts", "ranges", "replaced", "route", "rule", "start", "steps", "update"),
 )
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
 from gpuopt.rules.base import GradientPiece, abs2
-from gpuopt.rules.formula import Hyper, NonNegative, Positive
+from gpuopt.rules.formula import Hyper, NonNegative, Positive, Range
 from gpuopt.rules.noise import standard_normal
 from gpuopt.rules.paths import matches
 from gpuopt.rules.reductions import tree_max, tree_norm
 
 __all__ = [
+    "LossScale",
     "accumulate",
     "centralize",
     "clip",
@@ -170,10 +171,70 @@ class skip_nonfinite(GradientPiece):
     """
 
     def accept(self, t: Any, p: Any, g: Any) -> Any:
-        return tree_max(np.maximum(np.abs(g.real), np.abs(g.imag)) if np.iscomplexobj(g) else np.abs(g)) < np.inf
+        return _finite(g)
 
     def update(self, t: Any, p: Any, g: Any) -> Any:
         return g
+
+
+def _finite(g: Any) -> Any:
+    """Whether the gradients of all arrays are."""
+    return tree_max(np.maximum(np.abs(g.real), np.abs(g.imag)) if np.iscomplexobj(g) else np.abs(g)) < np.inf
+
+
+class LossScale(GradientPiece):
+    """Dynamic loss scaling (Micikevicius et al. 2018), with the rule of PyTorch's ``GradScaler``: ``g ← g/scale``.
+
+    For float16, whose small gradients vanish: multiply the loss by `Optimizer.loss_scale` before the backward pass, and the
+    gradients come back divided by it. Where the gradient of any array holds an infinity or NaN, the step is skipped, as
+    by `skip_nonfinite`, and the scale is multiplied by `backoff`, down to 1; after `interval` other steps in a row it is
+    multiplied by `growth`. On a GPU all that is decided there: nothing waits for it. It stands first in a chain, so that
+    the others see gradients as they are.
+
+    Parameters
+    ----------
+    initial : float
+        The scale of the first step, at least 1.
+    growth : float or schedule
+        Greater than 1. A scale that float32 cannot hold does not grow.
+    backoff : float or schedule
+        Between 0 and 1.
+    interval : int
+        From 1 to 2**24.
+    """
+
+    initial: Annotated[Any, Range("a finite number >= 1", low=1.0)] = 65536.0
+    growth: Annotated[Any, Range("a finite number > 1", low=1.0, open_low=True)] = 2.0
+    backoff: Annotated[Any, Range("a number between 0 and 1", low=0.0, high=1.0, open_low=True)] = 0.5
+    interval: int = 2000
+    scale: ClassVar[Any]
+    good: ClassVar[Any]
+
+    def check(self) -> None:
+        if callable(self.initial):
+            raise TypeError(f"LossScale: initial must be a number, as it is that of the first step, got {self.initial!r}")
+        if not 1 <= self.interval <= 2**24:
+            raise ValueError(f"LossScale: interval must be from 1 to 2**24, got {self.interval!r}")
+
+    def numbers(self) -> dict[str, Any]:
+        return {"scale": self.initial, "good": 0.0}
+
+    def accept(self, t: Any, p: Any, g: Any) -> Any:
+        return _finite(g)
+
+    def update(self, t: Any, p: Any, g: Any) -> Any:
+        return g / self.scale
+
+    def adapt(self, p: Any, g: Any, accepted: Any) -> Any:
+        good = self.good + 1
+        larger = self.scale * self.growth
+        grown = np.where((good >= self.interval) & (larger < _BEYOND_FLOAT32), larger, self.scale)
+        scale = np.where(accepted, grown, np.maximum(self.scale * self.backoff, 1.0))
+        return scale, np.where(accepted & (good < self.interval), good, 0.0)
+
+
+_BEYOND_FLOAT32 = 2.0**128 - 2.0**103
+"""What is rounded to an infinity."""
 
 
 class gradient_noise(GradientPiece):

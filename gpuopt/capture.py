@@ -1,0 +1,203 @@
+"""A training step as one CUDA graph: forward pass, backward pass and update, captured once and replayed.
+
+A replay is a single launch, so it costs the host next to nothing however many kernels the step has.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import linecache
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from gpuopt import check
+from gpuopt.backend import is_cupy
+from gpuopt.optimizer import Optimizer
+
+__all__ = ["CapturedStep", "graph"]
+
+_WARM_UP = 3  # the first call compiles, by the last the memory pool holds all that a call takes
+_REFUSED = (
+    "CuPy captures neither cuBLAS (@, dot, matmul, tensordot, einsum) nor cuSOLVER, cuSPARSE and cuRAND, nor what brings a "
+    "value to the host or an array from it (float(x), if x, x.get(), x[mask], cupy.asarray of a NumPy array). Use elementwise "
+    "functions, sums, FFTs or kernels of your own, and make the rest beforehand, as part of the batch; or capture the update "
+    "alone (docs/cuda-graphs.md)"
+)
+
+
+def graph(loss_and_grad: Callable[..., tuple[Any, Any]], opt: Optimizer, *batch: Any) -> CapturedStep:
+    """Capture forward pass, backward pass and update in one CUDA graph.
+
+    Nothing is updated here: `loss_and_grad` is called a few times to compile what it needs, and once to be captured. What it
+    does on the host happens in these calls alone; a replay repeats what it launched.
+
+    Parameters
+    ----------
+    loss_and_grad : callable
+        ``loss_and_grad(params, *batch) -> (loss, grads)``, as for `fit`; the loss is a real 0-d CuPy array.
+    opt : Optimizer
+        Of CuPy arrays, made by ``rule.init(params, capturable=True)``.
+    *batch : array
+        CuPy arrays that `loss_and_grad` reads. Every replay reads these very arrays, so what is written into them counts.
+
+    Returns
+    -------
+    CapturedStep
+        Call it to make a step: ``g()``, or ``g(*new_batch)`` to copy new values into `batch` first.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where an argument, or what `loss_and_grad` returns, is not as described.
+    RuntimeError
+        Where the step cannot be captured; the message names the line and the remedy. The optimizer is as it was.
+
+    Examples
+    --------
+    ::
+
+        opt = go.Adam(1e-3).init(params, capturable=True)
+        step = go.graph(loss_and_grad, opt, x, y)
+        for x, y in batches:
+            loss = step(x, y)
+    """
+    _check(loss_and_grad, opt, batch)
+    with opt._bundles[0].group.device:  # type: ignore[attr-defined]
+        return CapturedStep(loss_and_grad, opt, batch)
+
+
+class CapturedStep:
+    """A captured step, made by `graph`. Calling it launches one step on the current stream, and waits for nothing.
+
+    Attributes
+    ----------
+    opt : Optimizer
+        Between replays it is as ever: ``opt.t``, ``state_dict``, single steps, and ``opt.rule = ...`` with other numbers.
+    batch : tuple of array
+        The arrays that are read.
+    """
+
+    def __init__(self, loss_and_grad: Callable[..., tuple[Any, Any]], opt: Optimizer, batch: tuple[Any, ...]) -> None:
+        from cupy import cuda
+
+        self.opt, self.batch, self._structure = opt, batch, opt._structure
+        # What is allocated inside is written by every replay: it comes from a pool that nobody else takes from.
+        self._pool = cuda.MemoryPool()
+        before, stream = cuda.get_current_stream(), cuda.Stream(non_blocking=True)
+        stream.wait_event(before.record())
+        try:
+            with cuda.using_allocator(self._pool.malloc), stream:
+                self._warm_up(loss_and_grad)
+                self._loss, grads, self._graph = self._captured(stream, loss_and_grad)
+        finally:
+            before.wait_event(stream.record())
+        self._kept = loss_and_grad, grads  # whose memory the graph reads
+
+    def _warm_up(self, loss_and_grad: Callable[..., tuple[Any, Any]]) -> None:
+        """Compile and allocate all that a step needs, without making one."""
+        for _ in range(_WARM_UP):
+            loss, grads = check.loss_and_grads(loss_and_grad(self.opt.params, *self.batch))
+        if not is_cupy(loss):
+            raise TypeError(
+                f"go.graph: the loss must be a 0-d CuPy array, which replays can write, not {type(loss).__name__}: leave it on "
+                "the device"
+            )
+        self.opt._launch(grads, rehearsal=True)
+
+    def _captured(self, stream: Any, loss_and_grad: Callable[..., tuple[Any, Any]]) -> tuple[Any, Any, Any]:
+        """The loss, the gradients, and the graph that makes them and a step."""
+        stream.begin_capture()
+        try:
+            loss, grads = check.loss_and_grads(loss_and_grad(self.opt.params, *self.batch))
+            self.opt._launch(grads)
+        except BaseException as error:
+            with contextlib.suppress(Exception):  # it may have been broken off already
+                stream.end_capture()
+            _explain(error)
+            raise
+        try:
+            return loss, grads, stream.end_capture()
+        except Exception as error:
+            raise RuntimeError(f"go.graph: what loss_and_grad did cannot be captured ({error}). {_REFUSED}") from error
+
+    def __call__(self, *batch: Any) -> Any:
+        """Make one step.
+
+        Parameters
+        ----------
+        *batch : array
+            New values for `batch`: as many arrays, of the same shapes and dtypes. Without any, `batch` is read as it is.
+
+        Returns
+        -------
+        array
+            The loss, 0-d; the next replay overwrites it.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where an array is not like that of `batch`, or an entry of params was replaced. No step was made then.
+        RuntimeError
+            Where the rule is no longer of the structure that was captured.
+        """
+        if batch:
+            _check_batch(batch, self.batch)
+        with self.opt._alone("replayed"):
+            self.opt._check_whole()
+            self.opt._check_bound()
+            if self.opt._structure != self._structure:
+                raise RuntimeError(
+                    "opt.rule was set to one of another structure since the step was captured (other than numbers changed): "
+                    "capture it anew with go.graph"
+                )
+            with self.opt._bundles[0].group.device:  # type: ignore[attr-defined]
+                for kept, new in zip(self.batch, batch, strict=False):
+                    kept[...] = new
+                self._graph.launch()
+        return self._loss
+
+
+def _check(loss_and_grad: Any, opt: Any, batch: tuple[Any, ...]) -> None:
+    if not callable(loss_and_grad):
+        raise TypeError(f"go.graph: loss_and_grad must be callable, not {loss_and_grad!r}")
+    if not isinstance(opt, Optimizer):
+        raise TypeError(
+            f"go.graph: opt must be an Optimizer, from rule.init(params, capturable=True), got {type(opt).__name__}"
+        )
+    if opt.executor != "cupy":
+        raise ValueError("go.graph: a CUDA graph needs an optimizer of CuPy arrays; of NumPy arrays call opt.step")
+    if not opt.capturable:
+        raise ValueError("go.graph: this optimizer's steps cannot be captured: make it with rule.init(params, capturable=True)")
+    if not opt._bundles:
+        raise ValueError(f"go.graph: {opt.rule!r} updates none of the arrays")
+    for number, array in enumerate(batch):
+        if not is_cupy(array):
+            raise TypeError(
+                f"go.graph: batch[{number}] must be a CuPy array, which every replay reads, got {type(array).__name__}: use "
+                "cupy.asarray"
+            )
+
+
+def _check_batch(new: tuple[Any, ...], kept: tuple[Any, ...]) -> None:
+    if len(new) != len(kept):
+        raise ValueError(f"the step was captured with {len(kept)} arrays for its batch, got {len(new)}")
+    for number, (array, static) in enumerate(zip(new, kept, strict=True)):
+        if not is_cupy(array):
+            raise TypeError(f"batch[{number}] must be a CuPy array, got {type(array).__name__}: use cupy.asarray")
+        if (array.shape, array.dtype) != (static.shape, static.dtype):
+            found, wanted = (f"{a.dtype} {a.shape}" for a in (array, static))
+            raise ValueError(f"batch[{number}] must be {wanted}, as it was captured, got {found}")
+
+
+def _explain(error: BaseException) -> None:
+    """Raise RuntimeError where CuPy or CUDA refused to capture; it names the line of the user's that asked for it."""
+    said = str(error).lower()
+    if not (isinstance(error, RuntimeError) and "stream" in said and "captur" in said):  # NotImplementedError is one
+        return
+    where = ""
+    for frame, number in traceback.walk_tb(error.__traceback__):
+        if frame.f_globals.get("__name__", "").partition(".")[0] not in ("cupy", "cupy_backends", "cupyx", "gpuopt"):
+            line = linecache.getline(frame.f_code.co_filename, number).strip()
+            where = f"\n  {frame.f_code.co_filename}, line {number}, in {frame.f_code.co_name}:\n    {line}"
+    raise RuntimeError(f"go.graph: {error}. {_REFUSED}{where}") from error
