@@ -30,16 +30,22 @@ def need(executor):
     raise NotImplementedError(reason)
 
 
+def rule_called(name):
+    """A rule with its defaults, or the chain; NotImplementedError where the commit has none of that name."""
+    make = _chain if name == CHAIN and hasattr(go, "chain") else rules().get(name)
+    if make is None:
+        raise NotImplementedError(f"{name} is newer than this commit")
+    return make()
+
+
 @functools.cache
 def problem(rule, executor, size, dtype="float32", count=1):
     """The step of a rule on fresh arrays, its wait, and its optimizer; made once, though asv sets up before every call."""
-    make = _chain if rule == CHAIN and hasattr(go, "chain") else rules().get(rule)
-    if make is None:
-        raise NotImplementedError(f"{rule} is newer than this commit")
+    made = rule_called(rule)
     xp = measure.module_of(executor)
     params = measure.make_arrays(xp, size, count, dtype)
     grads = measure.make_arrays(xp, size, count, dtype, seed=1)
-    opt = measure.optimizer(make(), params, executor)
+    opt = measure.optimizer(made, params, executor)
     return functools.partial(opt.step, grads), measure.waiting(xp), opt
 
 
