@@ -253,6 +253,9 @@ def test_a_temporary_array_is_noticed(monkeypatch):
 def test_one_launch_a_step_and_a_second_one_is_counted(monkeypatch):
     pytest.importorskip("cupy")
     assert [counters.count_launches(Adam(), arrays) for arrays in counters.ARRAYS] == [1, 1, 1]
+    chain = counters.Launches()
+    chain.setup(common.CHAIN, 1)
+    assert [chain.track_launches(common.CHAIN, arrays) for arrays in counters.ARRAYS] == [3, 3, 3]
     module = importlib.import_module("gpuopt.executors.cupy_kernel")
     run = module.CupyGroup.run
     monkeypatch.setattr(module.CupyGroup, "run", lambda *arguments: run(*arguments) or run(*arguments))

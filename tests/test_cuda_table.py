@@ -126,6 +126,19 @@ def test_arrays_that_begin_anywhere(dtype: str) -> None:
     check(Momentum(), make)
 
 
+def test_gradients_that_are_the_parameters() -> None:
+    found = []
+    for enter in (contextlib.nullcontext, cupy_on_the_cpu):
+        rng = np.random.default_rng(1)
+        params = [sample(rng, (n,), "float32") for n in SIZES]
+        with enter():
+            opt = Adam(lr=0.1).init(params)
+            opt.step(params)
+            opt.step(params)
+        found.append(np.concatenate([bits(p) for p in params]))
+    assert np.array_equal(*found)
+
+
 @every_dtype
 def test_layouts(dtype: str) -> None:
     """Fortran order and permuted axes are flat runs; gaps, other orders of axes and broadcast gradients are not."""

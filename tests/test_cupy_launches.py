@@ -133,6 +133,9 @@ def test_the_launches_of_a_chain_do_not_grow_with_its_arrays(name: str, log: Any
     for count in (1, 10, 100):
         opt, grads = chain.init(arrays(count)), arrays(count)
         assert [during(log, opt, grads)["launch"] for _ in range(4)][2:] == [LAUNCHES.get(name, 1)] * 2
+    opt.step([None, *grads[1:]])
+    more = name == "accumulate"  # one array only adds up a gradient when the others are updated
+    assert [during(log, opt, grads)["launch"] for _ in range(2)] == [LAUNCHES.get(name, 1) + more] * 2
 
 
 # Copies and memory
@@ -276,7 +279,14 @@ def test_a_new_array_in_the_place_of_another_is_checked(log: Any) -> None:
 
 
 @pytest.mark.skipif(hostrun.available() is not None, reason=str(hostrun.available()))
-@pytest.mark.parametrize("rule", [Adam(), Momentum(nesterov=True), go.chain(go.gradient_noise(0.1), Adam())], ids=repr)
+@pytest.mark.parametrize(
+    "rule",
+    [
+        *(Adam(), Momentum(nesterov=True), go.chain(go.gradient_noise(0.1), Adam())),
+        go.chain(go.accumulate(2), go.clip_global_norm(1.0), Adam()),  # several launches a step where counts differ
+    ],
+    ids=["Adam", "Momentum", "noise", "chain"],
+)
 def test_cupy_arrays_have_the_bits_of_numpy(rule: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Gradients that moved, came back, are missing, changed dtype or layout, while kernels run as C++ in the arrays' memory."""
     monkeypatch.setenv("GPUOPT_CPU", "numpy")

@@ -42,6 +42,18 @@ MUTANTS = [
     ("a loss scale kept where it overflows", GRADIENT, "np.maximum(self.scale * self.backoff, 1.0)", "self.scale"),
     ("an accumulated sum not begun anew", GRADIENT, "np.where((t - 1) % self.k == 0, g, total + g)", "total + g"),
     (
+        "a GPU's kernel without its tail",
+        "executors/cuda_table_text.py",
+        "whole + lane; at < stop;",
+        "whole + lane; at < whole;",
+    ),
+    (
+        "addresses of gradients that moved kept",
+        "executors/cupy_table.py",
+        "if not (same and seen and all(map(operator.is_, grads, map(operator.call, seen)))):",
+        "if not (same and seen):",
+    ),
+    (
         "an average one step behind",
         PARAMETER,
         "np.where(t == 1, new, mean + share * (new - mean))",
@@ -61,7 +73,15 @@ def suite_passes(edit: tuple[str, str, str] | None) -> bool:
             if edit[1] not in text:
                 raise SystemExit(f"{edit[0]} no longer holds {edit[1]!r}: bring tools/mutants.py up to date")
             path.write_text(text.replace(edit[1], edit[2]), encoding="utf-8")
-        tests = ["test_accuracy", "test_agree", "test_rules", "test_optimizer", "test_chain", "test_reductions"]
+        tests = [
+            "test_cupy_launches",
+            "test_accuracy",
+            "test_agree",
+            "test_rules",
+            "test_optimizer",
+            "test_chain",
+            "test_reductions",
+        ]
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *(f"tests/{t}.py" for t in tests)]
         # The copy is imported because pytest's own settings put it first.
         done = subprocess.run(command, cwd=copy, env=_environment(copy), capture_output=True, text=True, check=False)

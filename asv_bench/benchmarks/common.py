@@ -32,22 +32,28 @@ def need(executor):
     raise NotImplementedError(reason)
 
 
+def rule_called(name):
+    """A rule with its defaults, or a chain; NotImplementedError where the commit has none of that name."""
+    make = {**rules(), CHAIN: hasattr(go, "chain") and _chain, SCALED: hasattr(go, "LossScale") and _scaled}.get(name)
+    if not make:
+        raise NotImplementedError(f"{name} is newer than this commit")
+    return make()
+
+
 @functools.cache
 def problem(rule, executor, size, dtype="float32", count=1, options=()):
     """The step of a rule on fresh arrays, its wait, and its optimizer; made once, though asv sets up before every call.
 
     `options` are those of init that are True.
     """
-    make = {**rules(), CHAIN: hasattr(go, "chain") and _chain, SCALED: hasattr(go, "LossScale") and _scaled}.get(rule)
-    if not make:
-        raise NotImplementedError(f"{rule} is newer than this commit")
+    made = rule_called(rule)
     if dtype == "bfloat16" and importlib.util.find_spec("ml_dtypes") is None:
         raise NotImplementedError("ml_dtypes is not installed")
     xp = measure.module_of(executor)
     params = measure.make_arrays(xp, size, count, named(dtype))
     grads = measure.make_arrays(xp, size, count, named(dtype), seed=1)
     try:
-        opt = measure.optimizer(make(), params, executor, **dict.fromkeys(options, True))
+        opt = measure.optimizer(made, params, executor, **dict.fromkeys(options, True))
     except TypeError as error:
         if options:
             raise NotImplementedError(f"{' and '.join(options)} is newer than this commit") from error

@@ -14,7 +14,7 @@ from gpuopt.rules import rules
 from gpuopt.tree import leaves
 
 from . import callgrind, no_gpu
-from .common import CHAIN, DTYPES, EXECUTORS, RULES, measure, need, problem
+from .common import CHAIN, DTYPES, EXECUTORS, RULES, measure, need, problem, rule_called
 
 ARRAYS = [1, 10, 1_000]
 ARCHITECTURE = "sm_90"
@@ -131,15 +131,16 @@ def _device_bytes(step):
 class Launches:
     """Kernel launches of a step. The kernels are replaced by what counts their calls, so a GPU is not needed."""
 
-    params = (RULES, ARRAYS)
+    params = ([*RULES, CHAIN], ARRAYS)
     param_names = ("rule", "arrays")
 
     def setup(self, rule, arrays):
         if reason := no_gpu.why_not():
             raise NotImplementedError(reason)
+        self.rule = rule_called(rule)
 
     def track_launches(self, rule, arrays):
-        return count_launches(rules()[rule](), arrays)
+        return count_launches(self.rule, arrays)
 
     track_launches.unit = "launches a step"
     track_launches.pretty_name = "Kernel launches of a step"
