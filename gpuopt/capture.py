@@ -63,7 +63,7 @@ def graph(loss_and_grad: Callable[..., tuple[Any, Any]], opt: Optimizer, *batch:
             loss = step(x, y)
     """
     _check(loss_and_grad, opt, batch)
-    with opt._bundles[0].group.device:  # type: ignore[attr-defined]
+    with opt._steps.bundles[0].group.device:  # type: ignore[attr-defined]
         return CapturedStep(loss_and_grad, opt, batch)
 
 
@@ -81,7 +81,7 @@ class CapturedStep:
     def __init__(self, loss_and_grad: Callable[..., tuple[Any, Any]], opt: Optimizer, batch: tuple[Any, ...]) -> None:
         from cupy import cuda
 
-        self.opt, self.batch, self._structure = opt, batch, opt._structure
+        self.opt, self.batch, self._structure = opt, batch, opt._steps.structure
         # What is allocated inside is written by every replay: it comes from a pool that nobody else takes from.
         self._pool = cuda.MemoryPool()
         before, stream = cuda.get_current_stream(), cuda.Stream(non_blocking=True)
@@ -143,15 +143,14 @@ class CapturedStep:
         """
         if batch:
             _check_batch(batch, self.batch)
-        with self.opt._alone("replayed"):
-            self.opt._check_whole()
-            self.opt._check_bound()
-            if self.opt._structure != self._structure:
+        with self.opt._guard.alone("replayed"):
+            self.opt._guard.check()
+            if self.opt._steps.structure != self._structure:
                 raise RuntimeError(
                     "opt.rule was set to one of another structure since the step was captured (other than numbers changed): "
                     "capture it anew with go.graph"
                 )
-            with self.opt._bundles[0].group.device:  # type: ignore[attr-defined]
+            with self.opt._steps.bundles[0].group.device:  # type: ignore[attr-defined]
                 for kept, new in zip(self.batch, batch, strict=False):
                     kept[...] = new
                 self._graph.launch()
@@ -169,7 +168,7 @@ def _check(loss_and_grad: Any, opt: Any, batch: tuple[Any, ...]) -> None:
         raise ValueError("go.graph: a CUDA graph needs an optimizer of CuPy arrays; of NumPy arrays call opt.step")
     if not opt.capturable:
         raise ValueError("go.graph: this optimizer's steps cannot be captured: make it with rule.init(params, capturable=True)")
-    if not opt._bundles:
+    if not opt._steps.bundles:
         raise ValueError(f"go.graph: {opt.rule!r} updates none of the arrays")
     for number, array in enumerate(batch):
         if not is_cupy(array):

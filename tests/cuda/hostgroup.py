@@ -91,7 +91,7 @@ def cupy_on_the_cpu() -> Iterator[Callable[..., Any]]:
             patches.enter_context(mock.patch.object(module, "cupy", library))
         group.on_device = True  # type: ignore[attr-defined]
         group.name = "cupy"  # type: ignore[attr-defined]
-        for module in (import_module("gpuopt.bundle"), import_module("gpuopt.optimizer")):
+        for module in map(import_module, ("gpuopt.bundle", "gpuopt.optimizer", "gpuopt.steps")):
             patches.enter_context(mock.patch.object(module, "executor", return_value=group))
         yield group
 

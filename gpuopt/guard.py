@@ -1,0 +1,66 @@
+"""Who may use an optimizer now: one thread at a time, of the process that made it, while what it holds belongs together."""
+
+from __future__ import annotations
+
+import operator
+import os
+import threading
+from typing import Any
+
+from gpuopt.tree import Spec
+
+__all__ = ["Guard"]
+
+
+class Guard:
+    """Refuses what must not be done with an optimizer now.
+
+    Parameters
+    ----------
+    spec : Spec
+    params
+        The parameters, and what they were when they were bound.
+    on_device : bool
+        Whether they are on a GPU.
+
+    Attributes
+    ----------
+    torn : bool
+        Whether something that changes several arrays was begun and did not end.
+    """
+
+    def __init__(self, spec: Spec, params: Any, on_device: bool) -> None:
+        self._spec, self._params = spec, params
+        self._lock, self._process, self.torn = threading.Lock(), os.getpid() if on_device else 0, False
+
+    def alone(self, what: str) -> threading.Lock:
+        """The lock to hold, a plain one so that Ctrl-C cannot leave it locked; RuntimeError where it is taken."""
+        if self._lock.locked():
+            raise RuntimeError(
+                f"this optimizer is in use by another thread, or by a call inside its own step, and cannot be {what} now"
+            )
+        return self._lock
+
+    def check_whole(self) -> None:
+        """Raise RuntimeError where a step was broken off halfway, or CUDA was used before the process was forked."""
+        if self._process not in (0, os.getpid()):
+            raise RuntimeError(
+                "this optimizer's arrays are on a GPU and this process was forked after that; CUDA does not work in a "
+                "forked process: start processes with multiprocessing.get_context('spawn')"
+            )
+        if self.torn:
+            raise RuntimeError(
+                "an earlier step or load of this optimizer was broken off halfway, so parameters and state do not belong "
+                "together: restore the parameters and call load_state_dict"
+            )
+
+    def check(self) -> None:
+        """The same, and ValueError where an entry of params was replaced: a step would go on with the array before."""
+        self.check_whole()
+        now, bound = self._spec.match(self._params, "params"), self._spec.leaves
+        if not all(map(operator.is_, now, bound)):
+            path = next(path for path, a, b in zip(self._spec.paths, now, bound, strict=True) if a is not b)
+            raise ValueError(
+                f"params{path} is no longer the array that was given to init: assign into that one, params{path}[...] = x, "
+                "or init anew"
+            )

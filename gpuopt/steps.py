@@ -1,0 +1,228 @@
+"""What the steps of an optimizer run: arrays in bundles, how often each was updated, and the numbers that pieces keep."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gpuopt.bundle import Bundle, Run, batches
+from gpuopt.dtypes import COMPUTE
+from gpuopt.executors import executor
+from gpuopt.hyper_numbers import Members, Numbers, begun, check_traceable, numbers, scheduled
+from gpuopt.precision import Precision
+from gpuopt.reduce import accepted
+from gpuopt.trace import Trace
+
+__all__ = ["Fitting", "Planned", "Steps"]
+
+
+class Planned(NamedTuple):
+    """What a step runs: whether that is every array, whether the step counts, and what the optimizer's numbers become."""
+
+    runs: list[Run]
+    whole: bool
+    counts: bool
+    adapted: dict[str, float]
+
+
+class Fitting(NamedTuple):
+    """Other updates, checked: their hyperparameters, and their traces for each bundle."""
+
+    members: Members
+    hyper: Numbers
+    traces: list[list[Trace]]
+
+
+class Steps:
+    """Arrays under their updates.
+
+    Parameters
+    ----------
+    leaves, others : list
+        All arrays of the optimizer, and beside each the arrays that stand for its hyperparameters, by name.
+    keys : list
+        The key of each array's update; None where it is not updated.
+    members : dict
+        The updates.
+    precision : Precision
+    capturable : bool
+        Whether steps may be captured in a CUDA graph.
+
+    Attributes
+    ----------
+    members : dict
+        The updates now.
+    bundles : list of Bundle
+    counted : bool
+        Whether a device counts the steps: because it decides whether they are made, or so that they may be captured.
+    numbers : dict
+        The numbers of the whole optimizer, by name: 0-d arrays.
+    structure : int
+        Counted up where other updates come to need other kernels.
+    """
+
+    def __init__(
+        self,
+        leaves: list[Any],
+        others: list[dict[str, Any]],
+        keys: list[Hashable],
+        members: Members,
+        precision: Precision,
+        capturable: bool,
+    ) -> None:
+        self._leaves, self._capturable, self.structure, self._t = leaves, capturable, 0, 0
+        self._on_device = bool(members) and executor(leaves[0]).on_device
+        self._computed: dict[Hashable, set[Any]] = {key: set() for key in members}
+        alike: dict[tuple[Hashable, ...], list[int]] = {}
+        for index, (key, leaf) in enumerate(zip(keys, leaves, strict=True)):
+            if key is not None:
+                self._computed[key].add(COMPUTE[leaf.dtype.name])
+                alike.setdefault((key, leaf.dtype, frozenset(others[index])), []).append(index)
+        self.members, self._hyper = members, self._checked(members, 0)
+        start = begun(members)
+        decides = any(hasattr(part.formula, "accept") for update in members.values() for part in update.parts)
+        self.counted = self._on_device and (decides or capturable or bool(start))
+        self.bundles = [
+            Bundle(key, members[key], leaves, others, indices, self.counted, precision) for (key, *_), indices in alike.items()
+        ]
+        self._phases: Any = None
+        self.numbers: dict[str, Any] = {name: np.full((), value, np.float32) for name, value in start.items()}
+        self._look()
+        self._compare()
+
+    def _checked(self, members: Members, step: int | None) -> Numbers:
+        """The hyperparameters of updates (at `step`, if given), which may be used here."""
+        if self._capturable:
+            check_traceable(members)
+        return numbers(members, step, self._computed)
+
+    def _look(self) -> None:
+        """Note which way a step goes, and make room for what it needs on a device."""
+        self._plain = all(bundle.plain for bundle in self.bundles)
+        self._scheduled = not self.counted and scheduled(self.members)  # where the device counts, it asks the schedules
+        if not self._plain and self._on_device:
+            from gpuopt.executors.cupy_phases import Phases
+
+            if self._phases is None:
+                sizes = [leaf.size for leaf in self._leaves]
+                self._phases = Phases(self.bundles, batches, sizes, self.counted, self.numbers)
+                self.numbers = {name: array.reshape(()) for name, array in self._phases.numbers.items()}
+            self._phases.prepare(self.bundles, self._hyper)
+
+    def _compare(self) -> None:
+        """Note whether all arrays were updated equally often."""
+        counts = [count for bundle in self.bundles for count in bundle.counts]
+        self._even = bool(counts) and counts.count(counts[0]) == len(counts)
+
+    @property
+    def name(self) -> str:
+        """The executor's."""
+        return self.bundles[0].group.name if self.bundles else executor(self._leaves[0]).name
+
+    @property
+    def states(self) -> list[dict[str, Any]]:
+        """For each array its state by name."""
+        return self._of_each({}, lambda bundle: bundle.group.states)
+
+    @property
+    def t(self) -> int:
+        """How many steps were completed."""
+        return int(self._phases.steps[0]) if self.counted else self._t
+
+    @property
+    def counts(self) -> list[int]:
+        """How often each array was updated."""
+        return self._of_each(0, lambda bundle: self._phases.counts[bundle].tolist() if self.counted else bundle.counts)
+
+    def _of_each(self, nothing: Any, found: Any) -> list[Any]:
+        """What is `found` for the arrays of each bundle, in the order of the optimizer's."""
+        values = [nothing for _ in self._leaves]
+        for bundle in self.bundles:
+            for index, value in zip(bundle.indices, found(bundle), strict=True):
+                values[index] = value
+        return values
+
+    def fitting(self, members: Members, resumed: bool = False) -> Fitting:
+        """Other updates for the same state; where it is `resumed`, schedules are not asked yet."""
+        step = None if resumed else 0 if self.counted else self._t  # a device is not waited for
+        hyper = self._checked(members, step)
+        return Fitting(members, hyper, [bundle.fitting(members[bundle.key]) for bundle in self.bundles])
+
+    def use(self, fitting: Fitting) -> None:
+        """Go on with other updates."""
+        traces = list(zip(self.bundles, fitting.traces, strict=True))
+        self.structure += any(bundle.traces != found for bundle, found in traces)
+        for bundle, found in traces:
+            bundle.use(fitting.members[bundle.key], found)
+        self.members, self._hyper = fitting.members, fitting.hyper
+        self._look()
+
+    def plan(self, gradients: list[Any], whole: bool) -> Planned:
+        """What a step with these gradients runs; with `whole`, every array has one."""
+        runs = self._runs(gradients, self._numbers_now(), whole)
+        if self._plain or self._phases is not None:
+            return Planned(runs, whole, True, {})
+        kept, adapted = accepted(runs)
+        return Planned(kept, whole and len(kept) == len(runs), bool(kept) or not runs, adapted)
+
+    def perform(self, planned: Planned) -> None:
+        """Make the step."""
+        if self._phases is not None:
+            self._phases.perform(planned.runs)
+        else:
+            for run in planned.runs:
+                run.perform()
+        if not self.counted:
+            for run in planned.runs:
+                run.count_it()
+            self._even = self._even and planned.whole
+            self._t += planned.counts
+            self._adapt(planned.adapted)
+
+    def launch(self, gradients: list[Any], whole: bool, rehearsal: bool) -> None:
+        """Launch a step that the device counts, and note nothing here; a `rehearsal` launches it all and changes nothing."""
+        self._phases.perform(self._runs(gradients, self._hyper, whole), rehearsal)
+
+    def _runs(self, gradients: list[Any], hyper: Numbers, whole: bool) -> list[Run]:
+        """What to run if it is accepted."""
+        if self._plain and whole and self._even:
+            return [bundle.whole_run(gradients, hyper[bundle.key]) for bundle in self.bundles]
+        runs = [run for bundle in self.bundles for run in bundle.runs(gradients, hyper[bundle.key])]
+        if self._plain:
+            for run in runs:
+                run.scalars = run.evaluated(run.trace.evaluate)
+        return runs
+
+    def _numbers_now(self) -> Numbers:
+        """The numbers of this step for each update: hyperparameters, and where the host keeps them those of the optimizer."""
+        hyper = numbers(self.members, self._t, self._computed) if self._scheduled else self._hyper
+        if self.numbers and not self.counted:
+            now = {name: float(number) for name, number in self.numbers.items()}
+            return {key: values | now for key, values in hyper.items()}
+        return hyper
+
+    def _adapt(self, values: dict[str, float]) -> None:
+        """Give numbers of the whole optimizer other values."""
+        for name, value in values.items():
+            with np.errstate(over="ignore"):
+                self.numbers[name][...] = value
+
+    def load(self, t: int, counts: list[int], values: dict[str, float]) -> None:
+        """Go on after `t` steps, with the counts of all arrays, and with the optimizer's numbers."""
+        if self.counted:
+            self._phases.load(t, counts, values)
+            return
+        self._t = t
+        for bundle in self.bundles:
+            bundle.counts = [counts[index] for index in bundle.indices]
+        self._compare()
+        self._adapt(values)
+
+    def evaluated(self) -> list[Any]:
+        """For each array a new one: the parameter, or what a piece keeps in its place."""
+        t, found = self.t, {index: leaf.copy() for index, leaf in enumerate(self._leaves)}
+        for bundle in self.bundles:
+            found |= bundle.evaluated(t, self._leaves)
+        return [found[index] for index in range(len(found))]
