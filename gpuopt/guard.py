@@ -43,7 +43,7 @@ class Guard:
 
     def check_whole(self) -> None:
         """Raise RuntimeError where a step was broken off halfway, or CUDA was used before the process was forked."""
-        if self._process not in (0, os.getpid()):
+        if self._process and self._process != os.getpid():
             raise RuntimeError(
                 "this optimizer's arrays are on a GPU and this process was forked after that; CUDA does not work in a "
                 "forked process: start processes with multiprocessing.get_context('spawn')"

@@ -101,7 +101,9 @@ class Steps:
     def _look(self) -> None:
         """Note which way a step goes, and make room for what it needs on a device."""
         self._plain = all(bundle.plain for bundle in self.bundles)
-        self._scheduled = not self.counted and scheduled(self.members)  # where the device counts, it asks the schedules
+        # Where the device counts, it asks the schedules, and keeps the numbers.
+        self._scheduled = not self.counted and scheduled(self.members)
+        self._fixed = not self._scheduled and (self.counted or not self.numbers)
         if not self._plain and self._on_device:
             from gpuopt.executors.cupy_phases import Phases
 
@@ -161,7 +163,7 @@ class Steps:
 
     def plan(self, gradients: list[Any], whole: bool) -> Planned:
         """What a step with these gradients runs; with `whole`, every array has one."""
-        runs = self._runs(gradients, self._numbers_now(), whole)
+        runs = self._runs(gradients, self._hyper if self._fixed else self._numbers_now(), whole)
         if self._plain or self._phases is not None:
             return Planned(runs, whole, True, {})
         kept, adapted = accepted(runs)
@@ -179,7 +181,8 @@ class Steps:
                 run.count_it()
             self._even = self._even and planned.whole
             self._t += planned.counts
-            self._adapt(planned.adapted)
+            if planned.adapted:
+                self._adapt(planned.adapted)
 
     def launch(self, gradients: list[Any], whole: bool, rehearsal: bool) -> None:
         """Launch a step that the device counts, and note nothing here; a `rehearsal` launches it all and changes nothing."""
