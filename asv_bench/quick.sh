@@ -3,7 +3,8 @@
 #
 #   bash asv_bench/quick.sh [RESULTS_FOLDER]
 #
-# Results go to a temporary folder by default. PYTHON chooses the interpreter, ASV_ARGUMENTS adds to "asv run" ("-b counters").
+# Results go to a temporary folder by default. PYTHON chooses the interpreter, ASV_ARGUMENTS adds to "asv run" ("-b counters"), LEAST is how
+# many values there must be.
 set -euo pipefail
 cd "$(dirname "$0")"
 python=$(command -v "${PYTHON:-python3}")
@@ -21,8 +22,10 @@ config |= {"repo": str(here.parent), "branches": ["HEAD"], "benchmark_dir": str(
 pathlib.Path(sys.argv[1]).write_text(json.dumps(config))
 PY
 export PYTHONPATH="$PWD/..${PYTHONPATH:+:$PYTHONPATH}" PYTHONHASHSEED=0
+export ASV_PYTHONPATH=$PYTHONPATH  # without it, asv takes whatever gpuopt is installed
 "$python" -m asv --config "$config" machine --yes --machine smoke
+# shellcheck disable=SC2086  # several arguments
 "$python" -m asv --config "$config" run --quick --show-stderr -E "existing:$python" --machine smoke \
   --set-commit-hash "$(git rev-parse HEAD)" ${ASV_ARGUMENTS:-}
-"$python" tools/check_results.py "$results" --machine smoke --least 60
+"$python" tools/check_results.py "$results" --machine smoke --least "${LEAST:-60}"
 echo "results: $results"

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from gpuopt import backend
-from gpuopt.rules import Adam, rules
+from gpuopt.rules import Adam, rules, skip_nonfinite
 
 ROOT = Path(__file__).parent.parent / "asv_bench"
 MODULES = sorted(path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py"))
@@ -42,6 +42,10 @@ NAMES = {
     "convergence.Convergence.track_updates",
     "fit.Fit.track_update",
     "host.Host.track_cupy_host_time",
+    "precision.Precision.track_over_floor",
+    "precision.State.track_state_bytes",
+    "precision.Scaled.track_scaled",
+    "capture.Capture.track_capture",
     "noise.Noise.track_noise",
 }
 """The history on the dashboard hangs on these."""
@@ -116,6 +120,8 @@ def test_the_suite_needs_neither_asv_nor_cupy_to_be_imported(name):
             "counters.Counters.track_host_instructions",
             "imports.Import.track_import",
             "compose.ArrayRate.track_array_rate",
+            "precision.Precision.track_over_floor",
+            "precision.Scaled.track_scaled",
         }
     ),
 )
@@ -146,6 +152,51 @@ def test_an_array_for_a_learning_rate():
     assert found.array.func.__self__.rule == Adam()
 
 
+@pytest.mark.parametrize("way", SUITE["precision"].WAYS)
+def test_16_bits_over_the_floor(way):
+    pytest.importorskip("ml_dtypes")
+    found = SUITE["precision"].Precision()
+    found.size = 1_000
+    found.setup(way, "numpy")
+    assert found.words == (28 if way == "master" else 22) * 1_000 // 8
+    assert 1 < found.track_over_floor(way, "numpy") < 100_000
+
+
+def test_the_state_of_16_bits_is_exact():
+    pytest.importorskip("ml_dtypes")
+    for way, expected in {"plain": 8, "master": 12}.items():
+        found = SUITE["precision"].State()
+        found.setup(way, "numpy")
+        assert found.track_state_bytes(way, "numpy") == expected
+
+
+def test_a_scaled_loss(monkeypatch):
+    monkeypatch.setattr(common.go, "LossScale", skip_nonfinite, raising=False)
+    found = SUITE["precision"].Scaled()
+    found.size = 1_001  # which no other test has in the cache
+    found.setup("numpy")
+    assert found.track_scaled("numpy") > 0
+
+
+def test_a_step_is_captured_once(monkeypatch):
+    """With NumPy in place of CuPy: what is called, with what."""
+    monkeypatch.setattr(SUITE["capture"], "need", lambda executor: None)
+    calls = []
+
+    def graph(loss_and_grad, opt):
+        loss, grads = loss_and_grad(opt.params)
+        calls.append((opt.capturable, loss.shape, len(grads)))
+        return lambda: opt.step(grads)
+
+    monkeypatch.setattr(common.go, "graph", graph, raising=False)
+    for _ in range(2):
+        found = SUITE["capture"].Capture()
+        found.setup("replay", 1, "numpy")
+        assert found.track_capture("replay", 1, "numpy") > 0
+    assert calls == [(True, (), 1)]
+    SUITE["capture"]._replay.cache_clear()
+
+
 def test_what_is_newer_than_a_commit_is_na(monkeypatch):
     monkeypatch.delattr(common.go, "chain")
     monkeypatch.setattr(common.measure, "optimizer", lambda rule, params, executor: None)
@@ -155,6 +206,14 @@ def test_what_is_newer_than_a_commit_is_na(monkeypatch):
         SUITE["compose"].Chain().setup("numpy", SUITE["compose"].SHAPES[0])
     with pytest.raises(NotImplementedError, match="is newer than this commit"):
         SUITE["compose"]._array_rate("numpy", 10)
+    with pytest.raises(NotImplementedError, match="master is newer than this commit"):
+        SUITE["precision"].Precision().setup("master", "numpy")
+    monkeypatch.delattr(common.go, "LossScale", raising=False)
+    with pytest.raises(NotImplementedError, match="LossScale is newer than this commit"):
+        SUITE["precision"].Scaled().setup("numpy")
+    monkeypatch.delattr(common.go, "graph", raising=False)
+    with pytest.raises(NotImplementedError, match="graph is newer than this commit"):
+        SUITE["capture"]._replay(1, "cupy")
 
 
 def test_a_lost_gpu_is_na_unless_it_is_required(monkeypatch):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import json
 import re
+import sys
 import time
 
 import numpy as np
@@ -12,8 +14,11 @@ import pytest
 from matplotlib.image import imread
 from numpy.testing import assert_allclose
 
+import gpuopt
 from gpuopt import backend, cli
-from gpuopt.bench import measure, report, rivals
+from gpuopt import bench as bench_module
+from gpuopt.bench import by_hand, libraries, measure, report, rivals
+from gpuopt.dtypes import named
 from gpuopt.rules import Adam, AdamW, GradientDescent, Momentum, RMSProp, rules
 
 LIKE_BY_HAND = {
@@ -29,7 +34,7 @@ QUICK = ["--sizes", "50", "--many", "3", "7", "--rounds", "1"]
 @pytest.fixture
 def no_libraries(monkeypatch):
     """PyTorch, JAX and optax are as if they were not installed: they take seconds to import."""
-    monkeypatch.setattr(rivals, "_optional", lambda name: None)
+    monkeypatch.setattr(libraries, "_optional", lambda name: None)
 
 
 @pytest.fixture
@@ -73,6 +78,17 @@ def test_the_bytes_a_step_must_move(rule, states):
     assert measure.bytes_a_step(opt) == 4 * 9 * (3 + 2 * states)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "options", "moved"),
+    [("float16", {}, 22), ("float16", {"master": True}, 28), ("float32", {"master": True}, 28), ("float64", {}, 56)],
+)
+def test_a_parameter_with_a_master_copy_is_written_and_not_read(dtype, options, moved):
+    opt = Adam().init({"a": np.ones(5, dtype), "b": np.ones((2, 2), dtype)}, **options)
+    assert measure.bytes_a_step(opt) == moved * 9
+    both = Adam().init([np.ones(5, "float16"), np.ones(5, "float32")], master=True)
+    assert measure.bytes_a_step(both) == (28 + 28) * 5
+
+
 def test_the_floor_is_the_same_bytes_streamed():
     assert measure.over_floor(seconds=3.0, moved=28, streamed=8, stream_seconds=0.5) == pytest.approx(3 / (28 / 8 * 0.5))
 
@@ -110,17 +126,17 @@ def test_the_allocator_is_pinned_where_it_is_glibc():
 
 
 def test_what_is_written_by_hand_gives_the_same():
-    assert LIKE_BY_HAND.keys() == {name for name in rules() if rivals.naive(name, np, [np.ones(1)], [np.ones(1)])}
+    assert LIKE_BY_HAND.keys() == {name for name in rules() if by_hand.naive(name, np, [np.ones(1)], [np.ones(1)])}
     for name, rule in LIKE_BY_HAND.items():
         rng = np.random.default_rng(0)
         ours, g = rng.normal(size=20), rng.normal(size=20)
         theirs = ours.copy()
-        step, opt = rivals._by_hand(name, np, theirs, g), rule.init(ours)
+        step, opt = by_hand._by_hand(name, np, theirs, g), rule.init(ours)
         for _ in range(4):
             step()
             opt.step(g)
         assert_allclose(theirs, ours, rtol=1e-6, err_msg=name)
-    assert rivals.naive("Unknown", np, [ours], [g]) is None
+    assert by_hand.naive("Unknown", np, [ours], [g]) is None
 
 
 def test_the_chain_that_is_written_by_hand_gives_the_same():
@@ -128,12 +144,37 @@ def test_the_chain_that_is_written_by_hand_gives_the_same():
     ours, gradients = [rng.normal(size=20), rng.normal(size=(3, 2))], [rng.normal(size=20), rng.normal(size=(3, 2))]
     theirs = [p.copy() for p in ours]
     opt = rivals.subjects()[rivals.CHAIN]().init(ours)
-    step = rivals._chain_by_hand(np, theirs, gradients)
+    step = by_hand._chain_by_hand(np, theirs, gradients)
     for _ in range(4):
         step()
         opt.step(gradients)
     for mine, other in zip(ours, theirs, strict=True):
         assert_allclose(other, mine, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", [*LIKE_BY_HAND, rivals.CHAIN])
+@pytest.mark.parametrize("options", [[], ["master"]], ids=["plain", "master"])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_what_is_written_by_hand_for_16_bits_gives_the_same(name, options, dtype):
+    rng = np.random.default_rng(0)
+    kind = named(dtype) if dtype == "float16" else pytest.importorskip("ml_dtypes").bfloat16
+    ours, g = [rng.normal(size=20).astype(kind)], [rng.normal(size=20).astype(kind)]
+    theirs = [p.copy() for p in ours]
+    rule = LIKE_BY_HAND.get(name) or rivals.subjects()[name]()
+    opt = rule.init(ours, **dict.fromkeys(options, True))
+    if name == rivals.CHAIN:
+        step = by_hand._chain_by_hand(np, theirs, g, bool(options))
+    else:
+        step = by_hand._by_hand(name, np, theirs[0], g[0], bool(options))
+    for _ in range(4):
+        step()
+        opt.step(g)
+    assert theirs[0].dtype == kind
+    assert_allclose(theirs[0].astype(float), ours[0].astype(float), rtol=2e-2 if dtype == "bfloat16" else 2e-3, atol=1e-6)
+
+
+def test_nobody_rounds_at_random_by_hand():
+    assert by_hand.naive("Adam", np, [np.ones(1)], [np.ones(1)], ["stochastic_rounding"]) is None
 
 
 def test_a_chain_is_a_case_whose_gradients_are_read_twice(no_libraries):
@@ -149,13 +190,33 @@ def test_torch_takes_a_step_of_its_own_copy():
         for name in LIKE_BY_HAND:
             p, g = np.ones(4, "float32"), np.ones(4, "float32")
             for how in ("fused", "foreach"):
-                step = rivals.torch_step(name, [p], [g], False, how)
+                assert libraries.torch_step(name, [p], [g], False, how, ["master"]) is None
+                step = libraries.torch_step(name, [p], [g], False, how)
                 assert (step is None) == (name == "RMSProp" and how == "fused")
                 if step:
                     step()
             assert (p == 1).all()
     finally:
         torch.set_num_threads(threads)
+
+
+def test_torch_takes_bfloat16():
+    pytest.importorskip("torch")
+    kind = pytest.importorskip("ml_dtypes").bfloat16
+    p, g = np.ones(4, kind), np.ones(4, kind)
+    libraries.torch_step("Adam", [p], [g], False, "foreach")()
+    assert (p == 1).all()
+
+
+def test_a_rival_that_is_broken_here_is_left_out(no_libraries, monkeypatch, capsys):
+    def broken(*_):
+        raise RuntimeError("no kernel\nfor this")
+
+    monkeypatch.setattr(rivals, "torch_step", broken)
+    assert list(rivals.compare("Adam", ["numpy"], 11, 1, "float32", 1).rivals) == ["by hand"]
+    assert capsys.readouterr().err.splitlines() == [
+        f"gpuopt bench: Adam is measured without torch {how}: RuntimeError: no kernel for this" for how in ("fused", "foreach")
+    ]
 
 
 def test_a_case_holds_what_takes_part(no_libraries):
@@ -199,6 +260,49 @@ def test_markdown_on_stdout_and_in_a_file(bench, tmp_path):
     assert len(rows) == 2 + 2 * executors
 
 
+def test_options_of_init_are_in_the_header_and_in_the_numbers(bench, tmp_path):
+    pytest.importorskip("ml_dtypes")
+    path = tmp_path / "numbers.json"
+    options = ["--dtype", "bfloat16", "--init", "capturable", "master", "--output", str(path)]
+    code, out, err = bench("--executors", "numpy", "--rules", "adam", *options)
+    assert (code, err) == (0, "")
+    assert "; bfloat16, master=True, capturable=True; gpuopt " in out.splitlines()[0]
+    assert ", ml_dtypes " in out.splitlines()[0]
+    assert "in 16 bits" in out.splitlines()[-1]
+    numbers = json.loads(path.read_text(encoding="utf-8"))
+    assert numbers["header"] == out.splitlines()[0]
+    assert numbers["options"] == ["master", "capturable"]
+    assert [case["moved"] for case in numbers["cases"]] == [28 * 50, 28 * 21]
+    assert all(case["ours"]["numpy"] > 0 for case in numbers["cases"])
+
+
+def test_numbers_are_kept_where_the_run_is_stopped(bench, tmp_path, monkeypatch):
+    path, real = tmp_path / "numbers.json", bench_module.compare
+
+    def compare(name, *rest):
+        return real(name, *rest) if name == "Adam" else 1 / 0
+
+    monkeypatch.setattr(bench_module, "compare", compare)
+    with pytest.raises(ZeroDivisionError):
+        bench("--executors", "numpy", "--rules", "adam", "momentum", "--output", str(path))
+    assert len(json.loads(path.read_text(encoding="utf-8"))["cases"]) == 2
+
+
+def test_two_ways_of_16_bits_exclude_each_other(bench):
+    pytest.importorskip("ml_dtypes")
+    code, out, err = bench("--dtype", "bfloat16", "--init", "master", "stochastic_rounding")
+    assert (code, out) == (2, "")
+    assert "master=True and stochastic_rounding=True exclude each other" in err
+    assert err.count("\n") == 1
+
+
+def test_without_ml_dtypes_there_is_no_bfloat16(bench, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ml_dtypes", None)
+    code, out, err = bench("--dtype", "bfloat16")
+    assert (code, out) == (2, "")
+    assert err == "gpuopt bench: error: --dtype bfloat16 needs ml_dtypes, which is not installed (pip install ml_dtypes)\n"
+
+
 def test_a_picture(bench, tmp_path):
     path = tmp_path / "bars.png"
     assert bench("--executors", "numpy", "--rules", "adam", "--output", str(path))[0] == 0
@@ -208,7 +312,7 @@ def test_a_picture(bench, tmp_path):
 
 
 def test_ratios_and_bandwidth():
-    case = rivals.Case("Adam", 1, 1_000, "float32", 28_000, {"numpy": 2e-5}, {"by hand": 8e-5}, 5e-6)
+    case = rivals.Case("Adam", 1, 1_000, "float32", 28_000, {"numpy": 2e-5}, {"by hand": 8e-5}, {"copy": 5e-6, "scale": 6e-6})
     row = report.text(report.Report([case], "header")).splitlines()[3]
     assert row.split() == ["Adam", "1,000", "numpy", "20.0", "us", "1.4", "GB/s", "25%", "4.00", "-", "-", "-"]
 
@@ -219,11 +323,18 @@ def test_ratios_and_bandwidth():
         (["--rules", "nadam"], "there is no rule 'nadam'; the rules are gradientdescent, "),
         (["--sizes", "0"], "must be an integer of at least 1, not '0'"),
         (["--rounds", "x"], "must be an integer of at least 1, not 'x'"),
-        (["--output", "a.gif"], "a.gif must end in one of .md, .png"),
+        (["--output", "a.gif"], "a.gif must end in one of .md, .json, .png"),
         (["--output", "/nowhere/a.md"], "cannot write /nowhere/a.md: No such file"),
         (["--executors", "jax"], "invalid choice: 'jax'"),
         (["--executors", "numpy", "--backend", "numpy"], "not allowed with argument"),
         (["--dtype", "int8"], "invalid choice: 'int8'"),
+        (["--init", "fast"], "invalid choice: 'fast'"),
+        (["--init", "master"], "--init master is for float16 and bfloat16, not for --dtype float32"),
+        (
+            ["--init", "stochastic_rounding", "--dtype", "float16"],
+            "--init stochastic_rounding is for bfloat16, not for --dtype",
+        ),
+        (["--graph", "--backend", "numpy"], "--graph needs the executor cupy: "),
     ],
 )
 def test_what_is_refused_in_one_line(bench, options, message):
@@ -249,8 +360,52 @@ def test_a_file_that_is_there_survives_a_refusal(bench, tmp_path, monkeypatch):
     assert path.read_text(encoding="utf-8") == "kept"
 
 
+@pytest.fixture
+def as_if_on_a_gpu(monkeypatch):
+    """NumPy and its executor stand for CuPy and its."""
+    for name, value in {"why_not_cupy": None, "xp": np, "_device_name": "a GPU"}.items():
+        monkeypatch.setattr(backend, name, lambda value=value: value)
+    for module in (measure, rivals):
+        monkeypatch.setattr(module, "module_of", lambda executor: np)
+
+
+def test_the_replay_of_a_captured_step_is_one_more_executor(bench, as_if_on_a_gpu, monkeypatch, tmp_path):
+    captured = []
+
+    def graph(loss_and_grad, opt):
+        loss, gradients = loss_and_grad(opt.params)
+        captured.append((opt.capturable, loss.shape, len(gradients)))
+        return lambda: opt.step(gradients) or loss
+
+    monkeypatch.setattr(gpuopt, "graph", graph, raising=False)
+    path = tmp_path / "numbers.json"
+    code, out, err = bench("--backend", "cupy", "--graph", "--rules", "adam", "--output", str(path))
+    assert (code, err) == (0, "")
+    assert "; a GPU; float32, capturable=True; " in out.splitlines()[0]
+    assert [re.split(r"  +", row)[:3] for row in out.splitlines()[3:7]] == [
+        ["Adam", "50", "cupy"],
+        ["Adam", "50", "cupy graph"],
+        ["Adam", "3 x 7", "cupy"],
+        ["Adam", "3 x 7", "cupy graph"],
+    ]
+    assert captured == [(True, (), 1), (True, (), 3)]
+    cases = json.loads(path.read_text(encoding="utf-8"))["cases"]
+    assert [list(case["ours"]) for case in cases] == [["cupy", rivals.GRAPH]] * 2
+    assert bench("--backend", "cupy", "--graph", "--rules", "adam", "--output", str(tmp_path / "bars.png"))[0] == 0
+
+
+def test_a_version_without_graphs_says_so(bench, as_if_on_a_gpu, monkeypatch):
+    monkeypatch.delattr(gpuopt, "graph", raising=False)
+    code, _, err = bench("--backend", "cupy", "--graph")
+    assert (code, err) == (2, "gpuopt bench: error: --graph cannot be used: this version of gpuopt has no gpuopt.graph\n")
+
+
 @pytest.mark.gpu
-def test_on_the_gpu(bench):
-    code, out, err = bench("--backend", "cupy", "--rules", "adam")
+@pytest.mark.parametrize("options", [[], ["--dtype", "bfloat16", "--init", "master"], ["--graph"]], ids=["", "master", "graph"])
+def test_on_the_gpu(bench, options):
+    if "--graph" in options and (reason := rivals.why_no_graph()):
+        pytest.skip(reason)
+    code, out, err = bench("--backend", "cupy", "--rules", "adam", *options)
     assert (code, err) == (0, "")
     assert " cupy " in out
+    assert (" cupy graph " in out) == ("--graph" in options)

@@ -6,6 +6,7 @@ for one, but for two rules.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from importlib import import_module
@@ -16,6 +17,7 @@ import pytest
 import gpuopt as go
 from gpuopt.dtypes import COMPUTE, is_complex, named, state_dtype
 from gpuopt.executors.cuda_table_text import table_text
+from gpuopt.precision import Precision
 from gpuopt.rules import Adam, GradientDescent, Momentum, Rule
 from gpuopt.symbols import hyper_array
 from gpuopt.trace import Trace, trace
@@ -104,6 +106,18 @@ def test_scalars_that_the_device_holds(dtype: str) -> None:
     for rule, counted in ((Adam(), False), (go.chain(go.skip_nonfinite(), Adam()), True)):
         traced = trace(rule.member(""), is_complex(named(dtype)), masked=counted)
         check_code(compiled_table(traced, dtype, dtype, "sm_90", stored=True), traced, dtype, dtype)
+
+
+@pytest.mark.parametrize("arch", ["sm_90", "sm_100"])
+@pytest.mark.parametrize("rule", [GradientDescent(), Adam(), Adam(amsgrad=True)], ids=label)
+@pytest.mark.parametrize(("dtype", "precision"), [
+    ("float16", Precision(master=True)), ("bfloat16", Precision(master=True)), ("bfloat16", Precision(stochastic_rounding=True))
+])  # fmt: skip
+def test_parameters_of_16_bits(rule: Rule, dtype: str, precision: Precision, arch: str) -> None:
+    """A parameter that has a master copy is stored and not loaded; random numbers are made and not loaded."""
+    traced = trace(rule, precision=precision.of(named(dtype)))
+    loaded = tuple(name for name in traced.loads if name not in traced.random)
+    check_code(compiled_table(traced, dtype, dtype, arch), dataclasses.replace(traced, loads=loaded), dtype, dtype)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What all benchmarks share: parameter lists, what is n/a here, and a quiet process."""
 
 import functools
+import importlib.util
 import os
 import statistics
 
@@ -8,13 +9,14 @@ import numpy as np
 
 import gpuopt as go
 from gpuopt.bench import measure
+from gpuopt.dtypes import named
 from gpuopt.rules import rules
 
 RULES = list(rules())  # of the newest commit, on every machine the same
 EXECUTORS = ["numpy", "numba", "cupy"]
 SIZES = [1_000, 1_000_000, 16_000_000]
 DTYPES = ["float32", "float64"]
-CHAIN = "chain"
+CHAIN, SCALED = "chain", "a chain with LossScale"
 REQUIRE_GPU = "GPUOPT_BENCH_REQUIRE_GPU"
 
 measure.pin_allocator()
@@ -31,26 +33,40 @@ def need(executor):
 
 
 def rule_called(name):
-    """A rule with its defaults, or the chain; NotImplementedError where the commit has none of that name."""
-    make = _chain if name == CHAIN and hasattr(go, "chain") else rules().get(name)
-    if make is None:
+    """A rule with its defaults, or a chain; NotImplementedError where the commit has none of that name."""
+    make = {**rules(), CHAIN: hasattr(go, "chain") and _chain, SCALED: hasattr(go, "LossScale") and _scaled}.get(name)
+    if not make:
         raise NotImplementedError(f"{name} is newer than this commit")
     return make()
 
 
 @functools.cache
-def problem(rule, executor, size, dtype="float32", count=1):
-    """The step of a rule on fresh arrays, its wait, and its optimizer; made once, though asv sets up before every call."""
+def problem(rule, executor, size, dtype="float32", count=1, options=()):
+    """The step of a rule on fresh arrays, its wait, and its optimizer; made once, though asv sets up before every call.
+
+    `options` are those of init that are True.
+    """
     made = rule_called(rule)
+    if dtype == "bfloat16" and importlib.util.find_spec("ml_dtypes") is None:
+        raise NotImplementedError("ml_dtypes is not installed")
     xp = measure.module_of(executor)
-    params = measure.make_arrays(xp, size, count, dtype)
-    grads = measure.make_arrays(xp, size, count, dtype, seed=1)
-    opt = measure.optimizer(made, params, executor)
+    params = measure.make_arrays(xp, size, count, named(dtype))
+    grads = measure.make_arrays(xp, size, count, named(dtype), seed=1)
+    try:
+        opt = measure.optimizer(made, params, executor, **dict.fromkeys(options, True))
+    except TypeError as error:
+        if options:
+            raise NotImplementedError(f"{' and '.join(options)} is newer than this commit") from error
+        raise
     return functools.partial(opt.step, grads), measure.waiting(xp), opt
 
 
 def _chain():
     return go.chain(go.clip_global_norm(1.0), go.weight_decay(1e-4), go.Adam(1e-3), go.bounds(-1.0, 1.0), go.average(0.999))
+
+
+def _scaled():
+    return go.chain(go.LossScale(), go.Adam())
 
 
 def waited(step, wait):

@@ -31,6 +31,7 @@ COUNTERS = {
     "counters.Launches.track_launches": 0.0,
     "counters.Kernels.track_registers": 0.0,
     "counters.Kernels.track_spills": 0.0,
+    "precision.State.track_state_bytes": 0.0,
     "convergence.Convergence.track_updates": 0.0,
 }
 TIMES = 1.1  # a wall time that differs by less than this factor is not shown

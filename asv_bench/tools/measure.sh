@@ -20,7 +20,7 @@ config = json.loads((here / "asv.conf.json").read_text())
 config |= {"repo": str(here.parent), "benchmark_dir": str(here / "benchmarks"), "results_dir": sys.argv[2], "branches": ["HEAD"]}
 pathlib.Path(sys.argv[1]).write_text(json.dumps(config))
 PY
-export PYTHONPATH="$PWD/.." PYTHONHASHSEED=0 HOME="${RUNNER_TEMP:-$HOME}"
+export PYTHONPATH="$PWD/.." ASV_PYTHONPATH="$PWD/.." PYTHONHASHSEED=0 HOME="${RUNNER_TEMP:-$HOME}"
 "$python" -m asv --config "$config" machine --yes --machine "$machine"
 status=0
 # shellcheck disable=SC2086  # several arguments

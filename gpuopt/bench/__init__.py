@@ -12,13 +12,16 @@ import numpy as np
 from gpuopt import backend
 from gpuopt.bench import report
 from gpuopt.bench.measure import EXECUTORS, pin_allocator, why_not
-from gpuopt.bench.rivals import Case, compare, subjects
+from gpuopt.bench.rivals import Case, compare, subjects, why_no_graph
+from gpuopt.dtypes import named
 from gpuopt.history import optional_import
+from gpuopt.precision import Precision
 
 __all__ = ["add_arguments", "main"]
 
-DTYPES = ("float32", "float64")
-FORMATS = (".md", ".png")
+DTYPES = ("float16", "bfloat16", "float32", "float64")
+OPTIONS = ("master", "stochastic_rounding", "capturable")
+FORMATS = (".md", ".json", ".png")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=("ARRAYS", "SIZE"),
         help="also many arrays of one size (default: 300 1000)",
     )
-    add("--dtype", choices=DTYPES, default="float32", help="of the arrays (default: float32)")
+    add("--dtype", choices=DTYPES, default="float32", help="of the arrays; bfloat16 needs ml_dtypes (default: float32)")
+    add("--init", nargs="+", choices=OPTIONS, default=[], metavar="OPTION", help=f"options of init: {', '.join(OPTIONS)}")
+    add("--graph", action="store_true", help="also the replay of a step captured in a CUDA graph (CuPy; implies capturable)")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--executors", nargs="+", choices=EXECUTORS, help="what runs the steps (default: as --backend says)")
     where.add_argument(
@@ -56,7 +61,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--rounds", type=_positive, default=15, metavar="N", help="turns that each takes (default: 15)")
     add("--format", choices=["text", "markdown"], default="text", help="of what is printed (default: text)")
-    add("--output", type=_output, metavar="FILE", help="also write a table (.md) or a picture (.png; needs matplotlib)")
+    add(
+        "--output",
+        type=_output,
+        metavar="FILE",
+        help="also write a table (.md), all numbers (.json) or a picture (.png; needs matplotlib)",
+    )
 
 
 def main(args: argparse.Namespace) -> int:
@@ -69,14 +79,19 @@ def main(args: argparse.Namespace) -> int:
     """
     try:
         executors = _executors(args)
+        options = _options(args, executors)
         if args.output is not None:
             _check_output(args.output)
         pin_allocator()  # for the rivals' sake: the expressions by hand allocate, and take several times longer without
-        cases = list(_cases(args, executors))
-        found = report.Report.of(cases, args.dtype)
+        cases: list[Case] = []
+        for case in _cases(args, executors, options):
+            cases.append(case)
+            found = report.Report.of(cases, args.dtype, options)
+            if args.output is not None and args.output.suffix == ".json":  # what is measured is kept if this is stopped
+                args.output.write_text(report.as_json(found), encoding="utf-8")
         if args.output is not None and args.output.suffix == ".png":
             report.draw(found, args.output)
-        elif args.output is not None:
+        elif args.output is not None and args.output.suffix == ".md":
             args.output.write_text(report.markdown(found), encoding="utf-8")
     except (ImportError, MemoryError, OSError, RuntimeError, ValueError) as error:
         print("gpuopt bench: error:", " ".join(str(error).split()) or type(error).__name__, file=sys.stderr)
@@ -99,6 +114,25 @@ def _executors(args: argparse.Namespace) -> list[str]:
     return list(dict.fromkeys(args.executors))
 
 
+def _options(args: argparse.Namespace, executors: list[str]) -> list[str]:
+    """The options of `init`, in one order; raises where they, the dtype or a graph cannot be had."""
+    if args.graph and "cupy" not in executors:
+        raise RuntimeError("--graph needs the executor cupy: " + (why_not("cupy") or "choose it with --backend cupy"))
+    if args.graph and (reason := why_no_graph()):
+        raise RuntimeError(f"--graph cannot be used: {reason}")
+    try:
+        dtype = named(args.dtype)
+    except ModuleNotFoundError as error:
+        raise RuntimeError("--dtype bfloat16 needs ml_dtypes, which is not installed (pip install ml_dtypes)") from error
+    asked = {*args.init, *(["capturable"] if args.graph else [])}
+    if "master" in asked and dtype.itemsize != 2:
+        raise ValueError(f"--init master is for float16 and bfloat16, not for --dtype {args.dtype}")
+    if "stochastic_rounding" in asked and args.dtype != "bfloat16":
+        raise ValueError(f"--init stochastic_rounding is for bfloat16, not for --dtype {args.dtype}")
+    Precision(**dict.fromkeys(asked - {"capturable"}, True))  # they may exclude each other
+    return [option for option in OPTIONS if option in asked]
+
+
 def _check_output(path: Path) -> None:
     """Raise, before anything is measured, where the file cannot be written."""
     if path.suffix == ".png":
@@ -112,7 +146,7 @@ def _check_output(path: Path) -> None:
         path.unlink()
 
 
-def _cases(args: argparse.Namespace, executors: list[str]) -> Iterator[Case]:
+def _cases(args: argparse.Namespace, executors: list[str], options: list[str]) -> Iterator[Case]:
     """Measure each rule on each set of arrays; the CPU's executors take turns with each other, the GPU comes after."""
     together = [[e for e in executors if e != "cupy"], [e for e in executors if e == "cupy"]]
     shapes = [(1, size) for size in dict.fromkeys(args.sizes)] + [tuple(args.many)]
@@ -126,7 +160,8 @@ def _cases(args: argparse.Namespace, executors: list[str]) -> Iterator[Case]:
     for number, (group, name, count, size) in enumerate(jobs, start=1):
         if sys.stderr.isatty():
             print(f"\r{number} of {len(jobs)}: {name}, {count} x {size:,} ", end="", file=sys.stderr, flush=True)
-        yield compare(name, group, size, count, args.dtype, args.rounds)
+        graph = args.graph and group == ["cupy"]
+        yield compare(name, group, size, count, args.dtype, args.rounds, options, graph)
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr)
 

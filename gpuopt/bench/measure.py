@@ -18,6 +18,7 @@ import numpy as np
 from gpuopt import backend
 from gpuopt.executors import pool
 from gpuopt.optimizer import Optimizer
+from gpuopt.precision import MASTER
 from gpuopt.rules.base import Bindable
 from gpuopt.tree import leaves
 
@@ -62,7 +63,7 @@ def module_of(executor: str) -> Any:
 
 def waiting(xp: Any) -> Step:
     """What waits until a device has done all that it was given; a CPU has when a call returns."""
-    return (lambda: None) if xp is np else (lambda: xp.cuda.get_current_stream().synchronize())
+    return (lambda: None) if xp is np else (lambda: xp.cuda.Device().synchronize())  # other libraries have other streams
 
 
 def make_arrays(xp: Any, size: int, count: int = 1, dtype: Any = "float32", seed: int = 0) -> list[Any]:
@@ -72,18 +73,23 @@ def make_arrays(xp: Any, size: int, count: int = 1, dtype: Any = "float32", seed
     return [xp.asarray(rng.standard_normal(size, draw).astype(dtype, copy=False)) for _ in range(count)]
 
 
-def optimizer(rule: Bindable, params: Any, executor: str, hyper: dict[str, Any] | None = None) -> Optimizer:
-    """Bind `rule` to `params`, which `executor` is to update; CuPy arrays are always updated by CuPy."""
+def optimizer(rule: Bindable, params: Any, executor: str, hyper: dict[str, Any] | None = None, **options: bool) -> Optimizer:
+    """Bind `rule` to `params`, which `executor` is to update (CuPy arrays: CuPy always), with these `options` of `init`."""
     if executor == "cupy":
-        return rule.init(params, hyper)
+        return rule.init(params, hyper, **options)
     with _environment(backend.CPU_VARIABLE, executor):
-        return rule.init(params, hyper)
+        return rule.init(params, hyper, **options)
 
 
 def bytes_a_step(opt: Optimizer) -> int:
-    """The bytes that a step must read and write: parameters and state in and out, gradients in."""
-    params = sum(int(p.nbytes) for p in leaves(opt.params))
-    return 3 * params + 2 * sum(int(a.nbytes) for tree in opt.state.values() for a in leaves(tree))
+    """The bytes that a step must read and write: state in and out, gradients (of the parameters' dtype) in, parameters in and
+    out, but those with a master copy, which are only written.
+    """
+    params = leaves(opt.params)
+    states = {name: leaves(tree) for name, tree in opt.state.items()}
+    copies = states.get(MASTER, [None] * len(params))
+    moved = sum((3 if copy is None else 2) * int(p.nbytes) for p, copy in zip(params, copies, strict=True))
+    return moved + 2 * sum(int(a.nbytes) for arrays in states.values() for a in arrays if a is not None)
 
 
 def stream_steps(xp: Any, size: int, dtype: Any = "float32") -> dict[str, Step]:

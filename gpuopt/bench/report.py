@@ -1,8 +1,9 @@
-"""What was measured, as text, as Markdown, and as a picture; each says on what, with which versions, and when."""
+"""What was measured, as text, Markdown, JSON and a picture; each says of which dtype, with what options, where and when."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import platform
 from collections.abc import Iterable, Sequence
 from datetime import date
@@ -11,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from gpuopt import backend
-from gpuopt.bench.rivals import RIVALS, Case
+from gpuopt.bench.rivals import GRAPH, RIVALS, Case
 from gpuopt.history import optional_import
 
-__all__ = ["Report", "cpu_name", "draw", "markdown", "text"]
+__all__ = ["Report", "as_json", "cpu_name", "draw", "markdown", "text"]
 
 _COLUMNS = ("rule", "arrays", "executor", "a step", "bandwidth", "of the floor", *RIVALS)
 _OTHERS = ("torch", "jax", "optax")
 # Okabe and Ito's colours can be told apart with any colour vision.
-_COLOURS = {"numpy": "#D55E00", "numba": "#0072B2", "cupy": "#009E73"}
+_COLOURS = {"numpy": "#D55E00", "numba": "#0072B2", "cupy": "#009E73", GRAPH: "#CC79A7"}
 _GREYS = ("0.15", "0.4", "0.6", "0.75")
 
 
@@ -31,23 +32,28 @@ class Report:
     ----------
     cases : sequence of Case
     header : str
-        Device, threads, versions and date, in one line.
+        Date, device, threads, dtype, options of `init` and versions, in one line.
+    options : sequence of str
+        Those of `init` that were True.
     """
 
     cases: Sequence[Case]
     header: str
+    options: Sequence[str] = ()
 
     @classmethod
-    def of(cls, cases: Iterable[Case], dtype: str) -> Report:
+    def of(cls, cases: Iterable[Case], dtype: str, options: Sequence[str] = ()) -> Report:
         """The report of what was measured here and now."""
         measured = list(cases)
-        return cls(measured, header({executor for case in measured for executor in case.ours}, dtype))
+        executors = {executor.partition(" ")[0] for case in measured for executor in case.ours}
+        return cls(measured, header(executors, dtype, options), tuple(options))
 
 
-def header(executors: set[str], dtype: str) -> str:
-    """Device, threads, versions and date, in one line."""
+def header(executors: set[str], dtype: str, options: Sequence[str] = ()) -> str:
+    """Date, device, threads, dtype, options of `init` and versions, in one line."""
     info = backend.info()
-    versions = {name: version for name, version in info["versions"].items() if version and name != "ml_dtypes"}
+    kept = {name: version for name, version in info["versions"].items() if version}
+    versions = {name: version for name, version in kept.items() if name != "ml_dtypes" or dtype == "bfloat16"}
     for name in _OTHERS:
         try:
             versions[name] = metadata.version(name)
@@ -55,7 +61,8 @@ def header(executors: set[str], dtype: str) -> str:
             continue
     cpu = f"{cpu_name()}, {info['threads']} thread{'s' if info['threads'] > 1 else ''}"
     device = info["device"] if executors == {"cupy"} else f"{cpu} and {info['device']}" if "cupy" in executors else cpu
-    return f"{date.today()}; {device}; {dtype}; " + ", ".join(f"{name} {version}" for name, version in versions.items())
+    what = ", ".join([dtype, *(f"{option}=True" for option in options)])
+    return f"{date.today()}; {device}; {what}; " + ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
 def cpu_name() -> str:
@@ -80,10 +87,16 @@ def _rows(report: Report) -> list[list[str]]:
 
 
 _NOTE = (
-    "'of the floor': the bytes a step must move, streamed at the fastest bandwidth found here, over its time. Last columns: "
-    "how many times longer the rival takes (above 1, gpuopt is faster; -: not installed, or it has no such rule). "
+    "'of the floor': the time of streaming as many bytes as a step must move, in the fastest way found here, over the step's. "
+    "Last columns: how many times longer the rival takes (above 1, gpuopt is faster; -: not installed, or has no such rule). "
     "The C library keeps freed memory (mallopt), which spares the expressions by hand most of their cost."
 )
+_NOTE_16 = " torch and optax keep the state of 16-bit arrays in 16 bits; gpuopt and what is by hand, in float32."
+
+
+def _note(report: Report) -> str:
+    narrow = any(case.dtype in ("float16", "bfloat16") for case in report.cases)
+    return _NOTE + (_NOTE_16 if narrow else "")
 
 
 def text(report: Report) -> str:
@@ -94,13 +107,18 @@ def text(report: Report) -> str:
         "  ".join(f"{cell:{'<' if i < 3 else '>'}{w}}" for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
         for row in table
     ]
-    return "\n".join([report.header, "", *(line.rstrip() for line in lines), "", _NOTE]) + "\n"
+    return "\n".join([report.header, "", *(line.rstrip() for line in lines), "", _note(report)]) + "\n"
 
 
 def markdown(report: Report) -> str:
     """A table for a page."""
     rows = [_COLUMNS, ("---",) * 3 + ("---:",) * (len(_COLUMNS) - 3), *_rows(report)]
-    return "\n".join([report.header, "", *(f"| {' | '.join(row)} |" for row in rows), "", _NOTE]) + "\n"
+    return "\n".join([report.header, "", *(f"| {' | '.join(row)} |" for row in rows), "", _note(report)]) + "\n"
+
+
+def as_json(report: Report) -> str:
+    """All numbers, in seconds and bytes, for programs such as ``tools/gpu_summary.py``."""
+    return json.dumps(dataclasses.asdict(report), indent=1) + "\n"
 
 
 def draw(report: Report, path: Path) -> None:
@@ -108,7 +126,8 @@ def draw(report: Report, path: Path) -> None:
     figure = optional_import("matplotlib.figure", "a picture of gpuopt bench").Figure
     shapes = list(dict.fromkeys((case.count, case.size) for case in report.cases))
     fig = figure(figsize=(10, 1.2 + 2.6 * len(shapes)), layout="constrained")
-    fig.suptitle("Time of a step over the memory's floor", x=0.01, ha="left", fontsize=12)
+    what = ", ".join([report.cases[0].dtype, *(f"{option}=True" for option in report.options)])
+    fig.suptitle(f"Time of a step over the memory's floor ({what})", x=0.01, ha="left", fontsize=12)
     panels = fig.subplots(len(shapes), 1, squeeze=False)[:, 0]
     for panel, (count, size) in zip(panels, shapes, strict=True):
         _panel(panel, [case for case in report.cases if (case.count, case.size) == (count, size)])

@@ -1,25 +1,27 @@
-"""What a step is measured against: the expression a user would write, PyTorch, optax, and streaming through memory."""
+"""A step beside what it is measured against: the expression by hand, PyTorch, optax, and streaming through memory."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from importlib import import_module
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from gpuopt import backend
+from gpuopt.bench.by_hand import CHAIN, naive
+from gpuopt.bench.libraries import optax_step, torch_step
 from gpuopt.bench.measure import Step, bytes_a_step, in_turns, make_arrays, medians, module_of, optimizer, stream_steps, waiting
+from gpuopt.dtypes import named
 from gpuopt.rules import Adam, average, bounds, chain, clip_global_norm, rules, weight_decay
 from gpuopt.rules.base import Bindable
 
-__all__ = ["CHAIN", "RIVALS", "Case", "compare", "naive", "optax_step", "subjects", "torch_step"]
+__all__ = ["GRAPH", "RIVALS", "Case", "compare", "subjects", "why_no_graph"]
 
 RIVALS = ("by hand", "torch fused", "torch foreach", "optax jit")
 """The rivals by name, in the order of the columns."""
-CHAIN = "chain"
-"""What is measured beside the rules: pieces around Adam, one of them with a norm of all arrays."""
+GRAPH = "cupy graph"
+"""What the replay of a captured step is called among the executors."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,9 +37,9 @@ class Case:
     moved : int
         Bytes that a step must move.
     ours, rivals : dict of float
-        Seconds a step, by executor and by rival; a rival that is not installed, or has no such rule, is not there.
-    floor : float
-        Seconds that streaming as many bytes takes.
+        Seconds a step, by executor and by rival; a rival that is not installed, or has not the like, is not there.
+    streams : dict of float
+        Seconds that streaming as many bytes takes, by a copy and by scaling in place.
     """
 
     rule: str
@@ -47,7 +49,12 @@ class Case:
     moved: int
     ours: dict[str, float]
     rivals: dict[str, float]
-    floor: float
+    streams: dict[str, float]
+
+    @property
+    def floor(self) -> float:
+        """Seconds that streaming as many bytes takes in the faster way."""
+        return min(self.streams.values())
 
 
 def subjects() -> dict[str, Callable[[], Bindable]]:
@@ -59,150 +66,86 @@ def _chain() -> Bindable:
     return chain(clip_global_norm(1.0), weight_decay(1e-4), Adam(1e-3), bounds(-1.0, 1.0), average(0.999))
 
 
-def compare(name: str, executors: list[str], size: int, count: int, dtype: str, rounds: int) -> Case:
-    """Measure `name` on `count` arrays of `size` elements: executors, of one array module, and rivals take turns."""
-    xp = module_of(executors[0])
-    arrays, gradients = make_arrays(xp, size, count, dtype), make_arrays(xp, size, count, dtype, seed=1)
+def compare(
+    name: str,
+    executors: list[str],
+    size: int,
+    count: int,
+    dtype: str,
+    rounds: int,
+    options: Sequence[str] = (),
+    graph: bool = False,
+) -> Case:
+    """Measure `name` on `count` arrays of `size` elements: executors, of one array module, and rivals take turns.
+
+    Parameters
+    ----------
+    options : sequence of str
+        Those of `init` that are to be True.
+    graph : bool
+        Whether the replay of a captured step takes part.
+    """
+    xp, kind = module_of(executors[0]), named(dtype)
+    arrays, gradients = make_arrays(xp, size, count, kind), make_arrays(xp, size, count, kind, seed=1)
     steps: dict[str, Step] = {}
     moved = 0
-    for executor in executors:
-        opt = optimizer(subjects()[name](), [a.copy() for a in arrays], executor)
+    for executor in [*executors, *([GRAPH] if graph else [])]:
+        runs = executors[0] if executor == GRAPH else executor
+        opt = optimizer(subjects()[name](), [a.copy() for a in arrays], runs, None, **dict.fromkeys(options, True))
         moved = bytes_a_step(opt) + (sum(int(g.nbytes) for g in gradients) if name == CHAIN else 0)  # read for their norm
-        steps[executor] = _bound(opt, gradients)
-    others = {
-        "by hand": naive(name, xp, arrays, gradients),
-        "torch fused": torch_step(name, arrays, gradients, xp is not np, "fused"),
-        "torch foreach": torch_step(name, arrays, gradients, xp is not np, "foreach"),
-        "optax jit": optax_step(name, arrays, gradients),
-    }
-    steps |= {rival: step for rival, step in others.items() if step is not None}
-    steps |= stream_steps(xp, size * count, dtype)
+        steps[executor] = _replay(opt, gradients, xp) if executor == GRAPH else _bound(opt, gradients)
+    waits = [waiting(xp)]
+    steps |= _others(name, xp, arrays, gradients, options, waits)
+    words = max(1, moved // 8)  # of float32, each read and written: as many bytes as a step moves
+    streams = stream_steps(xp, words)
+    steps |= streams
     few = xp is np and size * count >= 1_000_000
-    found = medians(in_turns(steps, rounds, waiting(xp), 4 if few else 20))
-    streamed = 2 * size * count * np.dtype(dtype).itemsize
-    floor = min(found["copy"], found["scale"]) * moved / streamed
-    ours = {executor: found[executor] for executor in executors}
-    return Case(name, count, size, dtype, moved, ours, {rival: found[rival] for rival in RIVALS if rival in found}, floor)
+    found = medians(in_turns(steps, rounds, lambda: [wait() for wait in waits], 4 if few else 20))
+    streamed = {how: found[how] * moved / (8 * words) for how in streams}
+    ours = {executor: found[executor] for executor in (*executors, GRAPH) if executor in found}
+    return Case(name, count, size, dtype, moved, ours, {rival: found[rival] for rival in RIVALS if rival in found}, streamed)
 
 
 def _bound(opt: Any, gradients: list[Any]) -> Step:
     return lambda: opt.step(gradients)
 
 
-def naive(name: str, xp: Any, params: list[Any], gradients: list[Any]) -> Step | None:
-    """The update as a user would write it, by hand, with whole-array expressions; None for a rule not written here."""
-    if name == CHAIN:
-        return _chain_by_hand(xp, [p.copy() for p in params], gradients)
-    bodies = [_by_hand(name, xp, p.copy(), g) for p, g in zip(params, gradients, strict=True)]
-    found = [body for body in bodies if body is not None]
-    return (lambda: [body() for body in found]) if len(found) == len(bodies) else None
+def why_no_graph() -> str | None:
+    """None if a step can be captured, as far as this version goes, else the reason why not."""
+    return None if hasattr(sys.modules["gpuopt"], "graph") else "this version of gpuopt has no gpuopt.graph"
 
 
-def _by_hand(name: str, xp: Any, p: Any, g: Any) -> Step | None:
-    m, v, t = xp.zeros_like(p), xp.zeros_like(p), [0]
-
-    def descent() -> None:
-        p[...] = p - 0.01 * g
-
-    def momentum() -> None:
-        v[...] = 0.9 * v + (1 - 0.9) * g
-        p[...] = p - 0.01 * v
-
-    def rmsprop() -> None:
-        v[...] = 0.9 * v + (1 - 0.9) * g**2
-        p[...] = p - 0.01 * g / (xp.sqrt(v) + 1e-8)
-
-    def adam(decay: float = 0.0) -> None:
-        t[0] += 1
-        if decay:
-            p[...] = p * (1 - 1e-3 * decay)
-        m[...] = 0.9 * m + (1 - 0.9) * g
-        v[...] = 0.999 * v + (1 - 0.999) * g**2
-        m_hat, v_hat = m / (1 - 0.9 ** t[0]), v / (1 - 0.999 ** t[0])
-        p[...] = p - 1e-3 * m_hat / (xp.sqrt(v_hat) + 1e-8)
-
-    bodies: dict[str, Step] = {"GradientDescent": descent, "Momentum": momentum, "RMSProp": rmsprop, "Adam": adam}
-    return {**bodies, "AdamW": lambda: adam(0.01)}.get(name)
-
-
-def _chain_by_hand(xp: Any, params: list[Any], gradients: list[Any]) -> Step:
-    t, state = [0], [(xp.zeros_like(p), xp.zeros_like(p), xp.zeros_like(p)) for p in params]
-
-    def step() -> None:
-        t[0] += 1
-        norm = xp.sqrt(sum(xp.sum(g * g) for g in gradients))
-        factor = xp.minimum(1.0 / (norm + 1e-6), 1.0)
-        for p, g, (m, v, mean) in zip(params, gradients, state, strict=True):
-            clipped = factor * g + 1e-4 * p
-            m[...] = 0.9 * m + (1 - 0.9) * clipped
-            v[...] = 0.999 * v + (1 - 0.999) * clipped**2
-            m_hat, v_hat = m / (1 - 0.9 ** t[0]), v / (1 - 0.999 ** t[0])
-            p[...] = xp.clip(p - 1e-3 * m_hat / (xp.sqrt(v_hat) + 1e-8), -1.0, 1.0)
-            mean[...] = p if t[0] == 1 else 0.999 * mean + (1 - 0.999) * p
-
+def _replay(opt: Any, gradients: list[Any], xp: Any) -> Step:
+    """The replay of a captured step; loss and gradients are there, so that nothing but the step is captured."""
+    loss = xp.zeros((), np.float32)
+    step: Step = sys.modules["gpuopt"].graph(lambda params: (loss, gradients), opt)
     return step
 
 
-def torch_step(name: str, arrays: list[Any], gradients: list[Any], gpu: bool, how: str) -> Step | None:
-    """PyTorch's optimizer of the same rule on the same data; None where it has none of that kind, or is not installed."""
-    torch = _optional("torch")
-    kinds = {"GradientDescent": "SGD", "Momentum": "SGD", "RMSProp": "RMSprop", "Adam": "Adam", "AdamW": "AdamW"}
-    if torch is None or name not in kinds:
-        return None
-    torch.set_num_threads(backend.cpu_threads())
+def _others(
+    name: str, xp: Any, arrays: list[Any], gradients: list[Any], options: Sequence[str], waits: list[Step]
+) -> dict[str, Step]:
+    """The rivals that have the like and work here; what waits for one is added to `waits`."""
 
-    def move(a: Any) -> Any:
-        return torch.from_dlpack(a).clone() if gpu else torch.from_numpy(a.copy())
+    def optax() -> Step | None:
+        step, wait = optax_step(name, arrays, gradients, options) or (None, None)
+        waits.extend([wait] if wait else [])
+        return step
 
-    params = [move(a) for a in arrays]
-    for param, gradient in zip(params, gradients, strict=True):
-        param.grad = move(gradient)
-    options: dict[str, dict[str, Any]] = {"Momentum": {"momentum": 0.9}, "RMSProp": {"alpha": 0.9}}
-    try:
-        step: Step = getattr(torch.optim, kinds[name])(params, lr=1e-3, **{how: True}, **options.get(name, {})).step
-    except (TypeError, RuntimeError):  # RMSprop has no fused form
-        return None
-    return step
-
-
-def optax_step(name: str, arrays: list[Any], gradients: list[Any]) -> Step | None:
-    """Optax under jit, its arrays donated, on JAX's default device; None where it is not installed, or JAX lacks the dtype."""
-    jax, optax = _optional("jax"), _optional("optax")
-    if jax is None or optax is None:
-        return None
-    make = {
-        "GradientDescent": lambda: optax.sgd(0.01),
-        "Momentum": lambda: optax.sgd(0.01, momentum=0.9),
-        "RMSProp": lambda: optax.rmsprop(0.01, decay=0.9),
-        "Adam": lambda: optax.adam(1e-3),
-        "AdamW": lambda: optax.adamw(1e-3, weight_decay=0.01),
+    gpu = xp is not np
+    makers: dict[str, Callable[[], Step | None]] = {
+        "by hand": lambda: naive(name, xp, arrays, gradients, options),
+        "torch fused": lambda: torch_step(name, arrays, gradients, gpu, "fused", options),
+        "torch foreach": lambda: torch_step(name, arrays, gradients, gpu, "foreach", options),
+        "optax jit": optax,
     }
-    if name not in make or arrays[0].dtype == np.float64:  # which JAX would make float32
-        return None
-    rule = make[name]()
-
-    def host(a: Any) -> Any:
-        return jax.numpy.asarray(a.get() if hasattr(a, "get") else a)
-
-    params, grads = [host(a) for a in arrays], [host(g) for g in gradients]
-    held = [params, rule.init(params)]
-
-    def update(params: Any, state: Any, grads: Any) -> Any:
-        updates, state = rule.update(grads, state, params)
-        return optax.apply_updates(params, updates), state
-
-    jitted = jax.jit(update, donate_argnums=(0, 1))
-
-    def step() -> None:
-        held[:] = jitted(held[0], held[1], grads)
-        jax.block_until_ready(held[0])
-
-    return step
-
-
-def _optional(module: str) -> Any:
-    """The module, or None where it cannot be imported."""
-    try:
-        return import_module(module)
-    except ImportError:
-        return None
+    found = {}
+    for rival, make in makers.items():
+        try:
+            if (step := make()) is not None:
+                step()
+                found[rival] = step
+        except Exception as error:  # of a library that is broken here, or lacks the dtype: the others are still of use
+            reason = " ".join(str(error).split())[:200]
+            print(f"gpuopt bench: {name} is measured without {rival}: {type(error).__name__}: {reason}", file=sys.stderr)
+    return found
