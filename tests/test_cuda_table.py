@@ -197,6 +197,14 @@ def test_gradients_of_several_dtypes_in_one_tree(p: str) -> None:
     check(Momentum(), make)
 
 
+@pytest.mark.parametrize(
+    ("p", "g"), [(p, g) for p in REAL for g in REAL if p != g and (named(p).itemsize == named(g).itemsize)]
+)
+def test_gradients_of_another_dtype_of_the_same_width(p: str, g: str) -> None:
+    """Nothing but the dtype tells them apart."""
+    check(Momentum(), lambda rng: ([sample(rng, (n,), p) for n in SIZES], [[sample(rng, (n,), g) for n in SIZES]]))
+
+
 def test_parameters_of_several_dtypes_in_one_tree() -> None:
     def make(rng: np.random.Generator) -> tuple[Arrays, list[Arrays]]:
         kinds = DTYPES * 3

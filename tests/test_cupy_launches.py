@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 import ctypes
-import gc
 import importlib.util
-import sys
-import weakref
-from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import gpuopt as go
-from gpuopt.rules import Adam, Momentum, Rule, rules
+from gpuopt.rules import Adam, Rule, rules
 from gpuopt.rules.base import GradientPiece
 from gpuopt.symbols import hyper_array
 from gpuopt.trace import trace
-from tests.cuda import hostrun
-from tests.cuda.hostgroup import DeviceArray, launch
+from tests.cuda.simulated import arrays, during, no_gpu
 from tests.test_cuda_chain import EXAMPLES
-from tests.variants import STRUCTURES, bits, label, sample
-
-PATH = Path(__file__).parent.parent / "asv_bench" / "benchmarks" / "no_gpu.py"
-spec = importlib.util.spec_from_file_location("gpuopt_no_gpu", PATH)
-assert spec is not None
-assert spec.loader is not None
-no_gpu = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(no_gpu)
+from tests.variants import STRUCTURES, label
 
 pytestmark = pytest.mark.skipif(no_gpu.why_not() is not None, reason=str(no_gpu.why_not()))
 every_structure = pytest.mark.parametrize("rule", STRUCTURES, ids=label)
@@ -42,20 +29,9 @@ def log() -> Iterator[Any]:
         yield found
 
 
-def arrays(count: int, dtype: str = "float32", shape: tuple[int, ...] = (4, 2)) -> list[Any]:
-    return [no_gpu.to_device(np.ones(shape, dtype)) for _ in range(count)]
-
-
 def gapped(array: Any) -> Any:
     """An array of the same shape with gaps between its rows."""
     return no_gpu.to_device(np.ones((array.shape[0], 2 * array.shape[1]), array.dtype))[:, ::2]
-
-
-def during(log: Any, opt: Any, grads: Any) -> Counter[str]:
-    """How often a step asks for each thing."""
-    log.clear()
-    opt.step(grads)
-    return Counter(event[0] for event in log.events)
 
 
 # Launches
@@ -228,91 +204,3 @@ def test_more_kinds_of_arrays_than_lists_are_kept_of_one(log: Any) -> None:
     held = [no_gpu.to_host(launch.gradients) for launch in launches]
     assert [row.nonzero()[0].tolist() for row in held] == [[number] for number in range(18)]
     assert [row.sum() for row in held] == [g.data.ptr for g in grads]
-
-
-# Gradients that come and go
-
-
-def test_gradients_are_not_kept_alive(log: Any) -> None:
-    opt, grads = Adam().init(arrays(3)), arrays(3)
-    opt.step(grads)
-    opt.step([None, *grads[1:]])
-    seen = [weakref.ref(g) for g in grads]
-    del grads
-    gc.collect()
-    assert [ref() for ref in seen] == [None] * 3
-
-
-def test_a_gradient_that_died_is_not_one_that_is_missing(log: Any) -> None:
-    opt, grads = Adam().init(arrays(3)), arrays(3)
-    opt.step(grads)
-    kept = grads[1:]
-    del grads
-    gc.collect()
-    opt.step([None, *kept])
-    assert opt.counts == [1, 2, 2]
-
-
-def test_a_new_array_in_the_place_of_another_is_checked(log: Any) -> None:
-    """Python gives the same id again, CuPy the same memory."""
-    params = arrays(2)
-    opt, grads = Adam().init(params), arrays(2)
-    opt.step(grads)
-    address, number, others = grads[1].data.ptr, id(grads[1]), []
-    del grads[1]
-    for _ in range(1000):
-        others.append(no_gpu.to_device(np.ones((8,), "float32")))
-        if id(others[-1]) == number:
-            break
-    with pytest.raises(ValueError, match=r"grads\[1\] must have the shape of params\[1\], \(4, 2\), got \(8,\)"):
-        opt.step([*grads, others[-1]])
-    opt.step([*grads, *arrays(1)])
-    with pytest.raises(ValueError, match=r"grads\[0\] shares memory with params\[1\]"):
-        opt.step([params[1], *arrays(1)])
-    with pytest.raises(ValueError, match=r"grads\[1\] shares memory with params\[0\]"):
-        opt.step([*grads, params[0]])
-    assert address
-    assert opt.counts == [2, 2]
-
-
-# Bits
-
-
-@pytest.mark.skipif(hostrun.available() is not None, reason=str(hostrun.available()))
-@pytest.mark.parametrize(
-    "rule",
-    [
-        *(Adam(), Momentum(nesterov=True), go.chain(go.gradient_noise(0.1), Adam())),
-        go.chain(go.accumulate(2), go.clip_global_norm(1.0), Adam()),  # several launches a step where counts differ
-    ],
-    ids=["Adam", "Momentum", "noise", "chain"],
-)
-def test_cupy_arrays_have_the_bits_of_numpy(rule: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Gradients that moved, came back, are missing, changed dtype or layout, while kernels run as C++ in the arrays' memory."""
-    monkeypatch.setenv("GPUOPT_CPU", "numpy")
-    rng = np.random.default_rng(1)
-    shapes = [(4100,), (7, 3), (), (0,), (2, 3, 5), (1,)]
-    params = [np.asarray(sample(rng, shape, "float32")) for shape in shapes]
-    params[4] = np.asfortranarray(params[4])
-    one, other = ([np.asarray(sample(rng, shape, "float32")) for shape in shapes] for _ in range(2))
-    other[1] = other[1].astype("float64")
-    other[4] = np.asfortranarray(other[4])
-    order = [(0, ()), (0, ()), (1, ()), (0, (1,)), (1, (0, 4)), (1, (0, 4)), (0, ()), (0, ()), (1, (2,))]
-
-    made = importlib.import_module("gpuopt.executors.cupy_kernel").made
-
-    def run(written: Any, arguments: tuple[Any, ...], size: Any) -> None:
-        host = [no_gpu.to_host(x).view(DeviceArray) if hasattr(x, "get") else x for x in arguments]
-        launch(made(written), tuple(host), size)
-
-    twins = [p.copy(order="K") for p in params]
-    twin = rule.init(twins)
-    with no_gpu.simulated(run):
-        arrays, grads = [no_gpu.to_device(p) for p in params], [[no_gpu.to_device(g) for g in of] for of in (one, other)]
-        opt = rule.init(arrays)
-        for which, missing in order:
-            given, wanted = ([None if n in missing else g for n, g in enumerate(of[which])] for of in (grads, (one, other)))
-            opt.step(given)
-            twin.step(wanted)
-            assert all(np.array_equal(bits(no_gpu.to_host(a)), bits(b)) for a, b in zip(arrays, twins, strict=True))
-        assert opt.counts == twin.counts

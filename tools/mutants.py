@@ -75,6 +75,7 @@ def suite_passes(edit: tuple[str, str, str] | None) -> bool:
             path.write_text(text.replace(edit[1], edit[2]), encoding="utf-8")
         tests = [
             "test_cupy_launches",
+            "test_cupy_gradients",
             "test_accuracy",
             "test_agree",
             "test_rules",
