@@ -36,6 +36,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 _ASIDE = pytest.StashKey[int]()
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where several processes share the tests, tell the first one how many were set aside."""
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["aside"] = session.config.stash.get(_ASIDE, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    node.config.stash[_ASIDE] = getattr(node, "workeroutput", {}).get("aside", 0)
+
+
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     if aside := config.stash.get(_ASIDE, 0):
         terminalreporter.write_line(f"GPU: {aside} tests that need a GPU did not run (--require-gpu runs them)", yellow=True)
