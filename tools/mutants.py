@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-ADAPTIVE, OPTIMIZER, TILES = "rules/adaptive.py", "optimizer.py", "executors/tiles.py"
+ADAPTIVE, STEPS, TILES = "rules/adaptive.py", "steps.py", "executors/tiles.py"
 BUNDLE, GRADIENT, PARAMETER = "bundle.py", "rules/gradient_pieces.py", "rules/parameter_pieces.py"
 # What is wrong; the file; the right text; the wrong text in its place.
 MUTANTS = [
@@ -33,13 +33,20 @@ MUTANTS = [
     ("a skipped array's count advanced", BUNDLE, "if self.positions is None:", "if True:"),
     (
         "schedule one step late",
-        OPTIMIZER,
-        "numbers(self._members, self._t, self._computed) if",
-        "numbers(self._members, self._t + 1, self._computed) if",
+        STEPS,
+        "numbers(self.members, self._t, self._computed) if",
+        "numbers(self.members, self._t + 1, self._computed) if",
     ),
-    ("a step that was not accepted counted", OPTIMIZER, "not planned or bool(runs)", "True"),
+    ("a step that was not accepted counted", STEPS, "bool(kept) or not runs", "True"),
     ("a norm of one array instead of all", "reduce.py", "np.add.accumulate(values[order])[-1]", "values[order][0]"),
     ("a loss scale kept where it overflows", GRADIENT, "np.maximum(self.scale * self.backoff, 1.0)", "self.scale"),
+    ("15 random bits for 16", "executors/numpy_code.py", "out.dtype.type(65536)", "out.dtype.type(32768)"),
+    (
+        "a master copy not stored",
+        "parts.py",
+        'self.values[MASTER] = self.values["p"]',
+        "self.values[MASTER] = self.array(MASTER)",
+    ),
     ("an accumulated sum not begun anew", GRADIENT, "np.where((t - 1) % self.k == 0, g, total + g)", "total + g"),
     (
         "a GPU's kernel without its tail",
@@ -82,8 +89,21 @@ def suite_passes(edit: tuple[str, str, str] | None) -> bool:
             "test_optimizer",
             "test_chain",
             "test_reductions",
+            "test_loss_scale",
+            "test_precision",
         ]
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *(f"tests/{t}.py" for t in tests)]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-x",
+            "-q",
+            "-n",
+            "auto",
+            "-p",
+            "no:cacheprovider",
+            *(f"tests/{t}.py" for t in tests),
+        ]
         # The copy is imported because pytest's own settings put it first.
         done = subprocess.run(command, cwd=copy, env=_environment(copy), capture_output=True, text=True, check=False)
         if done.returncode not in (0, 1):
