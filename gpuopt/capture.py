@@ -97,6 +97,7 @@ class CapturedStep:
     def _warm_up(self, loss_and_grad: Callable[..., tuple[Any, Any]]) -> None:
         """Compile and allocate all that a step needs, without making one."""
         for _ in range(_WARM_UP):
+            loss = grads = None  # the memory of the call before serves the next one
             loss, grads = check.loss_and_grads(loss_and_grad(self.opt.params, *self.batch))
         if not is_cupy(loss):
             raise TypeError(

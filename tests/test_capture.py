@@ -254,6 +254,39 @@ def test_a_capture_that_comes_to_nothing_is_reported(streams: Streams) -> None:
 
 
 @on_the_cpu
+@pytest.mark.parametrize("fails", [True, False])
+def test_what_a_capture_left_is_not_taken_for_written(fails: bool, streams: Streams) -> None:
+    """Addresses of gradients that were sent inside a capture are on the device once it is replayed, which may never be."""
+    found = []
+    for captured in (False, True):
+        params, grads = data()
+        opt = go.chain(go.skip_nonfinite(), go.Adam(0.1)).init(params, capturable=True)
+        inner, calls = model(streams, opt, grads)
+        others = [g.copy() for g in grads]
+
+        def loss_and_grad(params: Any, x: Any, inner: Any = inner, calls: Any = calls, others: Any = others) -> Any:
+            loss, made = inner(params, x)
+            return loss, others if calls[0] == 4 else made
+
+        streams.fails = fails
+        if captured:
+            for _ in range(2):
+                calls[0] = 0
+                with pytest.raises(RuntimeError, match="cannot be captured") if fails else contextlib.nullcontext():
+                    go.graph(loss_and_grad, opt, np.zeros(1))
+        opt.step(others)
+        opt.step(others)
+        streams.fails = False
+        if captured:
+            calls[0] = 0
+            go.graph(loss_and_grad, opt, np.zeros(1))()
+        else:
+            opt.step(others)
+        found.append(everything(opt))
+    assert found[0] == found[1]
+
+
+@on_the_cpu
 def test_a_bad_batch_makes_no_step(streams: Streams) -> None:
     params, grads = data()
     opt = go.Adam(0.1).init(params, capturable=True)
