@@ -84,10 +84,11 @@ class CapturedStep:
         self.opt, self.batch, self._structure = opt, batch, opt._steps.structure
         # What is allocated inside is written by every replay: it comes from a pool that nobody else takes from.
         self._pool = cuda.MemoryPool()
+        allocate = _allocator(self._pool)
         before, stream = cuda.get_current_stream(), cuda.Stream(non_blocking=True)
         stream.wait_event(before.record())
         try:
-            with cuda.using_allocator(self._pool.malloc), stream:
+            with cuda.using_allocator(allocate), stream:
                 self._warm_up(loss_and_grad)
                 self._loss, grads, self._graph = self._captured(stream, loss_and_grad)
         finally:
@@ -156,6 +157,20 @@ class CapturedStep:
                     kept[...] = new
                 self._graph.launch()
         return self._loss
+
+
+def _allocator(pool: Any) -> Callable[[int], Any]:
+    """What allocates memory of a pool, and keeps the pool: CuPy frees a pool's memory with it, arrays in use or not.
+
+    Such arrays may outlive the graph: the loss, what `loss_and_grad` keeps for itself, and CuPy's plans of FFTs.
+    """
+    from cupy import cuda
+
+    def allocate(size: int) -> Any:
+        pointer = pool.malloc(size)
+        return cuda.MemoryPointer(cuda.UnownedMemory(pointer.ptr, size, (pointer, pool), pointer.device_id), 0)
+
+    return allocate
 
 
 def _check(loss_and_grad: Any, opt: Any, batch: tuple[Any, ...]) -> None:
