@@ -29,8 +29,8 @@ _REFUSED = (
 def graph(loss_and_grad: Callable[..., tuple[Any, Any]], opt: Optimizer, *batch: Any) -> CapturedStep:
     """Capture forward pass, backward pass and update in one CUDA graph.
 
-    Nothing is updated here: `loss_and_grad` is called a few times to compile what it needs, and once to be captured. What it
-    does on the host happens in these calls alone; a replay repeats what it launched.
+    Nothing is updated here: `loss_and_grad` is called a few times to compile what it needs, and once to be captured; it must
+    not call ``opt.step``. What it does on the host happens in these calls alone; a replay repeats what it launched.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def graph(loss_and_grad: Callable[..., tuple[Any, Any]], opt: Optimizer, *batch:
             loss = step(x, y)
     """
     _check(loss_and_grad, opt, batch)
-    with opt._steps.bundles[0].group.device:  # type: ignore[attr-defined]
+    with opt._guard.alone("captured"), opt._steps.bundles[0].group.device:  # type: ignore[attr-defined]
         return CapturedStep(loss_and_grad, opt, batch)
 
 
@@ -189,9 +189,13 @@ def _check(loss_and_grad: Any, opt: Any, batch: tuple[Any, ...]) -> None:
     for number, array in enumerate(batch):
         if not is_cupy(array):
             raise TypeError(
-                f"go.graph: batch[{number}] must be a CuPy array, which every replay reads, got {type(array).__name__}: use "
-                "cupy.asarray"
+                f"go.graph: batch[{number}] must be a CuPy array, which every replay reads, got {type(array).__name__}: "
+                f"{_remedy(array)}"
             )
+
+
+def _remedy(array: Any) -> str:
+    return "give the arrays one by one, as in *batch" if isinstance(array, (tuple, list)) else "use cupy.asarray"
 
 
 def _check_batch(new: tuple[Any, ...], kept: tuple[Any, ...]) -> None:
@@ -199,7 +203,7 @@ def _check_batch(new: tuple[Any, ...], kept: tuple[Any, ...]) -> None:
         raise ValueError(f"the step was captured with {len(kept)} arrays for its batch, got {len(new)}")
     for number, (array, static) in enumerate(zip(new, kept, strict=True)):
         if not is_cupy(array):
-            raise TypeError(f"batch[{number}] must be a CuPy array, got {type(array).__name__}: use cupy.asarray")
+            raise TypeError(f"batch[{number}] must be a CuPy array, got {type(array).__name__}: {_remedy(array)}")
         if (array.shape, array.dtype) != (static.shape, static.dtype):
             found, wanted = (f"{a.dtype} {a.shape}" for a in (array, static))
             raise ValueError(f"batch[{number}] must be {wanted}, as it was captured, got {found}")

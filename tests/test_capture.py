@@ -294,6 +294,7 @@ def test_a_bad_batch_makes_no_step(streams: Streams) -> None:
     for batch, error, message in [
         ((x, x), ValueError, "captured with 1 arrays for its batch, got 2"),
         ((1.0,), TypeError, r"batch\[0\] must be a CuPy array, got float: use cupy.asarray"),
+        (((x,),), TypeError, r"batch\[0\] must be a CuPy array, got tuple: give the arrays one by one, as in \*batch"),
         ((np.zeros(2, "float32"),), ValueError, r"batch\[0\] must be float32 \(1,\), as it was captured, got float32 \(2,\)"),
         ((np.zeros(1),), ValueError, r"batch\[0\] must be float32 \(1,\), as it was captured, got float64 \(1,\)"),
     ]:
@@ -337,7 +338,21 @@ def test_what_is_captured_is_checked(streams: Streams) -> None:
         ((right, go.Adam()), TypeError, r"opt must be an Optimizer, from rule.init\(params, capturable=True\), got Adam"),
         ((right, go.Adam().init(params)), ValueError, r"make it with rule.init\(params, capturable=True\)"),
         ((right, go.chain(go.freeze("*"), go.Adam()).init(params, capturable=True)), ValueError, "updates none of the arrays"),
-        ((right, opt, [1.0]), TypeError, r"batch\[0\] must be a CuPy array, which every replay reads, got list"),
+        (
+            (right, opt, 1.0),
+            TypeError,
+            r"batch\[0\] must be a CuPy array, .* got float: use cupy.asarray",
+        ),
+        (
+            (right, opt, (np.zeros(1),)),
+            TypeError,
+            r"must be a CuPy array.* got tuple: give the arrays one by one, as in \*batch",
+        ),
+        (
+            (lambda params: opt.step(grads), opt),
+            RuntimeError,
+            "by a call inside its own step or inside go.graph, and cannot be",
+        ),
         ((lambda params: 3, opt), TypeError, r"loss_and_grad must return a pair \(loss, grads\), not a int"),
         (
             (lambda params: (3.0, grads), opt),
