@@ -115,11 +115,9 @@ class Planner:
         captured = self._capturable and capturing()  # then the lists of addresses are kept
         same = indices == last_indices and ordered == last_ordered and not captured
         if not (same and seen and all(map(operator.is_, grads, map(operator.call, seen)))):
-            plan = Plan(*self._sorted(grads, indices, ordered, captured))
-            if captured:
-                return plan
-            self._plan = plan
-            self._last = indices, ordered, [_nothing if g is None else weakref.ref(g) for g in grads]
+            self._plan = Plan(*self._sorted(grads, indices, ordered, captured))
+            known = [] if captured else [_nothing if g is None else weakref.ref(g) for g in grads]
+            self._last = indices, ordered, known  # what was sent inside a capture is not there yet
         return self._plan
 
     def _sorted(
