@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-ADAPTIVE, OPTIMIZER, TILES = "rules/adaptive.py", "optimizer.py", "executors/tiles.py"
+ADAPTIVE, STEPS, TILES = "rules/adaptive.py", "steps.py", "executors/tiles.py"
 BUNDLE, GRADIENT, PARAMETER = "bundle.py", "rules/gradient_pieces.py", "rules/parameter_pieces.py"
 # What is wrong; the file; the right text; the wrong text in its place.
 MUTANTS = [
@@ -33,11 +33,11 @@ MUTANTS = [
     ("a skipped array's count advanced", BUNDLE, "if self.positions is None:", "if True:"),
     (
         "schedule one step late",
-        OPTIMIZER,
-        "numbers(self._members, self._t, self._computed) if",
-        "numbers(self._members, self._t + 1, self._computed) if",
+        STEPS,
+        "numbers(self.members, self._t, self._computed) if",
+        "numbers(self.members, self._t + 1, self._computed) if",
     ),
-    ("a step that was not accepted counted", OPTIMIZER, "not planned or bool(runs)", "True"),
+    ("a step that was not accepted counted", STEPS, "bool(kept) or not runs", "True"),
     ("a norm of one array instead of all", "reduce.py", "np.add.accumulate(values[order])[-1]", "values[order][0]"),
     ("a loss scale kept where it overflows", GRADIENT, "np.maximum(self.scale * self.backoff, 1.0)", "self.scale"),
     ("an accumulated sum not begun anew", GRADIENT, "np.where((t - 1) % self.k == 0, g, total + g)", "total + g"),
