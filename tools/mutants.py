@@ -82,6 +82,7 @@ def suite_passes(edit: tuple[str, str, str] | None) -> bool:
             "test_optimizer",
             "test_chain",
             "test_reductions",
+            "test_loss_scale",
         ]
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *(f"tests/{t}.py" for t in tests)]
         # The copy is imported because pytest's own settings put it first.
