@@ -29,8 +29,8 @@ _REFUSED = (
 def graph(loss_and_grad: Callable[..., tuple[Any, Any]], opt: Optimizer, *batch: Any) -> CapturedStep:
     """Capture forward pass, backward pass and update in one CUDA graph.
 
-    Nothing is updated here: `loss_and_grad` is called a few times to compile what it needs, and once to be captured. What it
-    does on the host happens in these calls alone; a replay repeats what it launched.
+    Nothing is updated here: `loss_and_grad` is called a few times to compile what it needs, and once to be captured; it must
+    not call ``opt.step``. What it does on the host happens in these calls alone; a replay repeats what it launched.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def graph(loss_and_grad: Callable[..., tuple[Any, Any]], opt: Optimizer, *batch:
             loss = step(x, y)
     """
     _check(loss_and_grad, opt, batch)
-    with opt._steps.bundles[0].group.device:  # type: ignore[attr-defined]
+    with opt._guard.alone("captured"), opt._steps.bundles[0].group.device:  # type: ignore[attr-defined]
         return CapturedStep(loss_and_grad, opt, batch)
 
 
@@ -84,10 +84,11 @@ class CapturedStep:
         self.opt, self.batch, self._structure = opt, batch, opt._steps.structure
         # What is allocated inside is written by every replay: it comes from a pool that nobody else takes from.
         self._pool = cuda.MemoryPool()
+        allocate = _allocator(self._pool)
         before, stream = cuda.get_current_stream(), cuda.Stream(non_blocking=True)
         stream.wait_event(before.record())
         try:
-            with cuda.using_allocator(self._pool.malloc), stream:
+            with cuda.using_allocator(allocate), stream:
                 self._warm_up(loss_and_grad)
                 self._loss, grads, self._graph = self._captured(stream, loss_and_grad)
         finally:
@@ -97,6 +98,7 @@ class CapturedStep:
     def _warm_up(self, loss_and_grad: Callable[..., tuple[Any, Any]]) -> None:
         """Compile and allocate all that a step needs, without making one."""
         for _ in range(_WARM_UP):
+            loss = grads = None  # the memory of the call before serves the next one
             loss, grads = check.loss_and_grads(loss_and_grad(self.opt.params, *self.batch))
         if not is_cupy(loss):
             raise TypeError(
@@ -157,6 +159,20 @@ class CapturedStep:
         return self._loss
 
 
+def _allocator(pool: Any) -> Callable[[int], Any]:
+    """What allocates memory of a pool, and keeps the pool: CuPy frees a pool's memory with it, arrays in use or not.
+
+    Such arrays may outlive the graph: the loss, what `loss_and_grad` keeps for itself, and CuPy's plans of FFTs.
+    """
+    from cupy import cuda
+
+    def allocate(size: int) -> Any:
+        pointer = pool.malloc(size)
+        return cuda.MemoryPointer(cuda.UnownedMemory(pointer.ptr, size, (pointer, pool), pointer.device_id), 0)
+
+    return allocate
+
+
 def _check(loss_and_grad: Any, opt: Any, batch: tuple[Any, ...]) -> None:
     if not callable(loss_and_grad):
         raise TypeError(f"go.graph: loss_and_grad must be callable, not {loss_and_grad!r}")
@@ -173,9 +189,13 @@ def _check(loss_and_grad: Any, opt: Any, batch: tuple[Any, ...]) -> None:
     for number, array in enumerate(batch):
         if not is_cupy(array):
             raise TypeError(
-                f"go.graph: batch[{number}] must be a CuPy array, which every replay reads, got {type(array).__name__}: use "
-                "cupy.asarray"
+                f"go.graph: batch[{number}] must be a CuPy array, which every replay reads, got {type(array).__name__}: "
+                f"{_remedy(array)}"
             )
+
+
+def _remedy(array: Any) -> str:
+    return "give the arrays one by one, as in *batch" if isinstance(array, (tuple, list)) else "use cupy.asarray"
 
 
 def _check_batch(new: tuple[Any, ...], kept: tuple[Any, ...]) -> None:
@@ -183,7 +203,7 @@ def _check_batch(new: tuple[Any, ...], kept: tuple[Any, ...]) -> None:
         raise ValueError(f"the step was captured with {len(kept)} arrays for its batch, got {len(new)}")
     for number, (array, static) in enumerate(zip(new, kept, strict=True)):
         if not is_cupy(array):
-            raise TypeError(f"batch[{number}] must be a CuPy array, got {type(array).__name__}: use cupy.asarray")
+            raise TypeError(f"batch[{number}] must be a CuPy array, got {type(array).__name__}: {_remedy(array)}")
         if (array.shape, array.dtype) != (static.shape, static.dtype):
             found, wanted = (f"{a.dtype} {a.shape}" for a in (array, static))
             raise ValueError(f"batch[{number}] must be {wanted}, as it was captured, got {found}")

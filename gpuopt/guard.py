@@ -37,7 +37,8 @@ class Guard:
         """The lock to hold, a plain one so that Ctrl-C cannot leave it locked; RuntimeError where it is taken."""
         if self._lock.locked():
             raise RuntimeError(
-                f"this optimizer is in use by another thread, or by a call inside its own step, and cannot be {what} now"
+                "this optimizer is in use by another thread, or by a call inside its own step or inside go.graph, and cannot "
+                f"be {what} now"
             )
         return self._lock
 

@@ -17,6 +17,8 @@ __all__ = ["Members", "Numbers", "begun", "check_traceable", "numbers", "schedul
 Members = dict[Hashable, Update]
 Numbers = dict[Hashable, dict[str, float]]
 
+_LARGEST = float(np.finfo(np.float32).max)
+
 
 def numbers(members: Members, step: int | None, computed: dict[Hashable, set[Any]]) -> Numbers:
     """The hyperparameters' values after `step` steps (but for schedules, if None) for each update.
@@ -39,9 +41,15 @@ def begun(members: Members) -> dict[str, float]:
     """What the numbers of the whole optimizer start at, by their full names."""
     found: dict[str, float] = {}
     for part in (part for update in members.values() for part in update.parts):
-        for name, value in getattr(part.formula, "numbers", dict)().items():
+        what = f"{type(part.formula).__name__}.numbers"
+        given: Any = getattr(part.formula, "numbers", dict)()
+        if not isinstance(given, dict):
+            raise TypeError(f"{what} must return a dict of what the numbers start at, by name, got {given!r}")
+        for name, value in given.items():
             if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
-                raise TypeError(f"{type(part.formula).__name__}.numbers: {name} must start at a number, got {value!r}")
+                raise TypeError(f"{what}: {name} must start at a number, got {value!r}")
+            if _LARGEST < abs(float(value)) < math.inf:
+                raise ValueError(f"{what}: {name} must start at a number that float32 can hold, got {value!r}")
             found[part.named(name)] = float(value)
     return found
 

@@ -219,10 +219,10 @@ class Optimizer:
         """Launch a step on the device into a graph that is being captured: nothing happens yet, so nothing is noted here.
 
         A `rehearsal` launches the same kernels at once, so that they are compiled and have what they need, and changes nothing.
+        The caller holds the guard.
         """
-        with self._guard.alone("captured"):
-            self._guard.check()
-            self._steps.launch(*self._reader.read(grads), rehearsal)
+        self._guard.check()
+        self._steps.launch(*self._reader.read(grads), rehearsal)
 
     def evaluation(self) -> Any:
         """The parameters to evaluate with: where a piece such as `average` keeps others, those; else the parameters.

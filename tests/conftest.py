@@ -24,8 +24,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without --require-gpu, set aside what needs a GPU; the summary says how much."""
+    """Without --require-gpu, set aside what needs a GPU; the summary says how much. With it, that comes first."""
     if config.getoption("--require-gpu"):
+        items.sort(key=lambda item: item.get_closest_marker("gpu") is None)
         return
     aside = [item for item in items if item.get_closest_marker("gpu")]
     items[:] = [item for item in items if not item.get_closest_marker("gpu")]

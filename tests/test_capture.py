@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import re
+import weakref
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -39,14 +41,11 @@ class Streams:
         return Stream(self, "side")
 
     def MemoryPool(self) -> Any:
-        return self
-
-    def malloc(self, size: int) -> Any:
-        raise AssertionError("the arrays are NumPy's here")
+        return object()
 
     @contextlib.contextmanager
-    def using_allocator(self, malloc: Any) -> Iterator[None]:
-        assert malloc == self.malloc
+    def using_allocator(self, allocate: Any) -> Iterator[None]:
+        assert allocate.__module__ == capture.__name__
         self.log.append("private pool")
         yield
         self.log.append("usual pool")
@@ -254,6 +253,57 @@ def test_a_capture_that_comes_to_nothing_is_reported(streams: Streams) -> None:
 
 
 @on_the_cpu
+@pytest.mark.parametrize("fails", [True, False])
+def test_what_a_capture_left_is_not_taken_for_written(fails: bool, streams: Streams) -> None:
+    """Addresses of gradients that were sent inside a capture are on the device once it is replayed, which may never be."""
+    found = []
+    for captured in (False, True):
+        params, grads = data()
+        opt = go.chain(go.skip_nonfinite(), go.Adam(0.1)).init(params, capturable=True)
+        inner, calls = model(streams, opt, grads)
+        others = [g.copy() for g in grads]
+
+        def loss_and_grad(params: Any, x: Any, inner: Any = inner, calls: Any = calls, others: Any = others) -> Any:
+            loss, made = inner(params, x)
+            return loss, others if calls[0] == 4 else made
+
+        streams.fails = fails
+        if captured:
+            for _ in range(2):
+                calls[0] = 0
+                with pytest.raises(RuntimeError, match="cannot be captured") if fails else contextlib.nullcontext():
+                    go.graph(loss_and_grad, opt, np.zeros(1))
+        opt.step(others)
+        opt.step(others)
+        streams.fails = False
+        if captured:
+            calls[0] = 0
+            go.graph(loss_and_grad, opt, np.zeros(1))()
+        else:
+            opt.step(others)
+        found.append(everything(opt))
+    assert found[0] == found[1]
+
+
+@on_the_cpu
+def test_what_a_graph_reads_is_not_written_again(streams: Streams) -> None:
+    """Single steps in which ever other arrays have a gradient, more than lists are kept of, leave the graph its own."""
+    found = []
+    for captured in (False, True):
+        params, grads = data()
+        opt = go.chain(go.clip_global_norm(0.5), go.Momentum(0.1)).init(params, capturable=True)
+        step = go.graph(model(streams, opt, grads)[0], opt, np.zeros(1)) if captured else None
+        for k in range(16):
+            opt.step([g.copy() if k >> n & 1 else None for n, g in enumerate(fill(grads, 0))])
+        if step is None:
+            opt.step(fill(grads, 0))
+        else:
+            step()
+        found.append(everything(opt))
+    assert found[0] == found[1]
+
+
+@on_the_cpu
 def test_a_bad_batch_makes_no_step(streams: Streams) -> None:
     params, grads = data()
     opt = go.Adam(0.1).init(params, capturable=True)
@@ -262,6 +312,7 @@ def test_a_bad_batch_makes_no_step(streams: Streams) -> None:
     for batch, error, message in [
         ((x, x), ValueError, "captured with 1 arrays for its batch, got 2"),
         ((1.0,), TypeError, r"batch\[0\] must be a CuPy array, got float: use cupy.asarray"),
+        (((x,),), TypeError, r"batch\[0\] must be a CuPy array, got tuple: give the arrays one by one, as in \*batch"),
         ((np.zeros(2, "float32"),), ValueError, r"batch\[0\] must be float32 \(1,\), as it was captured, got float32 \(2,\)"),
         ((np.zeros(1),), ValueError, r"batch\[0\] must be float32 \(1,\), as it was captured, got float64 \(1,\)"),
     ]:
@@ -305,7 +356,21 @@ def test_what_is_captured_is_checked(streams: Streams) -> None:
         ((right, go.Adam()), TypeError, r"opt must be an Optimizer, from rule.init\(params, capturable=True\), got Adam"),
         ((right, go.Adam().init(params)), ValueError, r"make it with rule.init\(params, capturable=True\)"),
         ((right, go.chain(go.freeze("*"), go.Adam()).init(params, capturable=True)), ValueError, "updates none of the arrays"),
-        ((right, opt, [1.0]), TypeError, r"batch\[0\] must be a CuPy array, which every replay reads, got list"),
+        (
+            (right, opt, 1.0),
+            TypeError,
+            r"batch\[0\] must be a CuPy array, .* got float: use cupy.asarray",
+        ),
+        (
+            (right, opt, (np.zeros(1),)),
+            TypeError,
+            r"must be a CuPy array.* got tuple: give the arrays one by one, as in \*batch",
+        ),
+        (
+            (lambda params: opt.step(grads), opt),
+            RuntimeError,
+            "by a call inside its own step or inside go.graph, and cannot be",
+        ),
         ((lambda params: 3, opt), TypeError, r"loss_and_grad must return a pair \(loss, grads\), not a int"),
         (
             (lambda params: (3.0, grads), opt),
@@ -327,6 +392,24 @@ def test_numpy_arrays_are_refused() -> None:
 
 def test_a_pair_is_asked_for_as_in_fit() -> None:
     assert go.fit.__globals__["check"] is check
+
+
+def test_memory_keeps_the_pool_it_is_of() -> None:
+    """An array may outlive the graph in whose pool it was made."""
+    pytest.importorskip("cupy")
+
+    class Pool:
+        def malloc(self, size: int) -> Any:
+            return SimpleNamespace(ptr=512 * size, device_id=0)
+
+    pool = Pool()
+    alive = weakref.ref(pool)
+    memory = capture._allocator(pool)(3)
+    assert (memory.ptr, memory.mem.size, memory.device_id) == (1536, 3, 0)
+    del pool
+    assert alive() is not None
+    del memory
+    assert alive() is None
 
 
 # On a GPU.
@@ -440,3 +523,29 @@ def test_a_graph_keeps_its_memory() -> None:
                 del junk
         found.append([bits(p).tolist() for p in params.values()])
     assert found[0] == found[1]
+
+
+@pytest.mark.gpu
+def test_what_a_graph_made_outlives_it() -> None:
+    import gc
+
+    import cupy
+
+    params, x, y = gpu_data()
+    opt = go.Adam(SCHEDULE).init(params, capturable=True)
+    kept, inner = [], fitted(opt)
+
+    def loss_and_grad(params: Any, x: Any, y: Any) -> Any:
+        kept.append(params["w"] * 0 + 7)
+        return inner(params, x, y)
+
+    step = go.graph(loss_and_grad, opt, x, y)
+    loss = step()
+    value = float(loss)
+    del step
+    gc.collect()
+    cupy.get_default_memory_pool().free_all_blocks()
+    junk = [cupy.full(64_000, np.nan, "float32") for _ in range(50)]
+    assert float(loss) == value
+    assert all(bool((a == 7).all()) for a in kept)
+    del junk

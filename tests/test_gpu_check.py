@@ -96,6 +96,13 @@ def test_a_summary_of_nothing_fails(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert summary.main([]) == 2
 
 
+def test_a_run_that_was_stopped_as_it_wrote_was_not_measured(tmp_path: Path) -> None:
+    save(tmp_path, "master", [case("Adam", 1, 64_000_000, {"cupy": 1.0}, "bfloat16")])
+    (tmp_path / "speed.json").write_text('{"cases": [{"rule"')
+    assert summary.main([str(tmp_path)]) == 0
+    assert "\n## master\n" in (tmp_path / "summary.md").read_text(encoding="utf-8")
+
+
 def test_benchmarks_without_asv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "values.json"
     assert here.main([r"State.*'numpy'", "--output", str(path)]) == 0

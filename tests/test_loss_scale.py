@@ -201,6 +201,12 @@ def test_where_it_may_stand() -> None:
     opt = go.chain(scale, go.partition({"a": adam, "b": go.chain(go.clip(1.0), go.SGD(0.1))})).init(x)
     opt.step({"a": np.ones(2), "b": np.full(2, np.nan)})
     assert (float(opt.loss_scale), opt.t, x["a"].tolist()) == (32768.0, 0, [1, 1])
+    for piece in (go.clip(1.0), go.weight_decay(0.1), go.skip_nonfinite()):
+        with pytest.raises(
+            ValueError, match=rf"{type(piece).__name__}\(.*\) would see gradients that are still scaled: put LossS"
+        ):
+            go.chain(go.freeze("a"), piece, go.LossScale(), go.SGD())
+    go.chain(go.freeze("a"), go.LossScale(), go.SGD())
     with pytest.raises(ValueError, match="there can be one LossScale"):
         go.chain(scale, go.chain(go.LossScale(2.0), adam))
     with pytest.raises(ValueError, match=r"partition: LossScale\(.*so it must stand in front: chain\(LossScale"):
@@ -216,6 +222,7 @@ def test_where_it_may_stand() -> None:
     [
         ({"initial": 0.5}, ValueError, "LossScale: initial must be a finite number >= 1, got 0.5"),
         ({"initial": lambda step: 2.0}, TypeError, "LossScale: initial must be a number, as it is that of the first step"),
+        ({"initial": 1e39}, ValueError, r"initial must be a number that float32 can hold, at most 3.4e38, got 1e\+39"),
         ({"growth": 1.0}, ValueError, "LossScale: growth must be a finite number > 1, got 1.0"),
         ({"backoff": 0.0}, ValueError, "LossScale: backoff must be a number between 0 and 1, got 0.0"),
         ({"backoff": 1.0}, ValueError, "LossScale: backoff must be a number between 0 and 1, got 1.0"),
@@ -364,20 +371,24 @@ def test_what_adapt_may_not_do(wrong: str, message: str) -> None:
 
 def test_numbers_need_adapt_and_a_number_to_start_at() -> None:
     class lazy(go.GradientPiece):
-        start_at: str = ""
-
         def numbers(self) -> Any:
-            return {"x": self.start_at or 1.0}
+            return {"x": 1.0}
 
         def update(self, t: Any, p: Any, g: Any) -> Any:
             return g
 
     with pytest.raises(go.TraceError, match=r"lazy has numbers of the whole optimizer, so it needs a method adapt"):
         go.chain(lazy(), go.SGD(0.1)).init(np.ones(3))
-    with pytest.raises(TypeError, match=r"lazy\.numbers: x must start at a number, got 'a'"):
-        go.chain(lazy("a"), go.SGD(0.1)).init(np.ones(3))
+    for start, error, message in [
+        ({"x": "a"}, TypeError, r"lazy\.numbers: x must start at a number, got 'a'"),
+        (["x"], TypeError, r"lazy\.numbers must return a dict of what the numbers start at, by name, got \['x'\]"),
+        ({"x": 1e39}, ValueError, r"lazy\.numbers: x must start at a number that float32 can hold, got 1e\+39"),
+    ]:
+        lazy.numbers = lambda self, start=start: start  # type: ignore[attr-defined]
+        with pytest.raises(error, match=message):
+            go.chain(lazy(), go.SGD()).init(np.ones(1))
 
 
 def test_a_piece_alone_has_no_numbers_yet() -> None:
-    with pytest.raises(AttributeError, match="has no attribute 'scale': it is set where a chain is run"):
+    with pytest.raises(AttributeError, match="'scale'; if it is one of its numbers, it is set where a chain is run"):
         go.LossScale().update(1, 1.0, 1.0)

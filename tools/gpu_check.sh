@@ -23,11 +23,11 @@ export PYTHONPATH=$PWD PYTHONUNBUFFERED=1 XLA_PYTHON_CLIENT_PREALLOCATE=false
 python=${PYTHON:-python3} backend=${GPUOPT_CHECK_BACKEND:-cupy} size=${GPUOPT_CHECK_SIZE:-64000000}
 failed=0
 
-step() { # a name, a limit in seconds, a command; all limits together are less than 480
+step() { # a name, a limit in seconds, a command; all limits together are less than 480. After SIGINT pytest names what failed
   local name=$1 limit=$2 start=$SECONDS
   shift 2
   echo "== $name"
-  timeout --kill-after=5 "$limit" "$@" 2>&1 | tee "$folder/$name.log" | tail -n 25
+  timeout --signal=INT --kill-after=5 "$limit" "$@" 2>&1 | tee "$folder/$name.log" | tail -n 25
   local code=${PIPESTATUS[0]}
   echo "== $name: $((SECONDS - start)) s"
   [ "$code" -eq 0 ] || { echo "== $name failed with $code" | tee -a "$folder/failed.log"; failed=1; }

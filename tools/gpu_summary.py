@@ -27,10 +27,13 @@ Row = tuple[str, str, str, str]
 
 
 def read(path: Path) -> report.Report | None:
-    """What one run of ``gpuopt bench`` measured, if it came to its end."""
+    """What one run of ``gpuopt bench`` measured, as far as it came."""
     if not path.exists():
         return None
-    found = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:  # it was stopped as it wrote
+        return None
     return report.Report([Case(**case) for case in found["cases"]], found["header"], found["options"])
 
 

@@ -92,18 +92,8 @@ def suite_passes(edit: tuple[str, str, str] | None) -> bool:
             "test_loss_scale",
             "test_precision",
         ]
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-x",
-            "-q",
-            "-n",
-            "auto",
-            "-p",
-            "no:cacheprovider",
-            *(f"tests/{t}.py" for t in tests),
-        ]
+        options = ["-x", "-q", "--numprocesses", "auto", "-p", "no:cacheprovider"]
+        command = [sys.executable, "-m", "pytest", *options, *(f"tests/{t}.py" for t in tests)]
         # The copy is imported because pytest's own settings put it first.
         done = subprocess.run(command, cwd=copy, env=_environment(copy), capture_output=True, text=True, check=False)
         if done.returncode not in (0, 1):

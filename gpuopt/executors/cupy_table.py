@@ -116,7 +116,8 @@ class Planner:
         same = indices == last_indices and ordered == last_ordered and not captured
         if not (same and seen and all(map(operator.is_, grads, map(operator.call, seen)))):
             self._plan = Plan(*self._sorted(grads, indices, ordered, captured))
-            self._last = indices, ordered, [_nothing if g is None else weakref.ref(g) for g in grads]
+            known = [] if captured else [_nothing if g is None else weakref.ref(g) for g in grads]
+            self._last = indices, ordered, known  # what was sent inside a capture is not there yet
         return self._plan
 
     def _sorted(

@@ -56,7 +56,8 @@ class Turns:
 class Lists:
     """Lists of numbers on the device; the `count` that were used last need no second copy, and one step may use as many.
 
-    What a CUDA graph captured is read at every replay: such a list is kept, and never written again.
+    What a CUDA graph captured is read at every replay: such a list is kept, and never written again. One that was sent inside
+    the capture is not found again: it is there when the graph is launched first, which may never be.
     """
 
     def __init__(self, width: int, dtype: Any, count: int) -> None:
@@ -64,6 +65,7 @@ class Lists:
         self._spare = [self._make() for _ in range(count)]
         self._held: dict[tuple[int, ...], Upload] = {}  # the one used last comes last
         self._captured: dict[tuple[int, ...], Upload] = {}
+        self._unsure: list[Upload] = []
 
     def of(self, values: Sequence[int], capturing: bool = False) -> Any:
         """A list that holds `values`."""
@@ -74,6 +76,9 @@ class Lists:
         if upload is None:
             upload = self._free()
             upload.write(key)
+            if capturing:
+                self._unsure.append(upload)
+                return upload.array
         (self._captured if capturing else self._held)[key] = upload
         return upload.array
 

@@ -195,8 +195,9 @@ class Piece(Formula):
     else:
 
         def __getattr__(self, name: str) -> Any:
-            later = name == "rule" or hasattr(type(self), "numbers")
-            why = ": it is set where a chain is run" if later else ""
+            why = ": it is set where a chain is run" if name == "rule" else ""
+            if name != "rule" and hasattr(type(self), "numbers"):
+                why = "; if it is one of its numbers, it is set where a chain is run"
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{why}")
 
 

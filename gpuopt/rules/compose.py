@@ -100,6 +100,10 @@ class Chain(_Composite):
                 divides = piece
         if sum(isinstance(piece, LossScale) for piece in self.pieces) > 1:
             raise ValueError(f"chain: the loss has one scale, so there can be one LossScale: {self!r}")
+        before = next((piece for piece in self.pieces if not hasattr(piece, "holds")), None)  # but for freeze
+        for piece in self.pieces:
+            if isinstance(piece, LossScale) and piece is not before:
+                raise ValueError(f"chain: {before!r} would see gradients that are still scaled: put {piece!r} before it")
 
     def __repr__(self) -> str:
         return f"chain({', '.join(map(repr, self.pieces))})"

@@ -194,7 +194,7 @@ class LossScale(GradientPiece):
     Parameters
     ----------
     initial : float
-        The scale of the first step, at least 1.
+        The scale of the first step, at least 1, which float32 can hold.
     growth : float or schedule
         Greater than 1. A scale that float32 cannot hold does not grow.
     backoff : float or schedule
@@ -213,6 +213,8 @@ class LossScale(GradientPiece):
     def check(self) -> None:
         if callable(self.initial):
             raise TypeError(f"LossScale: initial must be a number, as it is that of the first step, got {self.initial!r}")
+        if self.initial >= _BEYOND_FLOAT32:
+            raise ValueError(f"LossScale: initial must be a number that float32 can hold, at most 3.4e38, got {self.initial!r}")
         if not 1 <= self.interval <= 2**24:
             raise ValueError(f"LossScale: interval must be from 1 to 2**24, got {self.interval!r}")
 

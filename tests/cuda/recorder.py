@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import functools
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-from .hostgroup import cupy_on_the_cpu
+from .hostgroup import _Memory, cupy_on_the_cpu
 
 
 class Recorder:
@@ -43,11 +46,34 @@ class Recorder:
             work()
 
 
+class _Event:
+    """An event that was recorded inside a capture last cannot be waited for, as CUDA has it."""
+
+    def __init__(self, recorder: Recorder, disable_timing: bool) -> None:
+        self.recorder, self.captured = recorder, False
+
+    def record(self) -> None:
+        self.captured = self.recorder.recording
+
+    def synchronize(self) -> None:
+        assert not self.captured, "cudaErrorCapturedEvent"
+
+
 @contextlib.contextmanager
 def recording_on_the_cpu() -> Iterator[Recorder]:
-    """`cupy_on_the_cpu`, with what records its launches."""
+    """`cupy_on_the_cpu`, with what records its launches and its copies to the device."""
     recorder = Recorder()
+
+    def copy(memory: Any, source: int, size: int) -> None:
+        recorder.do(lambda: ctypes.memmove(memory.ptr, source, size))
+
     with cupy_on_the_cpu(), contextlib.ExitStack() as patches:
+        library = import_module("gpuopt.executors.cupy_upload").cupy
+        stream = SimpleNamespace(is_capturing=lambda: recorder.recording, synchronize=lambda: None)
+        library.cuda.get_current_stream = lambda: stream
+        library.cuda.Event = functools.partial(_Event, recorder)
+        library.empty = library.zeros  # what is read before it is written is 0 at least
+        patches.enter_context(mock.patch.object(_Memory, "copy_from_host_async", copy))
         for name in ("cupy_kernel", "cupy_phases"):
             module = import_module(f"gpuopt.executors.{name}")
             patches.enter_context(mock.patch.object(module, "made", _recorded(recorder, module.made)))
