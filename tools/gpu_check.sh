@@ -4,7 +4,8 @@
 #   bash tools/gpu_check.sh FOLDER
 #
 # Ends with a summary, FOLDER/summary.md: each bar and whether it was met, and tables for docs/performance.md. Beside it lie
-#   suite.log      the whole suite with --require-gpu (in parallel with pytest-xdist), CPU and GPU compared bit for bit among it
+#   suite.log      the whole suite with --require-gpu, CPU and GPU compared bit for bit among it (without pytest-xdist to share it
+#                  among processes, the tests that need a GPU)
 #   speed.*        every rule at 64 M float32 and on 300 arrays of 1,000, beside a device copy, what a user would write, torch
 #                  fused and foreach, and optax under jit
 #   bfloat16.*, master.*, rounded.*   the same for Adam in bfloat16: plain, with float32 copies, rounded at random
@@ -54,7 +55,11 @@ if [ "$backend" = cupy ] && has gpuopt graph; then
 fi
 if [ "$backend" = cupy ]; then
   suite=(--require-gpu)
-  has xdist __name__ && suite+=(-n 8 -p no:benchmark) # pytest-benchmark warns of xdist, and a warning is an error
+  if has xdist __name__; then
+    suite+=(-n 8 -p no:benchmark) # pytest-benchmark warns of xdist, and a warning is an error
+  else
+    suite+=(-m gpu)
+  fi
   step suite 155 "$python" -m pytest "${suite[@]}" -q -p no:cacheprovider
   step benchmarks 65 env GPUOPT_BENCH_REQUIRE_GPU=1 "$python" asv_bench/tools/here.py cupy --seconds 55 --output "$folder/benchmarks.json"
 fi

@@ -8,6 +8,7 @@ mutant survives, or if the unchanged copy does not pass the same tests.
 
 from __future__ import annotations
 
+import concurrent.futures
 import os
 import shutil
 import subprocess
@@ -92,8 +93,7 @@ def suite_passes(edit: tuple[str, str, str] | None) -> bool:
             "test_loss_scale",
             "test_precision",
         ]
-        options = ["-x", "-q", "--numprocesses", "auto", "-p", "no:cacheprovider"]
-        command = [sys.executable, "-m", "pytest", *options, *(f"tests/{t}.py" for t in tests)]
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *(f"tests/{t}.py" for t in tests)]
         # The copy is imported because pytest's own settings put it first.
         done = subprocess.run(command, cwd=copy, env=_environment(copy), capture_output=True, text=True, check=False)
         if done.returncode not in (0, 1):
@@ -106,10 +106,12 @@ def _environment(copy: Path) -> dict[str, str]:
 
 
 def main() -> int:
-    if not suite_passes(None):
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as several:
+        unchanged, *passed = several.map(suite_passes, [None, *((file, right, wrong) for _, file, right, wrong in MUTANTS)])
+    if not unchanged:
         print("the unchanged tree does not pass")
         return 1
-    survivors = [name for name, *edit in MUTANTS if suite_passes(tuple(edit))]
+    survivors = [name for (name, *_), survived in zip(MUTANTS, passed, strict=True) if survived]
     for name, *_ in MUTANTS:
         print(f"{'SURVIVED' if name in survivors else 'killed':9} {name}")
     print(f"{len(MUTANTS) - len(survivors)} of {len(MUTANTS)} mutants killed")
