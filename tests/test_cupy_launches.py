@@ -140,6 +140,14 @@ def test_a_row_of_scalars_is_copied_where_counts_differ(log: Any) -> None:
     assert during(log, opt, [*grads[:4], None])["copy"] == 1 + 1
 
 
+@pytest.mark.parametrize("capturable", [False, True], ids=["", "capturable"])
+@pytest.mark.parametrize("name", ["clip_global_norm", "LossScale", "weight_decay"])
+def test_init_waits_for_what_it_began(name: str, capturable: bool, log: Any) -> None:
+    """The first step may run on another stream than `init` did."""
+    go.chain(EXAMPLES[name], Adam()).init(arrays(3), capturable=capturable)
+    assert log.events[-1] == ("wait",)
+
+
 @every_structure
 def test_a_step_allocates_nothing(rule: Rule, log: Any) -> None:
     params = [*arrays(6), *arrays(2, "float64"), gapped(arrays(1)[0])]

@@ -39,6 +39,8 @@ class Phases:
         may be captured in a CUDA graph.
     numbers : dict
         What the numbers of the whole optimizer start at.
+    hyper : dict
+        The hyperparameters of each update.
 
     Attributes
     ----------
@@ -57,6 +59,7 @@ class Phases:
         sizes: Sequence[int],
         counted: bool,
         numbers: dict[str, Any],
+        hyper: dict[Any, dict[str, float]],
     ) -> None:
         self.counted, self._sizes, self._batches = counted, sizes, batches
         self._device = bundles[0].group.device
@@ -70,6 +73,9 @@ class Phases:
             self._own = {bundle: cupy.asarray(np.array(bundle.indices, np.int32)) for bundle in bundles}
             self.counts = {bundle: cupy.zeros(len(bundle.indices), np.int64) for bundle in bundles}
             self._table[SIZE] = cupy.asarray(np.array(sizes, np.float64))
+        self.prepare(bundles, hyper)
+        with self._device:  # a step may run on another stream than the current one
+            cupy.cuda.get_current_stream().synchronize()
 
     def prepare(self, bundles: Sequence[Any], hyper: dict[Any, dict[str, float]]) -> None:
         """Make room for what a step of all arrays needs, and put the hyperparameters where it reads them."""
