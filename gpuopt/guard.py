@@ -42,13 +42,17 @@ class Guard:
             )
         return self._lock
 
-    def check_whole(self) -> None:
-        """Raise RuntimeError where a step was broken off halfway, or CUDA was used before the process was forked."""
+    def check_process(self) -> None:
+        """Raise RuntimeError where CUDA was used before the process was forked."""
         if self._process and self._process != os.getpid():
             raise RuntimeError(
                 "this optimizer's arrays are on a GPU and this process was forked after that; CUDA does not work in a "
                 "forked process: start processes with multiprocessing.get_context('spawn')"
             )
+
+    def check_whole(self) -> None:
+        """The same, and where a step was broken off halfway."""
+        self.check_process()
         if self.torn:
             raise RuntimeError(
                 "an earlier step or load of this optimizer was broken off halfway, so parameters and state do not belong "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -132,12 +133,14 @@ class Optimizer:
     @property
     def t(self) -> int:
         """How many steps were completed. Where a GPU counts them (`skip_nonfinite`, `capturable`), asking waits for it."""
-        return self._steps.t
+        with self._there() if self._steps.counted else nullcontext():
+            return self._steps.t
 
     @property
     def counts(self) -> Any:
         """How often each array was updated: a tree like `params`. Where a GPU counts, asking waits for it, as for `t`."""
-        return self._spec.build(self._steps.counts)
+        with self._there() if self._steps.counted else nullcontext():
+            return self._spec.build(self._steps.counts)
 
     @property
     def numbers(self) -> dict[str, Any]:
@@ -179,6 +182,11 @@ class Optimizer:
             self._guard.check_whole()
             self._use(rule, self._fitting(rule))
             self._guard.torn = False
+
+    def _there(self) -> AbstractContextManager[Any]:
+        """What makes the arrays' device the current one; RuntimeError where this process was forked after that was used."""
+        self._guard.check_process()
+        return device_of(self._leaves[0])
 
     def _fitting(self, rule: Bindable, resumed: bool = False) -> Fitting:
         """The updates of another rule, checked."""
@@ -232,7 +240,7 @@ class Optimizer:
         like params
             New arrays, in the parameters' dtypes.
         """
-        with self._guard.alone("evaluated"), device_of(self._leaves[0]):
+        with self._guard.alone("evaluated"), self._there():
             self._guard.check_whole()
             return self._spec.build(self._steps.evaluated())
 
@@ -246,7 +254,7 @@ class Optimizer:
             schedules; ``precision``, what `init` was given of ``master``, ``stochastic_rounding`` and ``seed``; ``t``;
             ``counts``, a tree like params; ``state``, by name a tree of arrays like params; ``numbers`` by name, if any.
         """
-        with self._guard.alone("copied"), device_of(self._leaves[0]):
+        with self._guard.alone("copied"), self._there():
             self._guard.check()
             found = {
                 "version": VERSION,
@@ -278,7 +286,7 @@ class Optimizer:
             Where it does not fit: another rule, names, shapes, dtypes or version, or with other options of `init`. Nothing
             was changed then.
         """
-        with self._guard.alone("loaded"), device_of(self._leaves[0]):
+        with self._guard.alone("loaded"), self._there():
             saved = Saved(state_dict, self._rule, self._spec, self._precision)
             arrays, values = saved.arrays(self._state), saved.numbers(self._steps.numbers)
             self._use(saved.rule, self._fitting(saved.rule, resumed=True))

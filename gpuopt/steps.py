@@ -109,9 +109,10 @@ class Steps:
 
             if self._phases is None:
                 sizes = [leaf.size for leaf in self._leaves]
-                self._phases = Phases(self.bundles, batches, sizes, self.counted, self.numbers)
+                self._phases = Phases(self.bundles, batches, sizes, self.counted, self.numbers, self._hyper)
                 self.numbers = {name: array.reshape(()) for name, array in self._phases.numbers.items()}
-            self._phases.prepare(self.bundles, self._hyper)
+            else:
+                self._phases.prepare(self.bundles, self._hyper)
 
     def _compare(self) -> None:
         """Note whether all arrays were updated equally often."""

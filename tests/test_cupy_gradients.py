@@ -85,8 +85,9 @@ def test_a_new_array_in_the_place_of_another_is_checked(log: Any) -> None:
     [
         *(Adam(), Momentum(nesterov=True), go.chain(go.gradient_noise(0.1), Adam())),
         go.chain(go.accumulate(2), go.clip_global_norm(1.0), Adam()),  # several launches a step where counts differ
+        go.chain(go.clip_global_norm(1.0), go.accumulate(3), go.clip_norm(1.0), Adam()),  # reductions before and behind a gate
     ],
-    ids=["Adam", "Momentum", "noise", "chain"],
+    ids=["Adam", "Momentum", "noise", "chain", "gate"],
 )
 def test_cupy_arrays_have_the_bits_of_numpy(rule: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Gradients that moved, came back, are missing, changed dtype or layout, while kernels run as C++ in the arrays' memory."""

@@ -140,6 +140,14 @@ def test_a_row_of_scalars_is_copied_where_counts_differ(log: Any) -> None:
     assert during(log, opt, [*grads[:4], None])["copy"] == 1 + 1
 
 
+@pytest.mark.parametrize("capturable", [False, True], ids=["", "capturable"])
+@pytest.mark.parametrize("name", ["clip_global_norm", "LossScale", "weight_decay"])
+def test_init_waits_for_what_it_began(name: str, capturable: bool, log: Any) -> None:
+    """The first step may run on another stream than `init` did."""
+    go.chain(EXAMPLES[name], Adam()).init(arrays(3), capturable=capturable)
+    assert log.events[-1] == ("wait",)
+
+
 @every_structure
 def test_a_step_allocates_nothing(rule: Rule, log: Any) -> None:
     params = [*arrays(6), *arrays(2, "float64"), gapped(arrays(1)[0])]
@@ -204,3 +212,17 @@ def test_more_kinds_of_arrays_than_lists_are_kept_of_one(log: Any) -> None:
     held = [no_gpu.to_host(launch.gradients) for launch in launches]
     assert [row.nonzero()[0].tolist() for row in held] == [[number] for number in range(18)]
     assert [row.sum() for row in held] == [g.data.ptr for g in grads]
+
+
+def test_a_list_that_only_a_replay_copies_is_used_by_its_graph_alone(log: Any) -> None:
+    """The graph may never be replayed, or after another one; one that was copied before the capture may be read by all."""
+    lists = importlib.import_module("gpuopt.executors.cupy_upload").Lists(2, np.int64, 2)
+    captured = lists.of((1, 2), capturing=True)
+    other = lists.of((1, 2), capturing=True)
+    copied = lists.of((1, 2))
+    assert len({a.data.ptr for a in (captured, other, copied)}) == 3
+    assert log.count("copy") == 3
+    assert lists.of((1, 2), capturing=True) is copied
+    assert lists.of((1, 2)) is copied
+    assert log.count("copy") == 3
+    assert all(lists.of((n, n)) is not copied for n in range(5))  # a graph reads it

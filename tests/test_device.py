@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from contextlib import nullcontext
 from importlib import import_module
 from typing import Any
 from unittest import mock
@@ -45,12 +46,18 @@ def in_a_fork(call: Any) -> str:
 @needs_host
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
-def test_a_forked_process_is_told_to_be_spawned() -> None:
+def test_a_forked_process_is_told_to_be_spawned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is asked of CUDA, whose own error says nothing."""
     p = np.ones(3, np.float32)
     with cupy_on_the_cpu():
-        opt = go.Adam().init(p)
+        opt = CHAIN.init(p)
         opt.step(np.ones(3, np.float32))
-        for call in (lambda: opt.step(np.ones(3, np.float32)), opt.state_dict, lambda: go.Adam().init(p)):
+        saved = opt.state_dict()
+        calls = [opt.state_dict, opt.evaluation, lambda: opt.load_state_dict(saved), lambda: opt.t, lambda: opt.counts]
+        calls += [lambda: opt.step(np.ones(3, np.float32)), lambda: repr(opt), lambda: setattr(opt, "rule", CHAIN)]
+        ours = os.getpid()
+        monkeypatch.setattr("gpuopt.optimizer.device_of", lambda array: nullcontext() if os.getpid() == ours else 1 / 0)
+        for call in (*calls, lambda: go.Adam().init(p)):
             said = in_a_fork(call)
             assert said.startswith("RuntimeError: ")
             assert "process was forked after" in said
@@ -149,10 +156,9 @@ def test_arrays_of_another_device_than_the_current_one() -> None:
         opt = CHAIN.init(p)
         opt.step(g)
         saved, evaluation = opt.state_dict(), opt.evaluation()
-        other = CHAIN.init(p.copy())
         assert {a.device.id for a in (p, evaluation, saved["state"]["m"], opt.state["m"])} == {1}
         with pytest.raises(ValueError, match="device"):
-            other.step(cupy.ones(1000, dtype="float32"))
+            opt.step(cupy.ones(1000, dtype="float32"))
         opt.load_state_dict(saved)
     host = np.ones(1000, np.float32)
     on_cpu = CHAIN.init(host)

@@ -149,7 +149,7 @@ class _Library:
 
         self._cupy = cupy
         self.zeros, self.empty, self.full, self.asarray = map(making, ("zeros", "empty", "full", "asarray"))
-        stream = types.SimpleNamespace(is_capturing=lambda: False, synchronize=lambda: None)
+        stream = types.SimpleNamespace(is_capturing=lambda: False, synchronize=lambda: log.note("wait"))
         self.cuda = types.SimpleNamespace(
             alloc_pinned_memory=lambda nbytes: log.note("allocate", "pinned") or bytearray(nbytes),
             Event=functools.partial(_Event, log),

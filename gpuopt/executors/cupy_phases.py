@@ -39,6 +39,8 @@ class Phases:
         may be captured in a CUDA graph.
     numbers : dict
         What the numbers of the whole optimizer start at.
+    hyper : dict
+        The hyperparameters of each update.
 
     Attributes
     ----------
@@ -57,6 +59,7 @@ class Phases:
         sizes: Sequence[int],
         counted: bool,
         numbers: dict[str, Any],
+        hyper: dict[Any, dict[str, float]],
     ) -> None:
         self.counted, self._sizes, self._batches = counted, sizes, batches
         self._device = bundles[0].group.device
@@ -70,26 +73,33 @@ class Phases:
             self._own = {bundle: cupy.asarray(np.array(bundle.indices, np.int32)) for bundle in bundles}
             self.counts = {bundle: cupy.zeros(len(bundle.indices), np.int64) for bundle in bundles}
             self._table[SIZE] = cupy.asarray(np.array(sizes, np.float64))
+        self.prepare(bundles, hyper)
+        with self._device:  # a step may run on another stream than the current one
+            cupy.cuda.get_current_stream().synchronize()
 
     def prepare(self, bundles: Sequence[Any], hyper: dict[Any, dict[str, float]]) -> None:
         """Make room for what a step of all arrays needs, and put the hyperparameters where it reads them."""
         with self._device:
             for bundle in bundles:
-                whole = bundle.traces[-1]
-                for trace in (*whole.phases, whole):
-                    for reduction in trace.reductions:
-                        self._row(reduction)
-                    if needs_scalars(trace, self.counted):
-                        written = scalar_text(trace, bundle.group.compute, self.counted)
-                        bundle.group.stored(trace, written.width)
-                        if written.count and (bundle, trace) not in self._rows:
-                            self._rows[bundle, trace] = Turns(len(bundle.indices) * written.count, np.float64)
+                for whole in bundle.traces:
+                    for trace in (*whole.phases, whole):
+                        self._make_room(bundle, trace)
                 if self.counted:
-                    self._keep(bundle.key, [hyper[bundle.key].get(name, np.nan) for name in whole.hyper])
+                    self._keep(bundle.key, [hyper[bundle.key].get(name, np.nan) for name in bundle.traces[-1].hyper])
             if self._room < len(self._table) + MASKS:
                 self._room = len(self._table) + MASKS
                 self._masks = Lists(len(self._sizes), np.uint8, self._room)
             self._meant([(frozenset(bundle.indices), bundle.traces[-1]) for bundle in bundles])  # which is there then
+
+    def _make_room(self, bundle: Any, trace: Trace) -> None:
+        """Make room for the totals and scalars of a trace, also of one that only some steps run."""
+        for reduction in trace.reductions:
+            self._row(reduction)
+        if needs_scalars(trace, self.counted):
+            written = scalar_text(trace, bundle.group.compute, self.counted)
+            bundle.group.stored(trace, written.width)
+            if written.count and (bundle, trace) not in self._rows:
+                self._rows[bundle, trace] = Turns(len(bundle.indices) * written.count, np.float64)
 
     def _keep(self, key: Any, values: list[float]) -> None:
         """Put the hyperparameters of an update on the device; in place, where a captured step may read them."""

@@ -65,7 +65,7 @@ class Lists:
         self._spare = [self._make() for _ in range(count)]
         self._held: dict[tuple[int, ...], Upload] = {}  # the one used last comes last
         self._captured: dict[tuple[int, ...], Upload] = {}
-        self._unsure: list[Upload] = []
+        self._copied_by_graphs: list[Upload] = []
 
     def of(self, values: Sequence[int], capturing: bool = False) -> Any:
         """A list that holds `values`."""
@@ -73,13 +73,15 @@ class Lists:
         if key in self._captured:
             return self._captured[key].array
         upload = self._held.pop(key, None)
-        if upload is None:
-            upload = self._free()
-            upload.write(key)
-            if capturing:
-                self._unsure.append(upload)
-                return upload.array
-        (self._captured if capturing else self._held)[key] = upload
+        if upload is not None:
+            (self._captured if capturing else self._held)[key] = upload
+            return upload.array
+        upload = self._free()
+        upload.write(key)
+        if capturing:  # the copy is part of the graph: until a replay the list holds something else
+            self._copied_by_graphs.append(upload)
+        else:
+            self._held[key] = upload
         return upload.array
 
     def _free(self) -> Upload:
