@@ -27,12 +27,16 @@ class GradientReader:
         The parameters in the order of `spec`.
     states : list of dict
         For each of them its state by name, which a gradient must not share memory with either.
+    updated : list of bool
+        Whether it is updated at all.
     """
 
-    def __init__(self, spec: Spec, params: list[Any], states: list[dict[str, Any]]) -> None:
+    def __init__(self, spec: Spec, params: list[Any], states: list[dict[str, Any]], updated: list[bool]) -> None:
         self._spec, self._params = spec, params
+        self._updated = [index for index, is_updated in enumerate(updated) if is_updated]
         self._shapes, self._dtypes, self._type = [p.shape for p in params], [p.dtype for p in params], type(params[0])
         self._seen: list[Callable[[], Any]] = []  # on a device, the gradients of the step before, but kept alive by others
+        self._whole = False
         self._died: list[Any] = []  # references to those of them that are gone, which would pass for missing ones
         if self._type is not np.ndarray:
             self._strides, self._devices = [p.strides for p in params], [p.data.device_id for p in params]
@@ -47,7 +51,7 @@ class GradientReader:
         self._memory = check.Memory(params + [array for array, _ in state], self._names)
 
     def read(self, grads: Any) -> tuple[list[Any], bool]:
-        """The gradient of each array, None where it has none; and whether it is sure that each has one.
+        """The gradient of each array, None where it has none; and whether each that is updated has one.
 
         Raises
         ------
@@ -56,7 +60,7 @@ class GradientReader:
         """
         found = self._spec.match(grads, "grads")
         if self._type is np.ndarray:
-            return (found, True) if self._plain(found) else (self._checked(found), False)
+            return (found, True) if self._plain(found) else (self._checked(found), self._complete(found))
         if self._died or not (self._seen and all(map(operator.is_, found, map(operator.call, self._seen)))):
             self._seen, self._died = [], []
             gone = self._died.append
@@ -65,7 +69,12 @@ class GradientReader:
             else:
                 self._checked(found)
                 self._seen = [_nothing if g is None else weakref.ref(g, gone) for g in found]
-        return found, _nothing not in self._seen
+            self._whole = self._complete(found)
+        return found, self._whole
+
+    def _complete(self, found: list[Any]) -> bool:
+        """Whether each array that is updated has a gradient."""
+        return all(found[index] is not None for index in self._updated)
 
     def _checked(self, found: list[Any]) -> list[Any]:
         """The gradients, each checked by itself."""

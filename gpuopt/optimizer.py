@@ -107,7 +107,7 @@ class Optimizer:
         states = self._steps.states
         names = dict.fromkeys([*(name for state in states for name in state), *([MASTER] if self._precision.master else [])])
         self._state = {name: spec.build([state.get(name) for state in states]) for name in names}
-        self._reader = GradientReader(spec, self._leaves, states)
+        self._reader = GradientReader(spec, self._leaves, states, [key is not None for key in keys])
         self._guard = Guard(spec, params, executor(self._leaves[0]).on_device)
 
     @property
