@@ -1,4 +1,4 @@
-"""Imports point one way, and what is public is documented and annotated (ARCHITECTURE.md)."""
+"""Imports point one way, and what is public is documented and annotated."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LAYERS = (
     {"bundle", "gradients", "hyper_arrays", "source", "schedules"},
     {"hyper_numbers", "reduce"},
     {"steps"},
-    {"optimizer", "checkpoint"},
+    {"optimizer"},
     {"capture", "fit", "minimize"},
     {"demo", "bench"},
     {"cli"},
