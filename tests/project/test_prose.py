@@ -1,0 +1,197 @@
+"""Every file that prose names exists.
+
+Prose is each page in Markdown, each comment (also of shell, YAML and TOML), each docstring, and each string after a
+definition. Three things are looked for in it: links and their anchors, paths, and the names of design documents.
+"""
+
+from __future__ import annotations
+
+import ast
+import fnmatch
+import functools
+import io
+import re
+import subprocess
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+ROOT = next(parent for parent in Path(__file__).parents if (parent / "pyproject.toml").exists())
+FOLDERS = ("gpuopt", "tests", "tools", "docs", "examples", "asv_bench", ".github", ".ci")
+"""A path that begins with one of these is relative to the repository."""
+ENDINGS = ("py", "md", "sh", "cuh", "toml", "yml", "json")
+"""A word with such an ending is a path."""
+PLACEHOLDERS = {"FOLDER", "FILE", "NAME"}
+"""A path with one of these stands for what a user gives: `FOLDER/summary.md`, `--output FILE.json`."""
+ELSEWHERE = {
+    "asv_bench/html": "made by asv_bench/tools/publish.sh",
+}
+"""Paths that prose names and that are rightly in no clone, with who makes them."""
+
+
+def tracked() -> set[PurePosixPath]:
+    """The files of the repository, those included that are not yet added to it."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    try:
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return set()
+    return {PurePosixPath(name) for name in listed.split("\0") if name and (ROOT / name).is_file()}
+
+
+FILES = tracked()
+if not FILES or not (ROOT / ".git").exists():
+    pytest.skip("only a clone can say which files there are", allow_module_level=True)
+HERE = {*map(str, FILES), *(str(parent) for file in FILES for parent in file.parents)}
+"""The files and folders of the repository."""
+TEXTS = [file for file in sorted(FILES) if not file.is_relative_to("asv_bench/results") and file.suffix != ".png"]
+PAGES = [file for file in TEXTS if file.suffix == ".md"]
+MODULES = [file for file in TEXTS if file.suffix == ".py"]
+SCRIPTS = [file for file in TEXTS if file.suffix in (".sh", ".yml", ".yaml", ".toml") or file.parts[0] == ".ci"]
+THIS = PurePosixPath(Path(__file__).resolve().relative_to(ROOT.resolve()).as_posix())
+
+Line = tuple[int, str]
+"""The number of a line, and its text."""
+
+
+def read(file: PurePosixPath) -> str:
+    return (ROOT / file).read_text(encoding="utf-8")
+
+
+def prose_of_module(text: str) -> Iterator[Line]:
+    """The lines of comments, and of strings that are statements of their own."""
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield from enumerate(node.value.value.splitlines(), start=node.lineno)
+
+
+@functools.cache
+def prose(file: PurePosixPath) -> list[Line]:
+    text = read(file)
+    if file.suffix == ".py":
+        return list(prose_of_module(text))
+    lines = list(enumerate(text.splitlines(), start=1))
+    if file.suffix == ".md":
+        return lines
+    comments = [(number, re.search(r"(?:^|\s)#.*", line)) for number, line in lines]
+    return [(number, comment.group()) for number, comment in comments if comment]
+
+
+IN_FOLDER = re.compile(rf"(?<![\w./-])(?:{'|'.join(map(re.escape, FOLDERS))})/[\w.*?/-]*")
+WITH_ENDING = re.compile(rf"(?<![\w$./-])[\w*][\w.*/-]*\.(?:{'|'.join(ENDINGS)})(?!\w|[(.-]\w)")
+
+
+def paths(line: str) -> set[str]:
+    """The paths in a line: those that begin with a folder of the repository, and those whose ending tells."""
+    plain = line.replace("**", "")
+    return {path.rstrip("./") for path in (*IN_FOLDER.findall(plain), *WITH_ENDING.findall(plain))}
+
+
+@functools.cache
+def exists(path: str) -> bool:
+    """Whether there is such a file or folder; a path from no folder of the repository may be the end of a longer one."""
+    pure = PurePosixPath(path)
+    if PLACEHOLDERS & {part.partition(".")[0] for part in pure.parts} or path in ELSEWHERE:
+        return True
+    if path in HERE or pure.parts[0] in FOLDERS:
+        return bool(fnmatch.filter(HERE, path))
+    return bool(fnmatch.filter(HERE, f"*/{path}"))
+
+
+@pytest.mark.parametrize("file", [*PAGES, *MODULES, *SCRIPTS], ids=str)
+def test_every_path_that_is_named_exists(file: PurePosixPath) -> None:
+    missing = [f"{file}:{number}: {path}" for number, line in prose(file) for path in paths(line) if not exists(path)]
+    assert not missing
+
+
+def messages(file: PurePosixPath) -> Iterator[str]:
+    """The strings of a module, which a user may get to read."""
+    for node in ast.walk(ast.parse(read(file))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+@pytest.mark.parametrize("file", [file for file in MODULES if file.parts[0] == "gpuopt"], ids=str)
+def test_every_page_that_a_message_names_exists(file: PurePosixPath) -> None:
+    assert not [path for text in messages(file) for path in IN_FOLDER.findall(text) if not exists(path.rstrip("./"))]
+
+
+def headings(page: PurePosixPath) -> set[str]:
+    """The anchors of a page, as GitHub makes them of its headings."""
+    text = re.sub(r"^```.*?^```", "", read(page), flags=re.DOTALL | re.MULTILINE)
+    titles = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+def links(text: str) -> list[str]:
+    """What the links of a page lead to, those to other sites left out."""
+    code = re.compile(r"^```.*?^```|`[^`\n]*`", flags=re.DOTALL | re.MULTILINE)
+    targets = re.findall(r"\]\(([^)\s]+)\)", code.sub("", text))
+    return [target for target in targets if not re.match(r"[a-z]+:", target)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_every_link_leads_somewhere(page: PurePosixPath) -> None:
+    for target in links(read(page)):
+        path, _, anchor = target.partition("#")
+        reached = (ROOT / page.parent / path).resolve() if path else (ROOT / page).resolve()
+        assert reached.is_relative_to(ROOT.resolve()), target
+        inside = PurePosixPath(reached.relative_to(ROOT.resolve()).as_posix())
+        assert str(inside) in HERE, target
+        assert not anchor or anchor in headings(inside), target
+
+
+DOCUMENT = re.compile(r"(?<![\w.-])[A-Z][A-Z_-]{2,}\.md\b")
+
+
+@pytest.mark.parametrize("file", [file for file in TEXTS if file != THIS], ids=str)
+def test_every_design_document_that_is_named_exists(file: PurePosixPath) -> None:
+    named = {name for name in DOCUMENT.findall(read(file)) if name.removesuffix(".md") not in PLACEHOLDERS}
+    assert named <= {known.name for known in FILES}
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("see `trace.py`, and rules/base.py.", {"trace.py", "rules/base.py"}),
+        ("as docs/gpu.md says.", {"docs/gpu.md"}),
+        ("`bash tools/gpu_check.sh FOLDER`, `FOLDER/summary.md`", {"tools/gpu_check.sh", "FOLDER/summary.md"}),
+        ("`gpuopt/rules/*_pieces.py`, **tests/cuda/**", {"gpuopt/rules/*_pieces.py", "tests/cuda"}),
+        ("`x.real`, `$TEMP/a.md`, `f.py_func`, https://a.b/docs/c.md, `np.md(x)`", set()),
+    ],
+)
+def test_a_path_is_seen(line: str, found: set[str]) -> None:
+    assert paths(line) == found
+
+
+def test_where_prose_is_found() -> None:
+    text = "'a page'\nx = 'no prose'  # a comment\n'after x'\ndef f():\n    '''of f\n    and more'''\n"
+    assert sorted(prose_of_module(text)) == [
+        (1, "a page"),
+        (2, "# a comment"),
+        (3, "after x"),
+        (5, "of f"),
+        (6, "    and more"),
+    ]
+
+
+def test_what_does_not_exist_is_missed() -> None:
+    assert exists("pyproject.toml")
+    assert exists("tests")
+    assert exists("FOLDER/summary.md")
+    assert not exists("no_such_module.py")
+    assert not exists("gpuopt/no_such_*.py")
+    assert not exists("tests/pyproject.toml")
+    assert links("[a](b.md#c) [d](https://e.f) `[g](h)`") == ["b.md#c"]
+    assert DOCUMENT.findall("as ABSENT.md and docs/absent.md say") == ["ABSENT.md"]
+
+
+def test_what_is_made_elsewhere_is_named_in_prose_and_not_here() -> None:
+    named = {path for file in (*PAGES, *MODULES, *SCRIPTS) for _, line in prose(file) for path in paths(line)}
+    assert ELSEWHERE.keys() <= named
+    assert not ELSEWHERE.keys() & HERE
