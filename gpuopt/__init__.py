@@ -2,7 +2,7 @@
 
 from gpuopt import rules as _rules
 from gpuopt import schedules
-from gpuopt.backend import array_module, info, use, xp
+from gpuopt.arrays.backend import array_module, info, use, xp
 from gpuopt.capture import graph
 from gpuopt.fit import fit
 from gpuopt.history import History

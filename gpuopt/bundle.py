@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
-from gpuopt.dtypes import is_complex
+from gpuopt.arrays.dtypes import is_complex
+from gpuopt.arrays.precision import MASTER, PLAIN, Precision
 from gpuopt.executors import Group, Scalars, executor
 from gpuopt.expr import Total
 from gpuopt.host_code import Evaluate
-from gpuopt.precision import MASTER, PLAIN, Precision
 from gpuopt.rules.base import Update, instantiated
 from gpuopt.symbols import hyper_array
 from gpuopt.trace import Trace, own_states, passes, trace

@@ -11,8 +11,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from gpuopt import check
-from gpuopt.backend import is_cupy
+from gpuopt.arrays import check
+from gpuopt.arrays.backend import is_cupy
 from gpuopt.optimizer import Optimizer
 
 __all__ = ["CapturedStep", "graph"]

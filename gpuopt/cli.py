@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import gpuopt
-from gpuopt import __version__, backend, bench, demo
-from gpuopt.dtypes import COMPUTE, named
+from gpuopt import __version__, bench, demo
+from gpuopt.arrays import backend
+from gpuopt.arrays.dtypes import COMPUTE, named
 from gpuopt.rules import rules
 from gpuopt.rules.base import Bindable
 from gpuopt.rules.compose import Partition

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt import check
-from gpuopt.backend import array_module, is_array
+from gpuopt.arrays import check
+from gpuopt.arrays.backend import array_module, is_array
+from gpuopt.arrays.tree import leaves
 from gpuopt.history import History, optional_import
 from gpuopt.optimizer import Optimizer
 from gpuopt.rules.base import Bindable
-from gpuopt.tree import leaves
 
 __all__ = ["History", "fit"]
 

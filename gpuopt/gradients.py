@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt import check
-from gpuopt.tree import Spec
+from gpuopt.arrays import check
+from gpuopt.arrays.tree import Spec
 
 __all__ = ["GradientReader"]
 

@@ -7,7 +7,7 @@ import os
 import threading
 from typing import Any
 
-from gpuopt.tree import Spec
+from gpuopt.arrays.tree import Spec
 
 __all__ = ["Guard"]
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt import check
-from gpuopt.backend import array_module, is_array, is_cupy
-from gpuopt.dtypes import COMPUTE
+from gpuopt.arrays import check
+from gpuopt.arrays.backend import array_module, is_array, is_cupy
+from gpuopt.arrays.dtypes import COMPUTE
+from gpuopt.arrays.tree import Spec
 from gpuopt.rules.base import Update
 from gpuopt.rules.formula import Range
-from gpuopt.tree import Spec
 
 __all__ = ["beside"]
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.backend import array_module, is_array, is_cupy
-from gpuopt.dtypes import supported
+from gpuopt.arrays.backend import array_module, is_array, is_cupy
+from gpuopt.arrays.dtypes import supported
 from gpuopt.rules.base import Bindable
 
 __all__ = ["OptimizeResult", "minimize", "scipy_method"]

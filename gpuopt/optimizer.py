@@ -8,18 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt import check
-from gpuopt.backend import array_module, device_of, is_cupy
+from gpuopt.arrays import check
+from gpuopt.arrays.backend import array_module, device_of, is_cupy
+from gpuopt.arrays.precision import MASTER, Precision
+from gpuopt.arrays.tree import Spec
 from gpuopt.executors import executor
 from gpuopt.gradients import GradientReader
 from gpuopt.guard import Guard
 from gpuopt.hyper_arrays import beside
-from gpuopt.precision import MASTER, Precision
 from gpuopt.rules.base import Bindable, Rule
 from gpuopt.saved import VERSION, Saved
 from gpuopt.steps import Fitting, Steps
 from gpuopt.trace import state_names
-from gpuopt.tree import Spec
 
 __all__ = ["Optimizer"]
 

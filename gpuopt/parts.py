@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gpuopt.arrays.precision import MASTER, Precision
 from gpuopt.expr import Expr, Graph, TraceError, totals
-from gpuopt.precision import MASTER, Precision
 from gpuopt.rules.base import instantiated
 from gpuopt.rules.noise import ROUNDING, uniform
 from gpuopt.symbols import Symbol, hyper_array, lift

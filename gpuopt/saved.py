@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.backend import is_array
-from gpuopt.precision import PLAIN, Precision
+from gpuopt.arrays.backend import is_array
+from gpuopt.arrays.precision import PLAIN, Precision
+from gpuopt.arrays.tree import Spec
 from gpuopt.rules.base import Bindable
-from gpuopt.tree import Spec
 
 __all__ = ["VERSION", "Saved"]
 

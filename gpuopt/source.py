@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.dtypes import COMPUTE, is_complex, named
+from gpuopt.arrays.dtypes import COMPUTE, is_complex, named
 from gpuopt.executors.cuda_reduce_text import reductions_text
 from gpuopt.executors.cuda_scalar_text import count_text, needs_scalars, scalar_text
 from gpuopt.executors.cuda_table_text import table_text

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gpuopt.arrays.dtypes import COMPUTE
+from gpuopt.arrays.precision import Precision
 from gpuopt.bundle import Bundle, Run, batches
-from gpuopt.dtypes import COMPUTE
 from gpuopt.executors import executor
 from gpuopt.hyper_numbers import Members, Numbers, begun, check_traceable, numbers, scheduled
-from gpuopt.precision import Precision
 from gpuopt.reduce import accepted
 from gpuopt.trace import Trace
 

@@ -13,10 +13,10 @@ import functools
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
+from gpuopt.arrays.precision import MASTER, PLAIN, Precision
 from gpuopt.expr import Expr, Graph, Total, TraceError, reachable, totals
 from gpuopt.host_code import Evaluate, compiled
 from gpuopt.parts import PartsRun, components, own_states, state_names
-from gpuopt.precision import MASTER, PLAIN, Precision
 
 if TYPE_CHECKING:
     from gpuopt.rules.base import Part, Update

@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from gpuopt import backend
+from gpuopt.arrays import backend
 from gpuopt.executors import executor as choose
 from gpuopt.executors.tiles import TileGroup
 

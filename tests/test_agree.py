@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpuopt import array_module, backend
-from gpuopt.dtypes import COMPUTE, state_dtype
+from gpuopt import array_module
+from gpuopt.arrays import backend
+from gpuopt.arrays.dtypes import COMPUTE, state_dtype
 from gpuopt.executors.tiles import TileGroup
 from gpuopt.rules import Rule, rules
 from tests.reference import LOOPS

@@ -17,11 +17,11 @@ import gpuopt as go
 
 PACKAGE = Path(go.__file__).parent
 LAYERS = (
-    {"expr", "dtypes", "backend", "rules", "tree"},
-    {"symbols", "precision"},
+    {"arrays", "expr", "rules"},
+    {"symbols"},
     {"host_code", "parts"},
     {"trace"},
-    {"executors", "check", "guard", "history", "saved"},
+    {"executors", "guard", "history", "saved"},
     {"bundle", "gradients", "hyper_arrays", "source", "schedules"},
     {"hyper_numbers", "reduce"},
     {"steps"},
@@ -106,7 +106,7 @@ def test_rules_import_numpy_only(name: str) -> None:
     assert all(part(i) == "rules" for i in ours)
 
 
-@pytest.mark.parametrize("name", ["backend", "dtypes", "expr", "tree"])
+@pytest.mark.parametrize("name", ["arrays.backend", "arrays.dtypes", "expr", "arrays.tree"])
 def test_the_lowest_import_nothing_of_the_package(name: str) -> None:
     assert not [i for i, _, _ in imports(MODULES[name]) if i.startswith("gpuopt")]
 

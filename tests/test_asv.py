@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpuopt import backend
+from gpuopt.arrays import backend
 from gpuopt.rules import Adam, rules, skip_nonfinite
 
 ROOT = Path(__file__).parent.parent / "asv_bench"

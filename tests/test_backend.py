@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import gpuopt as go
-from gpuopt import backend
+from gpuopt.arrays import backend
 
 ROOT = Path(__file__).parents[1]
 NOT_INSTALLED = "CuPy is not installed (pip install 'gpuopt[cuda13]' or 'gpuopt[cuda12]')"

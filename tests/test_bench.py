@@ -15,10 +15,11 @@ from matplotlib.image import imread
 from numpy.testing import assert_allclose
 
 import gpuopt
-from gpuopt import backend, cli
 from gpuopt import bench as bench_module
+from gpuopt import cli
+from gpuopt.arrays import backend
+from gpuopt.arrays.dtypes import named
 from gpuopt.bench import by_hand, libraries, measure, report, rivals
-from gpuopt.dtypes import named
 from gpuopt.rules import Adam, AdamW, GradientDescent, Momentum, RMSProp, rules
 
 LIKE_BY_HAND = {

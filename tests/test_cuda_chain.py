@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import gpuopt as go
-from gpuopt import backend
-from gpuopt.dtypes import COMPUTE, named
+from gpuopt.arrays import backend
+from gpuopt.arrays.dtypes import COMPUTE, named
 from gpuopt.rules import pieces, rules
 from gpuopt.rules.base import GradientPiece
 from gpuopt.source import kernels

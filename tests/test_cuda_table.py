@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import gpuopt as go
-from gpuopt.dtypes import is_complex, named
+from gpuopt.arrays.dtypes import is_complex, named
 from gpuopt.executors.cuda_table_text import CHUNK, LANES, columns, table_text
 from gpuopt.rules import Adam, GradientDescent, Momentum, Rule
 from gpuopt.trace import trace

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 import gpuopt as go
-from gpuopt.dtypes import COMPUTE, is_complex, named, state_dtype
+from gpuopt.arrays.dtypes import COMPUTE, is_complex, named, state_dtype
+from gpuopt.arrays.precision import Precision
 from gpuopt.executors.cuda_table_text import table_text
-from gpuopt.precision import Precision
 from gpuopt.rules import Adam, GradientDescent, Momentum, Rule
 from gpuopt.symbols import hyper_array
 from gpuopt.trace import Trace, trace

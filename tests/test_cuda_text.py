@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import gpuopt
-from gpuopt.dtypes import COMPUTE, is_complex, named, state_dtype
+from gpuopt.arrays.dtypes import COMPUTE, is_complex, named, state_dtype
 from gpuopt.executors.cuda_text import kernel_text
 from gpuopt.executors.numpy_tiles import NumpyGroup
 from gpuopt.rules import Adam, Momentum, Rule

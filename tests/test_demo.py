@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from numpy.testing import assert_allclose, assert_array_equal
 
-import gpuopt.backend
+import gpuopt.arrays.backend
 import gpuopt.demo
 from gpuopt.demo import picture
 from gpuopt.demo.network import accuracy, initial_params, load_digits, loss_and_grad
@@ -301,5 +301,5 @@ def test_backend_that_cannot_be_used_says_why(demo, monkeypatch):
     def use(name):
         raise RuntimeError(f"{name} cannot be used:\n no CUDA device")
 
-    monkeypatch.setattr(gpuopt.backend, "use", use)
+    monkeypatch.setattr(gpuopt.arrays.backend, "use", use)
     assert demo("--backend", "cupy") == (2, "", "gpuopt demo: error: cupy cannot be used: no CUDA device\n")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gpuopt as go
-from gpuopt.dtypes import named
+from gpuopt.arrays.dtypes import named
 
 pytestmark = pytest.mark.gpu
 

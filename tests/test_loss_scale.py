@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import gpuopt as go
-from gpuopt import backend
+from gpuopt.arrays import backend
 from tests.cuda import hostrun
 from tests.cuda.hostgroup import cupy_on_the_cpu
 from tests.cuda.recorder import recording_on_the_cpu

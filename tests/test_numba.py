@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 import gpuopt as go
-from gpuopt import backend
-from gpuopt.precision import Precision
+from gpuopt.arrays import backend
+from gpuopt.arrays.precision import Precision
 from gpuopt.trace import trace
 from tests.variants import STRUCTURES, bits, label
 

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gpuopt import backend
+from gpuopt.arrays import backend
 from gpuopt.executors.numpy_tiles import NumpyGroup
 from gpuopt.expr import ARRAY_OPS, HOST_OPS
 from gpuopt.rules import Hyper, Rule, abs2

@@ -15,9 +15,9 @@ from hypothesis import settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 import gpuopt as go
-from gpuopt import backend
-from gpuopt.dtypes import COMPUTE, is_complex, named
-from gpuopt.tree import Spec, leaves
+from gpuopt.arrays import backend
+from gpuopt.arrays.dtypes import COMPUTE, is_complex, named
+from gpuopt.arrays.tree import Spec, leaves
 from tests.reference import LOOPS
 from tests.variants import DTYPES, STRUCTURES, bits, label, sample
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gpuopt as go
-from gpuopt import backend
-from gpuopt.dtypes import COMPUTE, state_dtype
+from gpuopt.arrays import backend
+from gpuopt.arrays.dtypes import COMPUTE, state_dtype
 from gpuopt.executors import executor as choose
 from gpuopt.executors import tiles
 from gpuopt.executors.tiles import TileGroup

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 import gpuopt as go
-from gpuopt import backend
-from gpuopt.dtypes import named
+from gpuopt.arrays import backend
+from gpuopt.arrays.dtypes import named
+from gpuopt.arrays.precision import Precision
 from gpuopt.executors import tiles
 from gpuopt.executors.cuda_text import kernel_text
 from gpuopt.executors.tiles import TileGroup
-from gpuopt.precision import Precision
 from gpuopt.rules import noise
 from gpuopt.trace import trace
 from tests.cuda import hostrun, nvrtc

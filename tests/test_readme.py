@@ -13,7 +13,7 @@ import pytest
 
 import gpuopt as go
 from gpuopt import cli
-from gpuopt.precision import Precision
+from gpuopt.arrays.precision import Precision
 from gpuopt.rules import pieces
 from gpuopt.trace import trace
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import gpuopt as go
-from gpuopt import check
+from gpuopt.arrays import check
 from tests.test_optimizer import everything, gradients
 
 NAN, INF = float("nan"), float("inf")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import gpuopt as go
-from gpuopt import backend
+from gpuopt.arrays import backend
 from gpuopt.rules import Rule, rules
 from tests.reference import LOOPS
 from tests.variants import STRUCTURES, label

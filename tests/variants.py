@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.dtypes import COMPUTE, named
+from gpuopt.arrays.dtypes import COMPUTE, named
 from gpuopt.rules import Rule, rules
 
 

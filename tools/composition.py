@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 import gpuopt as go
-from gpuopt import backend
+from gpuopt.arrays import backend
 
 ROUNDS = 15
 SIZES = {"16,000,000": (16_000_000, 1), "1,000,000": (1_000_000, 1), "300 x 1,000": (1_000, 300)}

@@ -20,7 +20,7 @@ import matplotlib as mpl
 import numpy as np
 
 import gpuopt as go
-from gpuopt.backend import cpu_threads
+from gpuopt.arrays.backend import cpu_threads
 from gpuopt.bench.measure import Step, bytes_a_step, in_turns, medians, optimizer, stream_steps, waiting
 from gpuopt.bench.report import cpu_name
 from gpuopt.rules import rules

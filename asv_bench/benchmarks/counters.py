@@ -1,6 +1,5 @@
 """Exact counters, the gate of a pull request: each is a property of the code, and the same on a busy machine."""
 
-import importlib
 import importlib.util
 import sys
 import tracemalloc
@@ -8,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from gpuopt import source
-from gpuopt.dtypes import named
 from gpuopt.rules import rules
-from gpuopt.tree import leaves
 
 from . import callgrind, no_gpu
-from .common import CHAIN, DTYPES, EXECUTORS, RULES, measure, need, problem, rule_called
+from .common import CHAIN, DTYPES, EXECUTORS, RULES, leaves, measure, module, named, need, problem, rule_called
+
+source = module("codegen.source", "source")
 
 ARRAYS = [1, 10, 1_000]
 ARCHITECTURE = "sm_90"
@@ -147,6 +145,12 @@ class Launches:
     track_launches.version = "1"
 
 
+def kernel_of(written):
+    """The CuPy kernel of a text; the function that makes it moved, too."""
+    compiling = module("codegen.cuda.compile", "executors.cupy_kernel")
+    return (compiling.compile_kernel if hasattr(compiling, "compile_kernel") else compiling.made)(written)
+
+
 def count_launches(rule, arrays):
     """How often a step of `arrays` arrays of 8 elements calls a kernel."""
     params, grads = ([no_gpu.to_device(a) for a in measure.make_arrays(np, 8, arrays, seed=seed)] for seed in (0, 1))
@@ -175,9 +179,9 @@ class Kernels:
         spec.loader.exec_module(nvrtc)
         if reason := nvrtc.available():
             raise NotImplementedError(reason)
-        kernels, texts = (importlib.import_module(f"gpuopt.executors.{name}") for name in ("cupy_kernel", "cupy_text"))
+        texts = module("codegen.cuda.complete", "executors.cupy_text")
         (written,) = source.kernels(rules()[rule](), named(dtype))
-        function = kernels.made(written)
+        function = kernel_of(written)
         text = texts.complete_text(function, written.dtypes)
         self.compiled = nvrtc.compile_cubin(text, ARCHITECTURE, texts.kernel_options(function))
 

@@ -1,8 +1,6 @@
 """Parameters of 16 bits: as they are, with float32 copies, rounded at random; and with a loss that is scaled."""
 
-from gpuopt.tree import leaves
-
-from .common import EXECUTORS, SCALED, best_of, block, measure, need, problem, waited
+from .common import EXECUTORS, SCALED, best_of, block, leaves, measure, need, problem, waited
 
 WAYS = {"plain": (), "master": ("master",), "stochastic_rounding": ("stochastic_rounding",)}
 SIZE = 4_000_000

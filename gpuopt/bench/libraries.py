@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt import backend
+from gpuopt.arrays import backend
 from gpuopt.bench.measure import Step
 
 __all__ = ["PRECISION", "optax_step", "torch_step"]

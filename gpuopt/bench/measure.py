@@ -15,12 +15,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from gpuopt import backend
+from gpuopt.arrays import backend
+from gpuopt.arrays.precision import MASTER
+from gpuopt.arrays.tree import leaves
 from gpuopt.executors import pool
 from gpuopt.optimizer import Optimizer
-from gpuopt.precision import MASTER
 from gpuopt.rules.base import Bindable
-from gpuopt.tree import leaves
 
 __all__ = [
     "EXECUTORS",

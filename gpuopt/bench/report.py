@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from gpuopt import backend
+from gpuopt.arrays import backend
 from gpuopt.bench.rivals import GRAPH, RIVALS, Case
 from gpuopt.history import optional_import
 

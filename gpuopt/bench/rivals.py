@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from gpuopt.arrays.dtypes import named
 from gpuopt.bench.by_hand import CHAIN, naive
 from gpuopt.bench.libraries import optax_step, torch_step
 from gpuopt.bench.measure import Step, bytes_a_step, in_turns, make_arrays, medians, module_of, optimizer, stream_steps, waiting
-from gpuopt.dtypes import named
 from gpuopt.rules import Adam, average, bounds, chain, clip_global_norm, rules, weight_decay
 from gpuopt.rules.base import Bindable
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import gpuopt.backend
+import gpuopt.arrays.backend
 from gpuopt.demo.network import load_digits
 from gpuopt.demo.picture import FORMATS, draw
 from gpuopt.demo.runs import Run, Way, make_rule, train
@@ -122,8 +122,8 @@ def _prepare(args: argparse.Namespace) -> tuple[Any, Any, Any]:
     if not existed:
         args.output.unlink()
     if args.backend is not None:
-        gpuopt.backend.use(args.backend)
-    xp = gpuopt.backend.xp()
+        gpuopt.arrays.backend.use(args.backend)
+    xp = gpuopt.arrays.backend.xp()
     data, test = load_digits(args.seed, xp)
     for size in args.batch_size:
         if size is not None and size > len(data[0]):

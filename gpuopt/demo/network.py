@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.backend import array_module
+from gpuopt.arrays.backend import array_module
 from gpuopt.history import optional_import
 
 __all__ = ["accuracy", "initial_params", "load_digits", "loss_and_grad"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.backend import array_module
+from gpuopt.arrays.backend import array_module
 from gpuopt.demo.network import accuracy, initial_params, loss_and_grad
 from gpuopt.fit import fit
 from gpuopt.history import History, optional_import

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from gpuopt.backend import cpu_executor, is_cupy
+from gpuopt.arrays.backend import cpu_executor, is_cupy
 from gpuopt.trace import Trace
 
 __all__ = ["Group", "Scalars", "executor"]

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.dtypes import COMPUTE, state_dtype
+from gpuopt.arrays.dtypes import COMPUTE, state_dtype
 from gpuopt.expr import INFIX, Expr, text
 from gpuopt.trace import Trace, components
 

@@ -13,7 +13,7 @@ from typing import Any
 import cupy
 import numpy as np
 
-from gpuopt.dtypes import COMPUTE
+from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.executors.cuda_reduce_text import fold_space, reduction_text, reductions_text
 from gpuopt.executors.cuda_table_text import table_text
 from gpuopt.executors.cuda_text import OPTIONS, KernelText, Others, kernel_text

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.dtypes import state_dtype
-from gpuopt.precision import MASTER
+from gpuopt.arrays.dtypes import state_dtype
+from gpuopt.arrays.precision import MASTER
 from gpuopt.rules.base import instantiated
 from gpuopt.symbols import hyper_array
 from gpuopt.trace import Trace, own_states, state_names

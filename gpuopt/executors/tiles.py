@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.backend import cpu_threads
-from gpuopt.dtypes import COMPUTE
+from gpuopt.arrays.backend import cpu_threads
+from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.executors import pool
 from gpuopt.executors.fold import CHUNK, UFUNCS, Folds, chunks, fold, fold_stream
 from gpuopt.executors.layout import Leaf, new_state

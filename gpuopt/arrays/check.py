@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.backend import array_module, is_array, is_cupy
-from gpuopt.dtypes import COMPUTE, is_complex, supported
+from gpuopt.arrays.backend import array_module, is_array, is_cupy
+from gpuopt.arrays.dtypes import COMPUTE, is_complex, supported
 
 __all__ = ["Memory", "gradient", "loss_and_grads", "parameters", "place"]
 
