@@ -11,7 +11,7 @@ from gpuopt.arrays.dtypes import is_complex
 from gpuopt.arrays.precision import MASTER, PLAIN, Precision
 from gpuopt.executors import Group, Scalars, executor
 from gpuopt.expr import Total
-from gpuopt.host_code import Evaluate
+from gpuopt.host_code import Evaluate, compiled
 from gpuopt.rules.base import Update, instantiated
 from gpuopt.symbols import hyper_array
 from gpuopt.trace import Trace, own_states, passes, trace
@@ -188,7 +188,7 @@ class Bundle:
     def whole_run(self, gradients: Sequence[Any], hyper: dict[str, float]) -> Run:
         """The one run of a plain bundle whose arrays all have a gradient, and were updated equally often."""
         traced, count = self.traces[0], self.counts[0] + 1
-        return Run(self, traced, count, None, self._given(gradients), hyper, traced.evaluate(count, hyper))
+        return Run(self, traced, count, None, self._given(gradients), hyper, compiled(traced.scalars)(count, hyper))
 
     def _given(self, gradients: Sequence[Any]) -> Sequence[Any]:
         return gradients if len(self.indices) == len(gradients) else [gradients[i] for i in self.indices]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections.abc import Callable
@@ -17,6 +18,7 @@ Evaluate = Callable[..., tuple[float, ...]]
 """``(t, hyper, totals)`` to numbers: from the step, the hyperparameters and the results of reductions."""
 
 
+@functools.lru_cache(maxsize=1024)
 def compiled(scalars: tuple[Expr, ...]) -> Evaluate:
     """The host code: a Python function from the step, the hyperparameters and the results of reductions to the scalars."""
     order = sorted(set(reachable(scalars, within=lambda expr: not expr.reduces)), key=lambda expr: expr.index)

@@ -9,6 +9,7 @@ import numpy as np
 
 from gpuopt.bundle import Run, batches
 from gpuopt.expr import SIZE, Total
+from gpuopt.host_code import compiled
 
 __all__ = ["accepted"]
 
@@ -32,18 +33,20 @@ def accepted(runs: list[Run]) -> tuple[list[Run], dict[str, float]]:
             _combine(*total, runs, known)
     adapted: dict[str, float] = {}
     for run, totals in zip(runs[:1], known, strict=False):  # what the numbers are made of is the same in all
-        if run.trace.adapts is not None:
-            adapted = dict(zip(run.trace.adapted, run.trace.adapts(run.count, run.hyper, totals), strict=True))
+        if run.trace.adapted:
+            values = compiled(tuple(run.trace.adapted.values()))(run.count, run.hyper, totals)
+            adapted = dict(zip(run.trace.adapted, values, strict=True))
     return [made for run, totals in zip(runs, known, strict=True) for made in _made(run, totals)], adapted
 
 
 def _reduced(run: Run, phase: Any, totals: _Totals) -> list[Any]:
     """For each reduction of a phase what it gives for each array of the run."""
     group: Any = run.bundle.group
+    evaluate = compiled(phase.scalars)
     if not phase.apart:
-        return group.reduce(phase, run.given, phase.evaluate(run.count, run.hyper, totals), run.positions)  # type: ignore[no-any-return]
+        return group.reduce(phase, run.given, evaluate(run.count, run.hyper, totals), run.positions)  # type: ignore[no-any-return]
     each = [
-        group.reduce(phase, run.given, phase.evaluate(run.count, run.hyper, known), [position])
+        group.reduce(phase, run.given, evaluate(run.count, run.hyper, known), [position])
         for position, known in zip(run.members, _apart(totals), strict=True)
     ]
     return [np.concatenate(values) for values in zip(*each, strict=True)]
@@ -73,8 +76,8 @@ def _made(run: Run, totals: _Totals) -> list[Run]:
     else:
         parts = [(run, totals)]
     for part, known in parts:
-        if trace.accepts is None or trace.accepts(part.count, part.hyper, known)[0]:
-            part.scalars = trace.evaluate(part.count, part.hyper, known)
+        if trace.accept is None or compiled((trace.accept,))(part.count, part.hyper, known)[0]:
+            part.scalars = compiled(trace.scalars)(part.count, part.hyper, known)
             found.append(part)
     return found
 

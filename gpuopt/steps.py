@@ -11,6 +11,7 @@ from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.arrays.precision import Precision
 from gpuopt.bundle import Bundle, Run, batches
 from gpuopt.executors import executor
+from gpuopt.host_code import compiled
 from gpuopt.hyper_numbers import Members, Numbers, begun, check_traceable, numbers, scheduled
 from gpuopt.reduce import accepted
 from gpuopt.trace import Trace
@@ -196,7 +197,7 @@ class Steps:
         runs = [run for bundle in self.bundles for run in bundle.runs(gradients, hyper[bundle.key])]
         if self._plain:
             for run in runs:
-                run.scalars = run.evaluated(run.trace.evaluate)
+                run.scalars = run.evaluated(compiled(run.trace.scalars))
         return runs
 
     def _numbers_now(self) -> Numbers:

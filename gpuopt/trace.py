@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from gpuopt.arrays.precision import MASTER, PLAIN, Precision
 from gpuopt.expr import Expr, Graph, Total, TraceError, reachable, totals
-from gpuopt.host_code import Evaluate, compiled
 from gpuopt.parts import PartsRun, components, own_states, state_names
 
 if TYPE_CHECKING:
@@ -53,20 +52,14 @@ class Trace:
         New value of each array that changes, by its name: a tuple of one component, or two.
     scalars : tuple of Expr
         The host values that the array code takes as arguments (constants are not among them).
-    evaluate : callable
-        The scalars from the count, the hyperparameters, and the results of reductions by their names.
     reductions : tuple of Expr
         In a phase, which stores nothing: what it reduces.
     phases : tuple of Trace
         What runs before: a phase for the reductions of array values, one for those that need its results, and so on.
     accept : Expr or None
         The truth value that decides whether the step is made at all.
-    accepts : callable or None
-        `accept` as a function of the same arguments as `evaluate`, in a tuple.
     adapted : dict
         The new value of each number of the whole optimizer, by its full name, after a step or a refusal of one.
-    adapts : callable or None
-        `adapted` as a function of the same arguments, in a tuple; the numbers are among the hyperparameters.
     apart : bool
         Whether the scalars may differ from array to array, being made of reductions of each.
     needs : frozenset of Total
@@ -84,13 +77,10 @@ class Trace:
     ops: tuple[Expr, ...]
     stores: dict[str, tuple[Expr, ...]]
     scalars: tuple[Expr, ...]
-    evaluate: Evaluate
     reductions: tuple[Expr, ...] = ()
     phases: tuple[Trace, ...] = ()
     accept: Expr | None = None
-    accepts: Evaluate | None = None
     adapted: dict[str, Expr] = dataclasses.field(default_factory=dict)
-    adapts: Evaluate | None = None
     apart: bool = False
     needs: frozenset[Total] = frozenset()
     random: dict[str, tuple[tuple[Expr, ...], int]] = dataclasses.field(default_factory=dict)
@@ -219,16 +209,16 @@ def _assemble(run: PartsRun, names: dict[str, float | None]) -> Trace:
     kept |= {MASTER} if run.precision.master else set()
     states = tuple(State(s, v, s in run.found) for s, v in names.items() if s in read or s in stores or s in kept)
     hyper = tuple(part.named(name) for part in run.parts for name in part.formula.ranges)
-    start = Trace(run.name, run.complex, states, (), (), {}, (), compiled(()), random=run.graph.random, hyper=hyper)
+    start = Trace(run.name, run.complex, states, (), (), {}, (), random=run.graph.random, hyper=hyper)
     phases = tuple(_straight(start, {}, tuple(found)) for _, found in sorted(by_depth.items()))
     last = _straight(start, stores, ())
     if run.adapted:
-        last = dataclasses.replace(last, adapted=run.adapted, adapts=compiled(tuple(run.adapted.values())))
+        last = dataclasses.replace(last, adapted=run.adapted)
     if accept is None:
         return dataclasses.replace(last, phases=phases)
     needs = last.needs | set(totals([accept]))
     apart = any(total.over == "array" for total in needs)
-    return dataclasses.replace(last, phases=phases, accept=accept, accepts=compiled((accept,)), apart=apart, needs=needs)
+    return dataclasses.replace(last, phases=phases, accept=accept, apart=apart, needs=needs)
 
 
 def _straight(start: Trace, stores: dict[str, tuple[Expr, ...]], reductions: tuple[Expr, ...]) -> Trace:
@@ -246,7 +236,6 @@ def _straight(start: Trace, stores: dict[str, tuple[Expr, ...]], reductions: tup
     return dataclasses.replace(
         start,
         **code,  # type: ignore[arg-type]
-        evaluate=compiled(scalars),
         apart=any(total.over == "array" for total in needs),
         needs=needs,
     )

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import gpuopt as go
 from gpuopt.arrays.dtypes import is_complex, named
 from gpuopt.executors.cuda_table_text import CHUNK, LANES, columns, table_text
+from gpuopt.host_code import compiled
 from gpuopt.rules import Adam, GradientDescent, Momentum, Rule
 from gpuopt.trace import trace
 from tests.cuda import hostrun
@@ -265,7 +266,7 @@ def test_an_array_of_more_than_two_to_the_31_elements(dtype: str) -> None:
     held = {"size": size, "p": p.ctypes.data, "chunk": -(end // CHUNK)}  # as if the first chunks had been launched before
     row = np.array([held.get(name, 0) for name in columns((), ())])
     tables = np.zeros(last, np.int32), row, np.array([g.ctypes.data])
-    kernel.run([*tables, *traced.evaluate(1, rule.hyper(0))], last * LANES)
+    kernel.run([*tables, *compiled(traced.scalars)(1, rule.hyper(0))], last * LANES)
     assert np.array_equal(bits(p[end - 1000 : end]), bits(before[:1000]))
     wanted = before[1000:].copy()
     twin = rule.init(wanted)

@@ -17,6 +17,7 @@ import gpuopt
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, named, state_dtype
 from gpuopt.executors.cuda_text import kernel_text
 from gpuopt.executors.numpy_tiles import NumpyGroup
+from gpuopt.host_code import compiled
 from gpuopt.rules import Adam, Momentum, Rule
 from gpuopt.source import kernels
 from gpuopt.trace import trace
@@ -99,7 +100,7 @@ def check_steps(rule: Rule, params: Any, twin: Any, gradients: list[np.ndarray[A
     with one_by_one() as make:
         cupy_group = make(traced, rule, [twin])
         for t, g in enumerate(gradients, start=1):
-            before, scalars = g.copy(), traced.evaluate(t, rule.hyper(t - 1))
+            before, scalars = g.copy(), compiled(traced.scalars)(t, rule.hyper(t - 1))
             numpy_group.run(traced, [g], scalars)
             cupy_group.run(traced, [g], scalars)
             np.testing.assert_array_equal(bits(twin), bits(params), err_msg=f"p, step {t}")

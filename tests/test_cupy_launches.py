@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import gpuopt as go
+from gpuopt.host_code import compiled
 from gpuopt.rules import Adam, Rule, rules
 from gpuopt.rules.base import GradientPiece
 from gpuopt.symbols import hyper_array
@@ -206,7 +207,7 @@ def test_more_kinds_of_arrays_than_lists_are_kept_of_one(log: Any) -> None:
     others = [{hyper_array("lr"): arrays(1, kind)[0]} for kind in kinds for _ in dtypes]
     traced = trace(Adam().member(""), False, frozenset({"lr"}))
     group = importlib.import_module("gpuopt.executors.cupy_kernel").CupyGroup(traced, Adam().member(""), params, others)
-    group.run(traced, grads, traced.evaluate(1, Adam().hyper(0)))
+    group.run(traced, grads, compiled(traced.scalars)(1, Adam().hyper(0)))
     assert log.count("launch") == 18
     launches = group._planner.plan(grads, None, ordered=False).launches
     held = [no_gpu.to_host(launch.gradients) for launch in launches]

@@ -23,8 +23,13 @@ BUNDLE, GRADIENT, PARAMETER = "bundle.py", "rules/gradient_pieces.py", "rules/pa
 MUTANTS = [
     ("epsilon inside the root", ADAPTIVE, "(np.sqrt(v_hat) + self.eps)", "np.sqrt(v_hat + self.eps)"),
     ("beta1 and beta2 swapped", ADAPTIVE, "self.beta2 * v + (1 - self.beta2)", "self.beta1 * v + (1 - self.beta1)"),
-    ("step count one too high", BUNDLE, "traced.evaluate(count, hyper)", "traced.evaluate(count + 1, hyper)"),
-    ("step count one too low", BUNDLE, "traced.evaluate(count, hyper)", "traced.evaluate(max(count - 1, 1), hyper)"),
+    ("step count one too high", BUNDLE, "compiled(traced.scalars)(count, hyper)", "compiled(traced.scalars)(count + 1, hyper)"),
+    (
+        "step count one too low",
+        BUNDLE,
+        "compiled(traced.scalars)(count, hyper)",
+        "compiled(traced.scalars)(max(count - 1, 1), hyper)",
+    ),
     ("1 - beta in float32", "host_code.py", '"hyper[{name!r}]"', "\"float(__import__('numpy').float32(hyper[{name!r}]))\""),
     ("AMSGrad's maximum not kept", ADAPTIVE, "v_hat = v_max = np.maximum", "v_hat = np.maximum"),
     ("the last array skipped", TILES, "else self._units\n", "else self._units[:-1]\n"),

@@ -16,6 +16,7 @@ from gpuopt.executors.cuda_scalar_text import ScalarText, count_text, needs_scal
 from gpuopt.executors.cupy_kernel import made
 from gpuopt.executors.cupy_upload import Lists, Turns, capturing
 from gpuopt.expr import NOTHING, SIZE, Total
+from gpuopt.host_code import compiled
 from gpuopt.trace import Trace
 
 __all__ = ["Phases"]
@@ -169,7 +170,7 @@ class Phases:
     def _scalars(self, run: Any, trace: Trace, of: dict[Total, Any], active: Any) -> Any:
         """The scalars of a trace: numbers where the host knows them all, else rows of an array on the device."""
         if not needs_scalars(trace, self.counted):
-            return run.evaluated(trace.evaluate)
+            return run.evaluated(compiled(trace.scalars))
         bundle, written = run.bundle, scalar_text(trace, run.bundle.group.compute, self.counted)
         given: Any = ()
         if written.count:
