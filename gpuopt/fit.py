@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from gpuopt.arrays import check
-from gpuopt.arrays.backend import array_module, is_array
+from gpuopt.arrays.backend import array_module, is_array, optional_import
 from gpuopt.arrays.tree import leaves
-from gpuopt.history import History, optional_import
+from gpuopt.history import History
 from gpuopt.optimizer import Optimizer
 from gpuopt.rules.base import Bindable
 

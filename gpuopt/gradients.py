@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.arrays import check
+from gpuopt.arrays.memory import Memory, bounds
 from gpuopt.arrays.tree import Spec
 
 __all__ = ["GradientReader"]
@@ -40,7 +41,7 @@ class GradientReader:
         self._died: list[Any] = []  # references to those of them that are gone, which would pass for missing ones
         if self._type is not np.ndarray:
             self._strides, self._devices = [p.strides for p in params], [p.data.device_id for p in params]
-            spans = np.array([check.bounds(p) for p in params], np.int64) - [[p.data.ptr] for p in params]
+            spans = np.array([bounds(p) for p in params], np.int64) - [[p.data.ptr] for p in params]
             self._lows, self._highs = spans.T
         state = [
             (array, f"opt.state[{name!r}]{path}")
@@ -48,7 +49,7 @@ class GradientReader:
             for name, array in own.items()
         ]
         self._names = [f"params{path}" for path in spec.paths] + [name for _, name in state]
-        self._memory = check.Memory(params + [array for array, _ in state], self._names)
+        self._memory = Memory(params + [array for array, _ in state], self._names)
 
     def read(self, grads: Any) -> tuple[list[Any], bool]:
         """The gradient of each array, None where it has none; and whether each that is updated has one.
@@ -118,7 +119,7 @@ class GradientReader:
     def _check_alias(self, g: Any, p: Any, index: int) -> None:
         """A gradient may be its own parameter, and share memory with nothing else."""
         for other in self._memory.sharing(g):
-            same = other == index and check.bounds(g) == check.bounds(p) and g.strides == p.strides and g.dtype == p.dtype
+            same = other == index and bounds(g) == bounds(p) and g.strides == p.strides and g.dtype == p.dtype
             if not same:
                 raise ValueError(
                     f"grads{self._spec.paths[index]} shares memory with {self._names[other]}, which the step would alter "

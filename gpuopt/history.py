@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["History", "optional_import", "running_mean"]
+__all__ = ["History", "running_mean"]
 
 _BLOCK = 1024  # losses to an array
 _HOST_SCALARS = (int, float, np.generic, np.ndarray)
@@ -106,14 +105,6 @@ def running_mean(values: NDArray[np.float64], window: int) -> NDArray[np.float64
     total = np.cumsum(values)
     before = np.concatenate([np.zeros(min(window, values.size)), total[:-window]])
     return np.asarray((total - before) / np.minimum(np.arange(1, values.size + 1), window))
-
-
-def optional_import(module: str, what: str) -> Any:
-    """Import a module that only some uses need, or say which extra brings it."""
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise ImportError(f"{what} needs {module.partition('.')[0]}: pip install 'gpuopt[demo]'") from error
 
 
 def _not_finite(loss: float, update: int, epoch: int) -> FloatingPointError:

@@ -10,6 +10,7 @@ import numpy as np
 from gpuopt.arrays import check
 from gpuopt.arrays.backend import array_module, is_array, is_cupy
 from gpuopt.arrays.dtypes import COMPUTE
+from gpuopt.arrays.memory import Memory
 from gpuopt.arrays.tree import Spec
 from gpuopt.rules.base import Update
 from gpuopt.rules.formula import Range
@@ -39,7 +40,7 @@ def beside(hyper: Any, spec: Spec, updates: Sequence[Update | None]) -> list[dic
         return found
     if not isinstance(hyper, dict):
         raise TypeError(f"hyper must be a dict of hyperparameters' names and trees of arrays, got {type(hyper).__name__}")
-    memory = check.Memory(spec.leaves, [f"params{path}" for path in spec.paths])
+    memory = Memory(spec.leaves, [f"params{path}" for path in spec.paths])
     for given, tree in hyper.items():
         arrays = spec.match(tree, f"hyper[{given!r}]")
         if not any(update is not None and _full_name(given, update) for update in updates):

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gpuopt.arrays.precision import MASTER, Precision
+from gpuopt.arrays.random import ROUNDING
 from gpuopt.expr import Expr, Graph, TraceError, totals
 from gpuopt.rules.base import instantiated
-from gpuopt.rules.noise import ROUNDING, uniform
+from gpuopt.rules.noise import uniform
 from gpuopt.symbols import Symbol, hyper_array, lift
 
 if TYPE_CHECKING:

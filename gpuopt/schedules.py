@@ -61,7 +61,7 @@ class Schedule(abc.ABC):
         -------
         matplotlib.axes.Axes
         """
-        from gpuopt.history import optional_import
+        from gpuopt.arrays.backend import optional_import
 
         _whole(self, "steps of plot", steps)
         if ax is None:

@@ -7,6 +7,7 @@ one small kernel, and the reason why not is kept for `info`.
 from __future__ import annotations
 
 import functools
+import importlib
 import importlib.util
 import os
 import platform
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["array_module", "info", "use", "xp"]
+__all__ = ["array_module", "info", "optional_import", "use", "xp"]
 
 VARIABLE, CPU_VARIABLE, THREADS_VARIABLE = "GPUOPT_BACKEND", "GPUOPT_CPU", "GPUOPT_NUM_THREADS"
 CHOICES = ("auto", "numpy", "cupy")
@@ -222,3 +223,11 @@ def _version(package: str) -> str | None:
         except PackageNotFoundError:
             continue
     return None
+
+
+def optional_import(module: str, what: str) -> Any:
+    """Import a module that only some uses need, or say which extra brings it."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise ImportError(f"{what} needs {module.partition('.')[0]}: pip install 'gpuopt[demo]'") from error

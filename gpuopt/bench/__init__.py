@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from gpuopt.arrays import backend
+from gpuopt.arrays.backend import optional_import
 from gpuopt.arrays.dtypes import named
 from gpuopt.arrays.precision import Precision
 from gpuopt.bench import report
 from gpuopt.bench.measure import EXECUTORS, pin_allocator, why_not
 from gpuopt.bench.rivals import Case, compare, subjects, why_no_graph
-from gpuopt.history import optional_import
 
 __all__ = ["add_arguments", "main"]
 

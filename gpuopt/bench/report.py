@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from gpuopt.arrays import backend
+from gpuopt.arrays.backend import optional_import
 from gpuopt.bench.rivals import GRAPH, RIVALS, Case
-from gpuopt.history import optional_import
 
 __all__ = ["Report", "as_json", "cpu_name", "draw", "markdown", "text"]
 

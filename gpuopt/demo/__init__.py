@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import gpuopt.arrays.backend
+from gpuopt.arrays.backend import optional_import
 from gpuopt.demo.network import load_digits
 from gpuopt.demo.picture import FORMATS, draw
 from gpuopt.demo.runs import Run, Way, make_rule, train
-from gpuopt.history import History, optional_import
+from gpuopt.history import History
 from gpuopt.rules import GradientDescent, Rule, rules
 
 __all__ = ["add_arguments", "main", "rule_class"]

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.arrays.backend import array_module
-from gpuopt.history import optional_import
+from gpuopt.arrays.backend import array_module, optional_import
 
 __all__ = ["accuracy", "initial_params", "load_digits", "loss_and_grad"]
 

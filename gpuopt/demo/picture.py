@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from gpuopt.arrays.backend import optional_import
 from gpuopt.demo.runs import Run, Way
-from gpuopt.history import optional_import, running_mean
+from gpuopt.history import running_mean
 from gpuopt.rules import rules
 
 __all__ = ["FORMATS", "draw"]

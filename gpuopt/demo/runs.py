@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.arrays.backend import array_module
+from gpuopt.arrays.backend import array_module, optional_import
 from gpuopt.demo.network import accuracy, initial_params, loss_and_grad
 from gpuopt.fit import fit
-from gpuopt.history import History, optional_import
+from gpuopt.history import History
 from gpuopt.rules import Rule
 
 __all__ = ["Run", "Way", "make_rule", "train"]

@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from gpuopt.arrays.random import FIRST, GOLDEN, SECOND
 from gpuopt.executors.tile_code import TileCode, changes, constants, places
 from gpuopt.expr import INFIX, Expr, text
-from gpuopt.rules.noise import FIRST, GOLDEN, SECOND
 from gpuopt.trace import Trace
 
 __all__ = ["cache_folder", "fill_code", "fold_code", "loop_code", "pack_code"]
@@ -151,7 +151,7 @@ def fold_code(phase: Trace, compute: np.dtype[Any]) -> Any:
 
 @functools.lru_cache(maxsize=2)
 def fill_code(dtype: np.dtype[Any]) -> Any:
-    """The function that does what `gpuopt.rules.noise.fill` does: of a run of that dtype, where to begin, and indices."""
+    """The function that does what `gpuopt.arrays.random.fill` does: of a run of that dtype, where to begin, and indices."""
     import numba
 
     digits = np.finfo(dtype).nmant

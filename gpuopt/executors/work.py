@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from gpuopt.arrays.random import base
 from gpuopt.executors.fold import Folds
 from gpuopt.executors.layout import Leaf, cut
 from gpuopt.executors.tile_code import TileCode
 from gpuopt.expr import Expr
-from gpuopt.rules.noise import base
 from gpuopt.trace import Trace
 
 __all__ = ["Gradients", "Pack", "Program", "Single", "Tile", "Work", "load", "store"]

@@ -1,0 +1,92 @@
+"""Where arrays lie in memory, and which of them share it."""
+
+from __future__ import annotations
+
+import bisect
+from typing import Any
+
+import numpy as np
+
+from gpuopt.arrays.backend import array_module, is_cupy
+
+__all__ = ["Memory", "bounds", "share"]
+
+
+class Memory:
+    """Where named arrays lie, to find what else lies there."""
+
+    def __init__(self, arrays: list[Any], names: list[str]) -> None:
+        entries = sorted((*bounds(a), i) for i, a in enumerate(arrays) if a.size)
+        self._arrays, self._names, self._entries = arrays, names, entries
+        self._lows = [low for low, _, _ in entries]
+        self._begins = np.array(self._lows, np.int64)
+        self._reached = np.maximum.accumulate([0, *(high for _, high, _ in entries)])
+        self._longest = max((high - low for low, high, _ in entries), default=0)
+        owners = [_owner(a) for a in arrays]
+        self._owners, self._foreign = {id(owner) for owner in owners}, not all(map(_owns, owners))
+
+    def check_distinct(self) -> None:
+        """Raise ValueError where two of the arrays share memory."""
+        for i, (low, high, a) in enumerate(self._entries):
+            for other_low, _, b in self._entries[i + 1 :]:
+                if other_low >= high:
+                    break
+                if share(self._arrays[a], self._arrays[b]):
+                    first, second = self._names[min(a, b)], self._names[max(a, b)]
+                    same = self._arrays[a].shape == self._arrays[b].shape and other_low == low
+                    raise ValueError(
+                        f"{second} {'is' if same else 'overlaps'} the same memory as {first}: pass every array once"
+                    )
+
+    def surely_apart(self, gradients: list[np.ndarray[Any, Any]]) -> bool:
+        """Whether all the gradients own their memory and none is one of the arrays; a test that costs little."""
+        return not self._foreign and all(g.base is None for g in gradients) and self._owners.isdisjoint(map(id, gradients))
+
+    def clear_of(self, lows: np.ndarray[Any, Any], highs: np.ndarray[Any, Any]) -> bool:
+        """Whether none of the arrays lies between any of `lows` and its one of `highs`; a few calls for all of them."""
+        before = np.searchsorted(self._begins, highs)  # how many begin before it ends
+        return bool(np.all(self._reached[before] <= lows))
+
+    def suspects(self, g: Any) -> bool:
+        """Whether `g` might share memory with one of the arrays; a cheap test that rules most gradients out."""
+        owner = _owner(g)
+        return self._foreign or id(owner) in self._owners or not _owns(owner)
+
+    def sharing(self, g: Any) -> list[int]:
+        """The arrays that share memory with `g`, by index."""
+        if not g.size:
+            return []
+        low, high = bounds(g)
+        first = bisect.bisect_left(self._lows, low - self._longest)
+        last = bisect.bisect_left(self._lows, high)
+        return [i for _, top, i in self._entries[first:last] if top > low and share(self._arrays[i], g)]
+
+
+def bounds(array: Any) -> tuple[int, int]:
+    """The first address of an array's memory, and the one after the last."""
+    low = array.data.ptr if is_cupy(array) else array.__array_interface__["data"][0]
+    high = low + array.itemsize
+    for stride, length in zip(array.strides, array.shape, strict=True):
+        if stride < 0:
+            low += stride * (length - 1)
+        else:
+            high += stride * (length - 1)
+    return low, high
+
+
+def _owner(array: Any) -> Any:
+    """The object that an array's memory belongs to."""
+    return array if array.base is None else array.base
+
+
+def _owns(owner: Any) -> bool:
+    """Whether memory that belongs to `owner` can be reached through NumPy's views of it alone."""
+    return bool(type(owner) is np.ndarray and owner.base is None)
+
+
+def share(a: Any, b: Any) -> bool:
+    """Whether two arrays have an element in common; True where that is too hard to tell."""
+    try:
+        return bool(array_module(a).shares_memory(a, b, max_work=100_000))
+    except (np.exceptions.TooHardError, TypeError):
+        return bool(array_module(a).may_share_memory(a, b))

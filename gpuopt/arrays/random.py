@@ -1,0 +1,56 @@
+"""Random bits that depend on nothing but a seed, the step, the array and the element: the same wherever they are made.
+
+They are those of SplitMix64 (Steele, Lea & Flood 2014), which can start at any element.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+__all__ = ["FIRST", "GOLDEN", "KEY_PARTS", "ROUNDING", "SECOND", "after", "base", "fill"]
+
+KEY_PARTS = 4
+"""A key is this many numbers below 65,536, which even float32 holds: the seed's, then the step's."""
+ROUNDING = 2
+"""The stream of stochastic rounding; normal numbers are made of those before it."""
+GOLDEN = 0x9E3779B97F4A7C15
+FIRST = 0xBF58476D1CE4E5B9
+SECOND = 0x94D049BB133111EB
+_MASK = 2**64 - 1
+
+
+def base(key: tuple[float, ...], leaf: int, stream: int) -> int:
+    """Where the sequence of an array begins: of array number `leaf`, with the numbers of its key."""
+    start = sum(int(part) << (16 * n) for n, part in enumerate(key))
+    for number in (0, leaf, stream):
+        start = _mixed((start + (number + 1) * GOLDEN) & _MASK)
+    return start
+
+
+def _mixed(z: int) -> int:
+    z = ((z ^ (z >> 30)) * FIRST) & _MASK
+    z = ((z ^ (z >> 27)) * SECOND) & _MASK
+    return z ^ (z >> 31)
+
+
+def after(start: int, elements: int) -> int:
+    """Where a sequence that begins at `start` is after so many elements."""
+    return (start + elements * GOLDEN) & _MASK
+
+
+def fill(run: Any, start: int, index: Any, z: Any, work: Any) -> None:
+    """Fill `run` with the uniform numbers in (0, 1) of the elements that `index` names; `z` and `work` are scratch like it."""
+    np.multiply(index, np.uint64(GOLDEN), out=z)
+    np.add(z, np.uint64(after(start, 1)), out=z)
+    for shift, factor in ((30, FIRST), (27, SECOND), (31, 0)):
+        np.right_shift(z, np.uint64(shift), out=work)
+        np.bitwise_xor(z, work, out=z)
+        if factor:
+            np.multiply(z, np.uint64(factor), out=z)
+    digits = np.finfo(run.dtype).nmant
+    np.right_shift(z, np.uint64(64 - digits), out=z)
+    np.copyto(run, z, casting="unsafe")
+    np.multiply(run, run.dtype.type(2.0**-digits), out=run)
+    np.add(run, run.dtype.type(2.0 ** -(digits + 1)), out=run)
