@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuopt.arrays.backend import optional_import
+
 __all__ = ["History", "running_mean"]
 
 _BLOCK = 1024  # losses to an array

@@ -46,7 +46,7 @@ def cuda_source(rule: Bindable, dtype: Any = "float32") -> str:
         raise TypeError(f"rule must be a gpuopt.Rule, such as gpuopt.Adam(), got {type(rule).__name__}")
     of = named(dtype if dtype in COMPUTE else np.dtype(dtype).name)
     try:
-        from gpuopt.executors.cupy_kernel import made
+        from gpuopt.executors.cupy_compile import made
         from gpuopt.executors.cupy_text import complete_text
     except ModuleNotFoundError as error:
         message = "gpuopt.cuda_source needs CuPy (no GPU): pip install 'gpuopt[cuda13]' or 'gpuopt[cuda12]'"

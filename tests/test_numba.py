@@ -43,7 +43,12 @@ def _numba(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def code() -> Any:
-    return importlib.import_module("gpuopt.executors.numba_code")
+    return importlib.import_module("gpuopt.executors.numba_compile")
+
+
+@pytest.fixture
+def cache() -> Any:
+    return importlib.import_module("gpuopt.executors.numba_cache")
 
 
 def start(folder: Path) -> subprocess.Popen[str]:
@@ -72,29 +77,29 @@ def test_processes_that_race_for_an_empty_cache(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
-def test_the_folder_is_private(tmp_path: Path, code: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_folder_is_private(tmp_path: Path, cache: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Loading what lies there runs it, so nobody else may write there."""
     folder = tmp_path / "new" / "cache"
     monkeypatch.setenv("GPUOPT_CACHE_DIR", str(folder))
     folder = folder / "gpuopt"
-    assert code.cache_folder() == folder
+    assert cache.cache_folder() == folder
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     folder.chmod(0o777)
-    code.cache_folder()
+    cache.cache_folder()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     monkeypatch.setattr(os, "getuid", lambda: folder.stat().st_uid + 1)
-    elsewhere = code.cache_folder()
+    elsewhere = cache.cache_folder()
     assert elsewhere != folder
     assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o700
 
 
-def test_a_folder_that_cannot_be_made(tmp_path: Path, code: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_made(tmp_path: Path, cache: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("GPUOPT_CACHE_DIR", str(tmp_path / "file"))
-    assert code.cache_folder().is_dir()
+    assert cache.cache_folder().is_dir()
 
 
-def test_no_home_folder(code: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_home_folder(cache: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """As for a user without an entry in the password file, in a container."""
 
     def no_home() -> Path:
@@ -104,7 +109,7 @@ def test_no_home_folder(code: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.delenv("LOCALAPPDATA", raising=False)
     monkeypatch.setattr(Path, "home", no_home)
-    assert code.cache_folder().is_dir()
+    assert cache.cache_folder().is_dir()
 
 
 def test_a_file_that_was_changed_is_not_run(tmp_path: Path, code: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,11 +128,11 @@ def test_a_file_that_was_changed_is_not_run(tmp_path: Path, code: Any, monkeypat
 @pytest.mark.parametrize("rule", [r for r in STRUCTURES if "Adam" in label(r) or "RMSProp" in label(r)], ids=label)
 @pytest.mark.parametrize(("dtype", "suffix"), [("float32", "ps"), ("float64", "pd")])
 def test_the_loop_is_vector_code(
-    rule: Any, dtype: str, suffix: str, tmp_path: Path, code: Any, monkeypatch: pytest.MonkeyPatch
+    rule: Any, dtype: str, suffix: str, tmp_path: Path, code: Any, cache: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Packed roots and divisions on wide registers; nothing contracted to a fused multiply-add."""
     monkeypatch.setenv("GPUOPT_CACHE_DIR", str(tmp_path))  # machine code from the cache has no text
-    code._module.cache_clear()
+    cache.loaded.cache_clear()
     code.loop_code.cache_clear()
     function = code.loop_code(trace(rule), np.dtype(dtype)).function
     (assembly,) = function.inspect_asm().values()
@@ -137,10 +142,10 @@ def test_the_loop_is_vector_code(
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="reads x86 assembly")
-def test_rounding_at_random_is_vector_code(tmp_path: Path, code: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rounding_at_random_is_vector_code(tmp_path: Path, code: Any, cache: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bits taken as numbers, added and cut; and the multiplications that random numbers are made of."""
     monkeypatch.setenv("GPUOPT_CACHE_DIR", str(tmp_path))
-    for made in (code._module, code.loop_code, code.fill_code):
+    for made in (cache.loaded, code.loop_code, code.fill_code):
         made.cache_clear()
     dtype = np.dtype("float32")
     loop = code.loop_code(trace(go.Adam(), precision=Precision(stochastic_rounding=True)), dtype).function

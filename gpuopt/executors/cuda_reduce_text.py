@@ -13,7 +13,7 @@ import numpy as np
 
 from gpuopt.executors.cuda_table_text import TableWriter
 from gpuopt.executors.cuda_text import PREAMBLE, KernelText, Others, Writer, ascii_name
-from gpuopt.executors.fold import LANES, ROWS, chunks
+from gpuopt.executors.order import LANES, ROWS, chunks
 from gpuopt.expr import NOTHING
 from gpuopt.trace import Trace
 

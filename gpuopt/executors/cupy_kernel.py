@@ -5,7 +5,6 @@ One launch updates all arrays of a group that are flat runs with such gradients.
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,22 +15,15 @@ import numpy as np
 from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.executors.cuda_reduce_text import fold_space, reduction_text, reductions_text
 from gpuopt.executors.cuda_table_text import table_text
-from gpuopt.executors.cuda_text import OPTIONS, KernelText, Others, kernel_text
+from gpuopt.executors.cuda_text import KernelText, Others, kernel_text
+from gpuopt.executors.cupy_compile import made
 from gpuopt.executors.cupy_table import Launch, Planner, Table
 from gpuopt.executors.cupy_upload import Turns
-from gpuopt.executors.fold import LANES, chunks
 from gpuopt.executors.layout import Leaf, new_state
+from gpuopt.executors.order import LANES, chunks
 from gpuopt.trace import Trace
 
-__all__ = ["CupyGroup", "made"]
-
-
-@functools.lru_cache(maxsize=512)
-def made(written: KernelText) -> Any:
-    """The kernel of a text."""
-    return cupy.ElementwiseKernel(
-        written.inputs, written.outputs, written.body, written.name, preamble=written.preamble, options=OPTIONS
-    )
+__all__ = ["CupyGroup"]
 
 
 _process = 0

@@ -13,7 +13,7 @@ import cupy
 import numpy as np
 
 from gpuopt.executors.cuda_scalar_text import ScalarText, count_text, needs_scalars, scalar_text
-from gpuopt.executors.cupy_kernel import made
+from gpuopt.executors.cupy_compile import made
 from gpuopt.executors.cupy_upload import Lists, Turns, capturing
 from gpuopt.expr import NOTHING, SIZE, Total
 from gpuopt.host_code import compiled

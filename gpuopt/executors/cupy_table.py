@@ -14,8 +14,8 @@ from gpuopt.executors.cuda_reduce_text import fold_space
 from gpuopt.executors.cuda_table_text import CHUNK, LANES, columns
 from gpuopt.executors.cuda_text import Others
 from gpuopt.executors.cupy_upload import Lists, capturing
-from gpuopt.executors.fold import CHUNK as FOLDED
 from gpuopt.executors.layout import Leaf
+from gpuopt.executors.order import CHUNK as FOLDED
 
 __all__ = ["Launch", "Plan", "Planner", "Table"]
 

@@ -14,19 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from gpuopt.executors.order import CHUNK, LANES, ROWS, chunks
 from gpuopt.expr import NOTHING
 
-__all__ = ["CHUNK", "LANES", "ROWS", "UFUNCS", "Folds", "chunks", "fold", "fold_stream"]
+__all__ = ["UFUNCS", "Folds", "fold", "fold_stream"]
 
-LANES = 256
-ROWS = 64
-CHUNK = LANES * ROWS
 UFUNCS: dict[str, np.ufunc] = {"sum": np.add, "max": np.maximum}
-
-
-def chunks(size: int) -> int:
-    """How many chunks `size` elements are, the last of which may be short; at least one."""
-    return max(1, -(-size // CHUNK))
 
 
 def fold(ufunc: np.ufunc, run: Any, out: Any) -> None:

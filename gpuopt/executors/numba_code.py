@@ -1,30 +1,18 @@
-"""From a `Trace` to one loop over flat arrays, compiled by Numba.
-
-The loop's text is written to a private cache folder under a name made from its content, so that Numba can keep the machine
-code beside it and the next process need not compile. No fast-math: the operations, their order and their rounding are those
-of the other executors.
-"""
+"""From a `Trace` to the text of one loop over flat arrays, which Numba compiles; needs no Numba itself."""
 
 from __future__ import annotations
 
 import functools
-import hashlib
-import importlib.util
-import os
-import sys
-import tempfile
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from gpuopt.arrays.random import FIRST, GOLDEN, SECOND
-from gpuopt.executors.tile_code import TileCode, changes, constants, places
+from gpuopt.executors.tile_code import changes, constants, places
 from gpuopt.expr import INFIX, Expr, text
 from gpuopt.trace import Trace
 
-__all__ = ["cache_folder", "fill_code", "fold_code", "loop_code", "pack_code"]
+__all__ = ["fill_source", "fold_source", "loop_source"]
 
 _HEADER = '''"""A loop that gpuopt generated for one rule. It is made again when it is missing."""
 
@@ -125,54 +113,8 @@ _FORMS = {
 
 
 @functools.lru_cache(maxsize=512)
-def loop_code(trace: Trace, compute: np.dtype[Any]) -> TileCode:
-    """Generate and compile the loop that runs `trace` on flat arrays of dtype `compute`."""
-    source = _source(trace)
-    module = _module(source)
-    import numba
-
-    real = numba.from_dtype(compute)
-    flat = numba.types.Array(real, 1, "C")
-    module.loop.compile((flat,) * (len(places(trace)) + 1))
-    return TileCode(module.loop, places(trace), 0, 0, constants(trace), source)
-
-
-@functools.lru_cache(maxsize=512)
-def fold_code(phase: Trace, compute: np.dtype[Any]) -> Any:
-    """Compile the function that folds a tile, in the order of `gpuopt.executors.fold`: of what is read, scalars, and rows."""
-    import numba
-
-    function = _module(_fold_source(phase)).fold
-    real = numba.from_dtype(compute)
-    flat, rows = (numba.types.Array(real, ndim, "C") for ndim in (1, 2))
-    function.compile((*[flat] * len(phase.loads), flat, *[rows] * len(phase.reductions)))
-    return function
-
-
-@functools.lru_cache(maxsize=2)
-def fill_code(dtype: np.dtype[Any]) -> Any:
-    """The function that does what `gpuopt.arrays.random.fill` does: of a run of that dtype, where to begin, and indices."""
-    import numba
-
-    digits = np.finfo(dtype).nmant
-    parts = {"golden": GOLDEN, "first": FIRST, "second": SECOND, "cut": 64 - digits, "whole": f"int{8 * dtype.itemsize}"}
-    function = _module(_HEADER + _FILL.format(**parts, scale=2.0**-digits, half=2.0 ** -(digits + 1))).fill
-    flat, whole = (numba.types.Array(kind, 1, "C") for kind in (numba.from_dtype(dtype), numba.types.uint64))
-    function.compile((flat, numba.types.uint64, whole))
-    return function
-
-
-def pack_code(code: TileCode, compute: np.dtype[Any]) -> Any:
-    """The function that runs the loop of `code` on many parameters, given the table of their addresses and ends."""
-    import numba
-
-    function = _module(code.source).pack
-    flat, table = (numba.types.Array(kind, 1, "C") for kind in (numba.from_dtype(compute), numba.types.int64))
-    function.compile((*[flat] * sum(place.component != "p" for place in code.places), flat, table, table))
-    return function
-
-
-def _source(trace: Trace) -> str:
+def loop_source(trace: Trace) -> str:
+    """Write the module with the loop that runs `trace` on flat arrays, and the one over a pack."""
     arrays = {place.component: f"a{number}" for number, place in enumerate(places(trace))}
     names, scalars, body = _statements(trace, arrays)
     body += [f"{arrays[component]}[i] = {names[expr]}" for component, expr in changes(trace).items()]
@@ -187,7 +129,9 @@ def _source(trace: Trace) -> str:
     return _header(trace) + _LOOP.format(**parts)
 
 
-def _fold_source(phase: Trace) -> str:
+@functools.lru_cache(maxsize=512)
+def fold_source(phase: Trace) -> str:
+    """Write the module with the function that folds a tile, in the order of `gpuopt.executors.fold`."""
     arrays = {component: f"a{number}" for number, component in enumerate(phase.loads)}
     names, scalars, body = _statements(phase, arrays)
     rows = [f"r{number}" for number in range(len(phase.reductions))]
@@ -210,6 +154,13 @@ def _fold_source(phase: Trace) -> str:
         "sliced": "".join(f"{name}[start:stop], " for name in arrays.values()),
     }
     return _header(phase) + _FOLD.format(**parts)
+
+
+def fill_source(dtype: np.dtype[Any]) -> str:
+    """Write the module with the function that does what `gpuopt.arrays.random.fill` does, for runs of that dtype."""
+    digits = np.finfo(dtype).nmant
+    parts = {"golden": GOLDEN, "first": FIRST, "second": SECOND, "cut": 64 - digits, "whole": f"int{8 * dtype.itemsize}"}
+    return _HEADER + _FILL.format(**parts, scale=2.0**-digits, half=2.0 ** -(digits + 1))
 
 
 def _header(trace: Trace) -> str:
@@ -242,57 +193,3 @@ def _inputs(trace: Trace) -> set[Expr]:
     """The components that are read, as expressions."""
     used = [arg for op in trace.ops for arg in op.args] + list(changes(trace).values())
     return {expr for expr in used if expr.op == "input"}
-
-
-def cache_folder() -> Path:
-    """Where generated loops and their machine code are kept: this user's alone, since loading it runs it.
-
-    The folder ``gpuopt`` in ``GPUOPT_CACHE_DIR``, or in the user's cache folder; a temporary one where that cannot be.
-    """
-    try:
-        folder = _asked_folder() / "gpuopt"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if os.name != "nt":
-            status = folder.stat()
-            if status.st_uid != os.getuid():
-                raise PermissionError(f"{folder} belongs to another user")
-            if status.st_mode & 0o077:
-                folder.chmod(0o700)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
-    except (OSError, RuntimeError):  # there may be no home folder at all
-        return _temporary_folder()
-
-
-def _asked_folder() -> Path:
-    names = ("GPUOPT_CACHE_DIR", "LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME")
-    found = [value for name in names if (value := os.environ.get(name))]
-    return Path(found[0]) if found else Path.home() / ".cache"
-
-
-@functools.cache
-def _temporary_folder() -> Path:
-    import atexit
-    import shutil
-
-    folder = Path(tempfile.mkdtemp(prefix="gpuopt-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
-
-
-@functools.lru_cache(maxsize=512)
-def _module(source: str) -> ModuleType:
-    """Import the text as a module from the cache folder; its file appears there whole or not at all."""
-    name = f"gpuopt_loop_{hashlib.sha256(source.encode()).hexdigest()[:32]}"
-    path = cache_folder() / f"{name}.py"
-    if not path.exists() or path.read_text(encoding="utf-8") != source:
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False, encoding="utf-8") as file:
-            file.write(source)
-        Path(file.name).replace(path)
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"cannot load {path}")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # Numba finds the function of cached machine code by its module
-    spec.loader.exec_module(module)
-    return module

@@ -1,0 +1,20 @@
+"""From the text of a kernel to the kernel that CuPy compiles when it is first called."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from gpuopt.executors.cuda_text import OPTIONS, KernelText
+
+__all__ = ["made"]
+
+
+@functools.lru_cache(maxsize=512)
+def made(written: KernelText) -> Any:
+    """The kernel of a text."""
+    import cupy
+
+    return cupy.ElementwiseKernel(
+        written.inputs, written.outputs, written.body, written.name, preamble=written.preamble, options=OPTIONS
+    )
