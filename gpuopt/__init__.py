@@ -10,7 +10,7 @@ from gpuopt.minimize import OptimizeResult, minimize, scipy_method
 from gpuopt.optimizer import Optimizer
 from gpuopt.rules import *
 from gpuopt.source import cuda_source
-from gpuopt.trace import TraceError
+from gpuopt.tracing.trace import TraceError
 
 __version__ = "0.1.0"
 __all__ = [

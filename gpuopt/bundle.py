@@ -10,11 +10,11 @@ from typing import Any
 from gpuopt.arrays.dtypes import is_complex
 from gpuopt.arrays.precision import MASTER, PLAIN, Precision
 from gpuopt.executors import Group, Scalars, executor
-from gpuopt.expr import Total
 from gpuopt.host_code import Evaluate, compiled
 from gpuopt.rules.base import Update, instantiated
-from gpuopt.symbols import hyper_array
-from gpuopt.trace import Trace, own_states, passes, trace
+from gpuopt.tracing.expr import Total
+from gpuopt.tracing.symbols import hyper_array
+from gpuopt.tracing.trace import Trace, own_states, passes, trace
 
 __all__ = ["Bundle", "Run", "batches"]
 

@@ -16,7 +16,7 @@ from gpuopt.rules import rules
 from gpuopt.rules.base import Bindable
 from gpuopt.rules.compose import Partition
 from gpuopt.source import cuda_source, kernels
-from gpuopt.trace import TraceError
+from gpuopt.tracing.trace import TraceError
 
 __all__ = ["main"]
 

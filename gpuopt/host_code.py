@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.expr import INFIX, REDUCTIONS, Expr, Total, reachable, text
+from gpuopt.tracing.expr import INFIX, REDUCTIONS, Expr, Total, reachable, text
 
 __all__ = ["Evaluate", "compiled"]
 

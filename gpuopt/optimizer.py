@@ -19,7 +19,7 @@ from gpuopt.hyper_arrays import beside
 from gpuopt.rules.base import Bindable, Rule
 from gpuopt.saved import VERSION, Saved
 from gpuopt.steps import Fitting, Steps
-from gpuopt.trace import state_names
+from gpuopt.tracing.trace import state_names
 
 __all__ = ["Optimizer"]
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from gpuopt.bundle import Run, batches
-from gpuopt.expr import SIZE, Total
 from gpuopt.host_code import compiled
+from gpuopt.tracing.expr import SIZE, Total
 
 __all__ = ["accepted"]
 

@@ -13,7 +13,7 @@ from gpuopt.executors.cuda_table_text import table_text
 from gpuopt.executors.cuda_text import KernelText
 from gpuopt.rules.base import Bindable
 from gpuopt.rules.compose import Partition
-from gpuopt.trace import trace
+from gpuopt.tracing.trace import trace
 
 __all__ = ["cuda_source", "kernels"]
 

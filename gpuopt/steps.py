@@ -14,7 +14,7 @@ from gpuopt.executors import executor
 from gpuopt.host_code import compiled
 from gpuopt.hyper_numbers import Members, Numbers, begun, check_traceable, numbers, scheduled
 from gpuopt.reduce import accepted
-from gpuopt.trace import Trace
+from gpuopt.tracing.trace import Trace
 
 __all__ = ["Fitting", "Planned", "Steps"]
 

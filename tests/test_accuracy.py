@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from gpuopt.rules import Adam, AdamW, Momentum, RMSProp, Rule
-from gpuopt.trace import state_names
+from gpuopt.tracing.trace import state_names
 from tests.variants import STRUCTURES, label
 
 AVERAGES = {"m": "beta1", "v": "beta2", "c": "beta"}

@@ -18,10 +18,9 @@ import gpuopt as go
 PACKAGE = Path(go.__file__).parent
 LAYERS = (
     {"arrays"},
-    {"expr", "rules"},
-    {"symbols"},
-    {"host_code", "parts"},
-    {"trace"},
+    {"rules"},
+    {"tracing"},
+    {"host_code"},
     {"executors", "guard", "history", "saved"},
     {"bundle", "gradients", "hyper_arrays", "source", "schedules"},
     {"hyper_numbers", "reduce"},
@@ -73,7 +72,7 @@ def imports(tree: ast.AST, inside: bool = False, typing_only: bool = False) -> I
 
 
 def target(module: str, name: str) -> str:
-    """``from gpuopt import trace`` is of the module; ``from gpuopt.trace import Trace`` is of the module before it."""
+    """``from gpuopt import trace`` is of the module; ``from gpuopt.tracing.trace import Trace`` is of the module before it."""
     return f"{module}.{name}" if f"{module}.{name}".removeprefix("gpuopt.") in MODULES else module
 
 
@@ -107,7 +106,7 @@ def test_rules_import_numpy_only(name: str) -> None:
     assert all(part(i) == "rules" or i == "gpuopt.arrays.random" for i in ours)
 
 
-@pytest.mark.parametrize("name", ["arrays.backend", "arrays.dtypes", "expr", "arrays.tree"])
+@pytest.mark.parametrize("name", ["arrays.backend", "arrays.dtypes", "tracing.expr", "arrays.tree"])
 def test_the_lowest_import_nothing_of_the_package(name: str) -> None:
     assert not [i for i, _, _ in imports(MODULES[name]) if i.startswith("gpuopt")]
 

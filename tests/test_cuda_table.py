@@ -18,7 +18,7 @@ from gpuopt.arrays.dtypes import is_complex, named
 from gpuopt.executors.cuda_table_text import CHUNK, LANES, columns, table_text
 from gpuopt.host_code import compiled
 from gpuopt.rules import Adam, GradientDescent, Momentum, Rule
-from gpuopt.trace import trace
+from gpuopt.tracing.trace import trace
 from tests.cuda import hostrun
 from tests.cuda.hostgroup import cupy_on_the_cpu, one_by_one
 from tests.variants import DTYPES, STRUCTURES, bits, label, mixed, sample

@@ -19,8 +19,8 @@ from gpuopt.arrays.dtypes import COMPUTE, is_complex, named, state_dtype
 from gpuopt.arrays.precision import Precision
 from gpuopt.executors.cuda_table_text import table_text
 from gpuopt.rules import Adam, GradientDescent, Momentum, Rule
-from gpuopt.symbols import hyper_array
-from gpuopt.trace import Trace, trace
+from gpuopt.tracing.symbols import hyper_array
+from gpuopt.tracing.trace import Trace, trace
 from tests.cuda import nvrtc
 from tests.variants import DTYPES, STRUCTURES, label
 

@@ -20,7 +20,7 @@ from gpuopt.executors.numpy_tiles import NumpyGroup
 from gpuopt.host_code import compiled
 from gpuopt.rules import Adam, Momentum, Rule
 from gpuopt.source import kernels
-from gpuopt.trace import trace
+from gpuopt.tracing.trace import trace
 from tests.cuda import hostrun, nvrtc
 from tests.cuda.hostgroup import one_by_one
 from tests.variants import DTYPES, STRUCTURES, bits, label, mixed

@@ -14,8 +14,8 @@ import gpuopt as go
 from gpuopt.host_code import compiled
 from gpuopt.rules import Adam, Rule, rules
 from gpuopt.rules.base import GradientPiece
-from gpuopt.symbols import hyper_array
-from gpuopt.trace import trace
+from gpuopt.tracing.symbols import hyper_array
+from gpuopt.tracing.trace import trace
 from tests.cuda.simulated import arrays, during, no_gpu
 from tests.test_cuda_chain import EXAMPLES
 from tests.variants import STRUCTURES, label

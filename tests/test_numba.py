@@ -18,7 +18,7 @@ import pytest
 import gpuopt as go
 from gpuopt.arrays import backend
 from gpuopt.arrays.precision import Precision
-from gpuopt.trace import trace
+from gpuopt.tracing.trace import trace
 from tests.variants import STRUCTURES, bits, label
 
 ROOT = Path(__file__).parent.parent

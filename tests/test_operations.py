@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 
 from gpuopt.arrays import backend
 from gpuopt.executors.numpy_tiles import NumpyGroup
-from gpuopt.expr import ARRAY_OPS, HOST_OPS
 from gpuopt.host_code import compiled
 from gpuopt.rules import Hyper, Rule, abs2
-from gpuopt.trace import trace
+from gpuopt.tracing.expr import ARRAY_OPS, HOST_OPS
+from gpuopt.tracing.trace import trace
 from tests.cuda import hostrun
 from tests.cuda.hostgroup import cupy_on_the_cpu
 from tests.variants import bits

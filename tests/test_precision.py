@@ -21,7 +21,7 @@ from gpuopt.executors import tiles
 from gpuopt.executors.cuda_text import kernel_text
 from gpuopt.executors.tiles import TileGroup
 from gpuopt.rules import noise
-from gpuopt.trace import trace
+from gpuopt.tracing.trace import trace
 from tests.cuda import hostrun, nvrtc
 from tests.cuda.hostgroup import cupy_on_the_cpu
 from tests.reference import LOOPS

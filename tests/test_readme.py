@@ -15,7 +15,7 @@ import gpuopt as go
 from gpuopt import cli
 from gpuopt.arrays.precision import Precision
 from gpuopt.rules import pieces
-from gpuopt.trace import trace
+from gpuopt.tracing.trace import trace
 
 ROOT = Path(__file__).parent.parent
 

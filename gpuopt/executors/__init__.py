@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from gpuopt.arrays.backend import cpu_executor, is_cupy
-from gpuopt.trace import Trace
+from gpuopt.tracing.trace import Trace
 
 __all__ = ["Group", "Scalars", "executor"]
 

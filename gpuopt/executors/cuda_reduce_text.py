@@ -14,8 +14,8 @@ import numpy as np
 from gpuopt.executors.cuda_table_text import TableWriter
 from gpuopt.executors.cuda_text import PREAMBLE, KernelText, Others, Writer, ascii_name
 from gpuopt.executors.order import LANES, ROWS, chunks
-from gpuopt.expr import NOTHING
-from gpuopt.trace import Trace
+from gpuopt.tracing.expr import NOTHING
+from gpuopt.tracing.trace import Trace
 
 __all__ = ["fold_space", "reduction_text", "reductions_text"]
 

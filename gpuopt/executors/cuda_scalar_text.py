@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from gpuopt.executors.cuda_text import Formulas, KernelText, ascii_name
-from gpuopt.expr import NOTHING, Expr, Total, reachable, text
 from gpuopt.host_code import Evaluate, compiled
-from gpuopt.trace import Trace
+from gpuopt.tracing.expr import NOTHING, Expr, Total, reachable, text
+from gpuopt.tracing.trace import Trace
 
 __all__ = ["ScalarText", "count_text", "needs_scalars", "scalar_text"]
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gpuopt.executors.cuda_text import PREAMBLE, KernelText, Others, Writer, ascii_name
-from gpuopt.trace import Trace
+from gpuopt.tracing.trace import Trace
 
 __all__ = ["CHUNK", "LANES", "TableWriter", "columns", "table_text"]
 

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from gpuopt.arrays.dtypes import COMPUTE, state_dtype
-from gpuopt.expr import INFIX, Expr, text
-from gpuopt.trace import Trace, components
+from gpuopt.tracing.expr import INFIX, Expr, text
+from gpuopt.tracing.trace import Trace, components
 
 __all__ = ["OPTIONS", "PREAMBLE", "Formulas", "KernelText", "Others", "Writer", "ascii_name", "kernel_text"]
 

@@ -21,7 +21,7 @@ from gpuopt.executors.cupy_table import Launch, Planner, Table
 from gpuopt.executors.cupy_upload import Turns
 from gpuopt.executors.layout import Leaf, new_state
 from gpuopt.executors.order import LANES, chunks
-from gpuopt.trace import Trace
+from gpuopt.tracing.trace import Trace
 
 __all__ = ["CupyGroup"]
 

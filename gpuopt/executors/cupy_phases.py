@@ -15,9 +15,9 @@ import numpy as np
 from gpuopt.executors.cuda_scalar_text import ScalarText, count_text, needs_scalars, scalar_text
 from gpuopt.executors.cupy_compile import made
 from gpuopt.executors.cupy_upload import Lists, Turns, capturing
-from gpuopt.expr import NOTHING, SIZE, Total
 from gpuopt.host_code import compiled
-from gpuopt.trace import Trace
+from gpuopt.tracing.expr import NOTHING, SIZE, Total
+from gpuopt.tracing.trace import Trace
 
 __all__ = ["Phases"]
 

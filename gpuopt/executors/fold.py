@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.executors.order import CHUNK, LANES, ROWS, chunks
-from gpuopt.expr import NOTHING
+from gpuopt.tracing.expr import NOTHING
 
 __all__ = ["UFUNCS", "Folds", "fold", "fold_stream"]
 

@@ -15,8 +15,8 @@ import numpy as np
 from gpuopt.arrays.dtypes import state_dtype
 from gpuopt.arrays.precision import MASTER
 from gpuopt.rules.base import instantiated
-from gpuopt.symbols import hyper_array
-from gpuopt.trace import Trace, own_states, state_names
+from gpuopt.tracing.symbols import hyper_array
+from gpuopt.tracing.trace import Trace, own_states, state_names
 
 Box = tuple[Any, ...]
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from gpuopt.arrays.random import FIRST, GOLDEN, SECOND
 from gpuopt.executors.tile_code import changes, constants, places
-from gpuopt.expr import INFIX, Expr, text
-from gpuopt.trace import Trace
+from gpuopt.tracing.expr import INFIX, Expr, text
+from gpuopt.tracing.trace import Trace
 
 __all__ = ["fill_source", "fold_source", "loop_source"]
 

@@ -10,7 +10,7 @@ from gpuopt.executors.numba_compile import fill_code, fold_code, loop_code, pack
 from gpuopt.executors.order import CHUNK, chunks
 from gpuopt.executors.tiles import TileGroup
 from gpuopt.executors.work import Program
-from gpuopt.trace import Trace
+from gpuopt.tracing.trace import Trace
 
 __all__ = ["NumbaGroup"]
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from gpuopt.executors.tile_code import TileCode, changes, constants, places
-from gpuopt.expr import BOOLEAN, Expr, text
-from gpuopt.trace import Trace
+from gpuopt.tracing.expr import BOOLEAN, Expr, text
+from gpuopt.tracing.trace import Trace
 
 __all__ = ["tile_code"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from gpuopt.executors.numpy_code import tile_code
 from gpuopt.executors.tiles import TileGroup
 from gpuopt.executors.work import Program
-from gpuopt.trace import Trace
+from gpuopt.tracing.trace import Trace
 
 __all__ = ["NumpyGroup"]
 

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
-from gpuopt.expr import Expr
-from gpuopt.trace import Trace, components
+from gpuopt.tracing.expr import Expr
+from gpuopt.tracing.trace import Trace, components
 
 __all__ = ["Place", "TileCode", "changes", "constants", "places"]
 

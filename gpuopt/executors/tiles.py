@@ -22,7 +22,7 @@ from gpuopt.executors.layout import Leaf, new_state
 from gpuopt.executors.order import CHUNK, chunks
 from gpuopt.executors.tile_code import Place
 from gpuopt.executors.work import Gradients, Pack, Program, Single, Tile, Work, load, store
-from gpuopt.trace import Trace
+from gpuopt.tracing.trace import Trace
 
 __all__ = ["TileGroup"]
 

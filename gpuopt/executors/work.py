@@ -12,8 +12,8 @@ from gpuopt.arrays.random import base
 from gpuopt.executors.fold import Folds
 from gpuopt.executors.layout import Leaf, cut
 from gpuopt.executors.tile_code import TileCode
-from gpuopt.expr import Expr
-from gpuopt.trace import Trace
+from gpuopt.tracing.expr import Expr
+from gpuopt.tracing.trace import Trace
 
 __all__ = ["Gradients", "Pack", "Program", "Single", "Tile", "Work", "load", "store"]
 

@@ -14,8 +14,8 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 from gpuopt.arrays.precision import MASTER, PLAIN, Precision
-from gpuopt.expr import Expr, Graph, Total, TraceError, reachable, totals
-from gpuopt.parts import PartsRun, components, own_states, state_names
+from gpuopt.tracing.expr import Expr, Graph, Total, TraceError, reachable, totals
+from gpuopt.tracing.parts import PartsRun, components, own_states, state_names
 
 if TYPE_CHECKING:
     from gpuopt.rules.base import Part, Update

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from gpuopt.expr import ELEMENTWISE, Expr, Graph, TraceError, text, trace_error
+from gpuopt.tracing.expr import ELEMENTWISE, Expr, Graph, TraceError, text, trace_error
 
 _HYPER_ARRAY = "hyper "
 

@@ -1,16 +1,20 @@
 """The graph of a traced rule: real values, each made once, as operations on others.
 
 `Graph` makes the values, `Expr` is one of them, and `text` writes one as a formula. What `update` computes with are the
-`gpuopt.symbols`, which record into a graph.
+`gpuopt.tracing.symbols`, which record into a graph.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import linecache
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 COMPARISONS = frozenset({"less", "less_equal", "greater", "greater_equal", "equal", "not_equal"})
 BOOLEAN = COMPARISONS | {"logical_and", "logical_or", "logical_not"}
@@ -30,11 +34,19 @@ class TraceError(TypeError):
     """A rule's ``update`` does something that cannot run elementwise on arrays."""
 
 
+_HERE = Path(__file__).parent
+_INTERNAL = (
+    f"{_HERE}{os.sep}",
+    *(str(_HERE.with_name("rules") / f"{name}.py") for name in ("base", "noise", "reductions")),
+    f"{Path(np.__file__).parent}{os.sep}",
+)
+"""Files that stand between a rule's line and an error: the tracer's, what formulas call, and NumPy's."""
+
+
 def trace_error(message: str) -> TraceError:
     """A TraceError that names the line of the rule that is being traced."""
     frame = sys._getframe(1)
-    internal = ("gpuopt.expr", "gpuopt.parts", "gpuopt.rules.reductions", "gpuopt.symbols", "gpuopt.trace", "numpy")
-    while frame.f_back and frame.f_globals.get("__name__", "").startswith(internal):
+    while frame.f_back and frame.f_code.co_filename.startswith(_INTERNAL):
         frame = frame.f_back
     file, number = frame.f_code.co_filename, frame.f_lineno
     line = linecache.getline(file, number).strip()

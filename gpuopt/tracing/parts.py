@@ -10,10 +10,10 @@ import numpy as np
 
 from gpuopt.arrays.precision import MASTER, Precision
 from gpuopt.arrays.random import ROUNDING
-from gpuopt.expr import Expr, Graph, TraceError, totals
 from gpuopt.rules.base import instantiated
 from gpuopt.rules.noise import uniform
-from gpuopt.symbols import Symbol, hyper_array, lift
+from gpuopt.tracing.expr import Expr, Graph, TraceError, totals
+from gpuopt.tracing.symbols import Symbol, hyper_array, lift
 
 if TYPE_CHECKING:
     from gpuopt.rules.base import Part
