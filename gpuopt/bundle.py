@@ -9,8 +9,8 @@ from typing import Any
 
 from gpuopt.arrays.dtypes import is_complex
 from gpuopt.arrays.precision import MASTER, PLAIN, Precision
+from gpuopt.codegen.host import Evaluate, compiled
 from gpuopt.executors import Group, Scalars, executor
-from gpuopt.host_code import Evaluate, compiled
 from gpuopt.rules.base import Update, instantiated
 from gpuopt.tracing.expr import Total
 from gpuopt.tracing.symbols import hyper_array

@@ -12,10 +12,10 @@ import gpuopt
 from gpuopt import __version__, bench, demo
 from gpuopt.arrays import backend
 from gpuopt.arrays.dtypes import COMPUTE, named
+from gpuopt.codegen.source import cuda_source, kernels
 from gpuopt.rules import rules
 from gpuopt.rules.base import Bindable
 from gpuopt.rules.compose import Partition
-from gpuopt.source import cuda_source, kernels
 from gpuopt.tracing.trace import TraceError
 
 __all__ = ["main"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.bundle import Run, batches
-from gpuopt.host_code import compiled
+from gpuopt.codegen.host import compiled
 from gpuopt.tracing.expr import SIZE, Total
 
 __all__ = ["accepted"]

@@ -10,8 +10,8 @@ import numpy as np
 from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.arrays.precision import Precision
 from gpuopt.bundle import Bundle, Run, batches
+from gpuopt.codegen.host import compiled
 from gpuopt.executors import executor
-from gpuopt.host_code import compiled
 from gpuopt.hyper_numbers import Members, Numbers, begun, check_traceable, numbers, scheduled
 from gpuopt.reduce import accepted
 from gpuopt.tracing.trace import Trace

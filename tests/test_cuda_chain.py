@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 import gpuopt as go
 from gpuopt.arrays import backend
 from gpuopt.arrays.dtypes import COMPUTE, named
+from gpuopt.codegen.source import kernels
 from gpuopt.rules import pieces, rules
 from gpuopt.rules.base import GradientPiece
-from gpuopt.source import kernels
 from tests.cuda import hostrun, nvrtc
 from tests.cuda.hostgroup import cupy_on_the_cpu
 from tests.variants import DTYPES, bits, sample
@@ -74,7 +74,7 @@ def test_it_compiles_to_lean_machine_code(chain: Any, dtype: str, capturable: bo
         pytest.skip(reason)
     if dtype.startswith("complex") and chain is CHAIN:
         chain = go.chain(*(piece for piece in CHAIN.pieces if not isinstance(piece, go.bounds)))
-    module, text = import_module("gpuopt.executors.cupy_kernel"), import_module("gpuopt.executors.cupy_text")
+    module, text = import_module("gpuopt.executors.cupy_kernel"), import_module("gpuopt.codegen.cuda.complete")
     for written in kernels(chain, named(dtype), capturable):
         kernel = module.made(written)
         compiled = nvrtc.compile_cubin(text.complete_text(kernel, written.dtypes), "sm_90", text.kernel_options(kernel))

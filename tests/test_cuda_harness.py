@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpuopt.executors.cupy_text import complete_text, kernel_options
+from gpuopt.codegen.cuda.complete import complete_text, kernel_options
 from tests.cuda import hostrun, nvrtc
 from tests.cuda.adam import REAL_TYPES, SCALARS, adam, adam_numpy, state_dtypes
 
@@ -279,7 +279,7 @@ def test_arguments_that_do_not_fit_the_text_are_refused(cupy: Any, host: Any) ->
 def test_the_harness_does_not_import_cupy() -> None:
     code = (
         "import sys; sys.modules['cupy'] = None; from tests.cuda import hostrun, nvrtc; "
-        "from gpuopt.executors import cupy_text; print(nvrtc.available())"
+        "from gpuopt.codegen.cuda import complete; print(nvrtc.available())"
     )
     root = Path(__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)

@@ -17,7 +17,7 @@ import pytest
 import gpuopt as go
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, named, state_dtype
 from gpuopt.arrays.precision import Precision
-from gpuopt.executors.cuda_table_text import table_text
+from gpuopt.codegen.cuda.table import table_text
 from gpuopt.rules import Adam, GradientDescent, Momentum, Rule
 from gpuopt.tracing.symbols import hyper_array
 from gpuopt.tracing.trace import Trace, trace
@@ -43,7 +43,7 @@ def compiled_table(
     traced: Trace, p: str, g: str, arch: str, others: Sequence[tuple[str, str]] = (), stored: bool = False
 ) -> nvrtc.Compiled:
     """Compile the kernel with its own options; no thread may keep anything but registers."""
-    module, text = import_module("gpuopt.executors.cupy_kernel"), import_module("gpuopt.executors.cupy_text")
+    module, text = import_module("gpuopt.executors.cupy_kernel"), import_module("gpuopt.codegen.cuda.complete")
     states, beside = tuple(state.name for state in traced.states), tuple((name, np.dtype(dtype)) for name, dtype in others)
     written = table_text(traced, states, named(p), named(g), beside, stored)
     kernel = module.made(written)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import gpuopt as go
-from gpuopt.host_code import compiled
+from gpuopt.codegen.host import compiled
 from gpuopt.rules import Adam, Rule, rules
 from gpuopt.rules.base import GradientPiece
 from gpuopt.tracing.symbols import hyper_array

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import gpuopt as go
-from gpuopt.executors.cuda_table_text import CHUNK
+from gpuopt.codegen.cuda.table import CHUNK
 from gpuopt.rules import Adam, GradientDescent, Rule
 from tests.variants import DTYPES, STRUCTURES, bits, label, sample
 

@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gpuopt.arrays import backend
+from gpuopt.codegen.host import compiled
 from gpuopt.executors.numpy_tiles import NumpyGroup
-from gpuopt.host_code import compiled
 from gpuopt.rules import Hyper, Rule, abs2
 from gpuopt.tracing.expr import ARRAY_OPS, HOST_OPS
 from gpuopt.tracing.trace import trace

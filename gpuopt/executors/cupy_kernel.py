@@ -13,14 +13,14 @@ import cupy
 import numpy as np
 
 from gpuopt.arrays.dtypes import COMPUTE
-from gpuopt.executors.cuda_reduce_text import fold_space, reduction_text, reductions_text
-from gpuopt.executors.cuda_table_text import table_text
-from gpuopt.executors.cuda_text import KernelText, Others, kernel_text
-from gpuopt.executors.cupy_compile import made
+from gpuopt.codegen.cuda.compile import made
+from gpuopt.codegen.cuda.elementwise import KernelText, Others, kernel_text
+from gpuopt.codegen.cuda.reduction import fold_space, reduction_text, reductions_text
+from gpuopt.codegen.cuda.table import table_text
+from gpuopt.codegen.order import LANES, chunks
 from gpuopt.executors.cupy_table import Launch, Planner, Table
 from gpuopt.executors.cupy_upload import Turns
 from gpuopt.executors.layout import Leaf, new_state
-from gpuopt.executors.order import LANES, chunks
 from gpuopt.tracing.trace import Trace
 
 __all__ = ["CupyGroup"]

@@ -12,10 +12,10 @@ from typing import Any
 import cupy
 import numpy as np
 
-from gpuopt.executors.cuda_scalar_text import ScalarText, count_text, needs_scalars, scalar_text
-from gpuopt.executors.cupy_compile import made
+from gpuopt.codegen.cuda.compile import made
+from gpuopt.codegen.cuda.scalars import ScalarText, count_text, needs_scalars, scalar_text
+from gpuopt.codegen.host import compiled
 from gpuopt.executors.cupy_upload import Lists, Turns, capturing
-from gpuopt.host_code import compiled
 from gpuopt.tracing.expr import NOTHING, SIZE, Total
 from gpuopt.tracing.trace import Trace
 

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import cupy
 import numpy as np
 
-from gpuopt.executors.cuda_reduce_text import fold_space
-from gpuopt.executors.cuda_table_text import CHUNK, LANES, columns
-from gpuopt.executors.cuda_text import Others
+from gpuopt.codegen.cuda.elementwise import Others
+from gpuopt.codegen.cuda.reduction import fold_space
+from gpuopt.codegen.cuda.table import CHUNK, LANES, columns
+from gpuopt.codegen.order import CHUNK as FOLDED
 from gpuopt.executors.cupy_upload import Lists, capturing
 from gpuopt.executors.layout import Leaf
-from gpuopt.executors.order import CHUNK as FOLDED
 
 __all__ = ["Launch", "Plan", "Planner", "Table"]
 

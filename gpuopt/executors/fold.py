@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.executors.order import CHUNK, LANES, ROWS, chunks
+from gpuopt.codegen.order import CHUNK, LANES, ROWS, chunks
 from gpuopt.tracing.expr import NOTHING
 
 __all__ = ["UFUNCS", "Folds", "fold", "fold_stream"]

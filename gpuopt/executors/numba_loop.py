@@ -6,8 +6,8 @@ from typing import Any, final
 
 import numpy as np
 
+from gpuopt.codegen.order import CHUNK, chunks
 from gpuopt.executors.numba_compile import fill_code, fold_code, loop_code, pack_code
-from gpuopt.executors.order import CHUNK, chunks
 from gpuopt.executors.tiles import TileGroup
 from gpuopt.executors.work import Program
 from gpuopt.tracing.trace import Trace

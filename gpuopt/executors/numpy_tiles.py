@@ -6,7 +6,7 @@ from typing import Any, final
 
 import numpy as np
 
-from gpuopt.executors.numpy_code import tile_code
+from gpuopt.codegen.numpy import tile_code
 from gpuopt.executors.tiles import TileGroup
 from gpuopt.executors.work import Program
 from gpuopt.tracing.trace import Trace

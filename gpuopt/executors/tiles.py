@@ -16,11 +16,11 @@ import numpy as np
 from gpuopt.arrays.backend import cpu_threads
 from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.arrays.random import after, fill
+from gpuopt.codegen.order import CHUNK, chunks
+from gpuopt.codegen.tile import Place
 from gpuopt.executors import pool
 from gpuopt.executors.fold import UFUNCS, Folds, fold, fold_stream
 from gpuopt.executors.layout import Leaf, new_state
-from gpuopt.executors.order import CHUNK, chunks
-from gpuopt.executors.tile_code import Place
 from gpuopt.executors.work import Gradients, Pack, Program, Single, Tile, Work, load, store
 from gpuopt.tracing.trace import Trace
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from gpuopt.arrays.random import base
+from gpuopt.codegen.tile import TileCode
 from gpuopt.executors.fold import Folds
 from gpuopt.executors.layout import Leaf, cut
-from gpuopt.executors.tile_code import TileCode
 from gpuopt.tracing.expr import Expr
 from gpuopt.tracing.trace import Trace
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.executors.cuda_text import Formulas, KernelText, ascii_name
-from gpuopt.host_code import Evaluate, compiled
+from gpuopt.codegen.cuda.elementwise import Formulas, KernelText, ascii_name
+from gpuopt.codegen.host import Evaluate, compiled
 from gpuopt.tracing.expr import NOTHING, Expr, Total, reachable, text
 from gpuopt.tracing.trace import Trace
 

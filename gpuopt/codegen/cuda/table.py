@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gpuopt.executors.cuda_text import PREAMBLE, KernelText, Others, Writer, ascii_name
+from gpuopt.codegen.cuda.elementwise import PREAMBLE, KernelText, Others, Writer, ascii_name
 from gpuopt.tracing.trace import Trace
 
 __all__ = ["CHUNK", "LANES", "TableWriter", "columns", "table_text"]
@@ -100,7 +100,7 @@ def columns(others: Others, states: Sequence[str]) -> list[str]:
 def table_text(
     trace: Trace, states: tuple[str, ...], p: np.dtype[Any], g: np.dtype[Any], others: Others = (), stored: bool = False
 ) -> KernelText:
-    """The kernel of `trace` for many contiguous arrays; as `gpuopt.executors.cuda_text.kernel_text` for one.
+    """The kernel of `trace` for many contiguous arrays; as `gpuopt.codegen.cuda.elementwise.kernel_text` for one.
 
     Its loop is over `LANES` for each chunk. It takes the array of each chunk, the rows of the table (with the `columns` of
     `others` and of all `states`), the address of each array's gradient (0 where it has none), and the scalars; those that are

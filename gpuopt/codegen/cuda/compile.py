@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from gpuopt.executors.cuda_text import OPTIONS, KernelText
+from gpuopt.codegen.cuda.elementwise import OPTIONS, KernelText
 
 __all__ = ["made"]
 

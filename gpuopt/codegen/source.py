@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, named
-from gpuopt.executors.cuda_reduce_text import reductions_text
-from gpuopt.executors.cuda_scalar_text import count_text, needs_scalars, scalar_text
-from gpuopt.executors.cuda_table_text import table_text
-from gpuopt.executors.cuda_text import KernelText
+from gpuopt.codegen.cuda.elementwise import KernelText
+from gpuopt.codegen.cuda.reduction import reductions_text
+from gpuopt.codegen.cuda.scalars import count_text, needs_scalars, scalar_text
+from gpuopt.codegen.cuda.table import table_text
 from gpuopt.rules.base import Bindable
 from gpuopt.rules.compose import Partition
 from gpuopt.tracing.trace import trace
@@ -46,8 +46,8 @@ def cuda_source(rule: Bindable, dtype: Any = "float32") -> str:
         raise TypeError(f"rule must be a gpuopt.Rule, such as gpuopt.Adam(), got {type(rule).__name__}")
     of = named(dtype if dtype in COMPUTE else np.dtype(dtype).name)
     try:
-        from gpuopt.executors.cupy_compile import made
-        from gpuopt.executors.cupy_text import complete_text
+        from gpuopt.codegen.cuda.compile import made
+        from gpuopt.codegen.cuda.complete import complete_text
     except ModuleNotFoundError as error:
         message = "gpuopt.cuda_source needs CuPy (no GPU): pip install 'gpuopt[cuda13]' or 'gpuopt[cuda12]'"
         raise ModuleNotFoundError(message, name=error.name) from error

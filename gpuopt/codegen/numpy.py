@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.executors.tile_code import TileCode, changes, constants, places
+from gpuopt.codegen.tile import TileCode, changes, constants, places
 from gpuopt.tracing.expr import BOOLEAN, Expr, text
 from gpuopt.tracing.trace import Trace
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.executors.cuda_table_text import TableWriter
-from gpuopt.executors.cuda_text import PREAMBLE, KernelText, Others, Writer, ascii_name
-from gpuopt.executors.order import LANES, ROWS, chunks
+from gpuopt.codegen.cuda.elementwise import PREAMBLE, KernelText, Others, Writer, ascii_name
+from gpuopt.codegen.cuda.table import TableWriter
+from gpuopt.codegen.order import LANES, ROWS, chunks
 from gpuopt.tracing.expr import NOTHING
 from gpuopt.tracing.trace import Trace
 
@@ -59,7 +59,7 @@ def fold_space(size: int) -> int:
 
 @functools.lru_cache(maxsize=512)
 def reduction_text(phase: Trace, p: np.dtype[Any], g: np.dtype[Any], others: Others = (), stored: bool = False) -> KernelText:
-    """The kernel that reduces one array, for dtypes as in `gpuopt.executors.cuda_text.kernel_text`.
+    """The kernel that reduces one array, for dtypes as in `gpuopt.codegen.cuda.elementwise.kernel_text`.
 
     Its loop is over `LANES` lanes for each chunk. It takes what it reads, scalars, the array's number if there are random
     numbers, the number of elements, how far the lanes of two reductions are apart, then lanes, tickets (0 before and after),
@@ -72,7 +72,7 @@ def reduction_text(phase: Trace, p: np.dtype[Any], g: np.dtype[Any], others: Oth
 def reductions_text(
     phase: Trace, states: tuple[str, ...], p: np.dtype[Any], g: np.dtype[Any], others: Others = (), stored: bool = False
 ) -> KernelText:
-    """The kernel that reduces many arrays in C order, as `gpuopt.executors.cuda_table_text.table_text` finds them.
+    """The kernel that reduces many arrays in C order, as `gpuopt.codegen.cuda.table.table_text` finds them.
 
     After tables and scalars it takes how far the lanes of two reductions are apart, lanes, tickets, and for each total a row
     with a float64 for each array of the optimizer.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.arrays.random import FIRST, GOLDEN, SECOND
-from gpuopt.executors.tile_code import changes, constants, places
+from gpuopt.codegen.tile import changes, constants, places
 from gpuopt.tracing.expr import INFIX, Expr, text
 from gpuopt.tracing.trace import Trace
 

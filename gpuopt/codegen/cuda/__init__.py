@@ -1,0 +1,4 @@
+"""CUDA C++ text: for one array, for many by a table, for reductions, and for the scalars made of them.
+
+Comes in: a traced program and dtypes. Imports: `arrays`, `tracing` and the rest of `codegen`.
+"""
