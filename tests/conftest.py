@@ -10,7 +10,7 @@ import pytest
 
 from gpuopt.arrays import backend
 from gpuopt.executors import executor as choose
-from gpuopt.executors.tiles import TileGroup
+from gpuopt.executors.cpu.tiles import TileGroup
 
 EXECUTORS = ("numpy", "numba", "cupy")
 

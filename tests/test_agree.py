@@ -10,7 +10,7 @@ import pytest
 from gpuopt import array_module
 from gpuopt.arrays import backend
 from gpuopt.arrays.dtypes import COMPUTE, state_dtype
-from gpuopt.executors.tiles import TileGroup
+from gpuopt.executors.cpu.tiles import TileGroup
 from gpuopt.rules import Rule, rules
 from tests.reference import LOOPS
 from tests.variants import DTYPES, STRUCTURES, bits, label, sample

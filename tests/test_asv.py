@@ -256,7 +256,7 @@ def test_one_launch_a_step_and_a_second_one_is_counted(monkeypatch):
     chain = counters.Launches()
     chain.setup(common.CHAIN, 1)
     assert [chain.track_launches(common.CHAIN, arrays) for arrays in counters.ARRAYS] == [3, 3, 3]
-    module = importlib.import_module("gpuopt.executors.cupy_kernel")
+    module = importlib.import_module("gpuopt.executors.cuda.launch")
     run = module.CupyGroup.run
     monkeypatch.setattr(module.CupyGroup, "run", lambda *arguments: run(*arguments) or run(*arguments))
     assert [counters.count_launches(Adam(), arrays) for arrays in counters.ARRAYS] == [2, 2, 2]
@@ -264,7 +264,7 @@ def test_one_launch_a_step_and_a_second_one_is_counted(monkeypatch):
 
 def test_a_launch_for_each_array_is_counted(monkeypatch):
     pytest.importorskip("cupy")
-    tables = importlib.import_module("gpuopt.executors.cupy_table")
+    tables = importlib.import_module("gpuopt.executors.cuda.tables")
     monkeypatch.setattr(tables.Planner, "plan", lambda self, grads, *_, **__: tables.Plan([], list(range(len(grads)))))
     assert [counters.count_launches(Adam(), arrays) for arrays in counters.ARRAYS] == counters.ARRAYS
 

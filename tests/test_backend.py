@@ -110,8 +110,8 @@ def test_absent(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _without_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "gpuopt.executors.cupy_kernel", raising=False)
-    monkeypatch.delattr("gpuopt.executors.cupy_kernel", raising=False)
+    monkeypatch.delitem(sys.modules, "gpuopt.executors.cuda.launch", raising=False)
+    monkeypatch.delattr("gpuopt.executors.cuda.launch", raising=False)
     go.cuda_source(go.Adam())
 
 

@@ -117,7 +117,7 @@ def _count(call: Any, failing: int = -1) -> int:
 
         return allocate
 
-    library = import_module("gpuopt.executors.cupy_kernel").cupy
+    library = import_module("gpuopt.executors.cuda.launch").cupy
     with (
         mock.patch.multiple(
             library, **{name: counted(getattr(library, name)) for name in ("zeros", "empty", "full", "asarray")}

@@ -140,7 +140,7 @@ def test_a_step_takes_no_memory(monkeypatch: pytest.MonkeyPatch, rng: np.random.
 
 
 def test_one_launch(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
-    module, launched = import_module("gpuopt.executors.cupy_kernel"), []
+    module, launched = import_module("gpuopt.executors.cuda.launch"), []
     real = module.made
 
     def made(written: Any) -> Any:

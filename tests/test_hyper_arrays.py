@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import gpuopt as go
-from gpuopt.executors.tiles import TileGroup
+from gpuopt.executors.cpu.tiles import TileGroup
 from tests.test_agree import LAYOUTS, contiguous, placed
 from tests.test_refusals import NAN, refused, table
 from tests.variants import DTYPES, bits, sample

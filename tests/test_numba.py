@@ -43,12 +43,12 @@ def _numba(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def code() -> Any:
-    return importlib.import_module("gpuopt.executors.numba_compile")
+    return importlib.import_module("gpuopt.executors.cpu.numba_compile")
 
 
 @pytest.fixture
 def cache() -> Any:
-    return importlib.import_module("gpuopt.executors.numba_cache")
+    return importlib.import_module("gpuopt.executors.cpu.numba_cache")
 
 
 def start(folder: Path) -> subprocess.Popen[str]:

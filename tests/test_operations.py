@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from gpuopt.arrays import backend
 from gpuopt.codegen.host import compiled
-from gpuopt.executors.numpy_tiles import NumpyGroup
+from gpuopt.executors.cpu.numpy import NumpyGroup
 from gpuopt.rules import Hyper, Rule, abs2
 from gpuopt.tracing.expr import ARRAY_OPS, HOST_OPS
 from gpuopt.tracing.trace import trace
@@ -100,7 +100,7 @@ def run_numba(rule: Rule, p: Array, gradients: list[Array | None]) -> list[Array
     """What `run` gives of the Numba executor."""
     if (reason := backend.why_not_numba()) is not None:
         pytest.skip(reason)
-    from gpuopt.executors.numba_loop import NumbaGroup
+    from gpuopt.executors.cpu.numba import NumbaGroup
 
     return run(rule, NumbaGroup, p, gradients)
 

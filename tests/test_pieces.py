@@ -13,8 +13,8 @@ import gpuopt as go
 from gpuopt.arrays import backend
 from gpuopt.arrays.dtypes import COMPUTE, state_dtype
 from gpuopt.executors import executor as choose
-from gpuopt.executors import tiles
-from gpuopt.executors.tiles import TileGroup
+from gpuopt.executors.cpu import tiles
+from gpuopt.executors.cpu.tiles import TileGroup
 from gpuopt.rules import pieces
 from tests.pieces_reference import PARTS, LossScale, Reference
 from tests.test_agree import LAYOUTS, TOLERANCE, contiguous, placed

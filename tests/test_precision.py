@@ -18,8 +18,8 @@ from gpuopt.arrays import backend
 from gpuopt.arrays.dtypes import named
 from gpuopt.arrays.precision import Precision
 from gpuopt.codegen.cuda.elementwise import kernel_text
-from gpuopt.executors import tiles
-from gpuopt.executors.tiles import TileGroup
+from gpuopt.executors.cpu import tiles
+from gpuopt.executors.cpu.tiles import TileGroup
 from gpuopt.rules import noise
 from gpuopt.tracing.trace import trace
 from tests.cuda import hostrun, nvrtc
@@ -432,7 +432,7 @@ def test_the_copy_wins_and_evaluation_starts_from_it() -> None:
 def test_it_compiles_to_lean_machine_code(rule: Any, dtype: str, options: Any) -> None:
     if (reason := nvrtc.available(disassembler=True)) is not None:
         pytest.skip(reason)
-    module, text = import_module("gpuopt.executors.cupy_kernel"), import_module("gpuopt.codegen.cuda.complete")
+    module, text = import_module("gpuopt.executors.cuda.launch"), import_module("gpuopt.codegen.cuda.complete")
     traced = trace(rule.member(""), precision=Precision(**options))
     written = kernel_text(traced, named(dtype), named(dtype))
     kernel = module.made(written)

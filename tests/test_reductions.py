@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gpuopt as go
-from gpuopt.executors.tiles import TileGroup
+from gpuopt.executors.cpu.tiles import TileGroup
 from tests.variants import bits, sample
 
 AROUND_LANES = [*range(4), *range(254, 259), 511, 512, 513, 1000]

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 import gpuopt as go
-from gpuopt.executors import pool
-from gpuopt.executors.tiles import TileGroup
+from gpuopt.executors.cpu import pool
+from gpuopt.executors.cpu.tiles import TileGroup
 from tests.test_optimizer import everything
 
 WAIT = 20.0  # seconds until a thread that does not come is a failure; none is waited for when all is well

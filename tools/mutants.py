@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-ADAPTIVE, STEPS, TILES = "rules/adaptive.py", "steps.py", "executors/tiles.py"
+ADAPTIVE, STEPS, TILES = "rules/adaptive.py", "steps.py", "executors/cpu/tiles.py"
 BUNDLE, GRADIENT, PARAMETER = "bundle.py", "rules/gradient_pieces.py", "rules/parameter_pieces.py"
 # What is wrong; the file; the right text; the wrong text in its place.
 MUTANTS = [
@@ -33,7 +33,7 @@ MUTANTS = [
     ("1 - beta in float32", "codegen/host.py", '"hyper[{name!r}]"', "\"float(__import__('numpy').float32(hyper[{name!r}]))\""),
     ("AMSGrad's maximum not kept", ADAPTIVE, "v_hat = v_max = np.maximum", "v_hat = np.maximum"),
     ("the last array skipped", TILES, "else self._units\n", "else self._units[:-1]\n"),
-    ("the last tile skipped", "executors/work.py", "for tile in self._tiles(flat)]", "for tile in self._tiles(flat)[:9]]"),
+    ("the last tile skipped", "executors/cpu/work.py", "for tile in self._tiles(flat)]", "for tile in self._tiles(flat)[:9]]"),
     ("no bias correction", "rules/base.py", "* np.where(beta > 0,", "* np.where(beta < 0,"),
     ("gradient used as scratch", "codegen/numpy.py", "all(component in self.targets and", "all("),
     ("a skipped array's count advanced", BUNDLE, "if self.positions is None:", "if True:"),
@@ -62,7 +62,7 @@ MUTANTS = [
     ),
     (
         "addresses of gradients that moved kept",
-        "executors/cupy_table.py",
+        "executors/cuda/tables.py",
         "if not (same and seen and all(map(operator.is_, grads, map(operator.call, seen)))):",
         "if not (same and seen):",
     ),

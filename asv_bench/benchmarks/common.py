@@ -1,7 +1,6 @@
 """What all benchmarks share: parameter lists, what is n/a here, and a quiet process."""
 
 import functools
-import importlib
 import importlib.util
 import os
 import statistics
@@ -12,22 +11,15 @@ import gpuopt as go
 from gpuopt.bench import measure
 from gpuopt.rules import rules
 
+from . import no_gpu
+
 
 def module(*names):
     """The first of the modules `gpuopt.NAME` that this commit has: they moved, and all commits are measured."""
     for name in names:
-        if (found := _imported(f"gpuopt.{name}")) is not None:
+        if (found := no_gpu.imported(f"gpuopt.{name}")) is not None:
             return found
     raise NotImplementedError(f"this commit has none of {', '.join(names)}")
-
-
-def _imported(name):
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name and (name == error.name or name.startswith(f"{error.name}.")):
-            return None
-        raise
 
 
 named = module("arrays.dtypes", "dtypes").named

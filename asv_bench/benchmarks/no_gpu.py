@@ -15,7 +15,17 @@ from unittest import mock
 
 import numpy as np
 
-MODULES = ["cupy_kernel", "cupy_phases", "cupy_table", "cupy_upload"]
+MODULES = [
+    "executors.cuda.launch",
+    "executors.cuda.tables",
+    "executors.cuda.uploads",
+    "executors.cupy_kernel",
+    "executors.cupy_phases",
+    "executors.cupy_table",
+    "executors.cupy_upload",
+    "optimizer.steps.device",
+]
+"""Modules that use CuPy, by the names they have had: on an old commit the older ones are there."""
 
 
 class Device(contextlib.nullcontext):
@@ -112,6 +122,16 @@ def to_host(array):
     return np.asarray(types.SimpleNamespace(__array_interface__=interface, array=array))
 
 
+def imported(name):
+    """The module of that name, or None where this commit has none."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and (name == error.name or name.startswith(f"{error.name}.")):
+            return None
+        raise
+
+
 @contextlib.contextmanager
 def simulated(launch=lambda written, arguments, size: None):
     """Meanwhile the executor of CuPy arrays runs without a GPU; give the log. `launch` is called in place of a kernel."""
@@ -128,8 +148,7 @@ def simulated(launch=lambda written, arguments, size: None):
 
     with contextlib.ExitStack() as patches:
         for name in MODULES:
-            if importlib.util.find_spec(f"gpuopt.executors.{name}"):
-                module = importlib.import_module(f"gpuopt.executors.{name}")
+            if (module := imported(f"gpuopt.{name}")) is not None:
                 replaced = {"cupy": library, "made": made}
                 for attribute in replaced.keys() & vars(module).keys():
                     patches.enter_context(mock.patch.object(module, attribute, replaced[attribute]))

@@ -18,7 +18,7 @@ import numpy as np
 from gpuopt.arrays import backend
 from gpuopt.arrays.precision import MASTER
 from gpuopt.arrays.tree import leaves
-from gpuopt.executors import pool
+from gpuopt.executors.cpu import pool
 from gpuopt.optimizer import Optimizer
 from gpuopt.rules.base import Bindable
 

@@ -56,13 +56,13 @@ class Group(Protocol):
 def executor(array: Any) -> type[Group]:
     """The executor that runs arrays like `array`."""
     if is_cupy(array):
-        from gpuopt.executors.cupy_kernel import CupyGroup
+        from gpuopt.executors.cuda.launch import CupyGroup
 
         return CupyGroup
     if cpu_executor() == "numba":
-        from gpuopt.executors.numba_loop import NumbaGroup
+        from gpuopt.executors.cpu.numba import NumbaGroup
 
         return NumbaGroup
-    from gpuopt.executors.numpy_tiles import NumpyGroup
+    from gpuopt.executors.cpu.numpy import NumpyGroup
 
     return NumpyGroup

@@ -15,7 +15,7 @@ import numpy as np
 from gpuopt.codegen.cuda.compile import made
 from gpuopt.codegen.cuda.scalars import ScalarText, count_text, needs_scalars, scalar_text
 from gpuopt.codegen.host import compiled
-from gpuopt.executors.cupy_upload import Lists, Turns, capturing
+from gpuopt.executors.cuda.uploads import Lists, Turns, capturing
 from gpuopt.tracing.expr import NOTHING, SIZE, Total
 from gpuopt.tracing.trace import Trace
 

@@ -60,8 +60,8 @@ def cupy_on_the_cpu() -> Iterator[Callable[..., Any]]:
 
     Meanwhile every optimizer of NumPy arrays has it for its executor.
     """
-    names = ("cupy_kernel", "cupy_phases", "cupy_table", "cupy_upload")
-    modules = groups, phases, *_ = [import_module(f"gpuopt.executors.{name}") for name in names]
+    names = ("executors.cuda.launch", "optimizer.steps.device", "executors.cuda.tables", "executors.cuda.uploads")
+    modules = groups, phases, *_ = [import_module(f"gpuopt.{name}") for name in names]
     real, kernel = groups.made, import_module("cupy").ElementwiseKernel
     stream = SimpleNamespace(is_capturing=lambda: False, synchronize=lambda: None)
     device = SimpleNamespace(alloc_pinned_memory=bytearray, Event=_Event, get_current_stream=lambda: stream)
@@ -91,7 +91,7 @@ def cupy_on_the_cpu() -> Iterator[Callable[..., Any]]:
             patches.enter_context(mock.patch.object(module, "cupy", library))
         group.on_device = True  # type: ignore[attr-defined]
         group.name = "cupy"  # type: ignore[attr-defined]
-        for module in map(import_module, ("gpuopt.bundle", "gpuopt.optimizer", "gpuopt.steps")):
+        for module in map(import_module, ("gpuopt.optimizer.groups", "gpuopt.optimizer.optimizer", "gpuopt.optimizer.steps")):
             patches.enter_context(mock.patch.object(module, "executor", return_value=group))
         yield group
 
@@ -99,7 +99,7 @@ def cupy_on_the_cpu() -> Iterator[Callable[..., Any]]:
 @contextlib.contextmanager
 def one_by_one() -> Iterator[Callable[..., Any]]:
     """The same, with a launch for each array."""
-    tables = import_module("gpuopt.executors.cupy_table")
+    tables = import_module("gpuopt.executors.cuda.tables")
 
     def plan(planner: Any, grads: Sequence[Any], indices: list[int] | None, **_: Any) -> Any:
         wanted = range(len(grads)) if indices is None else indices

@@ -68,14 +68,14 @@ def recording_on_the_cpu() -> Iterator[Recorder]:
         recorder.do(lambda: ctypes.memmove(memory.ptr, source, size))
 
     with cupy_on_the_cpu(), contextlib.ExitStack() as patches:
-        library = import_module("gpuopt.executors.cupy_upload").cupy
+        library = import_module("gpuopt.executors.cuda.uploads").cupy
         stream = SimpleNamespace(is_capturing=lambda: recorder.recording, synchronize=lambda: None)
         library.cuda.get_current_stream = lambda: stream
         library.cuda.Event = functools.partial(_Event, recorder)
         library.empty = library.zeros  # what is read before it is written is 0 at least
         patches.enter_context(mock.patch.object(_Memory, "copy_from_host_async", copy))
-        for name in ("cupy_kernel", "cupy_phases"):
-            module = import_module(f"gpuopt.executors.{name}")
+        for name in ("executors.cuda.launch", "optimizer.steps.device"):
+            module = import_module(f"gpuopt.{name}")
             patches.enter_context(mock.patch.object(module, "made", _recorded(recorder, module.made)))
         yield recorder
 

@@ -7,8 +7,8 @@ from typing import Any, final
 import numpy as np
 
 from gpuopt.codegen.numpy import tile_code
-from gpuopt.executors.tiles import TileGroup
-from gpuopt.executors.work import Program
+from gpuopt.executors.cpu.tiles import TileGroup
+from gpuopt.executors.cpu.work import Program
 from gpuopt.tracing.trace import Trace
 
 __all__ = ["NumpyGroup"]

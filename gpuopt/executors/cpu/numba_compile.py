@@ -12,7 +12,7 @@ import numpy as np
 
 from gpuopt.codegen.numba import fill_source, fold_source, loop_source
 from gpuopt.codegen.tile import TileCode, constants, places
-from gpuopt.executors.numba_cache import loaded
+from gpuopt.executors.cpu.numba_cache import loaded
 from gpuopt.tracing.trace import Trace
 
 __all__ = ["fill_code", "fold_code", "loop_code", "pack_code"]

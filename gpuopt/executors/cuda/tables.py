@@ -14,7 +14,7 @@ from gpuopt.codegen.cuda.elementwise import Others
 from gpuopt.codegen.cuda.reduction import fold_space
 from gpuopt.codegen.cuda.table import CHUNK, LANES, columns
 from gpuopt.codegen.order import CHUNK as FOLDED
-from gpuopt.executors.cupy_upload import Lists, capturing
+from gpuopt.executors.cuda.uploads import Lists, capturing
 from gpuopt.executors.layout import Leaf
 
 __all__ = ["Launch", "Plan", "Planner", "Table"]

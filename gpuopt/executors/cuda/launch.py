@@ -18,8 +18,8 @@ from gpuopt.codegen.cuda.elementwise import KernelText, Others, kernel_text
 from gpuopt.codegen.cuda.reduction import fold_space, reduction_text, reductions_text
 from gpuopt.codegen.cuda.table import table_text
 from gpuopt.codegen.order import LANES, chunks
-from gpuopt.executors.cupy_table import Launch, Planner, Table
-from gpuopt.executors.cupy_upload import Turns
+from gpuopt.executors.cuda.tables import Launch, Planner, Table
+from gpuopt.executors.cuda.uploads import Turns
 from gpuopt.executors.layout import Leaf, new_state
 from gpuopt.tracing.trace import Trace
 

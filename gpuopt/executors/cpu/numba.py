@@ -7,9 +7,9 @@ from typing import Any, final
 import numpy as np
 
 from gpuopt.codegen.order import CHUNK, chunks
-from gpuopt.executors.numba_compile import fill_code, fold_code, loop_code, pack_code
-from gpuopt.executors.tiles import TileGroup
-from gpuopt.executors.work import Program
+from gpuopt.executors.cpu.numba_compile import fill_code, fold_code, loop_code, pack_code
+from gpuopt.executors.cpu.tiles import TileGroup
+from gpuopt.executors.cpu.work import Program
 from gpuopt.tracing.trace import Trace
 
 __all__ = ["NumbaGroup"]
