@@ -18,7 +18,7 @@ from gpuopt.arrays import check
 from gpuopt.arrays.backend import array_module, is_array, optional_import
 from gpuopt.arrays.tree import leaves
 from gpuopt.history import History
-from gpuopt.optimizer import Optimizer
+from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.rules.base import Bindable
 
 __all__ = ["History", "fit"]

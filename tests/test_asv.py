@@ -274,7 +274,7 @@ def test_the_host_time_of_cupy_arrays_grows_with_what_the_host_does(monkeypatch)
     host = SUITE["host"].Host().track_cupy_host_time
     same, moved = host(300, "same"), host(300, "moved")
     assert 1 < host(1, "same") < same < moved
-    module = importlib.import_module("gpuopt.gradients")
+    module = importlib.import_module("gpuopt.optimizer.gradients")
     read = module.GradientReader.read
     monkeypatch.setattr(module.GradientReader, "read", lambda self, grads: time.sleep(0.005) or read(self, grads))
     assert host(300, "same") > 5_000

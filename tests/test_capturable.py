@@ -96,7 +96,7 @@ def test_nothing_is_allocated_after_init(name: str) -> None:
     with cupy_on_the_cpu():
         opt = CHAINS[name].init(params, capturable=True)
         calls: list[str] = []
-        library = import_module("gpuopt.executors.cupy_phases").cupy
+        library = import_module("gpuopt.optimizer.steps.device").cupy
         for function, real in vars(library).items():
             if callable(real):
                 setattr(library, function, counted(function, real, calls))

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import gpuopt as go
-from gpuopt import capture
 from gpuopt.arrays import check
+from gpuopt.optimizer import capture
 from tests.cuda import hostrun
 from tests.cuda.recorder import Recorder, recording_on_the_cpu
 from tests.test_capturable import CHAINS, SCHEDULE, data, everything, fill

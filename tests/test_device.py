@@ -56,7 +56,9 @@ def test_a_forked_process_is_told_to_be_spawned(monkeypatch: pytest.MonkeyPatch)
         calls = [opt.state_dict, opt.evaluation, lambda: opt.load_state_dict(saved), lambda: opt.t, lambda: opt.counts]
         calls += [lambda: opt.step(np.ones(3, np.float32)), lambda: repr(opt), lambda: setattr(opt, "rule", CHAIN)]
         ours = os.getpid()
-        monkeypatch.setattr("gpuopt.optimizer.device_of", lambda array: nullcontext() if os.getpid() == ours else 1 / 0)
+        monkeypatch.setattr(
+            "gpuopt.optimizer.optimizer.device_of", lambda array: nullcontext() if os.getpid() == ours else 1 / 0
+        )
         for call in (*calls, lambda: go.Adam().init(p)):
             said = in_a_fork(call)
             assert said.startswith("RuntimeError: ")

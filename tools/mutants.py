@@ -17,8 +17,8 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-ADAPTIVE, STEPS, TILES = "rules/adaptive.py", "steps.py", "executors/cpu/tiles.py"
-BUNDLE, GRADIENT, PARAMETER = "bundle.py", "rules/gradient_pieces.py", "rules/parameter_pieces.py"
+ADAPTIVE, STEPS, TILES = "rules/adaptive.py", "optimizer/steps/__init__.py", "executors/cpu/tiles.py"
+BUNDLE, GRADIENT, PARAMETER = "optimizer/groups.py", "rules/gradient_pieces.py", "rules/parameter_pieces.py"
 # What is wrong; the file; the right text; the wrong text in its place.
 MUTANTS = [
     ("epsilon inside the root", ADAPTIVE, "(np.sqrt(v_hat) + self.eps)", "np.sqrt(v_hat + self.eps)"),
@@ -44,7 +44,12 @@ MUTANTS = [
         "numbers(self.members, self._t + 1, self._computed) if",
     ),
     ("a step that was not accepted counted", STEPS, "bool(kept) or not runs", "True"),
-    ("a norm of one array instead of all", "reduce.py", "np.add.accumulate(values[order])[-1]", "values[order][0]"),
+    (
+        "a norm of one array instead of all",
+        "optimizer/steps/staged.py",
+        "np.add.accumulate(values[order])[-1]",
+        "values[order][0]",
+    ),
     ("a loss scale kept where it overflows", GRADIENT, "np.maximum(self.scale * self.backoff, 1.0)", "self.scale"),
     ("15 random bits for 16", "codegen/numpy.py", "out.dtype.type(65536)", "out.dtype.type(32768)"),
     (

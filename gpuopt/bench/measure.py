@@ -19,7 +19,7 @@ from gpuopt.arrays import backend
 from gpuopt.arrays.precision import MASTER
 from gpuopt.arrays.tree import leaves
 from gpuopt.executors.cpu import pool
-from gpuopt.optimizer import Optimizer
+from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.rules.base import Bindable
 
 __all__ = [

@@ -13,7 +13,7 @@ import numpy as np
 from gpuopt.rules.formula import Formula, Range
 
 if TYPE_CHECKING:
-    from gpuopt.optimizer import Optimizer
+    from gpuopt.optimizer.optimizer import Optimizer
 
 __all__ = ["GradientPiece", "ParameterPiece", "Rule", "abs2", "debias"]
 
@@ -122,7 +122,7 @@ class Bindable:
         TraceError
             Where ``update`` does something that is neither elementwise nor a reduction; the message names the line.
         """
-        from gpuopt.optimizer import Optimizer
+        from gpuopt.optimizer.optimizer import Optimizer
 
         options: dict[str, Any] = {"master": master, "stochastic_rounding": stochastic_rounding, "seed": seed}
         return Optimizer(self, params, hyper, **options, capturable=capturable)

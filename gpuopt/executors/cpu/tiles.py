@@ -19,9 +19,9 @@ from gpuopt.arrays.random import after, fill
 from gpuopt.codegen.order import CHUNK, chunks
 from gpuopt.codegen.tile import Place
 from gpuopt.executors.cpu import pool
+from gpuopt.executors.cpu.work import Gradients, Pack, Program, Single, Tile, Work, load, store
 from gpuopt.executors.fold import UFUNCS, Folds, fold, fold_stream
 from gpuopt.executors.layout import Leaf, new_state
-from gpuopt.executors.cpu.work import Gradients, Pack, Program, Single, Tile, Work, load, store
 from gpuopt.tracing.trace import Trace
 
 __all__ = ["TileGroup"]

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.bundle import Run, batches
 from gpuopt.codegen.host import compiled
+from gpuopt.optimizer.groups import Run, batches
 from gpuopt.tracing.expr import SIZE, Total
 
 __all__ = ["accepted"]

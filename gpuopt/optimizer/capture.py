@@ -13,7 +13,7 @@ from typing import Any
 
 from gpuopt.arrays import check
 from gpuopt.arrays.backend import is_cupy
-from gpuopt.optimizer import Optimizer
+from gpuopt.optimizer.optimizer import Optimizer
 
 __all__ = ["CapturedStep", "graph"]
 

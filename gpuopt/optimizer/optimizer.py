@@ -13,12 +13,12 @@ from gpuopt.arrays.backend import array_module, device_of, is_cupy
 from gpuopt.arrays.precision import MASTER, Precision
 from gpuopt.arrays.tree import Spec
 from gpuopt.executors import executor
-from gpuopt.gradients import GradientReader
-from gpuopt.guard import Guard
-from gpuopt.hyper_arrays import beside
+from gpuopt.optimizer.gradients import GradientReader
+from gpuopt.optimizer.guard import Guard
+from gpuopt.optimizer.hyper_arrays import beside
+from gpuopt.optimizer.saved import VERSION, Saved
+from gpuopt.optimizer.steps import Fitting, Steps
 from gpuopt.rules.base import Bindable, Rule
-from gpuopt.saved import VERSION, Saved
-from gpuopt.steps import Fitting, Steps
 from gpuopt.tracing.trace import state_names
 
 __all__ = ["Optimizer"]

@@ -9,11 +9,11 @@ import numpy as np
 
 from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.arrays.precision import Precision
-from gpuopt.bundle import Bundle, Run, batches
 from gpuopt.codegen.host import compiled
 from gpuopt.executors import executor
-from gpuopt.hyper_numbers import Members, Numbers, begun, check_traceable, numbers, scheduled
-from gpuopt.reduce import accepted
+from gpuopt.optimizer.groups import Bundle, Run, batches
+from gpuopt.optimizer.hyperparameters import Members, Numbers, begun, check_traceable, numbers, scheduled
+from gpuopt.optimizer.steps.staged import accepted
 from gpuopt.tracing.trace import Trace
 
 __all__ = ["Fitting", "Planned", "Steps"]
@@ -106,7 +106,7 @@ class Steps:
         self._scheduled = not self.counted and scheduled(self.members)
         self._fixed = not self._scheduled and (self.counted or not self.numbers)
         if not self._plain and self._on_device:
-            from gpuopt.executors.cupy_phases import Phases
+            from gpuopt.optimizer.steps.device import Phases
 
             if self._phases is None:
                 sizes = [leaf.size for leaf in self._leaves]
