@@ -4,13 +4,13 @@ from gpuopt import rules as _rules
 from gpuopt import schedules
 from gpuopt.arrays.backend import array_module, info, use, xp
 from gpuopt.codegen.source import cuda_source
-from gpuopt.fit import fit
-from gpuopt.history import History
-from gpuopt.minimize import OptimizeResult, minimize, scipy_method
 from gpuopt.optimizer.capture import graph
 from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.rules import *
 from gpuopt.tracing.trace import TraceError
+from gpuopt.training.fit import fit
+from gpuopt.training.history import History
+from gpuopt.training.minimize import OptimizeResult, minimize, scipy_method
 
 __version__ = "0.1.0"
 __all__ = [

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from gpuopt.fit import fit
-from gpuopt.history import History, running_mean
 from gpuopt.rules import Adam, GradientDescent, Momentum
+from gpuopt.training.fit import fit
+from gpuopt.training.history import History, running_mean
 
-FIT = sys.modules["gpuopt.fit"]  # `gpuopt.fit` is the function
+FIT = sys.modules["gpuopt.training.fit"]
 
 
 def problem(count=20, seed=3):

@@ -19,8 +19,8 @@ from gpuopt.arrays.backend import optional_import
 from gpuopt.demo.network import load_digits
 from gpuopt.demo.picture import FORMATS, draw
 from gpuopt.demo.runs import Run, Way, make_rule, train
-from gpuopt.history import History
 from gpuopt.rules import GradientDescent, Rule, rules
+from gpuopt.training.history import History
 
 __all__ = ["add_arguments", "main", "rule_class"]
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from gpuopt.arrays.backend import optional_import
 from gpuopt.demo.runs import Run, Way
-from gpuopt.history import running_mean
 from gpuopt.rules import rules
+from gpuopt.training.history import running_mean
 
 __all__ = ["FORMATS", "draw"]
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from gpuopt.arrays.backend import array_module, optional_import
 from gpuopt.demo.network import accuracy, initial_params, loss_and_grad
-from gpuopt.fit import fit
-from gpuopt.history import History
 from gpuopt.rules import Rule
+from gpuopt.training.fit import fit
+from gpuopt.training.history import History
 
 __all__ = ["Run", "Way", "make_rule", "train"]
 

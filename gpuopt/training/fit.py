@@ -17,9 +17,9 @@ import numpy as np
 from gpuopt.arrays import check
 from gpuopt.arrays.backend import array_module, is_array, optional_import
 from gpuopt.arrays.tree import leaves
-from gpuopt.history import History
 from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.rules.base import Bindable
+from gpuopt.training.history import History
 
 __all__ = ["History", "fit"]
 
