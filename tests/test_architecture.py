@@ -179,7 +179,7 @@ def written(name: str) -> str:
     """The string after ``name = ...`` in the module that says it, which documents a constant."""
     for tree in MODULES.values():
         for statement, after in zip(tree.body, tree.body[1:], strict=False):
-            named = isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == name
+            named = isinstance(statement, ast.AnnAssign) and ast.unparse(statement.target) == name
             if named and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
                 return str(after.value.value)
     return ""

@@ -272,3 +272,14 @@ def test_hyperparameters_with_and_without_default() -> None:
     assert Needy(1, width=2).width == 2.0
     with pytest.raises(TypeError, match="width"):
         Needy(1)
+
+
+@pytest.mark.parametrize("name", ["Bound", "Decay", "Hyper", "NonNegative", "Positive"])
+def test_what_annotates_a_hyperparameter_says_what_it_is(name: str) -> None:
+    """As IPython's ``?`` shows it, which does not go by the class of the alias."""
+    alias = getattr(go, name)
+    (allowed,) = alias.__metadata__
+    assert f"gpuopt.{name}" in alias.__doc__
+    assert allowed.text in alias.__doc__
+    assert repr(allowed) == f"Range({allowed.text!r})"
+    assert allowed.text in repr(alias)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ class RMSProp(Rule):
     """
 
     lr: NonNegative = 0.01
+    _: KW_ONLY
     beta: Decay = 0.9
     eps: Positive = 1e-8
     centered: bool = False
@@ -71,6 +73,7 @@ class Adam(Rule):
     """
 
     lr: NonNegative = 1e-3
+    _: KW_ONLY
     beta1: Decay = 0.9
     beta2: Decay = 0.999
     eps: Positive = 1e-8
@@ -108,6 +111,7 @@ class AdamW(Rule):
     """
 
     lr: NonNegative = 1e-3
+    _: KW_ONLY
     beta1: Decay = 0.9
     beta2: Decay = 0.999
     eps: Positive = 1e-8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY
 from typing import Any
 
 from gpuopt.rules.base import Rule
@@ -45,6 +46,7 @@ class Momentum(Rule):
     """
 
     lr: NonNegative = 0.01
+    _: KW_ONLY
     beta: Decay = 0.9
     dampening: Decay | None = None
     nesterov: bool = False

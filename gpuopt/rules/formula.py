@@ -12,8 +12,8 @@ import numbers
 import sys
 import types
 import typing
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
 
@@ -35,19 +35,60 @@ class Range:
             return self.infinite and not math.isnan(value)
         return self.low <= value < self.high and not (self.open_low and value == self.low)
 
+    def __repr__(self) -> str:
+        return f"Range({self.text!r})"
+
+
+if TYPE_CHECKING:
+    # What a hyperparameter may be given as is stricter than what a formula may do with it: `Adam("0.1")` is an error,
+    # `1 - self.beta` never. So each of these, read from ``self``, passes for anything: by its base, or by ``__get__``.
+
+    class Symbol:
+        """What a hyperparameter is while ``update`` is traced; nobody gives one."""
+
+        def __get__(self, instance: object, owner: type | None = None) -> Any: ...
+
+    class NumpyReal(Any, Protocol):  # type: ignore[misc]
+        """A real NumPy scalar, such as ``np.float32(0.1)``."""
+
+        @property
+        def dtype(self) -> np.dtype[Any]: ...
+        def is_integer(self) -> bool: ...
+
+    class StepFunction(Any, Protocol):  # type: ignore[misc]
+        """A schedule: a function from the number of completed steps to a number."""
+
+        def __call__(self, step: int, /) -> float | NumpyReal: ...
+
+    HyperValue: TypeAlias = float | NumpyReal | StepFunction | Symbol
+else:
+    HyperValue = float | Callable[[int], float]
 
 FINITE = Range("a finite number")
 
-Hyper = Annotated[Any, FINITE]
+Hyper: TypeAlias = Annotated[HyperValue, FINITE]
 """A float hyperparameter: a finite number, or a schedule, a callable from the number of completed steps to one."""
-NonNegative = Annotated[Any, Range("a finite number >= 0", low=0.0)]
+NonNegative: TypeAlias = Annotated[HyperValue, Range("a finite number >= 0", low=0.0)]
 """A `Hyper` that is at least 0, such as a learning rate."""
-Positive = Annotated[Any, Range("a finite number > 0", low=0.0, open_low=True)]
+Positive: TypeAlias = Annotated[HyperValue, Range("a finite number > 0", low=0.0, open_low=True)]
 """A `Hyper` that is greater than 0, such as an epsilon."""
-Decay = Annotated[Any, Range("a number in [0, 1)", low=0.0, high=1.0)]
+Decay: TypeAlias = Annotated[HyperValue, Range("a number in [0, 1)", low=0.0, high=1.0)]
 """A `Hyper` in [0, 1): the decay of a moving average."""
-Bound = Annotated[Any, Range("a number, which may be infinite", infinite=True)]
+Bound: TypeAlias = Annotated[HyperValue, Range("a number, which may be infinite", infinite=True)]
 """A `Hyper` that may be infinite as well, such as the end of an interval."""
+
+
+def _document(aliases: Mapping[str, Any]) -> None:
+    """Let ``help(gpuopt.NonNegative)`` and IPython's ``?`` say what it is, in place of what an annotation is."""
+    for name, alias in aliases.items():
+        (allowed,) = alias.__metadata__
+        alias.__doc__ = (
+            f"``gpuopt.{name}`` annotates a hyperparameter that is {allowed.text}, or a schedule: a function from the "
+            "number of completed steps to such a number."
+        )
+
+
+_document({"Hyper": Hyper, "NonNegative": NonNegative, "Positive": Positive, "Decay": Decay, "Bound": Bound})
 
 
 class Formula:
@@ -57,6 +98,7 @@ class Formula:
     """
 
     if TYPE_CHECKING:
+        __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
         update: Callable[..., Any]
 
     _ranges: ClassVar[dict[str, Range]] = {}
@@ -72,18 +114,7 @@ class Formula:
         super().__init_subclass__(**kwargs)
         if "_arguments" in vars(cls):
             return
-        if not callable(getattr(cls, "update", None)):
-            raise TypeError(f"rule {cls.__name__} has no method update(self, {', '.join(cls._arguments)}, ...)")
-        _check_class(cls)
-        scope = {**vars(sys.modules[cls.__module__]), **_calling_scope()}
-        hints = inspect.get_annotations(cls, globals=scope, locals=scope, eval_str=True)
-        if "lr" in hints and cls._keyword_only:
-            cls.lr = dataclasses.field(default=cls.__dict__.get("lr", dataclasses.MISSING), kw_only=False)  # type: ignore[attr-defined]
-        dataclasses.dataclass(frozen=True, kw_only=cls._keyword_only)(cls)
-        fields = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-        own = {name: hint for name, hint in hints.items() if name in fields}
-        cls._static = {**cls._static, **{name: hint for name, hint in own.items() if hint in (bool, int, str)}}
-        cls._ranges = {**cls._ranges, **{n: _range(cls, n, hint) for n, hint in own.items() if n not in cls._static}}
+        make_formula(cls)
 
     if not TYPE_CHECKING:  # it would hide the fields from a type checker
 
@@ -95,7 +126,7 @@ class Formula:
             return super().__new__(cls)
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+        for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if isinstance(value, np.generic):
                 value = value.item()
@@ -146,16 +177,48 @@ class Formula:
     @property
     def fields(self) -> dict[str, Any]:
         """Every hyperparameter as it was given."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     def replaced(self, values: dict[str, Any]) -> Any:
         """The same with other hyperparameters."""
-        return dataclasses.replace(self, **values)  # type: ignore[type-var]
+        return dataclasses.replace(self, **values)
 
 
-def _calling_scope() -> dict[str, Any]:
-    """The local names where the class statement stands that `Formula.__init_subclass__` is called for."""
-    return sys._getframe(2).f_locals
+def make_formula(cls: type[Formula]) -> None:
+    """Make a class a frozen dataclass of its annotated hyperparameters, or say why it cannot be one.
+
+    `Formula` calls it for every class that is derived from a kind of formula, such as `gpuopt.Rule`. All fields of a rule are
+    keyword-only but for ``lr``. What is annotated ``bool``, ``int`` or ``str`` is static; every other field has a range.
+
+    Raises
+    ------
+    TypeError
+        Where there is no ``update``, a hyperparameter has no annotation or none that says what it may be, or its name is that
+        of a method of rules.
+    """
+    if not callable(getattr(cls, "update", None)):
+        raise TypeError(f"rule {cls.__name__} has no method update(self, {', '.join(cls._arguments)}, ...)")
+    _check_class(cls)
+    hints = _own_hints(cls)
+    if "lr" in hints and cls._keyword_only:
+        default = vars(cls).get("lr", dataclasses.MISSING)
+        cls.lr = dataclasses.field(default=default, kw_only=False)  # type: ignore[attr-defined]
+    dataclasses.dataclass(frozen=True, kw_only=cls._keyword_only)(cls)
+    own = {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.name in hints}
+    cls._static = {**cls._static, **{name: hint for name, hint in own.items() if hint in (bool, int, str)}}
+    cls._ranges = {**cls._ranges, **{n: _range(cls, n, hint) for n, hint in own.items() if n not in cls._static}}
+
+
+def _own_hints(cls: type) -> dict[str, Any]:
+    """Evaluate the annotations that stand in the class itself."""
+    try:
+        hints = typing.get_type_hints(cls, include_extras=True)
+    except Exception:
+        # A class made inside a function may name what is local there, and only the frame of that function knows it:
+        # it is above this one, that of `make_formula` and that of `__init_subclass__`. Python 3.14 needs it no more.
+        scope = {**vars(sys.modules[cls.__module__]), **sys._getframe(3).f_locals}
+        return inspect.get_annotations(cls, globals=scope, locals=scope, eval_str=True)
+    return {name: hints[name] for name in inspect.get_annotations(cls)}
 
 
 _METHODS = (

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from gpuopt.rules.base import GradientPiece, abs2
-from gpuopt.rules.formula import Hyper, NonNegative, Positive, Range
+from gpuopt.rules.formula import Hyper, HyperValue, NonNegative, Positive, Range
 from gpuopt.rules.noise import standard_normal
 from gpuopt.rules.paths import matches
 from gpuopt.rules.reductions import tree_max, tree_norm
@@ -203,9 +203,9 @@ class LossScale(GradientPiece):
         From 1 to 2**24.
     """
 
-    initial: Annotated[Any, Range("a finite number >= 1", low=1.0)] = 65536.0
-    growth: Annotated[Any, Range("a finite number > 1", low=1.0, open_low=True)] = 2.0
-    backoff: Annotated[Any, Range("a number between 0 and 1", low=0.0, high=1.0, open_low=True)] = 0.5
+    initial: Annotated[float, Range("a finite number >= 1", low=1.0)] = 65536.0
+    growth: Annotated[HyperValue, Range("a finite number > 1", low=1.0, open_low=True)] = 2.0
+    backoff: Annotated[HyperValue, Range("a number between 0 and 1", low=0.0, high=1.0, open_low=True)] = 0.5
     interval: int = 2000
     scale: ClassVar[Any]
     good: ClassVar[Any]
