@@ -1,0 +1,33 @@
+"""The package's metadata agree with what is tested and with where the project is."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = next(parent for parent in Path(__file__).parents if (parent / "pyproject.toml").exists())
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def test_the_pythons_that_are_named_are_those_that_ci_runs() -> None:
+    workflow = ROOT / ".github" / "workflows" / "ci.yml"
+    if not workflow.exists():
+        pytest.skip(".github is not part of this distribution")
+    (matrix,) = re.findall(r"^ +python: (\[.*\])$", workflow.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    named = [match[1] for text in PROJECT["classifiers"] if (match := re.fullmatch(r".*:: Python :: (3\.\d+)", text))]
+    assert named == json.loads(matrix)
+    assert PROJECT["requires-python"] == f">={named[0]}"
+
+
+def test_every_address_is_in_one_repository() -> None:
+    url = PROJECT["urls"]["Homepage"]
+    asv = json.loads((ROOT / "asv_bench" / "asv.conf.json").read_text(encoding="utf-8"))
+    assert asv["project_url"] == url
+    addresses = [*PROJECT["urls"].values(), asv["show_commit_url"]]
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob(".github/**/*.yml")]:
+        addresses += re.findall(r"https://github\.com/[^\s)>\"]+", page.read_text(encoding="utf-8"))
+    assert {address for address in addresses if not f"{address}/".startswith(f"{url}/")} == set()
