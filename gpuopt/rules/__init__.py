@@ -3,27 +3,110 @@
 Read :mod:`gpuopt.rules.descent` first; after its two rules you can write one.
 """
 
-from gpuopt.rules import adaptive, base, compose, descent, formula, gradient_pieces, parameter_pieces, reductions
-from gpuopt.rules.adaptive import *
-from gpuopt.rules.base import *
-from gpuopt.rules.compose import *
-from gpuopt.rules.descent import *
-from gpuopt.rules.formula import *
-from gpuopt.rules.gradient_pieces import *
-from gpuopt.rules.noise import standard_normal
-from gpuopt.rules.parameter_pieces import *
-from gpuopt.rules.reductions import *
+from gpuopt.rules import adaptive, base, descent, gradient_pieces, parameter_pieces
+from gpuopt.rules.adaptive import (
+    Adam,
+    AdamW,
+    RMSProp,
+)
+from gpuopt.rules.base import (
+    GradientPiece,
+    ParameterPiece,
+    Rule,
+    abs2,
+    debias,
+)
+from gpuopt.rules.compose import (
+    Chain,
+    Partition,
+    chain,
+    partition,
+)
+from gpuopt.rules.descent import (
+    SGD,
+    GradientDescent,
+    Momentum,
+)
+from gpuopt.rules.formula import (
+    Bound,
+    Decay,
+    Hyper,
+    NonNegative,
+    Positive,
+)
+from gpuopt.rules.gradient_pieces import (
+    LossScale,
+    accumulate,
+    centralize,
+    clip,
+    clip_global_norm,
+    clip_norm,
+    freeze,
+    gradient_noise,
+    maximize,
+    scale,
+    skip_nonfinite,
+    weight_decay,
+)
+from gpuopt.rules.noise import (
+    standard_normal,
+)
+from gpuopt.rules.parameter_pieces import (
+    average,
+    bounds,
+    decoupled_weight_decay,
+    lookahead,
+)
+from gpuopt.rules.reductions import (
+    tree_max,
+    tree_mean,
+    tree_norm,
+    tree_sum,
+)
 
-__all__ = []
-__all__ += formula.__all__
-__all__ += base.__all__
-__all__ += descent.__all__
-__all__ += adaptive.__all__
-__all__ += compose.__all__
-__all__ += gradient_pieces.__all__
-__all__ += parameter_pieces.__all__
-__all__ += reductions.__all__
-__all__ += ["standard_normal"]
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Bound",
+    "Chain",
+    "Decay",
+    "GradientDescent",
+    "GradientPiece",
+    "Hyper",
+    "LossScale",
+    "Momentum",
+    "NonNegative",
+    "ParameterPiece",
+    "Partition",
+    "Positive",
+    "RMSProp",
+    "Rule",
+    "abs2",
+    "accumulate",
+    "average",
+    "bounds",
+    "centralize",
+    "chain",
+    "clip",
+    "clip_global_norm",
+    "clip_norm",
+    "debias",
+    "decoupled_weight_decay",
+    "freeze",
+    "gradient_noise",
+    "lookahead",
+    "maximize",
+    "partition",
+    "scale",
+    "skip_nonfinite",
+    "standard_normal",
+    "tree_max",
+    "tree_mean",
+    "tree_norm",
+    "tree_sum",
+    "weight_decay",
+]
 
 
 def rules() -> dict[str, type[base.Rule]]:

@@ -11,7 +11,7 @@ from gpuopt.rules.formula import Formula, Range
 from gpuopt.rules.gradient_pieces import LossScale
 from gpuopt.rules.paths import matches
 
-__all__ = ["chain", "partition"]
+__all__ = ["Chain", "Partition", "chain", "partition"]
 
 
 class _Composite(Bindable):
@@ -70,7 +70,13 @@ def chain(*pieces: Any) -> Chain:
 @final
 @dataclasses.dataclass(frozen=True, repr=False)
 class Chain(_Composite):
-    """What `chain` makes: `pieces`, of which one is a rule or a partition."""
+    """Pieces around one rule or partition, made by `chain` and used as a rule is.
+
+    Attributes
+    ----------
+    pieces : tuple
+        In the order in which they act; one of them is the rule or the partition.
+    """
 
     pieces: tuple[Any, ...]
 
@@ -209,7 +215,15 @@ def partition(rules: Mapping[Any, Any], by: Callable[[str, Any], Any] | None = N
 @final
 @dataclasses.dataclass(frozen=True, repr=False, eq=False)
 class Partition(_Composite):
-    """What `partition` makes."""
+    """A rule for each group of arrays, made by `partition` and used as a rule is.
+
+    Attributes
+    ----------
+    rules : dict
+        The rule or chain of each pattern, or of each key that `by` gives.
+    by : callable or None
+        ``by(path, array)`` gives the key of an array; without it, the keys of `rules` are patterns of paths.
+    """
 
     rules: dict[Any, Any]
     by: Callable[[str, Any], Any] | None = None

@@ -12,7 +12,7 @@ import numpy as np
 
 from gpuopt.arrays.random import base, fill
 
-__all__ = ["standard_normal", "uniform"]
+__all__ = ["standard_normal"]
 
 
 def uniform(like: Any, seed: int, t: Any, stream: int) -> Any:
