@@ -19,6 +19,7 @@ class _Composite(Bindable):
 
     @property
     def children(self) -> dict[str, Any]:
+        """The rules and pieces it is made of, by the prefix of their hyperparameters' names."""
         raise NotImplementedError
 
     def rebuilt(self, children: list[Any]) -> Any:
