@@ -17,7 +17,7 @@ import gpuopt as go
 
 PACKAGE = Path(go.__file__).parent
 ORDER = (
-    ("arrays", "dtypes backend tree memory check precision random"),
+    ("arrays", "dtypes backend tree memory identity check precision random"),
     ("rules", "formula base paths reductions noise descent adaptive gradient_pieces parameter_pieces compose __init__"),
     ("", "schedules"),
     ("tracing", "expr symbols parts trace"),

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-import operator
-import weakref
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from gpuopt.arrays import check
+from gpuopt.arrays.identity import SameObjects
 from gpuopt.arrays.memory import Memory, bounds
 from gpuopt.arrays.tree import Spec
 
@@ -36,9 +33,8 @@ class GradientReader:
         self._spec, self._params = spec, params
         self._updated = [index for index, is_updated in enumerate(updated) if is_updated]
         self._shapes, self._dtypes, self._type = [p.shape for p in params], [p.dtype for p in params], type(params[0])
-        self._seen: list[Callable[[], Any]] = []  # on a device, the gradients of the step before, but kept alive by others
+        self._same = SameObjects()  # on a device, the gradients of the step before
         self._whole = False
-        self._died: list[Any] = []  # references to those of them that are gone, which would pass for missing ones
         if self._type is not np.ndarray:
             self._strides, self._devices = [p.strides for p in params], [p.data.device_id for p in params]
             spans = np.array([bounds(p) for p in params], np.int64) - [[p.data.ptr] for p in params]
@@ -62,14 +58,11 @@ class GradientReader:
         found = self._spec.match(grads, "grads")
         if self._type is np.ndarray:
             return (found, True) if self._plain(found) else (self._checked(found), self._complete(found))
-        if self._died or not (self._seen and all(map(operator.is_, found, map(operator.call, self._seen)))):
-            self._seen, self._died = [], []
-            gone = self._died.append
-            if self._plain_on_device(found):
-                self._seen = list(map(weakref.ref, found, itertools.repeat(gone)))
-            else:
+        if not self._same(found):
+            self._same.forget()
+            if not self._plain_on_device(found):
                 self._checked(found)
-                self._seen = [_nothing if g is None else weakref.ref(g, gone) for g in found]
+            self._same.remember(found)
             self._whole = self._complete(found)
         return found, self._whole
 
@@ -125,7 +118,3 @@ class GradientReader:
                     f"grads{self._spec.paths[index]} shares memory with {self._names[other]}, which the step would alter "
                     "before it is read: pass a copy"
                 )
-
-
-def _nothing() -> None:
-    """In place of a weak reference to a gradient that is missing."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import operator
-import weakref
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import cupy
 import numpy as np
 
+from gpuopt.arrays.identity import SameObjects
 from gpuopt.codegen.cuda.elementwise import Others
 from gpuopt.codegen.cuda.reduction import fold_space
 from gpuopt.codegen.cuda.table import CHUNK, LANES, columns
@@ -105,19 +104,21 @@ class Planner:
         self._one = next(iter(self._tables.values())) if whole and len(alike) == 1 else None
         self._ordered = all(leaf.param.flags.c_contiguous for leaf in leaves)
         self._addresses = Lists(len(leaves), np.int64, LISTS * max(len(alike), 1))
-        self._last: tuple[Any, Any, list[Any]] = (None, None, [])
+        self._last: tuple[Any, Any] = (None, None)
+        self._same = SameObjects()  # the gradients of the step before
         self._plan = Plan([], [])
 
     def plan(self, grads: Sequence[Any], indices: list[int] | None, ordered: bool) -> Plan:
         """The launches for the arrays at `indices` (None for all); those together that are in C order, if it matters."""
         ordered = ordered and not self._ordered
-        last_indices, last_ordered, seen = self._last
         captured = self._capturable and capturing()  # then the lists of addresses are kept
-        same = indices == last_indices and ordered == last_ordered and not captured
-        if not (same and seen and all(map(operator.is_, grads, map(operator.call, seen)))):
+        if captured or (indices, ordered) != self._last or not self._same(grads):
             self._plan = Plan(*self._sorted(grads, indices, ordered, captured))
-            known = [] if captured else [_nothing if g is None else weakref.ref(g) for g in grads]
-            self._last = indices, ordered, known  # what was sent inside a capture is not there yet
+            self._last = indices, ordered
+            if captured:  # what was sent inside a capture is not there yet
+                self._same.forget()
+            else:
+                self._same.remember(grads)
         return self._plan
 
     def _sorted(
@@ -145,7 +146,3 @@ def _run(array: Any, leaf: Leaf) -> bool:
 
 def _address(array: Any) -> int:
     return int(array.data.ptr)
-
-
-def _nothing() -> None:
-    """In place of a reference to a gradient that is missing."""
