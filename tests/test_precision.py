@@ -17,10 +17,10 @@ import gpuopt as go
 from gpuopt.arrays import backend
 from gpuopt.arrays.dtypes import named
 from gpuopt.arrays.precision import Precision
+from gpuopt.arrays.random import ROUNDING
 from gpuopt.codegen.cuda.elementwise import kernel_text
 from gpuopt.executors.cpu import tiles
 from gpuopt.executors.cpu.tiles import TileGroup
-from gpuopt.rules import noise
 from gpuopt.tracing.trace import trace
 from tests.cuda import hostrun, nvrtc
 from tests.cuda.hostgroup import cupy_on_the_cpu
@@ -252,7 +252,7 @@ def test_it_rounds_up_as_often_as_the_fraction_that_is_cut() -> None:
 def test_its_random_numbers_are_not_those_of_gradient_noise() -> None:
     update = go.chain(go.gradient_noise(seed=7), go.SGD()).member("")
     streams = [stream for _, stream in trace(update, precision=Precision(stochastic_rounding=True, seed=7)).random.values()]
-    assert sorted(streams) == [0, 1, noise.ROUNDING]
+    assert sorted(streams) == [0, 1, ROUNDING]
 
 
 @every_case
