@@ -46,6 +46,8 @@ def cuda_source(rule: Bindable, dtype: Any = "float32") -> str:
         raise TypeError(f"rule must be a gpuopt.Rule, such as gpuopt.Adam(), got {type(rule).__name__}")
     of = named(dtype if dtype in COMPUTE else np.dtype(dtype).name)
     try:
+        import cupy  # noqa: F401 - what follows imports it when it is called
+
         from gpuopt.codegen.cuda.compile import made
         from gpuopt.codegen.cuda.complete import complete_text
     except ModuleNotFoundError as error:
