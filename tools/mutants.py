@@ -92,16 +92,16 @@ def suite_passes(edit: tuple[str, str, str] | None) -> bool:
                 raise SystemExit(f"{edit[0]} no longer holds {edit[1]!r}: bring tools/mutants.py up to date")
             path.write_text(text.replace(edit[1], edit[2]), encoding="utf-8")
         tests = [
-            "test_cupy_launches",
-            "test_cupy_gradients",
-            "test_accuracy",
-            "test_agree",
-            "test_rules",
-            "test_optimizer",
-            "test_chain",
-            "test_reductions",
-            "test_loss_scale",
-            "test_precision",
+            "executors/test_launches",
+            "optimizer/test_gradients",
+            "executors/test_accuracy",
+            "executors/test_bits",
+            "rules/test_rules",
+            "optimizer/test_contract",
+            "rules/test_chain",
+            "executors/test_reductions",
+            "optimizer/test_loss_scale",
+            "optimizer/test_precision",
         ]
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *(f"tests/{t}.py" for t in tests)]
         # The copy is imported because pytest's own settings put it first.

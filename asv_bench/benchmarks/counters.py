@@ -171,9 +171,11 @@ class Kernels:
     param_names = ("rule", "dtype")
 
     def setup(self, rule, dtype):
-        path = Path(__file__).parents[2] / "tests" / "cuda" / "nvrtc.py"
-        if not path.exists():
-            raise NotImplementedError(f"{path} is not there")
+        tests = Path(__file__).parents[2] / "tests"
+        # Today's place, and the place in commits whose tests lay side by side.
+        places = (tests / "support" / "cuda" / "nvrtc.py", tests / "cuda" / "nvrtc.py")
+        if (path := next(filter(Path.exists, places), None)) is None:
+            raise NotImplementedError(f"{places[0]} is not there")
         spec = importlib.util.spec_from_file_location("gpuopt_asv_nvrtc", path)
         nvrtc = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(nvrtc)

@@ -161,7 +161,7 @@ def test_every_design_document_that_is_named_exists(file: PurePosixPath) -> None
         ("see `trace.py`, and rules/base.py.", {"trace.py", "rules/base.py"}),
         ("as docs/gpu.md says.", {"docs/gpu.md"}),
         ("`bash tools/gpu_check.sh FOLDER`, `FOLDER/summary.md`", {"tools/gpu_check.sh", "FOLDER/summary.md"}),
-        ("`gpuopt/rules/*_pieces.py`, **tests/cuda/**", {"gpuopt/rules/*_pieces.py", "tests/cuda"}),
+        ("`gpuopt/rules/*_pieces.py`, **tests/support/cuda/**", {"gpuopt/rules/*_pieces.py", "tests/support/cuda"}),
         ("`x.real`, `$TEMP/a.md`, `f.py_func`, https://a.b/docs/c.md, `np.md(x)`", set()),
     ],
 )

@@ -1,0 +1,1 @@
+"""`gpuopt/arrays`: what arrays are, and which library they belong to."""

@@ -1,0 +1,1 @@
+"""`gpuopt/bench`: what is measured, and what is printed of it."""

@@ -1,0 +1,1 @@
+"""`gpuopt/codegen`: programs as text, run as C++ and compiled for GPUs, without a GPU."""

@@ -1,0 +1,219 @@
+"""Chains as CUDA: how many kernels, what they read and write, and the bits of every executor."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import gpuopt as go
+from gpuopt.arrays import backend
+from gpuopt.arrays.dtypes import COMPUTE, named
+from gpuopt.codegen.source import kernels
+from gpuopt.rules import pieces, rules
+from gpuopt.rules.base import GradientPiece
+from tests.support.cuda import hostrun, nvrtc
+from tests.support.cuda.hostgroup import cupy_on_the_cpu
+from tests.support.variants import DTYPES, bits, sample
+
+EXAMPLES: dict[str, Any] = {
+    "accumulate": go.accumulate(2),
+    "average": go.average(0.9),
+    "bounds": go.bounds(-1.0, 1.0),
+    "centralize": go.centralize(),
+    "clip": go.clip(0.7),
+    "clip_global_norm": go.clip_global_norm(1.5),
+    "clip_norm": go.clip_norm(0.8),
+    "decoupled_weight_decay": go.decoupled_weight_decay(0.1),
+    "freeze": go.freeze("b"),
+    "gradient_noise": go.gradient_noise(0.1, seed=70_000),
+    "lookahead": go.lookahead(2),
+    "LossScale": go.LossScale(4.0, interval=2),
+    "maximize": go.maximize(),
+    "scale": go.scale(-0.5),
+    "skip_nonfinite": go.skip_nonfinite(),
+    "weight_decay": go.weight_decay(0.1),
+}
+CHAIN = go.chain(go.clip_global_norm(1.0), go.weight_decay(0.1), go.Adam(), go.bounds(0.0, 1.0), go.average(0.99))
+EVERYTHING = go.chain(
+    *(go.LossScale(), go.clip_global_norm(1.0), go.clip_norm(0.5), go.accumulate(2), go.skip_nonfinite(), go.gradient_noise()),
+    *(go.Adam(), go.decoupled_weight_decay(0.1), go.average(), go.lookahead()),
+)
+
+
+def test_every_piece_has_an_example() -> None:
+    assert EXAMPLES.keys() == pieces().keys()
+
+
+def test_a_chain_is_one_elementwise_kernel_and_one_reduction() -> None:
+    """Each array is read once and written once; the scalars made of the norm have a kernel of one thread an array."""
+    reduction, scalars, update = kernels(CHAIN, np.dtype("float32"))
+    assert (reduction.reads, reduction.arrays) == (("g",), ())
+    assert [len(re.findall(rf"= {name}_at\[at\];", reduction.body)) for name in ("g_in", "p_io")] == [1, 0]
+    assert "p_io" not in scalars.body
+    arrays = {"p": "p_io", "m": "m_io", "v": "v_io", "average_mean": "average_mean_io"}
+    assert set(update.arrays) == set(arrays)
+    for name in ("g_in", *arrays.values()):
+        loads, stores = (re.findall(rf"\b{name}\.{what}\(", update.body) for what in ("load", "store"))
+        assert (len(loads), len(stores)) == (1, 0 if name == "g_in" else 1), name
+    source = go.cuda_source(CHAIN)
+    assert source.count('extern "C" __global__ void') == 3
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("capturable", [False, True], ids=["", "capturable"])
+@pytest.mark.parametrize("chain", [CHAIN, EVERYTHING], ids=["chain", "everything"])
+def test_it_compiles_to_lean_machine_code(chain: Any, dtype: str, capturable: bool) -> None:
+    if (reason := nvrtc.available(disassembler=True)) is not None:
+        pytest.skip(reason)
+    if dtype.startswith("complex") and chain is CHAIN:
+        chain = go.chain(*(piece for piece in CHAIN.pieces if not isinstance(piece, go.bounds)))
+    module, text = import_module("gpuopt.executors.cuda.launch"), import_module("gpuopt.codegen.cuda.complete")
+    for written in kernels(chain, named(dtype), capturable):
+        kernel = module.made(written)
+        compiled = nvrtc.compile_cubin(text.complete_text(kernel, written.dtypes), "sm_90", text.kernel_options(kernel))
+        assert (compiled.spill_stores, compiled.spill_loads, compiled.stack) == (0, 0, 0), written.name
+        if written.arrays and COMPUTE[dtype] == np.float32:
+            assert not nvrtc.fp64_instructions(nvrtc.sass(compiled))
+
+
+def executors(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
+    """Every executor that there is, and what must be entered to have it."""
+    found = [("numpy", contextlib.nullcontext), ("cuda", cupy_on_the_cpu)]
+    return found + ([] if backend.why_not_numba() else [("numba", contextlib.nullcontext)])
+
+
+def results(name: str, enter: Any, rule: Any, seed: int, dtype: str, nan: bool) -> list[Any]:
+    """All that five steps leave, in bits; one gradient is missing once, and one may hold a NaN."""
+    rng = np.random.default_rng(seed)
+    params: dict[str, Any] = {"a": sample(rng, (rng.integers(0, 700),), dtype), "b": sample(rng, (5, 3), dtype).T}
+    params |= {"c": sample(rng, (), dtype), "e": sample(rng, (130, 130), dtype)}
+    with pytest.MonkeyPatch.context() as patch, enter():
+        patch.setenv("GPUOPT_CPU", "numpy" if name == "cuda" else name)
+        opt = rule.init(params)
+        for step in range(5):
+            grads: dict[str, Any] = {key: sample(rng, p.shape, dtype, 10.0 ** (step - 2)) for key, p in params.items()}
+            if step == 1:
+                grads["a"] = None
+            if step == 2 and nan:
+                grads["e"][3, 4] = np.nan
+            opt.step(grads)
+        found = [bits(p) for p in params.values()]
+        for tree in opt.state.values():
+            found += [bits(array) for array in tree.values() if array is not None]
+        return [*found, *map(bits, opt.evaluation().values()), *map(bits, opt.numbers.values()), opt.t, opt.counts]
+
+
+@pytest.mark.skipif(hostrun.available() is not None, reason=str(hostrun.available()))
+@settings(derandomize=True, deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_every_executor_has_the_same_bits(data: Any) -> None:
+    """Chains of any pieces, in any order on their side of any rule."""
+    dtype = data.draw(st.sampled_from(DTYPES))
+    usable = [name for name in EXAMPLES if name != "bounds" or not dtype.startswith("complex")]
+    chosen = data.draw(st.lists(st.sampled_from(usable), min_size=1, max_size=5, unique=True))
+    before = [EXAMPLES[name] for name in chosen if isinstance(EXAMPLES[name], GradientPiece)]
+    after = [EXAMPLES[name] for name in chosen if not isinstance(EXAMPLES[name], GradientPiece)]
+    before.sort(key=lambda piece: not isinstance(piece, go.LossScale))
+    rule = data.draw(st.sampled_from(list(rules().values())))(lr=0.1)
+    chain = go.chain(*before, rule, *after)
+    seed, nan = data.draw(st.integers(0, 99)), data.draw(st.booleans())
+    (_, first), *others = [
+        (name, results(name, enter, chain, seed, dtype, nan)) for name, enter in executors(pytest.MonkeyPatch())
+    ]
+    for name, found in others:
+        for one, other in zip(first, found, strict=True):
+            assert np.array_equal(one, other) if isinstance(one, np.ndarray) else one == other, (name, chain, dtype)
+
+
+@pytest.mark.skipif(hostrun.available() is not None, reason=str(hostrun.available()))
+@pytest.mark.parametrize(("number", "name"), list(enumerate(EXAMPLES)))
+def test_every_piece_has_the_same_bits(number: int, name: str) -> None:
+    """Each with one of the rules, in float32, on all executors."""
+    piece, rule = EXAMPLES[name], list(rules().values())[number % len(rules())](lr=0.1)
+    chain = go.chain(piece, rule) if isinstance(piece, GradientPiece) else go.chain(rule, piece)
+    one, *others = [results(executor, enter, chain, 3, "float32", False) for executor, enter in executors(pytest.MonkeyPatch())]
+    for other in others:
+        assert all(np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.skipif(hostrun.available() is not None, reason=str(hostrun.available()))
+def test_a_reduction_of_several_levels() -> None:
+    """More than 64 chunks, so that sums of sums are summed."""
+    size, found = 64 * 16_384 + 300, []
+    g = np.random.default_rng(1).normal(size=size).astype("float32")
+    for enter in (contextlib.nullcontext, cupy_on_the_cpu):
+        p = np.zeros(size, "float32")
+        with enter():
+            opt = go.chain(go.clip_global_norm(1.0), go.GradientDescent(1.0)).init(p)
+            opt.step(g)
+            opt.step(g)  # the tickets of the first step were handed back
+        found.append(bits(p))
+    assert np.array_equal(*found)
+
+
+@pytest.mark.skipif(hostrun.available() is not None, reason=str(hostrun.available()))
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        go.schedules.WarmUp(go.schedules.Cosine(0.1, 3), 2),
+        go.schedules.OneCycle(0.1, 9),
+        go.schedules.Joined((go.schedules.Constant(0.1), go.schedules.Polynomial(0.2, 5, power=2.0)), (3,)),
+        go.schedules.Piecewise((0.1, 0.2, 0.3), (1, 3)),
+        lambda step: 0.1 / (1 + step),
+    ],
+    ids=lambda schedule: type(schedule).__name__,
+)
+def test_schedules_where_the_device_counts(schedule: Any) -> None:
+    """A skipped step does not move the schedule on; two dtypes are two launches that see one count."""
+    found = []
+    for enter in (contextlib.nullcontext, cupy_on_the_cpu):
+        rng = np.random.default_rng(0)
+        params = [rng.normal(size=7), rng.normal(size=5).astype("float32")]
+        with enter():
+            opt = go.chain(go.skip_nonfinite(), go.Adam(lr=schedule)).init(params)
+            for step in range(7):
+                grads = [rng.normal(size=7), rng.normal(size=5).astype("float32")]
+                grads[1][2] = np.inf if step == 2 else 0.0
+                opt.step(grads if step != 4 else [None, None])
+            saved = opt.state_dict()
+            found.append([*map(bits, params), opt.t, opt.counts, saved["t"]])
+            opt.load_state_dict(saved)
+            assert (opt.t, opt.counts) == (6, [5, 5])
+    assert all(np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b for a, b in zip(*found, strict=True))
+
+
+@pytest.mark.skipif(hostrun.available() is not None, reason=str(hostrun.available()))
+def test_a_schedule_that_cannot_run_on_the_device_says_so() -> None:
+    rule = go.chain(go.skip_nonfinite(), go.Adam(lr=lambda step: 0.1 if step < 5 else 0.01))
+    with cupy_on_the_cpu(), pytest.raises(go.TraceError, match=r"lr follows a schedule, which must run on the GPU here"):
+        rule.init(np.ones(3))
+
+
+@pytest.mark.skipif(hostrun.available() is not None, reason=str(hostrun.available()))
+@pytest.mark.parametrize("dtype", ["float16", "float32", "complex64"])
+def test_arrays_for_hyperparameters(dtype: str) -> None:
+    """Full, broadcast, of another dtype and of truth values; in C and Fortran order."""
+    rate, row, mask = (
+        np.linspace(0, 1, 12).reshape(4, 3),
+        np.float32([0.1, 0.2, 0.3]),
+        np.array([[True], [False], [True], [True]]),
+    )
+    found = []
+    for name, enter in executors(pytest.MonkeyPatch()):
+        rng = np.random.default_rng(5)
+        params = [sample(rng, (4, 3), dtype), np.asfortranarray(sample(rng, (4, 3), dtype)), sample(rng, (4, 3), dtype)]
+        with pytest.MonkeyPatch.context() as patch, enter():
+            patch.setenv("GPUOPT_CPU", "numpy" if name == "cuda" else name)
+            hyper = {"lr": [rate, row, None], "factor": [mask, None, mask]}
+            opt = go.chain(go.scale(2.0), go.clip_global_norm(1.0), go.Adam()).init(params, hyper)
+            for _ in range(3):
+                opt.step([sample(rng, (4, 3), dtype) for _ in range(3)])
+        found.append(np.concatenate([bits(p) for p in params]))
+    assert all(np.array_equal(found[0], other) for other in found[1:])

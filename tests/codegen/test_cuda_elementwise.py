@@ -1,0 +1,149 @@
+"""The kernel of a single array: it compiles to lean machine code, and it computes what the NumPy executor does.
+
+Arrays with gaps take it; `test_cuda_table` and `test_cuda_table_code` have the kernel of many arrays, and every rule. No GPU is
+needed. ``GPUOPT_TEST_ARCHITECTURES=all`` in the environment compiles for every architecture; by default for one.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gpuopt
+from gpuopt.arrays.dtypes import COMPUTE, is_complex, named, state_dtype
+from gpuopt.codegen.cuda.elementwise import kernel_text
+from gpuopt.codegen.host import compiled
+from gpuopt.codegen.source import kernels
+from gpuopt.executors.cpu.numpy import NumpyGroup
+from gpuopt.rules import Adam, Momentum, Rule
+from gpuopt.tracing.trace import trace
+from tests.support.cuda import hostrun, nvrtc
+from tests.support.cuda.hostgroup import one_by_one
+from tests.support.variants import DTYPES, STRUCTURES, bits, label, mixed
+
+EVERY_ARCHITECTURE = ["sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120"]
+ARCHITECTURES = EVERY_ARCHITECTURE if os.environ.get("GPUOPT_TEST_ARCHITECTURES") == "all" else ["sm_90"]
+REAL = [name for name in DTYPES if not name.startswith("complex")]
+
+some_rules = pytest.mark.parametrize("rule", [Momentum(nesterov=True), Adam(amsgrad=True)], ids=label)
+every_dtype = pytest.mark.parametrize("dtype", DTYPES)
+
+
+@pytest.fixture
+def compiles() -> None:
+    """Skip where kernels cannot be compiled."""
+    if (reason := nvrtc.available(disassembler=True)) is not None:
+        pytest.skip(reason)
+
+
+@pytest.fixture
+def runs() -> None:
+    """Skip where kernels cannot run on this CPU."""
+    if (reason := hostrun.available()) is not None:
+        pytest.skip(reason)
+
+
+def compile_lean(rule: Rule, p: str, g: str, arch: str) -> nvrtc.Compiled:
+    """Compile the rule's kernel with its own options; no thread may keep anything but registers."""
+    module, text = import_module("gpuopt.executors.cuda.launch"), import_module("gpuopt.codegen.cuda.complete")
+    written = kernel_text(trace(rule, is_complex(named(p))), named(p), named(g))
+    kernel = module.made(written)
+    compiled = nvrtc.compile_cubin(text.complete_text(kernel, written.dtypes), arch, text.kernel_options(kernel))
+    assert (compiled.spill_stores, compiled.spill_loads, compiled.stack) == (0, 0, 0)
+    assert compiled.registers <= (64 if p != "complex128" else 72)  # above 64, fewer threads fit on a multiprocessor
+    return compiled
+
+
+@pytest.mark.usefixtures("compiles")
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+@some_rules
+@every_dtype
+def test_it_compiles_to_lean_machine_code(rule: Rule, dtype: str, arch: str) -> None:
+    """Every array is read and written once, as a whole."""
+    code = nvrtc.sass(compile_lean(rule, dtype, dtype, arch))
+    assert bool(nvrtc.fp64_instructions(code)) == (COMPUTE[dtype] == np.float64)
+    traced = trace(rule, dtype.startswith("complex"))
+    bits_of = {s.name: state_dtype(COMPUTE[dtype], s.complex).itemsize * 8 for s in traced.states}
+    bits_of |= dict.fromkeys("pg", named(dtype).itemsize * 8)
+    read = {component.partition(".")[0] for component in traced.loads}
+    accesses = nvrtc.global_accesses(code)
+    assert sorted(a.bits for a in accesses if a.is_load) == sorted(bits_of[name] for name in read)
+    assert sorted(a.bits for a in accesses if not a.is_load) == sorted(bits_of[name] for name in traced.stores)
+
+
+@pytest.mark.usefixtures("compiles")
+@pytest.mark.parametrize("p", REAL)
+def test_a_gradient_of_another_dtype_compiles(p: str) -> None:
+    compile_lean(Momentum(), p, "float64" if p != "float64" else "float16", "sm_90")
+
+
+@pytest.mark.usefixtures("compiles")
+@pytest.mark.parametrize("dtype", [*DTYPES, *map(named, DTYPES)], ids=str)
+def test_the_public_text_is_the_one_that_is_compiled(dtype: Any) -> None:
+    module, text = import_module("gpuopt.executors.cuda.launch"), import_module("gpuopt.codegen.cuda.complete")
+    of = named(getattr(dtype, "name", dtype))
+    (written,) = kernels(Adam(), of)
+    kernel = module.made(written)
+    assert gpuopt.cuda_source(Adam(lr=0.5), dtype) == text.complete_text(kernel, written.dtypes)
+    assert text.kernel_options(kernel) == ("--fmad=false",)
+    assert f'extern "C" __global__ void {written.name}(' in gpuopt.cuda_source(Adam(), dtype)
+
+
+def check_steps(rule: Rule, params: Any, twin: Any, gradients: list[np.ndarray[Any, Any]]) -> None:
+    """Run a step for each gradient with both executors on equal arrays; p and every state agree in every bit after each."""
+    traced = trace(rule, is_complex(params.dtype))
+    numpy_group = NumpyGroup(traced, rule, [params])
+    with one_by_one() as make:
+        cupy_group = make(traced, rule, [twin])
+        for t, g in enumerate(gradients, start=1):
+            before, scalars = g.copy(), compiled(traced.scalars)(t, rule.hyper(t - 1))
+            numpy_group.run(traced, [g], scalars)
+            cupy_group.run(traced, [g], scalars)
+            np.testing.assert_array_equal(bits(twin), bits(params), err_msg=f"p, step {t}")
+            assert list(cupy_group.states[0]) == list(numpy_group.states[0]) == [s.name for s in traced.states]
+            for name, state in numpy_group.states[0].items():
+                assert cupy_group.states[0][name].dtype == state.dtype
+                np.testing.assert_array_equal(bits(cupy_group.states[0][name]), bits(state), err_msg=f"{name}, step {t}")
+            np.testing.assert_array_equal(bits(g), bits(before))
+
+
+@pytest.mark.usefixtures("runs")
+@some_rules
+@every_dtype
+def test_it_computes_the_bits_of_the_numpy_executor(rule: Rule, dtype: str, rng: np.random.Generator) -> None:
+    p = mixed(rng, (1001,), dtype)
+    check_steps(rule, p, p.copy(), [mixed(rng, (1001,), dtype) for _ in range(5)])
+
+
+@pytest.mark.usefixtures("runs")
+@pytest.mark.parametrize("p", REAL)
+def test_gradients_of_another_dtype(p: str, rng: np.random.Generator) -> None:
+    for g in REAL:
+        if g != p:
+            params = mixed(rng, (1001,), p)
+            check_steps(Momentum(), params, params.copy(), [mixed(rng, (1001,), g) for _ in range(2)])
+
+
+@pytest.mark.usefixtures("runs")
+@every_dtype
+def test_arrays_that_are_not_contiguous(dtype: str, rng: np.random.Generator) -> None:
+    rule = Adam(amsgrad=True)
+    whole = mixed(rng, (9, 22), dtype)
+    rows, columns = mixed(rng, (9, 11), dtype), mixed(rng, (11, 9), dtype).T
+    gradients = [rows, columns, rows[:, ::-1], np.broadcast_to(rows[:1], (9, 11))]
+    check_steps(rule, whole[:, ::2], whole.copy()[:, ::2], gradients)
+    check_steps(rule, columns.copy(order="K"), columns.copy(order="K"), gradients[:2])  # Fortran order is a flat run too
+
+
+def test_the_text_depends_on_structure_and_dtypes_alone() -> None:
+    f4, f8 = np.dtype("float32"), np.dtype("float64")
+    text = kernel_text(trace(Adam()), f4, f4)
+    assert kernel_text(trace(Adam(lr=7.0, beta1=0.1)), f4, f4) is text
+    assert kernel_text(trace(Adam(amsgrad=True)), f4, f4) != text
+    assert kernel_text(trace(Adam()), f8, f8) != text
+    names = {(kernel_text(trace(r), f4, f4).inputs, kernel_text(trace(r), f4, f4).body) for r in STRUCTURES}
+    assert len(names) > len(STRUCTURES) // 2

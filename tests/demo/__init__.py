@@ -1,0 +1,1 @@
+"""`gpuopt/demo`: the network that is trained, and its picture."""

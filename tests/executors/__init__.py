@@ -1,0 +1,1 @@
+"""`gpuopt/executors`: the bits of every executor, memory, threads, launches."""

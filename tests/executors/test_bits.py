@@ -1,0 +1,206 @@
+"""Every rule and option, on every executor, in every dtype and layout, against the plain loops of `support/reference.py`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gpuopt import array_module
+from gpuopt.arrays import backend
+from gpuopt.arrays.dtypes import COMPUTE, state_dtype
+from gpuopt.executors.cpu.tiles import TileGroup
+from gpuopt.rules import Rule, rules
+from tests.support.reference import LOOPS
+from tests.support.variants import DTYPES, STRUCTURES, bits, label, sample
+
+STEPS = 5
+SHAPE = (6, 5)
+# What rounding may do in five steps: of the parameter's own dtype, and of the dtype computed in.
+TOLERANCE = {"float16": 2e-3, "bfloat16": 2e-2, "float32": 2e-6, "float64": 1e-12, "complex64": 2e-6, "complex128": 1e-12}
+
+every_rule = pytest.mark.parametrize("rule", STRUCTURES, ids=label)
+every_dtype = pytest.mark.parametrize("dtype", DTYPES)
+
+
+def contiguous(values: Any) -> Any:
+    return values.copy()
+
+
+def fortran(values: Any) -> Any:
+    return values.T.copy().T
+
+
+def strided(values: Any) -> Any:
+    """Every second column of a wider array, backwards along the first axis."""
+    wide = array_module(values).zeros((values.shape[0], 2 * values.shape[1]), values.dtype)
+    view = wide[::-1, ::2]
+    view[...] = values
+    return view
+
+
+def permuted(values: Any) -> Any:
+    """The axes in another order in memory, and gaps between the rows."""
+    wide = array_module(values).zeros((values.shape[1], values.shape[0] + 3), values.dtype)
+    view = wide[:, : values.shape[0]].T
+    view[...] = values
+    return view
+
+
+LAYOUTS = [contiguous, fortran, strided, permuted]
+
+
+def read_only(array: Any) -> Any:
+    if isinstance(array, np.ndarray):
+        array.flags.writeable = False
+    return array
+
+
+def placed(values: Any, layout: Any, xp: Any) -> Any:
+    """The values in that layout, in an array of `xp`."""
+    return layout(xp.asarray(values))
+
+
+def run(rule: Rule, xp: Any, p: Any, gradients: list[Any], layout: Any = contiguous, gradient_layout: Any = contiguous) -> Any:
+    """The optimizer after a step with each gradient; its parameter is laid out as asked."""
+    param = placed(p, layout, xp)
+    opt = rule.init(param)
+    for g in gradients:
+        given = placed(g, gradient_layout, xp)
+        before = bits(given)
+        opt.step(read_only(given))
+        assert np.array_equal(bits(given), before), "the gradient was altered"
+    return opt
+
+
+def data(rng: np.random.Generator, dtype: str, shape: tuple[int, ...] = SHAPE) -> tuple[Any, list[Any]]:
+    return sample(rng, shape, dtype), [sample(rng, shape, dtype, scale=10.0 ** -(k % 3)) for k in range(STEPS)]
+
+
+def test_every_rule_has_a_loop() -> None:
+    assert set(LOOPS) == set(rules()), "tests/support/reference.py needs a plain loop for each rule"
+
+
+@every_rule
+@every_dtype
+def test_formula(rule: Rule, dtype: str, xp: Any, rng: np.random.Generator) -> None:
+    """Parameters and state follow the plain loop, in the dtypes promised."""
+    p, gradients = data(rng, dtype)
+    opt = run(rule, xp, p, gradients)
+    compute = COMPUTE[dtype]
+    wide = complex if dtype.startswith("complex") else float
+    expected = [
+        LOOPS[type(rule).__name__](rule, wide(p[i]), [wide(g[i]) for g in gradients]) for i in np.ndindex(SHAPE)
+    ]  # fmt: skip
+    found = {"p": opt.params, **opt.state}
+    assert set(opt.state) == set(expected[0][1])
+    for name, array in found.items():
+        exact = np.array([r[0] if name == "p" else r[1][name] for r in expected]).reshape(SHAPE)
+        host = array.get() if hasattr(array, "get") else array
+        bound = TOLERANCE[dtype if name == "p" else str(compute)]
+        scale = np.abs(exact) + (np.abs(exact).max() if name != "p" else 1.0)
+        assert np.all(np.abs(host.astype(exact.dtype) - exact) <= bound * scale), name
+        if name != "p":
+            assert array.dtype == state_dtype(compute, np.iscomplexobj(exact)), name
+
+
+def check_layout(rule: Rule, dtype: str, layout: Any, gradient_layout: Any, xp: Any, rng: np.random.Generator) -> None:
+    p, gradients = data(rng, dtype)
+    plain, other = run(rule, xp, p, gradients), run(rule, xp, p, gradients, layout, gradient_layout)
+    assert np.array_equal(bits(other.params), bits(plain.params))
+    for name, array in plain.state.items():
+        assert np.array_equal(bits(other.state[name]), bits(array)), name
+
+
+@every_rule
+@every_dtype
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("gradient_layout", LAYOUTS)
+def test_layout(
+    rule: Rule, dtype: str, layout: Any, gradient_layout: Any, tile_group: type[TileGroup], rng: np.random.Generator
+) -> None:
+    """The layout of parameters and gradients decides no bit."""
+    check_layout(rule, dtype, layout, gradient_layout, np, rng)
+
+
+@pytest.mark.gpu
+@every_rule
+@pytest.mark.parametrize("dtype", ["float16", "float32", "complex64"])
+@pytest.mark.parametrize("layouts", [(strided, fortran), (fortran, fortran), (contiguous, permuted)])
+def test_layout_on_a_gpu(rule: Rule, dtype: str, layouts: tuple[Any, Any], rng: np.random.Generator) -> None:
+    """The same; each layout is a kernel to compile there, so a few of each sort."""
+    import cupy
+
+    check_layout(rule, dtype, *layouts, cupy, rng)
+
+
+@every_rule
+@pytest.mark.parametrize("dtype", ["float32", "float16", "complex64"])
+def test_tiles_and_packs(
+    rule: Rule, dtype: str, tile_group: type[TileGroup], rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Arrays updated one by one, packed, cut into tiles, and on threads have the same bits."""
+    shapes = [(7,), (), (0,), (3, 4), (40, 30), (1,), (1000,), (2, 3, 4)]
+    params = [sample(rng, shape, dtype) for shape in shapes]
+    gradients = [[sample(rng, shape, dtype) for shape in shapes] for _ in range(3)]
+    alone = [run(rule, np, p, [g[i] for g in gradients]) for i, p in enumerate(params)]
+    for tile, pack, small, threaded in [(131072, 32768, 8192, 10**9), (100, 40, 20, 10**9), (64, 5, 2, 0)]:
+        for name, value in {"tile": tile, "pack": pack, "small": small, "threaded": threaded}.items():
+            monkeypatch.setattr(tile_group, name, value)
+        together = rule.init([p.copy() for p in params])
+        for g in gradients:
+            together.step(g)
+        for i, opt in enumerate(alone):
+            assert np.array_equal(bits(together.params[i]), bits(opt.params)), shapes[i]
+            for name, array in opt.state.items():
+                assert np.array_equal(bits(together.state[name][i]), bits(array)), (shapes[i], name)
+
+
+@every_rule
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64"])
+def test_gradient_of_another_dtype(rule: Rule, dtype: str, xp: Any, rng: np.random.Generator) -> None:
+    """A real gradient of another dtype is cast to the dtype computed in, then used."""
+    if dtype.startswith("complex"):
+        opt = rule.init(xp.zeros(3, dtype))
+        with pytest.raises(TypeError, match=r"grads must have the dtype of params, complex64, got float32"):
+            opt.step(xp.zeros(3, "float32"))
+        return
+    p, gradients = data(rng, dtype)
+    for other in {"float16", "float32", "float64"} - {dtype}:
+        cast = [g.astype(other) for g in gradients]
+        given, wanted = run(rule, xp, p, cast), run(rule, xp, p, [g.astype(dtype) for g in cast])
+        assert np.array_equal(bits(given.params), bits(wanted.params))
+
+
+@every_rule
+@every_dtype
+def test_numba_has_the_bits_of_numpy(rule: Rule, dtype: str, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small arrays, which are packed, and large ones; parameters and state."""
+    if reason := backend.why_not_numba():
+        pytest.skip(reason)
+    shapes = [(3, 4), (1000,), (), (0,), (20_000,)]
+    params = [sample(rng, shape, dtype) for shape in shapes]
+    gradients = [[sample(rng, shape, dtype, scale) for shape in shapes] for scale in (1.0, 1e-4, 1e4)]
+    results = []
+    for name in ("numpy", "numba"):
+        monkeypatch.setenv("GPUOPT_CPU", name)
+        opt = rule.init([p.copy() for p in params])
+        assert opt.executor == name
+        for g in gradients:
+            opt.step(g)
+        results.append([bits(array) for arrays in (opt.params, *opt.state.values()) for array in arrays])
+    assert all(map(np.array_equal, *results))
+
+
+@pytest.mark.gpu
+@every_rule
+@every_dtype
+def test_gpu_has_the_bits_of_the_cpu(rule: Rule, dtype: str, rng: np.random.Generator) -> None:
+    import cupy
+
+    p, gradients = data(rng, dtype, (1003,))
+    cpu, gpu = run(rule, np, p, gradients), run(rule, cupy, p, gradients)
+    assert np.array_equal(bits(gpu.params), bits(cpu.params))
+    for name, array in cpu.state.items():
+        assert np.array_equal(bits(gpu.state[name]), bits(array)), name

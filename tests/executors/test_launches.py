@@ -1,0 +1,229 @@
+"""What a step of CuPy arrays asks of the device: launches, copies and memory, counted without a GPU."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gpuopt as go
+from gpuopt.codegen.host import compiled
+from gpuopt.rules import Adam, Rule, rules
+from gpuopt.rules.base import GradientPiece
+from gpuopt.tracing.symbols import hyper_array
+from gpuopt.tracing.trace import trace
+from tests.codegen.test_cuda_chain import EXAMPLES
+from tests.support.cuda.simulated import arrays, during, no_gpu
+from tests.support.variants import STRUCTURES, label
+
+pytestmark = pytest.mark.skipif(no_gpu.why_not() is not None, reason=str(no_gpu.why_not()))
+every_structure = pytest.mark.parametrize("rule", STRUCTURES, ids=label)
+
+
+@pytest.fixture
+def log() -> Iterator[Any]:
+    with no_gpu.simulated() as found:
+        yield found
+
+
+def gapped(array: Any) -> Any:
+    """An array of the same shape with gaps between its rows."""
+    return no_gpu.to_device(np.ones((array.shape[0], 2 * array.shape[1]), array.dtype))[:, ::2]
+
+
+# Launches
+
+
+@every_structure
+def test_one_launch_updates_all_arrays(rule: Rule, log: Any) -> None:
+    for count in (1, 10):
+        opt, grads = rule.init(arrays(count)), arrays(count)
+        assert [during(log, opt, grads)["launch"] for _ in range(3)] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("rule", rules().values(), ids=lambda rule: rule.__name__)
+def test_one_launch_updates_a_thousand_arrays(rule: type[Rule], log: Any) -> None:
+    assert during(log, rule().init(arrays(1000)), arrays(1000))["launch"] == 1
+
+
+@every_structure
+def test_one_launch_for_each_dtype(rule: Rule, log: Any) -> None:
+    opt = rule.init([*arrays(7), *arrays(5, "float64"), *arrays(3)])
+    assert during(log, opt, [*arrays(7), *arrays(5, "float64"), *arrays(3)])["launch"] == 2
+
+
+@every_structure
+def test_one_launch_where_arrays_were_updated_unequally_often(rule: Rule, log: Any) -> None:
+    opt, grads = rule.init(arrays(9)), arrays(9)
+    for missing in (3, 5, 3):
+        given = [None if number == missing else g for number, g in enumerate(grads)]
+        assert during(log, opt, given)["launch"] == 1
+    assert during(log, opt, grads)["launch"] == 1
+    assert opt.counts == [2 if n == 3 else 3 if n == 5 else 4 for n in range(9)]
+    assert during(log, opt, [None] * 9)["launch"] == 0
+
+
+def test_an_array_with_gaps_has_a_launch_of_its_own(log: Any) -> None:
+    params, grads = arrays(6), arrays(6)
+    opt = Adam().init(params)
+    grads[2] = gapped(grads[2])
+    assert during(log, opt, grads)["launch"] == 2
+    grads[3] = no_gpu.to_device(np.ones((2, 4), "float32")).T  # of another order than its parameter
+    assert during(log, opt, grads)["launch"] == 3
+    params[0] = gapped(params[0])
+    assert during(log, Adam().init(params), grads)["launch"] == 4
+    assert during(log, Adam().init(params), [*grads[:2], None, None, *grads[4:]])["launch"] == 2
+
+
+def test_fortran_order_is_no_gap(log: Any) -> None:
+    params, grads = ([no_gpu.to_device(np.asfortranarray(np.ones((4, 3)))), *arrays(3, "float64")] for _ in range(2))
+    assert during(log, Adam().init(params), grads)["launch"] == 1
+    assert during(log, go.chain(go.gradient_noise(), Adam()).init(params), grads)["launch"] == 2  # counts by indices
+
+
+def test_gradients_of_another_dtype_have_a_launch_of_their_own(log: Any) -> None:
+    opt, grads = Adam().init(arrays(6)), arrays(6)
+    grads[1:3] = arrays(2, "float64")
+    assert during(log, opt, grads)["launch"] == 2
+    grads[5] = arrays(1, "float16")[0]
+    assert during(log, opt, grads)["launch"] == 3
+
+
+def test_arrays_without_elements_need_no_launch(log: Any) -> None:
+    opt = Adam().init([*arrays(2, shape=(0, 3)), *arrays(1)])
+    assert during(log, opt, [*arrays(2, shape=(0, 3)), *arrays(1)])["launch"] == 1
+    assert during(log, Adam().init(arrays(2, shape=(0,))), arrays(2, shape=(0,)))["launch"] == 0
+
+
+LAUNCHES = {"centralize": 3, "clip_global_norm": 3, "clip_norm": 3, "skip_nonfinite": 4, "LossScale": 4}
+"""A reduction, scalars made of it, and the update; where the device decides about the step, it counts it too."""
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - {"freeze"}))
+def test_the_launches_of_a_chain_do_not_grow_with_its_arrays(name: str, log: Any) -> None:
+    piece = EXAMPLES[name]
+    chain = go.chain(piece, Adam()) if isinstance(piece, GradientPiece) else go.chain(Adam(), piece)
+    for count in (1, 10, 100):
+        opt, grads = chain.init(arrays(count)), arrays(count)
+        assert [during(log, opt, grads)["launch"] for _ in range(4)][2:] == [LAUNCHES.get(name, 1)] * 2
+    opt.step([None, *grads[1:]])
+    more = name == "accumulate"  # one array only adds up a gradient when the others are updated
+    assert [during(log, opt, grads)["launch"] for _ in range(2)] == [LAUNCHES.get(name, 1) + more] * 2
+
+
+# Copies and memory
+
+
+def test_addresses_are_copied_when_gradients_moved(log: Any) -> None:
+    opt, one, other = Adam().init(arrays(20)), arrays(20), arrays(20)
+    assert during(log, opt, one)["copy"] == 1
+    assert during(log, opt, one)["copy"] == 0
+    assert during(log, opt, list(one))["copy"] == 0  # another list of the same arrays
+    assert during(log, opt, [g[:] for g in one])["copy"] == 0  # other objects at the same addresses
+    assert during(log, opt, [*other[:1], *one[1:]])["copy"] == 1
+    assert during(log, opt, other)["copy"] == 1
+    assert [during(log, opt, grads)["copy"] for grads in (one, other) * 3] == [0] * 6
+    several = [arrays(20) for _ in range(7)]
+    assert [during(log, opt, grads)["copy"] for grads in several] == [1] * 7
+    assert [during(log, opt, grads)["copy"] for grads in several * 2] == [0] * 14
+    assert during(log, opt, one)["copy"] == 1  # too long ago
+
+
+def test_a_row_of_scalars_is_copied_where_counts_differ(log: Any) -> None:
+    opt, grads = Adam().init(arrays(5)), arrays(5)
+    opt.step(grads)
+    assert during(log, opt, [None, *grads[1:]])["copy"] == 1  # addresses: those that take the step were updated equally often
+    assert [during(log, opt, grads)["copy"] for _ in range(3)] == [1, 1, 1]
+    assert during(log, opt, [*grads[:4], None])["copy"] == 1 + 1
+
+
+@pytest.mark.parametrize("capturable", [False, True], ids=["", "capturable"])
+@pytest.mark.parametrize("name", ["clip_global_norm", "LossScale", "weight_decay"])
+def test_init_waits_for_what_it_began(name: str, capturable: bool, log: Any) -> None:
+    """The first step may run on another stream than `init` did."""
+    go.chain(EXAMPLES[name], Adam()).init(arrays(3), capturable=capturable)
+    assert log.events[-1] == ("wait",)
+
+
+@every_structure
+def test_a_step_allocates_nothing(rule: Rule, log: Any) -> None:
+    params = [*arrays(6), *arrays(2, "float64"), gapped(arrays(1)[0])]
+    opt, one, other = rule.init(params), *([*arrays(6), *arrays(2, "float64"), gapped(arrays(1)[0])] for _ in range(2))
+    other[3] = gapped(other[3])
+    opt.step(one)
+    for grads in (
+        one,
+        other,
+        [None, *one[1:]],
+        one,
+        [*other[:4], *[None] * 5],
+        other,
+        *([g[:] for g in one] for _ in range(9)),
+    ):
+        assert during(log, opt, grads)["allocate"] == 0
+
+
+def test_pinned_memory_is_not_written_before_it_was_copied(log: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The device may be many steps behind: what was to be copied must still be there when the host has waited for it."""
+    waiting: dict[int, tuple[Any, bytes]] = {}
+    waits = 0
+
+    def record(event: Any) -> None:
+        _, _, source, nbytes = next(e for e in reversed(log.events) if e[0] == "copy")
+        waiting[source] = event, ctypes.string_at(source, nbytes)
+
+    def synchronize(event: Any) -> None:
+        nonlocal waits
+        for source, (recorded, content) in list(waiting.items()):
+            if recorded is event:
+                assert ctypes.string_at(source, len(content)) == content
+                del waiting[source]
+                waits += 1
+
+    def copy(pointer: Any, source: int, nbytes: int) -> None:
+        assert source not in waiting
+        log.note("copy", pointer.ptr, source, nbytes)
+
+    for owner, method in ((no_gpu._Event, record), (no_gpu._Event, synchronize)):
+        monkeypatch.setattr(owner, method.__name__, method)
+    monkeypatch.setattr(no_gpu._Pointer, "copy_from_host_async", copy)
+    opt = Adam().init(arrays(4))
+    for step in range(30):
+        grads: list[Any] = arrays(4)
+        grads[step % 4] = None
+        opt.step(grads)
+    assert waits > 30
+    assert log.count("copy") > 40  # at each step addresses, and scalars as soon as the counts differ
+
+
+def test_more_kinds_of_arrays_than_lists_are_kept_of_one(log: Any) -> None:
+    """Each launch has a list of addresses of its own, however many launches a step has."""
+    kinds, dtypes = ["bool", "int8", "int16", "float16", "float32", "float64"], ["float16", "float32", "float64"]
+    params, grads = arrays(18), [arrays(1, dtype)[0] for _ in kinds for dtype in dtypes]
+    others = [{hyper_array("lr"): arrays(1, kind)[0]} for kind in kinds for _ in dtypes]
+    traced = trace(Adam().member(""), False, frozenset({"lr"}))
+    group = importlib.import_module("gpuopt.executors.cuda.launch").CupyGroup(traced, Adam().member(""), params, others)
+    group.run(traced, grads, compiled(traced.scalars)(1, Adam().hyper(0)))
+    assert log.count("launch") == 18
+    launches = group._planner.plan(grads, None, ordered=False).launches
+    held = [no_gpu.to_host(launch.gradients) for launch in launches]
+    assert [row.nonzero()[0].tolist() for row in held] == [[number] for number in range(18)]
+    assert [row.sum() for row in held] == [g.data.ptr for g in grads]
+
+
+def test_a_list_that_only_a_replay_copies_is_used_by_its_graph_alone(log: Any) -> None:
+    """The graph may never be replayed, or after another one; one that was copied before the capture may be read by all."""
+    lists = importlib.import_module("gpuopt.executors.cuda.uploads").Lists(2, np.int64, 2)
+    captured = lists.of((1, 2), capturing=True)
+    other = lists.of((1, 2), capturing=True)
+    copied = lists.of((1, 2))
+    assert len({a.data.ptr for a in (captured, other, copied)}) == 3
+    assert log.count("copy") == 3
+    assert lists.of((1, 2), capturing=True) is copied
+    assert lists.of((1, 2)) is copied
+    assert log.count("copy") == 3
+    assert all(lists.of((n, n)) is not copied for n in range(5))  # a graph reads it

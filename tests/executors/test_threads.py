@@ -1,0 +1,349 @@
+"""Threads, forks, interrupts and allocations: what may go on around and inside a step."""
+
+from __future__ import annotations
+
+import copy
+import linecache
+import multiprocessing
+import sys
+import threading
+import tracemalloc
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gpuopt as go
+from gpuopt.executors.cpu import pool
+from gpuopt.executors.cpu.tiles import TileGroup
+from tests.optimizer.test_contract import everything
+
+WAIT = 20.0  # seconds until a thread that does not come is a failure; none is waited for when all is well
+
+
+@pytest.fixture(autouse=True)
+def _tiles(tile_group: type[TileGroup]) -> None:
+    """Every test here runs on each of the executors that cut arrays into tiles."""
+
+
+@pytest.fixture
+def threaded(tile_group: type[TileGroup], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even small arrays are cut into many tiles that four threads share."""
+    monkeypatch.setattr(tile_group, "threaded", 1)
+    monkeypatch.setattr(tile_group, "tile", 1_000)
+    monkeypatch.setenv("GPUOPT_NUM_THREADS", "4")
+
+
+def arrays(seed: int) -> list[Any]:
+    """A contiguous, a Fortran-ordered, a strided, a float16 and a complex array."""
+    rng = np.random.default_rng(seed)
+    wide = rng.normal(size=(150, 200))
+    return [
+        rng.normal(size=20_000),
+        np.asfortranarray(rng.normal(size=(100, 90))),
+        wide[:, ::2],
+        rng.normal(size=9_000).astype("f2"),
+        rng.normal(size=9_000) + 1j,
+    ]
+
+
+def trained(seed: int, steps: int = 4) -> Any:
+    opt = go.Adam(0.1).init(arrays(seed))
+    for step in range(steps):
+        opt.step(arrays(1000 * seed + step + 1))
+    return everything(opt)
+
+
+def test_threads_with_their_own_optimizers_equal_one_after_another(threaded: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds = range(32)
+    with ThreadPoolExecutor(len(seeds)) as threads:
+        together = list(threads.map(trained, seeds))
+    monkeypatch.setenv("GPUOPT_NUM_THREADS", "1")
+    assert together == list(map(trained, seeds))
+
+
+def test_large_arrays_use_the_pool_as_it_is(tile_group: type[TileGroup], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing but the number of threads is set here; the result has the bits of one thread."""
+    jobs, run = [], pool.run
+    monkeypatch.setattr(pool, "run", lambda task, count, threads: (jobs.append(threads), run(task, count, threads)))
+    results = []
+    for number in (1, 3):
+        monkeypatch.setenv("GPUOPT_NUM_THREADS", str(number))
+        p = np.linspace(-1, 1, tile_group.threaded, dtype="f4")
+        opt = go.Momentum(0.1).init([p])
+        opt.step([p])
+        results.append(everything(opt))
+        assert jobs == ([] if number == 1 else [3])
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "two", "1.5"])
+def test_a_wrong_number_of_threads_is_refused(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GPUOPT_NUM_THREADS", wrong)
+    message = f"GPUOPT_NUM_THREADS must be a whole number of at least 1, got '{wrong}'"
+    with pytest.raises(ValueError) as caught:
+        go.SGD().init(np.ones(1))
+    assert str(caught.value) == message
+    assert go.info()["reasons"]["threads"] == message
+
+
+class Gate:
+    """A schedule that waits inside a step until it is let through."""
+
+    def __init__(self) -> None:
+        self.closed, self.reached, self.opened = False, threading.Event(), threading.Event()
+
+    def __call__(self, t: int) -> float:
+        if self.closed:
+            self.reached.set()
+            assert self.opened.wait(WAIT)
+        return 0.1
+
+
+USES = {
+    "step": lambda opt: opt.step([np.ones(3)]),
+    "rule": lambda opt: setattr(opt, "rule", go.Adam()),
+    "state_dict": lambda opt: opt.state_dict(),
+    "load_state_dict": lambda opt: opt.load_state_dict({}),
+    "copy": copy.copy,
+}
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+def test_a_second_thread_is_refused_while_the_first_is_in_a_step(use: Callable[[Any], Any]) -> None:
+    gate = Gate()
+    opt, twin = (go.Adam(gate).init([np.ones(3)]) for _ in "ab")
+    gate.closed = True
+    first = threading.Thread(target=opt.step, args=([np.ones(3)],))
+    first.start()
+    try:
+        assert gate.reached.wait(WAIT)
+        before = everything(opt)
+        with pytest.raises(RuntimeError, match="in use by another thread"):
+            use(opt)
+        assert everything(opt) == before
+    finally:
+        gate.opened.set()
+        first.join(WAIT)
+    twin.step([np.ones(3)])
+    assert everything(opt) == everything(twin)  # the first thread's step is whole
+
+
+def test_a_step_inside_a_step_is_refused() -> None:
+    inner: list[go.Optimizer] = []
+
+    def lr(t: int) -> float:
+        for opt in inner:
+            opt.step(np.ones(2))
+        return 0.1
+
+    opt = go.SGD(lr).init(np.ones(2))
+    inner.append(opt)
+    before, errors = everything(opt), []
+
+    def outer() -> None:
+        with pytest.raises(RuntimeError, match="a call inside its own step") as caught:
+            opt.step(np.ones(2))
+        errors.append(caught.value)
+
+    thread = threading.Thread(target=outer, daemon=True)  # so that waiting for itself would be a failure, and no hang
+    thread.start()
+    thread.join(WAIT)
+    assert len(errors) == 1
+    assert everything(opt) == before
+
+
+def child(expected: Any) -> None:
+    same = trained(3) == expected
+    sys.exit(0 if same and all(helper.is_alive() for helper in pool._helpers) else 1)
+
+
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_another_process_steps_after_threads_ran(method: str, threaded: None) -> None:
+    """A forked child has none of the pool's threads: it must not wait for them."""
+    expected = trained(3)
+    assert any(helper.is_alive() for helper in pool._helpers)
+    process = multiprocessing.get_context(method).Process(target=child, args=(expected,))
+    with warnings.catch_warnings():  # from Python 3.12 on, that threads were running
+        warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+        process.start()
+    process.join(WAIT)
+    try:
+        assert process.exitcode == 0
+    finally:
+        process.kill()
+
+
+class Stop(BaseException):
+    """As KeyboardInterrupt, which pytest would take for the user's."""
+
+
+@pytest.fixture
+def interrupted(tile_group: type[TileGroup], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
+    """Break a step off at its n-th tile, whichever thread has it; 0 is never."""
+    update, lock, left = tile_group._update, threading.Lock(), [0]
+
+    def counted(self: Any, *args: Any) -> None:
+        with lock:
+            left[0] -= 1
+            now = left[0] == 0
+        if now:
+            raise Stop
+        update(self, *args)
+
+    monkeypatch.setattr(tile_group, "_update", counted)
+    return lambda n: left.__setitem__(0, n)
+
+
+@pytest.mark.parametrize("tile", [1, 7, 40])
+def test_a_step_broken_off_halfway_is_known(tile: int, threaded: None, interrupted: Callable[[int], None]) -> None:
+    opt = go.Adam(0.1).init(arrays(1))
+    opt.step(arrays(2))
+    saved, params = opt.state_dict(), [p.copy() for p in opt.params]
+    expected = everything(opt)
+    interrupted(tile)
+    with pytest.raises(Stop):
+        opt.step(arrays(3))
+    interrupted(0)
+    assert (opt.t, opt.counts) == (1, [1] * 5)
+    for use in (lambda: opt.step(arrays(3)), opt.state_dict, lambda: setattr(opt, "rule", go.Adam()), lambda: copy.copy(opt)):
+        with pytest.raises(RuntimeError, match=r"broken off halfway.*restore the parameters and call load_state_dict"):
+            use()
+    for p, kept in zip(opt.params, params, strict=True):
+        p[...] = kept
+    opt.load_state_dict(saved)
+    assert everything(opt) == expected
+    opt.step(arrays(3))
+    twin = go.Adam(0.1).init(arrays(1))
+    twin.step(arrays(2))
+    twin.step(arrays(3))
+    assert everything(opt) == everything(twin)
+
+
+def stopped_at(action: Callable[[], Any], line: int) -> bool:
+    """Do it, but raise at the n-th line run in the library; whether there were so many."""
+    count, at = 0, dict[Any, int]()
+
+    def trace(frame: Any, event: str, _: Any) -> Any:
+        nonlocal count
+        if not frame.f_globals.get("__name__", "").startswith("gpuopt."):
+            return None
+        count += event == "line"
+        # Between the end of a with block and its exit a tracer may raise, but no signal ever arrives.
+        leaving = "uard.alone(" in linecache.getline(frame.f_code.co_filename, frame.f_lineno)
+        # Python 3.12 and later report a line again inside a comprehension; raising there skips the with block's exit.
+        again, at[frame] = at.get(frame) == frame.f_lineno, frame.f_lineno
+        if event == "line" and count >= line and not leaving and not again:
+            raise Stop
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        action()
+    except Stop:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+ACTIONS = {
+    "step": lambda opt, saved: opt.step([np.ones(3)]),
+    "rule": lambda opt, saved: setattr(opt, "rule", go.Adam(0.5)),
+    "load_state_dict": lambda opt, saved: opt.load_state_dict(saved),
+}
+
+
+@pytest.mark.parametrize("action", ACTIONS.values(), ids=ACTIONS)
+def test_an_interrupt_at_any_line_is_harmless_or_known(action: Callable[[Any, Any], None]) -> None:
+    """Afterwards nothing has changed, or all, or the optimizer says that it was broken off; it is never stuck."""
+    other = go.Adam(0.7).init([np.ones(3)])
+    other.step([np.full(3, 2.0)])
+    saved, outcomes = other.state_dict(), []
+    while True:
+        opt, whole = (go.Adam(0.1).init([np.ones(3)]) for _ in "ab")
+        before = everything(opt)
+        action(whole, saved)
+        if not stopped_at(lambda opt=opt: action(opt, saved), len(outcomes) + 1):
+            break
+        if opt._guard.torn:
+            outcomes.append("known")
+            with pytest.raises(RuntimeError, match="broken off halfway"):
+                opt.step([np.ones(3)])
+            opt.load_state_dict(saved)
+        else:
+            outcomes.append("before" if everything(opt) == before else "after")
+            assert everything(opt) in (before, everything(whole))
+        opt.step([np.ones(3)])
+    assert {"before", "known"} <= set(outcomes)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_users_error_state_and_special_values_stop_nothing(threaded: None) -> None:
+    special = np.array([0.0, -0.0, np.nan, np.inf, -np.inf, 1e-320, 1e308, 1.0])
+    with np.errstate(all="raise"):
+        for dtype in ("f8", "f4", "f2", "c16"):
+            with np.errstate(all="ignore"):
+                p, g = (np.resize(np.roll(special, n), 20_000).astype(dtype) for n in (0, 3))
+            for rule in (go.Adam(0.1), go.RMSProp(centered=True, momentum=0.5), go.Momentum(nesterov=True)):
+                opt = rule.init([p.copy(), p[::2].copy()[::-1]])
+                opt.step([g, g[::2]])
+                opt.step([g, None])
+                opt.load_state_dict(opt.state_dict())
+                assert opt.counts == [2, 1]
+        opt = go.Adam(0.1).init([np.ones(20_000, "f4")])
+        opt.step([np.resize(special, 20_000)])  # 1e308 in a float32
+        assert np.geterr()["over"] == "raise"
+
+
+KINDS = {
+    "contiguous": (lambda: np.ones(1_000_000, "f4"), lambda: np.ones(1_000_000, "f4")),
+    "strided": (lambda: np.ones((700, 2_000))[:, ::2], lambda: np.ones((700, 1_000))),
+    "Fortran": (lambda: np.ones((700, 1_000), order="F"), lambda: np.ones((700, 1_000))),
+    "float16": (lambda: np.ones(1_000_000, "f2"), lambda: np.ones(1_000_000, "f2")),
+    "complex": (lambda: np.ones(500_000, "c8"), lambda: np.ones(500_000, "c8")),
+    "cast": (lambda: np.ones(1_000_000, "f4"), lambda: np.ones(1_000_000)),
+    "many": (lambda: [np.ones(2_000, "f4") for _ in range(200)], lambda: [np.ones(2_000, "f4") for _ in range(200)]),
+}
+SLACK = 40_000  # bytes of Python's own objects (lists of tiles, of arguments, of 200 counts), where the arrays are megabytes
+
+
+@pytest.mark.parametrize("threads", ["1", "3"])
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_nothing_is_allocated_after_the_first_step(
+    kind: Any, threads: str, tile_group: type[TileGroup], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GPUOPT_NUM_THREADS", threads)
+    monkeypatch.setattr(tile_group, "threaded", 1)
+    params, grads = kind[0](), kind[1]()
+    opt = go.AdamW(amsgrad=True).init(params)
+    opt.step(grads)
+    tracemalloc.start()
+    try:
+        for _ in range(3):
+            opt.step(grads)
+        settled = tracemalloc.get_traced_memory()[0]
+        for _ in range(5):
+            opt.step(grads)
+        left, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < SLACK
+    assert left - settled < (1_000 if threads == "1" else SLACK)  # a helper that comes late still holds its last job
+
+
+def test_without_another_thread_the_caller_does_the_work(threaded: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system has no more threads to give, a step is slower, and nothing else."""
+
+    def refused(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    expected = trained(3)
+    monkeypatch.setattr(pool, "_helpers", [])
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    assert trained(3) == expected
+    assert pool._helpers == []

@@ -1,0 +1,1 @@
+"""What nothing but a GPU can show."""

@@ -1,0 +1,1 @@
+"""`gpuopt/optimizer`: what holds of an optimizer in its whole life."""

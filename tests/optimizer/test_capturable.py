@@ -1,0 +1,220 @@
+"""Steps that may be captured: nothing in them that changes from step to step comes from the host."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import pickle
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gpuopt as go
+from gpuopt.rules import rules
+from tests.support.cuda import hostrun
+from tests.support.cuda.hostgroup import cupy_on_the_cpu
+from tests.support.cuda.recorder import recording_on_the_cpu
+from tests.support.variants import DTYPES, bits, sample
+
+on_the_cpu = pytest.mark.skipif(hostrun.available() is not None, reason=str(hostrun.available()))
+SCHEDULE = go.schedules.WarmUp(go.schedules.Joined((go.schedules.Constant(0.1), go.schedules.Cosine(0.1, 5)), (2,)), 2)
+CHAINS = {
+    **{name: cls(lr=SCHEDULE) for name, cls in rules().items()},
+    "norm": go.chain(go.clip_global_norm(0.5), go.Adam(lr=SCHEDULE, beta1=go.schedules.Step(0.9, 2, 0.9))),
+    "skip": go.chain(go.skip_nonfinite(), go.clip_norm(0.5), go.Momentum(SCHEDULE), go.average(0.9)),
+    "accumulate": go.chain(go.accumulate(2), go.clip_global_norm(0.5), go.Adam(SCHEDULE), go.lookahead(2)),
+    "noise": go.chain(go.gradient_noise(0.1, seed=70_000), go.AdamW(SCHEDULE)),
+    "partition": go.partition({"0": go.chain(go.clip_norm(0.5), go.Adam(SCHEDULE)), "*": go.Momentum(0.1)}),
+}
+
+
+def mine(step: Any) -> Any:
+    return 0.1 / (1 + step)
+
+
+def data(seed: int = 0) -> tuple[list[Any], list[Any]]:
+    """Parameters of two dtypes, and gradients of the same shapes."""
+    rng = np.random.default_rng(seed)
+    shapes = [((40, 3), "float32"), ((7,), "float64"), ((), "float32"), ((0,), "float32")]
+    params, grads = ([sample(rng, shape, dtype) for shape, dtype in shapes] for _ in range(2))
+    return params, grads
+
+
+def everything(opt: go.Optimizer) -> list[Any]:
+    """All that an optimizer holds, in bits."""
+    arrays = [*opt.params, *(array for tree in opt.state.values() for array in tree if array is not None)]
+    return [*(bits(array).tolist() for array in arrays), opt.t, opt.counts]
+
+
+def fill(grads: list[Any], step: int) -> list[Any]:
+    """The gradients of a step, in the same arrays; one is not finite."""
+    for number, g in enumerate(grads):
+        g[...] = sample(np.random.default_rng(100 * step + number), g.shape, g.dtype.name)
+    if step == 3:
+        grads[1][2] = np.inf
+    return grads
+
+
+@on_the_cpu
+@pytest.mark.parametrize("name", CHAINS)
+def test_a_captured_step_replays_as_steps_of_numpy(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Captured once and replayed, with a new learning rate in between: parameters, state and counts of plain steps."""
+    monkeypatch.setenv("GPUOPT_CPU", "numpy")
+    rule, found = CHAINS[name], []
+    changed = {field: 0.25 for field in rule.fields if field.rpartition(".")[2] in ("beta2", "max_norm", "beta", "eta")}
+    params, grads = data()
+    opt = rule.init(params)
+    for step in range(9):
+        if step == 5:
+            opt.rule = opt.rule.replaced(changed)
+        opt.step(fill(grads, step))
+    found.append(everything(opt))
+    for captured in (False, True):
+        params, grads = data()
+        with recording_on_the_cpu() as recorder:
+            opt = rule.init(params, capturable=True)
+            with recorder.capture():
+                opt.step(grads)
+            assert (opt.t, opt.counts) == (0, [0] * len(params))
+            for step in range(9):
+                if step == 5:
+                    opt.rule = opt.rule.replaced(changed)
+                fill(grads, step)
+                recorder.replay() if captured else opt.step(grads)
+            found.append(everything(opt))
+    assert found[0] == found[1]
+    assert found[0] == found[2]
+
+
+@on_the_cpu
+@pytest.mark.parametrize("name", CHAINS)
+def test_nothing_is_allocated_after_init(name: str) -> None:
+    """Nor anything sent to the device."""
+    params, grads = data()
+    with cupy_on_the_cpu():
+        opt = CHAINS[name].init(params, capturable=True)
+        calls: list[str] = []
+        library = import_module("gpuopt.optimizer.steps.device").cupy
+        for function, real in vars(library).items():
+            if callable(real):
+                setattr(library, function, counted(function, real, calls))
+        for step in range(4):
+            opt.step(fill(grads, step))
+    assert calls == []
+
+
+def counted(name: str, function: Any, calls: list[str]) -> Any:
+    def called(*args: Any, **options: Any) -> Any:
+        calls.append(name)
+        return function(*args, **options)
+
+    return called
+
+
+@on_the_cpu
+@pytest.mark.parametrize("how", ["state_dict", "pickle", "copy"])
+def test_resume_is_bitwise(how: str) -> None:
+    """Where arrays have different counts too; the counts are those of the device afterwards."""
+    found = []
+    for pause in (False, True):
+        params, grads = data()
+        with cupy_on_the_cpu():
+            opt = go.chain(go.skip_nonfinite(), go.Adam(SCHEDULE)).init(params, capturable=True)
+            for step in range(7):
+                fill(grads, step)
+                opt.step([None if step == 1 else grads[0], *grads[1:]])
+                if pause and step == 4:
+                    opt = paused(opt, how)
+            assert opt.capturable
+            found.append(everything(opt))
+    assert found[0] == found[1]
+    assert found[0][-2:] == [6, [5, 6, 6, 6]]
+
+
+def paused(opt: go.Optimizer, how: str) -> go.Optimizer:
+    if how == "pickle":
+        return pickle.loads(pickle.dumps(opt))  # type: ignore[no-any-return]
+    if how == "copy":
+        return copy.copy(opt)
+    fresh = opt.rule.init(opt.params, capturable=True)
+    fresh.load_state_dict(opt.state_dict())
+    return fresh
+
+
+def test_it_changes_nothing(xp: Any, executor: str) -> None:
+    """On NumPy arrays; on a GPU the last bit of a bias correction, which is made there."""
+    found = []
+    for capturable in (False, True):
+        x = xp.linspace(-1, 1, 50)
+        opt = go.Adam(lr=SCHEDULE).init(x, capturable=capturable)
+        for _ in range(4):
+            opt.step(x * x)
+        assert (opt.t, opt.counts, opt.executor, opt.capturable) == (4, 4, executor, capturable)
+        found.append(x)
+    if executor == "cupy":
+        assert bool(xp.allclose(*found, rtol=1e-12, atol=0))
+    else:
+        assert bits(found[0]).tolist() == bits(found[1]).tolist()
+
+
+@on_the_cpu
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_dtype_and_arrays_for_hyperparameters(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GPUOPT_CPU", "numpy")
+    found = []
+    for enter, capturable in ((contextlib.nullcontext, False), (cupy_on_the_cpu, True)):
+        rng = np.random.default_rng(2)
+        params = [sample(rng, (5, 4), dtype), sample(rng, (3, 4), dtype).T, sample(rng, (), dtype)]
+        rates = [np.linspace(0, 0.1, 4), np.linspace(0, 0.1, 12).reshape(4, 3), None]
+        with enter():
+            opt = go.chain(go.clip_norm(0.5), go.Adam(SCHEDULE), go.average()).init(
+                params, {"lr": rates}, capturable=capturable
+            )
+            for _ in range(4):
+                opt.step([sample(rng, p.shape, dtype) for p in params])
+            found.append(everything(opt))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    ("rule", "name"),
+    [
+        (go.Adam(lr=mine), "lr"),
+        (go.Adam(lr=go.schedules.WarmUp(mine, 10)), "lr"),  # type: ignore[arg-type]
+        (go.Adam(beta2=go.schedules.Joined((go.schedules.Constant(0.9), mine), (3,))), "beta2"),  # type: ignore[arg-type]
+        (go.chain(go.clip(mine), go.Adam()), "clip.value"),
+    ],
+)
+def test_a_schedule_of_ones_own_is_refused(rule: Any, name: str) -> None:
+    """At init and between steps, with NumPy arrays as on a GPU; without `capturable` it is welcome."""
+    x = np.ones(3)
+    with pytest.raises(TypeError, match=rf"capturable=True: {name} follows <function mine .*use one of gpuopt.schedules"):
+        rule.init(x, capturable=True)
+    assert rule.init(x).t == 0
+    plain = rule.replaced(dict.fromkeys([name], 0.5))
+    opt = plain.init(x, capturable=True)
+    with pytest.raises(TypeError, match="capturable=True"):
+        opt.rule = rule
+    assert opt.rule == plain
+    opt.step(x.copy())
+
+
+def test_capturable_is_a_truth_value() -> None:
+    with pytest.raises(TypeError, match="capturable must be True or False, got 'yes'"):
+        go.Adam().init(np.ones(3), capturable="yes")  # type: ignore[arg-type]
+
+
+@on_the_cpu
+def test_which_arrays_have_a_gradient_may_change_at_every_step() -> None:
+    """What says so on the device is one of a few lists, which are written again and again."""
+    params = [np.ones(2) for _ in range(8)]
+    with cupy_on_the_cpu():
+        opt = go.Momentum(0.1).init(params, capturable=True)
+        lists = opt._steps._phases._masks
+        for step in range(200):
+            opt.step([np.ones(2) if step >> n & 1 else None for n in range(8)])
+        assert opt._steps._phases._masks is lists
+        assert len(lists._held) < 12
+        assert (opt.t, opt.counts) == (200, [sum(step >> n & 1 for step in range(200)) for n in range(8)])

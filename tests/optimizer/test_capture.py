@@ -1,0 +1,552 @@
+"""`gpuopt.graph`: on the CPU with stand-ins for CuPy's streams and graphs, and CUDA text run as C++; and the real thing."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import weakref
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gpuopt as go
+from gpuopt.arrays import check
+from gpuopt.optimizer import capture
+from tests.optimizer.test_capturable import CHAINS, SCHEDULE, data, everything, fill
+from tests.support.cuda import hostrun
+from tests.support.cuda.recorder import Recorder, recording_on_the_cpu
+from tests.support.variants import bits
+
+on_the_cpu = pytest.mark.skipif(hostrun.available() is not None, reason=str(hostrun.available()))
+SCALED = go.chain(go.LossScale(2.0**20, interval=2), go.clip_global_norm(0.5), go.Adam(SCHEDULE))
+RULES = {**CHAINS, "scaled": SCALED}
+
+
+class Streams:
+    """In place of ``cupy.cuda``: what is launched on a stream that captures is kept by `recorder`; `log` is of the calls."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+        self.log: list[str] = []
+        self.current = [Stream(self, "caller")]
+        self.fails = False
+
+    def get_current_stream(self) -> Any:
+        return self.current[-1]
+
+    def Stream(self, *, non_blocking: bool) -> Any:
+        assert non_blocking
+        return Stream(self, "side")
+
+    def MemoryPool(self) -> Any:
+        return object()
+
+    @contextlib.contextmanager
+    def using_allocator(self, allocate: Any) -> Iterator[None]:
+        assert allocate.__module__ == capture.__name__
+        self.log.append("private pool")
+        yield
+        self.log.append("usual pool")
+
+
+class Stream:
+    def __init__(self, streams: Streams, name: str) -> None:
+        self.streams, self.name = streams, name
+
+    def __enter__(self) -> Stream:
+        self.streams.current.append(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.streams.current.pop()
+
+    def record(self) -> str:
+        assert not self.streams.recorder.recording, "an event of a stream that captures is no event"
+        return self.name
+
+    def wait_event(self, event: str) -> None:
+        self.streams.log.append(f"{self.name} waits for {event}")
+
+    def begin_capture(self) -> None:
+        self.streams.log.append("begin")
+        self.streams.recorder.kept, self.streams.recorder.recording = [], True
+
+    def end_capture(self) -> Any:
+        self.streams.log.append("end")
+        self.streams.recorder.recording = False
+        if self.streams.fails:
+            raise RuntimeError("cudaErrorStreamCaptureInvalidated: operation failed due to a previous error during capture")
+        return Graph(self.streams, self.streams.recorder.kept)
+
+
+class Graph:
+    def __init__(self, streams: Streams, kept: list[Any]) -> None:
+        self.streams, self.kept = streams, kept
+
+    def launch(self) -> None:
+        self.streams.log.append(f"launch on {self.streams.current[-1].name}")
+        for work in self.kept:
+            work()
+
+
+@pytest.fixture
+def streams(monkeypatch: pytest.MonkeyPatch) -> Iterator[Streams]:
+    cupy = pytest.importorskip("cupy")
+    with recording_on_the_cpu() as recorder:
+        found = Streams(recorder)
+        monkeypatch.setattr(cupy, "cuda", found)
+        monkeypatch.setattr(capture, "is_cupy", lambda array: isinstance(array, np.ndarray))
+        yield found
+
+
+def model(streams: Streams, opt: Any, grads: list[Any]) -> tuple[Any, list[int]]:
+    """``loss_and_grad(params, x)``: gradients of the step that x names, and the sum of the parameters for a loss."""
+    loss, calls = np.zeros((), "float32"), [0]
+
+    def loss_and_grad(params: Any, x: Any) -> Any:
+        calls[0] += 1
+
+        def work() -> None:
+            loss[...] = sum(float(np.sum(p)) for p in params)
+            fill(grads, int(x[0]))
+            if "LossScale.scale" in opt.numbers:
+                for g in grads:
+                    np.multiply(g, opt.loss_scale, out=g)
+
+        streams.recorder.do(work)
+        return loss, grads
+
+    return loss_and_grad, calls
+
+
+@on_the_cpu
+@pytest.mark.parametrize("name", RULES)
+def test_replays_are_steps(name: str, streams: Streams) -> None:
+    """The bits of single steps, with another learning rate in between; nothing moves before the first."""
+    found, rule = [], RULES[name]
+    changed = {field: 0.25 for field in rule.fields if field.rpartition(".")[2] in ("beta2", "max_norm", "beta")}
+    for captured in (False, True):
+        params, grads = data()
+        x, losses = np.zeros(1, "int32"), []
+        opt = rule.init(params, capturable=True)
+        loss_and_grad, calls = model(streams, opt, grads)
+        if captured:
+            before = everything(opt)
+            step = go.graph(loss_and_grad, opt, x)
+            assert everything(opt) == before
+            assert calls[0] == 4
+        for k in range(8):
+            if k == 5:
+                opt.rule = opt.rule.replaced(changed)
+            if captured:
+                losses.append(float(step(np.full(1, k, "int32"))))
+            else:
+                x[...] = k
+                loss, g = loss_and_grad(params, x)
+                opt.step(g)
+                losses.append(float(loss))
+        assert calls[0] == (4 if captured else 8)
+        found.append([everything(opt), list(map(repr, losses)), [float(n) for n in opt.numbers.values()]])
+    assert found[0] == found[1]
+
+
+@on_the_cpu
+def test_the_order_of_things(streams: Streams) -> None:
+    params, grads = data()
+    opt = go.Adam(0.1).init(params, capturable=True)
+    x = np.zeros(1, "int32")
+    step = go.graph(model(streams, opt, grads)[0], opt, x)
+    prepared = ["side waits for caller", "private pool", "begin", "end", "usual pool", "caller waits for side"]
+    assert streams.log == prepared
+    assert step.batch == (x,)
+    assert step() is step()
+    assert streams.log == [*prepared, "launch on caller", "launch on caller"]
+    assert (opt.t, opt.counts) == (2, [2] * 4)
+    opt.step(grads)
+    step()
+    assert opt.t == 4
+
+
+@on_the_cpu
+@pytest.mark.parametrize("name", RULES)
+def test_a_rehearsal_changes_nothing(name: str, streams: Streams) -> None:
+    """Whatever the gradients hold; and it makes all that a step needs."""
+    params, grads = data()
+    opt = RULES[name].init(params, capturable=True)
+    opt.step(fill(grads, 0))
+    before = [*everything(opt), [float(n) for n in opt.numbers.values()]]
+    for step in (1, 3):
+        opt._launch(fill(grads, step), rehearsal=True)
+        opt._launch([grads[0], None, None, grads[3]], rehearsal=True)
+        opt._launch([None] * 4, rehearsal=True)
+    assert [*everything(opt), [float(n) for n in opt.numbers.values()]] == before
+
+
+@on_the_cpu
+@pytest.mark.parametrize("failing", [1, 3, 4])
+def test_an_error_of_the_users_ends_the_capture(failing: int, streams: Streams) -> None:
+    """It is raised as it is; the optimizer and the streams are as before."""
+    params, grads = data()
+    opt = SCALED.init(params, capturable=True)
+    inner, calls = model(streams, opt, grads)
+
+    def loss_and_grad(params: Any, x: Any) -> Any:
+        if calls[0] == failing - 1:
+            raise KeyError("mine")
+        return inner(params, x)
+
+    before = everything(opt)
+    with pytest.raises(KeyError, match="mine"):
+        go.graph(loss_and_grad, opt, np.zeros(1))
+    assert not streams.recorder.recording
+    assert [stream.name for stream in streams.current] == ["caller"]
+    assert streams.log[-1] == "caller waits for side"
+    assert streams.log.count("end") == streams.log.count("begin") == (failing == 4)
+    assert everything(opt) == before
+    opt.step(grads)
+    assert opt.t == 1
+    go.graph(inner, opt, np.zeros(1))()
+    assert opt.t == 2
+
+
+REFUSALS = [
+    NotImplementedError("calling cuBLAS API during stream capture is currently unsupported"),
+    RuntimeError("cudaErrorStreamCaptureUnsupported: operation not permitted when stream is capturing"),
+]
+
+
+@on_the_cpu
+@pytest.mark.parametrize("refusal", REFUSALS, ids=["cublas", "synchronize"])
+def test_what_cannot_be_captured_is_named(refusal: Exception, streams: Streams) -> None:
+    params, grads = data()
+    opt = go.Adam(0.1).init(params, capturable=True)
+    inner, calls = model(streams, opt, grads)
+
+    def loss_and_grad(params: Any, x: Any) -> Any:
+        if calls[0] == 3:
+            raise refusal  # in place of params @ x
+        return inner(params, x)
+
+    with pytest.raises(RuntimeError) as caught:
+        go.graph(loss_and_grad, opt, np.zeros(1))
+    message = str(caught.value)
+    assert message.startswith(f"go.graph: {refusal}. CuPy captures neither cuBLAS (@, dot,")
+    assert re.search(r"test_capture.py, line \d+, in loss_and_grad:\n    raise refusal  # in place of params @ x$", message)
+    assert caught.value.__cause__ is refusal
+    opt.step(grads)
+    assert opt.t == 1
+
+
+@on_the_cpu
+def test_a_capture_that_comes_to_nothing_is_reported(streams: Streams) -> None:
+    """As where the user's function asked for something illegal, and hid the error."""
+    params, grads = data()
+    opt = go.Adam(0.1).init(params, capturable=True)
+    streams.fails = True
+    with pytest.raises(RuntimeError, match=r"cannot be captured \(cudaErrorStreamCaptureInvalidated.*CuPy captures neither"):
+        go.graph(model(streams, opt, grads)[0], opt, np.zeros(1))
+    assert streams.log[-1] == "caller waits for side"
+    opt.step(grads)
+    assert opt.t == 1
+
+
+@on_the_cpu
+@pytest.mark.parametrize("fails", [True, False])
+def test_what_a_capture_left_is_not_taken_for_written(fails: bool, streams: Streams) -> None:
+    """Addresses of gradients that were sent inside a capture are on the device once it is replayed, which may never be."""
+    found = []
+    for captured in (False, True):
+        params, grads = data()
+        opt = go.chain(go.skip_nonfinite(), go.Adam(0.1)).init(params, capturable=True)
+        inner, calls = model(streams, opt, grads)
+        others = [g.copy() for g in grads]
+
+        def loss_and_grad(params: Any, x: Any, inner: Any = inner, calls: Any = calls, others: Any = others) -> Any:
+            loss, made = inner(params, x)
+            return loss, others if calls[0] == 4 else made
+
+        streams.fails = fails
+        if captured:
+            for _ in range(2):
+                calls[0] = 0
+                with pytest.raises(RuntimeError, match="cannot be captured") if fails else contextlib.nullcontext():
+                    go.graph(loss_and_grad, opt, np.zeros(1))
+        opt.step(others)
+        opt.step(others)
+        streams.fails = False
+        if captured:
+            calls[0] = 0
+            go.graph(loss_and_grad, opt, np.zeros(1))()
+        else:
+            opt.step(others)
+        found.append(everything(opt))
+    assert found[0] == found[1]
+
+
+@on_the_cpu
+def test_what_a_graph_reads_is_not_written_again(streams: Streams) -> None:
+    """Single steps in which ever other arrays have a gradient, more than lists are kept of, leave the graph its own."""
+    found = []
+    for captured in (False, True):
+        params, grads = data()
+        opt = go.chain(go.clip_global_norm(0.5), go.Momentum(0.1)).init(params, capturable=True)
+        step = go.graph(model(streams, opt, grads)[0], opt, np.zeros(1)) if captured else None
+        for k in range(16):
+            opt.step([g.copy() if k >> n & 1 else None for n, g in enumerate(fill(grads, 0))])
+        if step is None:
+            opt.step(fill(grads, 0))
+        else:
+            step()
+        found.append(everything(opt))
+    assert found[0] == found[1]
+
+
+@on_the_cpu
+def test_a_bad_batch_makes_no_step(streams: Streams) -> None:
+    params, grads = data()
+    opt = go.Adam(0.1).init(params, capturable=True)
+    x = np.zeros(1, "float32")
+    step = go.graph(model(streams, opt, grads)[0], opt, x)
+    for batch, error, message in [
+        ((x, x), ValueError, "captured with 1 arrays for its batch, got 2"),
+        ((1.0,), TypeError, r"batch\[0\] must be a CuPy array, got float: use cupy.asarray"),
+        (((x,),), TypeError, r"batch\[0\] must be a CuPy array, got tuple: give the arrays one by one, as in \*batch"),
+        ((np.zeros(2, "float32"),), ValueError, r"batch\[0\] must be float32 \(1,\), as it was captured, got float32 \(2,\)"),
+        ((np.zeros(1),), ValueError, r"batch\[0\] must be float32 \(1,\), as it was captured, got float64 \(1,\)"),
+    ]:
+        with pytest.raises(error, match=message):
+            step(*batch)
+    assert opt.t == 0
+
+
+@on_the_cpu
+def test_another_structure_is_to_be_captured_anew(streams: Streams) -> None:
+    """Other numbers are not; and what was captured before stays refused, as its memory may be gone."""
+    params, grads = data()
+    opt = go.chain(go.weight_decay(0.1), go.Adam(SCHEDULE)).init(params, capturable=True)
+    step = go.graph(model(streams, opt, grads)[0], opt, np.zeros(1))
+    opt.rule = opt.rule.replaced({"weight_decay.weight_decay": 0.2})
+    step()
+    first = opt.rule
+    for changed in ({"weight_decay.weight_decay": 0.0}, {"lr": 0.1}):
+        opt.rule = opt.rule.replaced(changed)
+        with pytest.raises(RuntimeError, match="of another structure since the step was captured"):
+            step()
+        opt.rule = first
+        with pytest.raises(RuntimeError, match="of another structure since the step was captured"):
+            step()
+    assert opt.t == 1
+    step = go.graph(model(streams, opt, grads)[0], opt, np.zeros(1))
+    opt.load_state_dict(opt.state_dict())
+    step()
+    assert opt.t == 2
+    params[0] = params[0].copy()
+    with pytest.raises(ValueError, match=r"params\[0\] is no longer the array that was given to init"):
+        step()
+
+
+def test_what_is_captured_is_checked(streams: Streams) -> None:
+    params, grads = data()
+    opt = go.Adam().init(params, capturable=True)
+    right = model(streams, opt, grads)[0]
+    for arguments, error, message in [
+        ((None, opt), TypeError, "loss_and_grad must be callable, not None"),
+        ((right, go.Adam()), TypeError, r"opt must be an Optimizer, from rule.init\(params, capturable=True\), got Adam"),
+        ((right, go.Adam().init(params)), ValueError, r"make it with rule.init\(params, capturable=True\)"),
+        ((right, go.chain(go.freeze("*"), go.Adam()).init(params, capturable=True)), ValueError, "updates none of the arrays"),
+        (
+            (right, opt, 1.0),
+            TypeError,
+            r"batch\[0\] must be a CuPy array, .* got float: use cupy.asarray",
+        ),
+        (
+            (right, opt, (np.zeros(1),)),
+            TypeError,
+            r"must be a CuPy array.* got tuple: give the arrays one by one, as in \*batch",
+        ),
+        (
+            (lambda params: opt.step(grads), opt),
+            RuntimeError,
+            "by a call inside its own step or inside go.graph, and cannot be",
+        ),
+        ((lambda params: 3, opt), TypeError, r"loss_and_grad must return a pair \(loss, grads\), not a int"),
+        (
+            (lambda params: (3.0, grads), opt),
+            TypeError,
+            "the loss must be a 0-d CuPy array, which replays can write, not float",
+        ),
+        ((lambda params: (np.zeros(()), grads[1:]), opt), ValueError, "grads must have 4 entries, got 3"),
+    ]:
+        with pytest.raises(error, match=message):
+            go.graph(*arguments)  # type: ignore[arg-type]
+    assert not streams.recorder.recording
+
+
+def test_numpy_arrays_are_refused() -> None:
+    opt = go.Adam().init(np.ones(3), capturable=True)
+    with pytest.raises(ValueError, match=r"a CUDA graph needs an optimizer of CuPy arrays; of NumPy arrays call opt.step"):
+        go.graph(lambda x: (x, x), opt)
+
+
+def test_a_pair_is_asked_for_as_in_fit() -> None:
+    assert go.fit.__globals__["check"] is check
+
+
+def test_memory_keeps_the_pool_it_is_of() -> None:
+    """An array may outlive the graph in whose pool it was made."""
+    pytest.importorskip("cupy")
+
+    class Pool:
+        def malloc(self, size: int) -> Any:
+            return SimpleNamespace(ptr=512 * size, device_id=0)
+
+    pool = Pool()
+    alive = weakref.ref(pool)
+    memory = capture._allocator(pool)(3)
+    assert (memory.ptr, memory.mem.size, memory.device_id) == (1536, 3, 0)
+    del pool
+    assert alive() is not None
+    del memory
+    assert alive() is None
+
+
+# On a GPU.
+
+
+def fitted(opt: Any) -> Any:
+    """The mean square of ``w·x - y``, in elementwise functions and sums; its gradient times the scale of the loss."""
+
+    def loss_and_grad(params: Any, x: Any, y: Any) -> Any:
+        error = params["w"] * x + params["b"] - y
+        scale = opt.loss_scale if "LossScale.scale" in opt.numbers else 1.0
+        grads = {"w": (2 * error * x * scale).mean(axis=0), "b": (2 * error * scale).mean(axis=0)}
+        return (error**2).mean(), grads
+
+    return loss_and_grad
+
+
+def gpu_data(seed: int = 0) -> tuple[Any, Any, Any]:
+    import cupy
+
+    rng = np.random.default_rng(seed)
+    x, y = (cupy.asarray(rng.normal(size=(64, 1000)), dtype="float32") for _ in range(2))
+    return {"w": cupy.zeros(1000, "float32"), "b": cupy.zeros(1000, "float32")}, x, y
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("stream", ["default", "own"])
+@pytest.mark.parametrize("name", [name for name in RULES if name != "partition"])
+def test_replays_on_a_gpu_are_steps(name: str, stream: str) -> None:
+    import cupy
+
+    found, rule = [], RULES[name]
+    changed = {field: 0.25 for field in rule.fields if field.rpartition(".")[2] in ("beta2", "max_norm", "beta")}
+    with contextlib.nullcontext() if stream == "default" else cupy.cuda.Stream(non_blocking=True):
+        for captured in (False, True):
+            params, x, y = gpu_data()
+            batches = [gpu_data(k)[1:] for k in range(8)]
+            batches[3][0][0, 0] = np.inf if name in ("skip", "scaled") else 0.0
+            opt = rule.init(params, capturable=True)
+            step = go.graph(fitted(opt), opt, x, y) if captured else None
+            assert opt.t == 0
+            losses = []
+            for k, batch in enumerate(batches):
+                if k == 5:
+                    opt.rule = opt.rule.replaced(changed)
+                if step is not None:
+                    losses.append(step(*batch).copy())
+                else:
+                    loss, grads = fitted(opt)(params, *batch)
+                    opt.step(grads)
+                    losses.append(loss)
+            arrays = [*params.values(), *(a for tree in opt.state.values() for a in tree.values()), *opt.numbers.values()]
+            found.append([[bits(a).tolist() for a in (*arrays, *losses)], opt.t, opt.counts])
+    assert found[0] == found[1]
+
+
+@pytest.mark.gpu
+def test_a_new_learning_rate_reaches_the_graph() -> None:
+    params, x, y = gpu_data()
+    opt = go.SGD(0.0).init(params, capturable=True)
+    opt.rule = go.SGD(0.1)
+    step = go.graph(fitted(opt), opt, x, y)
+    step()
+    opt.rule = go.SGD(1e-30)
+    before = params["w"].copy()
+    step()
+    assert bool((params["w"] == before).all())
+    assert opt.t == 2
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("how", ["cublas", "host"])
+def test_what_a_gpu_cannot_capture_is_named(how: str) -> None:
+    import cupy
+
+    params, x, y = gpu_data()
+    opt = go.Adam().init(params, capturable=True)
+    grads = {"w": cupy.ones(1000, "float32"), "b": cupy.ones(1000, "float32")}
+
+    def loss_and_grad(params: Any, x: Any, y: Any) -> Any:
+        loss = (x @ y.T).sum() if how == "cublas" else cupy.asarray(float(x.sum()))
+        return loss, grads
+
+    with pytest.raises(RuntimeError, match=r"go.graph: (?s:.*)CuPy captures neither cuBLAS(?s:.*)in loss_and_grad"):
+        go.graph(loss_and_grad, opt, x, y)
+    opt.step(grads)
+    assert opt.t == 1
+    assert float(go.graph(fitted(opt), opt, x, y)()) > 0
+    assert opt.t == 2
+
+
+@pytest.mark.gpu
+def test_a_graph_keeps_its_memory() -> None:
+    """What is allocated, freed and collected in between does not touch it."""
+    import gc
+
+    import cupy
+
+    found = []
+    for disturbed in (False, True):
+        params, x, y = gpu_data()
+        opt = go.Adam(SCHEDULE).init(params, capturable=True)
+        step = go.graph(fitted(opt), opt, x, y)
+        del x, y
+        for _ in range(5):
+            step()
+            if disturbed:
+                gc.collect()
+                cupy.get_default_memory_pool().free_all_blocks()
+                junk = [cupy.full(64_000, np.nan, "float32") for _ in range(50)]
+                del junk
+        found.append([bits(p).tolist() for p in params.values()])
+    assert found[0] == found[1]
+
+
+@pytest.mark.gpu
+def test_what_a_graph_made_outlives_it() -> None:
+    import gc
+
+    import cupy
+
+    params, x, y = gpu_data()
+    opt = go.Adam(SCHEDULE).init(params, capturable=True)
+    kept, inner = [], fitted(opt)
+
+    def loss_and_grad(params: Any, x: Any, y: Any) -> Any:
+        kept.append(params["w"] * 0 + 7)
+        return inner(params, x, y)
+
+    step = go.graph(loss_and_grad, opt, x, y)
+    loss = step()
+    value = float(loss)
+    del step
+    gc.collect()
+    cupy.get_default_memory_pool().free_all_blocks()
+    junk = [cupy.full(64_000, np.nan, "float32") for _ in range(50)]
+    assert float(loss) == value
+    assert all(bool((a == 7).all()) for a in kept)
+    del junk

@@ -1,0 +1,481 @@
+"""The contract of `Optimizer`: trees, state, schedules, saving, copying, and arrays of every layout and dtype."""
+
+from __future__ import annotations
+
+import collections
+import copy
+import dataclasses
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import settings, strategies
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+import gpuopt as go
+from gpuopt.arrays import backend
+from gpuopt.arrays.dtypes import COMPUTE, is_complex, named
+from gpuopt.arrays.tree import Spec, leaves
+from tests.support.reference import LOOPS
+from tests.support.variants import DTYPES, STRUCTURES, bits, label, sample
+
+Pair = collections.namedtuple("Pair", "w b")
+
+
+def raw(leaf: Any) -> Any:
+    """An array's dtype, shape and bytes; anything else as it is."""
+    host = leaf.get() if hasattr(leaf, "get") else leaf
+    return (host.dtype, host.shape, host.tobytes()) if isinstance(host, np.ndarray) else host
+
+
+def everything(opt: go.Optimizer, *trees: Any) -> Any:
+    """All that a refused call must leave as it was, to be compared with ``==``."""
+    return [list(map(raw, leaves(tree))) for tree in (opt.params, opt.state, *trees)], opt.t, opt.counts, opt.rule
+
+
+def gradients(params: Any, seed: int = 0) -> Any:
+    """A tree of gradients like `params`."""
+    rng, spec = np.random.default_rng(seed), Spec(params, "params")
+    return spec.map(lambda p: go.array_module(p).asarray(sample(rng, p.shape, p.dtype.name)))
+
+
+def containers(node: Any) -> Any:
+    """The kinds of the containers of a tree, nested like them."""
+    if isinstance(node, dict):
+        return dict, {key: containers(value) for key, value in node.items()}
+    return (type(node), [containers(value) for value in node]) if isinstance(node, (list, tuple)) else None
+
+
+def tree(xp: Any) -> Any:
+    return {
+        "layers": [Pair(xp.ones((2, 3)), xp.zeros(3, "f4")), (xp.ones((3, 1), "f4"), xp.zeros(()))],
+        "empty": xp.zeros((0, 2)),
+        "scale": xp.ones(2, "c8"),
+    }
+
+
+TREES = {
+    "bare": lambda xp: xp.ones((2, 2)),
+    "0-d": lambda xp: xp.ones(()),
+    "list": lambda xp: [xp.ones(2), xp.ones(3, "f4")],
+    "tuple": lambda xp: (xp.ones(2), xp.ones((0,))),
+    "named": lambda xp: Pair(xp.ones(2), xp.ones(1)),
+    "dict": lambda xp: {"w": xp.ones(2), 3: xp.ones(1)},
+    "nested": tree,
+}
+
+
+@pytest.mark.parametrize("make", TREES.values(), ids=TREES)
+def test_trees(make: Any, xp: Any) -> None:
+    """Every array gets its own gradient; counts and state have the structure of params."""
+    params = make(xp)
+    before, grads = copy.deepcopy(params), gradients(params, 1)
+    opt = go.SGD(1.0).init(params)
+    opt.step(grads)
+    assert opt.params is params
+    for p, old, g in zip(*map(leaves, (params, before, grads)), strict=True):
+        assert raw(p) == raw(xp.asarray(old - g))
+    opt = go.Adam().init(params)
+    opt.step(grads)
+    spec = Spec(params, "params")
+    assert opt.counts == spec.build([1] * len(spec.leaves))
+    for p, m, v in zip(spec.leaves, leaves(opt.state["m"]), leaves(opt.state["v"]), strict=True):
+        assert m.shape == v.shape == p.shape
+        assert type(m) is type(p)
+    assert containers(opt.counts) == containers(opt.state["m"]) == containers(opt.state["v"]) == containers(params)
+
+
+def rebuilt(node: Any) -> Any:
+    """The same leaves in other containers: tuples for lists, lists for tuples, dicts the other way round."""
+    if isinstance(node, dict):
+        return {key: rebuilt(node[key]) for key in reversed(node)}
+    if isinstance(node, (list, tuple)):
+        return (tuple if isinstance(node, list) else list)(map(rebuilt, node))
+    return node
+
+
+def test_lists_and_tuples_stand_for_each_other_and_order_in_a_dict_does_not_matter(xp: Any) -> None:
+    one, two = go.Adam().init(tree(xp)), go.Adam().init(tree(xp))
+    grads = gradients(one.params)
+    one.step(grads)
+    two.step(rebuilt(grads))
+    two.load_state_dict({**one.state_dict(), "counts": rebuilt(one.counts)})
+    assert everything(one) == everything(two)
+
+
+def test_none_leaves_an_array_and_its_count_alone(xp: Any) -> None:
+    params = tree(xp)
+    opt, grads = go.AdamW().init(params), gradients(params)
+    opt.step({**grads, "scale": None})
+    still = raw(params["scale"]), raw(opt.state["m"]["scale"])
+    assert still == (raw(xp.ones(2, "c8")), raw(xp.zeros(2, "c8")))
+    opt.step(grads)
+    assert (opt.t, opt.counts["scale"], opt.counts["empty"]) == (2, 1, 2)
+    fresh = {"scale": xp.ones(2, "c8")}  # its second step is its first update
+    go.AdamW().init(fresh).step({"scale": grads["scale"]})
+    assert raw(params["scale"]) == raw(fresh["scale"])
+    before = everything(opt)[0]
+    opt.step(Spec(params, "params").map(lambda _: None))
+    assert (everything(opt)[0], opt.t) == (before, 3)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("rule", STRUCTURES, ids=label)
+def test_state_is_kept_in_the_dtype_of_the_arithmetic(rule: go.Rule, dtype: str) -> None:
+    opt = rule.init([np.ones(3, named(dtype))])
+    for name, (array,) in opt.state.items():
+        second = name in ("v", "v_max") and not isinstance(rule, go.Momentum)
+        wanted = COMPUTE[dtype] if second or not is_complex(named(dtype)) else named(dtype)
+        assert array.dtype == wanted
+        assert not array.any()
+    assert opt.executor == backend.cpu_executor()
+
+
+def test_state_may_be_read_as_it_changes() -> None:
+    params = np.asfortranarray(np.ones((3, 2)))
+    opt = go.Momentum(beta=0.5, dampening=0.0).init(params)
+    v = opt.state["v"]
+    for count in (1, 2):
+        opt.step(np.full((3, 2), 2.0))
+        assert (v == (2.0 if count == 1 else 3.0)).all()
+    assert v is opt.state["v"]
+
+
+def test_another_rule_of_the_same_kind_keeps_the_state() -> None:
+    opt, twin = (go.Adam(0.1).init([np.ones(3)]) for _ in "ab")
+    for each in (opt, twin):
+        each.step([np.ones(3)])
+    opt.rule = dataclasses.replace(opt.rule, lr=0.0)
+    before = raw(opt.params[0])
+    opt.step([np.ones(3)])
+    twin.step([np.ones(3)])
+    assert raw(opt.params[0]) == before != raw(twin.params[0])
+    assert everything(opt)[0][1:] == everything(twin)[0][1:]
+    opt.rule = go.Adam(lambda t: 0.1, bias_correction=False)  # an option that needs no other state
+    assert opt.rule.bias_correction is False
+
+
+def test_schedules_are_called_with_the_completed_steps() -> None:
+    seen: list[int] = []
+
+    def lr(t: int) -> float:
+        seen.append(t)
+        return 2.0**-t
+
+    p, steps = np.zeros(1), []
+    opt = go.SGD(lr).init(p)
+    seen.clear()
+    for _ in range(4):
+        before = p[0]
+        opt.step(np.full(1, -1.0))
+        steps.append(p[0] - before)
+    assert seen == [0, 1, 2, 3]
+    assert steps == [1.0, 0.5, 0.25, 0.125]
+    opt.step(None)  # no gradient, but a step of the schedule
+    assert seen == [0, 1, 2, 3, 4]
+
+
+def test_a_schedule_may_end_with_the_last_step() -> None:
+    """Saving, copying and loading ask no schedule for a step that is not made."""
+    opt = go.Adam([0.1, 0.2].__getitem__).init(np.ones(2))
+    start = opt.state_dict()
+    for _ in range(2):
+        opt.step(np.ones(2))
+    assert everything(copy.copy(opt)) == everything(opt)
+    opt.load_state_dict(opt.state_dict())
+    assert opt.t == 2
+    opt.load_state_dict(start)
+    assert opt.t == 0
+
+
+def paused(opt: go.Optimizer, how: str) -> go.Optimizer:
+    """The optimizer as it goes on: in a new process, say, or copied."""
+    if how == "load":
+        params = copy.deepcopy(opt.params)
+        new = dataclasses.replace(opt.rule, lr=0.123).init(params)
+        new.load_state_dict(pickle.loads(pickle.dumps(opt.state_dict())))
+        return new
+    return {"pickle": lambda: pickle.loads(pickle.dumps(opt)), "deepcopy": lambda: copy.deepcopy(opt)}[how]()
+
+
+@pytest.mark.parametrize("how", ["load", "pickle", "deepcopy"])
+@pytest.mark.parametrize("at", range(5))
+@pytest.mark.parametrize("rule", [go.Momentum(), go.RMSProp(centered=True, momentum=0.5), go.AdamW(amsgrad=True)], ids=label)
+def test_resume_is_bitwise(rule: go.Rule, at: int, how: str) -> None:
+    straight, broken = rule.init(tree(np)), rule.init(tree(np))
+    for step in range(4):
+        if step == at:
+            broken = paused(broken, how)
+        for opt in (straight, broken):
+            grads = gradients(opt.params, step)
+            opt.step({**grads, "scale": None} if step == 1 else grads)
+    if at == 4:
+        broken = paused(broken, how)
+    assert everything(broken) == everything(straight)
+    assert repr(broken) == repr(straight)
+
+
+def test_what_is_saved_is_a_copy_in_plain_containers() -> None:
+    opt = go.Adam(lambda t: 0.1).init([np.ones(2)])
+    saved = opt.state_dict()
+    opt.step([np.ones(2)])
+    assert (saved["t"], saved["counts"]) == (0, [0])
+    assert not saved["state"]["m"][0].any()
+    assert saved["rule"] == repr(opt.rule)
+    assert "lr" not in saved["hyper"]
+    assert saved["hyper"]["beta2"] == 0.999
+    kept = opt.rule.lr
+    opt.load_state_dict({**saved, "hyper": {**saved["hyper"], "beta1": 0.5}})
+    assert (opt.rule.lr, opt.rule.beta1, opt.t) == (kept, 0.5, 0)
+
+
+def test_a_shallow_copy_shares_the_parameters_but_not_the_state() -> None:
+    opt = go.Momentum().init({"w": np.ones(3)})
+    opt.step({"w": np.ones(3)})
+    other = copy.copy(opt)
+    assert other.params is opt.params
+    before = raw(opt.state["v"]["w"])
+    other.step({"w": np.ones(3)})
+    assert raw(opt.state["v"]["w"]) == before != raw(other.state["v"]["w"])
+    assert (opt.t, other.t) == (1, 2)
+
+
+LAYOUTS = {
+    "C": lambda a: np.array(a, order="C"),
+    "F": lambda a: np.array(a, order="F"),
+    "transposed": lambda a: np.ascontiguousarray(a.transpose(2, 0, 1)).transpose(1, 2, 0),
+    "strided": lambda a: strided(a, (slice(None), slice(None, None, 2), slice(1, None, 3))),
+    "reversed": lambda a: strided(a, (slice(None, None, -1), slice(None), slice(None, None, -1))),
+    "unaligned": lambda a: filled(np.frombuffer(bytearray(a.nbytes + 1), a.dtype, a.size, 1).reshape(a.shape), a),
+    "memmap": None,
+}
+
+
+def filled(target: Any, values: Any) -> Any:
+    target[...] = values
+    return target
+
+
+def strided(a: Any, index: tuple[slice, ...]) -> Any:
+    """`a` seen through `index` in an array that is large enough."""
+    shape = [n * abs(s.step or 1) + (s.start or 0) for n, s in zip(a.shape, index, strict=True)]
+    view = np.zeros(shape, a.dtype)[index]
+    return filled(view[: a.shape[0], : a.shape[1], : a.shape[2]], a)
+
+
+def laid(a: Any, layout: str, folder: Path, name: str = "p") -> Any:
+    if layout == "memmap":
+        return filled(np.memmap(folder / name, a.dtype, "w+", shape=a.shape), a)
+    return LAYOUTS[layout](a)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("other", ["C", "F", "reversed", "memmap"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts_give_the_same_bits(layout: str, other: str, dtype: str, tmp_path: Path) -> None:
+    """Of parameters and of gradients, alone and among others; a gradient is never altered, read-only or not."""
+    rng = np.random.default_rng(7)
+    start, grads = sample(rng, (4, 3, 5), dtype), [sample(rng, (4, 3, 5), dtype) for _ in range(3)]
+    plain, odd = start.copy(), laid(start, layout, tmp_path)
+    one, two = go.Adam(0.1).init([plain]), go.Adam(0.1).init({"a": np.ones(2, start.dtype), "odd": odd})
+    for g in grads:
+        given = laid(g, other, tmp_path, "g")
+        given.flags.writeable = False
+        one.step([g.copy()])
+        two.step({"a": None, "odd": given} if g is grads[1] else {"a": np.ones(2, start.dtype), "odd": given})
+        assert raw(np.asarray(given)) == raw(g)
+    assert (bits(odd) == bits(plain)).all()
+    for name in "mv":
+        assert (bits(two.state[name]["odd"]) == bits(one.state[name][0])).all()
+    assert not (bits(odd) == bits(start)).all()
+
+
+def test_memmap_parameters_reach_the_file(tmp_path: Path) -> None:
+    p = np.memmap(tmp_path / "p", "f4", "w+", shape=(3,))
+    opt = go.SGD(1.0).init({"p": p})
+    opt.step({"p": np.ones(3, "f4")})
+    p.flush()
+    assert (np.fromfile(tmp_path / "p", "f4") == -1).all()
+    assert type(opt.params["p"]) is np.memmap
+
+
+@pytest.mark.parametrize("dtype", [name for name in DTYPES if not name.startswith("complex")])
+@pytest.mark.parametrize("given", [name for name in DTYPES if not name.startswith("complex")])
+def test_a_gradient_of_another_real_dtype_is_cast_to_that_of_the_arithmetic(dtype: str, given: str) -> None:
+    rng = np.random.default_rng(3)
+    params = [sample(rng, shape, dtype) for shape in ((5,), (), (100, 100))]
+    twins = copy.deepcopy(params)
+    grads = [sample(rng, p.shape, given) for p in params]
+    before = list(map(raw, grads))
+    go.Adam().init(params).step(grads)
+    go.Adam().init(twins).step([g.astype(COMPUTE[dtype]) for g in grads])
+    assert list(map(raw, params)) == list(map(raw, twins))
+    assert list(map(raw, grads)) == before
+
+
+def test_a_gradient_may_have_stride_0_or_be_of_a_subclass() -> None:
+    p, twin = np.ones((2, 3)), np.ones((2, 3))
+    go.SGD(0.1).init(p).step(np.broadcast_to(np.float64(2.0), (2, 3)))
+    go.SGD(0.1).init(twin).step(np.full((2, 3), 2.0).view(np.matrix))
+    assert raw(p) == raw(twin)
+    assert (p == 1 - 0.1 * 2.0).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("layout", ["C", "F", "strided", "reversed", "unaligned"])
+def test_the_parameter_may_be_its_own_gradient(layout: str, dtype: str, tmp_path: Path) -> None:
+    start = sample(np.random.default_rng(5), (4, 3, 5), dtype)
+    p, twin = laid(start, layout, tmp_path), laid(start, layout, tmp_path)
+    opt, other = go.Adam(0.1).init([p, np.ones(1)]), go.Adam(0.1).init([twin, np.ones(1)])
+    for _ in range(2):
+        opt.step([p, np.ones(1)])
+        other.step([twin.copy(), np.ones(1)])
+    assert raw(p) == raw(twin)
+    opt.step([p[...], None])  # a view of all of it is it
+    other.step([twin.copy(), None])
+    assert raw(p) == raw(twin)
+
+
+def test_the_two_halves_of_complex_arrays_are_two_arrays() -> None:
+    z = np.array([1 + 2j, 3 + 4j])
+    go.SGD(1.0).init([z.real, z.imag]).step([np.ones(2), np.full(2, 10.0)])
+    assert z.tolist() == [0 - 8j, 2 - 6j]
+
+
+def test_a_gradient_that_is_not_finite_goes_where_it_belongs_without_a_warning() -> None:
+    params = [np.ones(3), np.ones(2, "f2"), np.ones(2, complex)]
+    opt = go.Adam().init(params)
+    opt.step([np.array([1.0, np.nan, np.inf]), np.array([-np.inf, 6e4], "f2"), np.array([complex(np.inf, np.nan), 1])])
+    assert [np.isfinite(p).tolist() for p in params] == [[True, False, False], [False, True], [False, True]]
+
+
+def test_repr(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GPUOPT_CPU", "numpy")
+    opt = go.SGD(0.5).init({"w": np.ones(2)})
+    assert repr(opt) == "<Optimizer GradientDescent(lr=0.5), 1 array, t=0, numpy>"
+    assert "2 arrays" in repr(go.SGD().init([np.ones(1), np.ones(1)]))
+
+
+NUMBERS = strategies.floats(-2, 2, width=32).map(lambda x: x if abs(x) > 1e-3 else 0.5)
+ARRAYS = strategies.tuples(strategies.none() | NUMBERS, strategies.none() | NUMBERS)
+
+
+class Life(RuleBasedStateMachine):
+    """Whatever happens to an optimizer, it is where single numbers are that had the same gradients."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opt = go.Adam(0.1).init({"a": np.ones(1), "b": np.ones((2, 2))[:, 1]})
+        self.gradients: tuple[list[float], list[float]] = ([], [])
+        self.rates: tuple[list[float], list[float]] = ([], [])
+        self.t = 0
+        self.saved: Any = None
+
+    @rule(grads=ARRAYS)
+    def step(self, grads: tuple[float | None, float | None]) -> None:
+        given = [None if g is None else np.full(n, g) for g, n in zip(grads, (1, 2), strict=True)]
+        self.opt.step({"b": given[1], "a": given[0]})
+        self.t += 1
+        for g, history, rates in zip(grads, self.gradients, self.rates, strict=True):
+            if g is not None:
+                history.append(g)
+                rates.append(self.opt.rule.lr)
+
+    @rule(lr=strategies.sampled_from([0.0, 0.01, 0.3]))
+    def set_lr(self, lr: float) -> None:
+        self.opt.rule = dataclasses.replace(self.opt.rule, lr=lr)
+
+    @rule()
+    def save(self) -> None:
+        model = self.gradients, self.rates, self.t, self.opt.rule
+        self.saved = copy.deepcopy((self.opt.params, self.opt.state_dict(), model))
+
+    @precondition(lambda self: self.saved is not None)
+    @rule()
+    def load(self) -> None:
+        params, state, model = copy.deepcopy(self.saved)
+        for name, p in self.opt.params.items():
+            p[...] = params[name]
+        self.opt.load_state_dict(state)
+        self.gradients, self.rates, self.t, lr_rule = model
+        assert self.opt.rule == lr_rule
+
+    @rule(how=strategies.sampled_from([copy.copy, copy.deepcopy, lambda opt: pickle.loads(pickle.dumps(opt))]))
+    def replace(self, how: Any) -> None:
+        self.opt = how(self.opt)
+
+    @precondition(lambda self: self.saved is not None)
+    @rule()
+    def nan(self) -> None:
+        """A NaN spoils its own array alone, and what was saved brings it back."""
+        before = raw(self.opt.params["b"])
+        self.opt.step({"a": np.full(1, np.nan), "b": None})
+        assert np.isnan(self.opt.params["a"]).all()
+        assert raw(self.opt.params["b"]) == before
+        self.load()
+
+    @rule(bad=strategies.sampled_from([np.ones(3), np.ones(1, int), 1.0, "b"]))
+    def refuse(self, bad: Any) -> None:
+        before = everything(self.opt)
+        with pytest.raises((TypeError, ValueError)):
+            self.opt.step({"a": self.opt.params["b"][:1] if isinstance(bad, str) else bad, "b": np.ones(2)})
+        assert everything(self.opt) == before
+
+    @invariant()
+    def agrees(self) -> None:
+        assert self.opt.t == self.t
+        assert self.opt.counts == {"a": len(self.gradients[0]), "b": len(self.gradients[1])}
+        for p, history, rates in zip(self.opt.params.values(), self.gradients, self.rates, strict=True):
+            np.testing.assert_allclose(p, changing_adam(history, rates), rtol=1e-12, atol=1e-12)
+
+
+def changing_adam(history: list[float], rates: list[float]) -> float:
+    """The reference's Adam from 1.0, its learning rate another at each step."""
+    p = 1.0
+    for t, lr in enumerate(rates, start=1):
+        at = LOOPS["Adam"]
+        p += at(go.Adam(lr), 0.0, history[:t])[0] - at(go.Adam(lr), 0.0, history[: t - 1])[0]
+    return float(np.real(p))
+
+
+TestLife = Life.TestCase
+TestLife.settings = settings(max_examples=60, stateful_step_count=20, derandomize=True, deadline=None, database=None)
+
+
+def test_an_entry_of_params_that_was_replaced_is_missed() -> None:
+    """The step would go on with the array before, and nobody would see anything change."""
+    params = {"w": np.zeros(2)}
+    opt = go.SGD(0.1).init(params)
+    params["w"] = np.zeros(2)
+    for use in (lambda: opt.step({"w": np.ones(2)}), opt.state_dict):
+        with pytest.raises(
+            ValueError, match=r"params\['w'\] is no longer the array .* assign into that one, params\['w'\]\[...\] = x"
+        ):
+            use()
+    assert opt.t == 0
+
+
+def test_an_optimizer_has_no_other_attributes() -> None:
+    opt = go.SGD(0.1).init(np.zeros(2))
+    for name in ("lr", "params", "state", "executor", "t"):
+        with pytest.raises(AttributeError):
+            setattr(opt, name, 1)
+    opt.state.clear()
+    assert opt.state_dict()["state"].keys() == opt.state.keys()
+
+
+def test_numpys_scalar_is_the_gradient_of_a_0d_array() -> None:
+    p = np.array(1.0)
+    opt = go.SGD(0.25).init({"p": p})
+    opt.step({"p": 2 * p})
+    assert p == 0.5
+
+
+def test_a_schedule_of_this_optimizer_stays_on_load() -> None:
+    saved = go.SGD(0.5).init(np.zeros(2)).state_dict()
+    schedule = go.schedules.Cosine(1.0, 10)
+    opt = go.SGD(schedule).init(np.zeros(2))
+    opt.load_state_dict(saved)
+    assert opt.rule == go.SGD(schedule)

@@ -1,0 +1,120 @@
+"""Gradients of CuPy arrays that move, come back, are missing or die: what is checked anew, and the bits that result."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gpuopt as go
+from gpuopt.rules import Adam, Momentum
+from tests.support.cuda import hostrun
+from tests.support.cuda.hostgroup import DeviceArray, launch
+from tests.support.cuda.simulated import arrays, no_gpu
+from tests.support.variants import bits, sample
+
+pytestmark = pytest.mark.skipif(no_gpu.why_not() is not None, reason=str(no_gpu.why_not()))
+
+
+@pytest.fixture
+def log() -> Iterator[Any]:
+    with no_gpu.simulated() as found:
+        yield found
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_gradients_are_not_kept_alive(missing: bool, log: Any) -> None:
+    opt, grads = Adam().init(arrays(3)), arrays(3)
+    opt.step([None, *grads[1:]] if missing else grads)
+    seen = [weakref.ref(g) for g in grads]
+    del grads
+    gc.collect()
+    assert [ref() for ref in seen] == [None] * 3
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (5, 2), (8, 1), (8,), (2, 4), (4, 2, 1)])
+def test_a_gradient_of_another_shape_is_refused(shape: tuple[int, ...], log: Any) -> None:
+    """Also where its strides are those of the parameter."""
+    opt, grads = Adam().init(arrays(2)), arrays(2)
+    opt.step(grads)
+    with pytest.raises(ValueError, match=r"grads\[1\] must have the shape of params\[1\], \(4, 2\), got"):
+        opt.step([grads[0], *arrays(1, shape=shape)])
+    assert opt.counts == [1, 1]
+
+
+def test_a_gradient_that_died_is_not_one_that_is_missing(log: Any) -> None:
+    opt, grads = Adam().init(arrays(3)), arrays(3)
+    opt.step(grads)
+    kept = grads[1:]
+    del grads
+    gc.collect()
+    opt.step([None, *kept])
+    assert opt.counts == [1, 2, 2]
+
+
+def test_a_new_array_in_the_place_of_another_is_checked(log: Any) -> None:
+    """Python gives the same id again, CuPy the same memory."""
+    params = arrays(2)
+    opt, grads = Adam().init(params), arrays(2)
+    opt.step(grads)
+    address, number, others = grads[1].data.ptr, id(grads[1]), []
+    del grads[1]
+    for _ in range(1000):
+        others.append(no_gpu.to_device(np.ones((8,), "float32")))
+        if id(others[-1]) == number:
+            break
+    with pytest.raises(ValueError, match=r"grads\[1\] must have the shape of params\[1\], \(4, 2\), got \(8,\)"):
+        opt.step([*grads, others[-1]])
+    opt.step([*grads, *arrays(1)])
+    with pytest.raises(ValueError, match=r"grads\[0\] shares memory with params\[1\]"):
+        opt.step([params[1], *arrays(1)])
+    with pytest.raises(ValueError, match=r"grads\[1\] shares memory with params\[0\]"):
+        opt.step([*grads, params[0]])
+    assert address
+    assert opt.counts == [2, 2]
+
+
+@pytest.mark.skipif(hostrun.available() is not None, reason=str(hostrun.available()))
+@pytest.mark.parametrize(
+    "rule",
+    [
+        *(Adam(), Momentum(nesterov=True), go.chain(go.gradient_noise(0.1), Adam())),
+        go.chain(go.accumulate(2), go.clip_global_norm(1.0), Adam()),  # several launches a step where counts differ
+        go.chain(go.clip_global_norm(1.0), go.accumulate(3), go.clip_norm(1.0), Adam()),  # reductions before and behind a gate
+    ],
+    ids=["Adam", "Momentum", "noise", "chain", "gate"],
+)
+def test_cupy_arrays_have_the_bits_of_numpy(rule: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gradients that moved, came back, are missing, changed dtype or layout, while kernels run as C++ in the arrays' memory."""
+    monkeypatch.setenv("GPUOPT_CPU", "numpy")
+    rng = np.random.default_rng(1)
+    shapes = [(4100,), (7, 3), (), (0,), (2, 3, 5), (1,)]
+    params = [np.asarray(sample(rng, shape, "float32")) for shape in shapes]
+    params[4] = np.asfortranarray(params[4])
+    one, other = ([np.asarray(sample(rng, shape, "float32")) for shape in shapes] for _ in range(2))
+    other[1] = other[1].astype("float64")
+    other[4] = np.asfortranarray(other[4])
+    order = [(0, ()), (0, ()), (1, ()), (0, (1,)), (1, (0, 4)), (1, (0, 4)), (0, ()), (0, ()), (1, (2,))]
+
+    made = importlib.import_module("gpuopt.executors.cuda.launch").made
+
+    def run(written: Any, arguments: tuple[Any, ...], size: Any) -> None:
+        host = [no_gpu.to_host(x).view(DeviceArray) if hasattr(x, "get") else x for x in arguments]
+        launch(made(written), tuple(host), size)
+
+    twins = [p.copy(order="K") for p in params]
+    twin = rule.init(twins)
+    with no_gpu.simulated(run):
+        arrays, grads = [no_gpu.to_device(p) for p in params], [[no_gpu.to_device(g) for g in of] for of in (one, other)]
+        opt = rule.init(arrays)
+        for which, missing in order:
+            given, wanted = ([None if n in missing else g for n, g in enumerate(of[which])] for of in (grads, (one, other)))
+            opt.step(given)
+            twin.step(wanted)
+            assert all(np.array_equal(bits(no_gpu.to_host(a)), bits(b)) for a, b in zip(arrays, twins, strict=True))
+        assert opt.counts == twin.counts

@@ -1,0 +1,446 @@
+"""Master copies and stochastic rounding: every rule on every executor, against float32 runs, plain loops and integers."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import pickle
+import tracemalloc
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gpuopt as go
+from gpuopt.arrays import backend
+from gpuopt.arrays.dtypes import named
+from gpuopt.arrays.precision import Precision
+from gpuopt.arrays.random import ROUNDING
+from gpuopt.codegen.cuda.elementwise import kernel_text
+from gpuopt.executors.cpu import tiles
+from gpuopt.executors.cpu.tiles import TileGroup
+from gpuopt.tracing.trace import trace
+from tests.executors.test_bits import LAYOUTS, TOLERANCE
+from tests.support.cuda import hostrun, nvrtc
+from tests.support.cuda.hostgroup import cupy_on_the_cpu
+from tests.support.reference import LOOPS
+from tests.support.variants import STRUCTURES, bits, label, sample
+
+pytest.importorskip("ml_dtypes", reason="ml_dtypes is not installed")
+BF16 = named("bfloat16")
+EXECUTORS = ("numpy", "numba", "cuda")
+MASTER: dict[str, Any] = {"master": True}
+STOCHASTIC: dict[str, Any] = {"stochastic_rounding": True, "seed": 2**32 - 5}
+CASES = [("float16", MASTER), ("bfloat16", MASTER), ("bfloat16", STOCHASTIC)]
+CHAINS = [
+    go.chain(
+        *(go.clip_global_norm(1.0), go.gradient_noise(0.1, seed=STOCHASTIC["seed"]), go.weight_decay(0.1), go.Adam(0.1)),
+        *(go.bounds(-1.0, 1.0), go.average(0.9)),
+    ),
+    go.chain(go.skip_nonfinite(), go.Momentum(0.1), go.decoupled_weight_decay(0.1), go.lookahead(2)),
+    go.chain(go.accumulate(2), go.centralize(), go.GradientDescent(0.1), go.average()),
+]
+every_case = pytest.mark.parametrize(("dtype", "options"), CASES, ids=["float16", "bfloat16", "stochastic"])
+
+
+@contextlib.contextmanager
+def running_on(name: str) -> Iterator[None]:
+    """Let NumPy arrays be updated by that executor; the CUDA text as C++."""
+    if name == "cuda" and (reason := hostrun.available()):
+        pytest.skip(reason)
+    if name == "numba" and (reason := backend.why_not_numba()):
+        pytest.skip(reason)
+    with pytest.MonkeyPatch.context() as patch, cupy_on_the_cpu() if name == "cuda" else contextlib.nullcontext():
+        patch.setenv("GPUOPT_CPU", "numpy" if name == "cuda" else name)
+        yield
+
+
+@pytest.fixture(params=EXECUTORS)
+def everywhere(request: pytest.FixtureRequest) -> Iterator[str]:
+    with running_on(request.param):
+        yield request.param
+
+
+def mixed(z: int) -> int:
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+    z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
+    return z ^ z >> 31
+
+
+def random_bits(size: int, seed: int, t: int, array: int) -> list[int]:
+    """The first 16 of the 64 bits of SplitMix64 for each element."""
+    golden, start = 0x9E3779B97F4A7C15, seed + (t << 32)
+    for number in (0, array, 2):
+        start = mixed((start + (number + 1) * golden) % 2**64)
+    return [mixed((start + (index + 1) * golden) % 2**64) >> 48 for index in range(size)]
+
+
+def rounded(x: Any, seed: int, t: int, array: int) -> Any:
+    """float32 to bfloat16 in whole numbers: away from zero if the random bits and those to be cut make a carry."""
+    out, values = np.empty(x.shape, np.uint16), x.astype(np.float32).reshape(-1).view(np.uint32).tolist()
+    for index, (value, random) in enumerate(zip(values, random_bits(x.size, seed, t, array), strict=True)):
+        sign, size = value >> 31, value & 0x7FFFFFFF
+        up = (size & 0xFFFF) + random >= 0x10000
+        out.reshape(-1)[index] = 0x7FC0 if size > 0x7F800000 else sign << 15 | (size >> 16) + up
+    return out.view(BF16)
+
+
+def grown(dtype: str, options: dict[str, Any], rule: Any, params: list[Any], gradients: list[Any]) -> tuple[Any, Any]:
+    """What a run of float32 arrays makes of it: 16-bit parameters by way of that, and its optimizer."""
+    wide = [p.astype(np.float32) for p in params]
+    opt, small = rule.init(wide), [p.copy() for p in params]
+    for g in gradients:
+        before = opt.counts
+        opt.step([None if x is None else x.astype(np.float32) for x in g])
+        for n, (p, q) in enumerate(zip(small, wide, strict=True)):
+            if opt.counts[n] > before[n]:
+                p[...] = q.astype(dtype) if options is MASTER else rounded(q, options["seed"], opt.counts[n], n)
+            if options is STOCHASTIC:
+                q[...] = p
+    return small, opt
+
+
+def check(dtype: str, options: dict[str, Any], rule: Any, params: list[Any], gradients: list[Any]) -> Any:
+    """Parameters, copies, state and counts have the bits of `grown`."""
+    small, wide = grown(dtype, options, rule, params, gradients)
+    opt = rule.init([p.copy() for p in params], **options)
+    for g in gradients:
+        opt.step(g)
+    assert (opt.t, opt.counts) == (wide.t, wide.counts)
+    for p, wanted in zip(opt.params, small, strict=True):
+        assert p.dtype == named(dtype)
+        assert np.array_equal(bits(p), bits(wanted))
+    expected = wide.state | ({"master": wide.params} if options is MASTER else {})
+    assert opt.state.keys() == expected.keys()
+    for name, tree in expected.items():
+        for array, value in zip(opt.state[name], tree, strict=True):
+            if value is None:
+                assert array is None
+                continue
+            assert array.dtype == np.float32
+            assert np.array_equal(bits(array), bits(value)), name
+    return opt
+
+
+EVERY_RULE = [(name, rule) for name in EXECUTORS for rule in STRUCTURES if name != "cuda" or rule == type(rule)()]
+
+
+@pytest.mark.parametrize(("name", "rule"), EVERY_RULE, ids=[f"{name}-{label(rule)}" for name, rule in EVERY_RULE])
+@every_case
+def test_every_rule_is_a_float32_run_that_is_rounded(name: str, rule: Any, dtype: str, options: Any, rng: Any) -> None:
+    """And a master copy follows the plain loop in float64 as closely as a float32 parameter does."""
+    shapes = [(6, 5), (7,), (), (0,)]
+    params = [sample(rng, shape, dtype) for shape in shapes]
+    gradients = [[sample(rng, shape, dtype, 10.0 ** -(k % 3)) for shape in shapes] for k in range(4)]
+    gradients[1][1] = None
+    with running_on(name):
+        opt = check(dtype, options, rule, params, gradients)
+    if options is MASTER:
+        for index in np.ndindex(6, 5):
+            loop = LOOPS[type(rule).__name__]
+            exact, _ = loop(rule, float(params[0][index]), [float(g[0][index]) for g in gradients])
+            assert abs(opt.state["master"][0][index] - exact) <= TOLERANCE["float32"] * (1 + abs(exact))
+
+
+@every_case
+@pytest.mark.parametrize("rule", CHAINS, ids=["norm", "skip", "accumulate"])
+def test_chains(rule: Any, dtype: str, options: Any, everywhere: str, rng: Any) -> None:
+    """Pieces see what a run of float32 arrays sees, and their own random numbers are others."""
+    shapes = [(9, 5), (3,), ()]
+    params = [sample(rng, shape, dtype) for shape in shapes]
+    gradients = [[sample(rng, shape, dtype, 0.3) for shape in shapes] for _ in range(5)]
+    gradients[2][1], gradients[3][0][2, 3] = None, np.nan if hasattr(rule.pieces[0], "accept") else 1.0
+    opt = check(dtype, options, rule, params, gradients)
+    assert opt.t == 5 - hasattr(rule.pieces[0], "accept")
+    kept = next(name for name in opt.state if "average" in name or "lookahead" in name)
+    for array, value in zip(opt.evaluation(), opt.state[kept], strict=True):
+        assert np.array_equal(bits(array), bits(value.astype(dtype)))
+
+
+@every_case
+def test_groups_of_arrays(dtype: str, options: Any, everywhere: str, rng: Any) -> None:
+    """Several rules, one of which is given another learning rate on the way."""
+    params = [sample(rng, (5,), dtype) for _ in range(4)]
+    gradients = [[sample(rng, (5,), dtype) for _ in params] for _ in range(3)]
+    rule = go.partition({"[13]": go.Momentum(0.1), "*": go.chain(go.Adam(go.schedules.Step(0.1, 2)), go.lookahead(2))})
+    check(dtype, options, rule, params, gradients)
+    one, two = (go.SGD(lr).init(params[0].copy(), **options) for lr in (1.0, 0.1))
+    two.rule = two.rule.replaced({"lr": 1.0})
+    for opt in (one, two):
+        opt.step(gradients[0][0])
+    assert np.array_equal(bits(one.params), bits(two.params))
+
+
+SPECIAL = [0x00000000, 0x80000000, 0x7F800000, 0xFF800000, 0x7F800001, 0x7FFFFFFF, 0xFFFFFFFF, 0x7F7FFFFF, 0xFF7FFFFF]
+SPECIAL += [0x00000001, 0x80000001, 0x0000FFFF, 0x007FFFFF, 0x7F7F0000, 0x7F7F0001, 0x3F800000, 0x3F808000, 0xBF807FFF]
+
+
+def test_special_values(everywhere: str) -> None:
+    """Infinities and NaN stay, no finite number becomes NaN, and what a bfloat16 holds never changes."""
+    every = np.arange(65536, dtype=np.uint16).view(BF16)
+    opt = go.GradientDescent(1.0).init(every.copy(), **STOCHASTIC)
+    for _ in range(3):
+        opt.step(np.zeros(every.shape, np.float32))
+    with np.errstate(invalid="ignore"):  # signalling NaNs are among them
+        assert np.array_equal(bits(opt.params), bits(every))
+    x = np.tile(np.array(SPECIAL, np.uint32).view(np.float32), 40)
+    p = np.zeros(x.shape, BF16)
+    opt = go.GradientDescent(1.0).init(p, **STOCHASTIC)
+    opt.step(-x)  # 0 - (-x)
+    assert np.array_equal(bits(p), bits(rounded(np.where(x == 0, 0, x), STOCHASTIC["seed"], 1, 0)))
+    assert np.array_equal(np.isnan(p.astype(np.float32)), np.isnan(x))
+    largest = p[np.abs(x) == np.finfo(np.float32).max].astype(np.float32)
+    assert np.isinf(largest).any()  # which bfloat16 has no room for
+
+
+def test_all_16_bits_count(everywhere: str) -> None:
+    """A number that just makes a carry is rounded up, and the one below it down."""
+    n, unit = 3_000, np.float32(2.0**-7)
+    random = np.array(random_bits(n, 5, 1, 0))
+    for more in (0, 1):
+        x = (0x3F800000 + np.minimum(0xFFFF - random + more, 0xFFFF)).astype(np.uint32).view(np.float32)
+        p = np.zeros(n, BF16)
+        go.GradientDescent(1.0).init(p, stochastic_rounding=True, seed=5).step(-x)
+        assert np.array_equal(p.astype(np.float32), np.where((more == 1) & (random > 0), 1 + unit, 1))
+
+
+def test_small_updates_count_on_average() -> None:
+    """A weight of 1.0 and 2,000 updates of -1e-4, of which nearest rounding keeps nothing; a master copy keeps all."""
+    g, found = np.full(4096, 1e-4, np.float32), {}
+    for name, options in {"nearest": {}, "master": MASTER, "stochastic": STOCHASTIC}.items():
+        opt = go.GradientDescent(1.0).init(np.ones(4096, BF16), **options)
+        for _ in range(2000):
+            opt.step(g)
+        found[name] = opt.params.astype(np.float64)
+    assert (found["nearest"] == 1.0).all()
+    assert (found["master"] == float(np.float32(0.8).astype(BF16))).all()
+    unit = 2.0**-8
+    share = 1e-4 / unit
+    spread = unit * np.sqrt(2000 * share * (1 - share))  # a step down of a whole unit, or none
+    assert abs(found["stochastic"].mean() - 0.8) < 4 * spread / np.sqrt(4096)
+    assert abs(found["stochastic"].std() / spread - 1) < 0.05
+
+
+def test_it_rounds_up_as_often_as_the_fraction_that_is_cut() -> None:
+    """Also for both signs; and neither steps, arrays, neighbours nor seeds go together."""
+    n = 20_000
+    for cut in (1, 257, 0x4000, 0x8000, 0xC000, 0xFFFF):
+        for sign in (0, 0x80000000):
+            x = np.full(n, 0x3F800000 + cut + sign, np.uint32).view(np.float32)
+            p = np.zeros(n, BF16)
+            go.GradientDescent(1.0).init(p, stochastic_rounding=True, seed=cut).step(-x)
+            share = cut / 65536
+            found = (np.abs(p.astype(np.float64)) > 1).mean()
+            assert abs(found - share) <= 4 * np.sqrt(share * (1 - share) / n), (cut, sign)
+    half = np.full(n, -(1 + 2.0**-8), np.float32)
+    runs = []
+    for seed in (0, 1):
+        params = [np.zeros(n, BF16), np.zeros(n, BF16)]
+        opt = go.GradientDescent(1.0).init(params, stochastic_rounding=True, seed=seed)
+        for _ in range(2):
+            for p in params:
+                p[...] = 0
+            opt.step([half, half])
+            runs += [p.astype(np.float64) > 1 for p in params]
+    runs.append(np.roll(runs[0], 1))
+    correlation = np.corrcoef(runs) - np.eye(len(runs))
+    assert np.abs(correlation).max() < 4.5 / np.sqrt(n)
+
+
+def test_its_random_numbers_are_not_those_of_gradient_noise() -> None:
+    update = go.chain(go.gradient_noise(seed=7), go.SGD()).member("")
+    streams = [stream for _, stream in trace(update, precision=Precision(stochastic_rounding=True, seed=7)).random.values()]
+    assert sorted(streams) == [0, 1, ROUNDING]
+
+
+@every_case
+def test_the_layout_decides_no_bit(dtype: str, options: Any, everywhere: str, rng: Any) -> None:
+    values, gradients = sample(rng, (6, 5), dtype), [sample(rng, (6, 5), dtype) for _ in range(3)]
+    found = []
+    for layout in LAYOUTS:
+        for given in LAYOUTS[:2]:
+            opt = go.Adam(0.1).init(layout(values), **options)
+            for g in gradients:
+                opt.step(given(g))
+            found.append([bits(opt.params), *map(bits, opt.state.values())])
+    for other in found[1:]:
+        assert all(map(np.array_equal, found[0], other))
+
+
+@every_case
+def test_tiles_packs_and_threads_decide_no_bit(
+    dtype: str, options: Any, tile_group: type[TileGroup], rng: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fortran order among them, whose tiles follow the memory and whose random numbers follow the indices."""
+    shapes = [(7,), (), (0,), (40, 30), (1,), (1000,), (5, 4, 30)]
+    orders = [layout(sample(rng, shape, dtype)) for shape in shapes for layout in (np.ascontiguousarray, np.asfortranarray)]
+    params = [*orders, sample(rng, (5, 30, 8), dtype).transpose(2, 0, 1), sample(rng, (60, 60), dtype)[::2, ::3]]
+    gradients = [[sample(rng, p.shape, dtype) for p in params] for _ in range(2)]
+    found = []
+    for tile, pack, small, threads in [(131_072, 32_768, 8_192, 1), (100, 40, 20, 3)]:
+        for name, value in {"tile": tile, "pack": pack, "small": small, "threaded": 0}.items():
+            monkeypatch.setattr(tile_group, name, value)
+        monkeypatch.setattr(tiles, "cpu_threads", lambda threads=threads: threads)
+        copies = [p.copy(order="K") for p in params]
+        opt = go.Momentum(0.1).init(copies, **options)
+        for g in gradients:
+            opt.step(g)
+        found.append([bits(array) for tree in (copies, *opt.state.values()) for array in tree])
+        if options is STOCHASTIC:
+            reference, _ = grown(dtype, options, go.Momentum(0.1), [np.ascontiguousarray(p) for p in params], gradients)
+            assert all(np.array_equal(bits(a), bits(b)) for a, b in zip(copies, reference, strict=True))
+    assert all(map(np.array_equal, *found))
+
+
+@every_case
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_nothing_is_allocated_after_the_first_step(
+    dtype: str, options: Any, order: Any, tile_group: type[TileGroup], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tile_group, "tile", 100_000)
+    params, g = np.ones((400, 500), named(dtype), order=order), np.ones((400, 500), named(dtype))
+    opt = go.chain(go.gradient_noise(), go.Adam()).init(params, **options)
+    opt.step(g)
+    tracemalloc.start()
+    try:
+        for _ in range(3):
+            opt.step(g)
+        assert tracemalloc.get_traced_memory()[1] < 20_000
+    finally:
+        tracemalloc.stop()
+
+
+@every_case
+@pytest.mark.parametrize("way", ["state_dict", "pickle", "copy"])
+def test_it_resumes_bit_for_bit(dtype: str, options: Any, way: str, everywhere: str, rng: Any) -> None:
+    gradients = [[sample(rng, (4, 3), dtype), sample(rng, (3,), dtype)] for _ in range(4)]
+    rule = go.chain(go.Adam(0.1), go.average(0.5))
+    opt = rule.init([sample(rng, (4, 3), dtype), sample(rng, (3,), dtype)], **options)
+    opt.step(gradients[0])
+    opt.step([gradients[1][0], None])
+    if way == "state_dict":
+        other = rule.init([p.copy() for p in opt.params], **options)
+        other.load_state_dict(opt.state_dict())
+    else:
+        other = pickle.loads(pickle.dumps(opt)) if way == "pickle" else copy.deepcopy(opt)
+    assert repr(other) == repr(opt)
+    assert repr(opt).endswith(", master=True>" if options is MASTER else f", stochastic_rounding=True, seed={options['seed']}>")
+    for each in (opt, other):
+        for g in gradients[2:]:
+            each.step(g)
+    one, two = ([bits(a) for tree in (each.params, *each.state.values()) for a in tree] for each in (opt, other))
+    assert all(map(np.array_equal, one, two))
+
+
+@pytest.mark.parametrize("saved", [{}, MASTER, STOCHASTIC, {**STOCHASTIC, "seed": 1}])
+@pytest.mark.parametrize("own", [{}, MASTER, STOCHASTIC])
+def test_a_state_dict_of_other_options_is_refused(saved: Any, own: Any) -> None:
+    if saved == own:
+        return
+    source, opt = (go.Adam().init(np.ones(3, BF16), **options) for options in (saved, own))
+    source.step(np.ones(3, BF16))
+    for held in (source.state_dict(), {k: v for k, v in source.state_dict().items() if k != "precision" or saved}):
+        with pytest.raises(ValueError, match=r"init was given \{'master': .*, this one's \{'master': .*: give init the same"):
+            opt.load_state_dict(held)
+    assert (opt.t, opt.params.tolist(), opt.state["m"].tolist()) == (0, [1.0] * 3, [0.0] * 3)
+
+
+class Own(go.Rule):
+    """A rule with a state that is called like the copies, and one that starts at the parameter."""
+
+    lr: go.NonNegative = 0.1
+
+    def update(self, t: Any, p: Any, g: Any, master: Any = 0.25) -> Any:
+        return p - self.lr * g, master + g
+
+
+class Scaled(go.ParameterPiece):
+    """Evaluates with what is left of 1.0, magnified."""
+
+    def update(self, t: Any, p: Any, new: Any) -> Any:
+        return new
+
+    def evaluation(self, p: Any) -> Any:
+        return (p - 1) * 1024
+
+
+def test_refusals() -> None:
+    half, tree = np.ones(3, np.float16), {"a": np.ones(2, BF16), "b": [np.ones(2, np.float16)]}
+    cases: list[tuple[Any, Any, dict[str, Any], type[Exception], str]] = [
+        (go.Adam(), tree, STOCHASTIC, ValueError, r"params\['b'\]\[0\] is float16, .* use master=True"),
+        (go.Adam(), half, MASTER | STOCHASTIC, ValueError, "master=True and stochastic_rounding=True exclude each other"),
+        (go.Adam(), half, {"master": 1}, TypeError, "master must be True or False, got 1"),
+        (go.Adam(), half, {"stochastic_rounding": "yes"}, TypeError, "stochastic_rounding must be True or False, got 'yes'"),
+        (go.Adam(), half, {"seed": -1}, ValueError, r"seed must be from 0 to 2\*\*32 - 1, got -1"),
+        (go.Adam(), half, {"seed": 2**32}, ValueError, r"seed must be from 0 to 2\*\*32 - 1, got 4294967296"),
+        (go.Adam(), half, {"seed": 1.5}, TypeError, r"seed must be a whole number from 0 to 2\*\*32 - 1, got 1.5"),
+        (go.Adam(), half, {"seed": True}, TypeError, "seed must be a whole number .* got True"),
+        (Own(), half, MASTER, ValueError, "state of its own called 'master', .* rename it"),
+        (go.chain(Own(), go.average()), np.ones(3), MASTER, ValueError, "state of its own called 'master', .* rename it"),
+    ]
+    for rule, params, options, error, message in cases:
+        with pytest.raises(error, match=message):
+            rule.init(params, **options)
+    go.chain(go.freeze("b"), go.Adam()).init(tree, **STOCHASTIC)  # what is not updated is not rounded
+
+
+def test_a_state_called_master_is_a_state_like_others() -> None:
+    opt = go.chain(Own(), go.average()).init(np.ones(3, BF16))
+    assert opt.state["master"].tolist() == [0.25] * 3
+
+
+def test_arrays_of_other_dtypes_are_as_ever(everywhere: str) -> None:
+    """They have no copy, and are not rounded; nor are those that are frozen."""
+    rule = go.chain(go.freeze("frozen"), go.Adam(0.1))
+
+    def tree() -> dict[str, Any]:
+        kinds = {"small": BF16, "float": "f4", "double": "f8", "complex": "c8", "frozen": BF16}
+        return {name: np.ones(5, dtype) for name, dtype in kinds.items()}
+
+    plain, wide = rule.init(tree()), {name for name in tree() if name not in ("small", "frozen")}
+    opts = {"master": rule.init(tree(), **MASTER), "stochastic": rule.init(tree(), **STOCHASTIC)}
+    for opt in (plain, *opts.values()):
+        opt.step(tree())
+        assert all(np.array_equal(bits(opt.params[name]), bits(plain.params[name])) for name in wide | {"frozen"})
+    assert {name for name, array in opts["master"].state["master"].items() if array is not None} == {"small"}
+    assert list(opts["stochastic"].state) == list(plain.state) == ["m", "v"]
+    none = rule.init(tree() | {"small": np.ones(5)}, **MASTER)
+    assert set(none.state["master"].values()) == {None}
+    none.load_state_dict(none.state_dict())
+
+
+def test_the_copy_wins_and_evaluation_starts_from_it() -> None:
+    rule = go.chain(go.GradientDescent(1.0), Scaled())
+    p = np.ones(2, BF16)
+    opt = rule.init(p, **MASTER)
+    opt.step(np.float32([2.0**-10, -(2.0**-10)]))
+    assert p.tolist() == [1.0, 1.0]
+    assert opt.evaluation().tolist() == [-1.0, 1.0]
+    assert opt.evaluation().dtype == BF16
+    p[...] = 3.0
+    opt.state["master"][1] = 3.0
+    opt.step(np.zeros(2, BF16))
+    assert p.tolist() == [1.0, 3.0]
+    with pytest.raises(ValueError, match=r"shares memory with opt.state\['master'\]"):
+        opt.step(opt.state["master"])
+
+
+@pytest.mark.parametrize("rule", [go.Adam(), CHAINS[0]], ids=["adam", "chain"])
+@every_case
+def test_it_compiles_to_lean_machine_code(rule: Any, dtype: str, options: Any) -> None:
+    if (reason := nvrtc.available(disassembler=True)) is not None:
+        pytest.skip(reason)
+    module, text = import_module("gpuopt.executors.cuda.launch"), import_module("gpuopt.codegen.cuda.complete")
+    traced = trace(rule.member(""), precision=Precision(**options))
+    written = kernel_text(traced, named(dtype), named(dtype))
+    kernel = module.made(written)
+    compiled = nvrtc.compile_cubin(text.complete_text(kernel, written.dtypes), "sm_90", text.kernel_options(kernel))
+    assert (compiled.spill_stores, compiled.spill_loads, compiled.stack) == (0, 0, 0)
+    code = nvrtc.sass(compiled)
+    assert not nvrtc.fp64_instructions(code)
+    loads = sorted(access.bits for access in nvrtc.global_accesses(code) if access.is_load)
+    stores = sorted(access.bits for access in nvrtc.global_accesses(code) if not access.is_load)
+    states = len(traced.states)
+    assert (loads, stores) == (([16] if options is MASTER else [16, 16]) + [32] * states, [16] + [32] * states)

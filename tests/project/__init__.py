@@ -1,0 +1,1 @@
+"""The repository itself: imports, README, prose, planted mistakes."""

@@ -1,0 +1,197 @@
+"""The README is true: its Python runs, its rule is the library's, its kernel is the one that is generated."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import shlex
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gpuopt as go
+from gpuopt import cli
+from gpuopt.arrays.precision import Precision
+from gpuopt.rules import pieces
+from gpuopt.tracing.trace import trace
+
+ROOT = Path(__file__).parents[2]
+
+
+def blocks(language: str, page: str = "README.md") -> list[str]:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def test_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    scope: dict[str, Any] = {}
+    for block in blocks("python"):
+        exec(block, scope)
+    assert capsys.readouterr().out.splitlines() == ["True", "0.6 ['m', 'v', 'average_mean']", "0.8 float32", "80 True"]
+
+
+def test_the_rule_is_the_librarys() -> None:
+    shown = next(block for block in blocks("python") if "class RMSProp" in block)
+    lines = inspect.getsource(go.RMSProp.update).splitlines()
+    body = textwrap.dedent("\n".join(lines[1:])).replace("abs2(", "go.abs2(")
+    assert textwrap.indent(body, " " * 8).rstrip() in shown
+
+
+def test_the_kernel_is_the_generated_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["kernel", "rmsprop"]) == 0
+    (shown,) = (block for block in blocks("text") if "p_io" in block)
+    assert _body(capsys.readouterr().out, "const auto update").startswith(shown)
+
+
+def _body(printed: str, first: str) -> str:
+    """What is printed from the line that begins with `first` on, without the indentation of that line."""
+    lines = printed.splitlines(keepends=True)
+    start = next(number for number, line in enumerate(lines) if line.lstrip().startswith(first))
+    indent = len(lines[start]) - len(lines[start].lstrip())
+    return "".join(line[indent:] for line in lines[start:])
+
+
+def test_commands_are_one_line_each() -> None:
+    first, second = blocks("sh")[:2]
+    for command in (first, second):
+        assert command.count("\n") == 1
+        assert command.startswith("python3 -m venv .venv && ")
+    assert "gpuopt demo" in first
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert second.strip() in ci, ".ci/run runs the README's test command word for word"
+
+
+def test_the_page_on_rules_runs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GPUOPT_CPU", "")  # the page sets it
+    scope: dict[str, Any] = {"__name__": __name__}
+    *parts, last = blocks("python", "docs/your-own-rule.md")
+    for block in parts:
+        exec(block, scope)
+    lion, origin, message, shrunk, averaged, skipped, clipped, equal, same = capsys.readouterr().out.splitlines()
+    assert lion == "[0.9 0.9] [-0.1  0.1] [ 0.01 -0.01]"
+    assert origin == "[5. 5. 5.]"
+    assert message in " ".join((ROOT / "docs" / "your-own-rule.md").read_text(encoding="utf-8").split())
+    assert shrunk == "[ 2.5 -1.5  0. ]"
+    assert averaged == "[0.5] [0.75] {'tail_average_mean': array([0.75])}"
+    assert skipped == "[-10.] 4"
+    assert clipped == "[-16.] 36.0"
+    assert equal == "True True"
+    assert same == "1"
+    pytest.importorskip("cupy", reason="cuda_source needs CuPy")
+    exec(last, scope)
+    assert capsys.readouterr().out == "True\nTrue\n"
+
+
+COMPOSITION = "docs/composition.md"
+
+
+def test_the_page_on_composition_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    scope: dict[str, Any] = {"__name__": __name__}
+    for block in blocks("python", COMPOSITION):
+        exec(block, scope)
+    assert capsys.readouterr().out.splitlines() == [
+        "[1. 1.] [0.936 0.936] ['m', 'v', 'average_mean']",
+        "None True",
+        "[[0.1, 0.1, 0.0], [0.2, 0.2, 0.0]]",
+        "[2.0, 1.0, 0.5, 0.25] True",
+        "True",
+        "[1. 2.] 0 0",
+        "131072.0 61 64",
+    ]
+
+
+def test_the_page_on_mixed_precision_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("ml_dtypes", reason="ml_dtypes is not installed")
+    page, scope = "docs/mixed-precision.md", dict[str, Any]()
+    first, second = blocks("python", page)
+    exec(first, scope)
+    assert [capsys.readouterr().out] == blocks("text", page)
+    exec(second, scope)
+    assert capsys.readouterr().out == "0.4999 0.5\n"
+
+
+def test_the_page_on_mixed_precision_counts_the_bytes() -> None:
+    page = (ROOT / "docs/mixed-precision.md").read_text(encoding="utf-8")
+    (row,) = re.findall(r"^\| bytes an element that a step of Adam moves \| (.*) \|$", page, flags=re.MULTILINE)
+    found = []
+    for options in (Precision(), Precision(master=True), Precision(stochastic_rounding=True)):
+        traced = trace(go.Adam(), precision=options)
+        moved = [name for name in (*traced.loads, *traced.stores) if name not in traced.random]
+        found.append(sum(2 if name in ("p", "g") else 4 for name in moved))
+    assert found == [int(number) for number in row.split(" | ")]
+
+
+def test_the_page_on_cuda_graphs_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    """On a CPU without a graph."""
+    scope: dict[str, Any] = {"__name__": __name__}
+    for block in blocks("python", "docs/cuda-graphs.md"):
+        exec(block, scope)
+    assert capsys.readouterr().out == "100 True\n"
+
+
+def test_the_page_on_composition_has_every_piece() -> None:
+    page = (ROOT / COMPOSITION).read_text(encoding="utf-8")
+    assert pieces().keys() <= set(re.findall(r"^\| `(\w+)\(", page, flags=re.MULTILINE))
+
+
+def test_the_page_on_composition_counts_the_bytes() -> None:
+    page = (ROOT / COMPOSITION).read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `?((?:Adam|chain).*?)`?( with an array for `lr`)? \| (\d+) \| (\d+) \|$", page, flags=re.MULTILINE)
+    assert len(rows) == 4
+    for text, array, first, update in rows:
+        found = trace(cli._rule(text).member(""), arrays=frozenset({"lr"} if array else ()))
+        assert 4 * sum(len(phase.loads) for phase in found.phases) == int(first)
+        assert 4 * (len(found.loads) + len(found.stores)) == int(update)
+
+
+def test_the_kernel_on_the_page_is_the_generated_one(capsys: pytest.CaptureFixture[str]) -> None:
+    (command,) = blocks("console", COMPOSITION)
+    assert cli.main(shlex.split(command.removeprefix("$ gpuopt "))) == 0
+    (shown,) = blocks("text", COMPOSITION)
+    assert _body(capsys.readouterr().out, "for (int k").startswith(shown)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nadam", "there is no rule 'nadam'; the rules are gradientdescent, "),
+        ("Adam(", "'Adam(': SyntaxError: "),
+        ("Adam(lr=-1)", "'Adam(lr=-1)': ValueError: Adam: lr must be a finite number >= 0, got -1"),
+        ("chain(clip(1.0))", "ValueError: chain needs one rule"),
+        ("clip(1.0)", "'clip(1.0)' gives clip(value=1.0), which is no rule"),
+        ("open('x')", "NameError: name 'open' is not defined"),
+        ("partition({'*': Adam()})", "has a kernel for each group of arrays: give the rule of one group"),
+        ("chain(partition({'*': Adam()}))", "has a kernel for each group of arrays: give the rule of one group"),
+        (
+            "chain(Adam(), bounds(0, 1)) --dtype complex64",
+            "gpuopt kernel: np.maximum of complex arrays is not available in a rule",
+        ),
+    ],
+)
+def test_an_expression_that_gives_no_kernel_is_refused_in_one_line(
+    text: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expression, *options = text.split(" --")
+    try:
+        code = cli.main(["kernel", expression, *(part for option in options for part in f"--{option}".split())])
+    except SystemExit as stop:
+        code = int(str(stop.code))
+    captured = capsys.readouterr()
+    assert (code, captured.out, captured.err.count("\n")) == (2, "", 1)
+    assert message in captured.err
+
+
+def test_a_kernel_of_an_expression(capsys: pytest.CaptureFixture[str]) -> None:
+    printed = []
+    for text in ("adam", "Adam", "Adam(3e-4)", "chain(Adam(schedules.Cosine(1e-3, 10)))", "chain(maximize(), Adam())"):
+        assert cli.main(["kernel", text, "--dtype", "float16"]) == 0
+        printed.append(capsys.readouterr().out)
+    assert len(set(printed[:4])) == 1
+    assert printed[4] != printed[0]
+
+
+def test_every_kernel_of_a_chain_with_a_reduction_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["kernel", "chain(clip_global_norm(1.0), Adam())"]) == 0
+    assert capsys.readouterr().out.count("cupy.ElementwiseKernel(") > 1

@@ -1,0 +1,255 @@
+"""Partitions: which array belongs to which rule, what is frozen, and what "all arrays" means under each rule."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gpuopt as go
+from tests.rules.test_refusals import refused, table
+from tests.support.variants import bits
+
+
+def model(dtype: str = "float64") -> dict[str, Any]:
+    """Arrays at several depths; all ones."""
+    ones = lambda *shape: np.ones(shape, dtype)  # noqa: E731
+    return {"embed": ones(4), "layers": [{"w": ones(2, 3), "b": ones(3)}, {"w": ones(3, 2), "b": ones(2)}], "head/x": ones()}
+
+
+def steps_of(rules: Any, by: Any = None) -> dict[str, float]:
+    """By path how far a step against ones went."""
+    params = model()
+    opt = go.partition(rules, by).init(params)
+    opt.step(model())
+    flat = {"embed": params["embed"], "head/x": params["head/x"]}
+    for k, layer in enumerate(params["layers"]):
+        flat |= {f"layers/{k}/{name}": array for name, array in layer.items()}
+    assert all(len(set(array.reshape(-1))) == 1 for array in flat.values())
+    return {path: float(1.0 - array.reshape(-1)[0]) for path, array in flat.items()}
+
+
+PATHS = ["embed", "head/x", "layers/0/w", "layers/0/b", "layers/1/w", "layers/1/b"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "wanted"),
+    [
+        ("embed", ["embed"]),
+        ("layers/0/w", ["layers/0/w"]),
+        ("layers", ["layers/0/w", "layers/0/b", "layers/1/w", "layers/1/b"]),
+        ("layers/1", ["layers/1/w", "layers/1/b"]),
+        ("layers/*/b", ["layers/0/b", "layers/1/b"]),
+        ("*/b", ["layers/0/b", "layers/1/b"]),
+        ("layers/[0]", ["layers/0/w", "layers/0/b"]),
+        ("layers/?/[!b]", ["layers/0/w", "layers/1/w"]),
+        ("head/x", ["head/x"]),
+        ("layer", []),
+        ("w", []),
+        ("Embed", []),
+        ("", []),
+        ("*", PATHS),
+    ],
+)
+def test_patterns(pattern: str, wanted: list[str]) -> None:
+    """The path itself, something it lies in, or what stands for these in file names."""
+    rest = {} if pattern == "*" else {"*": go.SGD(0.5)}
+    found = steps_of({pattern: go.SGD(0.25), **rest})
+    assert sorted(path for path, step in found.items() if step == 0.25) == sorted(wanted)
+    assert set(found.values()) <= {0.25, 0.5}
+
+
+def test_the_first_pattern_that_matches_wins() -> None:
+    found = steps_of({"layers/0": go.SGD(0.125), "*/w": go.SGD(0.25), "layers": go.SGD(0.5), "*": go.SGD(1.0)})
+    assert found == dict(zip(PATHS, [1.0, 1.0, 0.125, 0.125, 0.25, 0.5], strict=True))
+
+
+def test_by_a_function() -> None:
+    """Of the path and the array; keys may be anything."""
+    rules = {1: go.SGD(0.25), False: go.SGD(0.5), (0, 2): go.SGD(0.75)}
+    found = steps_of(rules, by=lambda path, a: {1: 1, 2: (0, 2)}.get(a.ndim, False))
+    assert found == dict(zip(PATHS, [0.25, 0.5, 0.75, 0.25, 0.75, 0.25], strict=True))
+
+
+def test_none_is_no_key() -> None:
+    """It is what a function gives that forgot to return."""
+    with pytest.raises(TypeError, match="None cannot be a key"):
+        go.partition({None: go.SGD(0.5)}, by=lambda path, a: None)
+
+
+def test_keys_that_print_alike() -> None:
+    """They are told apart, where hyperparameters are saved as well."""
+    rule = go.partition({1: go.SGD(0.25), "1": go.SGD(0.5)}, by=lambda path, a: 1 if path == "a" else "1")
+    opt = rule.init({"a": np.zeros(1), "b": np.zeros(1)})
+    opt.step({"a": np.ones(1), "b": np.ones(1)})
+    assert (opt.params["a"][0], opt.params["b"][0]) == (-0.25, -0.5)
+    opt.load_state_dict(opt.state_dict())
+    assert opt.rule == rule
+
+
+@table(
+    ("strays", lambda: steps_of({"layers": go.SGD()}), ValueError, ("no pattern of ['layers']", "'embed', 'head/x'", "'*'")),
+    ("unknown key", lambda: steps_of({"a": go.SGD()}, lambda *_: "c"), ValueError, ("by('embed', array) gave 'c'", "['a']")),
+    ("no rules", lambda: go.partition({}), TypeError, ("needs a dict of rules",)),
+    ("a list", lambda: go.partition([go.SGD()]), TypeError, ("needs a dict of rules",)),
+    ("no rule", lambda: go.partition({"*": go.clip(1.0)}), TypeError, ("'*' must have a rule", "clip(value=1.0)")),
+    ("a class", lambda: go.partition({"*": go.SGD}), TypeError, ("'*' must have a rule",)),
+    ("None", lambda: go.partition({"*": None}), TypeError, ("'*' must have a rule", "None")),
+    ("nested", lambda: go.partition({"*": go.partition({"*": go.SGD()})}), TypeError, ("'*' must have a rule",)),
+    ("nested in a chain", lambda: go.partition({"*": go.chain(go.partition({"*": go.SGD()}))}), TypeError, ("'*' must have",)),
+    ("a number", lambda: go.partition({1: go.SGD()}), TypeError, ("a pattern must be a string, got 1", "by=function")),
+    ("by a str", lambda: go.partition({"*": go.SGD()}, by="path"), TypeError, ("by must be a function", "'path'")),
+    ("freeze nothing", lambda: go.chain(go.freeze("lauers"), go.SGD()).init(model()), ValueError, ("'lauers'", "'layers/0/w'")),
+    (
+        "freeze what is under another rule",
+        lambda: go.partition({"embed": go.chain(go.freeze("layers"), go.SGD()), "*": go.SGD()}).init(model()),
+        ValueError,
+        ("freeze: 'layers' matches no array; there are 'embed'",),
+    ),
+)
+def test_misuse(action: Any, error: type[Exception], words: tuple[str, ...]) -> None:
+    refused(action, error, words)
+
+
+def test_frozen_arrays(executor: str, xp: Any) -> None:
+    """They have no state; their gradients may be None, or anything; they count nothing; norms do not see them."""
+    rule = go.chain(go.clip_global_norm(1.0, 0.0), go.freeze("a/1"), go.skip_nonfinite(), go.Adam(0.1), go.average())
+    p = {"a": [xp.ones(2), xp.ones(2)], "b": xp.ones(2)}
+    opt, alone = rule.init(p), go.chain(go.clip_global_norm(1.0, 0.0), go.Adam(0.1)).init([xp.ones(2), xp.ones(2)])
+    g = xp.asarray([1.0, -2.0])
+    for frozen in [None, xp.full(2, np.nan), xp.full(2, 1e30)]:
+        opt.step({"a": [g, frozen], "b": 2 * g})
+        alone.step([g, 2 * g])
+    assert p["a"][1].tolist() == [1.0, 1.0]
+    assert [p["a"][0].tolist(), p["b"].tolist()] == [a.tolist() for a in alone.params]
+    assert opt.counts == {"a": [3, 0], "b": 3}
+    assert all(tree["a"][1] is None and tree["b"] is not None for tree in opt.state.values())
+    assert opt.evaluation()["a"][1].tolist() == [1.0, 1.0]
+    assert opt.state_dict()["state"]["m"]["a"][1] is None
+    again = rule.init(copy.deepcopy(p))
+    again.load_state_dict(opt.state_dict())
+    assert again.counts == opt.counts
+
+
+def test_all_may_be_frozen() -> None:
+    p = np.ones(2)
+    opt = go.chain(go.freeze("*"), go.Adam()).init([p])
+    opt.step([None])
+    opt.step([np.ones(2)])
+    assert (opt.t, opt.counts, opt.state, p.tolist(), opt.executor in ("numpy", "numba")) == (2, [0], {}, [1.0, 1.0], True)
+
+
+def test_frozen_under_one_rule() -> None:
+    """The gradient piece of one rule's chain holds nothing of the others."""
+    p = model()
+    opt = go.partition({"layers": go.chain(go.freeze("*/b"), go.SGD(0.5)), "*": go.SGD(0.25)}).init(p)
+    opt.step(model())
+    assert (p["layers"][0]["b"][0], p["layers"][1]["w"][0, 0], p["embed"][0]) == (1.0, 0.5, 0.75)
+
+
+def test_whose_norm() -> None:
+    """Around the partition a piece sees all arrays; in a rule's chain only that rule's."""
+    clip, p = go.clip_global_norm(1.0, 0.0), lambda: {"a": np.zeros(1), "b": np.zeros(1), "c": np.zeros(1, "complex64")}
+    grads = {"a": np.array([2.0]), "b": np.array([6.0]), "c": np.array([3.0j], "complex64")}
+    around = go.chain(clip, go.partition({"a": go.SGD(7.0), "*": go.SGD(1.0)})).init(p())
+    around.step(grads)
+    assert [complex(x[0]) for x in around.params.values()] == pytest.approx([-2.0, -6 / 7, -3j / 7])
+    inside = go.partition({"a": go.SGD(1.0), "*": go.chain(clip, go.SGD(1.0))}).init(p())
+    inside.step(grads)
+    assert [complex(x[0]) for x in inside.params.values()] == pytest.approx([-2.0, -6 / 45**0.5, -3j / 45**0.5])
+    each = go.partition({"a": go.chain(clip, go.SGD(1.0)), "*": go.chain(clip, go.SGD(1.0))}).init(p())
+    each.step(grads)
+    assert [complex(x[0]) for x in each.params.values()] == pytest.approx([-1.0, -6 / 45**0.5, -3j / 45**0.5])
+
+
+def test_whose_steps_are_skipped() -> None:
+    """A rule whose chain skips is skipped alone; one around all skips all."""
+    spoiled = {"a": np.array([np.nan]), "b": np.ones(1)}
+    inside = go.partition({"a": go.chain(go.skip_nonfinite(), go.SGD(1.0)), "b": go.SGD(1.0)}).init(
+        {"a": np.ones(1), "b": np.ones(1)}
+    )
+    inside.step(spoiled)
+    assert (inside.params["a"][0], inside.params["b"][0], inside.counts) == (1.0, 0.0, {"a": 0, "b": 1})
+    around = go.chain(go.skip_nonfinite(), go.partition({"a": go.SGD(1.0), "b": go.Adam()})).init(
+        {"a": np.ones(1), "b": np.ones(1)}
+    )
+    around.step(spoiled)
+    assert (around.params["a"][0], around.params["b"][0], around.counts, around.t) == (1.0, 1.0, {"a": 0, "b": 0}, 0)
+
+
+def mixed() -> Any:
+    by_group = {"layers/*/w": go.chain(go.accumulate(2), go.Adam(0.1)), "*": go.chain(go.clip(0.5), go.Momentum(0.2))}
+    return go.chain(go.clip_global_norm(2.0), go.partition(by_group), go.average(0.9))
+
+
+def test_as_separate_optimizers(executor: str, rng: np.random.Generator) -> None:
+    """Each array as if its rule were alone, bit for bit; those of one rule are one launch."""
+    if executor == "cupy":
+        pytest.skip("the arrays are NumPy's")
+    rules = {"layers/*/w": go.chain(go.accumulate(2), go.Adam(0.1)), "*": go.Momentum(0.2)}
+    params, weights, rest = model("float32"), [np.ones((2, 3), "float32"), np.ones((3, 2), "float32")], np.ones(4, "float32")
+    opt, first, second = go.partition(rules).init(params), rules["layers/*/w"].init(weights), rules["*"].init(rest)
+    for _ in range(5):
+        g = copy.deepcopy(params)
+        for array in (g["embed"], g["layers"][0]["w"], g["layers"][1]["w"]):
+            array[...] = rng.normal(size=array.shape)
+        opt.step(g)
+        first.step([g["layers"][0]["w"], g["layers"][1]["w"]])
+        second.step(g["embed"])
+    assert np.array_equal(bits(params["embed"]), bits(rest))
+    assert all(np.array_equal(bits(params["layers"][k]["w"]), bits(w)) for k, w in enumerate(weights))
+    assert sorted(len(bundle.indices) for bundle in opt._steps.bundles) == [2, 4]
+
+
+def test_state_and_resume(rng: np.random.Generator) -> None:
+    """Trees like the parameters, None where a rule has no such state; a resumed one goes on bit for bit."""
+    draw = lambda: {"embed": rng.normal(size=4), "layers": [{"w": rng.normal(size=(2, 3)), "b": rng.normal(size=3)}]}  # noqa: E731
+    opt: Any = mixed().init(draw())
+    assert opt.state["m"]["embed"] is None
+    assert opt.state["v"]["layers"][0]["w"].shape == (2, 3)
+    assert set(opt.state) == {"accumulate_total", "m", "v", "average_mean"}
+    gradients = [draw() for _ in range(5)]
+    gradients[1]["embed"] = None
+    for g in gradients[:3]:
+        opt.step(g)
+    assert opt.counts == {"embed": 2, "layers": [{"w": 3, "b": 3}]}
+    again = mixed().init(copy.deepcopy(opt.params))
+    again.load_state_dict(pickle.loads(pickle.dumps(opt.state_dict())))
+    pickled = pickle.loads(pickle.dumps(opt))
+    for g in gradients[3:]:
+        for one in (opt, again, pickled):
+            one.step(g)
+    for one in (again, pickled):
+        for a, b in [(opt.params, one.params), (opt.evaluation(), one.evaluation())]:
+            assert np.array_equal(bits(a["embed"]), bits(b["embed"]))
+            assert np.array_equal(bits(a["layers"][0]["w"]), bits(b["layers"][0]["w"]))
+
+
+def test_another_partition_of_the_same_kind() -> None:
+    opt = go.partition({"a": go.SGD(1.0), "*": go.SGD(1.0)}).init({"a": np.zeros(1), "b": np.zeros(1)})
+    opt.rule = go.partition({"a": go.SGD(0.5), "*": go.SGD(0.25)})
+    opt.step({"a": np.ones(1), "b": np.ones(1)})
+    assert (opt.params["a"][0], opt.params["b"][0]) == (-0.5, -0.25)
+    for other in [go.partition({"a": go.SGD(), "*": go.Adam()}), go.partition({"b": go.SGD(), "*": go.SGD()}), go.SGD()]:
+        with pytest.raises(TypeError, match=r"opt\.rule must be of"):
+            opt.rule = other
+
+
+def test_another_partition_with_the_patterns_in_another_order() -> None:
+    """The first match wins, so that would be another division of the arrays: it is refused."""
+    opt = go.partition({"a": go.SGD(1.0), "*": go.SGD(2.0)}).init({"a": np.zeros(1), "b": np.zeros(1)})
+    with pytest.raises(TypeError, match=r"opt\.rule must be of"):
+        opt.rule = go.partition({"*": go.SGD(2.0), "a": go.SGD(1.0)})
+
+
+def test_another_freeze() -> None:
+    """Another pattern would freeze other arrays, which have no state: it is refused, or does what it says."""
+    opt = go.chain(go.freeze("a"), go.SGD(1.0)).init({"a": np.zeros(1), "b": np.zeros(1)})
+    with pytest.raises((TypeError, ValueError)):
+        opt.rule = go.chain(go.freeze("b"), go.SGD(1.0))
+    saved = go.chain(go.freeze("b"), go.SGD(1.0)).init({"a": np.zeros(1), "b": np.zeros(1)}).state_dict()
+    with pytest.raises((TypeError, ValueError)):
+        opt.load_state_dict(saved)

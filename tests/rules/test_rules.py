@@ -1,0 +1,285 @@
+"""Rules by themselves: hyperparameters that check themselves, and ``update`` as plain Python."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+import gpuopt as go
+from gpuopt.arrays import backend
+from gpuopt.rules import Rule, rules
+from tests.support.reference import LOOPS
+from tests.support.variants import STRUCTURES, label
+
+every_rule = pytest.mark.parametrize("rule", STRUCTURES, ids=label)
+every_class = pytest.mark.parametrize("cls", rules().values())
+
+
+@every_rule
+def test_repr_gives_the_rule_back(rule: Rule) -> None:
+    assert eval(repr(rule), vars(go)) == rule
+    assert hash(eval(repr(rule), vars(go))) == hash(rule)
+
+
+@every_class
+def test_defaults_of_the_contract(cls: type[Rule]) -> None:
+    written = {
+        "GradientDescent": "GradientDescent(lr=0.01)",
+        "Momentum": "Momentum(lr=0.01, beta=0.9, dampening=None, nesterov=False)",
+        "RMSProp": "RMSProp(lr=0.01, beta=0.9, eps=1e-08, centered=False, momentum=0.0)",
+        "Adam": "Adam(lr=0.001, beta1=0.9, beta2=0.999, eps=1e-08, bias_correction=True, amsgrad=False)",
+        "AdamW": "AdamW(lr=0.001, beta1=0.9, beta2=0.999, eps=1e-08, weight_decay=0.01, bias_correction=True, amsgrad=False)",
+    }
+    if cls.__name__ in written:
+        assert repr(cls()) == written[cls.__name__]
+
+
+def test_sgd_is_gradient_descent() -> None:
+    assert go.SGD is go.GradientDescent
+
+
+@every_class
+def test_fields(cls: type[Rule]) -> None:
+    """lr may be positional, all others are keyword-only; nothing can be set afterwards; integers become floats."""
+    rule = cls(0)  # type: ignore[call-arg]
+    assert rule.lr == 0.0  # type: ignore[attr-defined]
+    assert type(rule.lr) is float  # type: ignore[attr-defined]
+    with pytest.raises(TypeError, match="positional"):
+        cls(0.1, 0.2)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="nonsense"):
+        cls(nonsense=1)  # type: ignore[call-arg]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        rule.lr = 1.0  # type: ignore[attr-defined]
+
+
+DECAYS = ("beta", "beta1", "beta2", "dampening", "momentum")
+FLAGS = ("nesterov", "centered", "amsgrad", "bias_correction")
+BAD = [
+    *[(value, "lr", ValueError) for value in (-1e-9, math.nan, math.inf, -math.inf)],
+    *[(value, "lr", TypeError) for value in (True, "0.1", np.True_, 1j, [0.1], np.ones(2))],
+    *[(value, decay, ValueError) for value in (1.0, -0.1, math.nan, 2) for decay in DECAYS],
+    *[(value, "eps", ValueError) for value in (0.0, -1e-8, math.nan, math.inf)],
+    *[(value, "weight_decay", ValueError) for value in (-0.1, math.nan)],
+    *[(value, flag, TypeError) for value in (1, "yes", None) for flag in FLAGS],
+]
+
+
+@every_class
+@pytest.mark.parametrize(("value", "name", "error"), BAD)
+def test_refused(cls: type[Rule], value: Any, name: str, error: type[Exception]) -> None:
+    """Every rule that has the hyperparameter refuses the value, and names both."""
+    if name not in {field.name for field in dataclasses.fields(cls)}:  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match=name):
+            cls(**{name: value})
+        return
+    with pytest.raises(error, match=rf"{cls.__name__}: {name} must be") as caught:
+        cls(**{name: value})
+    assert str(value) in str(caught.value) or repr(value) in str(caught.value)
+
+
+def test_nesterov_needs_momentum() -> None:
+    with pytest.raises(ValueError, match=r"nesterov=True needs beta > 0, got beta=0.0"):
+        go.Momentum(beta=0.0, nesterov=True)
+
+
+@every_rule
+def test_update_runs_as_plain_python(rule: Rule) -> None:
+    """On single numbers and on arrays, without an optimizer; to rounding what the loop gives."""
+    gradients = [0.3, -2.0, 0.01]
+    wanted, state_wanted = LOOPS[type(rule).__name__](rule, 1.5, gradients)
+    for kind in (float, lambda x: np.full((2, 3), x), np.float32):
+        p, state = kind(1.5), ()
+        for t, g in enumerate(gradients, start=1):
+            result = rule.update(t, p, kind(g), *state)
+            p, *state = result if isinstance(result, tuple) else (result,)
+        tolerance = 1e-5 if isinstance(kind(1.0), np.float32) else 1e-12
+        assert np.allclose(p, wanted, rtol=tolerance)
+    assert state_wanted is not None
+
+
+@every_rule
+def test_float32_stays_float32_in_plain_python(rule: Rule) -> None:
+    """Hyperparameters are Python numbers, which do not widen arrays."""
+    result = rule.update(3, np.ones(2, "float32"), np.ones(2, "float32"))
+    assert (result[0] if isinstance(result, tuple) else result).dtype == np.float32
+
+
+@pytest.mark.parametrize("rule", [go.Adam(), go.Adam(bias_correction=False), go.AdamW(weight_decay=0.1)], ids=label)
+def test_first_adam_step_by_hand(rule: Any) -> None:
+    """The formulas of the papers, written out for one step from zero state."""
+    p, g = np.array([1.0, -2.0]), np.array([0.5, -0.25])
+    opt = rule.init(p.copy())
+    opt.step(g)
+    m, v = 0.1 * g, 0.001 * g**2
+    m_hat, v_hat = (m / (1 - 0.9), v / (1 - 0.999)) if rule.bias_correction else (m, v)
+    decayed = p * (1 - 1e-3 * getattr(rule, "weight_decay", 0.0))
+    wanted = decayed - 1e-3 * m_hat / (np.sqrt(v_hat) + 1e-8)
+    assert np.allclose(opt.params, wanted, rtol=1e-12, atol=0)
+
+
+def test_beta_zero_needs_no_guard_of_the_user() -> None:
+    """With both decays 0 Adam is the sign of the gradient."""
+    opt = go.Adam(lr=0.5, beta1=0.0, beta2=0.0, eps=1e-300).init(np.zeros(3))
+    opt.step(np.array([3.0, -2.0, 0.0]))
+    assert opt.params.tolist() == [-0.5, 0.5, 0.0]
+
+
+class Lion(go.Rule):
+    """A rule as a user writes it."""
+
+    lr: go.NonNegative = 1e-4
+    beta1: go.Decay = 0.9
+    beta2: float = 0.99
+    power: int = 1
+
+    def update(self, t: Any, p: Any, g: Any, m: Any = 0.0) -> Any:
+        step = np.sign(self.beta1 * m + (1 - self.beta1) * g)
+        return p - self.lr * step, self.beta2 * m + (1 - self.beta2) * g
+
+
+def test_a_users_own_rule() -> None:
+    opt = Lion(lr=0.5, beta2=0.5).init({"w": np.zeros(3, "float32")})
+    opt.step({"w": np.array([1, -1, 0], "float32")})
+    opt.step({"w": np.array([1, 1, 0], "float32")})
+    assert opt.params["w"].tolist() == [-1.0, 1.0, 0.0]
+    assert opt.state["m"]["w"].tolist() == [0.75, 0.25, 0.0]
+    assert eval(repr(Lion()), {"Lion": Lion}) == Lion()
+    with pytest.raises(ValueError, match=r"Lion: beta2 must be a finite number, got nan"):
+        Lion(beta2=math.nan)
+    with pytest.raises(TypeError, match=r"Lion: power must be an int, got 1.5"):
+        Lion(power=1.5)
+
+
+def test_state_that_starts_at_the_parameter() -> None:
+    class Anchored(go.Rule):
+        lr: go.NonNegative = 0.1
+
+        def start(self, p: Any) -> Any:
+            return (p,)
+
+        def update(self, t: Any, p: Any, g: Any, origin: Any) -> Any:
+            return p - self.lr * (g + (p - origin)), origin
+
+    for dtype in ("float32", "float16", "complex64"):
+        opt = Anchored().init([np.full((2, 3), 2.0, dtype).T, np.ones((), dtype)])
+        assert opt.state["origin"][0].tolist() == [[2.0, 2.0]] * 3
+        assert opt.state["origin"][0].dtype == ("complex64" if dtype == "complex64" else "float32")
+        opt.step([np.zeros((3, 2), dtype), None])
+        assert opt.params[0].tolist() == [[2.0, 2.0]] * 3
+
+
+def test_rules_that_cannot_be() -> None:
+    with pytest.raises(TypeError, match="has no method update"):
+        type("Empty", (go.Rule,), {})
+    with pytest.raises(TypeError, match="use one such as"):
+        go.Rule()
+    update = {"update": lambda self, t, p, g: p}
+    for hint in (list, tuple[float, float]):
+        with pytest.raises(TypeError, match="things is annotated"):
+            type("Odd", (go.Rule,), {"__annotations__": {"things": hint}, **update})
+    with pytest.raises(TypeError, match=r"rule Bare: k = 2.0 has no annotation: write k: gpuopt.Hyper = 2.0 for a"):
+        type("Bare", (go.Rule,), {"k": 2.0, **update})
+    with pytest.raises(TypeError, match=r"rule Hides: 'start' is a method of rules: give the hyperparameter another name"):
+        type("Hides", (go.Rule,), {"__annotations__": {"start": float}, "start": 1.0, **update})
+
+
+def test_constants_and_static_fields() -> None:
+    class Fixed(go.Rule):
+        k: ClassVar[float] = 3.0
+        power: int
+        name: str = "x"
+
+        def update(self, t: Any, p: Any, g: Any) -> Any:
+            return p - self.k * self.power * g
+
+    opt = Fixed(power=2).init(np.zeros(2))
+    opt.step(np.ones(2))
+    assert opt.params.tolist() == [-6.0, -6.0]
+    for wrong in ("x", 1.5, True):
+        with pytest.raises(TypeError, match="Fixed: power must be an int, got"):
+            Fixed(power=wrong)
+
+
+BROKEN: list[tuple[Any, str]] = [
+    (lambda self, t, p, g: None, r"Broken.update must return \(p\); it returned None: is a return missing\?"),
+    (lambda self, t, p, g: (p, None), r"must return \(p\), 1 values; it returned 2"),
+    (lambda self, t, p, g: ["p"], r"for p it returned str 'p'"),
+    (lambda self, t, p, g: np.where(p), r"np.where\(…\) is not available in a rule with these arguments"),
+    (lambda self, t, p, g: np.clip(p, 0, 1, out=p), r"np.clip\(…, …, …, out=…\) is not available"),
+    (lambda self, t, p, g: p * float(f"{p:.3f}"), "an array in a rule is not a single number"),
+    (lambda self, t, p, g: p * math.sqrt(self.lr), "a hyperparameter or t is a symbol here"),
+    (lambda self, t, p, g: p * np.float32(self.lr), "a hyperparameter or t is a symbol here"),
+    (lambda self, t, p, g: p * ((g > 0) - (g < 0)), "NumPy has no subtract of truth values"),
+    (lambda self, t, p, g: np.where(~(t > 3), p, g), "~ is for comparisons of arrays: use np.logical_not"),
+    (lambda self, t, p, g: p - g[0], "it cannot index, iterate or ask for a length"),
+]
+
+
+@pytest.mark.parametrize(("update", "message"), BROKEN)
+def test_what_cannot_be_traced_says_why(update: Any, message: str) -> None:
+    broken = type("Broken", (go.Rule,), {"__annotations__": {"lr": float}, "lr": 0.1, "update": update})
+    with pytest.raises(go.TraceError, match=message):
+        broken().init(np.zeros(3))
+
+
+@pytest.mark.parametrize("name", ["numpy", "numba"])
+def test_rules_that_touch_little(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only p, only a constant, or nothing at all; and every second step, by arithmetic of the host."""
+    if name == "numba" and (reason := backend.why_not_numba()):
+        pytest.skip(reason)
+    monkeypatch.setenv("GPUOPT_CPU", name)
+    bodies = [
+        (lambda self, t, p, g: np.clip(p, 0, 1), [1.0, 1.0]),
+        (lambda self, t, p, g: p * (1 - self.lr), [1.0, 1.0]),
+        (lambda self, t, p, g: 0.25, [0.25, 0.25]),
+        (lambda self, t, p, g: p, [2.0, 2.0]),
+        (lambda self, t, p, g: np.where(t % 2 == 0, p, p - g) - t // 2, [1.0, 1.0]),
+    ]
+    for update, wanted in bodies:
+        rule = type("add", (go.Rule,), {"__annotations__": {"lr": float}, "lr": 0.5, "update": update})()
+        params = [np.full(2, 2.0), np.full(2, 2.0)]
+        opt = rule.init(params)
+        opt.step([np.ones(2), np.ones(2)])
+        assert [p.tolist() for p in params] == [wanted, wanted]
+
+
+def test_a_start_that_needs_a_scheduled_hyperparameter() -> None:
+    class Steps(go.Rule):
+        lr: go.NonNegative = 0.1
+
+        def start(self, p: Any) -> Any:
+            return self.lr + 0 * p
+
+        def update(self, t: Any, p: Any, g: Any, size: Any) -> Any:
+            return p - size * g, size * 0.5
+
+    opt = Steps(lr=lambda step: 0.25).init(np.zeros(2))
+    assert opt.state["size"].tolist() == [0.25, 0.25]
+
+
+def test_hyperparameters_with_and_without_default() -> None:
+    class Needy(go.Rule):
+        lr: go.NonNegative
+        width: go.Positive
+
+        def update(self, t: Any, p: Any, g: Any) -> Any:
+            return p - self.lr * self.width * g
+
+    assert Needy(1, width=2).width == 2.0
+    with pytest.raises(TypeError, match="width"):
+        Needy(1)
+
+
+@pytest.mark.parametrize("name", ["Bound", "Decay", "Hyper", "NonNegative", "Positive"])
+def test_what_annotates_a_hyperparameter_says_what_it_is(name: str) -> None:
+    """As IPython's ``?`` shows it, which does not go by the class of the alias."""
+    alias = getattr(go, name)
+    (allowed,) = alias.__metadata__
+    assert f"gpuopt.{name}" in alias.__doc__
+    assert allowed.text in alias.__doc__
+    assert repr(allowed) == f"Range({allowed.text!r})"
+    assert allowed.text in repr(alias)

@@ -1,0 +1,1 @@
+"""`asv_bench`: the benchmarks that are published, and the pages that show them."""

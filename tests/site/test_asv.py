@@ -1,0 +1,461 @@
+"""The asv suite, which the everyday tests run without asv: what it measures, and the tools that judge its results."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import inspect
+import itertools
+import json
+import math
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gpuopt.arrays import backend
+from gpuopt.rules import Adam, rules, skip_nonfinite
+
+ROOT = Path(__file__).parents[2] / "asv_bench"
+MODULES = sorted(path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py"))
+NAMES = {
+    "rules.Floor.track_over_floor",
+    "rules.Latency.track_latency",
+    "rules.Many.track_many",
+    "rules.Time.track_time",
+    "compose.Chain.track_chain",
+    "compose.ArrayRate.track_array_rate",
+    "counters.Counters.track_state_bytes",
+    "counters.Counters.track_temporaries",
+    "counters.Counters.track_host_instructions",
+    "counters.Chain.track_chain_state_bytes",
+    "counters.Chain.track_chain_temporaries",
+    "counters.Launches.track_launches",
+    "counters.Kernels.track_registers",
+    "counters.Kernels.track_spills",
+    "imports.Import.track_import",
+    "convergence.Convergence.track_updates",
+    "fit.Fit.track_update",
+    "host.Host.track_cupy_host_time",
+    "precision.Precision.track_over_floor",
+    "precision.State.track_state_bytes",
+    "precision.Scaled.track_scaled",
+    "capture.Capture.track_capture",
+    "noise.Noise.track_noise",
+}
+"""The history on the dashboard hangs on these."""
+
+
+def load(name: str, path: Path, **details: Any) -> Any:
+    spec = importlib.util.spec_from_file_location(name, path, **details)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+load("asv_suite", ROOT / "benchmarks" / "__init__.py", submodule_search_locations=[str(ROOT / "benchmarks")])
+SUITE = {name: importlib.import_module(f"asv_suite.{name}") for name in MODULES}
+TOOLS = {
+    name: load(f"asv_tool_{name}", ROOT / "tools" / f"{name}.py") for name in ("check_results", "compare_counters", "normalise")
+}
+BENCHMARKS = {
+    f"{module}.{cls.__name__}.{method}": (cls, getattr(cls, method))
+    for module, loaded in SUITE.items()
+    for cls in vars(loaded).values()
+    if inspect.isclass(cls) and cls.__module__ == loaded.__name__
+    for method in vars(cls)
+    if method.startswith("track_")
+}
+common, counters, callgrind = SUITE["common"], SUITE["counters"], SUITE["callgrind"]
+
+
+# The suite
+
+
+def test_the_names_are_those_of_the_dashboard():
+    assert BENCHMARKS.keys() == NAMES
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_every_benchmark_says_what_it_is(name):
+    cls, method = BENCHMARKS[name]
+    assert method.version.isdecimal()
+    assert method.unit
+    assert method.pretty_name
+    assert cls.__doc__
+    assert len(cls.params) == len(getattr(cls, "param_names", ()))
+    assert all(isinstance(values, list) and values for values in cls.params)
+
+
+def test_every_rule_and_executor_is_measured():
+    assert list(rules()) == common.RULES
+    assert list(common.measure.EXECUTORS) == common.EXECUTORS
+    convergence = SUITE["convergence"]
+    assert all(rates.keys() <= rules().keys() for rates in convergence.RATES.values())
+    assert all(problem in convergence.GOALS for problem in convergence.PROBLEMS)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_suite_needs_neither_asv_nor_cupy_to_be_imported(name):
+    tree = ast.parse((ROOT / "benchmarks" / f"{name}.py").read_text(encoding="utf-8"))
+    imported = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level}
+    imported |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    outside = {module.partition(".")[0] for module in imported} - set(sys.stdlib_module_names)
+    assert outside <= {"numpy", "gpuopt"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    sorted(
+        NAMES
+        - {
+            "rules.Floor.track_over_floor",
+            "counters.Counters.track_host_instructions",
+            "imports.Import.track_import",
+            "compose.ArrayRate.track_array_rate",
+            "precision.Precision.track_over_floor",
+            "precision.Scaled.track_scaled",
+        }
+    ),
+)
+def test_it_measures_a_number(name):
+    """Each with its first parameters; the largest and the slowest are left to asv_bench/quick.sh."""
+    cls, method = BENCHMARKS[name]
+    benchmark, parameters = cls(), tuple(values[0] for values in cls.params)
+    try:
+        getattr(benchmark, "setup", lambda *_: None)(*parameters)
+    except NotImplementedError as reason:
+        pytest.skip(str(reason))
+    assert 0 <= method(benchmark, *parameters) < math.inf
+
+
+def test_over_the_floor():
+    floor = SUITE["rules"].Floor()
+    floor.setup("Adam", "numpy", 1_000, "float32")
+    assert 1 < floor.track_over_floor("Adam", "numpy", 1_000, "float32") < 1_000
+    with pytest.raises(NotImplementedError, match="float64"):
+        floor.setup("Adam", "numpy", 1_000, "float64")
+
+
+def test_an_array_for_a_learning_rate():
+    found = SUITE["compose"].ArrayRate()
+    found.size = 1_000
+    found.setup("numpy")
+    assert 0.5 < found.track_array_rate("numpy") < 5
+    assert found.array.func.__self__.rule == Adam()
+
+
+@pytest.mark.parametrize("way", SUITE["precision"].WAYS)
+def test_16_bits_over_the_floor(way):
+    pytest.importorskip("ml_dtypes")
+    found = SUITE["precision"].Precision()
+    found.size = 1_000
+    found.setup(way, "numpy")
+    assert found.words == (28 if way == "master" else 22) * 1_000 // 8
+    assert 1 < found.track_over_floor(way, "numpy") < 100_000
+
+
+def test_the_state_of_16_bits_is_exact():
+    pytest.importorskip("ml_dtypes")
+    for way, expected in {"plain": 8, "master": 12}.items():
+        found = SUITE["precision"].State()
+        found.setup(way, "numpy")
+        assert found.track_state_bytes(way, "numpy") == expected
+
+
+def test_a_scaled_loss(monkeypatch):
+    monkeypatch.setattr(common.go, "LossScale", skip_nonfinite, raising=False)
+    found = SUITE["precision"].Scaled()
+    found.size = 1_001  # which no other test has in the cache
+    found.setup("numpy")
+    assert found.track_scaled("numpy") > 0
+
+
+def test_a_step_is_captured_once(monkeypatch):
+    """With NumPy in place of CuPy: what is called, with what."""
+    monkeypatch.setattr(SUITE["capture"], "need", lambda executor: None)
+    calls = []
+
+    def graph(loss_and_grad, opt):
+        loss, grads = loss_and_grad(opt.params)
+        calls.append((opt.capturable, loss.shape, len(grads)))
+        return lambda: opt.step(grads)
+
+    monkeypatch.setattr(common.go, "graph", graph, raising=False)
+    for _ in range(2):
+        found = SUITE["capture"].Capture()
+        found.setup("replay", 1, "numpy")
+        assert found.track_capture("replay", 1, "numpy") > 0
+    assert calls == [(True, (), 1)]
+    SUITE["capture"]._replay.cache_clear()
+
+
+def test_what_is_newer_than_a_commit_is_na(monkeypatch):
+    monkeypatch.delattr(common.go, "chain")
+    monkeypatch.setattr(common.measure, "optimizer", lambda rule, params, executor: None)
+    common.problem.cache_clear()
+    SUITE["compose"]._array_rate.cache_clear()
+    with pytest.raises(NotImplementedError, match="chain is newer than this commit"):
+        SUITE["compose"].Chain().setup("numpy", SUITE["compose"].SHAPES[0])
+    with pytest.raises(NotImplementedError, match="is newer than this commit"):
+        SUITE["compose"]._array_rate("numpy", 10)
+    with pytest.raises(NotImplementedError, match="master is newer than this commit"):
+        SUITE["precision"].Precision().setup("master", "numpy")
+    monkeypatch.delattr(common.go, "LossScale", raising=False)
+    with pytest.raises(NotImplementedError, match="LossScale is newer than this commit"):
+        SUITE["precision"].Scaled().setup("numpy")
+    monkeypatch.delattr(common.go, "graph", raising=False)
+    with pytest.raises(NotImplementedError, match="graph is newer than this commit"):
+        SUITE["capture"]._replay(1, "cupy")
+
+
+def test_a_lost_gpu_is_na_unless_it_is_required(monkeypatch):
+    monkeypatch.setattr(backend, "why_not_cupy", lambda: "no driver")
+    monkeypatch.delenv(common.REQUIRE_GPU, raising=False)
+    with pytest.raises(NotImplementedError, match="no driver"):
+        common.need("cupy")
+    monkeypatch.setenv(common.REQUIRE_GPU, "1")
+    with pytest.raises(RuntimeError, match=f"{common.REQUIRE_GPU}=1, but no driver"):
+        common.need("cupy")
+    common.need("numpy")
+
+
+def test_state_and_temporaries_are_exact():
+    for rule, state in {"GradientDescent": 0, "Momentum": 4, "Adam": 8}.items():
+        found = counters.Counters()
+        found.setup(rule, "numpy")
+        assert found.track_state_bytes(rule, "numpy") == state
+        assert found.track_temporaries(rule, "numpy") < 10_000
+
+
+def test_state_and_temporaries_of_a_chain_are_exact():
+    found = counters.Chain()
+    found.setup("numpy")
+    assert found.track_chain_state_bytes("numpy") == 12
+    assert found.track_chain_temporaries("numpy") < 10_000
+
+
+def test_a_temporary_array_is_noticed(monkeypatch):
+    found = counters.Counters()
+    found.setup("Adam", "numpy")
+    real, size = found.step, found.elements
+    found.step = lambda: real() or bytes(4 * size)
+    assert found.track_temporaries("Adam", "numpy") > 4 * size
+
+
+def test_one_launch_a_step_and_a_second_one_is_counted(monkeypatch):
+    pytest.importorskip("cupy")
+    assert [counters.count_launches(Adam(), arrays) for arrays in counters.ARRAYS] == [1, 1, 1]
+    chain = counters.Launches()
+    chain.setup(common.CHAIN, 1)
+    assert [chain.track_launches(common.CHAIN, arrays) for arrays in counters.ARRAYS] == [3, 3, 3]
+    module = importlib.import_module("gpuopt.executors.cuda.launch")
+    run = module.CupyGroup.run
+    monkeypatch.setattr(module.CupyGroup, "run", lambda *arguments: run(*arguments) or run(*arguments))
+    assert [counters.count_launches(Adam(), arrays) for arrays in counters.ARRAYS] == [2, 2, 2]
+
+
+def test_a_launch_for_each_array_is_counted(monkeypatch):
+    pytest.importorskip("cupy")
+    tables = importlib.import_module("gpuopt.executors.cuda.tables")
+    monkeypatch.setattr(tables.Planner, "plan", lambda self, grads, *_, **__: tables.Plan([], list(range(len(grads)))))
+    assert [counters.count_launches(Adam(), arrays) for arrays in counters.ARRAYS] == counters.ARRAYS
+
+
+def test_the_host_time_of_cupy_arrays_grows_with_what_the_host_does(monkeypatch):
+    pytest.importorskip("cupy")
+    host = SUITE["host"].Host().track_cupy_host_time
+    same, moved = host(300, "same"), host(300, "moved")
+    assert 1 < host(1, "same") < same < moved
+    module = importlib.import_module("gpuopt.optimizer.gradients")
+    read = module.GradientReader.read
+    monkeypatch.setattr(module.GradientReader, "read", lambda self, grads: time.sleep(0.005) or read(self, grads))
+    assert host(300, "same") > 5_000
+
+
+def test_without_a_gpu_the_arrays_are_still_those_of_cupy():
+    cupy = pytest.importorskip("cupy")
+    no_gpu, values = SUITE["no_gpu"], np.arange(24.0).reshape(2, 3, 4)
+    for array in (values, values.transpose(2, 0, 1), values[0, 0, 0], np.asfortranarray(values)):
+        made = no_gpu.to_device(np.asarray(array))
+        assert isinstance(made, cupy.ndarray)
+        assert (made.shape, made.strides) == (array.shape, np.asarray(array).strides)
+        assert np.array_equal(no_gpu.to_host(made), array)
+
+
+def test_host_instructions():
+    if reason := callgrind.why_not():
+        pytest.skip(reason)
+    assert 20_000 < callgrind.counts(["GradientDescent"], ["numpy"])["GradientDescent numpy"] < 1_000_000
+
+
+def test_without_valgrind_host_instructions_are_na(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    assert counters._count_instructions() == {}
+    with pytest.raises(NotImplementedError, match=r"valgrind is not installed|x86-64"):
+        counters._need_callgrind({}, "Adam", "numpy")
+
+
+# The tools, on made-up results
+
+RULES, EXECUTORS, ARRAYS = ["GradientDescent", "Adam"], ["numpy", "numba", "cupy"], [1, 10]
+INSTRUCTIONS, LAUNCHES, LATENCY = (
+    "counters.Counters.track_host_instructions",
+    "counters.Launches.track_launches",
+    "rules.Latency.track_latency",
+)
+
+
+def results(started: int = 100, **changed: Any) -> dict[str, Any]:
+    """A result file in asv's format; the parameters of a value to change are joined by underscores."""
+    rows = {}
+    for name, lists, value in [
+        (INSTRUCTIONS, [RULES, EXECUTORS], 90_000.0),
+        (LAUNCHES, [RULES, ARRAYS], 1),
+        (LATENCY, [RULES, EXECUTORS], 6.5),
+    ]:
+        combinations = list(itertools.product(*lists))
+        short = name.rpartition("_")[2]
+        values = [math.nan if "cupy" in c else changed.get("_".join(map(str, (short, *c))), value) for c in combinations]
+        rows[name] = [values, [[repr(x) for x in values] for values in lists], "1", started, 1.0]
+    return {
+        "commit_hash": "0123456789abcdef",
+        "env_name": "existing-py_usr_bin_python",
+        "date": 1,
+        "params": {"machine": "smoke", "python": "/usr/bin/python"},
+        "python": "/usr/bin/python",
+        "requirements": {},
+        "env_vars": {},
+        "result_columns": ["result", "params", "version", "started_at", "duration"],
+        "results": rows,
+        "durations": {},
+        "version": 2,
+    }
+
+
+def save(folder: Path, content: dict[str, Any], name: str = "01234567-existing-py_usr_bin_python.json") -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "machine.json").write_text(json.dumps({"machine": folder.name, "version": 1}), encoding="utf-8")
+    (folder / name).write_text(json.dumps(content), encoding="utf-8")
+    return folder / name
+
+
+@pytest.fixture
+def gate(tmp_path, capsys):
+    """Compare a result with the plain one: exit code and what was printed."""
+
+    def run(**changed):
+        base, new = save(tmp_path / "base", results()), save(tmp_path / "new", results(**changed))
+        return TOOLS["compare_counters"].main([str(base), str(new.parent)]), capsys.readouterr()
+
+    return run
+
+
+def test_the_gate_flags_nothing_where_nothing_changed(gate):
+    code, printed = gate()
+    assert code == 0
+    assert "8 exact counters compared, 0 worse; 0 values changed" in printed.out
+    assert printed.err == ""
+
+
+def test_the_gate_catches_30_percent_more_instructions_of_one_rule_on_one_executor(gate):
+    code, printed = gate(instructions_Adam_numba=117_000.0)
+    assert code == 1
+    assert "| counters.Counters.track_host_instructions | Adam, numba | 90,000 | 117,000 | 1.300 | **worse** |" in printed.out
+    assert printed.err == f"worse: {INSTRUCTIONS}(Adam, numba): 90000.0 -> 117000.0\n"
+
+
+def test_the_gate_catches_one_more_launch(gate):
+    code, printed = gate(launches_Adam_10=2)
+    assert code == 1
+    assert printed.err.startswith(f"worse: {LAUNCHES}(Adam, 10)")
+
+
+def test_the_gate_catches_a_counter_that_is_gone(gate):
+    assert gate(instructions_Adam_numba=None)[0] == 1
+    assert gate(instructions_Adam_numba=math.nan)[0] == 1
+
+
+def test_wall_time_informs_and_fewer_instructions_pass(gate):
+    code, printed = gate(latency_Adam_numba=65.0, instructions_Adam_numba=80_000.0)
+    assert code == 0
+    assert "| rules.Latency.track_latency | Adam, numba | 6.5 | 65 | 10.000 | time, informs only |" in printed.out
+    assert "| 0.889 | changed |" in printed.out
+
+
+def test_a_tenth_of_a_percent_of_instructions_is_no_change_for_the_worse(gate):
+    assert gate(instructions_Adam_numba=90_100.0)[0] == 0
+
+
+def test_the_gate_cannot_pass_without_a_counter(tmp_path, capsys):
+    empty = results() | {"results": {}}
+    base, new = save(tmp_path / "base", results()), save(tmp_path / "new", empty)
+    assert TOOLS["compare_counters"].main([str(base), str(new)]) == 2
+    assert TOOLS["compare_counters"].main([str(base), str(tmp_path / "absent.json")]) == 2
+    assert capsys.readouterr().err.count("\n") == 2
+
+
+def test_counting_values(tmp_path, capsys):
+    check = TOOLS["check_results"].main
+    save(tmp_path / "smoke", results())
+    assert check([str(tmp_path), "--least", "12"]) == 0
+    assert "smoke: 12 values of 3 benchmarks, 4 n/a" in capsys.readouterr().out
+    assert check([str(tmp_path), "--least", "13"]) == 1
+    assert capsys.readouterr().err.startswith("check_results: smoke: 12 values were measured, at least 13 must be")
+    assert check([str(tmp_path), "--machine", "other"]) == 1
+    assert check([str(tmp_path / "absent")]) == 1
+
+
+def test_a_failed_benchmark_fails_the_check_and_only_the_newest_run_counts(tmp_path, capsys):
+    check = TOOLS["check_results"].main
+    save(tmp_path / "smoke", results(latency_Adam_numpy=None), "old.json")
+    assert check([str(tmp_path), "--least", "1"]) == 1
+    assert "failed: rules.Latency.track_latency" in capsys.readouterr().err
+    save(tmp_path / "smoke", results(started=200), "new.json")
+    assert check([str(tmp_path), "--least", "1"]) == 0
+    broken = results(started=300)
+    broken["results"][LATENCY][0] = None  # how asv writes a benchmark of which no parameter worked
+    save(tmp_path / "smoke", broken, "newest.json")
+    assert check([str(tmp_path), "--least", "1"]) == 1
+
+
+def test_results_are_normalised_once(tmp_path):
+    folder = tmp_path / "gpu"
+    save(folder, results())
+    options = [str(folder), "--python", "3.11", "--require", "numpy=2.4.6", "numba=0.68.1", "--set", "gpu=H200", "cuda=13"]
+    snapshots = []
+    for _ in range(2):
+        assert TOOLS["normalise"].main(options) == 0
+        snapshots.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert snapshots[0] == snapshots[1]
+    name = "01234567-virtualenv-py3.11-numba0.68.1-numpy2.4.6.json"
+    assert snapshots[0].keys() == {name, "machine.json"}
+    data = json.loads(snapshots[0][name])
+    assert list(data["params"].items()) == [
+        ("cuda", "13"),
+        ("gpu", "H200"),
+        ("machine", "gpu"),
+        ("python", "3.11"),
+        ("numba", "0.68.1"),
+        ("numpy", "2.4.6"),
+    ]
+    assert data["python"] == "3.11"
+    before = results()["results"]
+    assert json.dumps(data["results"]) == json.dumps(before)
+    assert TOOLS["normalise"].main([str(folder), "--set", "gpu"]) == 1
+
+
+def test_the_configuration_is_json_and_the_script_is_a_script():
+    config = json.loads((ROOT / "asv.conf.json").read_text(encoding="utf-8"))
+    assert config["environment_type"] == "virtualenv"
+    assert all(len(versions) == 1 for versions in config["matrix"]["req"].values())
+    if (bash := shutil.which("bash")) is None:
+        pytest.skip("no bash")
+    subprocess.run([bash, "-n", ROOT / "quick.sh"], check=True)

@@ -1,0 +1,1 @@
+"""`gpuopt/tracing`: what a formula may do, and the program it becomes."""

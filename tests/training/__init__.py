@@ -1,0 +1,1 @@
+"""`gpuopt/training`: loops."""
