@@ -2,6 +2,7 @@
 
 from gpuopt import schedules
 from gpuopt.arrays.backend import array_module, info, use, xp
+from gpuopt.arrays.tree import ArrayTree
 from gpuopt.codegen.source import cuda_source
 from gpuopt.optimizer.capture import graph
 from gpuopt.optimizer.optimizer import Optimizer
@@ -58,6 +59,7 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "ArrayTree",
     "Bound",
     "Chain",
     "Decay",

@@ -2,10 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeAlias, TypeVar
 
-__all__ = ["Spec", "leaves"]
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ArrayTree", "Spec", "leaves"]
+
+if TYPE_CHECKING:
+    T_co = TypeVar("T_co", covariant=True)
+
+    class CupyArray(Protocol):
+        """A CuPy array, whose own types say nothing."""
+
+        @property
+        def shape(self) -> tuple[int, ...]: ...
+        @property
+        def __cuda_array_interface__(self) -> dict[str, Any]: ...
+        def get(self) -> NDArray[Any]: ...
+
+    class NumpyValue(Protocol):
+        """A NumPy array or scalar: arithmetic makes a scalar of a 0-d array."""
+
+        @property
+        def __array_interface__(self) -> dict[str, Any]: ...
+
+    class ListOrTuple(Protocol[T_co]):
+        """A list or tuple, of which a list of arrays is one too; a ``Sequence`` could also be a string."""
+
+        def __contains__(self, item: object, /) -> bool: ...
+        def __iter__(self) -> Iterator[T_co]: ...
+        def count(self, value: Any, /) -> int: ...
+
+    class ObjectContainer(Protocol):
+        """What mypy infers for a dict or list of arrays and containers: ``dict[str, object]``."""
+
+        def __getitem__(self, key: Any, /) -> object: ...
+        def __setitem__(self, key: Any, value: object, /) -> None: ...
+        def __len__(self) -> int: ...
+
+    AnyArray: TypeAlias = NumpyValue | CupyArray
+    Array: TypeAlias = NDArray[np.inexact[Any]] | CupyArray
+    ArrayTree: TypeAlias = "Array | Mapping[Any, ArrayTree] | ListOrTuple[ArrayTree] | ObjectContainer"
+    """Arrays as `init` takes them: an array, or lists, tuples and dicts of arrays, nested."""
+    PartialTree: TypeAlias = "AnyArray | Mapping[Any, PartialTree] | ListOrTuple[PartialTree] | ObjectContainer | None"
+    """The same of gradients, or of arrays for hyperparameters: of any dtype, None where there is none."""
+else:
+    AnyArray = Array = PartialTree = Any
+    ArrayTree = Annotated[Any, "an array, or lists, tuples and dicts of arrays, nested"]
+    ArrayTree.__doc__ = (
+        "``gpuopt.ArrayTree`` annotates parameters and gradients: an array, or lists, tuples and dicts of arrays, nested. "
+        "For type checkers these are NumPy's floating-point and complex arrays, and CuPy's."
+    )
 
 
 class Spec:

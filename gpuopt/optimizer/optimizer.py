@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, Generic
 
 import numpy as np
 
 from gpuopt.arrays import check
 from gpuopt.arrays.backend import array_module, device_of, is_cupy
 from gpuopt.arrays.precision import MASTER, Precision
-from gpuopt.arrays.tree import Spec
+from gpuopt.arrays.tree import ArrayTree, PartialTree, Spec
 from gpuopt.executors import executor
 from gpuopt.optimizer.gradients import GradientReader
 from gpuopt.optimizer.guard import Guard
 from gpuopt.optimizer.hyper_arrays import beside
 from gpuopt.optimizer.saved import VERSION, Saved
 from gpuopt.optimizer.steps import Fitting, Steps
-from gpuopt.rules.base import Bindable, Rule
+from gpuopt.rules.base import Bindable, BindableT, Rule
 from gpuopt.tracing.trace import state_names
 
 __all__ = ["Optimizer"]
 
 
-class Optimizer:
+class Optimizer(Generic[BindableT]):
     """A rule bound to arrays, which it updates in place.
 
     Made by ``rule.init(params)``.
@@ -79,9 +80,9 @@ class Optimizer:
 
     def __init__(
         self,
-        rule: Bindable,
-        params: Any,
-        hyper: dict[str, Any] | None = None,
+        rule: BindableT,
+        params: ArrayTree,
+        hyper: Mapping[str, PartialTree] | None = None,
         *,
         master: bool = False,
         stochastic_rounding: bool = False,
@@ -166,7 +167,7 @@ class Optimizer:
         return self._steps.numbers["LossScale.scale"]
 
     @property
-    def rule(self) -> Bindable:
+    def rule(self) -> BindableT:
         """The rule; between steps another of the same kind may be set, and the state is kept.
 
         Where it differs in numbers alone, a captured step goes on with those.
@@ -174,7 +175,7 @@ class Optimizer:
         return self._rule
 
     @rule.setter
-    def rule(self, rule: Bindable) -> None:
+    def rule(self, rule: BindableT) -> None:
         if not isinstance(rule, Bindable) or rule.kind != self._rule.kind:
             what = type(self._rule).__name__ if isinstance(self._rule, Rule) else f"the pieces of {self._rule!r}"
             raise TypeError(f"opt.rule must be of {what} as before, got {rule!r}; for another, init anew")
@@ -192,12 +193,12 @@ class Optimizer:
         """The updates of another rule, checked."""
         return self._steps.fitting({key: rule.member(key) for key in self._steps.members}, resumed)
 
-    def _use(self, rule: Bindable, fitting: Fitting) -> None:
+    def _use(self, rule: BindableT, fitting: Fitting) -> None:
         self._guard.torn = True  # until the caller has changed the rest
         self._steps.use(fitting)
         self._rule = rule
 
-    def step(self, grads: Any) -> None:
+    def step(self, grads: PartialTree) -> None:
         """Update every array by its gradient, in place.
 
         Parameters

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from numbers import Real
-from typing import Any
+from typing import Any, Generic
 
 import numpy as np
 
 from gpuopt.arrays.backend import is_array
 from gpuopt.arrays.precision import PLAIN, Precision
 from gpuopt.arrays.tree import Spec
-from gpuopt.rules.base import Bindable
+from gpuopt.rules.base import BindableT
 
 __all__ = ["VERSION", "Saved"]
 
@@ -20,10 +20,10 @@ VERSION = 1
 """The version of the format, which is written and read."""
 
 
-class Saved:
+class Saved(Generic[BindableT]):
     """The parts of a state dict, checked against the optimizer that is to go on with it."""
 
-    def __init__(self, saved: Any, rule: Bindable, spec: Spec, precision: Precision) -> None:
+    def __init__(self, saved: Any, rule: BindableT, spec: Spec, precision: Precision) -> None:
         if not isinstance(saved, dict):
             raise TypeError(f"state_dict must be a dict from Optimizer.state_dict(), got {type(saved).__name__}")
         if missing := [key for key in ("version", "rule", "hyper", "t", "counts", "state") if key not in saved]:
@@ -42,7 +42,7 @@ class Saved:
         if not isinstance(saved["hyper"], dict) or not saved["hyper"].keys() <= known.keys():
             raise ValueError(f"state_dict['hyper'] must be a dict of hyperparameters of {kind}, got {saved['hyper']!r}")
         hyper = {name: value for name, value in saved["hyper"].items() if not callable(known[name])}
-        self.rule: Bindable = rule.replaced(hyper)
+        self.rule = rule.replaced(hyper)
         if self.rule.kind != rule.kind:
             raise ValueError(f"state_dict is of the rule {saved['rule']}, which chooses other arrays than {rule!r}")
         self.t = self._count(saved["t"], "t")

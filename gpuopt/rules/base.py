@@ -5,15 +5,22 @@ from __future__ import annotations
 import copy
 import math
 import typing
-from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
 
 from gpuopt.rules.formula import Formula, Range
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    from gpuopt.arrays.tree import ArrayTree, PartialTree
     from gpuopt.optimizer.optimizer import Optimizer
+
+    BindableT = TypeVar("BindableT", bound="Bindable", default=Any)
+else:
+    BindableT = typing.TypeVar("BindableT")
 
 __all__ = ["GradientPiece", "ParameterPiece", "Rule", "abs2", "debias"]
 
@@ -60,7 +67,7 @@ class Bindable:
         """Every hyperparameter as it was given, by its full name."""
         raise NotImplementedError
 
-    def replaced(self, values: dict[str, Any]) -> Any:
+    def replaced(self, values: Mapping[str, Any]) -> Self:
         """The same with other hyperparameters, by their full names."""
         raise NotImplementedError
 
@@ -74,14 +81,14 @@ class Bindable:
 
     def init(
         self,
-        params: Any,
-        hyper: dict[str, Any] | None = None,
+        params: ArrayTree,
+        hyper: Mapping[str, PartialTree] | None = None,
         *,
         master: bool = False,
         stochastic_rounding: bool = False,
         seed: int = 0,
         capturable: bool = False,
-    ) -> Optimizer:
+    ) -> Optimizer[Self]:
         """Bind the rule to `params`, which the returned `Optimizer` updates in place.
 
         Parameters

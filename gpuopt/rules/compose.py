@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, final
+from typing import Any, Self, final, overload
 
 from gpuopt.rules.base import Bindable, GradientPiece, ParameterPiece, Part, Piece, Rule, Update
 from gpuopt.rules.formula import Formula, Range
@@ -22,7 +22,7 @@ class _Composite(Bindable):
         """The rules and pieces it is made of, by the prefix of their hyperparameters' names."""
         raise NotImplementedError
 
-    def rebuilt(self, children: list[Any]) -> Any:
+    def rebuilt(self, children: list[Any]) -> Self:
         """The same of other children."""
         raise NotImplementedError
 
@@ -30,7 +30,7 @@ class _Composite(Bindable):
     def fields(self) -> dict[str, Any]:
         return {f"{name}{field}": value for name, child in self.children.items() for field, value in child.fields.items()}
 
-    def replaced(self, values: dict[str, Any]) -> Any:
+    def replaced(self, values: Mapping[str, Any]) -> Self:
         if unknown := values.keys() - self.fields.keys():
             raise TypeError(f"{self!r} has no hyperparameters {', '.join(sorted(unknown))}; it has {', '.join(self.fields)}")
 
@@ -40,7 +40,7 @@ class _Composite(Bindable):
         return self.rebuilt([changed(name, child) for name, child in self.children.items()])
 
 
-def chain(*pieces: Any) -> Chain:
+def chain(*pieces: Formula | Bindable) -> Chain:
     """Pieces around a rule, read left to right and run as one kernel.
 
     Parameters
@@ -185,7 +185,11 @@ def _parts(formulas: list[tuple[str, Any]]) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def partition(rules: Mapping[Any, Any], by: Callable[[str, Any], Any] | None = None) -> Partition:
+@overload
+def partition(rules: Mapping[str, Bindable], by: None = None) -> Partition: ...
+@overload
+def partition(rules: Mapping[Any, Bindable], by: Callable[[str, Any], Hashable]) -> Partition: ...
+def partition(rules: Mapping[Any, Bindable], by: Callable[[str, Any], Hashable] | None = None) -> Partition:
     """A rule for each group of arrays; those under one rule share its launch.
 
     Parameters
@@ -227,7 +231,7 @@ class Partition(_Composite):
     """
 
     rules: dict[Any, Any]
-    by: Callable[[str, Any], Any] | None = None
+    by: Callable[[str, Any], Hashable] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.rules, dict) or not self.rules:

@@ -13,7 +13,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, Self, TypeAlias
 
 import numpy as np
 
@@ -179,7 +179,7 @@ class Formula:
         """Every hyperparameter as it was given."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
-    def replaced(self, values: dict[str, Any]) -> Any:
+    def replaced(self, values: Mapping[str, Any]) -> Self:
         """The same with other hyperparameters."""
         return dataclasses.replace(self, **values)
 

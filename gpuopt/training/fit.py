@@ -10,32 +10,35 @@ import math
 import operator
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, SupportsFloat, SupportsIndex, TypeAlias
 
 import numpy as np
 
 from gpuopt.arrays import check
 from gpuopt.arrays.backend import array_module, is_array, optional_import
-from gpuopt.arrays.tree import leaves
+from gpuopt.arrays.tree import AnyArray, ArrayTree, PartialTree, leaves
 from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.rules.base import Bindable
 from gpuopt.training.history import History
 
 __all__ = ["History", "fit"]
 
+LossAndGrad: TypeAlias = Callable[..., tuple[SupportsFloat, PartialTree]]
+Seed: TypeAlias = int | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | None
+
 _GATHER = 1024  # about how many examples are put in order at a time
 _CHECK_EVERY = 64  # a finished epoch reads the device's losses once this many updates wait for their check
 
 
 def fit(
-    loss_and_grad: Callable[..., tuple[Any, Any]],
-    params: Any,
-    data: Any,
+    loss_and_grad: LossAndGrad,
+    params: ArrayTree,
+    data: AnyArray | tuple[AnyArray, ...],
     rule: Bindable | Optimizer,
-    batch_size: int | None = 64,
-    epochs: int = 10,
+    batch_size: SupportsIndex | None = 64,
+    epochs: SupportsIndex = 10,
     shuffle: bool = True,
-    seed: Any = 0,
+    seed: Seed = 0,
     progress: bool = False,
     callback: Callable[[History], object] | None = None,
 ) -> History:
