@@ -20,9 +20,12 @@ import itertools
 import math
 import numbers
 from collections.abc import Callable, Sequence
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = [
     "Constant",
@@ -44,10 +47,10 @@ class Schedule(abc.ABC):
     """A function from the number of completed steps to a float."""
 
     @abc.abstractmethod
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: int) -> float:
         """The value for the update after `step` completed steps."""
 
-    def plot(self, steps: int, ax: Any = None) -> Any:
+    def plot(self, steps: int, ax: Axes | None = None) -> Axes:
         """Draw the values of the first `steps` steps.
 
         Parameters
@@ -111,7 +114,7 @@ def _where(condition: Any, a: Any, b: Any) -> Any:
     return (a if condition else b) if isinstance(condition, bool) else np.where(condition, a, b)
 
 
-def _chosen(step: Any, boundaries: tuple[int, ...], values: Sequence[Callable[[Any], Any]]) -> Any:
+def _chosen(step: Any, boundaries: Sequence[int], values: Sequence[Callable[[Any], Any]]) -> Any:
     """The value that applies at `step`: the second from the first boundary on, and so on; each counts from its own start."""
     starts = (0, *boundaries)
     if isinstance(step, numbers.Integral):
@@ -143,7 +146,7 @@ class Constant(Schedule):
     def __post_init__(self) -> None:
         _number(self, "value")
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: int) -> float:
         return self.value
 
 
@@ -161,7 +164,7 @@ class Step(Schedule):
         _number(self, "factor")
         _whole(self, "every", self.every)
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: int) -> float:
         return self.value * self.factor ** (step // self.every)
 
 
@@ -180,7 +183,7 @@ class Exponential(Schedule):
             raise ValueError(f"schedules.Exponential: factor must be > 0, got {self.factor!r}")
         _whole(self, "steps", self.steps)
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: int) -> float:
         return self.value * self.factor ** (step / self.steps)
 
 
@@ -201,7 +204,7 @@ class Polynomial(Schedule):
         if _number(self, "power") <= 0:
             raise ValueError(f"schedules.Polynomial: power must be > 0, got {self.power!r}")
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: int) -> float:
         left = _largest(1 - step / self.steps, 0.0)
         return _where(step <= 0, self.value, self.end + (self.value - self.end) * left**self.power)
 
@@ -220,7 +223,7 @@ class Cosine(Schedule):
         _number(self, "end")
         _whole(self, "steps", self.steps)
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: int) -> float:
         return _between(self.value, self.end, step / self.steps)
 
 
@@ -236,7 +239,7 @@ class InverseSquareRoot(Schedule):
         _number(self, "value")
         _whole(self, "steps", self.steps)
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: int) -> float:
         return self.value * (self.steps / _largest(step, self.steps)) ** 0.5
 
 
@@ -248,7 +251,7 @@ class WarmUp(Schedule):
     `then` is a schedule, or a number to stay at; it sees the steps since the warm-up.
     """
 
-    then: Schedule | float
+    then: Callable[[int], float] | float
     steps: int
     start: float = 0.0
 
@@ -258,7 +261,7 @@ class WarmUp(Schedule):
         _number(self, "start")
         _whole(self, "steps", self.steps)
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: int) -> float:
         target = self.then(_largest(step - self.steps, 0)) if callable(self.then) else self.then
         return _where(step >= self.steps, target, self.start + (target - self.start) * (step / self.steps))
 
@@ -268,15 +271,15 @@ class WarmUp(Schedule):
 class Piecewise(Schedule):
     """``values[0]`` before step ``boundaries[0]``, ``values[1]`` from there to before ``boundaries[1]``, and so on."""
 
-    values: tuple[float, ...]
-    boundaries: tuple[int, ...]
+    values: Sequence[float]
+    boundaries: Sequence[int]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", tuple(Constant(value).value for value in self.values))
         found = _increasing(self, self.boundaries, len(self.values), "values")
         object.__setattr__(self, "boundaries", found)
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: int) -> float:
         return _chosen(step, self.boundaries, [Constant(value) for value in self.values])
 
 
@@ -285,8 +288,8 @@ class Piecewise(Schedule):
 class Joined(Schedule):
     """One schedule after another: the second from step ``boundaries[0]`` on, and so on; each counts from its own start."""
 
-    schedules: tuple[Schedule, ...]
-    boundaries: tuple[int, ...]
+    schedules: Sequence[Callable[[int], float]]
+    boundaries: Sequence[int]
 
     def __post_init__(self) -> None:
         parts = tuple(self.schedules)
@@ -295,7 +298,7 @@ class Joined(Schedule):
         object.__setattr__(self, "schedules", parts)
         object.__setattr__(self, "boundaries", _increasing(self, self.boundaries, len(parts), "schedules"))
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: int) -> float:
         return _chosen(step, self.boundaries, self.schedules)
 
 
@@ -324,7 +327,7 @@ class OneCycle(Schedule):
                 "must lie after step 0 and before the last step"
             )
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: int) -> float:
         top, low = self.share * self.steps - 1, self.peak / self.rise
         down = _between(self.peak, low / self.fall, (step - top) / (self.steps - 1 - top))
         return _where(step <= top, _between(low, self.peak, step / top), down)

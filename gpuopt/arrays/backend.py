@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 
@@ -59,7 +59,7 @@ def array_module(*arrays: Any) -> ModuleType:
     return sys.modules["cupy"] if any(map(is_cupy, arrays)) else np
 
 
-def use(name: str) -> None:
+def use(name: Literal["auto", "numpy", "cupy"]) -> None:
     """Choose where `xp` makes new arrays.
 
     Parameters
@@ -128,7 +128,18 @@ def cpu_threads() -> int:
     return int(asked)
 
 
-def info() -> dict[str, Any]:
+class Info(TypedDict):
+    """What `info` returns."""
+
+    backend: str | None
+    cpu: str | None
+    device: str | None
+    threads: int | None
+    versions: dict[str, str | None]
+    reasons: dict[str, str]
+
+
+def info() -> Info:
     """What was chosen, and why not the other.
 
     Returns

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, SupportsFloat, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         @property
         def __cuda_array_interface__(self) -> dict[str, Any]: ...
         def get(self) -> NDArray[Any]: ...
+        def __setitem__(self, key: Any, value: Any, /) -> None: ...
 
     class NumpyValue(Protocol):
         """A NumPy array or scalar: arithmetic makes a scalar of a 0-d array."""
@@ -48,8 +49,10 @@ if TYPE_CHECKING:
     """Arrays as `init` takes them: an array, or lists, tuples and dicts of arrays, nested."""
     PartialTree: TypeAlias = "AnyArray | Mapping[Any, PartialTree] | ListOrTuple[PartialTree] | ObjectContainer | None"
     """The same of gradients, or of arrays for hyperparameters: of any dtype, None where there is none."""
+    LossAndGrad: TypeAlias = Callable[..., tuple[SupportsFloat, PartialTree]]
+    """``loss_and_grad(params, *batch) -> (loss, grads)``: the forward and the backward pass."""
 else:
-    AnyArray = Array = PartialTree = Any
+    AnyArray = Array = CupyArray = PartialTree = LossAndGrad = Any
     ArrayTree = Annotated[Any, "an array, or lists, tuples and dicts of arrays, nested"]
     ArrayTree.__doc__ = (
         "``gpuopt.ArrayTree`` annotates parameters and gradients: an array, or lists, tuples and dicts of arrays, nested. "

@@ -59,7 +59,8 @@ def header(executors: set[str], dtype: str, options: Sequence[str] = ()) -> str:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    cpu = f"{cpu_name()}, {info['threads']} thread{'s' if info['threads'] > 1 else ''}"
+    threads = backend.cpu_threads()
+    cpu = f"{cpu_name()}, {threads} thread{'s' if threads > 1 else ''}"
     device = info["device"] if executors == {"cupy"} else f"{cpu} and {info['device']}" if "cupy" in executors else cpu
     what = ", ".join([dtype, *(f"{option}=True" for option in options)])
     return f"{date.today()}; {device}; {what}; " + ", ".join(f"{name} {version}" for name, version in versions.items())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, named
 from gpuopt.codegen.cuda.elementwise import KernelText
@@ -18,7 +19,7 @@ from gpuopt.tracing.trace import trace
 __all__ = ["cuda_source", "kernels"]
 
 
-def cuda_source(rule: Bindable, dtype: Any = "float32") -> str:
+def cuda_source(rule: Bindable, dtype: DTypeLike = "float32") -> str:
     """The complete CUDA C++ text of a rule's kernel, as CuPy compiles it for any number of contiguous arrays.
 
     Of a chain with reductions it is several texts, one after another: for each reduction, for the scalars made of them, the
@@ -44,7 +45,7 @@ def cuda_source(rule: Bindable, dtype: Any = "float32") -> str:
     """
     if not isinstance(rule, Bindable):
         raise TypeError(f"rule must be a gpuopt.Rule, such as gpuopt.Adam(), got {type(rule).__name__}")
-    of = named(dtype if dtype in COMPUTE else np.dtype(dtype).name)
+    of = named(dtype if isinstance(dtype, str) and dtype in COMPUTE else np.dtype(dtype).name)
     try:
         import cupy  # noqa: F401 - what follows imports it when it is called
 

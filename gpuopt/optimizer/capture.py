@@ -13,6 +13,7 @@ from typing import Any
 
 from gpuopt.arrays import check
 from gpuopt.arrays.backend import is_cupy
+from gpuopt.arrays.tree import CupyArray, LossAndGrad
 from gpuopt.optimizer.optimizer import Optimizer
 
 __all__ = ["CapturedStep", "graph"]
@@ -26,7 +27,7 @@ _REFUSED = (
 )
 
 
-def graph(loss_and_grad: Callable[..., tuple[Any, Any]], opt: Optimizer, *batch: Any) -> CapturedStep:
+def graph(loss_and_grad: LossAndGrad, opt: Optimizer, *batch: CupyArray) -> CapturedStep:
     """Capture forward pass, backward pass and update in one CUDA graph.
 
     Nothing is updated here: `loss_and_grad` is called a few times to compile what it needs, and once to be captured; it must
@@ -78,7 +79,7 @@ class CapturedStep:
         The arrays that are read.
     """
 
-    def __init__(self, loss_and_grad: Callable[..., tuple[Any, Any]], opt: Optimizer, batch: tuple[Any, ...]) -> None:
+    def __init__(self, loss_and_grad: LossAndGrad, opt: Optimizer, batch: tuple[CupyArray, ...]) -> None:
         from cupy import cuda
 
         self.opt, self.batch, self._structure = opt, batch, opt._steps.structure
@@ -95,7 +96,7 @@ class CapturedStep:
             before.wait_event(stream.record())
         self._kept = loss_and_grad, grads  # whose memory the graph reads
 
-    def _warm_up(self, loss_and_grad: Callable[..., tuple[Any, Any]]) -> None:
+    def _warm_up(self, loss_and_grad: LossAndGrad) -> None:
         """Compile and allocate all that a step needs, without making one."""
         for _ in range(_WARM_UP):
             loss = grads = None  # the memory of the call before serves the next one
@@ -107,7 +108,7 @@ class CapturedStep:
             )
         self.opt._launch(grads, rehearsal=True)
 
-    def _captured(self, stream: Any, loss_and_grad: Callable[..., tuple[Any, Any]]) -> tuple[Any, Any, Any]:
+    def _captured(self, stream: Any, loss_and_grad: LossAndGrad) -> tuple[Any, Any, Any]:
         """The loss, the gradients, and the graph that makes them and a step."""
         stream.begin_capture()
         try:
@@ -123,7 +124,7 @@ class CapturedStep:
         except Exception as error:
             raise RuntimeError(f"go.graph: what loss_and_grad did cannot be captured ({error}). {_REFUSED}") from error
 
-    def __call__(self, *batch: Any) -> Any:
+    def __call__(self, *batch: CupyArray) -> Any:
         """Make one step.
 
         Parameters

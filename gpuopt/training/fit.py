@@ -10,20 +10,19 @@ import math
 import operator
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, SupportsFloat, SupportsIndex, TypeAlias
+from typing import Any, SupportsIndex, TypeAlias
 
 import numpy as np
 
 from gpuopt.arrays import check
 from gpuopt.arrays.backend import array_module, is_array, optional_import
-from gpuopt.arrays.tree import AnyArray, ArrayTree, PartialTree, leaves
+from gpuopt.arrays.tree import AnyArray, ArrayTree, LossAndGrad, leaves
 from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.rules.base import Bindable
 from gpuopt.training.history import History
 
 __all__ = ["History", "fit"]
 
-LossAndGrad: TypeAlias = Callable[..., tuple[SupportsFloat, PartialTree]]
 Seed: TypeAlias = int | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | None
 
 _GATHER = 1024  # about how many examples are put in order at a time

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpuopt.arrays.backend import optional_import
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["History", "running_mean"]
 
@@ -40,7 +43,7 @@ class History:
         blocks = [block if isinstance(block, np.ndarray) else block.get() for block in self._blocks]
         return np.concatenate([np.empty(0), *blocks])[: self.steps]
 
-    def plot(self, ax: Any = None) -> Any:
+    def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the loss against the updates, with its mean over an epoch where an epoch has several updates.
 
         Parameters

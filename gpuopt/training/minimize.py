@@ -5,13 +5,15 @@ from __future__ import annotations
 import inspect
 import math
 import numbers
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol, SupportsFloat, TypeAlias, overload
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from gpuopt.arrays.backend import array_module, is_array, is_cupy
 from gpuopt.arrays.dtypes import supported
+from gpuopt.arrays.tree import AnyArray
 from gpuopt.rules.base import Bindable
 
 __all__ = ["OptimizeResult", "minimize", "scipy_method"]
@@ -22,6 +24,26 @@ MESSAGES = {
     2: "The function's value or gradient is not finite; x is the best found before.",
     99: "The callback asked to stop.",
 }
+
+
+if TYPE_CHECKING:
+
+    class ScipyBounds(Protocol):
+        """A ``scipy.optimize.Bounds``."""
+
+        lb: Any
+        ub: Any
+
+    class IntermediateCallback(Protocol):
+        """A callback in SciPy's newer form."""
+
+        def __call__(self, *, intermediate_result: OptimizeResult) -> object: ...
+
+
+ArrayValue: TypeAlias = "ArrayLike | AnyArray"
+ValueAndGradient: TypeAlias = "Callable[..., tuple[SupportsFloat, ArrayValue]]"
+Bounds: TypeAlias = "tuple[ArrayValue | None, ArrayValue | None] | Sequence[Sequence[float | None]] | ScipyBounds"
+Callback: TypeAlias = "Callable[[Any], object] | IntermediateCallback"
 
 
 class OptimizeResult(dict[str, Any]):
@@ -45,11 +67,22 @@ class OptimizeResult(dict[str, Any]):
         The same in words.
     """
 
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(name) from None
+    if TYPE_CHECKING:
+        x: Any
+        fun: float
+        jac: Any
+        nit: int
+        nfev: int
+        success: bool
+        status: int
+        message: str
+    else:
+
+        def __getattr__(self, name: str) -> Any:
+            try:
+                return self[name]
+            except KeyError:
+                raise AttributeError(name) from None
 
     def __dir__(self) -> list[str]:
         return list(self)
@@ -58,17 +91,45 @@ class OptimizeResult(dict[str, Any]):
         return "\n".join(f"{name:>8}: {value!r}" for name, value in self.items())
 
 
+@overload
 def minimize(
-    fun: Callable[..., Any],
-    x0: Any,
+    fun: ValueAndGradient,
+    x0: ArrayValue,
     rule: Bindable,
     *,
-    jac: bool | Callable[..., Any] = True,
+    jac: Literal[True] = True,
     args: tuple[Any, ...] = (),
-    bounds: Any = None,
+    bounds: Bounds | None = None,
     maxiter: int = 1000,
     gtol: float = 1e-6,
-    callback: Callable[..., object] | None = None,
+    callback: Callback | None = None,
+    check_every: int = 10,
+) -> OptimizeResult: ...
+@overload
+def minimize(
+    fun: Callable[..., SupportsFloat],
+    x0: ArrayValue,
+    rule: Bindable,
+    *,
+    jac: Callable[..., ArrayValue],
+    args: tuple[Any, ...] = (),
+    bounds: Bounds | None = None,
+    maxiter: int = 1000,
+    gtol: float = 1e-6,
+    callback: Callback | None = None,
+    check_every: int = 10,
+) -> OptimizeResult: ...
+def minimize(
+    fun: Callable[..., Any],
+    x0: ArrayValue,
+    rule: Bindable,
+    *,
+    jac: Literal[True] | Callable[..., ArrayValue] = True,
+    args: tuple[Any, ...] = (),
+    bounds: Bounds | None = None,
+    maxiter: int = 1000,
+    gtol: float = 1e-6,
+    callback: Callback | None = None,
     check_every: int = 10,
 ) -> OptimizeResult:
     """Minimize ``fun(x, *args)`` from `x0`.
@@ -266,7 +327,7 @@ def _ended(status: int, nit: int) -> dict[str, Any]:
     return {"nit": nit, "success": status == 0, "status": status, "message": MESSAGES.get(status, "")}
 
 
-def _asks_to_stop(callback: Callable[..., object], found: OptimizeResult) -> bool:
+def _asks_to_stop(callback: Any, found: OptimizeResult) -> bool:
     try:
         if "intermediate_result" in inspect.signature(callback).parameters:
             return bool(callback(intermediate_result=found))
