@@ -14,6 +14,7 @@ from gpuopt.codegen.cuda.scalars import count_text, needs_scalars, scalar_text
 from gpuopt.codegen.cuda.table import table_text
 from gpuopt.rules.base import Bindable
 from gpuopt.rules.compose import Partition
+from gpuopt.rules.hooks import device_counts
 from gpuopt.tracing.trace import trace
 
 __all__ = ["cuda_source", "kernels"]
@@ -62,8 +63,7 @@ def kernels(rule: Bindable, of: np.dtype[Any], capturable: bool = False) -> list
     if isinstance(rule, Partition) or any(isinstance(piece, Partition) for piece in getattr(rule, "pieces", ())):
         raise TypeError(f"{rule!r} has kernels for each of its rules: ask for those of one")
     update = rule.member("")
-    decides = any(hasattr(part.formula, "accept") or hasattr(part.formula, "numbers") for part in update.parts)
-    counted = capturable or decides
+    counted = device_counts([update], capturable)
     whole, found = trace(update, is_complex(of), masked=counted), list[KernelText]()
     states = tuple(state.name for state in whole.states)
     for each in (*whole.phases, whole):

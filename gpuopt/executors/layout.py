@@ -15,6 +15,7 @@ import numpy as np
 from gpuopt.arrays.dtypes import state_dtype
 from gpuopt.arrays.precision import MASTER
 from gpuopt.rules.base import instantiated
+from gpuopt.rules.hooks import has_hook
 from gpuopt.tracing.symbols import hyper_array
 from gpuopt.tracing.trace import Trace, own_states, state_names
 
@@ -116,7 +117,7 @@ def _start(update: Any, compute: np.dtype[Any], leaf: Leaf, beside: dict[str, An
         buffers[MASTER][leaf.start : leaf.stop].reshape(leaf.nd.shape)[...] = leaf.nd.astype(compute)
     arrays = {name: beside[hyper_array(name)].transpose(leaf.axes) for name in update.ranges if hyper_array(name) in beside}
     for part, formula in instantiated(update.parts, update.hyper(0) | arrays):
-        if hasattr(formula, "start"):
+        if has_hook(formula, "start"):
             names = [part.named(name, "_") for name in own_states(formula)]
             values = formula.start(leaf.nd.astype(state_dtype(compute, leaf.param.dtype.kind == "c")))
             for name, value in zip(names, values if isinstance(values, tuple) else (values,), strict=True):

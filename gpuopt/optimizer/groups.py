@@ -12,6 +12,7 @@ from gpuopt.arrays.precision import MASTER, PLAIN, Precision
 from gpuopt.codegen.host import Evaluate, compiled
 from gpuopt.executors import Group, Scalars, executor
 from gpuopt.rules.base import Update, instantiated
+from gpuopt.rules.hooks import has_hook
 from gpuopt.tracing.expr import Total
 from gpuopt.tracing.symbols import hyper_array
 from gpuopt.tracing.trace import Trace, own_states, passes, trace
@@ -134,7 +135,7 @@ class Bundle:
         """For each number of parts that let the rest act, the trace of what acts then; the last is the whole."""
         if self._counted:
             return [trace(update, self.complex, self.arrays, masked=True, precision=self.precision)]
-        gates = sum(hasattr(part.formula, "steps") for part in update.parts)
+        gates = sum(has_hook(part.formula, "steps") for part in update.parts)
         return [trace(update, self.complex, self.arrays, passed, precision=self.precision) for passed in range(gates + 1)]
 
     def fitting(self, update: Update) -> list[Trace]:
@@ -202,7 +203,7 @@ class Bundle:
         for index, beside, state in zip(self.indices, self._beside, self.group.states, strict=True):
             value = (state[MASTER] if self.precision.master else leaves[index]).copy()
             for part, formula in instantiated(self.update.parts, numbers | beside):
-                if hasattr(formula, "evaluation"):
+                if has_hook(formula, "evaluation"):
                     value = formula.evaluation(value, *(state[part.named(name, "_")] for name in own_states(formula)))
                     if getattr(value, "shape", None) != leaves[index].shape:
                         what = f"{type(formula).__name__}.evaluation must return an array of the parameter's shape"
@@ -215,5 +216,5 @@ class Bundle:
 
 def _evaluating(update: Update, step: int) -> dict[str, float]:
     """The numbers of the parts that have a method ``evaluation``."""
-    parts = [part for part in update.parts if hasattr(part.formula, "evaluation")]
+    parts = [part for part in update.parts if has_hook(part.formula, "evaluation")]
     return {part.named(name): value for part in parts for name, value in part.formula.hyper(step).items()}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.rules.base import Update
+from gpuopt.rules.hooks import has_hook
 from gpuopt.schedules import stranger
 
 __all__ = ["Members", "Numbers", "begun", "check_traceable", "numbers", "scheduled"]
@@ -40,9 +41,12 @@ def scheduled(members: Members) -> bool:
 def begun(members: Members) -> dict[str, float]:
     """What the numbers of the whole optimizer start at, by their full names."""
     found: dict[str, float] = {}
-    for part in (part for update in members.values() for part in update.parts):
-        what = f"{type(part.formula).__name__}.numbers"
-        given: Any = getattr(part.formula, "numbers", dict)()
+    parts = [part for update in members.values() for part in update.parts]
+    for part in parts:
+        if not has_hook(part.formula, "numbers"):
+            continue
+        formula: Any = part.formula
+        what, given = f"{type(formula).__name__}.numbers", formula.numbers()
         if not isinstance(given, dict):
             raise TypeError(f"{what} must return a dict of what the numbers start at, by name, got {given!r}")
         for name, value in given.items():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
 import numpy as np
 
 from gpuopt.rules.formula import Formula, Range
+from gpuopt.rules.hooks import HookName, allowed_hooks, has_hook
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -51,6 +52,8 @@ class Update(Protocol):
 
 class Bindable:
     """What `init` binds to arrays: a rule, a chain of pieces around one, or a partition of the arrays among several."""
+
+    _hooks: ClassVar[frozenset[HookName]] = frozenset()
 
     @property
     def kind(self) -> Any:
@@ -172,6 +175,7 @@ class Rule(Formula, Bindable):
     """
 
     _arguments: ClassVar[tuple[str, ...]] = ("t", "p", "g")
+    _may_have: ClassVar[frozenset[HookName]] = allowed_hooks("Rule")
     _gives: ClassVar[str] = "new"
     _keyword_only: ClassVar[bool] = True
 
@@ -197,13 +201,13 @@ class Piece(Formula):
 
     _arguments: ClassVar[tuple[str, ...]] = ()
 
-    if TYPE_CHECKING:
-        rule: Any
-    else:
+    rule: Any
+
+    if not TYPE_CHECKING:  # it would let a type checker believe in any name
 
         def __getattr__(self, name: str) -> Any:
             why = ": it is set where a chain is run" if name == "rule" else ""
-            if name != "rule" and hasattr(type(self), "numbers"):
+            if name != "rule" and has_hook(self, "numbers"):
                 why = "; if it is one of its numbers, it is set where a chain is run"
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{why}")
 
@@ -232,6 +236,7 @@ class GradientPiece(Piece):
     """
 
     _arguments: ClassVar[tuple[str, ...]] = ("t", "p", "g")
+    _may_have: ClassVar[frozenset[HookName]] = allowed_hooks("GradientPiece")
     _gives: ClassVar[str] = "g"
     _example: ClassVar[str] = "gpuopt.clip(1.0)"
 
@@ -246,6 +251,7 @@ class ParameterPiece(Piece):
     """
 
     _arguments: ClassVar[tuple[str, ...]] = ("t", "p", "new")
+    _may_have: ClassVar[frozenset[HookName]] = allowed_hooks("ParameterPiece")
     _gives: ClassVar[str] = "new"
     _example: ClassVar[str] = "gpuopt.bounds(0.0, 1.0)"
 

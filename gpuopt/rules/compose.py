@@ -9,6 +9,7 @@ from typing import Any, Self, final, overload
 from gpuopt.rules.base import Bindable, GradientPiece, ParameterPiece, Part, Piece, Rule, Update
 from gpuopt.rules.formula import Formula, Range
 from gpuopt.rules.gradient_pieces import LossScale
+from gpuopt.rules.hooks import has_hook
 from gpuopt.rules.paths import matches
 
 __all__ = ["Chain", "Partition", "chain", "partition"]
@@ -100,14 +101,14 @@ class Chain(_Composite):
         """Raise ValueError where what has numbers of the whole optimizer does not see every step of all arrays."""
         divides: Any = None
         for piece in self.pieces:
-            if divides is not None and hasattr(piece, "numbers"):
+            if divides is not None and has_hook(piece, "numbers"):
                 what = f"chain: {piece!r} keeps numbers of every step of all arrays"
                 raise ValueError(f"{what}, so it must stand before {divides!r}")
-            if divides is None and (hasattr(piece, "steps") or isinstance(piece, Partition)):
+            if divides is None and (has_hook(piece, "steps") or isinstance(piece, Partition)):
                 divides = piece
         if sum(isinstance(piece, LossScale) for piece in self.pieces) > 1:
             raise ValueError(f"chain: the loss has one scale, so there can be one LossScale: {self!r}")
-        before = next((piece for piece in self.pieces if not hasattr(piece, "holds")), None)  # but for freeze
+        before = next((piece for piece in self.pieces if not has_hook(piece, "holds")), None)  # but for freeze
         for piece in self.pieces:
             if isinstance(piece, LossScale) and piece is not before:
                 raise ValueError(f"chain: {before!r} would see gradients that are still scaled: put {piece!r} before it")
@@ -134,7 +135,7 @@ class Chain(_Composite):
         return f"chain({', '.join(names)})"
 
     def route(self, paths: Sequence[str], arrays: Sequence[Any]) -> list[Hashable]:
-        frozen = [piece.holds(paths) for piece in self.pieces if hasattr(piece, "holds")]
+        frozen = [piece.holds(paths) for piece in self.pieces if has_hook(piece, "holds")]
         keys = next(piece for piece in self.pieces if isinstance(piece, Bindable)).route(paths, arrays)
         return [None if any(held) else key for key, *held in zip(keys, *frozen, strict=True)]
 
@@ -168,7 +169,7 @@ class Joined:
 def _kind(piece: Piece) -> Any:
     """The class; with what says when the rest acts, or which arrays there are, which cannot change in between."""
     fixed = {name: value for name, value in piece.fields.items() if name not in piece.ranges}
-    return (type(piece), *fixed.items()) if hasattr(piece, "holds") or hasattr(piece, "steps") else type(piece)
+    return (type(piece), *fixed.items()) if has_hook(piece, "holds") or has_hook(piece, "steps") else type(piece)
 
 
 def _parts(formulas: list[tuple[str, Any]]) -> tuple[Part, ...]:
@@ -239,7 +240,7 @@ class Partition(_Composite):
         for key, rule in self.rules.items():
             if not isinstance(rule, (Rule, Chain)) or (isinstance(rule, Chain) and any(map(_divides, rule.pieces))):
                 raise TypeError(f"partition: {key!r} must have a rule, or a chain around one, got {rule!r}")
-            if found := [part.formula for part in rule.member("").parts if hasattr(part.formula, "numbers")]:
+            if found := [part.formula for part in rule.member("").parts if has_hook(part.formula, "numbers")]:
                 raise ValueError(
                     f"partition: {found[0]!r} keeps numbers of all arrays, so it must stand in front: "
                     f"chain({found[0]!r}, partition(...))"

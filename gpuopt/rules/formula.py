@@ -1,6 +1,6 @@
 """What rules and pieces share: a frozen dataclass of hyperparameters that check themselves, with one formula.
 
-This module imports NumPy only.
+This module imports NumPy only, and the table of hooks.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, Self, TypeAlias
 
 import numpy as np
+
+from gpuopt.rules.hooks import HOOKS, HookName, defined_hooks
 
 __all__ = ["Bound", "Decay", "Hyper", "NonNegative", "Positive"]
 
@@ -91,6 +93,10 @@ def _document(aliases: Mapping[str, Any]) -> None:
 _document({"Hyper": Hyper, "NonNegative": NonNegative, "Positive": Positive, "Decay": Decay, "Bound": Bound})
 
 
+_BASES: list[type[Formula]] = []
+"""The kinds of formulas that others are derived from: `gpuopt.Rule`, `gpuopt.GradientPiece`, `gpuopt.ParameterPiece`."""
+
+
 class Formula:
     """A frozen dataclass made from annotated hyperparameters, with a method ``update`` that is traced.
 
@@ -99,8 +105,8 @@ class Formula:
 
     if TYPE_CHECKING:
         __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
-        update: Callable[..., Any]
 
+    update: Callable[..., Any]
     _ranges: ClassVar[dict[str, Range]] = {}
     _static: ClassVar[dict[str, type]] = {}
     _arguments: ClassVar[tuple[str, ...]] = ()
@@ -108,11 +114,16 @@ class Formula:
     _gives: ClassVar[str] = ""
     """What the first value that ``update`` returns is: the gradient ``"g"``, or the ``"new"`` parameter."""
     _example: ClassVar[str] = "gpuopt.Adam()"
+    _may_have: ClassVar[frozenset[HookName]] = frozenset()
+    """The hooks that subclasses may define; `gpuopt.rules.hooks.HOOKS` says what they are."""
+    _hooks: ClassVar[frozenset[HookName]] = frozenset()
+    """Those that a class does define, asked with `gpuopt.rules.hooks.has_hook`."""
     _keyword_only: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "_arguments" in vars(cls):
+            _BASES.append(cls)
             return
         make_formula(cls)
 
@@ -193,12 +204,14 @@ def make_formula(cls: type[Formula]) -> None:
     Raises
     ------
     TypeError
-        Where there is no ``update``, a hyperparameter has no annotation or none that says what it may be, or its name is that
-        of a method of rules.
+        Where there is no ``update``, a hyperparameter has no annotation or none that says what it may be, its name is that
+        of a method of rules, or a method has the name of a hook and is none.
     """
     if not callable(getattr(cls, "update", None)):
         raise TypeError(f"rule {cls.__name__} has no method update(self, {', '.join(cls._arguments)}, ...)")
     _check_class(cls)
+    base = next(each for each in cls.__mro__ if each in _BASES)
+    cls._hooks = defined_hooks(cls, base, cls._may_have)
     hints = _own_hints(cls)
     if "lr" in hints and cls._keyword_only:
         default = vars(cls).get("lr", dataclasses.MISSING)
@@ -221,10 +234,11 @@ def _own_hints(cls: type) -> dict[str, Any]:
     return {name: hints[name] for name in inspect.get_annotations(cls)}
 
 
-_METHODS = (
-    *("accept", "adapt", "check", "evaluation", "fields", "hyper", "init", "kind", "member", "number", "numbers"),
-    *("outline", "parts", "ranges", "replaced", "route", "rule", "start", "steps", "update"),
-)
+def reserved_names() -> frozenset[str]:
+    """The names that nothing of a user's may have: those of hooks, and those that the base classes use themselves."""
+    classes = {each for base in _BASES for each in base.__mro__[:-1]}
+    own = {name for each in classes for name in (*vars(each), *inspect.get_annotations(each))}
+    return frozenset(HOOKS).union(name for name in own if not name.startswith("_"))
 
 
 def _check_class(cls: type) -> None:
@@ -236,7 +250,8 @@ def _check_class(cls: type) -> None:
                 f"rule {cls.__name__}: {name} = {value!r} has no annotation: write {name}: gpuopt.Hyper = {value!r} for a "
                 f"hyperparameter, or {name}: ClassVar = {value!r} for a constant"
             )
-    if taken := [name for name in annotated if name in _METHODS]:
+    reserved = reserved_names()
+    if taken := [name for name in annotated if name in reserved]:
         raise TypeError(f"rule {cls.__name__}: {taken[0]!r} is a method of rules: give the hyperparameter another name")
 
 

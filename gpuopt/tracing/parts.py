@@ -11,6 +11,8 @@ import numpy as np
 from gpuopt.arrays.precision import MASTER, Precision
 from gpuopt.arrays.random import ROUNDING
 from gpuopt.rules.base import instantiated
+from gpuopt.rules.formula import reserved_names
+from gpuopt.rules.hooks import has_hook
 from gpuopt.rules.noise import uniform
 from gpuopt.tracing.expr import Expr, Graph, TraceError, totals
 from gpuopt.tracing.symbols import Symbol, hyper_array, lift
@@ -49,7 +51,7 @@ def own_states(formula: Any) -> dict[str, float | None]:
         initial = parameter.default
         if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
             raise TraceError(f"{name}.update: state {parameter} must be an ordinary parameter")
-        if hasattr(formula, "start"):
+        if has_hook(formula, "start"):
             states[parameter.name] = None
         elif isinstance(initial, (int, float)) and not isinstance(initial, bool):
             states[parameter.name] = float(initial)
@@ -83,7 +85,7 @@ class PartsRun:
         self.adapted: dict[str, Expr] = {}
         self._arrays, self._passed, self._scheduled = arrays, passed, scheduled
         self.values = {"p": self.array("p")}
-        asking = [number for number, part in enumerate(parts) if hasattr(part.formula, "accept")]
+        asking = [number for number, part in enumerate(parts) if has_hook(part.formula, "accept")]
         self._asked = parts[: max(asking) + 1] if asking else ()  # run even if held: a step is accepted or not as a whole
         self._flow = {"g": self.array("g"), "new": self.array("p")}
         self._t, self._gates = Symbol(graph, graph.leaf("step", "t")), 0
@@ -124,8 +126,11 @@ class PartsRun:
         used = [name for name, value in names if value is not None or name in self._arrays]
         made = instantiated(self.parts, {name: self._hyper(name) for name in used})
         for part, formula in made:
-            for name in formula.numbers() if hasattr(formula, "numbers") else ():
-                if hasattr(type(formula), name) or name in part.formula.fields:
+            if not has_hook(formula, "numbers"):
+                continue
+            taken = {*reserved_names(), *dir(type(formula)), *part.formula.fields}
+            for name in formula.numbers():
+                if name in taken:
                     raise TraceError(f"{type(formula).__name__}.numbers: {name!r} is called like a hyperparameter or a method")
                 object.__setattr__(formula, name, Symbol(self.graph, self.graph.leaf("number", part.named(name))))
         return made
@@ -159,7 +164,7 @@ class PartsRun:
                 return
         self.graph.part = (part.scope, part.name)
         t, p, last = self._t, self.array("p"), self._flow[formula._arguments[-1]]
-        accepted = self._ask(formula, formula.accept(t, p, last)) if hasattr(formula, "accept") else self._always()
+        accepted = self._ask(formula, formula.accept(t, p, last)) if has_hook(formula, "accept") else self._always()
         if self._acting is not None and (self._asked or self._passed is None):
             self.graph.acting = self._acting.parts[0]
         first, *after = _named(
@@ -169,18 +174,18 @@ class PartsRun:
             [formula._arguments[-1] if part.name else "p", *states],
             formula.update(t, p, last, *before),
         )
-        if hasattr(formula, "numbers"):
-            self._adapt(part, formula, formula.adapt(p, last, accepted) if hasattr(formula, "adapt") else None)
+        if has_hook(formula, "numbers"):
+            self._adapt(part, formula, formula.adapt(p, last, accepted) if has_hook(formula, "adapt") else None)
         self.graph.acting = None
         self._flow[formula._gives] = first
         if held:
             return
-        if hasattr(formula, "start"):
+        if has_hook(formula, "start"):
             begun = _named(formula, self.graph, "start", states, formula.start(p))
             after = [a.widened() if len(b.parts) == 2 else a for a, b in zip(after, begun, strict=True)]
         for name, new, old in zip(states, after, before, strict=True):
             self.values[name] = self._unless_held(new, old)
-        if hasattr(formula, "steps"):
+        if has_hook(formula, "steps"):
             self._hold(formula.steps(t - 1), formula.steps(t))
 
     def _always(self) -> Any:
@@ -202,7 +207,7 @@ class PartsRun:
     def _adapt(self, part: Part, formula: Any, result: Any) -> None:
         """Take the new values of the numbers of the whole optimizer that a part has."""
         name, names = type(formula).__name__, list(formula.numbers())
-        if not hasattr(formula, "adapt"):
+        if not has_hook(formula, "adapt"):
             raise TraceError(f"{name} has numbers of the whole optimizer, so it needs a method adapt(self, p, g, accepted)")
         for number, value in zip(names, _named(formula, self.graph, "adapt", names, result), strict=True):
             (expr, *imaginary) = value.parts

@@ -14,6 +14,7 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 from gpuopt.arrays.precision import MASTER, PLAIN, Precision
+from gpuopt.rules.hooks import has_hook
 from gpuopt.tracing.expr import Expr, Graph, Total, TraceError, reachable, totals
 from gpuopt.tracing.parts import PartsRun, components, own_states, state_names
 
@@ -140,7 +141,7 @@ def trace(
         for name in dynamic:  # the cache must not keep a schedule alive, nor what it refers to, unless it traces it
             object.__setattr__(plain, name, 0.0)
         bare.append(part._replace(formula=plain))
-    gates = sum(hasattr(part.formula, "steps") for part in bare)
+    gates = sum(has_hook(part.formula, "steps") for part in bare)
     passed = None if masked else gates if passed is None else passed
     followed = tuple((name, v if isinstance(v, Hashable) else id(v)) for name, v in scheduled.items())
     structure = _Structure(tuple(bare), (tuple(key), off, is_complex, arrays, passed, followed, precision), scheduled)
@@ -182,12 +183,12 @@ def _traced(
 def passes(update: Update, t: int) -> int:
     """How many parts with a method ``steps`` let the rest of the chain act in the `t`-th call."""
     count = 0
-    for part in update.parts:
-        if steps := getattr(part.formula, "steps", None):
-            before, t = steps(t - 1), steps(t)
-            if before == t:
-                return count
-            count += 1
+    gates: list[Any] = [part.formula for part in update.parts if has_hook(part.formula, "steps")]
+    for gate in gates:
+        before, t = gate.steps(t - 1), gate.steps(t)
+        if before == t:
+            return count
+        count += 1
     return count
 
 
@@ -205,7 +206,7 @@ def _assemble(run: PartsRun, names: dict[str, float | None]) -> Trace:
         if expr.reduces:
             by_depth.setdefault(depths[expr], []).append(expr)
     read = {expr.value.partition(".")[0] for expr in used if expr.op == "input"}
-    kept = {part.named(s, "_") for part in run.parts if hasattr(part.formula, "evaluation") for s in own_states(part.formula)}
+    kept = {part.named(s, "_") for part in run.parts if has_hook(part.formula, "evaluation") for s in own_states(part.formula)}
     kept |= {MASTER} if run.precision.master else set()
     states = tuple(State(s, v, s in run.found) for s, v in names.items() if s in read or s in stores or s in kept)
     hyper = tuple(part.named(name) for part in run.parts for name in part.formula.ranges)

@@ -14,6 +14,7 @@ from gpuopt.executors import executor
 from gpuopt.optimizer.groups import Bundle, Run, batches
 from gpuopt.optimizer.hyperparameters import Members, Numbers, begun, check_traceable, numbers, scheduled
 from gpuopt.optimizer.steps.staged import accepted
+from gpuopt.rules.hooks import device_counts
 from gpuopt.tracing.trace import Trace
 
 __all__ = ["Fitting", "Planned", "Steps"]
@@ -83,8 +84,7 @@ class Steps:
                 alike.setdefault((key, leaf.dtype, frozenset(others[index])), []).append(index)
         self.members, self._hyper = members, self._checked(members, 0)
         start = begun(members)
-        decides = any(hasattr(part.formula, "accept") for update in members.values() for part in update.parts)
-        self.counted = self._on_device and (decides or capturable or bool(start))
+        self.counted = self._on_device and device_counts(members.values(), capturable)
         self.bundles = [
             Bundle(key, members[key], leaves, others, indices, self.counted, precision) for (key, *_), indices in alike.items()
         ]

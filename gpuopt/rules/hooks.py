@@ -1,0 +1,206 @@
+"""Hooks: methods that gpuopt calls where a rule or a piece has them. One table says all about each.
+
+The table decides which class may define which hook, what an error says, and which names no
+hyperparameter may have. ``tools/hooks_table.py`` writes it into ``docs/your-own-rule.md``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import types
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from gpuopt.rules.base import Update
+
+__all__ = [
+    "HOOKS",
+    "Hook",
+    "HookName",
+    "allowed_hooks",
+    "defined_hooks",
+    "device_counts",
+    "has_hook",
+]
+
+HookName: TypeAlias = Literal["check", "start", "holds", "steps", "accept", "numbers", "adapt", "evaluation"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Hook:
+    """A method that gpuopt calls by its name.
+
+    Attributes
+    ----------
+    owners : tuple of str
+        The base classes whose subclasses may have it.
+    arguments : tuple of str
+        What it is called with. A last one, ``*state``, stands for one argument for each state.
+    tells : str
+        What gpuopt asks it for, in a few words, for errors.
+    gets, returns, called : str
+        What the arguments are, what it must return, and when it is called, for the documentation.
+    needs : str
+        The hook without which this one is never called.
+    """
+
+    owners: tuple[str, ...]
+    arguments: tuple[str, ...] = ()
+    tells: str
+    gets: str
+    returns: str
+    called: str
+    needs: str = ""
+
+    def signature(self, name: str) -> str:
+        """The head of such a method."""
+        return f"{name}({', '.join(('self', *self.arguments))})"
+
+
+RULE, GRADIENT, PARAMETER = "Rule", "GradientPiece", "ParameterPiece"
+EVERY = (RULE, GRADIENT, PARAMETER)
+
+HOOKS: dict[HookName, Hook] = {
+    "check": Hook(
+        owners=EVERY,
+        tells="whether its hyperparameters fit together",
+        gets="nothing; hyperparameters are attributes",
+        returns="nothing; raises ValueError where they do not fit together",
+        called="when the rule or piece is made",
+    ),
+    "start": Hook(
+        owners=EVERY,
+        arguments=("p",),
+        tells="what its state starts at",
+        gets="the parameter, an array",
+        returns="a tuple, what each state starts at",
+        called="by `init`, for each array",
+    ),
+    "holds": Hook(
+        owners=(GRADIENT,),
+        arguments=("paths",),
+        tells="which arrays stay as they are",
+        gets='the paths of all arrays, as `"layers/2/w"`',
+        returns="a list, for each path whether its array stays as it is and has no state",
+        called="by `init`, once",
+    ),
+    "steps": Hook(
+        owners=(GRADIENT,),
+        arguments=("t",),
+        tells="how often the rest of the chain has acted",
+        gets="how often the piece was called",
+        returns="how often the rest of the chain has acted by then: it acts only when that number grows, and counts by it",
+        called="in every step, for `t - 1` and `t`",
+    ),
+    "accept": Hook(
+        owners=(GRADIENT,),
+        arguments=("t", "p", "g"),
+        tells="whether the step is made",
+        gets="the same as `update`",
+        returns="a truth value, computed from reductions: if it is false, the step changes "
+        "nothing, neither parameters nor state nor counts",
+        called="in every step, before `update`",
+    ),
+    "numbers": Hook(
+        owners=EVERY,
+        tells="which numbers of the whole optimizer it keeps",
+        gets="nothing",
+        returns="a dict, the names of numbers of the whole optimizer and what they start at",
+        called="by `init`",
+    ),
+    "adapt": Hook(
+        owners=EVERY,
+        arguments=("p", "g", "accepted"),
+        tells="the next values of its numbers",
+        gets="`p` and `g` of `update` (of a parameter piece `p` and `new`), and the result of the piece's own `accept`",
+        returns="a tuple, the next value of each number",
+        called="in every step in which an array has a gradient",
+        needs="numbers",
+    ),
+    "evaluation": Hook(
+        owners=(PARAMETER,),
+        arguments=("p", "*state"),
+        tells="what Optimizer.evaluation returns in place of the parameter",
+        gets="the parameter and the piece's state, arrays",
+        returns="an array like `p`",
+        called="by `opt.evaluation()`, for each array",
+    ),
+}
+
+
+def has_hook(formula: Any, name: HookName) -> bool:
+    """Whether a rule or a piece has that hook; what is made of rules has none itself."""
+    return name in formula._hooks
+
+
+def allowed_hooks(base: str) -> frozenset[HookName]:
+    """The hooks that subclasses of that base class may have."""
+    return frozenset(name for name, hook in HOOKS.items() if base in hook.owners)
+
+
+def defined_hooks(cls: type, base: type, allowed: frozenset[HookName]) -> frozenset[HookName]:
+    """The hooks that a subclass of `base` has: its own and inherited ones, also of plain mixins.
+
+    Raises
+    ------
+    TypeError
+        Where the name of a hook stands for something else: for what the base class may not
+        have, for what is no method or takes other arguments, or for what is never called.
+    """
+    ours = [each for each in cls.__mro__ if each not in base.__mro__]
+    owners = {name: each for each in reversed(ours) for name in HOOKS if name in vars(each)}
+    found = frozenset(owners)
+    for name, owner in owners.items():
+        problem = _problem(cls, name, "" if name in allowed else base.__name__, found)
+        if problem:
+            inherited = "" if owner is cls else f", which {cls.__name__} inherits"
+            raise TypeError(
+                f"{owner.__name__}.{name}{inherited}: gpuopt calls a method of this name to learn {HOOKS[name].tells}{problem}"
+            )
+    return found
+
+
+def _problem(cls: type, name: HookName, forbidden: str, found: frozenset[HookName]) -> str:
+    """Why an attribute cannot be that hook, and the remedy; empty where it can."""
+    hook = HOOKS[name]
+    if forbidden:
+        owners = " or a ".join(hook.owners)
+        return f"; a {owners} may have it, a {forbidden} may not: give it another name"
+    remedy = f"write {hook.signature(name)}, or give it another name"
+    if not callable(getattr(cls, name)):
+        return f", and this is no method: {remedy}"
+    if not _takes(cls, name, hook.arguments):
+        return f", and this one takes other arguments: {remedy}"
+    if hook.needs and hook.needs not in found:
+        return f", and asks only who has a method {hook.needs}: add it, or give this another name"
+    return ""
+
+
+def _takes(cls: type, name: str, arguments: tuple[str, ...]) -> bool:
+    """Whether a method can be called with these arguments, and as many states as there are."""
+    method = inspect.getattr_static(cls, name)
+    if not isinstance(method, (types.FunctionType, staticmethod, classmethod)):
+        return True  # it is no Python code, which may not tell
+    signature = inspect.signature(method.__get__(cls, cls))
+    try:
+        if arguments[-1:] == ("*state",):
+            signature.bind_partial(*arguments[:-1])
+        else:
+            signature.bind(*arguments)
+    except TypeError:
+        return False
+    return True
+
+
+def device_counts(updates: Iterable[Update], capturable: bool) -> bool:
+    """Whether a device counts the steps of such updates.
+
+    It does where it decides about them (``accept``), keeps numbers of the whole optimizer, or where
+    steps are to be captured in a graph.
+    """
+    formulas: list[Any] = [part.formula for update in updates for part in update.parts]
+    accepts = any(has_hook(formula, "accept") for formula in formulas)
+    keeps = any(has_hook(formula, "numbers") and formula.numbers() for formula in formulas)
+    return capturable or accepts or keeps
