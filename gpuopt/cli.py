@@ -15,7 +15,7 @@ from gpuopt.arrays.dtypes import COMPUTE, named
 from gpuopt.codegen.source import cuda_source, kernels
 from gpuopt.rules import rules
 from gpuopt.rules.base import Bindable
-from gpuopt.rules.compose import Partition
+from gpuopt.rules.compose import is_partitioned
 from gpuopt.tracing.trace import TraceError
 
 __all__ = ["main"]
@@ -82,7 +82,7 @@ def _rule(text: str) -> Any:
         raise argparse.ArgumentTypeError(f"{text!r}: {type(error).__name__}: {_first_line(error)}") from None
     if not isinstance(rule, Bindable):
         raise argparse.ArgumentTypeError(f"{text!r} gives {rule!r}, which is no rule")
-    if any(isinstance(piece, Partition) for piece in getattr(rule, "pieces", (rule,))):
+    if is_partitioned(rule):
         raise argparse.ArgumentTypeError(f"{text!r} has a kernel for each group of arrays: give the rule of one group")
     return rule
 

@@ -13,7 +13,7 @@ from gpuopt.codegen.cuda.reduction import reductions_text
 from gpuopt.codegen.cuda.scalars import count_text, needs_scalars, scalar_text
 from gpuopt.codegen.cuda.table import table_text
 from gpuopt.rules.base import Bindable
-from gpuopt.rules.compose import Partition
+from gpuopt.rules.compose import is_partitioned
 from gpuopt.rules.hooks import device_counts
 from gpuopt.tracing.trace import trace
 
@@ -60,7 +60,7 @@ def cuda_source(rule: Bindable, dtype: DTypeLike = "float32") -> str:
 
 def kernels(rule: Bindable, of: np.dtype[Any], capturable: bool = False) -> list[KernelText]:
     """The kernels of a step for arrays of dtype `of`, in order: reductions, scalars made of them, the update, the count."""
-    if isinstance(rule, Partition) or any(isinstance(piece, Partition) for piece in getattr(rule, "pieces", ())):
+    if is_partitioned(rule):
         raise TypeError(f"{rule!r} has kernels for each of its rules: ask for those of one")
     update = rule.member("")
     counted = device_counts([update], capturable)

@@ -20,6 +20,7 @@ from gpuopt.optimizer.hyper_arrays import beside
 from gpuopt.optimizer.saved import VERSION, Saved
 from gpuopt.optimizer.steps import Fitting, Steps
 from gpuopt.rules.base import Bindable, BindableT, Rule
+from gpuopt.rules.compose import loss_scale_name
 from gpuopt.tracing.trace import state_names
 
 __all__ = ["Optimizer"]
@@ -162,9 +163,10 @@ class Optimizer(Generic[BindableT]):
         AttributeError
             Where the chain has no `LossScale`.
         """
-        if "LossScale.scale" not in self._steps.numbers:
+        name = loss_scale_name(self._rule)
+        if name is None:
             raise AttributeError(f"{self._rule!r} scales no loss: put gpuopt.LossScale() first, chain(LossScale(), ...)")
-        return self._steps.numbers["LossScale.scale"]
+        return self._steps.numbers[name]
 
     @property
     def rule(self) -> BindableT:

@@ -238,7 +238,7 @@ class Partition(_Composite):
         if not isinstance(self.rules, dict) or not self.rules:
             raise TypeError(f"partition needs a dict of rules, such as {{'*': gpuopt.Adam()}}, got {self.rules!r}")
         for key, rule in self.rules.items():
-            if not isinstance(rule, (Rule, Chain)) or (isinstance(rule, Chain) and any(map(_divides, rule.pieces))):
+            if not isinstance(rule, (Rule, Chain)) or is_partitioned(rule):
                 raise TypeError(f"partition: {key!r} must have a rule, or a chain around one, got {rule!r}")
             if found := [part.formula for part in rule.member("").parts if has_hook(part.formula, "numbers")]:
                 raise ValueError(
@@ -304,5 +304,14 @@ class Partition(_Composite):
         return Joined(tuple(part._replace(scope=repr(key)) for part in self.rules[key].member("").parts))
 
 
-def _divides(piece: Any) -> bool:
-    return isinstance(piece, Partition)
+def is_partitioned(rule: Bindable) -> bool:
+    """Whether arrays are divided among several rules."""
+    pieces = rule.pieces if isinstance(rule, Chain) else (rule,)
+    return any(isinstance(piece, Partition) for piece in pieces)
+
+
+def loss_scale_name(rule: Bindable) -> str | None:
+    """The full name of the number that the loss is to be multiplied by; None where it is not."""
+    parts = _parts([("", piece) for piece in rule.pieces]) if isinstance(rule, Chain) else ()
+    names = (part.named("scale") for part in parts if isinstance(part.formula, LossScale))
+    return next(names, None)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.arrays.random import base, fill
+from gpuopt.rules.traced import Traced
 
 __all__ = ["standard_normal"]
 
@@ -18,7 +19,7 @@ __all__ = ["standard_normal"]
 def uniform(like: Any, seed: int, t: Any, stream: int) -> Any:
     """Uniform numbers in (0, 1), one for each element of `like`."""
     key = (seed % 65536, seed // 65536, t % 65536, t // 65536)
-    if hasattr(type(like), "uniform"):  # in a trace
+    if isinstance(like, Traced):
         return like.uniform(key, stream)
     real = np.result_type(np.asarray(like).real.dtype, np.float32)
     run = np.empty(np.size(like), real)

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from gpuopt.rules.base import abs2
+from gpuopt.rules.traced import Traced
 
 __all__ = ["tree_max", "tree_mean", "tree_norm", "tree_sum"]
 
 
 def _over_tree(kind: str, x: Any) -> Any:
     """The reduction of a symbol over the tree; of anything else over itself."""
-    reduce = getattr(type(x), "over_tree", None)
-    return getattr(np, kind)(x) if reduce is None else reduce(x, kind)
+    return x.over_tree(kind) if isinstance(x, Traced) else getattr(np, kind)(x)
 
 
 def tree_sum(x: Any) -> Any:

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
+from gpuopt.rules.traced import Traced
 from gpuopt.tracing.expr import ELEMENTWISE, Expr, Graph, TraceError, text, trace_error
 
 _HYPER_ARRAY = "hyper "
@@ -26,7 +27,7 @@ def hyper_array(name: str) -> str:
 _ALIASES = {"fabs": "absolute", "bitwise_and": "logical_and", "bitwise_or": "logical_or", "invert": "logical_not"}
 
 
-class Symbol(NDArrayOperatorsMixin):
+class Symbol(NDArrayOperatorsMixin, Traced):
     """An array or a scalar of a rule under trace: its real part, and its imaginary part where it is complex."""
 
     __slots__ = ("_graph", "_im", "_re")

@@ -19,6 +19,7 @@ from gpuopt.arrays.backend import array_module, is_array, optional_import
 from gpuopt.arrays.tree import AnyArray, ArrayTree, LossAndGrad, leaves
 from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.rules.base import Bindable
+from gpuopt.rules.compose import loss_scale_name
 from gpuopt.training.history import History
 
 __all__ = ["History", "fit"]
@@ -173,7 +174,7 @@ def _optimizer(rule: Bindable | Optimizer, params: Any) -> Optimizer:
         if not isinstance(rule, Bindable):
             raise TypeError(f"rule must be a rule such as Adam() or an Optimizer, not {rule!r}")
         made = rule.init(params)
-        if hasattr(made, "loss_scale"):
+        if loss_scale_name(rule) is not None:
             raise ValueError(
                 f"{rule!r} divides the gradients by a scale that loss_and_grad must multiply the loss by: make "
                 "opt = rule.init(params), use opt.loss_scale, and pass opt in place of the rule"

@@ -15,6 +15,7 @@ from gpuopt.arrays.backend import array_module, is_array, is_cupy
 from gpuopt.arrays.dtypes import supported
 from gpuopt.arrays.tree import AnyArray
 from gpuopt.rules.base import Bindable
+from gpuopt.rules.compose import loss_scale_name
 
 __all__ = ["OptimizeResult", "minimize", "scipy_method"]
 
@@ -174,7 +175,7 @@ def minimize(
     project = _projection(bounds, x)
     project(x)
     opt = rule.init(x)
-    if hasattr(opt, "loss_scale"):
+    if loss_scale_name(rule) is not None:
         raise ValueError(f"minimize looks at gradients as they are, so it scales no loss: leave LossScale out of {rule!r}")
     best: OptimizeResult | None = None
     for nit in range(maxiter + 1):

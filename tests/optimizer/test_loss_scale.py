@@ -392,3 +392,26 @@ def test_numbers_need_adapt_and_a_number_to_start_at() -> None:
 def test_a_piece_alone_has_no_numbers_yet() -> None:
     with pytest.raises(AttributeError, match="'scale'; if it is one of its numbers, it is set where a chain is run"):
         go.LossScale().update(1, 1.0, 1.0)
+
+
+class Fixed(go.LossScale):
+    """A scale under another name."""
+
+
+def test_a_loss_scale_is_known_by_its_class_not_by_its_name() -> None:
+    opt = go.chain(Fixed(8.0), go.SGD(1.0)).init(x := np.zeros(1))
+    assert opt.loss_scale == 8.0
+    opt.step(opt.loss_scale * np.ones(1))
+    assert x.tolist() == [-1.0]
+    with pytest.raises(ValueError, match="minimize looks at gradients as they are"):
+        go.minimize(lambda x: (float(x @ x), 2 * x), np.ones(2), go.chain(Fixed(), go.SGD()))
+    with pytest.raises(ValueError, match="divides the gradients by a scale that loss_and_grad must multiply the loss by"):
+        go.fit(lambda p, x: (0.0, p), x, np.ones((2, 1)), go.chain(Fixed(), go.SGD()), None, 1)
+
+
+def test_what_is_only_called_like_it_scales_no_loss() -> None:
+    numbers = {"numbers": lambda self: {"scale": 1.0}, "adapt": lambda self, p, g, accepted: self.scale}
+    called = type("LossScale", (go.GradientPiece,), {"update": lambda self, t, p, g: g, **numbers})
+    opt = go.chain(called(), go.SGD()).init(np.zeros(1))
+    with pytest.raises(AttributeError, match="scales no loss"):
+        _ = opt.loss_scale

@@ -19,7 +19,10 @@ from gpuopt.rules.hooks import HOOKS
 PACKAGE = Path(go.__file__).parent
 ORDER = (
     ("arrays", "dtypes backend tree memory identity check precision random"),
-    ("rules", "hooks formula base paths reductions noise descent adaptive gradient_pieces parameter_pieces compose __init__"),
+    (
+        "rules",
+        "hooks formula base paths traced reductions noise descent adaptive gradient_pieces parameter_pieces compose __init__",
+    ),
     ("", "schedules"),
     ("tracing", "expr symbols parts trace"),
     ("codegen", "host tile numpy numba order"),

@@ -1,0 +1,21 @@
+"""Base class of what stands for an array while a formula is traced."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["Traced"]
+
+
+class Traced:
+    """What ``update`` sees in place of an array; it answers where NumPy has no function to ask with."""
+
+    __slots__ = ()
+
+    def over_tree(self, kind: str) -> Any:
+        """The ``"sum"``, ``"mean"`` or ``"max"`` over all arrays of the optimizer."""
+        raise NotImplementedError
+
+    def uniform(self, key: tuple[Any, ...], stream: int) -> Any:
+        """Uniform random numbers in (0, 1), one for each element."""
+        raise NotImplementedError
