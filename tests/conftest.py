@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from gpuopt.arrays import backend
-from gpuopt.executors import executor as choose
-from gpuopt.executors.cpu.tiles import TileGroup
+from gpuopt.executors import executor_of as choose
+from gpuopt.executors.cpu.tiles import TileExecutor
 
 EXECUTORS = ("numpy", "numba", "cupy")
 
@@ -72,13 +72,13 @@ def executor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.fixture(params=["numpy", "numba"])
-def tile_group(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[TileGroup]:
+def tile_group(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[TileExecutor]:
     """The groups of each CPU executor in turn, which NumPy arrays are run by."""
     name = str(request.param)
     if name == "numba" and (reason := backend.why_not_numba()):
         pytest.skip(reason)
     monkeypatch.setenv("GPUOPT_CPU", name)
-    return cast("type[TileGroup]", choose(np.ones(1)))
+    return cast("type[TileExecutor]", choose(np.ones(1)))
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ from typing import Any, Protocol
 from gpuopt.arrays.backend import cpu_executor, is_cupy
 from gpuopt.tracing.trace import Trace
 
-__all__ = ["Group", "Scalars", "executor"]
+__all__ = ["Executor", "Scalars", "executor_of"]
 
 Scalars = tuple[float, ...] | list[tuple[float, ...]]
 """The scalars of a trace; or a row of them for each array of a group, where they differ."""
 
 
-class Group(Protocol):
+class Executor(Protocol):
     """Arrays of one dtype under one update. Made from its whole trace, the update, and the arrays; and for each of them a
     dict of the arrays that stand for hyperparameters, in its shape, by the names they have in the trace; its number in the
     optimizer; and whether what a step launches may be captured.
@@ -53,16 +53,16 @@ class Group(Protocol):
         """
 
 
-def executor(array: Any) -> type[Group]:
+def executor_of(array: Any) -> type[Executor]:
     """The executor that runs arrays like `array`."""
     if is_cupy(array):
-        from gpuopt.executors.cuda.launch import CupyGroup
+        from gpuopt.executors.cuda.launch import CupyExecutor
 
-        return CupyGroup
+        return CupyExecutor
     if cpu_executor() == "numba":
-        from gpuopt.executors.cpu.numba import NumbaGroup
+        from gpuopt.executors.cpu.numba import NumbaExecutor
 
-        return NumbaGroup
-    from gpuopt.executors.cpu.numpy import NumpyGroup
+        return NumbaExecutor
+    from gpuopt.executors.cpu.numpy import NumpyExecutor
 
-    return NumpyGroup
+    return NumpyExecutor

@@ -10,7 +10,7 @@ from typing import Any
 from gpuopt.arrays.dtypes import is_complex
 from gpuopt.arrays.precision import MASTER, PLAIN, Precision
 from gpuopt.codegen.host import Evaluate, compiled
-from gpuopt.executors import Group, Scalars, executor
+from gpuopt.executors import Executor, Scalars, executor_of
 from gpuopt.rules.base import Update, instantiated
 from gpuopt.rules.hooks import has_hook
 from gpuopt.tracing.expr import Total
@@ -100,7 +100,7 @@ class Bundle:
 
     Attributes
     ----------
-    group : Group
+    group : Executor
         The executor's.
     sizes : list of int
         The elements of each array.
@@ -127,7 +127,7 @@ class Bundle:
         self.sizes = [param.size for param in params]
         self._beside = [others[i] for i in indices]
         beside = [{hyper_array(name): array for name, array in others[i].items()} for i in indices]
-        self.group: Group = executor(params[0])(self.traces[-1], update, params, beside, indices, counted)
+        self.group: Executor = executor_of(params[0])(self.traces[-1], update, params, beside, indices, counted)
         self.counts = [0] * len(indices)
         self.use(update, self.traces)
 

@@ -12,8 +12,8 @@ import numpy as np
 from gpuopt.arrays import check
 from gpuopt.arrays.backend import array_module, device_of, is_cupy
 from gpuopt.arrays.precision import MASTER, Precision
-from gpuopt.arrays.tree import ArrayTree, PartialTree, Spec
-from gpuopt.executors import executor
+from gpuopt.arrays.tree import Spec
+from gpuopt.executors import executor_of
 from gpuopt.optimizer.gradients import GradientReader
 from gpuopt.optimizer.guard import Guard
 from gpuopt.optimizer.hyper_arrays import beside
@@ -110,7 +110,7 @@ class Optimizer(Generic[BindableT]):
         names = dict.fromkeys([*(name for state in states for name in state), *([MASTER] if self._precision.master else [])])
         self._state = {name: spec.build([state.get(name) for state in states]) for name in names}
         self._reader = GradientReader(spec, self._leaves, states, [key is not None for key in keys])
-        self._guard = Guard(spec, params, executor(self._leaves[0]).on_device)
+        self._guard = Guard(spec, params, executor_of(self._leaves[0]).on_device)
 
     @property
     def params(self) -> Any:

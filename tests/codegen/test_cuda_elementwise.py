@@ -18,7 +18,7 @@ from gpuopt.arrays.dtypes import COMPUTE, is_complex, named, state_dtype
 from gpuopt.codegen.cuda.elementwise import kernel_text
 from gpuopt.codegen.host import compiled
 from gpuopt.codegen.source import kernels
-from gpuopt.executors.cpu.numpy import NumpyGroup
+from gpuopt.executors.cpu.numpy import NumpyExecutor
 from gpuopt.rules import Adam, Momentum, Rule
 from gpuopt.tracing.trace import trace
 from tests.support.cuda import hostrun, nvrtc
@@ -96,7 +96,7 @@ def test_the_public_text_is_the_one_that_is_compiled(dtype: Any) -> None:
 def check_steps(rule: Rule, params: Any, twin: Any, gradients: list[np.ndarray[Any, Any]]) -> None:
     """Run a step for each gradient with both executors on equal arrays; p and every state agree in every bit after each."""
     traced = trace(rule, is_complex(params.dtype))
-    numpy_group = NumpyGroup(traced, rule, [params])
+    numpy_group = NumpyExecutor(traced, rule, [params])
     with one_by_one() as make:
         cupy_group = make(traced, rule, [twin])
         for t, g in enumerate(gradients, start=1):

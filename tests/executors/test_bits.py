@@ -10,7 +10,7 @@ import pytest
 from gpuopt import array_module
 from gpuopt.arrays import backend
 from gpuopt.arrays.dtypes import COMPUTE, state_dtype
-from gpuopt.executors.cpu.tiles import TileGroup
+from gpuopt.executors.cpu.tiles import TileExecutor
 from gpuopt.rules import Rule, rules
 from tests.support.reference import LOOPS
 from tests.support.variants import DTYPES, STRUCTURES, bits, label, sample
@@ -118,7 +118,7 @@ def check_layout(rule: Rule, dtype: str, layout: Any, gradient_layout: Any, xp: 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("gradient_layout", LAYOUTS)
 def test_layout(
-    rule: Rule, dtype: str, layout: Any, gradient_layout: Any, tile_group: type[TileGroup], rng: np.random.Generator
+    rule: Rule, dtype: str, layout: Any, gradient_layout: Any, tile_group: type[TileExecutor], rng: np.random.Generator
 ) -> None:
     """The layout of parameters and gradients decides no bit."""
     check_layout(rule, dtype, layout, gradient_layout, np, rng)
@@ -138,7 +138,7 @@ def test_layout_on_a_gpu(rule: Rule, dtype: str, layouts: tuple[Any, Any], rng: 
 @every_rule
 @pytest.mark.parametrize("dtype", ["float32", "float16", "complex64"])
 def test_tiles_and_packs(
-    rule: Rule, dtype: str, tile_group: type[TileGroup], rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+    rule: Rule, dtype: str, tile_group: type[TileExecutor], rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Arrays updated one by one, packed, cut into tiles, and on threads have the same bits."""
     shapes = [(7,), (), (0,), (3, 4), (40, 30), (1,), (1000,), (2, 3, 4)]

@@ -206,7 +206,7 @@ def test_more_kinds_of_arrays_than_lists_are_kept_of_one(log: Any) -> None:
     params, grads = arrays(18), [arrays(1, dtype)[0] for _ in kinds for dtype in dtypes]
     others = [{hyper_array("lr"): arrays(1, kind)[0]} for kind in kinds for _ in dtypes]
     traced = trace(Adam().member(""), False, frozenset({"lr"}))
-    group = importlib.import_module("gpuopt.executors.cuda.launch").CupyGroup(traced, Adam().member(""), params, others)
+    group = importlib.import_module("gpuopt.executors.cuda.launch").CupyExecutor(traced, Adam().member(""), params, others)
     group.run(traced, grads, compiled(traced.scalars)(1, Adam().hyper(0)))
     assert log.count("launch") == 18
     launches = group._planner.plan(grads, None, ordered=False).launches

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gpuopt as go
-from gpuopt.executors.cpu.tiles import TileGroup
+from gpuopt.executors.cpu.tiles import TileExecutor
 from tests.support.variants import bits, sample
 
 AROUND_LANES = [*range(4), *range(254, 259), 511, 512, 513, 1000]
@@ -136,7 +136,7 @@ def test_what_is_not_finite_propagates(bad: float, place: int, executor: str, xp
     assert np.isnan(float(given(np.sum, [xp.asarray([np.inf, -np.inf])], [xp.zeros(2)])[0][0]))
 
 
-def test_twice_the_same_bits(tile_group: type[TileGroup], monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
+def test_twice_the_same_bits(tile_group: type[TileExecutor], monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
     """On threads, whose turns differ from run to run."""
     monkeypatch.setattr(tile_group, "threaded", 0)
     monkeypatch.setattr(tile_group, "folded", 16_384)

@@ -18,19 +18,19 @@ import pytest
 
 import gpuopt as go
 from gpuopt.executors.cpu import pool
-from gpuopt.executors.cpu.tiles import TileGroup
+from gpuopt.executors.cpu.tiles import TileExecutor
 from tests.optimizer.test_contract import everything
 
 WAIT = 20.0  # seconds until a thread that does not come is a failure; none is waited for when all is well
 
 
 @pytest.fixture(autouse=True)
-def _tiles(tile_group: type[TileGroup]) -> None:
+def _tiles(tile_group: type[TileExecutor]) -> None:
     """Every test here runs on each of the executors that cut arrays into tiles."""
 
 
 @pytest.fixture
-def threaded(tile_group: type[TileGroup], monkeypatch: pytest.MonkeyPatch) -> None:
+def threaded(tile_group: type[TileExecutor], monkeypatch: pytest.MonkeyPatch) -> None:
     """Even small arrays are cut into many tiles that four threads share."""
     monkeypatch.setattr(tile_group, "threaded", 1)
     monkeypatch.setattr(tile_group, "tile", 1_000)
@@ -65,7 +65,7 @@ def test_threads_with_their_own_optimizers_equal_one_after_another(threaded: Non
     assert together == list(map(trained, seeds))
 
 
-def test_large_arrays_use_the_pool_as_it_is(tile_group: type[TileGroup], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_arrays_use_the_pool_as_it_is(tile_group: type[TileExecutor], monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing but the number of threads is set here; the result has the bits of one thread."""
     jobs, run = [], pool.run
     monkeypatch.setattr(pool, "run", lambda task, count, threads: (jobs.append(threads), run(task, count, threads)))
@@ -182,7 +182,7 @@ class Stop(BaseException):
 
 
 @pytest.fixture
-def interrupted(tile_group: type[TileGroup], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
+def interrupted(tile_group: type[TileExecutor], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
     """Break a step off at its n-th tile, whichever thread has it; 0 is never."""
     update, lock, left = tile_group._update, threading.Lock(), [0]
 
@@ -315,7 +315,7 @@ SLACK = 40_000  # bytes of Python's own objects (lists of tiles, of arguments, o
 @pytest.mark.parametrize("threads", ["1", "3"])
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_nothing_is_allocated_after_the_first_step(
-    kind: Any, threads: str, tile_group: type[TileGroup], monkeypatch: pytest.MonkeyPatch
+    kind: Any, threads: str, tile_group: type[TileExecutor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GPUOPT_NUM_THREADS", threads)
     monkeypatch.setattr(tile_group, "threaded", 1)

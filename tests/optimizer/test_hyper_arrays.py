@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import gpuopt as go
-from gpuopt.executors.cpu.tiles import TileGroup
+from gpuopt.executors.cpu.tiles import TileExecutor
 from tests.executors.test_bits import LAYOUTS, contiguous, placed
 from tests.rules.test_refusals import NAN, refused, table
 from tests.support.variants import DTYPES, bits, sample
@@ -82,7 +82,7 @@ def test_integers_and_masks(xp: Any) -> None:
 
 @pytest.mark.parametrize("packed", [True, False])
 def test_in_packs_and_beside_numbers(
-    packed: bool, tile_group: type[TileGroup], monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+    packed: bool, tile_group: type[TileExecutor], monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
 ) -> None:
     """Many arrays, some with an array of their own, some with the number; tiles and packs decide no bit."""
     shapes = [(), (0,), (5,), (3, 4), (100,), (2, 3, 4), (40, 40), (1,)]

@@ -20,7 +20,8 @@ from gpuopt.arrays.precision import Precision
 from gpuopt.arrays.random import ROUNDING
 from gpuopt.codegen.cuda.elementwise import kernel_text
 from gpuopt.executors.cpu import tiles
-from gpuopt.executors.cpu.tiles import TileGroup
+from gpuopt.executors.cpu.tiles import TileExecutor
+from gpuopt.rules import noise
 from gpuopt.tracing.trace import trace
 from tests.executors.test_bits import LAYOUTS, TOLERANCE
 from tests.support.cuda import hostrun, nvrtc
@@ -271,7 +272,7 @@ def test_the_layout_decides_no_bit(dtype: str, options: Any, everywhere: str, rn
 
 @every_case
 def test_tiles_packs_and_threads_decide_no_bit(
-    dtype: str, options: Any, tile_group: type[TileGroup], rng: Any, monkeypatch: pytest.MonkeyPatch
+    dtype: str, options: Any, tile_group: type[TileExecutor], rng: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Fortran order among them, whose tiles follow the memory and whose random numbers follow the indices."""
     shapes = [(7,), (), (0,), (40, 30), (1,), (1000,), (5, 4, 30)]
@@ -297,7 +298,7 @@ def test_tiles_packs_and_threads_decide_no_bit(
 @every_case
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_nothing_is_allocated_after_the_first_step(
-    dtype: str, options: Any, order: Any, tile_group: type[TileGroup], monkeypatch: pytest.MonkeyPatch
+    dtype: str, options: Any, order: Any, tile_group: type[TileExecutor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tile_group, "tile", 100_000)
     params, g = np.ones((400, 500), named(dtype), order=order), np.ones((400, 500), named(dtype))

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 import gpuopt as go
 from gpuopt.arrays import backend
 from gpuopt.arrays.dtypes import COMPUTE, state_dtype
-from gpuopt.executors import executor as choose
+from gpuopt.executors import executor_of as choose
 from gpuopt.executors.cpu import tiles
-from gpuopt.executors.cpu.tiles import TileGroup
+from gpuopt.executors.cpu.tiles import TileExecutor
 from gpuopt.rules import pieces
 from tests.executors.test_bits import LAYOUTS, TOLERANCE, contiguous, placed
 from tests.support.pieces_reference import PARTS, LossScale, Reference
@@ -321,7 +321,7 @@ def test_layouts_tiles_packs_and_threads_decide_no_bit(situation: Any, tile: int
         patch.setenv("GPUOPT_CPU", "numpy")
         plain = outcome(rule, [p.copy() for p in params], [[None if x is None else x.copy() for x in g] for g in gradients])
         assert same(plain, outcome(*situation)), "layout"
-        group = cast("type[TileGroup]", choose(params[0]))
+        group = cast("type[TileExecutor]", choose(params[0]))
         for name, value in {"tile": tile, "folded": tile, "small": tile // 2, "pack": 2 * tile, "threaded": 0}.items():
             patch.setattr(group, name, value)
         patch.setattr(tiles, "cpu_threads", lambda: threads)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from gpuopt.arrays import backend
 from gpuopt.codegen.host import compiled
-from gpuopt.executors.cpu.numpy import NumpyGroup
+from gpuopt.executors.cpu.numpy import NumpyExecutor
 from gpuopt.rules import Hyper, Rule, abs2
 from gpuopt.tracing.expr import ARRAY_OPS, HOST_OPS
 from gpuopt.tracing.trace import trace
@@ -100,9 +100,9 @@ def run_numba(rule: Rule, p: Array, gradients: list[Array | None]) -> list[Array
     """What `run` gives of the Numba executor."""
     if (reason := backend.why_not_numba()) is not None:
         pytest.skip(reason)
-    from gpuopt.executors.cpu.numba import NumbaGroup
+    from gpuopt.executors.cpu.numba import NumbaExecutor
 
-    return run(rule, NumbaGroup, p, gradients)
+    return run(rule, NumbaExecutor, p, gradients)
 
 
 others = pytest.mark.parametrize("run_other", [run_text, run_numba])
@@ -189,7 +189,7 @@ def test_numpy_executor_equals_numpy(name: str, dtype: str) -> None:
     rule = made(lambda self, t, p, g: formula(p, g))
     (wanted,) = plain(rule, 1, [x, y])
     for pieces in (1, len(x) // 17, len(x) // 3, len(x)):  # vector bodies and scalar tails: of 441, 17, 3 elements and one
-        same(run(rule, NumpyGroup, x, [y], pieces)[0], wanted, 4 * (name in ROUNDED), f"{name}, {pieces} pieces")
+        same(run(rule, NumpyExecutor, x, [y], pieces)[0], wanted, 4 * (name in ROUNDED), f"{name}, {pieces} pieces")
 
 
 @others
@@ -197,7 +197,7 @@ def test_numpy_executor_equals_numpy(name: str, dtype: str) -> None:
 @pytest.mark.parametrize("formulas", [EXACT, ROUNDED], ids=["exact", "rounded"])
 def test_others_equal_numpy_executor(formulas: Formulas, dtype: str, run_other: Callable[..., list[Array]]) -> None:
     rule, (x, y) = all_at_once(formulas), pairs(dtype)
-    for name, got, wanted in zip(["p", *formulas], run_other(rule, x, [y]), run(rule, NumpyGroup, x, [y]), strict=True):
+    for name, got, wanted in zip(["p", *formulas], run_other(rule, x, [y]), run(rule, NumpyExecutor, x, [y]), strict=True):
         same(got, wanted, 4 * (formulas is ROUNDED), name)
 
 
@@ -281,7 +281,7 @@ def parts(dtype: str, rng: np.random.Generator) -> list[Array]:
 def test_complex_operations_of_others(dtype: str, rng: np.random.Generator, run_other: Callable[..., list[Array]]) -> None:
     a, b, c, d = parts(dtype, rng)
     x, y = joined(a, b, dtype), joined(c, d, dtype)
-    results = zip(["p", *COMPLEX], run_other(ALL_COMPLEX, x, [y]), run(ALL_COMPLEX, NumpyGroup, x, [y]), strict=True)
+    results = zip(["p", *COMPLEX], run_other(ALL_COMPLEX, x, [y]), run(ALL_COMPLEX, NumpyExecutor, x, [y]), strict=True)
     for name, got, wanted in results:
         same(got, wanted, what=name)
 
@@ -290,12 +290,12 @@ def test_complex_operations_of_others(dtype: str, rng: np.random.Generator, run_
 def test_complex_operations_are_those_of_real_and_imaginary_parts(dtype: str, rng: np.random.Generator) -> None:
     a, b, c, d = parts(dtype, rng)
     x, y = joined(a, b, dtype), joined(c, d, dtype)
-    together = run(ALL_COMPLEX, NumpyGroup, x, [y])
+    together = run(ALL_COMPLEX, NumpyExecutor, x, [y])
     for number, (name, (formula, lowered)) in enumerate(COMPLEX.items(), start=1):
         with np.errstate(all="ignore"):
             wanted = joined(*lowered(a, b, c, d), dtype)
         rule = made(lambda self, t, p, g, f=formula: f(p, g))
-        same(run(rule, NumpyGroup, x, [y], 59)[0], wanted, what=name)
+        same(run(rule, NumpyExecutor, x, [y], 59)[0], wanted, what=name)
         same(together[number].astype(dtype), wanted, what=name)
 
 
@@ -303,7 +303,7 @@ def test_complex_operations_are_those_of_real_and_imaginary_parts(dtype: str, rn
 def test_complex_operations_of_ordinary_numbers_equal_numpy(dtype: str, rng: np.random.Generator) -> None:
     x, y = joined(*rng.normal(size=(2, 1003)), dtype), joined(*rng.normal(size=(2, 1003)), dtype)
     for name, (formula, _) in COMPLEX.items():
-        (got,) = run(made(lambda self, t, p, g, f=formula: f(p, g)), NumpyGroup, x, [y])
+        (got,) = run(made(lambda self, t, p, g, f=formula: f(p, g)), NumpyExecutor, x, [y])
         wanted = formula(x, y)
         assert np.all(np.abs(got - wanted) <= 4 * np.finfo(dtype).eps * np.abs(wanted)), name
 
@@ -327,7 +327,7 @@ def check(formula: Callable[..., Any], dtype: str, what: Any, steps: int = 2) ->
         for t, g in enumerate(gradients, start=1):
             wanted = plain(rule, t, [wanted[0], wanted[0] if g is None else g, *wanted[1:]])
         expected = dict(zip("pab", wanted, strict=True))
-        for name, got in zip(names, run(rule, NumpyGroup, p, gradients), strict=True):
+        for name, got in zip(names, run(rule, NumpyExecutor, p, gradients), strict=True):
             same(got.astype(dtype), expected[name], what=f"{name} of {what}")
 
 
@@ -384,7 +384,7 @@ def test_names_never_meet(rng: np.random.Generator) -> None:
     names = ["m", "m_re", "m_old", "m_new", "m_re_old", "c0", "x3", "i", "n", "float", "β", "lr_h", "a", "b"]
     rule = made(lambda self, t, p, g, m, *rest: (p - self.a * g, m + g * t, *(r + g.real for r in rest)), *names)
     p, g = joined(*rng.normal(size=(2, 50)), "complex64"), joined(*rng.normal(size=(2, 50)), "complex64")
-    for got, wanted in zip(run_text(rule, p, [g, g]), run(rule, NumpyGroup, p, [g, g]), strict=True):
+    for got, wanted in zip(run_text(rule, p, [g, g]), run(rule, NumpyExecutor, p, [g, g]), strict=True):
         same(got, wanted)
 
 
@@ -398,7 +398,7 @@ def test_others_in_place(rng: np.random.Generator, run_other: Callable[..., list
 
     p, *gradients = rng.choice([*special("float32"), *rng.normal(size=100)], (6, 500)).astype("float32")
     rule = made(formula, *states)
-    got, wanted = run_other(rule, p, gradients), run(rule, NumpyGroup, p, gradients)
+    got, wanted = run_other(rule, p, gradients), run(rule, NumpyExecutor, p, gradients)
     for number, (x, y) in enumerate(zip(got, wanted, strict=True)):
         same(x, y, what=f"array {number}")
 
@@ -469,7 +469,7 @@ def values(dtype: str, number: int) -> list[Array]:
 def test_random_formulas(program: Any, dtype: str, gradient_is_parameter: bool) -> None:
     p, *gradients = values(dtype, 4)
     rule, wanted = random_rule(program), [p, np.full(67, 0.25, dtype), np.full(67, 0.5, dtype)]
-    got = run(rule, NumpyGroup, p, [None] * 3 if gradient_is_parameter else gradients)
+    got = run(rule, NumpyExecutor, p, [None] * 3 if gradient_is_parameter else gradients)
     for t, g in enumerate(gradients, start=1):
         old = (wanted[0], wanted[0] if gradient_is_parameter else g, *wanted[1:])
         with np.errstate(all="ignore"):
@@ -484,5 +484,5 @@ def test_random_formulas(program: Any, dtype: str, gradient_is_parameter: bool) 
 def test_random_formulas_of_others(program: Any, dtype: str) -> None:
     rule, (p, *gradients) = random_rule(program), values(dtype, 4)
     for run_other in (run_text, run_numba):
-        for got, wanted in zip(run_other(rule, p, gradients), run(rule, NumpyGroup, p, gradients), strict=True):
+        for got, wanted in zip(run_other(rule, p, gradients), run(rule, NumpyExecutor, p, gradients), strict=True):
             same(got, wanted)

@@ -8,15 +8,15 @@ import numpy as np
 
 from gpuopt.codegen.order import CHUNK, chunks
 from gpuopt.executors.cpu.numba_compile import fill_code, fold_code, loop_code, pack_code
-from gpuopt.executors.cpu.tiles import TileGroup
+from gpuopt.executors.cpu.tiles import TileExecutor
 from gpuopt.executors.cpu.work import Program
 from gpuopt.tracing.trace import Trace
 
-__all__ = ["NumbaGroup"]
+__all__ = ["NumbaExecutor"]
 
 
 @final
-class NumbaGroup(TileGroup):
+class NumbaExecutor(TileExecutor):
     """Arrays that are updated by one loop, which reads and writes each element once."""
 
     name = "numba"

@@ -7,15 +7,15 @@ from typing import Any, final
 import numpy as np
 
 from gpuopt.codegen.numpy import tile_code
-from gpuopt.executors.cpu.tiles import TileGroup
+from gpuopt.executors.cpu.tiles import TileExecutor
 from gpuopt.executors.cpu.work import Program
 from gpuopt.tracing.trace import Trace
 
-__all__ = ["NumpyGroup"]
+__all__ = ["NumpyExecutor"]
 
 
 @final
-class NumpyGroup(TileGroup):
+class NumpyExecutor(TileExecutor):
     """Arrays that are updated by NumPy's ufuncs, each on a tile that stays in the cache."""
 
     name = "numpy"

@@ -24,11 +24,11 @@ from gpuopt.executors.fold import UFUNCS, Folds, fold, fold_stream
 from gpuopt.executors.layout import Leaf, new_state
 from gpuopt.tracing.trace import Trace
 
-__all__ = ["TileGroup"]
+__all__ = ["TileExecutor"]
 
 
-class TileGroup(abc.ABC):
-    """NumPy arrays of one dtype under one rule, and their state; see `gpuopt.executors.Group`.
+class TileExecutor(abc.ABC):
+    """NumPy arrays of one dtype under one rule, and their state; see `gpuopt.executors.Executor`.
 
     Attributes
     ----------

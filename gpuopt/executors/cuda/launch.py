@@ -23,7 +23,7 @@ from gpuopt.executors.cuda.uploads import Turns
 from gpuopt.executors.layout import Leaf, new_state
 from gpuopt.tracing.trace import Trace
 
-__all__ = ["CupyGroup"]
+__all__ = ["CupyExecutor"]
 
 
 _process = 0
@@ -41,8 +41,8 @@ def _check_process() -> None:
         )
 
 
-class CupyGroup:
-    """CuPy arrays of one dtype under one rule, and their state; see `gpuopt.executors.Group`."""
+class CupyExecutor:
+    """CuPy arrays of one dtype under one rule, and their state; see `gpuopt.executors.Executor`."""
 
     name = "cupy"
     on_device = True

@@ -10,7 +10,7 @@ import numpy as np
 from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.arrays.precision import Precision
 from gpuopt.codegen.host import compiled
-from gpuopt.executors import executor
+from gpuopt.executors import executor_of
 from gpuopt.optimizer.groups import Bundle, Run, batches
 from gpuopt.optimizer.hyperparameters import Members, Numbers, begun, check_traceable, numbers, scheduled
 from gpuopt.optimizer.steps.staged import accepted
@@ -75,7 +75,7 @@ class Steps:
         capturable: bool,
     ) -> None:
         self._leaves, self._capturable, self.structure, self._t = leaves, capturable, 0, 0
-        self._on_device = bool(members) and executor(leaves[0]).on_device
+        self._on_device = bool(members) and executor_of(leaves[0]).on_device
         self._computed: dict[Hashable, set[Any]] = {key: set() for key in members}
         alike: dict[tuple[Hashable, ...], list[int]] = {}
         for index, (key, leaf) in enumerate(zip(keys, leaves, strict=True)):
@@ -123,7 +123,7 @@ class Steps:
     @property
     def name(self) -> str:
         """The executor's."""
-        return self.bundles[0].group.name if self.bundles else executor(self._leaves[0]).name
+        return self.bundles[0].group.name if self.bundles else executor_of(self._leaves[0]).name
 
     @property
     def states(self) -> list[dict[str, Any]]:

@@ -56,7 +56,7 @@ def _on_device(make: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextlib.contextmanager
 def cupy_on_the_cpu() -> Iterator[Callable[..., Any]]:
-    """Give what makes a `CupyGroup` from a trace, its rule and NumPy arrays, which it then updates on the CPU.
+    """Give what makes a `CupyExecutor` from a trace, its rule and NumPy arrays, which it then updates on the CPU.
 
     Meanwhile every optimizer of NumPy arrays has it for its executor.
     """
@@ -71,7 +71,7 @@ def cupy_on_the_cpu() -> Iterator[Callable[..., Any]]:
     def made(written: Any) -> Callable[..., None]:
         return lambda *arguments, size=None: launch(real(written), arguments, size)
 
-    class Group(groups.CupyGroup):  # type: ignore[misc, name-defined]
+    class Group(groups.CupyExecutor):  # type: ignore[misc, name-defined]
         """Takes ordinary arrays for gradients."""
 
         def run(self, trace: Any, grads: Sequence[Any], *rest: Any) -> None:
@@ -92,7 +92,7 @@ def cupy_on_the_cpu() -> Iterator[Callable[..., Any]]:
         group.on_device = True  # type: ignore[attr-defined]
         group.name = "cupy"  # type: ignore[attr-defined]
         for module in map(import_module, ("gpuopt.optimizer.groups", "gpuopt.optimizer.optimizer", "gpuopt.optimizer.steps")):
-            patches.enter_context(mock.patch.object(module, "executor", return_value=group))
+            patches.enter_context(mock.patch.object(module, "executor_of", return_value=group))
         yield group
 
 
