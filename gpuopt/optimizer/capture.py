@@ -64,7 +64,7 @@ def graph(loss_and_grad: LossAndGrad, opt: Optimizer, *batch: CupyArray) -> Capt
             loss = step(x, y)
     """
     _check(loss_and_grad, opt, batch)
-    with opt._guard.alone("captured"), opt._steps.bundles[0].group.device:  # type: ignore[attr-defined]
+    with opt._guard.alone("captured"), opt._steps.groups[0].executor.device:  # type: ignore[attr-defined]
         return CapturedStep(loss_and_grad, opt, batch)
 
 
@@ -153,7 +153,7 @@ class CapturedStep:
                     "opt.rule was set to one of another structure since the step was captured (other than numbers changed): "
                     "capture it anew with go.graph"
                 )
-            with self.opt._steps.bundles[0].group.device:  # type: ignore[attr-defined]
+            with self.opt._steps.groups[0].executor.device:  # type: ignore[attr-defined]
                 for kept, new in zip(self.batch, batch, strict=False):
                     kept[...] = new
                 self._graph.launch()
@@ -185,7 +185,7 @@ def _check(loss_and_grad: Any, opt: Any, batch: tuple[Any, ...]) -> None:
         raise ValueError("go.graph: a CUDA graph needs an optimizer of CuPy arrays; of NumPy arrays call opt.step")
     if not opt.capturable:
         raise ValueError("go.graph: this optimizer's steps cannot be captured: make it with rule.init(params, capturable=True)")
-    if not opt._steps.bundles:
+    if not opt._steps.groups:
         raise ValueError(f"go.graph: {opt.rule!r} updates none of the arrays")
     for number, array in enumerate(batch):
         if not is_cupy(array):

@@ -17,18 +17,18 @@ from gpuopt.tracing.expr import Total
 from gpuopt.tracing.symbols import hyper_array
 from gpuopt.tracing.trace import Trace, own_states, passes, trace
 
-__all__ = ["Bundle", "Run", "batches"]
+__all__ = ["ParamGroup", "Run", "batches"]
 
 
 @dataclasses.dataclass(eq=False, slots=True)
 class Run:
-    """Arrays of a bundle that take a step together, and what they run.
+    """Arrays of a group that take a step together, and what they run.
 
-    `count` says which step of theirs it is: a number, or one for each array of the bundle. `positions` are those of the arrays
-    in the bundle, None for all; `given` the gradients of all arrays of the bundle.
+    `count` says which step of theirs it is: a number, or one for each array of the group. `positions` are those of the arrays
+    in the group, None for all; `given` the gradients of all arrays of the group.
     """
 
-    bundle: Bundle
+    group: ParamGroup
     trace: Trace
     count: int | list[int]
     positions: list[int] | None
@@ -37,18 +37,18 @@ class Run:
     scalars: Scalars = ()
 
     def perform(self) -> None:
-        self.bundle.group.run(self.trace, self.given, self.scalars, self.positions)
+        self.group.executor.run(self.trace, self.given, self.scalars, self.positions)
 
     def count_it(self) -> None:
-        counts, now = self.bundle.counts, self.count
+        counts, now = self.group.counts, self.count
         if self.positions is None:
-            self.bundle.counts = [now] * len(counts) if isinstance(now, int) else list(now)
+            self.group.counts = [now] * len(counts) if isinstance(now, int) else list(now)
         else:
             for position in self.positions:
                 counts[position] = now if isinstance(now, int) else now[position]
 
     def evaluated(self, evaluate: Evaluate) -> Scalars:
-        """What scalar code gives: numbers, or a row of them for each array of the bundle where their counts differ."""
+        """What scalar code gives: numbers, or a row of them for each array of the group where their counts differ."""
         if isinstance(self.count, int):
             return evaluate(self.count, self.hyper)
         of = {count: evaluate(count, self.hyper) for count in set(self.count)}
@@ -57,7 +57,7 @@ class Run:
     @property
     def members(self) -> list[int]:
         """The positions, written out."""
-        return list(range(len(self.bundle.indices))) if self.positions is None else self.positions
+        return list(range(len(self.group.indices))) if self.positions is None else self.positions
 
 
 def batches(runs: Sequence[Run]) -> Iterator[list[tuple[int, Trace]]]:
@@ -81,7 +81,7 @@ def _gives(phase: Trace) -> list[Total]:
     return [reduction.value for reduction in phase.reductions if reduction.value.over == "tree"]
 
 
-class Bundle:
+class ParamGroup:
     """Arrays of one dtype under one update.
 
     Parameters
@@ -100,7 +100,7 @@ class Bundle:
 
     Attributes
     ----------
-    group : Executor
+    executor : Executor
         The executor's.
     sizes : list of int
         The elements of each array.
@@ -127,7 +127,7 @@ class Bundle:
         self.sizes = [param.size for param in params]
         self._beside = [others[i] for i in indices]
         beside = [{hyper_array(name): array for name, array in others[i].items()} for i in indices]
-        self.group: Executor = executor_of(params[0])(self.traces[-1], update, params, beside, indices, counted)
+        self.executor: Executor = executor_of(params[0])(self.traces[-1], update, params, beside, indices, counted)
         self.counts = [0] * len(indices)
         self.use(update, self.traces)
 
@@ -158,7 +158,7 @@ class Bundle:
         """Take another update, whose `traces` are `fitting`."""
         self.update, self.traces = update, traces
         for each in traces:
-            self.group.prepare(each)
+            self.executor.prepare(each)
 
     @property
     def plain(self) -> bool:
@@ -172,7 +172,7 @@ class Bundle:
         Arrays run together if they have the same trace; on a CPU, where another run costs nothing, and the same count.
         """
         given, next_counts = self._given(gradients), [count + 1 for count in self.counts]
-        mixed = self.group.on_device
+        mixed = self.executor.on_device
         which = {count: passes(self.update, count) if len(self.traces) > 1 else 0 for count in set(next_counts)}
         alike: dict[tuple[int, int], list[int]] = {}
         for position, (count, g) in enumerate(zip(next_counts, given, strict=True)):
@@ -187,7 +187,7 @@ class Bundle:
         return found
 
     def whole_run(self, gradients: Sequence[Any], hyper: dict[str, float]) -> Run:
-        """The one run of a plain bundle whose arrays all have a gradient, and were updated equally often."""
+        """The one run of a plain group whose arrays all have a gradient, and were updated equally often."""
         traced, count = self.traces[0], self.counts[0] + 1
         return Run(self, traced, count, None, self._given(gradients), hyper, compiled(traced.scalars)(count, hyper))
 
@@ -200,7 +200,7 @@ class Bundle:
         """
         numbers = _evaluating(self.update, max(t - 1, 0))
         found = {}
-        for index, beside, state in zip(self.indices, self._beside, self.group.states, strict=True):
+        for index, beside, state in zip(self.indices, self._beside, self.executor.states, strict=True):
             value = (state[MASTER] if self.precision.master else leaves[index]).copy()
             for part, formula in instantiated(self.update.parts, numbers | beside):
                 if has_hook(formula, "evaluation"):

@@ -1,4 +1,4 @@
-"""What the steps of an optimizer run: arrays in bundles, how often each was updated, and the numbers that pieces keep."""
+"""What the steps of an optimizer run: arrays in groups, how often each was updated, and the numbers that pieces keep."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.arrays.precision import Precision
 from gpuopt.codegen.host import compiled
 from gpuopt.executors import executor_of
-from gpuopt.optimizer.groups import Bundle, Run, batches
+from gpuopt.optimizer.groups import ParamGroup, Run, batches
 from gpuopt.optimizer.hyperparameters import Members, Numbers, begun, check_traceable, numbers, scheduled
 from gpuopt.optimizer.steps.staged import accepted
 from gpuopt.rules.hooks import device_counts
@@ -30,7 +30,7 @@ class Planned(NamedTuple):
 
 
 class Fitting(NamedTuple):
-    """Other updates, checked: their hyperparameters, and their traces for each bundle."""
+    """Other updates, checked: their hyperparameters, and their traces for each group."""
 
     members: Members
     hyper: Numbers
@@ -56,7 +56,7 @@ class Steps:
     ----------
     members : dict
         The updates now.
-    bundles : list of Bundle
+    groups : list of ParamGroup
     counted : bool
         Whether a device counts the steps: because it decides whether they are made, or so that they may be captured.
     numbers : dict
@@ -85,8 +85,8 @@ class Steps:
         self.members, self._hyper = members, self._checked(members, 0)
         start = begun(members)
         self.counted = self._on_device and device_counts(members.values(), capturable)
-        self.bundles = [
-            Bundle(key, members[key], leaves, others, indices, self.counted, precision) for (key, *_), indices in alike.items()
+        self.groups = [
+            ParamGroup(key, members[key], leaves, others, indices, self.counted, precision) for (key, *_), indices in alike.items()
         ]
         self._phases: Any = None
         self.numbers: dict[str, Any] = {name: np.full((), value, np.float32) for name, value in start.items()}
@@ -101,7 +101,7 @@ class Steps:
 
     def _look(self) -> None:
         """Note which way a step goes, and make room for what it needs on a device."""
-        self._plain = all(bundle.plain for bundle in self.bundles)
+        self._plain = all(group.plain for group in self.groups)
         # Where the device counts, it asks the schedules, and keeps the numbers.
         self._scheduled = not self.counted and scheduled(self.members)
         self._fixed = not self._scheduled and (self.counted or not self.numbers)
@@ -110,25 +110,25 @@ class Steps:
 
             if self._phases is None:
                 sizes = [leaf.size for leaf in self._leaves]
-                self._phases = Phases(self.bundles, batches, sizes, self.counted, self.numbers, self._hyper)
+                self._phases = Phases(self.groups, batches, sizes, self.counted, self.numbers, self._hyper)
                 self.numbers = {name: array.reshape(()) for name, array in self._phases.numbers.items()}
             else:
-                self._phases.prepare(self.bundles, self._hyper)
+                self._phases.prepare(self.groups, self._hyper)
 
     def _compare(self) -> None:
         """Note whether all arrays were updated equally often."""
-        counts = [count for bundle in self.bundles for count in bundle.counts]
+        counts = [count for group in self.groups for count in group.counts]
         self._even = bool(counts) and counts.count(counts[0]) == len(counts)
 
     @property
     def name(self) -> str:
         """The executor's."""
-        return self.bundles[0].group.name if self.bundles else executor_of(self._leaves[0]).name
+        return self.groups[0].executor.name if self.groups else executor_of(self._leaves[0]).name
 
     @property
     def states(self) -> list[dict[str, Any]]:
         """For each array its state by name."""
-        return self._of_each({}, lambda bundle: bundle.group.states)
+        return self._of_each({}, lambda group: group.executor.states)
 
     @property
     def t(self) -> int:
@@ -138,13 +138,13 @@ class Steps:
     @property
     def counts(self) -> list[int]:
         """How often each array was updated."""
-        return self._of_each(0, lambda bundle: self._phases.counts[bundle].tolist() if self.counted else bundle.counts)
+        return self._of_each(0, lambda group: self._phases.counts[group].tolist() if self.counted else group.counts)
 
     def _of_each(self, nothing: Any, found: Any) -> list[Any]:
-        """What is `found` for the arrays of each bundle, in the order of the optimizer's."""
+        """What is `found` for the arrays of each group, in the order of the optimizer's."""
         values = [nothing for _ in self._leaves]
-        for bundle in self.bundles:
-            for index, value in zip(bundle.indices, found(bundle), strict=True):
+        for group in self.groups:
+            for index, value in zip(group.indices, found(group), strict=True):
                 values[index] = value
         return values
 
@@ -152,14 +152,14 @@ class Steps:
         """Other updates for the same state; where it is `resumed`, schedules are not asked yet."""
         step = None if resumed else 0 if self.counted else self._t  # a device is not waited for
         hyper = self._checked(members, step)
-        return Fitting(members, hyper, [bundle.fitting(members[bundle.key]) for bundle in self.bundles])
+        return Fitting(members, hyper, [group.fitting(members[group.key]) for group in self.groups])
 
     def use(self, fitting: Fitting) -> None:
         """Go on with other updates."""
-        traces = list(zip(self.bundles, fitting.traces, strict=True))
-        self.structure += any(bundle.traces != found for bundle, found in traces)
-        for bundle, found in traces:
-            bundle.use(fitting.members[bundle.key], found)
+        traces = list(zip(self.groups, fitting.traces, strict=True))
+        self.structure += any(group.traces != found for group, found in traces)
+        for group, found in traces:
+            group.use(fitting.members[group.key], found)
         self.members, self._hyper = fitting.members, fitting.hyper
         self._look()
 
@@ -193,8 +193,8 @@ class Steps:
     def _runs(self, gradients: list[Any], hyper: Numbers, whole: bool) -> list[Run]:
         """What to run if it is accepted."""
         if self._plain and whole and self._even:
-            return [bundle.whole_run(gradients, hyper[bundle.key]) for bundle in self.bundles]
-        runs = [run for bundle in self.bundles for run in bundle.runs(gradients, hyper[bundle.key])]
+            return [group.whole_run(gradients, hyper[group.key]) for group in self.groups]
+        runs = [run for group in self.groups for run in group.runs(gradients, hyper[group.key])]
         if self._plain:
             for run in runs:
                 run.scalars = run.evaluated(compiled(run.trace.scalars))
@@ -220,14 +220,14 @@ class Steps:
             self._phases.load(t, counts, values)
             return
         self._t = t
-        for bundle in self.bundles:
-            bundle.counts = [counts[index] for index in bundle.indices]
+        for group in self.groups:
+            group.counts = [counts[index] for index in group.indices]
         self._compare()
         self._adapt(values)
 
     def evaluated(self) -> list[Any]:
         """For each array a new one: the parameter, or what a piece keeps in its place."""
         t, found = self.t, {index: leaf.copy() for index, leaf in enumerate(self._leaves)}
-        for bundle in self.bundles:
-            found |= bundle.evaluated(t, self._leaves)
+        for group in self.groups:
+            found |= group.evaluated(t, self._leaves)
         return [found[index] for index in range(len(found))]

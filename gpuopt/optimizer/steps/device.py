@@ -26,11 +26,11 @@ MASKS = 8
 
 
 class Phases:
-    """What several bundles of arrays share on the device.
+    """What several groups of arrays share on the device.
 
     Parameters
     ----------
-    bundles : sequence of Bundle
+    groups : sequence of ParamGroup
     batches : callable
         Gives the phases of runs in an order in which each finds what it needs.
     sizes : sequence of int
@@ -50,12 +50,12 @@ class Phases:
     numbers : dict
         The numbers of the whole optimizer, each in an array of one float32.
     counts : dict
-        For each bundle an array of how often each of its arrays was updated.
+        For each group an array of how often each of its arrays was updated.
     """
 
     def __init__(
         self,
-        bundles: Sequence[Any],
+        groups: Sequence[Any],
         batches: Callable[[Sequence[Any]], Any],
         sizes: Sequence[int],
         counted: bool,
@@ -63,7 +63,7 @@ class Phases:
         hyper: dict[Any, dict[str, float]],
     ) -> None:
         self.counted, self._sizes, self._batches = counted, sizes, batches
-        self._device = bundles[0].group.device
+        self._device = groups[0].executor.device
         self._masks, self._room = Lists(0, np.uint8, 0), 0
         self._rows: dict[tuple[Any, Trace], Turns] = {}
         self._table: dict[Total, Any] = {}
@@ -71,36 +71,36 @@ class Phases:
         with self._device:
             self.steps = cupy.zeros(3, np.int64)
             self.numbers = {name: cupy.full(1, float(value), np.float32) for name, value in numbers.items()}
-            self._own = {bundle: cupy.asarray(np.array(bundle.indices, np.int32)) for bundle in bundles}
-            self.counts = {bundle: cupy.zeros(len(bundle.indices), np.int64) for bundle in bundles}
+            self._own = {group: cupy.asarray(np.array(group.indices, np.int32)) for group in groups}
+            self.counts = {group: cupy.zeros(len(group.indices), np.int64) for group in groups}
             self._table[SIZE] = cupy.asarray(np.array(sizes, np.float64))
-        self.prepare(bundles, hyper)
+        self.prepare(groups, hyper)
         with self._device:  # a step may run on another stream than the current one
             cupy.cuda.get_current_stream().synchronize()
 
-    def prepare(self, bundles: Sequence[Any], hyper: dict[Any, dict[str, float]]) -> None:
+    def prepare(self, groups: Sequence[Any], hyper: dict[Any, dict[str, float]]) -> None:
         """Make room for what a step of all arrays needs, and put the hyperparameters where it reads them."""
         with self._device:
-            for bundle in bundles:
-                for whole in bundle.traces:
+            for group in groups:
+                for whole in group.traces:
                     for trace in (*whole.phases, whole):
-                        self._make_room(bundle, trace)
+                        self._make_room(group, trace)
                 if self.counted:
-                    self._keep(bundle.key, [hyper[bundle.key].get(name, np.nan) for name in bundle.traces[-1].hyper])
+                    self._keep(group.key, [hyper[group.key].get(name, np.nan) for name in group.traces[-1].hyper])
             if self._room < len(self._table) + MASKS:
                 self._room = len(self._table) + MASKS
                 self._masks = Lists(len(self._sizes), np.uint8, self._room)
-            self._meant([(frozenset(bundle.indices), bundle.traces[-1]) for bundle in bundles])  # which is there then
+            self._meant([(frozenset(group.indices), group.traces[-1]) for group in groups])  # which is there then
 
-    def _make_room(self, bundle: Any, trace: Trace) -> None:
+    def _make_room(self, group: Any, trace: Trace) -> None:
         """Make room for the totals and scalars of a trace, also of one that only some steps run."""
         for reduction in trace.reductions:
             self._row(reduction)
         if needs_scalars(trace, self.counted):
-            written = scalar_text(trace, bundle.group.compute, self.counted)
-            bundle.group.stored(trace, written.width)
-            if written.count and (bundle, trace) not in self._rows:
-                self._rows[bundle, trace] = Turns(len(bundle.indices) * written.count, np.float64)
+            written = scalar_text(trace, group.executor.compute, self.counted)
+            group.executor.stored(trace, written.width)
+            if written.count and (group, trace) not in self._rows:
+                self._rows[group, trace] = Turns(len(group.indices) * written.count, np.float64)
 
     def _keep(self, key: Any, values: list[float]) -> None:
         """Put the hyperparameters of an update on the device; in place, where a captured step may read them."""
@@ -124,15 +124,15 @@ class Phases:
             for number, phase in batch:
                 self._reduce(runs[number], phase, self._scalars(runs[number], phase, of, active))
         for run in runs:
-            run.bundle.group.run(run.trace, run.given, self._scalars(run, run.trace, of, active), run.positions)
+            run.group.executor.run(run.trace, run.given, self._scalars(run, run.trace, of, active), run.positions)
         if runs and self.counted:
             written = count_text(runs[0].trace)  # what the numbers are made of is the same in all
-            reads = (len(self._sizes), *self._reads(written, runs[0].bundle, of, active)) if written.numbers else ()
+            reads = (len(self._sizes), *self._reads(written, runs[0].group, of, active)) if written.numbers else ()
             made(written.kernel)(*reads, self.steps, *(self.numbers[name] for name in written.numbers), size=1)
 
-    def _reads(self, written: ScalarText, bundle: Any, of: dict[Total, Any], active: Any) -> list[Any]:
+    def _reads(self, written: ScalarText, group: Any, of: dict[Total, Any], active: Any) -> list[Any]:
         """The hyperparameters and totals that a kernel of scalars reads; where the host counts, the totals alone."""
-        hyper = [self._hyper[bundle.key]] if self.counted else []
+        hyper = [self._hyper[group.key]] if self.counted else []
         return hyper + [array for total in written.totals for array in (self._table[total], of.get(total, active))]
 
     def _meant(self, runs: Sequence[tuple[frozenset[int], Trace]]) -> tuple[dict[Total, Any], Any]:
@@ -152,14 +152,14 @@ class Phases:
         """Go on after `t` completed steps, with the counts of all arrays of the optimizer, and its numbers."""
         with self._device:
             self.steps[:] = cupy.asarray(np.array([t, 0, 0], np.int64))
-            for bundle, here in self.counts.items():
-                here[:] = cupy.asarray(np.array([counts[index] for index in bundle.indices], np.int64))
+            for group, here in self.counts.items():
+                here[:] = cupy.asarray(np.array([counts[index] for index in group.indices], np.int64))
             for name, value in numbers.items():
                 self.numbers[name][:] = value
 
     def _reduce(self, run: Any, phase: Trace, scalars: Any) -> None:
         rows = [self._row(reduction) for reduction in phase.reductions]
-        run.bundle.group.reduce_into(phase, run.given, scalars, rows, run.positions)
+        run.group.executor.reduce_into(phase, run.given, scalars, rows, run.positions)
 
     def _row(self, reduction: Any) -> Any:
         """The totals of a reduction, one for each array of the optimizer."""
@@ -171,23 +171,23 @@ class Phases:
         """The scalars of a trace: numbers where the host knows them all, else rows of an array on the device."""
         if not needs_scalars(trace, self.counted):
             return run.evaluated(compiled(trace.scalars))
-        bundle, written = run.bundle, scalar_text(trace, run.bundle.group.compute, self.counted)
+        group, written = run.group, scalar_text(trace, run.group.executor.compute, self.counted)
         given: Any = ()
         if written.count:
             given = run.evaluated(written.given)
             if isinstance(given, list):  # a row for each array
-                written = scalar_text(trace, bundle.group.compute, self.counted, apart=True)
-                given = (self._rows[bundle, trace].write(np.array(given, np.float64).reshape(-1)),)
-        stored = bundle.group.stored(trace, written.width)
+                written = scalar_text(trace, group.executor.compute, self.counted, apart=True)
+                given = (self._rows[group, trace].write(np.array(given, np.float64).reshape(-1)),)
+        stored = group.executor.stored(trace, written.width)
         made(written.kernel)(
-            *(self._own[bundle], active, len(self._sizes), *given, *self._reads(written, bundle, of, active)),
+            *(self._own[group], active, len(self._sizes), *given, *self._reads(written, group, of, active)),
             *(self.numbers[name] for name in written.numbers),
-            *(self.counts[bundle], self.steps, stored.reshape(-1)),
-            size=len(bundle.indices),
+            *(self.counts[group], self.steps, stored.reshape(-1)),
+            size=len(group.indices),
         )
         return stored
 
 
 def _indices(run: Any) -> frozenset[int]:
     """Which arrays of the optimizer a run updates."""
-    return frozenset(run.bundle.indices[position] for position in run.members)
+    return frozenset(run.group.indices[position] for position in run.members)

@@ -41,7 +41,7 @@ def accepted(runs: list[Run]) -> tuple[list[Run], dict[str, float]]:
 
 def _reduced(run: Run, phase: Any, totals: _Totals) -> list[Any]:
     """For each reduction of a phase what it gives for each array of the run."""
-    group: Any = run.bundle.group
+    group: Any = run.group.executor
     evaluate = compiled(phase.scalars)
     if not phase.apart:
         return group.reduce(phase, run.given, evaluate(run.count, run.hyper, totals), run.positions)  # type: ignore[no-any-return]
@@ -71,7 +71,7 @@ def _made(run: Run, totals: _Totals) -> list[Run]:
     """The run with its scalars, if it is accepted; where they differ from array to array, a run for each."""
     trace, found = run.trace, []
     if trace.apart:
-        alike = run.bundle, trace, run.count
+        alike = run.group, trace, run.count
         parts = [(Run(*alike, [p], run.given, run.hyper), known) for p, known in zip(run.members, _apart(totals), strict=True)]
     else:
         parts = [(run, totals)]
@@ -91,7 +91,7 @@ def _apart(totals: _Totals) -> Iterator[_Totals]:
 
 def _indices(run: Run) -> list[int]:
     """Which arrays of the optimizer a run updates."""
-    return run.bundle.indices if run.positions is None else [run.bundle.indices[p] for p in run.positions]
+    return run.group.indices if run.positions is None else [run.group.indices[p] for p in run.positions]
 
 
 def _asked(run: Run) -> frozenset[Total]:
@@ -101,4 +101,4 @@ def _asked(run: Run) -> frozenset[Total]:
 
 def _sizes(run: Run) -> _Totals:
     """How many elements each array of a run has."""
-    return {SIZE: np.array([run.bundle.sizes[position] for position in run.members], np.float64)}
+    return {SIZE: np.array([run.group.sizes[position] for position in run.members], np.float64)}
