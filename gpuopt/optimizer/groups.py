@@ -17,11 +17,11 @@ from gpuopt.tracing.expr import Total
 from gpuopt.tracing.symbols import hyper_array
 from gpuopt.tracing.trace import Trace, own_states, passes, trace
 
-__all__ = ["ParamGroup", "Run", "batches"]
+__all__ = ["GroupStep", "ParamGroup", "batches"]
 
 
 @dataclasses.dataclass(eq=False, slots=True)
-class Run:
+class GroupStep:
     """Arrays of a group that take a step together, and what they run.
 
     `count` says which step of theirs it is: a number, or one for each array of the group. `positions` are those of the arrays
@@ -60,7 +60,7 @@ class Run:
         return list(range(len(self.group.indices))) if self.positions is None else self.positions
 
 
-def batches(runs: Sequence[Run]) -> Iterator[list[tuple[int, Trace]]]:
+def batches(runs: Sequence[GroupStep]) -> Iterator[list[tuple[int, Trace]]]:
     """The phases of all runs, as (position of the run, phase), in batches: what one needs, the batches before it give.
 
     A total over the tree is there when every run that has part in it was reduced.
@@ -166,7 +166,7 @@ class ParamGroup:
         whole = self.traces[-1]
         return len(self.traces) == 1 and not whole.phases and whole.accept is None and not whole.adapted
 
-    def runs(self, gradients: Sequence[Any], hyper: dict[str, float]) -> list[Run]:
+    def runs(self, gradients: Sequence[Any], hyper: dict[str, float]) -> list[GroupStep]:
         """What a step with these gradients (of all arrays of the optimizer) runs here.
 
         Arrays run together if they have the same trace; on a CPU, where another run costs nothing, and the same count.
@@ -183,13 +183,13 @@ class ParamGroup:
             counts = {next_counts[position] for position in positions}
             everything = None if len(positions) == len(given) else positions
             together = counts.pop() if len(counts) == 1 else next_counts
-            found.append(Run(self, self.traces[passed], together, everything, given, hyper))
+            found.append(GroupStep(self, self.traces[passed], together, everything, given, hyper))
         return found
 
-    def whole_run(self, gradients: Sequence[Any], hyper: dict[str, float]) -> Run:
+    def whole_run(self, gradients: Sequence[Any], hyper: dict[str, float]) -> GroupStep:
         """The one run of a plain group whose arrays all have a gradient, and were updated equally often."""
         traced, count = self.traces[0], self.counts[0] + 1
-        return Run(self, traced, count, None, self._given(gradients), hyper, compiled(traced.scalars)(count, hyper))
+        return GroupStep(self, traced, count, None, self._given(gradients), hyper, compiled(traced.scalars)(count, hyper))
 
     def _given(self, gradients: Sequence[Any]) -> Sequence[Any]:
         return gradients if len(self.indices) == len(gradients) else [gradients[i] for i in self.indices]

@@ -11,7 +11,7 @@ from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.arrays.precision import Precision
 from gpuopt.codegen.host import compiled
 from gpuopt.executors import executor_of
-from gpuopt.optimizer.groups import ParamGroup, Run, batches
+from gpuopt.optimizer.groups import GroupStep, ParamGroup, batches
 from gpuopt.optimizer.hyperparameters import Members, Numbers, begun, check_traceable, numbers, scheduled
 from gpuopt.optimizer.steps.staged import accepted
 from gpuopt.rules.hooks import device_counts
@@ -23,7 +23,7 @@ __all__ = ["Fitting", "Planned", "Steps"]
 class Planned(NamedTuple):
     """What a step runs: whether that is every array, whether the step counts, and what the optimizer's numbers become."""
 
-    runs: list[Run]
+    runs: list[GroupStep]
     whole: bool
     counts: bool
     adapted: dict[str, float]
@@ -190,7 +190,7 @@ class Steps:
         """Launch a step that the device counts, and note nothing here; a `rehearsal` launches it all and changes nothing."""
         self._phases.perform(self._runs(gradients, self._hyper, whole), rehearsal)
 
-    def _runs(self, gradients: list[Any], hyper: Numbers, whole: bool) -> list[Run]:
+    def _runs(self, gradients: list[Any], hyper: Numbers, whole: bool) -> list[GroupStep]:
         """What to run if it is accepted."""
         if self._plain and whole and self._even:
             return [group.whole_run(gradients, hyper[group.key]) for group in self.groups]

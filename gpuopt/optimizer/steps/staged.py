@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.codegen.host import compiled
-from gpuopt.optimizer.groups import Run, batches
+from gpuopt.optimizer.groups import GroupStep, batches
 from gpuopt.tracing.expr import SIZE, Total
 
 __all__ = ["accepted"]
@@ -17,7 +17,7 @@ _Totals = dict[Total, Any]
 """What is known of a run: for each reduction a number, or an array of one for each array of the run."""
 
 
-def accepted(runs: list[Run]) -> tuple[list[Run], dict[str, float]]:
+def accepted(runs: list[GroupStep]) -> tuple[list[GroupStep], dict[str, float]]:
     """The runs that their reductions accept, with scalars; and what the numbers of the whole optimizer become.
 
     Reductions of one array are of that array alone; those of the tree are of all arrays of the runs in whose update they
@@ -39,7 +39,7 @@ def accepted(runs: list[Run]) -> tuple[list[Run], dict[str, float]]:
     return [made for run, totals in zip(runs, known, strict=True) for made in _made(run, totals)], adapted
 
 
-def _reduced(run: Run, phase: Any, totals: _Totals) -> list[Any]:
+def _reduced(run: GroupStep, phase: Any, totals: _Totals) -> list[Any]:
     """For each reduction of a phase what it gives for each array of the run."""
     group: Any = run.group.executor
     evaluate = compiled(phase.scalars)
@@ -52,7 +52,7 @@ def _reduced(run: Run, phase: Any, totals: _Totals) -> list[Any]:
     return [np.concatenate(values) for values in zip(*each, strict=True)]
 
 
-def _combine(total: Total, op: str, runs: list[Run], known: list[_Totals]) -> None:
+def _combine(total: Total, op: str, runs: list[GroupStep], known: list[_Totals]) -> None:
     """Put the total of all arrays, in the order of the tree, in place of each run's; once all that have it were reduced."""
     members = [n for n, run in enumerate(runs) if any(r.value == total for phase in run.trace.phases for r in phase.reductions)]
     if not all(total in known[n] for n in members):
@@ -67,12 +67,14 @@ def _combine(total: Total, op: str, runs: list[Run], known: list[_Totals]) -> No
         known[n][total] = whole
 
 
-def _made(run: Run, totals: _Totals) -> list[Run]:
+def _made(run: GroupStep, totals: _Totals) -> list[GroupStep]:
     """The run with its scalars, if it is accepted; where they differ from array to array, a run for each."""
     trace, found = run.trace, []
     if trace.apart:
         alike = run.group, trace, run.count
-        parts = [(Run(*alike, [p], run.given, run.hyper), known) for p, known in zip(run.members, _apart(totals), strict=True)]
+        parts = [
+            (GroupStep(*alike, [p], run.given, run.hyper), known) for p, known in zip(run.members, _apart(totals), strict=True)
+        ]
     else:
         parts = [(run, totals)]
     for part, known in parts:
@@ -89,16 +91,16 @@ def _apart(totals: _Totals) -> Iterator[_Totals]:
         yield totals | dict(zip(own, values, strict=True))
 
 
-def _indices(run: Run) -> list[int]:
+def _indices(run: GroupStep) -> list[int]:
     """Which arrays of the optimizer a run updates."""
     return run.group.indices if run.positions is None else [run.group.indices[p] for p in run.positions]
 
 
-def _asked(run: Run) -> frozenset[Total]:
+def _asked(run: GroupStep) -> frozenset[Total]:
     """What the scalars of a run are made of."""
     return run.trace.needs.union(*(phase.needs for phase in run.trace.phases))
 
 
-def _sizes(run: Run) -> _Totals:
+def _sizes(run: GroupStep) -> _Totals:
     """How many elements each array of a run has."""
     return {SIZE: np.array([run.group.sizes[position] for position in run.members], np.float64)}
