@@ -18,7 +18,7 @@ from gpuopt.codegen.cuda.elementwise import KernelText, Others, kernel_text
 from gpuopt.codegen.cuda.reduction import fold_space, reduction_text, reductions_text
 from gpuopt.codegen.cuda.table import table_text
 from gpuopt.codegen.order import LANES, chunks
-from gpuopt.executors.cuda.tables import Launch, Planner, Table
+from gpuopt.executors.cuda.tables import Launch, LaunchPlanner, Table
 from gpuopt.executors.cuda.uploads import Turns
 from gpuopt.executors.layout import Leaf, new_state
 from gpuopt.tracing.trace import Trace
@@ -68,7 +68,7 @@ class CupyExecutor:
         ]
         self._names = tuple(self._buffers)
         with self.device:
-            self._planner = Planner(self._leaves, self._others, self.states, self._numbers, capturable)
+            self._planner = LaunchPlanner(self._leaves, self._others, self.states, self._numbers, capturable)
         self._kernels: dict[tuple[Any, ...], Any] = {}
         self._rows: dict[Trace, Turns] = {}
         self._space = sum(fold_space(leaf.size) for leaf in self._leaves)

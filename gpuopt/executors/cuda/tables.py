@@ -16,7 +16,7 @@ from gpuopt.codegen.order import CHUNK as FOLDED
 from gpuopt.executors.cuda.uploads import Lists, capturing
 from gpuopt.executors.layout import Leaf
 
-__all__ = ["Launch", "Plan", "Planner", "Table"]
+__all__ = ["Launch", "LaunchPlan", "LaunchPlanner", "Table"]
 
 
 LISTS = 8
@@ -60,14 +60,14 @@ class Launch(NamedTuple):
     gradients: Any
 
 
-class Plan(NamedTuple):
+class LaunchPlan(NamedTuple):
     """What updates the arrays that have a gradient: launches for many, and the positions of those that take one each."""
 
     launches: list[Launch]
     singles: list[int]
 
 
-class Planner:
+class LaunchPlanner:
     """Finds the launches of a step; with the gradients of the step before, the same ones again.
 
     Parameters
@@ -106,14 +106,14 @@ class Planner:
         self._addresses = Lists(len(leaves), np.int64, LISTS * max(len(alike), 1))
         self._last: tuple[Any, Any] = (None, None)
         self._same = SameObjects()  # the gradients of the step before
-        self._plan = Plan([], [])
+        self._plan = LaunchPlan([], [])
 
-    def plan(self, grads: Sequence[Any], indices: list[int] | None, ordered: bool) -> Plan:
+    def plan(self, grads: Sequence[Any], indices: list[int] | None, ordered: bool) -> LaunchPlan:
         """The launches for the arrays at `indices` (None for all); those together that are in C order, if it matters."""
         ordered = ordered and not self._ordered
         captured = self._capturable and capturing()  # then the lists of addresses are kept
         if captured or (indices, ordered) != self._last or not self._same(grads):
-            self._plan = Plan(*self._sorted(grads, indices, ordered, captured))
+            self._plan = LaunchPlan(*self._sorted(grads, indices, ordered, captured))
             self._last = indices, ordered
             if captured:  # what was sent inside a capture is not there yet
                 self._same.forget()

@@ -17,10 +17,10 @@ from gpuopt.optimizer.steps.staged import accepted
 from gpuopt.rules.hooks import device_counts
 from gpuopt.tracing.trace import Trace
 
-__all__ = ["Fitting", "Planned", "Steps"]
+__all__ = ["Fitting", "StepPlan", "Steps"]
 
 
-class Planned(NamedTuple):
+class StepPlan(NamedTuple):
     """What a step runs: whether that is every array, whether the step counts, and what the optimizer's numbers become."""
 
     runs: list[GroupStep]
@@ -163,15 +163,15 @@ class Steps:
         self.members, self._hyper = fitting.members, fitting.hyper
         self._look()
 
-    def plan(self, gradients: list[Any], whole: bool) -> Planned:
+    def plan(self, gradients: list[Any], whole: bool) -> StepPlan:
         """What a step with these gradients runs; with `whole`, every array has one."""
         runs = self._runs(gradients, self._hyper if self._fixed else self._numbers_now(), whole)
         if self._plain or self._phases is not None:
-            return Planned(runs, whole, True, {})
+            return StepPlan(runs, whole, True, {})
         kept, adapted = accepted(runs)
-        return Planned(kept, whole and len(kept) == len(runs), bool(kept) or not runs, adapted)
+        return StepPlan(kept, whole and len(kept) == len(runs), bool(kept) or not runs, adapted)
 
-    def perform(self, planned: Planned) -> None:
+    def perform(self, planned: StepPlan) -> None:
         """Make the step."""
         if self._phases is not None:
             self._phases.perform(planned.runs)

@@ -103,9 +103,9 @@ def one_by_one() -> Iterator[Callable[..., Any]]:
 
     def plan(planner: Any, grads: Sequence[Any], indices: list[int] | None, **_: Any) -> Any:
         wanted = range(len(grads)) if indices is None else indices
-        return tables.Plan([], [position for position in wanted if planner._leaves[position].size])
+        return tables.LaunchPlan([], [position for position in wanted if planner._leaves[position].size])
 
-    with cupy_on_the_cpu() as make, mock.patch.object(tables.Planner, "plan", plan):
+    with cupy_on_the_cpu() as make, mock.patch.object(tables.LaunchPlanner, "plan", plan):
         yield make
 
 
