@@ -138,7 +138,7 @@ class ParamGroup:
         gates = sum(has_hook(part.formula, "steps") for part in update.parts)
         return [trace(update, self.complex, self.arrays, passed, precision=self.precision) for passed in range(gates + 1)]
 
-    def fitting(self, update: Update) -> list[Trace]:
+    def change(self, update: Update) -> list[Trace]:
         """The traces of another update.
 
         Raises
@@ -155,7 +155,7 @@ class ParamGroup:
         return traces
 
     def use(self, update: Update, traces: list[Trace]) -> None:
-        """Take another update, whose `traces` are `fitting`."""
+        """Take another update, whose `traces` are `change`."""
         self.update, self.traces = update, traces
         for each in traces:
             self.executor.prepare(each)

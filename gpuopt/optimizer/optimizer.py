@@ -18,8 +18,8 @@ from gpuopt.optimizer.gradients import GradientReader
 from gpuopt.optimizer.guard import Guard
 from gpuopt.optimizer.hyper_arrays import beside
 from gpuopt.optimizer.saved import VERSION, Saved
-from gpuopt.optimizer.steps import Fitting, Steps
-from gpuopt.rules.base import Bindable, BindableT, Rule
+from gpuopt.optimizer.steps import RuleChange, Steps
+from gpuopt.rules.base import Bindable, Rule
 from gpuopt.rules.compose import loss_scale_name
 from gpuopt.tracing.trace import state_names
 
@@ -183,7 +183,7 @@ class Optimizer(Generic[BindableT]):
             raise TypeError(f"opt.rule must be of {what} as before, got {rule!r}; for another, init anew")
         with self._guard.alone("given a rule"):
             self._guard.check_whole()
-            self._use(rule, self._fitting(rule))
+            self._use(rule, self._check_change(rule))
             self._guard.torn = False
 
     def _there(self) -> AbstractContextManager[Any]:
@@ -191,13 +191,13 @@ class Optimizer(Generic[BindableT]):
         self._guard.check_process()
         return device_of(self._leaves[0])
 
-    def _fitting(self, rule: Bindable, resumed: bool = False) -> Fitting:
+    def _check_change(self, rule: Bindable, resumed: bool = False) -> RuleChange:
         """The updates of another rule, checked."""
-        return self._steps.fitting({key: rule.member(key) for key in self._steps.members}, resumed)
+        return self._steps.change({key: rule.member(key) for key in self._steps.members}, resumed)
 
-    def _use(self, rule: BindableT, fitting: Fitting) -> None:
+    def _use(self, rule: BindableT, fitting: RuleChange) -> None:
         self._guard.torn = True  # until the caller has changed the rest
-        self._steps.use(fitting)
+        self._steps.use(change)
         self._rule = rule
 
     def step(self, grads: PartialTree) -> None:
@@ -292,7 +292,7 @@ class Optimizer(Generic[BindableT]):
         with self._guard.alone("loaded"), self._there():
             saved = Saved(state_dict, self._rule, self._spec, self._precision)
             arrays, values = saved.arrays(self._state), saved.numbers(self._steps.numbers)
-            self._use(saved.rule, self._fitting(saved.rule, resumed=True))
+            self._use(saved.rule, self._check_change(saved.rule, resumed=True))
             for target, source in arrays:
                 target[...] = source if is_cupy(source) or not is_cupy(target) else array_module(target).asarray(source)
             self._steps.load(saved.t, saved.counts, values)

@@ -17,7 +17,7 @@ from gpuopt.optimizer.steps.staged import accepted
 from gpuopt.rules.hooks import device_counts
 from gpuopt.tracing.trace import Trace
 
-__all__ = ["Fitting", "StepPlan", "Steps"]
+__all__ = ["RuleChange", "StepPlan", "Steps"]
 
 
 class StepPlan(NamedTuple):
@@ -29,7 +29,7 @@ class StepPlan(NamedTuple):
     adapted: dict[str, float]
 
 
-class Fitting(NamedTuple):
+class RuleChange(NamedTuple):
     """Other updates, checked: their hyperparameters, and their traces for each group."""
 
     members: Members
@@ -148,19 +148,19 @@ class Steps:
                 values[index] = value
         return values
 
-    def fitting(self, members: Members, resumed: bool = False) -> Fitting:
+    def change(self, members: Members, resumed: bool = False) -> RuleChange:
         """Other updates for the same state; where it is `resumed`, schedules are not asked yet."""
         step = None if resumed else 0 if self.counted else self._t  # a device is not waited for
         hyper = self._checked(members, step)
-        return Fitting(members, hyper, [group.fitting(members[group.key]) for group in self.groups])
+        return RuleChange(members, hyper, [group.change(members[group.key]) for group in self.groups])
 
-    def use(self, fitting: Fitting) -> None:
+    def use(self, change: RuleChange) -> None:
         """Go on with other updates."""
-        traces = list(zip(self.groups, fitting.traces, strict=True))
+        traces = list(zip(self.groups, change.traces, strict=True))
         self.structure += any(group.traces != found for group, found in traces)
         for group, found in traces:
-            group.use(fitting.members[group.key], found)
-        self.members, self._hyper = fitting.members, fitting.hyper
+            group.use(change.members[group.key], found)
+        self.members, self._hyper = change.members, change.hyper
         self._look()
 
     def plan(self, gradients: list[Any], whole: bool) -> StepPlan:
