@@ -64,7 +64,7 @@ def graph(loss_and_grad: LossAndGrad, opt: Optimizer, *batch: CupyArray) -> Capt
             loss = step(x, y)
     """
     _check(loss_and_grad, opt, batch)
-    with opt._guard.alone("captured"), opt._steps.groups[0].executor.device:  # type: ignore[attr-defined]
+    with opt._guard.exclusive("captured"), opt._steps.groups[0].executor.device:  # type: ignore[attr-defined]
         return CapturedStep(loss_and_grad, opt, batch)
 
 
@@ -146,7 +146,7 @@ class CapturedStep:
         """
         if batch:
             _check_batch(batch, self.batch)
-        with self.opt._guard.alone("replayed"):
+        with self.opt._guard.exclusive("replayed"):
             self.opt._guard.check()
             if self.opt._steps.structure != self._structure:
                 raise RuntimeError(

@@ -138,7 +138,7 @@ class ParamGroup:
         gates = sum(has_hook(part.formula, "steps") for part in update.parts)
         return [trace(update, self.complex, self.arrays, passed, precision=self.precision) for passed in range(gates + 1)]
 
-    def change(self, update: Update) -> list[Trace]:
+    def check_change(self, update: Update) -> list[Trace]:
         """The traces of another update.
 
         Raises

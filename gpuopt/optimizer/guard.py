@@ -25,15 +25,15 @@ class Guard:
 
     Attributes
     ----------
-    torn : bool
+    inconsistent : bool
         Whether something that changes several arrays was begun and did not end.
     """
 
     def __init__(self, spec: Spec, params: Any, on_device: bool) -> None:
         self._spec, self._params = spec, params
-        self._lock, self._process, self.torn = threading.Lock(), os.getpid() if on_device else 0, False
+        self._lock, self._process, self.inconsistent = threading.Lock(), os.getpid() if on_device else 0, False
 
-    def alone(self, what: str) -> threading.Lock:
+    def exclusive(self, what: str) -> threading.Lock:
         """The lock to hold, a plain one so that Ctrl-C cannot leave it locked; RuntimeError where it is taken."""
         if self._lock.locked():
             raise RuntimeError(
@@ -53,7 +53,7 @@ class Guard:
     def check_whole(self) -> None:
         """The same, and where a step was broken off halfway."""
         self.check_process()
-        if self.torn:
+        if self.inconsistent:
             raise RuntimeError(
                 "an earlier step or load of this optimizer was broken off halfway, so parameters and state do not belong "
                 "together: restore the parameters and call load_state_dict"

@@ -181,10 +181,10 @@ class Optimizer(Generic[BindableT]):
         if not isinstance(rule, Bindable) or rule.kind != self._rule.kind:
             what = type(self._rule).__name__ if isinstance(self._rule, Rule) else f"the pieces of {self._rule!r}"
             raise TypeError(f"opt.rule must be of {what} as before, got {rule!r}; for another, init anew")
-        with self._guard.alone("given a rule"):
+        with self._guard.exclusive("given a rule"):
             self._guard.check_whole()
             self._use(rule, self._check_change(rule))
-            self._guard.torn = False
+            self._guard.inconsistent = False
 
     def _there(self) -> AbstractContextManager[Any]:
         """What makes the arrays' device the current one; RuntimeError where this process was forked after that was used."""
@@ -193,10 +193,10 @@ class Optimizer(Generic[BindableT]):
 
     def _check_change(self, rule: Bindable, resumed: bool = False) -> RuleChange:
         """The updates of another rule, checked."""
-        return self._steps.change({key: rule.member(key) for key in self._steps.members}, resumed)
+        return self._steps.check_change({key: rule.member(key) for key in self._steps.members}, resumed)
 
     def _use(self, rule: BindableT, fitting: RuleChange) -> None:
-        self._guard.torn = True  # until the caller has changed the rest
+        self._guard.inconsistent = True  # until the caller has changed the rest
         self._steps.use(change)
         self._rule = rule
 
@@ -219,12 +219,12 @@ class Optimizer(Generic[BindableT]):
             other), or an earlier step was broken off halfway.
         """
         guard, steps = self._guard, self._steps
-        with guard.alone("stepped"):
+        with guard.exclusive("stepped"):
             guard.check()
             planned = steps.plan(*self._reader.read(grads))
-            guard.torn = True
+            guard.inconsistent = True
             steps.perform(planned)
-            guard.torn = False
+            guard.inconsistent = False
 
     def _launch(self, grads: Any, rehearsal: bool = False) -> None:
         """Launch a step on the device into a graph that is being captured: nothing happens yet, so nothing is noted here.
@@ -243,7 +243,7 @@ class Optimizer(Generic[BindableT]):
         like params
             New arrays, in the parameters' dtypes.
         """
-        with self._guard.alone("evaluated"), self._there():
+        with self._guard.exclusive("evaluated"), self._there():
             self._guard.check_whole()
             return self._spec.build(self._steps.evaluated())
 
@@ -257,7 +257,7 @@ class Optimizer(Generic[BindableT]):
             schedules; ``precision``, what `init` was given of ``master``, ``stochastic_rounding`` and ``seed``; ``t``;
             ``counts``, a tree like params; ``state``, by name a tree of arrays like params; ``numbers`` by name, if any.
         """
-        with self._guard.alone("copied"), self._there():
+        with self._guard.exclusive("copied"), self._there():
             self._guard.check()
             found = {
                 "version": VERSION,
@@ -289,14 +289,14 @@ class Optimizer(Generic[BindableT]):
             Where it does not fit: another rule, names, shapes, dtypes or version, or with other options of `init`. Nothing
             was changed then.
         """
-        with self._guard.alone("loaded"), self._there():
+        with self._guard.exclusive("loaded"), self._there():
             saved = Saved(state_dict, self._rule, self._spec, self._precision)
             arrays, values = saved.arrays(self._state), saved.numbers(self._steps.numbers)
             self._use(saved.rule, self._check_change(saved.rule, resumed=True))
             for target, source in arrays:
                 target[...] = source if is_cupy(source) or not is_cupy(target) else array_module(target).asarray(source)
             self._steps.load(saved.t, saved.counts, values)
-            self._guard.torn = False
+            self._guard.inconsistent = False
 
     def __getstate__(self) -> dict[str, Any]:
         options = {**dataclasses.asdict(self._precision), "capturable": self._capturable}

@@ -233,7 +233,7 @@ def stopped_at(action: Callable[[], Any], line: int) -> bool:
             return None
         count += event == "line"
         # Between the end of a with block and its exit a tracer may raise, but no signal ever arrives.
-        leaving = "uard.alone(" in linecache.getline(frame.f_code.co_filename, frame.f_lineno)
+        leaving = "uard.exclusive(" in linecache.getline(frame.f_code.co_filename, frame.f_lineno)
         # Python 3.12 and later report a line again inside a comprehension; raising there skips the with block's exit.
         again, at[frame] = at.get(frame) == frame.f_lineno, frame.f_lineno
         if event == "line" and count >= line and not leaving and not again:
@@ -270,7 +270,7 @@ def test_an_interrupt_at_any_line_is_harmless_or_known(action: Callable[[Any, An
         action(whole, saved)
         if not stopped_at(lambda opt=opt: action(opt, saved), len(outcomes) + 1):
             break
-        if opt._guard.torn:
+        if opt._guard.inconsistent:
             outcomes.append("known")
             with pytest.raises(RuntimeError, match="broken off halfway"):
                 opt.step([np.ones(3)])

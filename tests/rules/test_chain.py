@@ -106,7 +106,7 @@ def test_a_chain_among_the_pieces_stands_for_its_pieces() -> None:
         go.partition({"w": EVERYTHING, "*": go.Momentum(0.1, nesterov=True)}),
         go.chain(go.clip_global_norm(1.0), go.partition({"*": go.SGD()}), go.average()),
     ],
-    ids=["long", "alone", "schedules", "partition", "around a partition"],
+    ids=["long", "exclusive", "schedules", "partition", "around a partition"],
 )
 def test_repr_is_the_call(rule: Any) -> None:
     scope: dict[str, Any] = {}

@@ -148,11 +148,11 @@ class Steps:
                 values[index] = value
         return values
 
-    def change(self, members: Members, resumed: bool = False) -> RuleChange:
+    def check_change(self, members: Members, resumed: bool = False) -> RuleChange:
         """Other updates for the same state; where it is `resumed`, schedules are not asked yet."""
         step = None if resumed else 0 if self.counted else self._t  # a device is not waited for
         hyper = self._checked(members, step)
-        return RuleChange(members, hyper, [group.change(members[group.key]) for group in self.groups])
+        return RuleChange(members, hyper, [group.check_change(members[group.key]) for group in self.groups])
 
     def use(self, change: RuleChange) -> None:
         """Go on with other updates."""
