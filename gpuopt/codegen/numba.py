@@ -130,15 +130,15 @@ def loop_source(trace: Trace) -> str:
 
 
 @functools.lru_cache(maxsize=512)
-def fold_source(phase: Trace) -> str:
+def fold_source(stage: Trace) -> str:
     """Write the module with the function that folds a tile, in the order of `gpuopt.executors.fold`."""
-    arrays = {component: f"a{number}" for number, component in enumerate(phase.loads)}
-    names, scalars, body = _statements(phase, arrays)
-    rows = [f"r{number}" for number in range(len(phase.reductions))]
-    values = [names[reduction.args[0]] for reduction in phase.reductions]
+    arrays = {component: f"a{number}" for number, component in enumerate(stage.loads)}
+    names, scalars, body = _statements(stage, arrays)
+    rows = [f"r{number}" for number in range(len(stage.reductions))]
+    values = [names[reduction.args[0]] for reduction in stage.reductions]
     sums = [
         f"{row}[lane] = " + (f"{row}[lane] + {value}" if r.op == "sum" else _FORMS["maximum"].format(f"{row}[lane]", value))
-        for row, value, r in zip(rows, values, phase.reductions, strict=True)
+        for row, value, r in zip(rows, values, stage.reductions, strict=True)
     ]
     first = [f"{row}[lane] = {value}" for row, value in zip(rows, values, strict=True)]
     parts = {
@@ -153,7 +153,7 @@ def fold_source(phase: Trace) -> str:
         "again": _indented(sums, 12),
         "sliced": "".join(f"{name}[start:stop], " for name in arrays.values()),
     }
-    return _header(phase) + _FOLD.format(**parts)
+    return _header(stage) + _FOLD.format(**parts)
 
 
 def fill_source(dtype: np.dtype[Any]) -> str:

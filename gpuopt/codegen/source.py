@@ -66,7 +66,7 @@ def kernels(rule: Bindable, of: np.dtype[Any], capturable: bool = False) -> list
     counted = device_counts([update], capturable)
     whole, found = trace(update, is_complex(of), masked=counted), list[KernelText]()
     states = tuple(state.name for state in whole.states)
-    for each in (*whole.phases, whole):
+    for each in (*whole.stages, whole):
         stored = needs_scalars(each, counted)
         if stored:
             found.append(scalar_text(each, COMPUTE[of.name], counted).kernel)

@@ -65,20 +65,20 @@ def batches(runs: Sequence[GroupStep]) -> Iterator[list[tuple[int, Trace]]]:
 
     A total over the tree is there when every run that has part in it was reduced.
     """
-    waiting = [list(run.trace.phases) for run in runs]
-    missing = Counter(total for phases in waiting for phase in phases for total in _gives(phase))
+    waiting = [list(run.trace.stages) for run in runs]
+    missing = Counter(total for stages in waiting for stage in stages for total in _gives(stage))
     while any(waiting):
-        ready = [(n, phases[0]) for n, phases in enumerate(waiting) if phases and not any(missing[t] for t in phases[0].needs)]
+        ready = [(n, stages[0]) for n, stages in enumerate(waiting) if stages and not any(missing[t] for t in stages[0].needs)]
         if not ready:
             raise RuntimeError("reductions over all arrays wait for one another: pieces ask for them in different orders")
         yield ready
-        for number, phase in ready:
+        for number, stage in ready:
             waiting[number].pop(0)
-            missing.subtract(_gives(phase))
+            missing.subtract(_gives(stage))
 
 
-def _gives(phase: Trace) -> list[Total]:
-    return [reduction.value for reduction in phase.reductions if reduction.value.over == "tree"]
+def _gives(stage: Trace) -> list[Total]:
+    return [reduction.value for reduction in stage.reductions if reduction.value.over == "tree"]
 
 
 class ParamGroup:
@@ -164,7 +164,7 @@ class ParamGroup:
     def plain(self) -> bool:
         """Whether every step is one run of one trace whose scalars depend on nothing but the count, which the host knows."""
         whole = self.traces[-1]
-        return len(self.traces) == 1 and not whole.phases and whole.accept is None and not whole.adapted
+        return len(self.traces) == 1 and not whole.stages and whole.accept is None and not whole.adapted
 
     def runs(self, gradients: Sequence[Any], hyper: dict[str, float]) -> list[GroupStep]:
         """What a step with these gradients (of all arrays of the optimizer) runs here.

@@ -55,7 +55,7 @@ class Trace:
         The host values that the array code takes as arguments (constants are not among them).
     reductions : tuple of Expr
         In a phase, which stores nothing: what it reduces.
-    phases : tuple of Trace
+    stages : tuple of Trace
         What runs before: a phase for the reductions of array values, one for those that need its results, and so on.
     accept : Expr or None
         The truth value that decides whether the step is made at all.
@@ -79,7 +79,7 @@ class Trace:
     stores: dict[str, tuple[Expr, ...]]
     scalars: tuple[Expr, ...]
     reductions: tuple[Expr, ...] = ()
-    phases: tuple[Trace, ...] = ()
+    stages: tuple[Trace, ...] = ()
     accept: Expr | None = None
     adapted: dict[str, Expr] = dataclasses.field(default_factory=dict)
     apart: bool = False
@@ -211,15 +211,15 @@ def _assemble(run: PartsRun, names: dict[str, float | None]) -> Trace:
     states = tuple(State(s, v, s in run.found) for s, v in names.items() if s in read or s in stores or s in kept)
     hyper = tuple(part.named(name) for part in run.parts for name in part.formula.ranges)
     start = Trace(run.name, run.complex, states, (), (), {}, (), random=run.graph.random, hyper=hyper)
-    phases = tuple(_straight(start, {}, tuple(found)) for _, found in sorted(by_depth.items()))
+    stages = tuple(_straight(start, {}, tuple(found)) for _, found in sorted(by_depth.items()))
     last = _straight(start, stores, ())
     if run.adapted:
         last = dataclasses.replace(last, adapted=run.adapted)
     if accept is None:
-        return dataclasses.replace(last, phases=phases)
+        return dataclasses.replace(last, stages=stages)
     needs = last.needs | set(totals([accept]))
     apart = any(total.over == "array" for total in needs)
-    return dataclasses.replace(last, phases=phases, accept=accept, apart=apart, needs=needs)
+    return dataclasses.replace(last, stages=stages, accept=accept, apart=apart, needs=needs)
 
 
 def _straight(start: Trace, stores: dict[str, tuple[Expr, ...]], reductions: tuple[Expr, ...]) -> Trace:

@@ -142,7 +142,7 @@ def test_the_page_on_composition_counts_the_bytes() -> None:
     assert len(rows) == 4
     for text, array, first, update in rows:
         found = trace(cli._rule(text).member(""), arrays=frozenset({"lr"} if array else ()))
-        assert 4 * sum(len(phase.loads) for phase in found.phases) == int(first)
+        assert 4 * sum(len(stage.loads) for stage in found.stages) == int(first)
         assert 4 * (len(found.loads) + len(found.stores)) == int(update)
 
 

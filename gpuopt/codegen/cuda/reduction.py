@@ -58,26 +58,26 @@ def fold_space(size: int) -> int:
 
 
 @functools.lru_cache(maxsize=512)
-def reduction_text(phase: Trace, p: np.dtype[Any], g: np.dtype[Any], others: Others = (), stored: bool = False) -> KernelText:
+def reduction_text(stage: Trace, p: np.dtype[Any], g: np.dtype[Any], others: Others = (), stored: bool = False) -> KernelText:
     """The kernel that reduces one array, for dtypes as in `gpuopt.codegen.cuda.elementwise.kernel_text`.
 
     Its loop is over `LANES` lanes for each chunk. It takes what it reads, scalars, the array's number if there are random
     numbers, the number of elements, how far the lanes of two reductions are apart, then lanes, tickets (0 before and after),
     and a float64 for each total.
     """
-    return _OneWriter(phase, p, g, others, stored).reduction()
+    return _OneWriter(stage, p, g, others, stored).reduction()
 
 
 @functools.lru_cache(maxsize=512)
 def reductions_text(
-    phase: Trace, states: tuple[str, ...], p: np.dtype[Any], g: np.dtype[Any], others: Others = (), stored: bool = False
+    stage: Trace, states: tuple[str, ...], p: np.dtype[Any], g: np.dtype[Any], others: Others = (), stored: bool = False
 ) -> KernelText:
     """The kernel that reduces many arrays in C order, as `gpuopt.codegen.cuda.table.table_text` finds them.
 
     After tables and scalars it takes how far the lanes of two reductions are apart, lanes, tickets, and for each total a row
     with a float64 for each array of the optimizer.
     """
-    return _ManyWriter(phase, p, g, others, stored, states).reduction()
+    return _ManyWriter(stage, p, g, others, stored, states).reduction()
 
 
 class _ReductionWriter(Writer):

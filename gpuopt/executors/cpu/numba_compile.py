@@ -32,14 +32,14 @@ def loop_code(trace: Trace, compute: np.dtype[Any]) -> TileCode:
 
 
 @functools.lru_cache(maxsize=512)
-def fold_code(phase: Trace, compute: np.dtype[Any]) -> Any:
+def fold_code(stage: Trace, compute: np.dtype[Any]) -> Any:
     """Compile the function that folds a tile, in the order of `gpuopt.executors.fold`: of what is read, scalars, and rows."""
     import numba
 
-    function = loaded(fold_source(phase)).fold
+    function = loaded(fold_source(stage)).fold
     real = numba.from_dtype(compute)
     flat, rows = (numba.types.Array(real, ndim, "C") for ndim in (1, 2))
-    function.compile((*[flat] * len(phase.loads), flat, *[rows] * len(phase.reductions)))
+    function.compile((*[flat] * len(stage.loads), flat, *[rows] * len(stage.reductions)))
     return function
 
 

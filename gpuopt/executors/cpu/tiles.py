@@ -118,7 +118,7 @@ class TileExecutor(abc.ABC):
         """Update a pack without gathering its parameters, if that can be done; whether it was."""
 
     def prepare(self, trace: Trace) -> None:
-        for each in (*trace.phases, trace):
+        for each in (*trace.stages, trace):
             if each.random and not self._ramp.size:
                 self._ramp = np.arange(self._largest, dtype=np.uint64)
             if each not in self._programs:
@@ -151,14 +151,14 @@ class TileExecutor(abc.ABC):
             for index in range(count):
                 task(index, 0)
 
-    def reduce(self, phase: Trace, grads: Gradients, scalars: tuple[float, ...], indices: list[int] | None) -> list[Any]:
+    def reduce(self, stage: Trace, grads: Gradients, scalars: tuple[float, ...], indices: list[int] | None) -> list[Any]:
         """For each reduction of a phase what it gives for each of the arrays at `indices` (all, if None)."""
-        program = self._programs[phase]
+        program = self._programs[stage]
         assert program.folds is not None
         with np.errstate(all="ignore"):
             program.dynamic[...] = scalars
             jobs: list[tuple[Any, list[Work]]] = []
-            units = self._chosen(phase, indices)
+            units = self._chosen(stage, indices)
             for unit in units:
                 work = unit.work(grads) if isinstance(unit, Pack) else []
                 if len(work) == 1:

@@ -82,10 +82,10 @@ class CupyExecutor:
     def prepare(self, trace: Trace) -> None:
         """Make room for what reductions of `trace` need; a kernel is compiled when it is first called."""
         with self.device:
-            for each in (*trace.phases, trace):
+            for each in (*trace.stages, trace):
                 if each not in self._rows:  # for arrays that were updated unequally often
                     self._rows[each] = Turns(len(self._leaves) * len(each.scalars), self.compute)
-        count = max((len(phase.reductions) for phase in trace.phases), default=0)
+        count = max((len(stage.reductions) for stage in trace.stages), default=0)
         if count and (self._lanes is None or self._lanes.size < count * self._space):
             with self.device:
                 self._lanes = cupy.zeros(count * self._space, self.compute)
@@ -146,33 +146,33 @@ class CupyExecutor:
         made(written)(*inputs, *given, p, *runs)
 
     def reduce_into(
-        self, phase: Trace, grads: Sequence[Any], scalars: Any, totals: Sequence[Any], indices: list[int] | None = None
+        self, stage: Trace, grads: Sequence[Any], scalars: Any, totals: Sequence[Any], indices: list[int] | None = None
     ) -> None:
         """Reduce arrays into `totals`: for each reduction a row, with a number for each array of the optimizer."""
         with self.device:
-            given = self._uploaded(phase, scalars) if isinstance(scalars, list) else scalars
+            given = self._uploaded(stage, scalars) if isinstance(scalars, list) else scalars
             stored = not isinstance(given, tuple)
             plan = self._planner.plan(grads, indices, ordered=True)
             for table, dtype, gradients in plan.launches:
-                kernel = self._kernel(reductions_text, phase, table, dtype, stored)
+                kernel = self._kernel(reductions_text, stage, table, dtype, stored)
                 passed = (given.reshape(-1),) if stored else given
                 rest = self._space, self._lanes, self._tickets, *totals
                 kernel(table.fold, table.rows, gradients, *passed, *rest, size=table.fold_size)
             for index in plan.singles:
                 number = self._numbers[index]
-                self._reduce_one(phase, index, grads[index], given, [row[number : number + 1] for row in totals])
+                self._reduce_one(stage, index, grads[index], given, [row[number : number + 1] for row in totals])
 
-    def _reduce_one(self, phase: Trace, index: int, g: Any, scalars: Any, totals: Sequence[Any]) -> None:
+    def _reduce_one(self, stage: Trace, index: int, g: Any, scalars: Any, totals: Sequence[Any]) -> None:
         """Reduce one array, along its axes, into arrays of one number."""
         leaf, arrays = (
             self._leaves[index],
             {"p": self._leaves[index].param, "g": g, **self._others[index], **self.states[index]},
         )
-        written = reduction_text(phase, leaf.param.dtype, g.dtype, self._dtypes(index), not isinstance(scalars, tuple))
+        written = reduction_text(stage, leaf.param.dtype, g.dtype, self._dtypes(index), not isinstance(scalars, tuple))
         reads = [arrays[name] for name in written.reads]
         reads = [x.reshape(-1) if x.flags.c_contiguous else x for x in reads]
         rest = leaf.size, self._space, self._lanes, self._tickets, *totals
-        made(written)(*reads, *self._given(phase, index, scalars), *rest, size=chunks(leaf.size) * LANES)
+        made(written)(*reads, *self._given(stage, index, scalars), *rest, size=chunks(leaf.size) * LANES)
 
     def _given(self, trace: Trace, index: int, scalars: Any) -> tuple[Any, ...]:
         """The arguments after what is read: numbers, or an array's row of them; and which array it is, for random numbers."""

@@ -88,7 +88,7 @@ class Steps:
         self.groups = [
             ParamGroup(key, members[key], leaves, others, indices, self.counted, precision) for (key, *_), indices in alike.items()
         ]
-        self._phases: Any = None
+        self._device: Any = None
         self.numbers: dict[str, Any] = {name: np.full((), value, np.float32) for name, value in start.items()}
         self._look()
         self._compare()
@@ -106,14 +106,14 @@ class Steps:
         self._scheduled = not self.counted and scheduled(self.members)
         self._fixed = not self._scheduled and (self.counted or not self.numbers)
         if not self._plain and self._on_device:
-            from gpuopt.optimizer.steps.device import Phases
+            from gpuopt.optimizer.steps.device import DeviceSteps
 
-            if self._phases is None:
+            if self._device is None:
                 sizes = [leaf.size for leaf in self._leaves]
-                self._phases = Phases(self.groups, batches, sizes, self.counted, self.numbers, self._hyper)
-                self.numbers = {name: array.reshape(()) for name, array in self._phases.numbers.items()}
+                self._device = DeviceSteps(self.groups, batches, sizes, self.counted, self.numbers, self._hyper)
+                self.numbers = {name: array.reshape(()) for name, array in self._device.numbers.items()}
             else:
-                self._phases.prepare(self.groups, self._hyper)
+                self._device.prepare(self.groups, self._hyper)
 
     def _compare(self) -> None:
         """Note whether all arrays were updated equally often."""
@@ -133,12 +133,12 @@ class Steps:
     @property
     def t(self) -> int:
         """How many steps were completed."""
-        return int(self._phases.steps[0]) if self.counted else self._t
+        return int(self._device.steps[0]) if self.counted else self._t
 
     @property
     def counts(self) -> list[int]:
         """How often each array was updated."""
-        return self._of_each(0, lambda group: self._phases.counts[group].tolist() if self.counted else group.counts)
+        return self._of_each(0, lambda group: self._device.counts[group].tolist() if self.counted else group.counts)
 
     def _of_each(self, nothing: Any, found: Any) -> list[Any]:
         """What is `found` for the arrays of each group, in the order of the optimizer's."""
@@ -166,15 +166,15 @@ class Steps:
     def plan(self, gradients: list[Any], whole: bool) -> StepPlan:
         """What a step with these gradients runs; with `whole`, every array has one."""
         runs = self._runs(gradients, self._hyper if self._fixed else self._numbers_now(), whole)
-        if self._plain or self._phases is not None:
+        if self._plain or self._device is not None:
             return StepPlan(runs, whole, True, {})
         kept, adapted = accepted(runs)
         return StepPlan(kept, whole and len(kept) == len(runs), bool(kept) or not runs, adapted)
 
     def perform(self, planned: StepPlan) -> None:
         """Make the step."""
-        if self._phases is not None:
-            self._phases.perform(planned.runs)
+        if self._device is not None:
+            self._device.perform(planned.runs)
         else:
             for run in planned.runs:
                 run.perform()
@@ -188,7 +188,7 @@ class Steps:
 
     def launch(self, gradients: list[Any], whole: bool, rehearsal: bool) -> None:
         """Launch a step that the device counts, and note nothing here; a `rehearsal` launches it all and changes nothing."""
-        self._phases.perform(self._runs(gradients, self._hyper, whole), rehearsal)
+        self._device.perform(self._runs(gradients, self._hyper, whole), rehearsal)
 
     def _runs(self, gradients: list[Any], hyper: Numbers, whole: bool) -> list[GroupStep]:
         """What to run if it is accepted."""
@@ -217,7 +217,7 @@ class Steps:
     def load(self, t: int, counts: list[int], values: dict[str, float]) -> None:
         """Go on after `t` steps, with the counts of all arrays, and with the optimizer's numbers."""
         if self.counted:
-            self._phases.load(t, counts, values)
+            self._device.load(t, counts, values)
             return
         self._t = t
         for group in self.groups:

@@ -19,13 +19,13 @@ from gpuopt.executors.cuda.uploads import Lists, Turns, capturing
 from gpuopt.tracing.expr import NOTHING, SIZE, Total
 from gpuopt.tracing.trace import Trace
 
-__all__ = ["Phases"]
+__all__ = ["DeviceSteps"]
 
 MASKS = 8
 """Lists of which arrays have a gradient that are kept, besides one for each total, which a step may need."""
 
 
-class Phases:
+class DeviceSteps:
     """What several groups of arrays share on the device.
 
     Parameters
@@ -83,7 +83,7 @@ class Phases:
         with self._device:
             for group in groups:
                 for whole in group.traces:
-                    for trace in (*whole.phases, whole):
+                    for trace in (*whole.stages, whole):
                         self._make_room(group, trace)
                 if self.counted:
                     self._keep(group.key, [hyper[group.key].get(name, np.nan) for name in group.traces[-1].hyper])
@@ -121,8 +121,8 @@ class Phases:
     def _run(self, runs: Sequence[Any], of: dict[Total, Any], active: Any) -> None:
         """Launch everything, in order: the phases of all runs, then their updates."""
         for batch in self._batches(runs):
-            for number, phase in batch:
-                self._reduce(runs[number], phase, self._scalars(runs[number], phase, of, active))
+            for number, stage in batch:
+                self._reduce(runs[number], stage, self._scalars(runs[number], stage, of, active))
         for run in runs:
             run.group.executor.run(run.trace, run.given, self._scalars(run, run.trace, of, active), run.positions)
         if runs and self.counted:
@@ -139,7 +139,7 @@ class Phases:
         """For each total which arrays of the optimizer it is of, and which have a gradient at all."""
         of: dict[Total, frozenset[int]] = {}
         for indices, trace in runs:
-            for total in (reduction.value for phase in trace.phases for reduction in phase.reductions):
+            for total in (reduction.value for stage in trace.stages for reduction in stage.reductions):
                 of[total] = of.get(total, frozenset()) | indices
         everywhere = frozenset().union(*(indices for indices, _ in runs))
         return {total: self._mask(indices) for total, indices in of.items()}, self._mask(everywhere)
@@ -157,9 +157,9 @@ class Phases:
             for name, value in numbers.items():
                 self.numbers[name][:] = value
 
-    def _reduce(self, run: Any, phase: Trace, scalars: Any) -> None:
-        rows = [self._row(reduction) for reduction in phase.reductions]
-        run.group.executor.reduce_into(phase, run.given, scalars, rows, run.positions)
+    def _reduce(self, run: Any, stage: Trace, scalars: Any) -> None:
+        rows = [self._row(reduction) for reduction in stage.reductions]
+        run.group.executor.reduce_into(stage, run.given, scalars, rows, run.positions)
 
     def _row(self, reduction: Any) -> Any:
         """The totals of a reduction, one for each array of the optimizer."""

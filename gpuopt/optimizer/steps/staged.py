@@ -25,11 +25,11 @@ def accepted(runs: list[GroupStep]) -> tuple[list[GroupStep], dict[str, float]]:
     """
     known: list[_Totals] = [_sizes(run) if SIZE in _asked(run) else {} for run in runs]
     for batch in batches(runs):
-        for position, phase in batch:
-            found = _reduced(runs[position], phase, known[position])
-            for reduction, values in zip(phase.reductions, found, strict=True):
+        for position, stage in batch:
+            found = _reduced(runs[position], stage, known[position])
+            for reduction, values in zip(stage.reductions, found, strict=True):
                 known[position][reduction.value] = values
-        for total in {r.value: r.op for _, phase in batch for r in phase.reductions if r.value.over == "tree"}.items():
+        for total in {r.value: r.op for _, stage in batch for r in stage.reductions if r.value.over == "tree"}.items():
             _combine(*total, runs, known)
     adapted: dict[str, float] = {}
     for run, totals in zip(runs[:1], known, strict=False):  # what the numbers are made of is the same in all
@@ -39,14 +39,14 @@ def accepted(runs: list[GroupStep]) -> tuple[list[GroupStep], dict[str, float]]:
     return [made for run, totals in zip(runs, known, strict=True) for made in _made(run, totals)], adapted
 
 
-def _reduced(run: GroupStep, phase: Any, totals: _Totals) -> list[Any]:
+def _reduced(run: GroupStep, stage: Any, totals: _Totals) -> list[Any]:
     """For each reduction of a phase what it gives for each array of the run."""
     group: Any = run.group.executor
-    evaluate = compiled(phase.scalars)
-    if not phase.apart:
-        return group.reduce(phase, run.given, evaluate(run.count, run.hyper, totals), run.positions)  # type: ignore[no-any-return]
+    evaluate = compiled(stage.scalars)
+    if not stage.apart:
+        return group.reduce(stage, run.given, evaluate(run.count, run.hyper, totals), run.positions)  # type: ignore[no-any-return]
     each = [
-        group.reduce(phase, run.given, evaluate(run.count, run.hyper, known), [position])
+        group.reduce(stage, run.given, evaluate(run.count, run.hyper, known), [position])
         for position, known in zip(run.members, _apart(totals), strict=True)
     ]
     return [np.concatenate(values) for values in zip(*each, strict=True)]
@@ -54,7 +54,7 @@ def _reduced(run: GroupStep, phase: Any, totals: _Totals) -> list[Any]:
 
 def _combine(total: Total, op: str, runs: list[GroupStep], known: list[_Totals]) -> None:
     """Put the total of all arrays, in the order of the tree, in place of each run's; once all that have it were reduced."""
-    members = [n for n, run in enumerate(runs) if any(r.value == total for phase in run.trace.phases for r in phase.reductions)]
+    members = [n for n, run in enumerate(runs) if any(r.value == total for stage in run.trace.stages for r in stage.reductions)]
     if not all(total in known[n] for n in members):
         return
     values = np.concatenate([known[n][total] for n in members])
@@ -98,7 +98,7 @@ def _indices(run: GroupStep) -> list[int]:
 
 def _asked(run: GroupStep) -> frozenset[Total]:
     """What the scalars of a run are made of."""
-    return run.trace.needs.union(*(phase.needs for phase in run.trace.phases))
+    return run.trace.needs.union(*(stage.needs for stage in run.trace.stages))
 
 
 def _sizes(run: GroupStep) -> _Totals:

@@ -61,7 +61,7 @@ def cupy_on_the_cpu() -> Iterator[Callable[..., Any]]:
     Meanwhile every optimizer of NumPy arrays has it for its executor.
     """
     names = ("executors.cuda.launch", "optimizer.steps.device", "executors.cuda.tables", "executors.cuda.uploads")
-    modules = groups, phases, *_ = [import_module(f"gpuopt.{name}") for name in names]
+    modules = groups, stages, *_ = [import_module(f"gpuopt.{name}") for name in names]
     real, kernel = groups.made, import_module("cupy").ElementwiseKernel
     stream = SimpleNamespace(is_capturing=lambda: False, synchronize=lambda: None)
     device = SimpleNamespace(alloc_pinned_memory=bytearray, Event=_Event, get_current_stream=lambda: stream)
@@ -77,15 +77,15 @@ def cupy_on_the_cpu() -> Iterator[Callable[..., Any]]:
         def run(self, trace: Any, grads: Sequence[Any], *rest: Any) -> None:
             super().run(trace, [_seen(g) for g in grads], *rest)
 
-        def reduce_into(self, phase: Any, grads: Sequence[Any], *rest: Any) -> None:
-            super().reduce_into(phase, [_seen(g) for g in grads], *rest)
+        def reduce_into(self, stage: Any, grads: Sequence[Any], *rest: Any) -> None:
+            super().reduce_into(stage, [_seen(g) for g in grads], *rest)
 
     def group(trace: Any, update: Any, params: Sequence[Any], others: Any = (), *rest: Any) -> Any:
         beside = [{name: array.view(DeviceArray) for name, array in found.items()} for found in others]
         return Group(trace, update, [p.view(DeviceArray) for p in params], beside, *rest)
 
     with contextlib.ExitStack() as patches:
-        for module in (groups, phases):
+        for module in (groups, stages):
             patches.enter_context(mock.patch.object(module, "made", made))
         for module in modules:
             patches.enter_context(mock.patch.object(module, "cupy", library))
