@@ -13,7 +13,7 @@ from gpuopt.codegen.host import Evaluate, compiled
 from gpuopt.executors import Executor, Scalars, executor_of
 from gpuopt.rules.base import Update, instantiated
 from gpuopt.rules.hooks import has_hook
-from gpuopt.tracing.expr import Total
+from gpuopt.tracing.expr import ReductionKey
 from gpuopt.tracing.symbols import hyper_array
 from gpuopt.tracing.trace import Trace, own_states, passes, trace
 
@@ -77,7 +77,7 @@ def batches(runs: Sequence[GroupStep]) -> Iterator[list[tuple[int, Trace]]]:
             missing.subtract(_gives(stage))
 
 
-def _gives(stage: Trace) -> list[Total]:
+def _gives(stage: Trace) -> list[ReductionKey]:
     return [reduction.value for reduction in stage.reductions if reduction.value.over == "tree"]
 
 

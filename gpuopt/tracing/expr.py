@@ -54,14 +54,14 @@ def trace_error(message: str) -> TraceError:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Total:
+class ReductionKey:
     """What a reduction is called by, and whether it is over one ``"array"`` or the ``"tree"``."""
 
     name: str
-    over: str
+    scope: str
 
 
-SIZE = Total("size", "array")
+SIZE = ReductionKey("size", "array")
 NOTHING = {"sum": 0.0, "max": float("-inf")}
 """What a reduction of no elements gives."""
 
@@ -129,7 +129,7 @@ class Graph:
             return self._multiply(*args)
         return self._intern(op, args)
 
-    def reduce(self, op: str, parts: tuple[Expr, ...], over: str) -> list[Expr]:
+    def reduce(self, op: str, parts: tuple[Expr, ...], scope: str) -> list[Expr]:
         """The numbers that ``"sum"`` or ``"max"`` makes of an array's components, over one ``"array"`` or the ``"tree"``.
 
         They are called by the part and by how many it asked for before, so that traces for other dtypes call them alike.
@@ -140,9 +140,9 @@ class Graph:
         found = []
         for component, part in zip(("re", "im"), parts, strict=False):
             x = self._number(part)
-            if self.acting is not None and over == "tree":
+            if self.acting is not None and scope == "tree":
                 x = self.node("where", self.acting, x, self.constant(NOTHING[op]))
-            total = Total("/".join((*self.part, str(call), op, component)), over)
+            total = ReductionKey("/".join((*self.part, str(call), op, component)), scope)
             found.append(self._intern(op, (x,), total, host=True))
         return found
 
@@ -215,7 +215,7 @@ def text(expr: Expr, nested: bool = False) -> str:
     return f"({written})" if nested else written
 
 
-def totals(exprs: Iterable[Expr]) -> list[Total]:
+def reduction_keys(exprs: Iterable[Expr]) -> list[ReductionKey]:
     """The results of reductions, and the size, that host values are made of."""
     ends = reachable(exprs, within=lambda expr: not expr.reduces)
     return [expr.value for expr in ends if expr.reduces or expr.op == "size"]

@@ -14,7 +14,7 @@ from gpuopt.rules.base import instantiated
 from gpuopt.rules.formula import reserved_names
 from gpuopt.rules.hooks import has_hook
 from gpuopt.rules.noise import uniform
-from gpuopt.tracing.expr import Expr, Graph, TraceError, totals
+from gpuopt.tracing.expr import Expr, Graph, TraceError, reduction_keys
 from gpuopt.tracing.symbols import Symbol, hyper_array, lift
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ class PartsRun:
             raise TraceError(f"{name} has numbers of the whole optimizer, so it needs a method adapt(self, p, g, accepted)")
         for number, value in zip(names, _named(formula, self.graph, "adapt", names, result), strict=True):
             (expr, *imaginary) = value.parts
-            if imaginary or not expr.host or any(total.over == "array" for total in totals([expr])):
+            if imaginary or not expr.host or any(total.scope == "array" for total in reduction_keys([expr])):
                 raise TraceError(
                     f"{name}.adapt must give numbers of the whole optimizer, made of others, of hyperparameters and of "
                     f"reductions of all arrays, such as gpuopt.tree_max; for {number} it gave {value!r}"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuopt.arrays.precision import MASTER, PLAIN, Precision
 from gpuopt.rules.hooks import has_hook
-from gpuopt.tracing.expr import Expr, Graph, Total, TraceError, reachable, totals
+from gpuopt.tracing.expr import Expr, Graph, ReductionKey, TraceError, reachable, reduction_keys
 from gpuopt.tracing.parts import PartsRun, components, own_states, state_names
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Trace:
         The new value of each number of the whole optimizer, by its full name, after a step or a refusal of one.
     apart : bool
         Whether the scalars may differ from array to array, being made of reductions of each.
-    needs : frozenset of Total
+    needs : frozenset of ReductionKey
         The totals that the scalars are made of.
     random : dict
         Which of the loads are random numbers: the numbers of their key, and which stream.
@@ -83,7 +83,7 @@ class Trace:
     accept: Expr | None = None
     adapted: dict[str, Expr] = dataclasses.field(default_factory=dict)
     apart: bool = False
-    needs: frozenset[Total] = frozenset()
+    needs: frozenset[ReductionKey] = frozenset()
     random: dict[str, tuple[tuple[Expr, ...], int]] = dataclasses.field(default_factory=dict)
     hyper: tuple[str, ...] = ()
 
@@ -217,8 +217,8 @@ def _assemble(run: PartsRun, names: dict[str, float | None]) -> Trace:
         last = dataclasses.replace(last, adapted=run.adapted)
     if accept is None:
         return dataclasses.replace(last, stages=stages)
-    needs = last.needs | set(totals([accept]))
-    apart = any(total.over == "array" for total in needs)
+    needs = last.needs | set(reduction_keys([accept]))
+    apart = any(total.scope == "array" for total in needs)
     return dataclasses.replace(last, stages=stages, accept=accept, apart=apart, needs=needs)
 
 
@@ -233,10 +233,10 @@ def _straight(start: Trace, stores: dict[str, tuple[Expr, ...]], reductions: tup
     outer |= dict.fromkeys(part for key, _ in random.values() for part in key)
     scalars = tuple(expr for expr in outer if expr.op != "constant")
     code = {"loads": loads, "ops": ops, "stores": stores, "scalars": scalars, "reductions": reductions, "random": random}
-    needs = frozenset(totals(scalars))
+    needs = frozenset(reduction_keys(scalars))
     return dataclasses.replace(
         start,
         **code,  # type: ignore[arg-type]
-        apart=any(total.over == "array" for total in needs),
+        apart=any(total.scope == "array" for total in needs),
         needs=needs,
     )

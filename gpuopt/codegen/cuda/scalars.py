@@ -15,7 +15,7 @@ import numpy as np
 
 from gpuopt.codegen.cuda.elementwise import Formulas, KernelText, ascii_name
 from gpuopt.codegen.host import Evaluate, compiled
-from gpuopt.tracing.expr import NOTHING, Expr, Total, reachable, text
+from gpuopt.tracing.expr import NOTHING, Expr, ReductionKey, reachable, text
 from gpuopt.tracing.trace import Trace
 
 __all__ = ["ScalarText", "count_text", "needs_scalars", "scalar_text"]
@@ -35,7 +35,7 @@ class ScalarText:
         What the host gives: numbers, from the count, the hyperparameters and None.
     count : int
         How many numbers these are.
-    totals : tuple of Total
+    totals : tuple of ReductionKey
         The rows of the table of totals that are read, in the order of the arguments; each with which arrays it is of.
     numbers : tuple of str
         The numbers of the whole optimizer that are read or written, in the order of the arguments.
@@ -46,7 +46,7 @@ class ScalarText:
     kernel: KernelText
     given: Evaluate
     count: int
-    totals: tuple[Total, ...]
+    totals: tuple[ReductionKey, ...]
     numbers: tuple[str, ...]
     width: int
 
@@ -99,7 +99,7 @@ class _ScalarWriter(Formulas):
         self.trace, self.kept, self.counted, self.apart = trace, compute, counted, apart
         self.rule = ascii_name(trace.name).lower()
         self.lines: list[str] = []
-        self.totals: dict[Total, str] = {}
+        self.totals: dict[ReductionKey, str] = {}
         self.numbers: dict[str, str] = {}
 
     def scalars(self) -> ScalarText:
@@ -171,7 +171,7 @@ class _ScalarWriter(Formulas):
     def _total(self, expr: Expr, name: str) -> None:
         """A total of the array, or of all arrays that have a gradient, added in their order."""
         op, row = expr.op, self.totals.setdefault(expr.value, f"total_{len(self.totals)}")
-        if expr.value.over == "array":
+        if expr.value.scope == "array":
             self.lines.append(f"const double {name} = {row}[own[i]];")
             return
         add = "largest<double>({0}, {1})" if op == "max" else "{0} + {1}"

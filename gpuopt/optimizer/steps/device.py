@@ -16,7 +16,7 @@ from gpuopt.codegen.cuda.compile import made
 from gpuopt.codegen.cuda.scalars import ScalarText, count_text, needs_scalars, scalar_text
 from gpuopt.codegen.host import compiled
 from gpuopt.executors.cuda.uploads import Lists, Turns, capturing
-from gpuopt.tracing.expr import NOTHING, SIZE, Total
+from gpuopt.tracing.expr import NOTHING, SIZE, ReductionKey
 from gpuopt.tracing.trace import Trace
 
 __all__ = ["DeviceSteps"]
@@ -66,7 +66,7 @@ class DeviceSteps:
         self._device = groups[0].executor.device
         self._masks, self._room = Lists(0, np.uint8, 0), 0
         self._rows: dict[tuple[Any, Trace], Turns] = {}
-        self._table: dict[Total, Any] = {}
+        self._table: dict[ReductionKey, Any] = {}
         self._hyper: dict[Any, Any] = {}
         with self._device:
             self.steps = cupy.zeros(3, np.int64)
@@ -118,7 +118,7 @@ class DeviceSteps:
             of, active = self._meant([(_indices(run), run.trace) for run in runs])
             self._run(runs, of, self._mask(frozenset()) if rehearsal else active)
 
-    def _run(self, runs: Sequence[Any], of: dict[Total, Any], active: Any) -> None:
+    def _run(self, runs: Sequence[Any], of: dict[ReductionKey, Any], active: Any) -> None:
         """Launch everything, in order: the phases of all runs, then their updates."""
         for batch in self._batches(runs):
             for number, stage in batch:
@@ -130,14 +130,14 @@ class DeviceSteps:
             reads = (len(self._sizes), *self._reads(written, runs[0].group, of, active)) if written.numbers else ()
             made(written.kernel)(*reads, self.steps, *(self.numbers[name] for name in written.numbers), size=1)
 
-    def _reads(self, written: ScalarText, group: Any, of: dict[Total, Any], active: Any) -> list[Any]:
+    def _reads(self, written: ScalarText, group: Any, of: dict[ReductionKey, Any], active: Any) -> list[Any]:
         """The hyperparameters and totals that a kernel of scalars reads; where the host counts, the totals alone."""
         hyper = [self._hyper[group.key]] if self.counted else []
         return hyper + [array for total in written.totals for array in (self._table[total], of.get(total, active))]
 
-    def _meant(self, runs: Sequence[tuple[frozenset[int], Trace]]) -> tuple[dict[Total, Any], Any]:
+    def _meant(self, runs: Sequence[tuple[frozenset[int], Trace]]) -> tuple[dict[ReductionKey, Any], Any]:
         """For each total which arrays of the optimizer it is of, and which have a gradient at all."""
-        of: dict[Total, frozenset[int]] = {}
+        of: dict[ReductionKey, frozenset[int]] = {}
         for indices, trace in runs:
             for total in (reduction.value for stage in trace.stages for reduction in stage.reductions):
                 of[total] = of.get(total, frozenset()) | indices
@@ -167,7 +167,7 @@ class DeviceSteps:
             self._table[reduction.value] = cupy.full(len(self._sizes), NOTHING[reduction.op], dtype=np.float64)
         return self._table[reduction.value]
 
-    def _scalars(self, run: Any, trace: Trace, of: dict[Total, Any], active: Any) -> Any:
+    def _scalars(self, run: Any, trace: Trace, of: dict[ReductionKey, Any], active: Any) -> Any:
         """The scalars of a trace: numbers where the host knows them all, else rows of an array on the device."""
         if not needs_scalars(trace, self.counted):
             return run.evaluated(compiled(trace.scalars))

@@ -9,11 +9,11 @@ import numpy as np
 
 from gpuopt.codegen.host import compiled
 from gpuopt.optimizer.groups import GroupStep, batches
-from gpuopt.tracing.expr import SIZE, Total
+from gpuopt.tracing.expr import SIZE, ReductionKey
 
 __all__ = ["accepted"]
 
-_Totals = dict[Total, Any]
+_Totals = dict[ReductionKey, Any]
 """What is known of a run: for each reduction a number, or an array of one for each array of the run."""
 
 
@@ -29,7 +29,7 @@ def accepted(runs: list[GroupStep]) -> tuple[list[GroupStep], dict[str, float]]:
             found = _reduced(runs[position], stage, known[position])
             for reduction, values in zip(stage.reductions, found, strict=True):
                 known[position][reduction.value] = values
-        for total in {r.value: r.op for _, stage in batch for r in stage.reductions if r.value.over == "tree"}.items():
+        for total in {r.value: r.op for _, stage in batch for r in stage.reductions if r.value.scope == "tree"}.items():
             _combine(*total, runs, known)
     adapted: dict[str, float] = {}
     for run, totals in zip(runs[:1], known, strict=False):  # what the numbers are made of is the same in all
@@ -52,7 +52,7 @@ def _reduced(run: GroupStep, stage: Any, totals: _Totals) -> list[Any]:
     return [np.concatenate(values) for values in zip(*each, strict=True)]
 
 
-def _combine(total: Total, op: str, runs: list[GroupStep], known: list[_Totals]) -> None:
+def _combine(total: ReductionKey, op: str, runs: list[GroupStep], known: list[_Totals]) -> None:
     """Put the total of all arrays, in the order of the tree, in place of each run's; once all that have it were reduced."""
     members = [n for n, run in enumerate(runs) if any(r.value == total for stage in run.trace.stages for r in stage.reductions)]
     if not all(total in known[n] for n in members):
@@ -96,7 +96,7 @@ def _indices(run: GroupStep) -> list[int]:
     return run.group.indices if run.positions is None else [run.group.indices[p] for p in run.positions]
 
 
-def _asked(run: GroupStep) -> frozenset[Total]:
+def _asked(run: GroupStep) -> frozenset[ReductionKey]:
     """What the scalars of a run are made of."""
     return run.trace.needs.union(*(stage.needs for stage in run.trace.stages))
 
