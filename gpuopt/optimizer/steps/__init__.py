@@ -13,7 +13,7 @@ from gpuopt.codegen.host import compiled
 from gpuopt.executors import executor_of
 from gpuopt.optimizer.groups import GroupStep, ParamGroup, batches
 from gpuopt.optimizer.hyperparameters import Members, Numbers, begun, check_traceable, numbers, scheduled
-from gpuopt.optimizer.steps.staged import accepted
+from gpuopt.optimizer.steps.staged import resolve_reductions
 from gpuopt.rules.hooks import device_counts
 from gpuopt.tracing.trace import Trace
 
@@ -168,7 +168,7 @@ class Steps:
         runs = self._runs(gradients, self._hyper if self._fixed else self._numbers_now(), whole)
         if self._plain or self._device is not None:
             return StepPlan(runs, whole, True, {})
-        kept, adapted = accepted(runs)
+        kept, adapted = resolve_reductions(runs)
         return StepPlan(kept, whole and len(kept) == len(runs), bool(kept) or not runs, adapted)
 
     def perform(self, planned: StepPlan) -> None:

@@ -11,13 +11,13 @@ from gpuopt.codegen.host import compiled
 from gpuopt.optimizer.groups import GroupStep, batches
 from gpuopt.tracing.expr import SIZE, ReductionKey
 
-__all__ = ["accepted"]
+__all__ = ["resolve_reductions"]
 
 _Totals = dict[ReductionKey, Any]
 """What is known of a run: for each reduction a number, or an array of one for each array of the run."""
 
 
-def accepted(runs: list[GroupStep]) -> tuple[list[GroupStep], dict[str, float]]:
+def resolve_reductions(runs: list[GroupStep]) -> tuple[list[GroupStep], dict[str, float]]:
     """The runs that their reductions accept, with scalars; and what the numbers of the whole optimizer become.
 
     Reductions of one array are of that array alone; those of the tree are of all arrays of the runs in whose update they
