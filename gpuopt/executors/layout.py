@@ -14,7 +14,7 @@ import numpy as np
 
 from gpuopt.arrays.dtypes import state_dtype
 from gpuopt.arrays.precision import MASTER
-from gpuopt.rules.base import instantiated
+from gpuopt.rules.base import bind
 from gpuopt.rules.hooks import has_hook
 from gpuopt.tracing.symbols import hyper_array
 from gpuopt.tracing.trace import Trace, own_states, state_names
@@ -116,7 +116,7 @@ def _start(update: Any, compute: np.dtype[Any], leaf: Leaf, beside: dict[str, An
     if MASTER in buffers and MASTER not in state_names(update):
         buffers[MASTER][leaf.start : leaf.stop].reshape(leaf.nd.shape)[...] = leaf.nd.astype(compute)
     arrays = {name: beside[hyper_array(name)].transpose(leaf.axes) for name in update.ranges if hyper_array(name) in beside}
-    for part, formula in instantiated(update.parts, update.hyper(0) | arrays):
+    for part, formula in bind(update.parts, update.hyper(0) | arrays):
         if has_hook(formula, "start"):
             names = [part.named(name, "_") for name in own_states(formula)]
             values = formula.start(leaf.nd.astype(state_dtype(compute, leaf.param.dtype.kind == "c")))

@@ -11,7 +11,7 @@ from gpuopt.arrays.dtypes import is_complex
 from gpuopt.arrays.precision import MASTER, PLAIN, Precision
 from gpuopt.codegen.host import Evaluate, compiled
 from gpuopt.executors import Executor, Scalars, executor_of
-from gpuopt.rules.base import Update, instantiated
+from gpuopt.rules.base import Update, bind
 from gpuopt.rules.hooks import has_hook
 from gpuopt.tracing.expr import ReductionKey
 from gpuopt.tracing.symbols import hyper_array
@@ -202,7 +202,7 @@ class ParamGroup:
         found = {}
         for index, beside, state in zip(self.indices, self._beside, self.executor.states, strict=True):
             value = (state[MASTER] if self.precision.master else leaves[index]).copy()
-            for part, formula in instantiated(self.update.parts, numbers | beside):
+            for part, formula in bind(self.update.parts, numbers | beside):
                 if has_hook(formula, "evaluation"):
                     value = formula.evaluation(value, *(state[part.named(name, "_")] for name in own_states(formula)))
                     if getattr(value, "shape", None) != leaves[index].shape:

@@ -256,7 +256,7 @@ class ParameterPiece(Piece):
     _example: ClassVar[str] = "gpuopt.bounds(0.0, 1.0)"
 
 
-def instantiated(parts: Sequence[Part], values: dict[str, Any]) -> list[tuple[Part, Any]]:
+def bind(parts: Sequence[Part], values: dict[str, Any]) -> list[tuple[Part, Any]]:
     """Each part, and its formula with `values` for hyperparameters, by their full names; pieces are given their rule."""
     made = []
     for part in parts:

@@ -10,7 +10,7 @@ import numpy as np
 
 from gpuopt.arrays.precision import MASTER, Precision
 from gpuopt.arrays.random import ROUNDING
-from gpuopt.rules.base import instantiated
+from gpuopt.rules.base import bind
 from gpuopt.rules.formula import reserved_names
 from gpuopt.rules.hooks import has_hook
 from gpuopt.rules.noise import uniform
@@ -124,7 +124,7 @@ class PartsRun:
         """Each part, and its formula with symbols for hyperparameters."""
         names = ((part.named(name), getattr(part.formula, name)) for part in self.parts for name in part.formula.ranges)
         used = [name for name, value in names if value is not None or name in self._arrays]
-        made = instantiated(self.parts, {name: self._hyper(name) for name in used})
+        made = bind(self.parts, {name: self._hyper(name) for name in used})
         for part, formula in made:
             if not has_hook(formula, "numbers"):
                 continue
