@@ -27,7 +27,7 @@ def compiled(scalars: tuple[Expr, ...]) -> Evaluate:
     source = "\n".join(
         ["def evaluate(t, hyper, totals=None):", *lines, f"    return ({''.join(f'x{e.index}, ' for e in scalars)})"]
     )
-    scope: dict[str, Any] = {**_HOST, "Total": ReductionKey}
+    scope: dict[str, Any] = {**_HOST, "ReductionKey": ReductionKey}
     exec(source, scope)  # the text is made above from a fixed set of operations
     return scope["evaluate"]  # type: ignore[no-any-return]
 

@@ -62,7 +62,7 @@ def kernels(rule: Bindable, of: np.dtype[Any], capturable: bool = False) -> list
     """The kernels of a step for arrays of dtype `of`, in order: reductions, scalars made of them, the update, the count."""
     if is_partitioned(rule):
         raise TypeError(f"{rule!r} has kernels for each of its rules: ask for those of one")
-    update = rule.member("")
+    update = rule.update_for("")
     counted = device_counts([update], capturable)
     whole, found = trace(update, is_complex(of), masked=counted), list[KernelText]()
     states = tuple(state.name for state in whole.states)

@@ -51,7 +51,7 @@ class TileCode:
 def changes(trace: Trace) -> dict[str, Expr]:
     """The new value of each component that changes.
 
-    In a phase: what goes to each reduction, as the components ``total 0``, ``total 1`` and so on.
+    In a stage: what goes to each reduction, as the components ``total 0``, ``total 1`` and so on.
     """
     if trace.reductions:
         return {f"total {number}": reduction.args[0] for number, reduction in enumerate(trace.reductions)}

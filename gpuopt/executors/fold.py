@@ -67,7 +67,7 @@ def fold_many(ufunc: np.ufunc, run: Any, sizes: list[int], out: Any) -> None:
 
 
 class Folds:
-    """What the reductions of one phase need for arrays of the given sizes: a row of lanes for each chunk, on each level."""
+    """What the reductions of one stage need for arrays of the given sizes: a row of lanes for each chunk, on each level."""
 
     def __init__(self, ops: list[str], sizes: list[int], dtype: np.dtype[Any]) -> None:
         self.ops = ops

@@ -61,7 +61,7 @@ class GroupStep:
 
 
 def batches(runs: Sequence[GroupStep]) -> Iterator[list[tuple[int, Trace]]]:
-    """The phases of all runs, as (position of the run, phase), in batches: what one needs, the batches before it give.
+    """The stages of all runs, as (position of the run, stage), in batches: what one needs, the batches before it give.
 
     A total over the tree is there when every run that has part in it was reduced.
     """
@@ -78,7 +78,7 @@ def batches(runs: Sequence[GroupStep]) -> Iterator[list[tuple[int, Trace]]]:
 
 
 def _gives(stage: Trace) -> list[ReductionKey]:
-    return [reduction.value for reduction in stage.reductions if reduction.value.over == "tree"]
+    return [reduction.value for reduction in stage.reductions if reduction.value.scope == "tree"]
 
 
 class ParamGroup:

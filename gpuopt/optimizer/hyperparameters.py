@@ -65,7 +65,7 @@ def check_traceable(members: Members) -> None:
             if callable(value) and name in update.ranges and (found := stranger(value)) is not None:
                 raise TypeError(
                     f"capturable=True: {name} follows {found!r}, which a step captured in a CUDA graph cannot call: use one of "
-                    f"gpuopt.schedules, such as schedules.Piecewise, or set opt.rule = opt.rule.replaced({{{name!r}: ...}}) "
+                    f"gpuopt.schedules, such as schedules.Piecewise, or set opt.rule = opt.rule.replace({{{name!r}: ...}}) "
                     "between steps"
                 )
 

@@ -99,8 +99,8 @@ class Optimizer(Generic[BindableT]):
         check.parameters(spec.leaves, spec.paths)
         self._params, self._spec, self._rule, self._capturable = params, spec, rule, bool(capturable)
         self._leaves = [a if is_cupy(a) or type(a) is np.ndarray else a.view(np.ndarray) for a in spec.leaves]
-        keys = rule.route(spec.names, spec.leaves)
-        members = {key: rule.member(key) for key in keys if key is not None}
+        keys = rule.group_keys(spec.names, spec.leaves)
+        members = {key: rule.update_for(key) for key in keys if key is not None}
         updated = [(path, leaf.dtype) for path, leaf, key in zip(spec.paths, spec.leaves, keys, strict=True) if key is not None]
         self._precision.check(updated, {name for update in members.values() for name in state_names(update)})
         others = beside(hyper, spec, [None if key is None else members[key] for key in keys])
@@ -193,7 +193,7 @@ class Optimizer(Generic[BindableT]):
 
     def _check_change(self, rule: Bindable, resumed: bool = False) -> RuleChange:
         """The updates of another rule, checked."""
-        return self._steps.check_change({key: rule.member(key) for key in self._steps.members}, resumed)
+        return self._steps.check_change({key: rule.update_for(key) for key in self._steps.members}, resumed)
 
     def _use(self, rule: BindableT, fitting: RuleChange) -> None:
         self._guard.inconsistent = True  # until the caller has changed the rest

@@ -42,7 +42,7 @@ class Saved(Generic[BindableT]):
         if not isinstance(saved["hyper"], dict) or not saved["hyper"].keys() <= known.keys():
             raise ValueError(f"state_dict['hyper'] must be a dict of hyperparameters of {kind}, got {saved['hyper']!r}")
         hyper = {name: value for name, value in saved["hyper"].items() if not callable(known[name])}
-        self.rule = rule.replaced(hyper)
+        self.rule = rule.replace(hyper)
         if self.rule.kind != rule.kind:
             raise ValueError(f"state_dict is of the rule {saved['rule']}, which chooses other arrays than {rule!r}")
         self.t = self._count(saved["t"], "t")

@@ -70,15 +70,15 @@ class Bindable:
         """Every hyperparameter as it was given, by its full name."""
         raise NotImplementedError
 
-    def replaced(self, values: Mapping[str, Any]) -> Self:
+    def replace(self, values: Mapping[str, Any]) -> Self:
         """The same with other hyperparameters, by their full names."""
         raise NotImplementedError
 
-    def route(self, paths: Sequence[str], arrays: Sequence[Any]) -> list[Hashable]:
-        """For each array the key of its `member`; None where it is not to be updated."""
+    def group_keys(self, paths: Sequence[str], arrays: Sequence[Any]) -> list[Hashable]:
+        """For each array the key of its `update_for`; None where it is not to be updated."""
         return [""] * len(paths)
 
-    def member(self, key: Hashable) -> Update:
+    def update_for(self, key: Hashable) -> Update:
         """The update of the arrays with that key."""
         raise NotImplementedError
 
@@ -192,7 +192,7 @@ class Rule(Formula, Bindable):
     def outline(self) -> str:
         return type(self).__name__
 
-    def member(self, key: Hashable) -> Rule:
+    def update_for(self, key: Hashable) -> Rule:
         return self
 
 

@@ -31,12 +31,12 @@ class _Composite(Bindable):
     def fields(self) -> dict[str, Any]:
         return {f"{name}{field}": value for name, child in self.children.items() for field, value in child.fields.items()}
 
-    def replaced(self, values: Mapping[str, Any]) -> Self:
+    def replace(self, values: Mapping[str, Any]) -> Self:
         if unknown := values.keys() - self.fields.keys():
             raise TypeError(f"{self!r} has no hyperparameters {', '.join(sorted(unknown))}; it has {', '.join(self.fields)}")
 
         def changed(name: str, child: Any) -> Any:
-            return child.replaced({field: values[name + field] for field in child.fields if name + field in values})
+            return child.replace({field: values[name + field] for field in child.fields if name + field in values})
 
         return self.rebuilt([changed(name, child) for name, child in self.children.items()])
 
@@ -134,15 +134,15 @@ class Chain(_Composite):
         names = (piece.outline if isinstance(piece, Bindable) else type(piece).__name__ for piece in self.pieces)
         return f"chain({', '.join(names)})"
 
-    def route(self, paths: Sequence[str], arrays: Sequence[Any]) -> list[Hashable]:
+    def group_keys(self, paths: Sequence[str], arrays: Sequence[Any]) -> list[Hashable]:
         frozen = [piece.holds(paths) for piece in self.pieces if has_hook(piece, "holds")]
-        keys = next(piece for piece in self.pieces if isinstance(piece, Bindable)).route(paths, arrays)
+        keys = next(piece for piece in self.pieces if isinstance(piece, Bindable)).group_keys(paths, arrays)
         return [None if any(held) else key for key, *held in zip(keys, *frozen, strict=True)]
 
-    def member(self, key: Hashable) -> Update:
+    def update_for(self, key: Hashable) -> Update:
         found: list[tuple[str, Any]] = []
         for piece in self.pieces:
-            inner = piece.member(key).parts if isinstance(piece, Bindable) else (Part("", "", piece),)
+            inner = piece.update_for(key).parts if isinstance(piece, Bindable) else (Part("", "", piece),)
             found += [(part.scope, part.formula) for part in inner]
         return Joined(_parts(found))
 
@@ -240,7 +240,7 @@ class Partition(_Composite):
         for key, rule in self.rules.items():
             if not isinstance(rule, (Rule, Chain)) or is_partitioned(rule):
                 raise TypeError(f"partition: {key!r} must have a rule, or a chain around one, got {rule!r}")
-            if found := [part.formula for part in rule.member("").parts if has_hook(part.formula, "numbers")]:
+            if found := [part.formula for part in rule.update_for("").parts if has_hook(part.formula, "numbers")]:
                 raise ValueError(
                     f"partition: {found[0]!r} keeps numbers of all arrays, so it must stand in front: "
                     f"chain({found[0]!r}, partition(...))"
@@ -278,7 +278,7 @@ class Partition(_Composite):
     def outline(self) -> str:
         return f"partition({', '.join(f'{key!r}: {rule.outline}' for key, rule in self.rules.items())})"
 
-    def route(self, paths: Sequence[str], arrays: Sequence[Any]) -> list[Hashable]:
+    def group_keys(self, paths: Sequence[str], arrays: Sequence[Any]) -> list[Hashable]:
         keys = [self._key(path, array) for path, array in zip(paths, arrays, strict=True)]
         if strays := [path for path, key in zip(paths, keys, strict=True) if key is None]:
             raise ValueError(
@@ -288,7 +288,7 @@ class Partition(_Composite):
         found: list[Hashable] = list(keys)
         for key, rule in self.rules.items():
             own = [k for k, label in enumerate(keys) if label == key]
-            for k, inner in zip(own, rule.route([paths[k] for k in own], [arrays[k] for k in own]), strict=True):
+            for k, inner in zip(own, rule.group_keys([paths[k] for k in own], [arrays[k] for k in own]), strict=True):
                 found[k] = None if inner is None else key
         return found
 
@@ -300,8 +300,8 @@ class Partition(_Composite):
             raise ValueError(f"partition: by({path!r}, array) gave {key!r}, which is none of {list(self.rules)}")
         return key
 
-    def member(self, key: Hashable) -> Update:
-        return Joined(tuple(part._replace(scope=repr(key)) for part in self.rules[key].member("").parts))
+    def update_for(self, key: Hashable) -> Update:
+        return Joined(tuple(part._replace(scope=repr(key)) for part in self.rules[key].update_for("").parts))
 
 
 def is_partitioned(rule: Bindable) -> bool:

@@ -100,7 +100,7 @@ _BASES: list[type[Formula]] = []
 class Formula:
     """A frozen dataclass made from annotated hyperparameters, with a method ``update`` that is traced.
 
-    The base of rules and of pieces. What the library asks of either is below: `fields`, `ranges`, `hyper`, `replaced`.
+    The base of rules and of pieces. What the library asks of either is below: `fields`, `ranges`, `hyper`, `replace`.
     """
 
     if TYPE_CHECKING:
@@ -190,7 +190,7 @@ class Formula:
         """Every hyperparameter as it was given."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
-    def replaced(self, values: Mapping[str, Any]) -> Self:
+    def replace(self, values: Mapping[str, Any]) -> Self:
         """The same with other hyperparameters."""
         return dataclasses.replace(self, **values)
 

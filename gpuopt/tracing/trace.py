@@ -2,7 +2,7 @@
 
 The array code is a list of real operations on the components of arrays; every executor runs that list. The scalar code is
 evaluated once a step, in float64; its results enter the array code as arguments, so a new learning rate never means a new
-kernel. A reduction is scalar code whose argument is an array: it cuts the array code into phases.
+kernel. A reduction is scalar code whose argument is an array: it cuts the array code into stages.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class State:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Trace:
-    """The update of one rule or chain, for real or for complex parameters; or one phase of it, which ends in reductions.
+    """The update of one rule or chain, for real or for complex parameters; or one stage of it, which ends in reductions.
 
     Attributes
     ----------
@@ -54,9 +54,9 @@ class Trace:
     scalars : tuple of Expr
         The host values that the array code takes as arguments (constants are not among them).
     reductions : tuple of Expr
-        In a phase, which stores nothing: what it reduces.
+        In a stage, which stores nothing: what it reduces.
     stages : tuple of Trace
-        What runs before: a phase for the reductions of array values, one for those that need its results, and so on.
+        What runs before: a stage for the reductions of array values, one for those that need its results, and so on.
     accept : Expr or None
         The truth value that decides whether the step is made at all.
     adapted : dict

@@ -104,7 +104,7 @@ def test_gradients_of_another_dtype(p: str, g: str) -> None:
 def test_scalars_that_the_device_holds(dtype: str) -> None:
     """A row of them for each array: where the arrays' step counts differ, and where the device decides about a step."""
     for rule, counted in ((Adam(), False), (go.chain(go.skip_nonfinite(), Adam()), True)):
-        traced = trace(rule.member(""), is_complex(named(dtype)), masked=counted)
+        traced = trace(rule.update_for(""), is_complex(named(dtype)), masked=counted)
         check_code(compiled_table(traced, dtype, dtype, "sm_90", stored=True), traced, dtype, dtype)
 
 
@@ -126,7 +126,7 @@ def test_parameters_of_16_bits(rule: Rule, dtype: str, precision: Precision, arc
 )
 def test_an_array_for_a_hyperparameter(dtype: str, other: str) -> None:
     """The narrowest of p, g and the state decides how many elements a thread takes; a narrower array has them in one load."""
-    traced = trace(Adam().member(""), is_complex(named(dtype)), frozenset({"lr"}))
+    traced = trace(Adam().update_for(""), is_complex(named(dtype)), frozenset({"lr"}))
     compiled = compiled_table(traced, dtype, dtype, "sm_90", [(hyper_array("lr"), other)])
     elements = max(1, 16 // min(4 if COMPUTE[dtype] == np.float32 else 8, named(dtype).itemsize))
     nbytes, plain = elements * np.dtype(other).itemsize, trace(Adam(), is_complex(named(dtype)))

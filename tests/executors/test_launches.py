@@ -205,8 +205,8 @@ def test_more_kinds_of_arrays_than_lists_are_kept_of_one(log: Any) -> None:
     kinds, dtypes = ["bool", "int8", "int16", "float16", "float32", "float64"], ["float16", "float32", "float64"]
     params, grads = arrays(18), [arrays(1, dtype)[0] for _ in kinds for dtype in dtypes]
     others = [{hyper_array("lr"): arrays(1, kind)[0]} for kind in kinds for _ in dtypes]
-    traced = trace(Adam().member(""), False, frozenset({"lr"}))
-    group = importlib.import_module("gpuopt.executors.cuda.launch").CupyExecutor(traced, Adam().member(""), params, others)
+    traced = trace(Adam().update_for(""), False, frozenset({"lr"}))
+    group = importlib.import_module("gpuopt.executors.cuda.launch").CupyExecutor(traced, Adam().update_for(""), params, others)
     group.run(traced, grads, compiled(traced.scalars)(1, Adam().hyper(0)))
     assert log.count("launch") == 18
     launches = group._planner.plan(grads, None, ordered=False).launches

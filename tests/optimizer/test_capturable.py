@@ -68,7 +68,7 @@ def test_a_captured_step_replays_as_steps_of_numpy(name: str, monkeypatch: pytes
     opt = rule.init(params)
     for step in range(9):
         if step == 5:
-            opt.rule = opt.rule.replaced(changed)
+            opt.rule = opt.rule.replace(changed)
         opt.step(fill(grads, step))
     found.append(everything(opt))
     for captured in (False, True):
@@ -80,7 +80,7 @@ def test_a_captured_step_replays_as_steps_of_numpy(name: str, monkeypatch: pytes
             assert (opt.t, opt.counts) == (0, [0] * len(params))
             for step in range(9):
                 if step == 5:
-                    opt.rule = opt.rule.replaced(changed)
+                    opt.rule = opt.rule.replace(changed)
                 fill(grads, step)
                 recorder.replay() if captured else opt.step(grads)
             found.append(everything(opt))
@@ -193,7 +193,7 @@ def test_a_schedule_of_ones_own_is_refused(rule: Any, name: str) -> None:
     with pytest.raises(TypeError, match=rf"capturable=True: {name} follows <function mine .*use one of gpuopt.schedules"):
         rule.init(x, capturable=True)
     assert rule.init(x).t == 0
-    plain = rule.replaced(dict.fromkeys([name], 0.5))
+    plain = rule.replace(dict.fromkeys([name], 0.5))
     opt = plain.init(x, capturable=True)
     with pytest.raises(TypeError, match="capturable=True"):
         opt.rule = rule
@@ -212,9 +212,9 @@ def test_which_arrays_have_a_gradient_may_change_at_every_step() -> None:
     params = [np.ones(2) for _ in range(8)]
     with cupy_on_the_cpu():
         opt = go.Momentum(0.1).init(params, capturable=True)
-        lists = opt._steps._phases._masks
+        lists = opt._steps._device._masks
         for step in range(200):
             opt.step([np.ones(2) if step >> n & 1 else None for n in range(8)])
-        assert opt._steps._phases._masks is lists
+        assert opt._steps._device._masks is lists
         assert len(lists._held) < 12
         assert (opt.t, opt.counts) == (200, [sum(step >> n & 1 for step in range(200)) for n in range(8)])

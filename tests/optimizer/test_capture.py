@@ -140,7 +140,7 @@ def test_replays_are_steps(name: str, streams: Streams) -> None:
             assert calls[0] == 4
         for k in range(8):
             if k == 5:
-                opt.rule = opt.rule.replaced(changed)
+                opt.rule = opt.rule.replace(changed)
             if captured:
                 losses.append(float(step(np.full(1, k, "int32"))))
             else:
@@ -328,11 +328,11 @@ def test_another_structure_is_to_be_captured_anew(streams: Streams) -> None:
     params, grads = data()
     opt = go.chain(go.weight_decay(0.1), go.Adam(SCHEDULE)).init(params, capturable=True)
     step = go.graph(model(streams, opt, grads)[0], opt, np.zeros(1))
-    opt.rule = opt.rule.replaced({"weight_decay.weight_decay": 0.2})
+    opt.rule = opt.rule.replace({"weight_decay.weight_decay": 0.2})
     step()
     first = opt.rule
     for changed in ({"weight_decay.weight_decay": 0.0}, {"lr": 0.1}):
-        opt.rule = opt.rule.replaced(changed)
+        opt.rule = opt.rule.replace(changed)
         with pytest.raises(RuntimeError, match="of another structure since the step was captured"):
             step()
         opt.rule = first
@@ -455,7 +455,7 @@ def test_replays_on_a_gpu_are_steps(name: str, stream: str) -> None:
             losses = []
             for k, batch in enumerate(batches):
                 if k == 5:
-                    opt.rule = opt.rule.replaced(changed)
+                    opt.rule = opt.rule.replace(changed)
                 if step is not None:
                     losses.append(step(*batch).copy())
                 else:

@@ -168,7 +168,7 @@ def test_groups_of_arrays(dtype: str, options: Any, everywhere: str, rng: Any) -
     rule = go.partition({"[13]": go.Momentum(0.1), "*": go.chain(go.Adam(go.schedules.Step(0.1, 2)), go.lookahead(2))})
     check(dtype, options, rule, params, gradients)
     one, two = (go.SGD(lr).init(params[0].copy(), **options) for lr in (1.0, 0.1))
-    two.rule = two.rule.replaced({"lr": 1.0})
+    two.rule = two.rule.replace({"lr": 1.0})
     for opt in (one, two):
         opt.step(gradients[0][0])
     assert np.array_equal(bits(one.params), bits(two.params))
@@ -251,7 +251,7 @@ def test_it_rounds_up_as_often_as_the_fraction_that_is_cut() -> None:
 
 
 def test_its_random_numbers_are_not_those_of_gradient_noise() -> None:
-    update = go.chain(go.gradient_noise(seed=7), go.SGD()).member("")
+    update = go.chain(go.gradient_noise(seed=7), go.SGD()).update_for("")
     streams = [stream for _, stream in trace(update, precision=Precision(stochastic_rounding=True, seed=7)).random.values()]
     assert sorted(streams) == [0, 1, ROUNDING]
 
@@ -434,7 +434,7 @@ def test_it_compiles_to_lean_machine_code(rule: Any, dtype: str, options: Any) -
     if (reason := nvrtc.available(disassembler=True)) is not None:
         pytest.skip(reason)
     module, text = import_module("gpuopt.executors.cuda.launch"), import_module("gpuopt.codegen.cuda.complete")
-    traced = trace(rule.member(""), precision=Precision(**options))
+    traced = trace(rule.update_for(""), precision=Precision(**options))
     written = kernel_text(traced, named(dtype), named(dtype))
     kernel = module.made(written)
     compiled = nvrtc.compile_cubin(text.complete_text(kernel, written.dtypes), "sm_90", text.kernel_options(kernel))

@@ -141,7 +141,7 @@ def test_the_page_on_composition_counts_the_bytes() -> None:
     rows = re.findall(r"^\| `?((?:Adam|chain).*?)`?( with an array for `lr`)? \| (\d+) \| (\d+) \|$", page, flags=re.MULTILINE)
     assert len(rows) == 4
     for text, array, first, update in rows:
-        found = trace(cli._rule(text).member(""), arrays=frozenset({"lr"} if array else ()))
+        found = trace(cli._rule(text).update_for(""), arrays=frozenset({"lr"} if array else ()))
         assert 4 * sum(len(stage.loads) for stage in found.stages) == int(first)
         assert 4 * (len(found.loads) + len(found.stores)) == int(update)
 

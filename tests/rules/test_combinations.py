@@ -151,7 +151,7 @@ def test_a_piece_that_is_called_like_another_with_its_number() -> None:
     chain = go.chain(go.scale(1.0), go.scale(2.0), scale_2(10.0), go.SGD(1.0))
     chain.init(p).step(np.ones(1))
     assert p[0] == -20.0
-    assert [part.name for part in chain.member("").parts] == ["scale", "scale_2", "scale_2_2", ""]
+    assert [part.name for part in chain.update_for("").parts] == ["scale", "scale_2", "scale_2_2", ""]
 
 
 def test_text_of_a_chain_around_groups_is_refused() -> None:

@@ -242,7 +242,7 @@ class numberless(go.GradientPiece):
 def test_kernels_that_are_shown_count_where_a_device_counts(pieces: tuple[Any, ...], counts: bool, capturable: bool) -> None:
     rule = go.chain(*pieces, go.SGD(0.1))
     shown = [kernel.name for kernel in kernels(rule, np.dtype("float32"), capturable)]
-    assert device_counts([rule.member("")], capturable) == (counts or capturable)
+    assert device_counts([rule.update_for("")], capturable) == (counts or capturable)
     assert any("count" in name for name in shown) == (counts or capturable)
 
 

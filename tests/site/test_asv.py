@@ -265,9 +265,8 @@ def test_one_launch_a_step_and_a_second_one_is_counted(monkeypatch):
 def test_a_launch_for_each_array_is_counted(monkeypatch):
     pytest.importorskip("cupy")
     tables = importlib.import_module("gpuopt.executors.cuda.tables")
-    monkeypatch.setattr(
-        tables.LaunchPlanner, "plan", lambda self, grads, *_, **__: tables.LaunchPlan([], list(range(len(grads))))
-    )
+    one_by_one = lambda self, grads, *_, **__: tables.LaunchPlan([], list(range(len(grads))))  # noqa: E731
+    monkeypatch.setattr(tables.LaunchPlanner, "plan", one_by_one)
     assert [counters.count_launches(Adam(), arrays) for arrays in counters.ARRAYS] == counters.ARRAYS
 
 

@@ -1,4 +1,4 @@
-"""From a phase of a `Trace` to the text of a CUDA kernel that reduces an array; in the order of `gpuopt.executors.fold`.
+"""From a stage of a `Trace` to the text of a CUDA kernel that reduces an array; in the order of `gpuopt.executors.fold`.
 
 A thread adds one lane of one chunk. The last of those that a sum waits for, told by a ticket that each draws, goes on with that
 sum; so one launch does it all, whoever comes last decides no bit, and all tickets are 0 again in the end.

@@ -152,7 +152,7 @@ class TileExecutor(abc.ABC):
                 task(index, 0)
 
     def reduce(self, stage: Trace, grads: Gradients, scalars: tuple[float, ...], indices: list[int] | None) -> list[Any]:
-        """For each reduction of a phase what it gives for each of the arrays at `indices` (all, if None)."""
+        """For each reduction of a stage what it gives for each of the arrays at `indices` (all, if None)."""
         program = self._programs[stage]
         assert program.folds is not None
         with np.errstate(all="ignore"):

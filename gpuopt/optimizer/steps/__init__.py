@@ -211,7 +211,7 @@ class Steps:
     def _adapt(self, values: dict[str, float]) -> None:
         """Give numbers of the whole optimizer other values."""
         for name, value in values.items():
-            with np.errstate(scope="ignore"):
+            with np.errstate(over="ignore"):
                 self.numbers[name][...] = value
 
     def load(self, t: int, counts: list[int], values: dict[str, float]) -> None:

@@ -32,7 +32,7 @@ class DeviceSteps:
     ----------
     groups : sequence of ParamGroup
     batches : callable
-        Gives the phases of runs in an order in which each finds what it needs.
+        Gives the stages of runs in an order in which each finds what it needs.
     sizes : sequence of int
         The elements of every array of the optimizer.
     counted : bool
@@ -119,7 +119,7 @@ class DeviceSteps:
             self._run(runs, of, self._mask(frozenset()) if rehearsal else active)
 
     def _run(self, runs: Sequence[Any], of: dict[ReductionKey, Any], active: Any) -> None:
-        """Launch everything, in order: the phases of all runs, then their updates."""
+        """Launch everything, in order: the stages of all runs, then their updates."""
         for batch in self._batches(runs):
             for number, stage in batch:
                 self._reduce(runs[number], stage, self._scalars(runs[number], stage, of, active))

@@ -40,7 +40,7 @@ def resolve_reductions(runs: list[GroupStep]) -> tuple[list[GroupStep], dict[str
 
 
 def _reduced(run: GroupStep, stage: Any, totals: _Totals) -> list[Any]:
-    """For each reduction of a phase what it gives for each array of the run."""
+    """For each reduction of a stage what it gives for each array of the run."""
     group: Any = run.group.executor
     evaluate = compiled(stage.scalars)
     if not stage.apart:
