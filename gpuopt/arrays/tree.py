@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, SupportsFloat, TypeA
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ArrayTree", "Spec", "leaves"]
+__all__ = ["ArrayTree", "TreeSpec", "leaves"]
 
 if TYPE_CHECKING:
     T_co = TypeVar("T_co", covariant=True)
@@ -60,7 +60,7 @@ else:
     )
 
 
-class Spec:
+class TreeSpec:
     """The shape of a tree: what it takes to find the leaves of another tree of the same shape.
 
     Parameters
@@ -164,4 +164,4 @@ def _build(node: Any, values: Iterator[Any]) -> Any:
 
 def leaves(tree: Any) -> list[Any]:
     """The leaves of a tree, in order."""
-    return Spec(tree, "tree").leaves
+    return TreeSpec(tree, "tree").leaves

@@ -1,6 +1,6 @@
 """How an array's elements lie in memory, and where its state lies: shared by the executors.
 
-An executor works on runs of consecutive elements. A `Leaf` sees a parameter in the order of its memory, so that C order,
+An executor works on runs of consecutive elements. A `ParamView` sees a parameter in the order of its memory, so that C order,
 Fortran order and any other permutation of axes are one flat run, and keeps its state as a part of one flat buffer.
 """
 
@@ -22,7 +22,7 @@ from gpuopt.tracing.trace import Trace, own_states, state_names
 Box = tuple[Any, ...]
 
 
-class Leaf:
+class ParamView:
     """A parameter array in the order of its memory.
 
     Attributes
@@ -74,7 +74,7 @@ PADDING = 32
 """Elements to whose multiples the state of an array that is updated by itself is padded: whole cache lines and vectors."""
 
 
-def place(leaves: list[Leaf], packed: Collection[Leaf]) -> int:
+def place(leaves: list[ParamView], packed: Collection[ParamView]) -> int:
     """Give each leaf its part of the state buffers; how long the buffers must be.
 
     Those that are `packed` come first, without gaps, so that they are updated as one run.
@@ -95,8 +95,8 @@ def new_state(
     trace: Trace,
     update: Any,
     compute: np.dtype[Any],
-    leaves: list[Leaf],
-    packed: Collection[Leaf] = (),
+    leaves: list[ParamView],
+    packed: Collection[ParamView] = (),
     others: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """The flat buffer of each state, at its initial values; `others` are the arrays for hyperparameters."""
@@ -111,7 +111,7 @@ def new_state(
     return buffers
 
 
-def _start(update: Any, compute: np.dtype[Any], leaf: Leaf, beside: dict[str, Any], buffers: dict[str, Any]) -> None:
+def _start(update: Any, compute: np.dtype[Any], leaf: ParamView, beside: dict[str, Any], buffers: dict[str, Any]) -> None:
     """Fill the state with what ``start`` of each part that has it returns for the parameter; a master copy is that itself."""
     if MASTER in buffers and MASTER not in state_names(update):
         buffers[MASTER][leaf.start : leaf.stop].reshape(leaf.nd.shape)[...] = leaf.nd.astype(compute)

@@ -9,7 +9,7 @@ import numpy as np
 from gpuopt.arrays import check
 from gpuopt.arrays.identity import SameObjects
 from gpuopt.arrays.memory import Memory, bounds
-from gpuopt.arrays.tree import Spec
+from gpuopt.arrays.tree import TreeSpec
 
 __all__ = ["GradientReader"]
 
@@ -19,7 +19,7 @@ class GradientReader:
 
     Parameters
     ----------
-    spec : Spec
+    spec : TreeSpec
         The structure of the parameters.
     params : list of array
         The parameters in the order of `spec`.
@@ -29,7 +29,7 @@ class GradientReader:
         Whether it is updated at all.
     """
 
-    def __init__(self, spec: Spec, params: list[Any], states: list[dict[str, Any]], updated: list[bool]) -> None:
+    def __init__(self, spec: TreeSpec, params: list[Any], states: list[dict[str, Any]], updated: list[bool]) -> None:
         self._spec, self._params = spec, params
         self._updated = [index for index, is_updated in enumerate(updated) if is_updated]
         self._shapes, self._dtypes, self._type = [p.shape for p in params], [p.dtype for p in params], type(params[0])

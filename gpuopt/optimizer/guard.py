@@ -7,7 +7,7 @@ import os
 import threading
 from typing import Any
 
-from gpuopt.arrays.tree import Spec
+from gpuopt.arrays.tree import TreeSpec
 
 __all__ = ["Guard"]
 
@@ -17,7 +17,7 @@ class Guard:
 
     Parameters
     ----------
-    spec : Spec
+    spec : TreeSpec
     params
         The parameters, and what they were when they were bound.
     on_device : bool
@@ -29,7 +29,7 @@ class Guard:
         Whether something that changes several arrays was begun and did not end.
     """
 
-    def __init__(self, spec: Spec, params: Any, on_device: bool) -> None:
+    def __init__(self, spec: TreeSpec, params: Any, on_device: bool) -> None:
         self._spec, self._params = spec, params
         self._lock, self._process, self.inconsistent = threading.Lock(), os.getpid() if on_device else 0, False
 

@@ -11,21 +11,21 @@ from gpuopt.arrays import check
 from gpuopt.arrays.backend import array_module, is_array, is_cupy
 from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.arrays.memory import Memory
-from gpuopt.arrays.tree import Spec
+from gpuopt.arrays.tree import TreeSpec
 from gpuopt.rules.base import Update
 from gpuopt.rules.formula import Range
 
 __all__ = ["beside"]
 
 
-def beside(hyper: Any, spec: Spec, updates: Sequence[Update | None]) -> list[dict[str, Any]]:
+def beside(hyper: Any, spec: TreeSpec, updates: Sequence[Update | None]) -> list[dict[str, Any]]:
     """For each array of `spec` the arrays that stand for its hyperparameters, by full name, seen in its shape.
 
     Parameters
     ----------
     hyper : dict or None
         By the hyperparameter's name a tree of arrays, or of None where the number stays.
-    spec : Spec
+    spec : TreeSpec
         The parameters.
     updates : list of Update or None
         The update of each of them.

@@ -12,7 +12,7 @@ import numpy as np
 from gpuopt.arrays import check
 from gpuopt.arrays.backend import array_module, device_of, is_cupy
 from gpuopt.arrays.precision import MASTER, Precision
-from gpuopt.arrays.tree import Spec
+from gpuopt.arrays.tree import TreeSpec
 from gpuopt.executors import executor_of
 from gpuopt.optimizer.gradients import GradientReader
 from gpuopt.optimizer.guard import Guard
@@ -95,7 +95,7 @@ class Optimizer(Generic[BindableT]):
         if not isinstance(capturable, (bool, np.bool_)):
             raise TypeError(f"capturable must be True or False, got {capturable!r}")
         self._precision = Precision(master, stochastic_rounding, seed)
-        spec = Spec(params, "params")
+        spec = TreeSpec(params, "params")
         check.parameters(spec.leaves, spec.paths)
         self._params, self._spec, self._rule, self._capturable = params, spec, rule, bool(capturable)
         self._leaves = [a if is_cupy(a) or type(a) is np.ndarray else a.view(np.ndarray) for a in spec.leaves]

@@ -11,8 +11,8 @@ import numpy as np
 
 from gpuopt.arrays.backend import is_array
 from gpuopt.arrays.precision import PLAIN, Precision
-from gpuopt.arrays.tree import Spec
-from gpuopt.rules.base import BindableT
+from gpuopt.arrays.tree import TreeSpec
+from gpuopt.rules.base import Bindable
 
 __all__ = ["VERSION", "Saved"]
 
@@ -23,7 +23,7 @@ VERSION = 1
 class Saved(Generic[BindableT]):
     """The parts of a state dict, checked against the optimizer that is to go on with it."""
 
-    def __init__(self, saved: Any, rule: BindableT, spec: Spec, precision: Precision) -> None:
+    def __init__(self, saved: Any, rule: BindableT, spec: TreeSpec, precision: Precision) -> None:
         if not isinstance(saved, dict):
             raise TypeError(f"state_dict must be a dict from Optimizer.state_dict(), got {type(saved).__name__}")
         if missing := [key for key in ("version", "rule", "hyper", "t", "counts", "state") if key not in saved]:

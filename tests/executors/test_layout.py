@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuopt.executors.layout import PADDING, Leaf, cut, place
+from gpuopt.executors.layout import PADDING, ParamView, cut, place
 
 SHAPES = st.lists(st.integers(0, 9), max_size=4).map(tuple)
 
@@ -29,14 +29,14 @@ def test_cut_covers_every_element_once_and_in_order(shape: tuple[int, ...], limi
 def test_a_leaf_sees_elements_in_the_order_of_memory(shape: tuple[int, ...], data: Any) -> None:
     axes = data.draw(st.permutations(range(len(shape))))
     array = np.arange(math.prod(shape)).reshape(shape).transpose(axes)
-    leaf = Leaf(array)
+    leaf = ParamView(array)
     assert leaf.flat is not None
     assert leaf.flat.tolist() == list(range(array.size))
     assert np.array_equal(leaf.like_param(np.arange(array.size)), array)
 
 
 def test_state_of_large_arrays_is_padded_and_of_small_ones_is_not() -> None:
-    leaves = [Leaf(np.zeros(n)) for n in (5, 100, 3, 33)]
+    leaves = [ParamView(np.zeros(n)) for n in (5, 100, 3, 33)]
     packed = [leaves[0], leaves[2]]
     total = place(leaves, packed)
     assert [(leaf.start, leaf.stop) for leaf in packed] == [(0, 5), (5, 8)]

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 import gpuopt as go
 from gpuopt.arrays import backend
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, named
-from gpuopt.arrays.tree import Spec, leaves
+from gpuopt.arrays.tree import TreeSpec, leaves
 from tests.support.reference import LOOPS
 from tests.support.variants import DTYPES, STRUCTURES, bits, label, sample
 
@@ -37,7 +37,7 @@ def everything(opt: go.Optimizer, *trees: Any) -> Any:
 
 def gradients(params: Any, seed: int = 0) -> Any:
     """A tree of gradients like `params`."""
-    rng, spec = np.random.default_rng(seed), Spec(params, "params")
+    rng, spec = np.random.default_rng(seed), TreeSpec(params, "params")
     return spec.map(lambda p: go.array_module(p).asarray(sample(rng, p.shape, p.dtype.name)))
 
 
@@ -79,7 +79,7 @@ def test_trees(make: Any, xp: Any) -> None:
         assert raw(p) == raw(xp.asarray(old - g))
     opt = go.Adam().init(params)
     opt.step(grads)
-    spec = Spec(params, "params")
+    spec = TreeSpec(params, "params")
     assert opt.counts == spec.build([1] * len(spec.leaves))
     for p, m, v in zip(spec.leaves, leaves(opt.state["m"]), leaves(opt.state["v"]), strict=True):
         assert m.shape == v.shape == p.shape
@@ -117,7 +117,7 @@ def test_none_leaves_an_array_and_its_count_alone(xp: Any) -> None:
     go.AdamW().init(fresh).step({"scale": grads["scale"]})
     assert raw(params["scale"]) == raw(fresh["scale"])
     before = everything(opt)[0]
-    opt.step(Spec(params, "params").map(lambda _: None))
+    opt.step(TreeSpec(params, "params").map(lambda _: None))
     assert (everything(opt)[0], opt.t) == (before, 3)
 
 

@@ -21,7 +21,7 @@ from gpuopt.codegen.tile import Place
 from gpuopt.executors.cpu import pool
 from gpuopt.executors.cpu.work import Gradients, Pack, Program, Single, Tile, Work, load, store
 from gpuopt.executors.fold import UFUNCS, Folds, fold, fold_stream
-from gpuopt.executors.layout import Leaf, new_state
+from gpuopt.executors.layout import ParamView, new_state
 from gpuopt.tracing.trace import Trace
 
 __all__ = ["TileExecutor"]
@@ -60,7 +60,7 @@ class TileExecutor(abc.ABC):
         capturable: bool = False,
     ) -> None:
         self.compute = COMPUTE[params[0].dtype.name]
-        leaves, others = [Leaf(p) for p in params], others or [{}] * len(params)
+        leaves, others = [ParamView(p) for p in params], others or [{}] * len(params)
         packed = dict.fromkeys(leaf for leaf in leaves if leaf.size <= self.small and leaf.param.flags.c_contiguous)
         buffers = new_state(np, trace, update, self.compute, leaves, packed.keys(), others)
         self.states = [
@@ -87,7 +87,7 @@ class TileExecutor(abc.ABC):
         self.prepare(trace)
 
     def _packs(
-        self, small: list[int], leaves: list[Leaf], others: Sequence[dict[str, Any]], buffers: dict[str, Any]
+        self, small: list[int], leaves: list[ParamView], others: Sequence[dict[str, Any]], buffers: dict[str, Any]
     ) -> Iterator[Single | Pack]:
         """The arrays to pack, in their order in the buffers, as packs; and as themselves where one is left alone."""
         packs: list[list[int]] = [[]]

@@ -11,7 +11,7 @@ import numpy as np
 from gpuopt.arrays.random import base
 from gpuopt.codegen.tile import TileCode
 from gpuopt.executors.fold import Folds
-from gpuopt.executors.layout import Leaf, cut
+from gpuopt.executors.layout import ParamView, cut
 from gpuopt.tracing.expr import Expr
 from gpuopt.tracing.trace import Trace
 
@@ -115,7 +115,7 @@ class Pack:
     """Small arrays, consecutive in the state's buffers, that are updated as one run."""
 
     def __init__(
-        self, members: list[Single], leaves: list[Leaf], others: list[dict[str, Any]], buffers: dict[str, Any]
+        self, members: list[Single], leaves: list[ParamView], others: list[dict[str, Any]], buffers: dict[str, Any]
     ) -> None:
         self.members, self.size = members, sum(leaf.size for leaf in leaves)
         operands: dict[str, Any] = {name: [beside[name] for beside in others] for name in others[0]}

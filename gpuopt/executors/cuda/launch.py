@@ -20,7 +20,7 @@ from gpuopt.codegen.cuda.table import table_text
 from gpuopt.codegen.order import LANES, chunks
 from gpuopt.executors.cuda.tables import Launch, LaunchPlanner, Table
 from gpuopt.executors.cuda.uploads import Turns
-from gpuopt.executors.layout import Leaf, new_state
+from gpuopt.executors.layout import ParamView, new_state
 from gpuopt.tracing.trace import Trace
 
 __all__ = ["CupyExecutor"]
@@ -57,7 +57,7 @@ class CupyExecutor:
         capturable: bool = False,
     ) -> None:
         _check_process()
-        self._leaves, self._others = [Leaf(p) for p in params], others or [{}] * len(params)
+        self._leaves, self._others = [ParamView(p) for p in params], others or [{}] * len(params)
         self._numbers = list(numbers) or list(range(len(params)))
         self.device, self.compute = params[0].device, COMPUTE[params[0].dtype.name]
         with self.device:

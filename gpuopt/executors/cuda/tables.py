@@ -14,7 +14,7 @@ from gpuopt.codegen.cuda.reduction import fold_space
 from gpuopt.codegen.cuda.table import CHUNK, LANES, columns
 from gpuopt.codegen.order import CHUNK as FOLDED
 from gpuopt.executors.cuda.uploads import Lists, capturing
-from gpuopt.executors.layout import Leaf
+from gpuopt.executors.layout import ParamView
 
 __all__ = ["Launch", "LaunchPlan", "LaunchPlanner", "Table"]
 
@@ -72,7 +72,7 @@ class LaunchPlanner:
 
     Parameters
     ----------
-    leaves : list of Leaf
+    leaves : list of ParamView
     others, states : list of dict
         The arrays beside each, by name.
     numbers : list of int
@@ -83,7 +83,7 @@ class LaunchPlanner:
 
     def __init__(
         self,
-        leaves: list[Leaf],
+        leaves: list[ParamView],
         others: Sequence[dict[str, Any]],
         states: Sequence[dict[str, Any]],
         numbers: Sequence[int],
@@ -139,7 +139,7 @@ class LaunchPlanner:
         return [Launch(table, dtype, self._addresses.of(where, captured)) for (table, dtype), where in found.items()], singles
 
 
-def _run(array: Any, leaf: Leaf) -> bool:
+def _run(array: Any, leaf: ParamView) -> bool:
     """Whether an array's elements lie in memory as those of the parameter do, without gaps."""
     return bool(array.transpose(leaf.axes).flags.c_contiguous)
 
