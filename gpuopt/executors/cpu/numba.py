@@ -9,7 +9,7 @@ import numpy as np
 from gpuopt.codegen.order import CHUNK, chunks
 from gpuopt.executors.cpu.numba_compile import fill_code, fold_code, loop_code, pack_code
 from gpuopt.executors.cpu.tiles import TileExecutor
-from gpuopt.executors.cpu.work import Program
+from gpuopt.executors.cpu.work import CompiledKernel
 from gpuopt.tracing.trace import Trace
 
 __all__ = ["NumbaExecutor"]
@@ -23,8 +23,8 @@ class NumbaExecutor(TileExecutor):
     tile = folded = 524_288
     pack = 1_000_000
 
-    def _generate(self, trace: Trace) -> Program:
-        program = Program(trace, loop_code(trace, self.compute), self.compute)
+    def _generate(self, trace: Trace) -> CompiledKernel:
+        program = CompiledKernel(trace, loop_code(trace, self.compute), self.compute)
         if trace.random:
             fill_code(self.compute)  # compiled before the first step
         if trace.reductions:
@@ -36,10 +36,10 @@ class NumbaExecutor(TileExecutor):
     def _fill(self, run: Any, start: int, index: Any, scratch: list[Any]) -> None:
         fill_code(run.dtype)(run, np.uint64(start), index)
 
-    def _call(self, program: Program, arguments: list[Any], size: int, slot: int) -> None:
+    def _call(self, program: CompiledKernel, arguments: list[Any], size: int, slot: int) -> None:
         program.code.function(*arguments, program.values)
 
-    def _call_packed(self, program: Program, tile: Any, gradients: list[Any], slot: int) -> bool:
+    def _call_packed(self, program: CompiledKernel, tile: Any, gradients: list[Any], slot: int) -> bool:
         """Gather the gradients; parameters are found by their addresses, in a table that is made once."""
         params = tile.operands["p"]
         if program.pack is None or params[0].dtype != self.compute or not all(p.flags.aligned for p in params):
@@ -55,7 +55,7 @@ class NumbaExecutor(TileExecutor):
         program.pack(*arguments, program.values, *tile.table)
         return True
 
-    def _fold_tile(self, program: Program, tile: Any, g: Any, index: int, slot: int) -> None:
+    def _fold_tile(self, program: CompiledKernel, tile: Any, g: Any, index: int, slot: int) -> None:
         """Map and fold a tile in one loop, which writes a row for each chunk and nothing else."""
         assert program.folds is not None
         reads = [place for place in program.code.places if place.read]

@@ -8,7 +8,7 @@ import numpy as np
 
 from gpuopt.codegen.numpy import tile_code
 from gpuopt.executors.cpu.tiles import TileExecutor
-from gpuopt.executors.cpu.work import Program
+from gpuopt.executors.cpu.work import CompiledKernel
 from gpuopt.tracing.trace import Trace
 
 __all__ = ["NumpyExecutor"]
@@ -20,14 +20,14 @@ class NumpyExecutor(TileExecutor):
 
     name = "numpy"
 
-    def _generate(self, trace: Trace) -> Program:
-        return Program(trace, tile_code(trace), self.compute)
+    def _generate(self, trace: Trace) -> CompiledKernel:
+        return CompiledKernel(trace, tile_code(trace), self.compute)
 
-    def _call(self, program: Program, arguments: list[Any], size: int, slot: int) -> None:
+    def _call(self, program: CompiledKernel, arguments: list[Any], size: int, slot: int) -> None:
         code = program.code
         arguments += [self._run(slot, f"w{i}", size, self.compute) for i in range(code.scratch)]
         arguments += [self._run(slot, f"b{i}", size, np.dtype(bool)) for i in range(code.masks)]
         code.function(*arguments, *program.scalars)
 
-    def _call_packed(self, program: Program, tile: Any, gradients: list[Any], slot: int) -> bool:
+    def _call_packed(self, program: CompiledKernel, tile: Any, gradients: list[Any], slot: int) -> bool:
         return False

@@ -19,7 +19,7 @@ from gpuopt.arrays.random import after, fill
 from gpuopt.codegen.order import CHUNK, chunks
 from gpuopt.codegen.tile import Place
 from gpuopt.executors.cpu import pool
-from gpuopt.executors.cpu.work import Gradients, Pack, Program, Single, Tile, Work, load, store
+from gpuopt.executors.cpu.work import CompiledKernel, Gradients, PackedArrays, Tile, TiledArray, WorkItem, load, store
 from gpuopt.executors.fold import UFUNCS, Folds, fold, fold_stream
 from gpuopt.executors.layout import ParamView, new_state
 from gpuopt.tracing.trace import Trace
@@ -67,9 +67,9 @@ class TileExecutor(abc.ABC):
             {name: leaf.like_param(buffer[leaf.start : leaf.stop]) for name, buffer in buffers.items()} for leaf in leaves
         ]
         limit, every = chunks(self.folded) * CHUNK, list(enumerate(zip(params, leaves, others, strict=True)))
-        self._singles = [Single(i, {"p": p, **o}, leaf.axes, self.tile, buffers, leaf.start) for i, (p, leaf, o) in every]
+        self._singles = [TiledArray(i, {"p": p, **o}, leaf.axes, self.tile, buffers, leaf.start) for i, (p, leaf, o) in every]
         self._foldable = [
-            Single(i, {"p": p, **o, **self.states[i]}, tuple(range(p.ndim)), limit, {}) for i, (p, _, o) in every
+            TiledArray(i, {"p": p, **o, **self.states[i]}, tuple(range(p.ndim)), limit, {}) for i, (p, _, o) in every
         ]  # in the order of indices, whatever lies how in memory, so that the layout decides no bit of a reduction
         small = [i for i, leaf in enumerate(leaves) if leaf in packed]
         self._units = [
@@ -78,17 +78,17 @@ class TileExecutor(abc.ABC):
         ]
         self._numbers = list(numbers) or list(range(len(params)))
         self._threads = cpu_threads()
-        self.packs = [unit.size for unit in self._units if isinstance(unit, Pack)]
+        self.packs = [unit.size for unit in self._units if isinstance(unit, PackedArrays)]
         self._largest = max([min(leaf.size, max(limit, self.tile)) for leaf in leaves] + self.packs)
         self._scratch: list[dict[Any, Any]] = [{} for _ in range(self._threads)]
         self._parallel = False
-        self._programs: dict[Trace, Program] = {}
+        self._programs: dict[Trace, CompiledKernel] = {}
         self._ramp = np.empty(0, np.uint64)
         self.prepare(trace)
 
     def _packs(
         self, small: list[int], leaves: list[ParamView], others: Sequence[dict[str, Any]], buffers: dict[str, Any]
-    ) -> Iterator[Single | Pack]:
+    ) -> Iterator[TiledArray | PackedArrays]:
         """The arrays to pack, in their order in the buffers, as packs; and as themselves where one is left alone."""
         packs: list[list[int]] = [[]]
         total = 0
@@ -101,20 +101,20 @@ class TileExecutor(abc.ABC):
         for members in packs:
             singles = [self._singles[i] for i in members]
             if len(members) > 1:
-                yield Pack(singles, [leaves[i] for i in members], [others[i] for i in members], buffers)
+                yield PackedArrays(singles, [leaves[i] for i in members], [others[i] for i in members], buffers)
             else:
                 yield from singles
 
     @abc.abstractmethod
-    def _generate(self, trace: Trace) -> Program:
+    def _generate(self, trace: Trace) -> CompiledKernel:
         """The function that updates flat arrays, or maps them to what is reduced."""
 
     @abc.abstractmethod
-    def _call(self, program: Program, arguments: list[Any], size: int, slot: int) -> None:
+    def _call(self, program: CompiledKernel, arguments: list[Any], size: int, slot: int) -> None:
         """Call the function on runs of `size` elements, as thread `slot`."""
 
     @abc.abstractmethod
-    def _call_packed(self, program: Program, tile: Tile, gradients: list[Any], slot: int) -> bool:
+    def _call_packed(self, program: CompiledKernel, tile: Tile, gradients: list[Any], slot: int) -> bool:
         """Update a pack without gathering its parameters, if that can be done; whether it was."""
 
     def prepare(self, trace: Trace) -> None:
@@ -132,7 +132,7 @@ class TileExecutor(abc.ABC):
         units = self._chosen(trace, indices)
         with np.errstate(all="ignore"):
             program.dynamic[...] = scalars
-            work: list[Work] = [item for unit in units for item in unit.work(grads)]
+            work: list[WorkItem] = [item for unit in units for item in unit.work(grads)]
             size = sum(unit.size for unit in units)
             self._each(lambda index, slot: self._update(program, *work[index], slot), len(work), size)
 
@@ -157,25 +157,25 @@ class TileExecutor(abc.ABC):
         assert program.folds is not None
         with np.errstate(all="ignore"):
             program.dynamic[...] = scalars
-            jobs: list[tuple[Any, list[Work]]] = []
+            jobs: list[tuple[Any, list[WorkItem]]] = []
             units = self._chosen(stage, indices)
             for unit in units:
-                work = unit.work(grads) if isinstance(unit, Pack) else []
+                work = unit.work(grads) if isinstance(unit, PackedArrays) else []
                 if len(work) == 1:
                     jobs.append((unit, work))
                     continue
-                for single in unit.members if isinstance(unit, Pack) else [unit]:
+                for single in unit.members if isinstance(unit, PackedArrays) else [unit]:
                     work = self._foldable[single.index].work(grads)
                     apart = all(tile.offset % CHUNK == 0 for tile, _ in work)
                     jobs += [(single, [item]) for item in work] if apart else [(single, work)]
             self._each(lambda n, slot: self._fold(program, *jobs[n], slot), len(jobs), sum(unit.size for unit in units))
             return program.folds.totals(indices)
 
-    def _fold(self, program: Program, unit: Any, work: list[Work], slot: int) -> None:
+    def _fold(self, program: CompiledKernel, unit: Any, work: list[WorkItem], slot: int) -> None:
         """Map what is reduced and fold it: a pack or a tile at once, several tiles as they fill whole chunks."""
         assert program.folds is not None
         (tile, g), folds = work[0], program.folds
-        if isinstance(unit, Pack):
+        if isinstance(unit, PackedArrays):
             for number, run in enumerate(self._mapped(program, tile, g, slot)):
                 folds.fold_pack(
                     number, [member.index for member in unit.members], [member.size for member in unit.members], run
@@ -187,21 +187,21 @@ class TileExecutor(abc.ABC):
                 runs = (self._mapped(program, tile, g, slot)[number] for tile, g in work)
                 fold_stream(UFUNCS[op], runs, self._run(slot, "stage", CHUNK, self.compute), folds.rows(number, unit.index))
 
-    def _fold_tile(self, program: Program, tile: Tile, g: Any, index: int, slot: int) -> None:
+    def _fold_tile(self, program: CompiledKernel, tile: Tile, g: Any, index: int, slot: int) -> None:
         """Map and fold a tile that begins with a chunk."""
         assert program.folds is not None
         for number, run in enumerate(self._mapped(program, tile, g, slot)):
             rows = program.folds.rows(number, index)[tile.offset // CHUNK :]
             fold(UFUNCS[program.folds.ops[number]], run, rows)
 
-    def _mapped(self, program: Program, tile: Tile, g: Any, slot: int) -> list[Any]:
+    def _mapped(self, program: CompiledKernel, tile: Tile, g: Any, slot: int) -> list[Any]:
         """What is to be reduced of a tile: a run for each reduction."""
         arguments, _ = self._arguments(program, tile, g, slot)
         self._call(program, arguments, tile.size, slot)
         count = len(program.trace.reductions)
         return [self._run(slot, f"total {number}", tile.size, self.compute) for number in range(count)]
 
-    def _update(self, program: Program, tile: Tile, g: Any, slot: int) -> None:
+    def _update(self, program: CompiledKernel, tile: Tile, g: Any, slot: int) -> None:
         """Run the function on one tile, through scratch where an operand is no run of the compute dtype."""
         ready = tile.ready.get(program)
         if ready is None:
@@ -218,7 +218,7 @@ class TileExecutor(abc.ABC):
             store(x, part, run)
 
     def _arguments(
-        self, program: Program, tile: Tile, g: Any, slot: int, places: Iterable[Place] | None = None
+        self, program: CompiledKernel, tile: Tile, g: Any, slot: int, places: Iterable[Place] | None = None
     ) -> tuple[list[Any], list[tuple[Any, str, Any]]]:
         """The places to call the function with; and (array, part, run) for each that must be copied back."""
         arguments, back = [], []
@@ -237,7 +237,7 @@ class TileExecutor(abc.ABC):
                 back.append((x, part, run))
         return arguments, back
 
-    def _randomize(self, program: Program, tile: Tile, name: str, run: Any, slot: int) -> None:
+    def _randomize(self, program: CompiledKernel, tile: Tile, name: str, run: Any, slot: int) -> None:
         """Fill a run with the random numbers of a tile."""
         scratch = [self._run(slot, what, tile.size, np.dtype(np.uint64)) for what in ("index", "rest", "work")]
         index, more = tile.owner.indices(tile, self._ramp[: tile.size], *scratch)
@@ -247,7 +247,7 @@ class TileExecutor(abc.ABC):
         """Fill a run with the random numbers of the elements that `index` names, of the sequence that begins at `start`."""
         fill(run, start, index, *scratch)
 
-    def _prepared(self, program: Program, tile: Tile) -> list[Any]:
+    def _prepared(self, program: CompiledKernel, tile: Tile) -> list[Any]:
         """Which arguments of the function need no copy, as is the rule for float32 and float64."""
         places, operands = program.code.places, tile.operands
         arrays = [operands.get(place.array) for place in places if place.array != "g"]

@@ -15,13 +15,13 @@ from gpuopt.executors.layout import ParamView, cut
 from gpuopt.tracing.expr import Expr
 from gpuopt.tracing.trace import Trace
 
-__all__ = ["Gradients", "Pack", "Program", "Single", "Tile", "Work", "load", "store"]
+__all__ = ["CompiledKernel", "Gradients", "PackedArrays", "Tile", "TiledArray", "WorkItem", "load", "store"]
 
 Gradients = Sequence[Any]
-Work = tuple["Tile", Any]
+WorkItem = tuple["Tile", Any]
 
 
-class Program:
+class CompiledKernel:
     """A trace made ready to run: its function, and the scalars that it is called with."""
 
     def __init__(self, trace: Trace, code: TileCode, compute: np.dtype[Any]) -> None:
@@ -52,11 +52,11 @@ class Tile:
 
     def __init__(self, box: Any, operands: dict[str, Any], size: int, offset: int = 0, owner: Any = None) -> None:
         self.box, self.operands, self.size, self.offset, self.owner = box, operands, size, offset, owner
-        self.ready: dict[Program, list[Any]] = {}  # the arguments but for g, if all can be used as they are
+        self.ready: dict[CompiledKernel, list[Any]] = {}  # the arguments but for g, if all can be used as they are
         self.table: Any = None  # what an executor needs to find the arrays of a pack
 
 
-class Single:
+class TiledArray:
     """One array, cut into tiles of its flat run; or along its axes, where it or an array beside it is no run.
 
     `arrays` are the parameter and what lies beside it, in its shape; `buffers` hold the state from `start` on, in the order of
@@ -73,7 +73,7 @@ class Single:
         self._flat = all(array.flags.c_contiguous for array in self._arrays.values())
         self._cuts: dict[bool, list[Tile]] = {}
 
-    def work(self, grads: Gradients) -> list[Work]:
+    def work(self, grads: Gradients) -> list[WorkItem]:
         g = grads[self.index] if self._straight else grads[self.index].transpose(self._axes)
         flat = self._flat and g.flags.c_contiguous
         if flat and g.ndim != 1:
@@ -111,11 +111,11 @@ class Single:
         return out, 0
 
 
-class Pack:
+class PackedArrays:
     """Small arrays, consecutive in the state's buffers, that are updated as one run."""
 
     def __init__(
-        self, members: list[Single], leaves: list[ParamView], others: list[dict[str, Any]], buffers: dict[str, Any]
+        self, members: list[TiledArray], leaves: list[ParamView], others: list[dict[str, Any]], buffers: dict[str, Any]
     ) -> None:
         self.members, self.size = members, sum(leaf.size for leaf in leaves)
         operands: dict[str, Any] = {name: [beside[name] for beside in others] for name in others[0]}
@@ -123,7 +123,7 @@ class Pack:
         operands |= {name: buffer[leaves[0].start : leaves[-1].stop] for name, buffer in buffers.items()}
         self._tile = Tile((), operands, self.size)
 
-    def work(self, grads: Gradients) -> list[Work]:
+    def work(self, grads: Gradients) -> list[WorkItem]:
         chosen = [grads[member.index] for member in self.members]
         if all(g.flags.c_contiguous for g in chosen):
             return [(self._tile, chosen)]
