@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, named
-from gpuopt.codegen.cuda.elementwise import KernelText
-from gpuopt.codegen.cuda.reduction import reductions_text
-from gpuopt.codegen.cuda.scalars import count_text, needs_scalars, scalar_text
-from gpuopt.codegen.cuda.table import table_text
+from gpuopt.codegen.cuda.elementwise import KernelSource
+from gpuopt.codegen.cuda.reduction import reductions_source
+from gpuopt.codegen.cuda.scalars import count_source, needs_scalars, scalar_source
+from gpuopt.codegen.cuda.table import table_source
 from gpuopt.rules.base import Bindable
 from gpuopt.rules.compose import is_partitioned
 from gpuopt.rules.hooks import device_counts
@@ -51,27 +51,27 @@ def cuda_source(rule: Bindable, dtype: DTypeLike = "float32") -> str:
         import cupy  # noqa: F401 - what follows imports it when it is called
 
         from gpuopt.codegen.cuda.compile import made
-        from gpuopt.codegen.cuda.complete import complete_text
+        from gpuopt.codegen.cuda.complete import complete_source
     except ModuleNotFoundError as error:
         message = "gpuopt.cuda_source needs CuPy (no GPU): pip install 'gpuopt[cuda13]' or 'gpuopt[cuda12]'"
         raise ModuleNotFoundError(message, name=error.name) from error
-    return "\n".join(complete_text(made(written), written.dtypes) for written in kernels(rule, of))
+    return "\n".join(complete_source(made(written), written.dtypes) for written in kernels(rule, of))
 
 
-def kernels(rule: Bindable, of: np.dtype[Any], capturable: bool = False) -> list[KernelText]:
+def kernels(rule: Bindable, of: np.dtype[Any], capturable: bool = False) -> list[KernelSource]:
     """The kernels of a step for arrays of dtype `of`, in order: reductions, scalars made of them, the update, the count."""
     if is_partitioned(rule):
         raise TypeError(f"{rule!r} has kernels for each of its rules: ask for those of one")
     update = rule.update_for("")
     counted = device_counts([update], capturable)
-    whole, found = trace(update, is_complex(of), masked=counted), list[KernelText]()
+    whole, found = trace(update, is_complex(of), masked=counted), list[KernelSource]()
     states = tuple(state.name for state in whole.states)
     for each in (*whole.stages, whole):
         stored = needs_scalars(each, counted)
         if stored:
-            found.append(scalar_text(each, COMPUTE[of.name], counted).kernel)
+            found.append(scalar_source(each, COMPUTE[of.name], counted).kernel)
         if each.reductions:
-            found.append(reductions_text(each, states, of, of, (), stored))
+            found.append(reductions_source(each, states, of, of, (), stored))
         else:
-            found.append(table_text(each, states, of, of, (), stored))
-    return [*found, count_text(whole).kernel] if counted else found
+            found.append(table_source(each, states, of, of, (), stored))
+    return [*found, count_source(whole).kernel] if counted else found

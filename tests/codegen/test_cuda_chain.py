@@ -77,7 +77,7 @@ def test_it_compiles_to_lean_machine_code(chain: Any, dtype: str, capturable: bo
     module, text = import_module("gpuopt.executors.cuda.launch"), import_module("gpuopt.codegen.cuda.complete")
     for written in kernels(chain, named(dtype), capturable):
         kernel = module.made(written)
-        compiled = nvrtc.compile_cubin(text.complete_text(kernel, written.dtypes), "sm_90", text.kernel_options(kernel))
+        compiled = nvrtc.compile_cubin(text.complete_source(kernel, written.dtypes), "sm_90", text.kernel_options(kernel))
         assert (compiled.spill_stores, compiled.spill_loads, compiled.stack) == (0, 0, 0), written.name
         if written.arrays and COMPUTE[dtype] == np.float32:
             assert not nvrtc.fp64_instructions(nvrtc.sass(compiled))

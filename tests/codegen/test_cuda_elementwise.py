@@ -15,7 +15,7 @@ import pytest
 
 import gpuopt
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, named, state_dtype
-from gpuopt.codegen.cuda.elementwise import kernel_text
+from gpuopt.codegen.cuda.elementwise import kernel_source
 from gpuopt.codegen.host import compiled
 from gpuopt.codegen.source import kernels
 from gpuopt.executors.cpu.numpy import NumpyExecutor
@@ -50,9 +50,9 @@ def runs() -> None:
 def compile_lean(rule: Rule, p: str, g: str, arch: str) -> nvrtc.Compiled:
     """Compile the rule's kernel with its own options; no thread may keep anything but registers."""
     module, text = import_module("gpuopt.executors.cuda.launch"), import_module("gpuopt.codegen.cuda.complete")
-    written = kernel_text(trace(rule, is_complex(named(p))), named(p), named(g))
+    written = kernel_source(trace(rule, is_complex(named(p))), named(p), named(g))
     kernel = module.made(written)
-    compiled = nvrtc.compile_cubin(text.complete_text(kernel, written.dtypes), arch, text.kernel_options(kernel))
+    compiled = nvrtc.compile_cubin(text.complete_source(kernel, written.dtypes), arch, text.kernel_options(kernel))
     assert (compiled.spill_stores, compiled.spill_loads, compiled.stack) == (0, 0, 0)
     assert compiled.registers <= (64 if p != "complex128" else 72)  # above 64, fewer threads fit on a multiprocessor
     return compiled
@@ -88,7 +88,7 @@ def test_the_public_text_is_the_one_that_is_compiled(dtype: Any) -> None:
     of = named(getattr(dtype, "name", dtype))
     (written,) = kernels(Adam(), of)
     kernel = module.made(written)
-    assert gpuopt.cuda_source(Adam(lr=0.5), dtype) == text.complete_text(kernel, written.dtypes)
+    assert gpuopt.cuda_source(Adam(lr=0.5), dtype) == text.complete_source(kernel, written.dtypes)
     assert text.kernel_options(kernel) == ("--fmad=false",)
     assert f'extern "C" __global__ void {written.name}(' in gpuopt.cuda_source(Adam(), dtype)
 
@@ -141,9 +141,9 @@ def test_arrays_that_are_not_contiguous(dtype: str, rng: np.random.Generator) ->
 
 def test_the_text_depends_on_structure_and_dtypes_alone() -> None:
     f4, f8 = np.dtype("float32"), np.dtype("float64")
-    text = kernel_text(trace(Adam()), f4, f4)
-    assert kernel_text(trace(Adam(lr=7.0, beta1=0.1)), f4, f4) is text
-    assert kernel_text(trace(Adam(amsgrad=True)), f4, f4) != text
-    assert kernel_text(trace(Adam()), f8, f8) != text
-    names = {(kernel_text(trace(r), f4, f4).inputs, kernel_text(trace(r), f4, f4).body) for r in STRUCTURES}
+    text = kernel_source(trace(Adam()), f4, f4)
+    assert kernel_source(trace(Adam(lr=7.0, beta1=0.1)), f4, f4) is text
+    assert kernel_source(trace(Adam(amsgrad=True)), f4, f4) != text
+    assert kernel_source(trace(Adam()), f8, f8) != text
+    names = {(kernel_source(trace(r), f4, f4).inputs, kernel_source(trace(r), f4, f4).body) for r in STRUCTURES}
     assert len(names) > len(STRUCTURES) // 2

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import gpuopt as go
 from gpuopt.arrays.dtypes import is_complex, named
-from gpuopt.codegen.cuda.table import CHUNK, LANES, columns, table_text
+from gpuopt.codegen.cuda.table import CHUNK, LANES, columns, table_source
 from gpuopt.codegen.host import compiled
 from gpuopt.rules import Adam, GradientDescent, Momentum, Rule
 from gpuopt.tracing.trace import trace
@@ -261,8 +261,8 @@ def test_an_array_of_more_than_two_to_the_31_elements(dtype: str) -> None:
     before, gradient = p[end - 1000 :].copy(), g[end - 1000 :].copy()
     traced, rule = trace(GradientDescent(lr=0.5), is_complex(p.dtype)), GradientDescent(lr=0.5)
     module, text = import_module("gpuopt.executors.cuda.launch"), import_module("gpuopt.codegen.cuda.complete")
-    written = table_text(traced, (), p.dtype, g.dtype)
-    kernel = hostrun.HostKernel(text.complete_text(module.made(written), written.dtypes))
+    written = table_source(traced, (), p.dtype, g.dtype)
+    kernel = hostrun.HostKernel(text.complete_source(module.made(written), written.dtypes))
     held = {"size": size, "p": p.ctypes.data, "chunk": -(end // CHUNK)}  # as if the first chunks had been launched before
     row = np.array([held.get(name, 0) for name in columns((), ())])
     tables = np.zeros(last, np.int32), row, np.array([g.ctypes.data])

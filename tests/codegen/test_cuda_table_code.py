@@ -17,7 +17,7 @@ import pytest
 import gpuopt as go
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, named, state_dtype
 from gpuopt.arrays.precision import Precision
-from gpuopt.codegen.cuda.table import table_text
+from gpuopt.codegen.cuda.table import table_source
 from gpuopt.rules import Adam, GradientDescent, Momentum, Rule
 from gpuopt.tracing.symbols import hyper_array
 from gpuopt.tracing.trace import Trace, trace
@@ -45,9 +45,9 @@ def compiled_table(
     """Compile the kernel with its own options; no thread may keep anything but registers."""
     module, text = import_module("gpuopt.executors.cuda.launch"), import_module("gpuopt.codegen.cuda.complete")
     states, beside = tuple(state.name for state in traced.states), tuple((name, np.dtype(dtype)) for name, dtype in others)
-    written = table_text(traced, states, named(p), named(g), beside, stored)
+    written = table_source(traced, states, named(p), named(g), beside, stored)
     kernel = module.made(written)
-    compiled = nvrtc.compile_cubin(text.complete_text(kernel, written.dtypes), arch, text.kernel_options(kernel))
+    compiled = nvrtc.compile_cubin(text.complete_source(kernel, written.dtypes), arch, text.kernel_options(kernel))
     assert (compiled.spill_stores, compiled.spill_loads, compiled.stack) == (0, 0, 0)
     assert compiled.registers <= 96  # five blocks of 128 threads on a multiprocessor, each thread with its loads in flight
     return compiled

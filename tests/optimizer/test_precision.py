@@ -18,7 +18,7 @@ from gpuopt.arrays import backend
 from gpuopt.arrays.dtypes import named
 from gpuopt.arrays.precision import Precision
 from gpuopt.arrays.random import ROUNDING
-from gpuopt.codegen.cuda.elementwise import kernel_text
+from gpuopt.codegen.cuda.elementwise import kernel_source
 from gpuopt.executors.cpu import tiles
 from gpuopt.executors.cpu.tiles import TileExecutor
 from gpuopt.rules import noise
@@ -435,9 +435,9 @@ def test_it_compiles_to_lean_machine_code(rule: Any, dtype: str, options: Any) -
         pytest.skip(reason)
     module, text = import_module("gpuopt.executors.cuda.launch"), import_module("gpuopt.codegen.cuda.complete")
     traced = trace(rule.update_for(""), precision=Precision(**options))
-    written = kernel_text(traced, named(dtype), named(dtype))
+    written = kernel_source(traced, named(dtype), named(dtype))
     kernel = module.made(written)
-    compiled = nvrtc.compile_cubin(text.complete_text(kernel, written.dtypes), "sm_90", text.kernel_options(kernel))
+    compiled = nvrtc.compile_cubin(text.complete_source(kernel, written.dtypes), "sm_90", text.kernel_options(kernel))
     assert (compiled.spill_stores, compiled.spill_loads, compiled.stack) == (0, 0, 0)
     code = nvrtc.sass(compiled)
     assert not nvrtc.fp64_instructions(code)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpuopt.codegen.cuda.complete import complete_text, kernel_options
+from gpuopt.codegen.cuda.complete import complete_source, kernel_options
 from tests.support.cuda import hostrun, nvrtc
 from tests.support.cuda.adam import REAL_TYPES, SCALARS, adam, adam_numpy, state_dtypes
 
@@ -58,7 +58,7 @@ def as_dtype(name: str) -> np.dtype[Any]:
 def adam_text(cupy: Any, name: str, **layout: Any) -> str:
     """Return the text of Adam for arrays of this dtype."""
     dtype = as_dtype(name)
-    return complete_text(adam(cupy, name), (dtype, *[None] * len(SCALARS), dtype, *state_dtypes(name)), **layout)
+    return complete_source(adam(cupy, name), (dtype, *[None] * len(SCALARS), dtype, *state_dtypes(name)), **layout)
 
 
 def sample(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> Any:
@@ -132,14 +132,14 @@ def test_conversions_of_narrow_floats(cupy: Any, host: Any, name: str) -> None:
     widen = cupy.ElementwiseKernel(f"{name} x", "float32 y", "y = x;", "widen")
     every = np.arange(2**16, dtype=np.uint16).view(dtype)
     wide = np.empty(every.shape, np.float32)
-    host(complete_text(widen, (dtype, "float32"))).run([every, wide])
+    host(complete_source(widen, (dtype, "float32"))).run([every, wide])
     np.testing.assert_array_equal(wide, every.astype(np.float32))
 
     narrow = cupy.ElementwiseKernel("float32 x", f"{name} y", "y = x;", "narrow")
     values = np.concatenate([wide, rounding_cases(wide, dtype)])
     values = values[~np.isnan(values)]  # the bits of a NaN differ between CUDA and NumPy
     got = np.empty(values.shape, dtype)
-    host(complete_text(narrow, ("float32", dtype))).run([values, got])
+    host(complete_source(narrow, ("float32", dtype))).run([values, got])
     with np.errstate(over="ignore"):
         assert_same_bits(got, values.astype(dtype))
 
@@ -154,7 +154,7 @@ def test_elementary_operations(cupy: Any, host: Any, name: str, c_type: str) -> 
     rng = np.random.default_rng(4)
     x, y = (np.concatenate([part, sample(rng, (1000,), name)]) for part in (x, y))
     got = [np.empty_like(x) for _ in range(5)]
-    host(complete_text(kernel, [name] * 7)).run([x, y, *got])
+    host(complete_source(kernel, [name] * 7)).run([x, y, *got])
     with np.errstate(all="ignore"):
         wanted = [np.sqrt(np.abs(x)), x / y, np.fmin(x, y), np.fmax(x, y), np.where(x < y, x + y, 0).astype(name)]
     for part, value in zip(got, wanted, strict=True):
@@ -197,14 +197,14 @@ def test_adam_compiles_for_every_architecture(cupy: Any, compile_cubin: Any, arc
 
 
 def test_subnormals_are_flushed_as_cupy_has_it(cupy: Any, compile_cubin: Any) -> None:
-    text = complete_text(cupy.ElementwiseKernel("float32 x", "float32 y", "y = x * x;"), ("float32", "float32"))
+    text = complete_source(cupy.ElementwiseKernel("float32 x", "float32 y", "y = x * x;"), ("float32", "float32"))
     assert "FMUL.FTZ" in nvrtc.instructions(nvrtc.sass(compile_cubin(text)))
 
 
 @pytest.mark.parametrize("operation", ["y = x * s;", "y = x * 0.1;", "y = sqrt(double(x)) / s;"])
 def test_a_planted_float64_operation_is_found(cupy: Any, compile_cubin: Any, operation: str) -> None:
     kernel = cupy.ElementwiseKernel("float32 x, float64 s", "float32 y", operation)
-    found = nvrtc.fp64_instructions(nvrtc.sass(compile_cubin(complete_text(kernel, ("float32", None, "float32")))))
+    found = nvrtc.fp64_instructions(nvrtc.sass(compile_cubin(complete_source(kernel, ("float32", None, "float32")))))
     assert any(name.startswith(("DMUL", "MUFU")) for name in found)
     assert any(name.startswith("F2F") for name in found)
 
@@ -212,7 +212,7 @@ def test_a_planted_float64_operation_is_found(cupy: Any, compile_cubin: Any, ope
 def test_spills_and_wide_loads_are_read(cupy: Any, host: Any, compile_cubin: Any) -> None:
     body = "reinterpret_cast<float4*>(&y[0])[i] = reinterpret_cast<const float4*>(&x[0])[i];"
     copy = cupy.ElementwiseKernel("raw float32 x", "raw float32 y", body, "copy4")
-    text = complete_text(copy, ("float32", "float32"))
+    text = complete_source(copy, ("float32", "float32"))
     assert [access.bits for access in nvrtc.global_accesses(nvrtc.sass(compile_cubin(text)))] == [128, 128]
     x, y = np.arange(400, dtype=np.float32), np.zeros(400, np.float32)
     host(text).run([x, y], size=100)
@@ -221,7 +221,7 @@ def test_spills_and_wide_loads_are_read(cupy: Any, host: Any, compile_cubin: Any
     loads = "".join(f"const float a{k} = x[i + {k}];" for k in range(64))
     stores = "".join(f"y[i * 64 + {k}] = a{k};" for k in range(64))
     crowded = cupy.ElementwiseKernel("raw float32 x", "raw float32 y", loads + stores)
-    compiled = compile_cubin(complete_text(crowded, ("float32", "float32")), "sm_90", ("--maxrregcount=32",))
+    compiled = compile_cubin(complete_source(crowded, ("float32", "float32")), "sm_90", ("--maxrregcount=32",))
     assert compiled.registers <= 32
     assert min(compiled.spill_stores, compiled.spill_loads, compiled.stack) > 0
     spilled = f"{compiled.spill_stores} bytes spill stores, {compiled.spill_loads} bytes spill loads"
@@ -229,7 +229,7 @@ def test_spills_and_wide_loads_are_read(cupy: Any, host: Any, compile_cubin: Any
 
 
 def test_errors_carry_the_message_of_the_compiler(cupy: Any, host: Any, compile_cubin: Any) -> None:
-    text = complete_text(cupy.ElementwiseKernel("float32 x", "float32 y", "y = misspelt(x);"), ("float32", "float32"))
+    text = complete_source(cupy.ElementwiseKernel("float32 x", "float32 y", "y = misspelt(x);"), ("float32", "float32"))
     with pytest.raises(nvrtc.CompileError, match=r'identifier "misspelt" is undefined'):
         compile_cubin(text)
     with pytest.raises(hostrun.HostCompileError, match=r"misspelt.* was not declared"):
@@ -239,16 +239,16 @@ def test_errors_carry_the_message_of_the_compiler(cupy: Any, host: Any, compile_
 def test_inline_assembly(cupy: Any, host: Any) -> None:
     prefetch = r'asm volatile("prefetch.global.L2 [%0];" :: "l"(&x)); y = x;'
     x, y = np.ones(3, np.float32), np.zeros(3, np.float32)
-    host(complete_text(cupy.ElementwiseKernel("float32 x", "float32 y", prefetch), ("float32", "float32"))).run([x, y])
+    host(complete_source(cupy.ElementwiseKernel("float32 x", "float32 y", prefetch), ("float32", "float32"))).run([x, y])
     assert_same_bits(y, x)
     square_root = r'asm volatile("sqrt.rn.f32 %0, %1;" : "=f"(y) : "f"(x));'
     with pytest.raises(hostrun.HostCompileError, match="with an output"):
-        host(complete_text(cupy.ElementwiseKernel("float32 x", "float32 y", square_root), ("float32", "float32")))
+        host(complete_source(cupy.ElementwiseKernel("float32 x", "float32 y", square_root), ("float32", "float32")))
 
 
 def test_what_the_compiler_is_told_to_assume_must_hold(cupy: Any, host: Any) -> None:
     half = cupy.ElementwiseKernel("float32 x", "float32 y", "__builtin_assume(x > 1); y = x / 2;", "half")
-    kernel, x, y = host(complete_text(half, ("float32", "float32"))), np.array([2, 3, 4], np.float32), np.zeros(3, np.float32)
+    kernel, x, y = host(complete_source(half, ("float32", "float32"))), np.array([2, 3, 4], np.float32), np.zeros(3, np.float32)
     kernel.run([x, y])
     assert y.tolist() == [1, 1.5, 2]
     x[2] = 1
@@ -258,7 +258,7 @@ def test_what_the_compiler_is_told_to_assume_must_hold(cupy: Any, host: Any) -> 
 
 def test_arguments_that_do_not_fit_the_text_are_refused(cupy: Any, host: Any) -> None:
     scale = cupy.ElementwiseKernel("float32 x, float32 s", "float32 y", "y = s * x;")
-    kernel = host(complete_text(scale, ("float32", None, "float32")))
+    kernel = host(complete_source(scale, ("float32", None, "float32")))
     x = np.ones(4, np.float32)
     unaligned = np.zeros(17, np.uint8)[1:].view(np.float32)
     readonly = np.broadcast_to(x, (4,))

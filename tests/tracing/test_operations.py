@@ -28,7 +28,7 @@ from tests.support.cuda.hostgroup import cupy_on_the_cpu
 from tests.support.variants import bits
 
 Array = np.ndarray[Any, Any]
-Formulas = dict[str, Callable[[Any, Any], Any]]
+CudaPrinter = dict[str, Callable[[Any, Any], Any]]
 both_dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
 both_complex = pytest.mark.parametrize("dtype", ["complex64", "complex128"])
 
@@ -125,7 +125,7 @@ def same(got: Array, wanted: Array, ulps: int = 0, what: str = "") -> None:
     np.testing.assert_array_equal(bits(got), bits(wanted), err_msg=what)
 
 
-EXACT: Formulas = {
+EXACT: CudaPrinter = {
     "x+y": lambda x, y: x + y, "x-y": lambda x, y: x - y, "x*y": lambda x, y: x * y, "x/y": lambda x, y: x / y,
     "1+x": lambda x, y: 1 + x, "1-x": lambda x, y: 1 - x, "2*x": lambda x, y: 2 * x, "1/x": lambda x, y: 1 / x,
     "x+1": lambda x, y: x + 1, "x-1": lambda x, y: x - 1, "x*3": lambda x, y: x * 3, "x/3": lambda x, y: x / 3,
@@ -161,14 +161,14 @@ EXACT: Formulas = {
     "sums": lambda x, y: x - (y + x) + (y + (x + 0.1)) - (x - y), "products": lambda x, y: x * (y * x) / (y / (x / 3)),
     "nested": lambda x, y: np.maximum(np.where(x > y, -x, y), np.abs(np.where(y > 0, x - y, -(x + y)))),
 }  # fmt: skip
-ROUNDED: Formulas = {
+ROUNDED: CudaPrinter = {
     "exp": lambda x, y: np.exp(x), "expm1": lambda x, y: np.expm1(x), "log": lambda x, y: np.log(x),
     "log1p": lambda x, y: np.log1p(x), "tanh": lambda x, y: np.tanh(x), "sin": lambda x, y: np.sin(x),
     "cos": lambda x, y: np.cos(x),
 }  # fmt: skip
 
 
-HOST: Formulas = {
+HOST: CudaPrinter = {
     "power": np.power, "floor": lambda x, y: np.floor(x), "ceil": lambda x, y: np.ceil(x),
     "and": np.logical_and, "or": np.logical_or,
 }  # fmt: skip
@@ -177,7 +177,7 @@ FORMULAS = EXACT | ROUNDED
 OF_SCALARS = {name: formula for name, formula in FORMULAS.items() if "~" not in name} | HOST
 
 
-def all_at_once(formulas: Formulas) -> Rule:
+def all_at_once(formulas: CudaPrinter) -> Rule:
     """One rule with a state for each formula, so that one compilation serves them all; p stays as it is."""
     return made(lambda self, t, p, g, *s: (p, *(f(p, g) for f in formulas.values())), *(f"s{i}" for i in range(len(formulas))))
 
@@ -195,7 +195,7 @@ def test_numpy_executor_equals_numpy(name: str, dtype: str) -> None:
 @others
 @both_dtypes
 @pytest.mark.parametrize("formulas", [EXACT, ROUNDED], ids=["exact", "rounded"])
-def test_others_equal_numpy_executor(formulas: Formulas, dtype: str, run_other: Callable[..., list[Array]]) -> None:
+def test_others_equal_numpy_executor(formulas: CudaPrinter, dtype: str, run_other: Callable[..., list[Array]]) -> None:
     rule, (x, y) = all_at_once(formulas), pairs(dtype)
     for name, got, wanted in zip(["p", *formulas], run_other(rule, x, [y]), run(rule, NumpyExecutor, x, [y]), strict=True):
         same(got, wanted, 4 * (formulas is ROUNDED), name)
@@ -351,7 +351,7 @@ def test_operations_on_values_they_replace(target: int) -> None:
             check(formula, "float32", (name, NAMES[i], NAMES[j], NAMES[k]))
 
 
-BINARY: Formulas = {
+BINARY: CudaPrinter = {
     "add": lambda x, y: x + y, "subtract": lambda x, y: x - y, "multiply": lambda x, y: x * y, "divide": lambda x, y: x / y,
     "maximum": np.maximum, "minimum": np.minimum,
 }  # fmt: skip
@@ -406,11 +406,11 @@ def test_others_in_place(rng: np.random.Generator, run_other: Callable[..., list
 # ---- Random formulas: a list of instructions, each of which appends a value made of earlier ones.
 
 UNARY: dict[str, Callable[[Any], Any]] = {f.__name__: f for f in (np.negative, np.abs, np.sqrt, np.sign, np.square)}
-MASK: Formulas = {
+MASK: CudaPrinter = {
     "<": lambda x, y: x < y, ">=": lambda x, y: x >= y, "==": lambda x, y: x == y, "!=": lambda x, y: x != y,
 }  # fmt: skip
-LOGICAL: Formulas = {"&": np.logical_and, "|": np.logical_or, "~": lambda x, y: np.logical_not(x)}
-SCALAR: Formulas = {"scalar+": lambda x, y: x + y, "scalar-": lambda x, y: x - y, "scalar*": lambda x, y: x * y}
+LOGICAL: CudaPrinter = {"&": np.logical_and, "|": np.logical_or, "~": lambda x, y: np.logical_not(x)}
+SCALAR: CudaPrinter = {"scalar+": lambda x, y: x + y, "scalar-": lambda x, y: x - y, "scalar*": lambda x, y: x * y}
 INSTRUCTIONS = [*BINARY, *BINARY, *UNARY, *MASK, *LOGICAL, *SCALAR, "scale", "shift", "where", "where", "choose", "after"]
 NUMBER = st.integers(0, 50)
 PROGRAM = st.tuples(

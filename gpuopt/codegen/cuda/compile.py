@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from gpuopt.codegen.cuda.elementwise import OPTIONS, KernelText
+from gpuopt.codegen.cuda.elementwise import OPTIONS, KernelSource
 
 __all__ = ["made"]
 
 
 @functools.lru_cache(maxsize=512)
-def made(written: KernelText) -> Any:
+def made(written: KernelSource) -> Any:
     """The kernel of a text."""
     import cupy
 

@@ -16,7 +16,7 @@ import numpy as np
 _ARRAY, _INDEXER, _SCALAR = 1, 2, 3
 
 
-def complete_text(
+def complete_source(
     kernel: Any,
     argument_dtypes: Sequence[Any],
     *,

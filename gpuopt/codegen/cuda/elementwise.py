@@ -19,7 +19,7 @@ from gpuopt.arrays.dtypes import COMPUTE, state_dtype
 from gpuopt.tracing.expr import INFIX, Expr, text
 from gpuopt.tracing.trace import Trace, components
 
-__all__ = ["OPTIONS", "PREAMBLE", "Formulas", "KernelText", "Others", "Writer", "ascii_name", "kernel_text"]
+__all__ = ["OPTIONS", "PREAMBLE", "CudaPrinter", "KernelSource", "KernelWriter", "Others", "ascii_name", "kernel_source"]
 
 OPTIONS = ("--fmad=false",)
 """No contraction of a product and a sum, which would give other bits than a CPU's."""
@@ -61,7 +61,7 @@ _CHOICES = ("where", "choose")
 
 
 @dataclasses.dataclass(frozen=True)
-class KernelText:
+class KernelSource:
     """What ``cupy.ElementwiseKernel`` is made from, and the arrays to call it with.
 
     Attributes
@@ -98,7 +98,7 @@ class KernelText:
         reads: tuple[str, ...] = (),
         arrays: tuple[str, ...] = (),
         preamble: str = PREAMBLE,
-    ) -> KernelText:
+    ) -> KernelSource:
         """From each argument's declaration with its dtype."""
         declared = [", ".join(written for written, _ in side) for side in (inputs, outputs)]
         dtypes = tuple(dtype for _, dtype in (*inputs, *outputs))
@@ -116,16 +116,16 @@ Others = tuple[tuple[str, np.dtype[Any]], ...]
 
 
 @functools.lru_cache(maxsize=512)
-def kernel_text(trace: Trace, p: np.dtype[Any], g: np.dtype[Any], others: Others = (), stored: bool = False) -> KernelText:
+def kernel_source(trace: Trace, p: np.dtype[Any], g: np.dtype[Any], others: Others = (), stored: bool = False) -> KernelSource:
     """The kernel of `trace` for parameters of dtype `p`, gradients of dtype `g` and arrays for hyperparameters.
 
     Where its scalars are `stored`, made by a kernel that ran before, they are read from an array and not given as arguments;
     before them stands whether the step is accepted, if that is asked.
     """
-    return Writer(trace, p, g, others, stored).elementwise()
+    return KernelWriter(trace, p, g, others, stored).elementwise()
 
 
-class Formulas:
+class CudaPrinter:
     """Writes expressions in C++, in a floating-point type; `names` are those that have a name already."""
 
     def __init__(self, compute: np.dtype[Any]) -> None:
@@ -170,7 +170,7 @@ class Formulas:
         return f"({written})" if math.copysign(1.0, value) < 0 else written
 
 
-class Writer(Formulas):
+class KernelWriter(CudaPrinter):
     """Writes the statements of array code: loads, operations, stores."""
 
     def __init__(self, trace: Trace, p: np.dtype[Any], g: np.dtype[Any], others: Others, stored: bool) -> None:
@@ -184,7 +184,7 @@ class Writer(Formulas):
         self.read = list(dict.fromkeys(c.partition(".")[0] for c in trace.loads if c not in trace.random))
         self.lines: list[str] = []
 
-    def elementwise(self) -> KernelText:
+    def elementwise(self) -> KernelSource:
         trace = self.trace
         scalars, comments = self._scalars(first=trace.accept is not None)
         for array in self.read:
@@ -201,7 +201,7 @@ class Writer(Formulas):
         name = f"gpuopt_{ascii_name(trace.name).lower()}_{self.dtypes['p'].name}"
         if trace.random:
             inputs.append(("int32 array_number", None))
-        return KernelText.of(inputs, [*map(self._declared, arrays)], [*comments, *self.lines], name, reads, arrays)
+        return KernelSource.of(inputs, [*map(self._declared, arrays)], [*comments, *self.lines], name, reads, arrays)
 
     def _randomize(self, index: str) -> None:
         """A line for each random number."""

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.codegen.cuda.elementwise import PREAMBLE, KernelText, Others, Writer, ascii_name
+from gpuopt.codegen.cuda.elementwise import PREAMBLE, KernelSource, KernelWriter, Others, ascii_name
 from gpuopt.codegen.cuda.table import TableWriter
 from gpuopt.codegen.order import LANES, ROWS, chunks
 from gpuopt.tracing.expr import NOTHING
 from gpuopt.tracing.trace import Trace
 
-__all__ = ["fold_space", "reduction_text", "reductions_text"]
+__all__ = ["fold_space", "reduction_source", "reductions_source"]
 
 _ADDS = {"sum": "{0} + {1}", "max": "largest<{2}>({0}, {1})"}
 _CLIMB = """\
@@ -58,8 +58,10 @@ def fold_space(size: int) -> int:
 
 
 @functools.lru_cache(maxsize=512)
-def reduction_text(stage: Trace, p: np.dtype[Any], g: np.dtype[Any], others: Others = (), stored: bool = False) -> KernelText:
-    """The kernel that reduces one array, for dtypes as in `gpuopt.codegen.cuda.elementwise.kernel_text`.
+def reduction_source(
+    stage: Trace, p: np.dtype[Any], g: np.dtype[Any], others: Others = (), stored: bool = False
+) -> KernelSource:
+    """The kernel that reduces one array, for dtypes as in `gpuopt.codegen.cuda.elementwise.kernel_source`.
 
     Its loop is over `LANES` lanes for each chunk. It takes what it reads, scalars, the array's number if there are random
     numbers, the number of elements, how far the lanes of two reductions are apart, then lanes, tickets (0 before and after),
@@ -69,10 +71,10 @@ def reduction_text(stage: Trace, p: np.dtype[Any], g: np.dtype[Any], others: Oth
 
 
 @functools.lru_cache(maxsize=512)
-def reductions_text(
+def reductions_source(
     stage: Trace, states: tuple[str, ...], p: np.dtype[Any], g: np.dtype[Any], others: Others = (), stored: bool = False
-) -> KernelText:
-    """The kernel that reduces many arrays in C order, as `gpuopt.codegen.cuda.table.table_text` finds them.
+) -> KernelSource:
+    """The kernel that reduces many arrays in C order, as `gpuopt.codegen.cuda.table.table_source` finds them.
 
     After tables and scalars it takes how far the lanes of two reductions are apart, lanes, tickets, and for each total a row
     with a float64 for each array of the optimizer.
@@ -80,7 +82,7 @@ def reductions_text(
     return _ManyWriter(stage, p, g, others, stored, states).reduction()
 
 
-class _ReductionWriter(Writer):
+class _ReductionWriter(KernelWriter):
     def _reduced(self, index: str) -> list[str]:
         """The lines that add a lane of a chunk, and go on with the sum of which it is the last part."""
         reductions, kinds = list(enumerate(self.trace.reductions)), [reduction.op for reduction in self.trace.reductions]
@@ -102,14 +104,14 @@ class _ReductionWriter(Writer):
             *self._climb(kinds),
         ]
 
-    def _text(self, inputs: list[tuple[str, Any]], lines: list[str], preamble: str = PREAMBLE) -> KernelText:
+    def _text(self, inputs: list[tuple[str, Any]], lines: list[str], preamble: str = PREAMBLE) -> KernelSource:
         outputs: list[tuple[str, Any]] = [
             (f"raw {self.compute.name} lanes", self.compute),
             ("raw int32 tickets", np.dtype(np.int32)),
         ]
         outputs += [(f"raw float64 total_{k}", np.dtype(np.float64)) for k in range(len(self.trace.reductions))]
         name = f"gpuopt_{ascii_name(self.trace.name).lower()}_reduction_{self.dtypes['p'].name}"
-        return KernelText.of([*inputs, ("int64 apart", None)], outputs, lines, name, tuple(self.read), preamble=preamble)
+        return KernelSource.of([*inputs, ("int64 apart", None)], outputs, lines, name, tuple(self.read), preamble=preamble)
 
     def _add(self, op: str, a: str, b: str) -> str:
         return _ADDS[op].format(a, b, self.real)
@@ -136,7 +138,7 @@ class _ReductionWriter(Writer):
 
 
 class _OneWriter(_ReductionWriter):
-    def reduction(self) -> KernelText:
+    def reduction(self) -> KernelSource:
         scalars, comments = self._scalars()
         given, self.lines = self.lines, []
         given += [f"const ptrdiff_t at_chunk = i / {LANES}, lane = i % {LANES}, room = 0, array_total = 0;"]
@@ -146,7 +148,7 @@ class _OneWriter(_ReductionWriter):
 
 
 class _ManyWriter(TableWriter, _ReductionWriter):
-    def reduction(self) -> KernelText:
+    def reduction(self) -> KernelSource:
         scalars, comments = self._scalars(row="leaf")
         self.point(self.read)
         given, self.lines = self.lines, []

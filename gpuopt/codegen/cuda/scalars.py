@@ -13,24 +13,24 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.codegen.cuda.elementwise import Formulas, KernelText, ascii_name
+from gpuopt.codegen.cuda.elementwise import CudaPrinter, KernelSource, ascii_name
 from gpuopt.codegen.host import Evaluate, compiled
 from gpuopt.tracing.expr import NOTHING, Expr, ReductionKey, reachable, text
 from gpuopt.tracing.trace import Trace
 
-__all__ = ["ScalarText", "count_text", "needs_scalars", "scalar_text"]
+__all__ = ["ScalarSource", "count_source", "needs_scalars", "scalar_source"]
 
 _Argument = tuple[str, np.dtype[Any] | None]
 _STEPS: _Argument = ("raw int64 steps", np.dtype(np.int64))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class ScalarText:
+class ScalarSource:
     """The kernel, and what to call it with.
 
     Attributes
     ----------
-    kernel : KernelText
+    kernel : KernelSource
     given : callable
         What the host gives: numbers, from the count, the hyperparameters and None.
     count : int
@@ -43,7 +43,7 @@ class ScalarText:
         How many numbers there are for each array: whether the step is accepted, if that is asked, and the scalars.
     """
 
-    kernel: KernelText
+    kernel: KernelSource
     given: Evaluate
     count: int
     totals: tuple[ReductionKey, ...]
@@ -72,19 +72,19 @@ def needs_scalars(trace: Trace, counted: bool) -> bool:
 
 
 @functools.lru_cache(maxsize=512)
-def scalar_text(trace: Trace, compute: np.dtype[Any], counted: bool, apart: bool = False) -> ScalarText:
+def scalar_source(trace: Trace, compute: np.dtype[Any], counted: bool, apart: bool = False) -> ScalarSource:
     """The kernel for the scalars of `trace`, kept in the dtype computed in.
 
     It takes: the index of each array of the group, which arrays have a gradient, how many there are; numbers of the host (if
     `apart`, a row of them for each array) or, with `counted`, the hyperparameters in an array; rows of totals, and of which
-    arrays each is; numbers of the whole optimizer; the counts, and the steps (see `count_text`); and room for what is made.
+    arrays each is; numbers of the whole optimizer; the counts, and the steps (see `count_source`); and room for what is made.
     With `counted`, the count of an array whose step is accepted grows by one.
     """
     return _ScalarWriter(trace, compute, counted, apart).scalars()
 
 
 @functools.lru_cache(maxsize=512)
-def count_text(trace: Trace) -> ScalarText:
+def count_source(trace: Trace) -> ScalarSource:
     """The kernel that comes last, so that all others see the same count and numbers: it counts a step that was accepted.
 
     Of the steps it takes: how many were completed; whether this one was accepted, which it sets back; and whether any
@@ -93,7 +93,7 @@ def count_text(trace: Trace) -> ScalarText:
     return _ScalarWriter(trace, np.dtype(np.float32), True).count()
 
 
-class _ScalarWriter(Formulas):
+class _ScalarWriter(CudaPrinter):
     def __init__(self, trace: Trace, compute: np.dtype[Any], counted: bool, apart: bool = False) -> None:
         super().__init__(np.dtype(np.float64))
         self.trace, self.kept, self.counted, self.apart = trace, compute, counted, apart
@@ -102,7 +102,7 @@ class _ScalarWriter(Formulas):
         self.totals: dict[ReductionKey, str] = {}
         self.numbers: dict[str, str] = {}
 
-    def scalars(self) -> ScalarText:
+    def scalars(self) -> ScalarSource:
         results = _results(self.trace)
         given = self._made_of(results)
         numbers: list[_Argument] = [(f"float64 h{n}", None) for n in range(len(given))]
@@ -111,10 +111,10 @@ class _ScalarWriter(Formulas):
         inputs += self._inputs([("raw float64 h", np.dtype(np.float64))] if self.apart else numbers)
         inputs += [(f"raw float32 {name}", np.dtype(np.float32)) for name in self.numbers.values()]
         outputs: list[_Argument] = [("raw int64 counts", np.dtype(np.int64)), _STEPS, (f"raw {self.kept.name} k", self.kept)]
-        kernel = KernelText.of(inputs, outputs, self.lines, f"gpuopt_{self.rule}_scalars_{self.kept.name}")
-        return ScalarText(kernel, compiled(tuple(given)), len(given), tuple(self.totals), tuple(self.numbers), len(results))
+        kernel = KernelSource.of(inputs, outputs, self.lines, f"gpuopt_{self.rule}_scalars_{self.kept.name}")
+        return ScalarSource(kernel, compiled(tuple(given)), len(given), tuple(self.totals), tuple(self.numbers), len(results))
 
-    def count(self) -> ScalarText:
+    def count(self) -> ScalarSource:
         adapted, inputs = self.trace.adapted, list[_Argument]()
         if adapted:
             self._made_of(list(adapted.values()))
@@ -126,8 +126,8 @@ class _ScalarWriter(Formulas):
             inputs = self._inputs([])
         self.lines += ["if (steps[1] != 0) steps[0] = steps[0] + 1;", "steps[1] = 0;", "steps[2] = 0;"]
         outputs = [_STEPS, *((f"raw float32 {name}", np.dtype(np.float32)) for name in self.numbers.values())]
-        kernel = KernelText.of(inputs, outputs, self.lines, f"gpuopt_{self.rule}_count" if adapted else "gpuopt_count")
-        return ScalarText(kernel, compiled(()), 0, tuple(self.totals), tuple(self.numbers), 0)
+        kernel = KernelSource.of(inputs, outputs, self.lines, f"gpuopt_{self.rule}_count" if adapted else "gpuopt_count")
+        return ScalarSource(kernel, compiled(()), 0, tuple(self.totals), tuple(self.numbers), 0)
 
     def _made_of(self, results: list[Expr]) -> list[Expr]:
         """Lines for what `results` are made of; what of it the host gives."""

@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gpuopt.codegen.cuda.elementwise import PREAMBLE, KernelText, Others, Writer, ascii_name
+from gpuopt.codegen.cuda.elementwise import PREAMBLE, KernelSource, KernelWriter, Others, ascii_name
 from gpuopt.tracing.trace import Trace
 
-__all__ = ["CHUNK", "LANES", "TableWriter", "columns", "table_text"]
+__all__ = ["CHUNK", "LANES", "TableWriter", "columns", "table_source"]
 
 LANES = 256
 CHUNK = 4096
@@ -97,10 +97,10 @@ def columns(others: Others, states: Sequence[str]) -> list[str]:
 
 
 @functools.lru_cache(maxsize=512)
-def table_text(
+def table_source(
     trace: Trace, states: tuple[str, ...], p: np.dtype[Any], g: np.dtype[Any], others: Others = (), stored: bool = False
-) -> KernelText:
-    """The kernel of `trace` for many contiguous arrays; as `gpuopt.codegen.cuda.elementwise.kernel_text` for one.
+) -> KernelSource:
+    """The kernel of `trace` for many contiguous arrays; as `gpuopt.codegen.cuda.elementwise.kernel_source` for one.
 
     Its loop is over `LANES` for each chunk. It takes the array of each chunk, the rows of the table (with the `columns` of
     `others` and of all `states`), the address of each array's gradient (0 where it has none), and the scalars; those that are
@@ -109,7 +109,7 @@ def table_text(
     return _UpdateWriter(trace, p, g, others, stored, states).update()
 
 
-class TableWriter(Writer):
+class TableWriter(KernelWriter):
     """Writes what finds its arrays by a table."""
 
     tables: ClassVar[list[tuple[str, Any]]] = [
@@ -152,7 +152,7 @@ class TableWriter(Writer):
 
 
 class _UpdateWriter(TableWriter):
-    def update(self) -> KernelText:
+    def update(self) -> KernelSource:
         trace = self.trace
         used = [array for array in ("p", *self.read, *trace.stores) if array in self.read or array in trace.stores]
         used = list(dict.fromkeys(used))
@@ -167,7 +167,7 @@ class _UpdateWriter(TableWriter):
         inside = tuple(array for array in used if array not in self.inputs)
         reads = tuple(array for array in used if array in self.inputs)
         lines = [*comments, *self.for_each(given, taken)]
-        return KernelText.of([*self.tables, *scalars], [], lines, name, reads, inside, self.preamble(used) + MOVES)
+        return KernelSource.of([*self.tables, *scalars], [], lines, name, reads, inside, self.preamble(used) + MOVES)
 
     def _chunk(self, used: list[str]) -> list[str]:
         """The lines that go through a chunk: by 16 bytes where every address allows it, then one by one."""

@@ -14,9 +14,9 @@ import numpy as np
 
 from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.codegen.cuda.compile import made
-from gpuopt.codegen.cuda.elementwise import KernelText, Others, kernel_text
-from gpuopt.codegen.cuda.reduction import fold_space, reduction_text, reductions_text
-from gpuopt.codegen.cuda.table import table_text
+from gpuopt.codegen.cuda.elementwise import KernelSource, Others, kernel_source
+from gpuopt.codegen.cuda.reduction import fold_space, reduction_source, reductions_source
+from gpuopt.codegen.cuda.table import table_source
 from gpuopt.codegen.order import LANES, chunks
 from gpuopt.executors.cuda.tables import Launch, LaunchPlanner, Table
 from gpuopt.executors.cuda.uploads import Turns
@@ -118,9 +118,9 @@ class CupyExecutor:
         table, dtype, gradients = launch
         stored = not isinstance(scalars, tuple)
         given = (scalars.reshape(-1),) if stored else scalars
-        self._kernel(table_text, trace, table, dtype, stored)(table.chunk, table.rows, gradients, *given, size=table.size)
+        self._kernel(table_source, trace, table, dtype, stored)(table.chunk, table.rows, gradients, *given, size=table.size)
 
-    def _kernel(self, text: Callable[..., KernelText], trace: Trace, table: Table, dtype: np.dtype[Any], stored: bool) -> Any:
+    def _kernel(self, text: Callable[..., KernelSource], trace: Trace, table: Table, dtype: np.dtype[Any], stored: bool) -> Any:
         """The kernel for the arrays of a table with gradients of that dtype."""
         key = trace, table, dtype, stored
         if key not in self._kernels:
@@ -131,7 +131,7 @@ class CupyExecutor:
     def _launch(self, trace: Trace, index: int, g: Any, scalars: Any) -> None:
         """Update one array: as a flat run where parameter, gradient and the other arrays are one, else along its axes."""
         leaf, others, stored = self._leaves[index], self._others[index], not isinstance(scalars, tuple)
-        written = kernel_text(trace, leaf.param.dtype, g.dtype, self._dtypes(index), stored)
+        written = kernel_source(trace, leaf.param.dtype, g.dtype, self._dtypes(index), stored)
         inputs, states = [g if name == "g" else others[name] for name in written.reads], written.arrays[1:]
         given = self._given(trace, index, scalars)
         if trace.random and not leaf.param.flags.c_contiguous:  # the loop must count the elements in the order of indices
@@ -154,7 +154,7 @@ class CupyExecutor:
             stored = not isinstance(given, tuple)
             plan = self._planner.plan(grads, indices, ordered=True)
             for table, dtype, gradients in plan.launches:
-                kernel = self._kernel(reductions_text, stage, table, dtype, stored)
+                kernel = self._kernel(reductions_source, stage, table, dtype, stored)
                 passed = (given.reshape(-1),) if stored else given
                 rest = self._space, self._lanes, self._tickets, *totals
                 kernel(table.fold, table.rows, gradients, *passed, *rest, size=table.fold_size)
@@ -168,7 +168,7 @@ class CupyExecutor:
             self._leaves[index],
             {"p": self._leaves[index].param, "g": g, **self._others[index], **self.states[index]},
         )
-        written = reduction_text(stage, leaf.param.dtype, g.dtype, self._dtypes(index), not isinstance(scalars, tuple))
+        written = reduction_source(stage, leaf.param.dtype, g.dtype, self._dtypes(index), not isinstance(scalars, tuple))
         reads = [arrays[name] for name in written.reads]
         reads = [x.reshape(-1) if x.flags.c_contiguous else x for x in reads]
         rest = leaf.size, self._space, self._lanes, self._tickets, *totals

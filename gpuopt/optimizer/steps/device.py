@@ -13,7 +13,7 @@ import cupy
 import numpy as np
 
 from gpuopt.codegen.cuda.compile import made
-from gpuopt.codegen.cuda.scalars import ScalarText, count_text, needs_scalars, scalar_text
+from gpuopt.codegen.cuda.scalars import ScalarSource, count_source, needs_scalars, scalar_source
 from gpuopt.codegen.host import compiled
 from gpuopt.executors.cuda.uploads import Lists, Turns, capturing
 from gpuopt.tracing.expr import NOTHING, SIZE, ReductionKey
@@ -46,7 +46,7 @@ class DeviceSteps:
     Attributes
     ----------
     steps : array of int64
-        How many steps were completed; and of the one that is being made, what `count_text` says.
+        How many steps were completed; and of the one that is being made, what `count_source` says.
     numbers : dict
         The numbers of the whole optimizer, each in an array of one float32.
     counts : dict
@@ -97,7 +97,7 @@ class DeviceSteps:
         for reduction in trace.reductions:
             self._row(reduction)
         if needs_scalars(trace, self.counted):
-            written = scalar_text(trace, group.executor.compute, self.counted)
+            written = scalar_source(trace, group.executor.compute, self.counted)
             group.executor.stored(trace, written.width)
             if written.count and (group, trace) not in self._rows:
                 self._rows[group, trace] = Turns(len(group.indices) * written.count, np.float64)
@@ -126,11 +126,11 @@ class DeviceSteps:
         for run in runs:
             run.group.executor.run(run.trace, run.given, self._scalars(run, run.trace, of, active), run.positions)
         if runs and self.counted:
-            written = count_text(runs[0].trace)  # what the numbers are made of is the same in all
+            written = count_source(runs[0].trace)  # what the numbers are made of is the same in all
             reads = (len(self._sizes), *self._reads(written, runs[0].group, of, active)) if written.numbers else ()
             made(written.kernel)(*reads, self.steps, *(self.numbers[name] for name in written.numbers), size=1)
 
-    def _reads(self, written: ScalarText, group: Any, of: dict[ReductionKey, Any], active: Any) -> list[Any]:
+    def _reads(self, written: ScalarSource, group: Any, of: dict[ReductionKey, Any], active: Any) -> list[Any]:
         """The hyperparameters and totals that a kernel of scalars reads; where the host counts, the totals alone."""
         hyper = [self._hyper[group.key]] if self.counted else []
         return hyper + [array for total in written.totals for array in (self._table[total], of.get(total, active))]
@@ -171,12 +171,12 @@ class DeviceSteps:
         """The scalars of a trace: numbers where the host knows them all, else rows of an array on the device."""
         if not needs_scalars(trace, self.counted):
             return run.evaluated(compiled(trace.scalars))
-        group, written = run.group, scalar_text(trace, run.group.executor.compute, self.counted)
+        group, written = run.group, scalar_source(trace, run.group.executor.compute, self.counted)
         given: Any = ()
         if written.count:
             given = run.evaluated(written.given)
             if isinstance(given, list):  # a row for each array
-                written = scalar_text(trace, group.executor.compute, self.counted, apart=True)
+                written = scalar_source(trace, group.executor.compute, self.counted, apart=True)
                 given = (self._rows[group, trace].write(np.array(given, np.float64).reshape(-1)),)
         stored = group.executor.stored(trace, written.width)
         made(written.kernel)(

@@ -111,7 +111,7 @@ def one_by_one() -> Iterator[Callable[..., Any]]:
 
 def launch(kernel: Any, arguments: tuple[Any, ...], size: int | None = None) -> None:
     """Call an ``ElementwiseKernel`` as CuPy would: as a loop over one axis where all arrays but raw ones are C-contiguous."""
-    text = import_module("gpuopt.codegen.cuda.complete").complete_text
+    text = import_module("gpuopt.codegen.cuda.complete").complete_source
     raw = [parameter.raw for parameter in kernel.params[: len(arguments)]]
     inner = [a for a, is_raw in zip(arguments, raw, strict=True) if isinstance(a, np.ndarray) and not is_raw]
     if all(a.flags.c_contiguous for a in inner):

@@ -45,7 +45,7 @@ class Parameter:
 
 
 class HostKernel:
-    """A kernel compiled for the CPU from its complete text (``gpuopt.codegen.cuda.complete.complete_text``).
+    """A kernel compiled for the CPU from its complete text (``gpuopt.codegen.cuda.complete.complete_source``).
 
     Raises
     ------

@@ -78,7 +78,7 @@ def compile_cubin(text: str, arch: str = "sm_90", options: Sequence[str] = ()) -
     Parameters
     ----------
     text : str
-        The complete text, from ``gpuopt.codegen.cuda.complete.complete_text``.
+        The complete text, from ``gpuopt.codegen.cuda.complete.complete_source``.
     arch : str
         The architecture, from ``sm_75`` on (NVRTC 13 has none older).
     options : sequence of str
