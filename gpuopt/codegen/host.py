@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.tracing.expr import INFIX, REDUCTIONS, Expr, ReductionKey, reachable, text
+from gpuopt.tracing.expr import INFIX, REDUCTIONS, Expr, ReductionKey, format_expr, reachable
 
 __all__ = ["Evaluate", "compiled"]
 
@@ -23,7 +23,7 @@ def compiled(scalars: tuple[Expr, ...]) -> Evaluate:
     """The host code: a Python function from the step, the hyperparameters and the results of reductions to the scalars."""
     order = sorted(set(reachable(scalars, within=lambda expr: not expr.reduces)), key=lambda expr: expr.index)
     order = [expr for expr in order if expr.host]
-    lines = [f"    x{e.index} = {_host_code(e)}  # {text(e)}" for e in order]
+    lines = [f"    x{e.index} = {_host_code(e)}  # {format_expr(e)}" for e in order]
     source = "\n".join(
         ["def evaluate(t, hyper, totals=None):", *lines, f"    return ({''.join(f'x{e.index}, ' for e in scalars)})"]
     )

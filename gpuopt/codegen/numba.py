@@ -9,7 +9,7 @@ import numpy as np
 
 from gpuopt.arrays.random import FIRST, GOLDEN, SECOND
 from gpuopt.codegen.tile import changes, constants, places
-from gpuopt.tracing.expr import INFIX, Expr, text
+from gpuopt.tracing.expr import INFIX, Expr, format_expr
 from gpuopt.tracing.trace import Trace
 
 __all__ = ["fill_source", "fold_source", "loop_source"]
@@ -177,7 +177,7 @@ def _statements(trace: Trace, arrays: dict[str, str]) -> tuple[dict[Expr, str], 
     scalars = ["    zero, one = k.dtype.type(0), k.dtype.type(1)"]
     for number, expr in enumerate([*trace.scalars, *constants(trace)]):
         names[expr] = f"k{number}"
-        scalars.append(f"    k{number} = k[{number}]  # {text(expr)}")
+        scalars.append(f"    k{number} = k[{number}]  # {format_expr(expr)}")
     old = {component: f"o{number}" for number, component in enumerate(arrays)}
     names |= {leaf: old[leaf.value] for leaf in _inputs(trace)}
     body = [f"{old[component]} = {arrays[component]}[i]" for component in trace.loads]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.codegen.tile import TileCode, changes, constants, places
-from gpuopt.tracing.expr import BOOLEAN, Expr, text
+from gpuopt.tracing.expr import BOOLEAN, Expr, format_expr
 from gpuopt.tracing.trace import Trace
 
 __all__ = ["tile_code"]
@@ -53,7 +53,7 @@ class _Writer:
         arguments = [*self.names.values(), *(f"{kind}{i}" for kind, n in self.counts.items() for i in range(n))]
         arguments += [f"k{number}" for number in range(len(host) + len(fixed))]
         comments = [f"    # {name} is {component}" for component, name in self.names.items()]
-        comments += [f"    # {self.where[e]} = {text(e)}" for e in host]
+        comments += [f"    # {self.where[e]} = {format_expr(e)}" for e in host]
         body = [f"    {line}" for line in self.lines or ["pass"]]
         source = "\n".join([f"def update({', '.join(arguments)}):  # {self.trace.name}", *comments, *body, ""])
         scope: dict[str, Any] = {name: getattr(np, name) for name in _CALLS} | {"copyto": np.copyto}

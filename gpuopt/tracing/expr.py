@@ -1,6 +1,6 @@
 """The graph of a traced rule: real values, each made once, as operations on others.
 
-`Graph` makes the values, `Expr` is one of them, and `text` writes one as a formula. What `update` computes with are the
+`Graph` makes the values, `Expr` is one of them, and `format_expr` writes one as a formula. What `update` computes with are the
 `gpuopt.tracing.symbols`, which record into a graph.
 """
 
@@ -203,15 +203,15 @@ INFIX = {
 _WRITTEN = INFIX | {"power": "**", "logical_and": "&", "logical_or": "|"}
 
 
-def text(expr: Expr, nested: bool = False) -> str:
+def format_expr(expr: Expr, nested: bool = False) -> str:
     """The formula of `expr` as a reader would write it."""
     if expr.op == "constant":
         return f"{expr.value:g}" if float(f"{expr.value:g}") == expr.value else repr(expr.value)
     if not expr.args:
         return "size" if expr.op == "size" else str(expr.value)
     if expr.op not in _WRITTEN:
-        return f"{'-' if expr.op == 'negative' else expr.op}({', '.join(map(text, expr.args))})"
-    written = f" {_WRITTEN[expr.op]} ".join(text(arg, nested=True) for arg in expr.args)
+        return f"{'-' if expr.op == 'negative' else expr.op}({', '.join(map(format_expr, expr.args))})"
+    written = f" {_WRITTEN[expr.op]} ".join(format_expr(arg, nested=True) for arg in expr.args)
     return f"({written})" if nested else written
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from gpuopt.rules.traced import Traced
-from gpuopt.tracing.expr import ELEMENTWISE, Expr, Graph, TraceError, text, trace_error
+from gpuopt.tracing.expr import ELEMENTWISE, Expr, Graph, TraceError, format_expr, trace_error
 
 _HYPER_ARRAY = "hyper "
 
@@ -140,7 +140,7 @@ class Symbol(NDArrayOperatorsMixin, Traced):
         raise trace_error(f".{name} of an array is not available in a rule; {ELEMENTWISE}")
 
     def __repr__(self) -> str:
-        return f"<symbol {' + 1j * '.join(map(text, self.parts))}>"
+        return f"<symbol {' + 1j * '.join(map(format_expr, self.parts))}>"
 
 
 def lift(graph: Graph, x: Any) -> Symbol:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.arrays.dtypes import COMPUTE, state_dtype
-from gpuopt.tracing.expr import INFIX, Expr, text
+from gpuopt.tracing.expr import INFIX, Expr, format_expr
 from gpuopt.tracing.trace import Trace, components
 
 __all__ = ["OPTIONS", "PREAMBLE", "CudaPrinter", "KernelSource", "KernelWriter", "Others", "ascii_name", "kernel_source"]
@@ -220,7 +220,7 @@ class KernelWriter(CudaPrinter):
         """
         for number, scalar in enumerate(self.trace.scalars):
             self.names[scalar] = f"{ascii_name(scalar.value)}_h" if scalar.op == "hyper" else f"c{number}"
-        comments = [f"// {self.names[s]} = {text(s)}" for s in self.trace.scalars if s.op != "hyper"]
+        comments = [f"// {self.names[s]} = {format_expr(s)}" for s in self.trace.scalars if s.op != "hyper"]
         kind = self.compute.name
         if not self.stored:
             return [(f"{kind} {self.names[s]}", None) for s in self.trace.scalars], comments

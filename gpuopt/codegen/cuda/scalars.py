@@ -15,7 +15,7 @@ import numpy as np
 
 from gpuopt.codegen.cuda.elementwise import CudaPrinter, KernelSource, ascii_name
 from gpuopt.codegen.host import Evaluate, compiled
-from gpuopt.tracing.expr import NOTHING, Expr, ReductionKey, reachable, text
+from gpuopt.tracing.expr import NOTHING, Expr, ReductionKey, format_expr, reachable
 from gpuopt.tracing.trace import Trace
 
 __all__ = ["ScalarSource", "count_source", "needs_scalars", "scalar_source"]
@@ -165,7 +165,7 @@ class _ScalarWriter(CudaPrinter):
             self.lines.append(f"const double {name} = (double){here}[0];  // {expr.value}")
         else:
             kind = "bool" if expr.boolean else "double"
-            self.lines.append(f"const {kind} {name} = {self.formula(expr)};  // {text(expr)}")
+            self.lines.append(f"const {kind} {name} = {self.formula(expr)};  // {format_expr(expr)}")
         self.names[expr] = name
 
     def _total(self, expr: Expr, name: str) -> None:
@@ -176,7 +176,7 @@ class _ScalarWriter(CudaPrinter):
             return
         add = "largest<double>({0}, {1})" if op == "max" else "{0} + {1}"
         each = add.format(name, f"{row}[n]")
-        self.lines.append(f"double {name} = {self.literal(NOTHING[op])};  // {text(expr)}, of all")
+        self.lines.append(f"double {name} = {self.literal(NOTHING[op])};  // {format_expr(expr)}, of all")
         self.lines.append(f"for (long long n = 0; n < arrays; ++n) {{ if ({row}_of[n]) {name} = {each}; }}")
 
     def _keep(self, results: list[Expr]) -> None:
