@@ -149,7 +149,7 @@ def simulated(launch=lambda written, arguments, size: None):
     with contextlib.ExitStack() as patches:
         for name in MODULES:
             if (module := imported(f"gpuopt.{name}")) is not None:
-                replaced = {"cupy": library, "made": made}
+                replaced = {"cupy": library, "made": made, "compile_kernel": made}
                 for attribute in replaced.keys() & vars(module).keys():
                     patches.enter_context(mock.patch.object(module, attribute, replaced[attribute]))
         yield log

@@ -12,14 +12,14 @@ import numpy as np
 
 from gpuopt.tracing.expr import INFIX, REDUCTIONS, Expr, ReductionKey, format_expr, reachable
 
-__all__ = ["Evaluate", "compiled"]
+__all__ = ["Evaluate", "compile_host"]
 
 Evaluate = Callable[..., tuple[float, ...]]
 """``(t, hyper, totals)`` to numbers: from the step, the hyperparameters and the results of reductions."""
 
 
 @functools.lru_cache(maxsize=1024)
-def compiled(scalars: tuple[Expr, ...]) -> Evaluate:
+def compile_host(scalars: tuple[Expr, ...]) -> Evaluate:
     """The host code: a Python function from the step, the hyperparameters and the results of reductions to the scalars."""
     order = sorted(set(reachable(scalars, within=lambda expr: not expr.reduces)), key=lambda expr: expr.index)
     order = [expr for expr in order if expr.host]

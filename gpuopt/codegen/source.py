@@ -50,12 +50,12 @@ def cuda_source(rule: Bindable, dtype: DTypeLike = "float32") -> str:
     try:
         import cupy  # noqa: F401 - what follows imports it when it is called
 
-        from gpuopt.codegen.cuda.compile import made
+        from gpuopt.codegen.cuda.compile import compile_kernel
         from gpuopt.codegen.cuda.complete import complete_source
     except ModuleNotFoundError as error:
         message = "gpuopt.cuda_source needs CuPy (no GPU): pip install 'gpuopt[cuda13]' or 'gpuopt[cuda12]'"
         raise ModuleNotFoundError(message, name=error.name) from error
-    return "\n".join(complete_source(made(written), written.dtypes) for written in kernels(rule, of))
+    return "\n".join(complete_source(compile_kernel(written), written.dtypes) for written in kernels(rule, of))
 
 
 def kernels(rule: Bindable, of: np.dtype[Any], capturable: bool = False) -> list[KernelSource]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from gpuopt.arrays.dtypes import is_complex
 from gpuopt.arrays.precision import MASTER, PLAIN, Precision
-from gpuopt.codegen.host import Evaluate, compiled
+from gpuopt.codegen.host import Evaluate, compile_host
 from gpuopt.executors import Executor, Scalars, executor_of
 from gpuopt.rules.base import Update, bind
 from gpuopt.rules.hooks import has_hook
@@ -189,7 +189,7 @@ class ParamGroup:
     def whole_run(self, gradients: Sequence[Any], hyper: dict[str, float]) -> GroupStep:
         """The one run of a plain group whose arrays all have a gradient, and were updated equally often."""
         traced, count = self.traces[0], self.counts[0] + 1
-        return GroupStep(self, traced, count, None, self._given(gradients), hyper, compiled(traced.scalars)(count, hyper))
+        return GroupStep(self, traced, count, None, self._given(gradients), hyper, compile_host(traced.scalars)(count, hyper))
 
     def _given(self, gradients: Sequence[Any]) -> Sequence[Any]:
         return gradients if len(self.indices) == len(gradients) else [gradients[i] for i in self.indices]

@@ -76,7 +76,7 @@ def test_it_compiles_to_lean_machine_code(chain: Any, dtype: str, capturable: bo
         chain = go.chain(*(piece for piece in CHAIN.pieces if not isinstance(piece, go.bounds)))
     module, text = import_module("gpuopt.executors.cuda.launch"), import_module("gpuopt.codegen.cuda.complete")
     for written in kernels(chain, named(dtype), capturable):
-        kernel = module.made(written)
+        kernel = module.compile_kernel(written)
         compiled = nvrtc.compile_cubin(text.complete_source(kernel, written.dtypes), "sm_90", text.kernel_options(kernel))
         assert (compiled.spill_stores, compiled.spill_loads, compiled.stack) == (0, 0, 0), written.name
         if written.arrays and COMPUTE[dtype] == np.float32:

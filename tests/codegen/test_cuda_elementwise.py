@@ -16,7 +16,7 @@ import pytest
 import gpuopt
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, named, state_dtype
 from gpuopt.codegen.cuda.elementwise import kernel_source
-from gpuopt.codegen.host import compiled
+from gpuopt.codegen.host import compile_host
 from gpuopt.codegen.source import kernels
 from gpuopt.executors.cpu.numpy import NumpyExecutor
 from gpuopt.rules import Adam, Momentum, Rule
@@ -51,9 +51,9 @@ def compile_lean(rule: Rule, p: str, g: str, arch: str) -> nvrtc.Compiled:
     """Compile the rule's kernel with its own options; no thread may keep anything but registers."""
     module, text = import_module("gpuopt.executors.cuda.launch"), import_module("gpuopt.codegen.cuda.complete")
     written = kernel_source(trace(rule, is_complex(named(p))), named(p), named(g))
-    kernel = module.made(written)
+    kernel = module.compile_kernel(written)
     compiled = nvrtc.compile_cubin(text.complete_source(kernel, written.dtypes), arch, text.kernel_options(kernel))
-    assert (compiled.spill_stores, compiled.spill_loads, compiled.stack) == (0, 0, 0)
+    assert (compiled.spill_stores, compile_host.spill_loads, compile_host.stack) == (0, 0, 0)
     assert compiled.registers <= (64 if p != "complex128" else 72)  # above 64, fewer threads fit on a multiprocessor
     return compiled
 
@@ -87,7 +87,7 @@ def test_the_public_text_is_the_one_that_is_compiled(dtype: Any) -> None:
     module, text = import_module("gpuopt.executors.cuda.launch"), import_module("gpuopt.codegen.cuda.complete")
     of = named(getattr(dtype, "name", dtype))
     (written,) = kernels(Adam(), of)
-    kernel = module.made(written)
+    kernel = module.compile_kernel(written)
     assert gpuopt.cuda_source(Adam(lr=0.5), dtype) == text.complete_source(kernel, written.dtypes)
     assert text.kernel_options(kernel) == ("--fmad=false",)
     assert f'extern "C" __global__ void {written.name}(' in gpuopt.cuda_source(Adam(), dtype)
@@ -100,7 +100,7 @@ def check_steps(rule: Rule, params: Any, twin: Any, gradients: list[np.ndarray[A
     with one_by_one() as make:
         cupy_group = make(traced, rule, [twin])
         for t, g in enumerate(gradients, start=1):
-            before, scalars = g.copy(), compiled(traced.scalars)(t, rule.hyper(t - 1))
+            before, scalars = g.copy(), compile_host(traced.scalars)(t, rule.hyper(t - 1))
             numpy_group.run(traced, [g], scalars)
             cupy_group.run(traced, [g], scalars)
             np.testing.assert_array_equal(bits(twin), bits(params), err_msg=f"p, step {t}")

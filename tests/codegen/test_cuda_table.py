@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import gpuopt as go
 from gpuopt.arrays.dtypes import is_complex, named
 from gpuopt.codegen.cuda.table import CHUNK, LANES, columns, table_source
-from gpuopt.codegen.host import compiled
+from gpuopt.codegen.host import compile_host
 from gpuopt.rules import Adam, GradientDescent, Momentum, Rule
 from gpuopt.tracing.trace import trace
 from tests.support.cuda import hostrun
@@ -262,11 +262,11 @@ def test_an_array_of_more_than_two_to_the_31_elements(dtype: str) -> None:
     traced, rule = trace(GradientDescent(lr=0.5), is_complex(p.dtype)), GradientDescent(lr=0.5)
     module, text = import_module("gpuopt.executors.cuda.launch"), import_module("gpuopt.codegen.cuda.complete")
     written = table_source(traced, (), p.dtype, g.dtype)
-    kernel = hostrun.HostKernel(text.complete_source(module.made(written), written.dtypes))
+    kernel = hostrun.HostKernel(text.complete_source(module.compile_kernel(written), written.dtypes))
     held = {"size": size, "p": p.ctypes.data, "chunk": -(end // CHUNK)}  # as if the first chunks had been launched before
     row = np.array([held.get(name, 0) for name in columns((), ())])
     tables = np.zeros(last, np.int32), row, np.array([g.ctypes.data])
-    kernel.run([*tables, *compiled(traced.scalars)(1, rule.hyper(0))], last * LANES)
+    kernel.run([*tables, *compile_host(traced.scalars)(1, rule.hyper(0))], last * LANES)
     assert np.array_equal(bits(p[end - 1000 : end]), bits(before[:1000]))
     wanted = before[1000:].copy()
     twin = rule.init(wanted)

@@ -46,7 +46,7 @@ def compiled_table(
     module, text = import_module("gpuopt.executors.cuda.launch"), import_module("gpuopt.codegen.cuda.complete")
     states, beside = tuple(state.name for state in traced.states), tuple((name, np.dtype(dtype)) for name, dtype in others)
     written = table_source(traced, states, named(p), named(g), beside, stored)
-    kernel = module.made(written)
+    kernel = module.compile_kernel(written)
     compiled = nvrtc.compile_cubin(text.complete_source(kernel, written.dtypes), arch, text.kernel_options(kernel))
     assert (compiled.spill_stores, compiled.spill_loads, compiled.stack) == (0, 0, 0)
     assert compiled.registers <= 96  # five blocks of 128 threads on a multiprocessor, each thread with its loads in flight

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import gpuopt as go
-from gpuopt.codegen.host import compiled
+from gpuopt.codegen.host import compile_host
 from gpuopt.rules import Adam, Rule, rules
 from gpuopt.rules.base import GradientPiece
 from gpuopt.tracing.symbols import hyper_array
@@ -207,7 +207,7 @@ def test_more_kinds_of_arrays_than_lists_are_kept_of_one(log: Any) -> None:
     others = [{hyper_array("lr"): arrays(1, kind)[0]} for kind in kinds for _ in dtypes]
     traced = trace(Adam().update_for(""), False, frozenset({"lr"}))
     group = importlib.import_module("gpuopt.executors.cuda.launch").CupyExecutor(traced, Adam().update_for(""), params, others)
-    group.run(traced, grads, compiled(traced.scalars)(1, Adam().hyper(0)))
+    group.run(traced, grads, compile_host(traced.scalars)(1, Adam().hyper(0)))
     assert log.count("launch") == 18
     launches = group._planner.plan(grads, None, ordered=False).launches
     held = [no_gpu.to_host(launch.gradients) for launch in launches]

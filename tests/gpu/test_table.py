@@ -141,13 +141,13 @@ def test_a_step_takes_no_memory(monkeypatch: pytest.MonkeyPatch, rng: np.random.
 
 def test_one_launch(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
     module, launched = import_module("gpuopt.executors.cuda.launch"), []
-    real = module.made
+    real = module.compile_kernel
 
-    def made(written: Any) -> Any:
+    def compile_kernel(written: Any) -> Any:
         kernel = real(written)
         return lambda *arguments, **options: launched.append(written.name) or kernel(*arguments, **options)
 
-    monkeypatch.setattr(module, "made", made)
+    monkeypatch.setattr(module, "compile_kernel", compile_kernel)
     opt, grads = Adam().init(on_device(tree(rng, "float32"))), on_device(tree(rng, "float32"))
     for given in (grads, grads, [None, *grads[1:9], None, *grads[10:]], grads):
         launched.clear()

@@ -101,11 +101,11 @@ def test_cupy_arrays_have_the_bits_of_numpy(rule: Any, monkeypatch: pytest.Monke
     other[4] = np.asfortranarray(other[4])
     order = [(0, ()), (0, ()), (1, ()), (0, (1,)), (1, (0, 4)), (1, (0, 4)), (0, ()), (0, ()), (1, (2,))]
 
-    made = importlib.import_module("gpuopt.executors.cuda.launch").made
+    compile_kernel = importlib.import_module("gpuopt.executors.cuda.launch").compile_kernel
 
     def run(written: Any, arguments: tuple[Any, ...], size: Any) -> None:
         host = [no_gpu.to_host(x).view(DeviceArray) if hasattr(x, "get") else x for x in arguments]
-        launch(made(written), tuple(host), size)
+        launch(compile_kernel(written), tuple(host), size)
 
     twins = [p.copy(order="K") for p in params]
     twin = rule.init(twins)

@@ -436,7 +436,7 @@ def test_it_compiles_to_lean_machine_code(rule: Any, dtype: str, options: Any) -
     module, text = import_module("gpuopt.executors.cuda.launch"), import_module("gpuopt.codegen.cuda.complete")
     traced = trace(rule.update_for(""), precision=Precision(**options))
     written = kernel_source(traced, named(dtype), named(dtype))
-    kernel = module.made(written)
+    kernel = module.compile_kernel(written)
     compiled = nvrtc.compile_cubin(text.complete_source(kernel, written.dtypes), "sm_90", text.kernel_options(kernel))
     assert (compiled.spill_stores, compiled.spill_loads, compiled.stack) == (0, 0, 0)
     code = nvrtc.sass(compiled)

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gpuopt.arrays import backend
-from gpuopt.codegen.host import compiled
+from gpuopt.codegen.host import compile_host
 from gpuopt.executors.cpu.numpy import NumpyExecutor
 from gpuopt.rules import Hyper, Rule, abs2
 from gpuopt.tracing.expr import ARRAY_OPS, HOST_OPS
@@ -83,7 +83,7 @@ def run(rule: Rule, make: Callable[..., Any], p: Array, gradients: list[Array | 
     for t, g in enumerate(gradients, start=1):
         split = params if g is None else np.array_split(g, pieces)
         for piece in range(pieces):
-            group.run(traced, split, compiled(traced.scalars)(t, rule.hyper(t - 1)), [piece])
+            group.run(traced, split, compile_host(traced.scalars)(t, rule.hyper(t - 1)), [piece])
     states = [np.concatenate([state[s.name] for state in group.states]) for s in traced.states]
     return [np.concatenate(params), *states]
 
@@ -209,7 +209,7 @@ def test_scalar_code_equals_numpy(name: str) -> None:
     with np.errstate(all="ignore"):
         wanted = np.array([formula(*pair) for pair in zip(x, y, strict=True)], float)
     constant = traced.stores["s"][0].value
-    values = [compiled(traced.scalars)(1, {"a": float(a), "b": float(b)}) for a, b in zip(x, y, strict=True)]
+    values = [compile_host(traced.scalars)(1, {"a": float(a), "b": float(b)}) for a, b in zip(x, y, strict=True)]
     same(np.array([v[0] if v else constant for v in values], float), wanted, 4 * (name in ROUNDED or name == "power"), name)
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from gpuopt.codegen.cuda.elementwise import OPTIONS, KernelSource
 
-__all__ = ["made"]
+__all__ = ["compile_kernel"]
 
 
 @functools.lru_cache(maxsize=512)
-def made(written: KernelSource) -> Any:
+def compile_kernel(written: KernelSource) -> Any:
     """The kernel of a text."""
     import cupy
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.codegen.cuda.elementwise import CudaPrinter, KernelSource, ascii_name
-from gpuopt.codegen.host import Evaluate, compiled
+from gpuopt.codegen.host import Evaluate, compile_host
 from gpuopt.tracing.expr import NOTHING, Expr, ReductionKey, format_expr, reachable
 from gpuopt.tracing.trace import Trace
 
@@ -112,7 +112,9 @@ class _ScalarWriter(CudaPrinter):
         inputs += [(f"raw float32 {name}", np.dtype(np.float32)) for name in self.numbers.values()]
         outputs: list[_Argument] = [("raw int64 counts", np.dtype(np.int64)), _STEPS, (f"raw {self.kept.name} k", self.kept)]
         kernel = KernelSource.of(inputs, outputs, self.lines, f"gpuopt_{self.rule}_scalars_{self.kept.name}")
-        return ScalarSource(kernel, compiled(tuple(given)), len(given), tuple(self.totals), tuple(self.numbers), len(results))
+        return ScalarSource(
+            kernel, compile_host(tuple(given)), len(given), tuple(self.totals), tuple(self.numbers), len(results)
+        )
 
     def count(self) -> ScalarSource:
         adapted, inputs = self.trace.adapted, list[_Argument]()
@@ -127,7 +129,7 @@ class _ScalarWriter(CudaPrinter):
         self.lines += ["if (steps[1] != 0) steps[0] = steps[0] + 1;", "steps[1] = 0;", "steps[2] = 0;"]
         outputs = [_STEPS, *((f"raw float32 {name}", np.dtype(np.float32)) for name in self.numbers.values())]
         kernel = KernelSource.of(inputs, outputs, self.lines, f"gpuopt_{self.rule}_count" if adapted else "gpuopt_count")
-        return ScalarSource(kernel, compiled(()), 0, tuple(self.totals), tuple(self.numbers), 0)
+        return ScalarSource(kernel, compile_host(()), 0, tuple(self.totals), tuple(self.numbers), 0)
 
     def _made_of(self, results: list[Expr]) -> list[Expr]:
         """Lines for what `results` are made of; what of it the host gives."""

@@ -13,7 +13,7 @@ import cupy
 import numpy as np
 
 from gpuopt.arrays.dtypes import COMPUTE
-from gpuopt.codegen.cuda.compile import made
+from gpuopt.codegen.cuda.compile import compile_kernel
 from gpuopt.codegen.cuda.elementwise import KernelSource, Others, kernel_source
 from gpuopt.codegen.cuda.reduction import fold_space, reduction_source, reductions_source
 from gpuopt.codegen.cuda.table import table_source
@@ -125,7 +125,7 @@ class CupyExecutor:
         key = trace, table, dtype, stored
         if key not in self._kernels:
             p = self._leaves[0].param.dtype
-            self._kernels[key] = made(text(trace, self._names, p, dtype, table.others, stored))
+            self._kernels[key] = compile_kernel(text(trace, self._names, p, dtype, table.others, stored))
         return self._kernels[key]
 
     def _launch(self, trace: Trace, index: int, g: Any, scalars: Any) -> None:
@@ -135,7 +135,7 @@ class CupyExecutor:
         inputs, states = [g if name == "g" else others[name] for name in written.reads], written.arrays[1:]
         given = self._given(trace, index, scalars)
         if trace.random and not leaf.param.flags.c_contiguous:  # the loop must count the elements in the order of indices
-            made(written)(*inputs, *given, leaf.param, *(self.states[index][name] for name in states))
+            compile_kernel(written)(*inputs, *given, leaf.param, *(self.states[index][name] for name in states))
             return
         inputs = [x.transpose(leaf.axes) for x in inputs]
         runs = [self._buffers[name][leaf.start : leaf.stop] for name in states]
@@ -143,7 +143,7 @@ class CupyExecutor:
             p, inputs = leaf.flat, [x.reshape(-1) for x in inputs]
         else:
             p, runs = leaf.nd, [run.reshape(leaf.nd.shape) for run in runs]
-        made(written)(*inputs, *given, p, *runs)
+        compile_kernel(written)(*inputs, *given, p, *runs)
 
     def reduce_into(
         self, stage: Trace, grads: Sequence[Any], scalars: Any, totals: Sequence[Any], indices: list[int] | None = None
@@ -172,7 +172,7 @@ class CupyExecutor:
         reads = [arrays[name] for name in written.reads]
         reads = [x.reshape(-1) if x.flags.c_contiguous else x for x in reads]
         rest = leaf.size, self._space, self._lanes, self._tickets, *totals
-        made(written)(*reads, *self._given(stage, index, scalars), *rest, size=chunks(leaf.size) * LANES)
+        compile_kernel(written)(*reads, *self._given(stage, index, scalars), *rest, size=chunks(leaf.size) * LANES)
 
     def _given(self, trace: Trace, index: int, scalars: Any) -> tuple[Any, ...]:
         """The arguments after what is read: numbers, or an array's row of them; and which array it is, for random numbers."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.arrays.precision import Precision
-from gpuopt.codegen.host import compiled
+from gpuopt.codegen.host import compile_host
 from gpuopt.executors import executor_of
 from gpuopt.optimizer.groups import GroupStep, ParamGroup, batches
 from gpuopt.optimizer.hyperparameters import Members, Numbers, begun, check_traceable, numbers, scheduled
@@ -197,7 +197,7 @@ class Steps:
         runs = [run for group in self.groups for run in group.runs(gradients, hyper[group.key])]
         if self._plain:
             for run in runs:
-                run.scalars = run.evaluated(compiled(run.trace.scalars))
+                run.scalars = run.evaluated(compile_host(run.trace.scalars))
         return runs
 
     def _numbers_now(self) -> Numbers:

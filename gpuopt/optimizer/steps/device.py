@@ -12,9 +12,9 @@ from typing import Any
 import cupy
 import numpy as np
 
-from gpuopt.codegen.cuda.compile import made
+from gpuopt.codegen.cuda.compile import compile_kernel
 from gpuopt.codegen.cuda.scalars import ScalarSource, count_source, needs_scalars, scalar_source
-from gpuopt.codegen.host import compiled
+from gpuopt.codegen.host import compile_host
 from gpuopt.executors.cuda.uploads import Lists, Turns, capturing
 from gpuopt.tracing.expr import NOTHING, SIZE, ReductionKey
 from gpuopt.tracing.trace import Trace
@@ -128,7 +128,7 @@ class DeviceSteps:
         if runs and self.counted:
             written = count_source(runs[0].trace)  # what the numbers are made of is the same in all
             reads = (len(self._sizes), *self._reads(written, runs[0].group, of, active)) if written.numbers else ()
-            made(written.kernel)(*reads, self.steps, *(self.numbers[name] for name in written.numbers), size=1)
+            compile_kernel(written.kernel)(*reads, self.steps, *(self.numbers[name] for name in written.numbers), size=1)
 
     def _reads(self, written: ScalarSource, group: Any, of: dict[ReductionKey, Any], active: Any) -> list[Any]:
         """The hyperparameters and totals that a kernel of scalars reads; where the host counts, the totals alone."""
@@ -170,7 +170,7 @@ class DeviceSteps:
     def _scalars(self, run: Any, trace: Trace, of: dict[ReductionKey, Any], active: Any) -> Any:
         """The scalars of a trace: numbers where the host knows them all, else rows of an array on the device."""
         if not needs_scalars(trace, self.counted):
-            return run.evaluated(compiled(trace.scalars))
+            return run.evaluated(compile_host(trace.scalars))
         group, written = run.group, scalar_source(trace, run.group.executor.compute, self.counted)
         given: Any = ()
         if written.count:
@@ -179,7 +179,7 @@ class DeviceSteps:
                 written = scalar_source(trace, group.executor.compute, self.counted, apart=True)
                 given = (self._rows[group, trace].write(np.array(given, np.float64).reshape(-1)),)
         stored = group.executor.stored(trace, written.width)
-        made(written.kernel)(
+        compile_kernel(written.kernel)(
             *(self._own[group], active, len(self._sizes), *given, *self._reads(written, group, of, active)),
             *(self.numbers[name] for name in written.numbers),
             *(self.counts[group], self.steps, stored.reshape(-1)),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.codegen.host import compiled
+from gpuopt.codegen.host import compile_host
 from gpuopt.optimizer.groups import GroupStep, batches
 from gpuopt.tracing.expr import SIZE, ReductionKey
 
@@ -34,7 +34,7 @@ def resolve_reductions(runs: list[GroupStep]) -> tuple[list[GroupStep], dict[str
     adapted: dict[str, float] = {}
     for run, totals in zip(runs[:1], known, strict=False):  # what the numbers are made of is the same in all
         if run.trace.adapted:
-            values = compiled(tuple(run.trace.adapted.values()))(run.count, run.hyper, totals)
+            values = compile_host(tuple(run.trace.adapted.values()))(run.count, run.hyper, totals)
             adapted = dict(zip(run.trace.adapted, values, strict=True))
     return [made for run, totals in zip(runs, known, strict=True) for made in _made(run, totals)], adapted
 
@@ -42,7 +42,7 @@ def resolve_reductions(runs: list[GroupStep]) -> tuple[list[GroupStep], dict[str
 def _reduced(run: GroupStep, stage: Any, totals: _Totals) -> list[Any]:
     """For each reduction of a stage what it gives for each array of the run."""
     group: Any = run.group.executor
-    evaluate = compiled(stage.scalars)
+    evaluate = compile_host(stage.scalars)
     if not stage.apart:
         return group.reduce(stage, run.given, evaluate(run.count, run.hyper, totals), run.positions)  # type: ignore[no-any-return]
     each = [
@@ -78,8 +78,8 @@ def _made(run: GroupStep, totals: _Totals) -> list[GroupStep]:
     else:
         parts = [(run, totals)]
     for part, known in parts:
-        if trace.accept is None or compiled((trace.accept,))(part.count, part.hyper, known)[0]:
-            part.scalars = compiled(trace.scalars)(part.count, part.hyper, known)
+        if trace.accept is None or compile_host((trace.accept,))(part.count, part.hyper, known)[0]:
+            part.scalars = compile_host(trace.scalars)(part.count, part.hyper, known)
             found.append(part)
     return found
 

@@ -62,13 +62,13 @@ def cupy_on_the_cpu() -> Iterator[Callable[..., Any]]:
     """
     names = ("executors.cuda.launch", "optimizer.steps.device", "executors.cuda.tables", "executors.cuda.uploads")
     modules = groups, stages, *_ = [import_module(f"gpuopt.{name}") for name in names]
-    real, kernel = groups.made, import_module("cupy").ElementwiseKernel
+    real, kernel = groups.compile_kernel, import_module("cupy").ElementwiseKernel
     stream = SimpleNamespace(is_capturing=lambda: False, synchronize=lambda: None)
     device = SimpleNamespace(alloc_pinned_memory=bytearray, Event=_Event, get_current_stream=lambda: stream)
     made_on_device = {name: _on_device(getattr(np, name)) for name in ("zeros", "empty", "full", "asarray")}
     library = SimpleNamespace(**made_on_device, ElementwiseKernel=kernel, cuda=device)
 
-    def made(written: Any) -> Callable[..., None]:
+    def compile_kernel(written: Any) -> Callable[..., None]:
         return lambda *arguments, size=None: launch(real(written), arguments, size)
 
     class Group(groups.CupyExecutor):  # type: ignore[misc, name-defined]
@@ -86,7 +86,7 @@ def cupy_on_the_cpu() -> Iterator[Callable[..., Any]]:
 
     with contextlib.ExitStack() as patches:
         for module in (groups, stages):
-            patches.enter_context(mock.patch.object(module, "made", made))
+            patches.enter_context(mock.patch.object(module, "compile_kernel", compile_kernel))
         for module in modules:
             patches.enter_context(mock.patch.object(module, "cupy", library))
         group.on_device = True  # type: ignore[attr-defined]

@@ -76,13 +76,13 @@ def recording_on_the_cpu() -> Iterator[Recorder]:
         patches.enter_context(mock.patch.object(_Memory, "copy_from_host_async", copy))
         for name in ("executors.cuda.launch", "optimizer.steps.device"):
             module = import_module(f"gpuopt.{name}")
-            patches.enter_context(mock.patch.object(module, "made", _recorded(recorder, module.made)))
+            patches.enter_context(mock.patch.object(module, "compile_kernel", _recorded(recorder, module.compile_kernel)))
         yield recorder
 
 
-def _recorded(recorder: Recorder, made: Callable[[Any], Any]) -> Callable[[Any], Callable[..., None]]:
+def _recorded(recorder: Recorder, compile_kernel: Callable[[Any], Any]) -> Callable[[Any], Callable[..., None]]:
     def recorded(written: Any) -> Callable[..., None]:
-        kernel = made(written)
+        kernel = compile_kernel(written)
         return lambda *arguments, size=None: recorder.do(lambda: kernel(*arguments, size=size))
 
     return recorded
