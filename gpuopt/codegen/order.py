@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["CHUNK", "LANES", "ROWS", "chunks"]
+__all__ = ["LANES", "REDUCTION_CHUNK", "ROWS", "chunks"]
 
 LANES = 256
 ROWS = 64
-CHUNK = LANES * ROWS
+REDUCTION_CHUNK = LANES * ROWS
 
 
 def chunks(size: int) -> int:
     """How many chunks `size` elements are, the last of which may be short; at least one."""
-    return max(1, -(-size // CHUNK))
+    return max(1, -(-size // REDUCTION_CHUNK))

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.codegen.order import CHUNK, LANES, ROWS, chunks
+from gpuopt.codegen.order import LANES, REDUCTION_CHUNK, ROWS, chunks
 from gpuopt.tracing.expr import NOTHING
 
 __all__ = ["UFUNCS", "Folds", "fold", "fold_stream"]
@@ -24,10 +24,10 @@ UFUNCS: dict[str, np.ufunc] = {"sum": np.add, "max": np.maximum}
 
 def fold(ufunc: np.ufunc, run: Any, out: Any) -> None:
     """Fold the elements of `run`, which begins with a chunk, into `out`: a row of lanes for each chunk."""
-    whole, lanes = run.size // CHUNK, LANES
+    whole, lanes = run.size // REDUCTION_CHUNK, LANES
     if whole:
-        ufunc.reduce(run[: whole * CHUNK].reshape(whole, ROWS, lanes), axis=1, out=out[:whole])
-    rest = run[whole * CHUNK :]
+        ufunc.reduce(run[: whole * REDUCTION_CHUNK].reshape(whole, ROWS, lanes), axis=1, out=out[:whole])
+    rest = run[whole * REDUCTION_CHUNK :]
     rows = rest.size // lanes
     if rows:
         ufunc.reduce(rest[: rows * lanes].reshape(rows, lanes), axis=0, out=out[whole])
@@ -42,10 +42,10 @@ def fold_stream(ufunc: np.ufunc, runs: Iterable[Any], stage: Any, out: Any) -> N
     for each in runs:
         run = each
         while run.size:
-            taken, run = run[: CHUNK - held], run[CHUNK - held :]
+            taken, run = run[: REDUCTION_CHUNK - held], run[REDUCTION_CHUNK - held :]
             stage[held : held + taken.size] = taken
             held += taken.size
-            if held == CHUNK:
+            if held == REDUCTION_CHUNK:
                 fold(ufunc, stage, out[row:])
                 held, row = 0, row + 1
     if held:

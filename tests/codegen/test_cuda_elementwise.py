@@ -53,7 +53,7 @@ def compile_lean(rule: Rule, p: str, g: str, arch: str) -> nvrtc.Compiled:
     written = kernel_source(trace(rule, is_complex(named(p))), named(p), named(g))
     kernel = module.compile_kernel(written)
     compiled = nvrtc.compile_cubin(text.complete_source(kernel, written.dtypes), arch, text.kernel_options(kernel))
-    assert (compiled.spill_stores, compile_host.spill_loads, compile_host.stack) == (0, 0, 0)
+    assert (compiled.spill_stores, compiled.spill_loads, compiled.stack) == (0, 0, 0)
     assert compiled.registers <= (64 if p != "complex128" else 72)  # above 64, fewer threads fit on a multiprocessor
     return compiled
 

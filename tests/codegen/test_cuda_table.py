@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import gpuopt as go
 from gpuopt.arrays.dtypes import is_complex, named
-from gpuopt.codegen.cuda.table import CHUNK, LANES, columns, table_source
+from gpuopt.codegen.cuda.table import LANES, UPDATE_CHUNK, columns, table_source
 from gpuopt.codegen.host import compile_host
 from gpuopt.rules import Adam, GradientDescent, Momentum, Rule
 from gpuopt.tracing.trace import trace
@@ -255,7 +255,7 @@ def test_an_array_of_more_than_two_to_the_31_elements(dtype: str) -> None:
     """Of memory that is never touched but for its last chunks, which are the only ones that run."""
     size, last = 2**31 + 5, 3
     p, g = untouched(size, dtype), untouched(size, dtype)
-    end = (size - 1) // CHUNK * CHUNK - (last - 1) * CHUNK  # where the last chunks begin
+    end = (size - 1) // UPDATE_CHUNK * UPDATE_CHUNK - (last - 1) * UPDATE_CHUNK  # where the last chunks begin
     rng = np.random.default_rng(0)
     p[end - 1000 :], g[end - 1000 :] = sample(rng, (size - end + 1000,), dtype), sample(rng, (size - end + 1000,), dtype)
     before, gradient = p[end - 1000 :].copy(), g[end - 1000 :].copy()
@@ -263,7 +263,11 @@ def test_an_array_of_more_than_two_to_the_31_elements(dtype: str) -> None:
     module, text = import_module("gpuopt.executors.cuda.launch"), import_module("gpuopt.codegen.cuda.complete")
     written = table_source(traced, (), p.dtype, g.dtype)
     kernel = hostrun.HostKernel(text.complete_source(module.compile_kernel(written), written.dtypes))
-    held = {"size": size, "p": p.ctypes.data, "chunk": -(end // CHUNK)}  # as if the first chunks had been launched before
+    held = {
+        "size": size,
+        "p": p.ctypes.data,
+        "chunk": -(end // UPDATE_CHUNK),
+    }  # as if the first chunks had been launched before
     row = np.array([held.get(name, 0) for name in columns((), ())])
     tables = np.zeros(last, np.int32), row, np.array([g.ctypes.data])
     kernel.run([*tables, *compile_host(traced.scalars)(1, rule.hyper(0))], last * LANES)
@@ -272,7 +276,7 @@ def test_an_array_of_more_than_two_to_the_31_elements(dtype: str) -> None:
     twin = rule.init(wanted)
     twin.step(gradient[1000:])
     assert np.array_equal(bits(p[end:]), bits(wanted))
-    assert not bits(p[: 2 * CHUNK]).any()
+    assert not bits(p[: 2 * UPDATE_CHUNK]).any()
 
 
 def untouched(size: int, dtype: str) -> Any:

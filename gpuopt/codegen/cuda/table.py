@@ -16,10 +16,10 @@ import numpy as np
 from gpuopt.codegen.cuda.elementwise import PREAMBLE, KernelSource, KernelWriter, Others, ascii_name
 from gpuopt.tracing.trace import Trace
 
-__all__ = ["CHUNK", "LANES", "TableWriter", "columns", "table_source"]
+__all__ = ["LANES", "UPDATE_CHUNK", "TableWriter", "columns", "table_source"]
 
 LANES = 256
-CHUNK = 4096
+UPDATE_CHUNK = 4096
 """Elements of an array that `LANES` threads update."""
 
 MOVES = """
@@ -174,8 +174,8 @@ class _UpdateWriter(TableWriter):
         narrow = min(self.dtypes[array].itemsize for array in used if array not in self.inputs or array == "g")
         count, addresses, size = max(1, 16 // narrow), " | ".join(map(self.cell, used)), self.cell("size")
         return [
-            f"const ptrdiff_t first = (i / {LANES} - {self.cell('chunk')}) * {CHUNK};",
-            f"const ptrdiff_t stop = {size} < first + {CHUNK} ? {size} : first + {CHUNK};",
+            f"const ptrdiff_t first = (i / {LANES} - {self.cell('chunk')}) * {UPDATE_CHUNK};",
+            f"const ptrdiff_t stop = {size} < first + {UPDATE_CHUNK} ? {size} : first + {UPDATE_CHUNK};",
             f"const ptrdiff_t whole = (({addresses}) & 15) == 0 ? stop - (stop - first) % {count} : first;",
             "#pragma unroll 1",
             f"for (ptrdiff_t at = first + lane * {count}; at < whole; at += {LANES * count}) update(Width<{count}, 16>(), at);",

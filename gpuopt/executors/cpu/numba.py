@@ -6,7 +6,7 @@ from typing import Any, final
 
 import numpy as np
 
-from gpuopt.codegen.order import CHUNK, chunks
+from gpuopt.codegen.order import REDUCTION_CHUNK, chunks
 from gpuopt.executors.cpu.numba_compile import fill_code, fold_code, loop_code, pack_code
 from gpuopt.executors.cpu.tiles import TileExecutor
 from gpuopt.executors.cpu.work import CompiledKernel
@@ -60,7 +60,7 @@ class NumbaExecutor(TileExecutor):
         assert program.folds is not None
         reads = [place for place in program.code.places if place.read]
         arguments, _ = self._arguments(program, tile, g, slot, reads)
-        first = tile.offset // CHUNK
+        first = tile.offset // REDUCTION_CHUNK
         rows = [program.folds.rows(n, index)[first : first + chunks(tile.size)] for n in range(len(program.folds.ops))]
         program.fold(*arguments, program.values, *rows)
 

@@ -16,7 +16,7 @@ import numpy as np
 from gpuopt.arrays.backend import cpu_threads
 from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.arrays.random import after, fill
-from gpuopt.codegen.order import CHUNK, chunks
+from gpuopt.codegen.order import REDUCTION_CHUNK, chunks
 from gpuopt.codegen.tile import Place
 from gpuopt.executors.cpu import pool
 from gpuopt.executors.cpu.work import CompiledKernel, Gradients, PackedArrays, Tile, TiledArray, WorkItem, load, store
@@ -66,7 +66,7 @@ class TileExecutor(abc.ABC):
         self.states = [
             {name: leaf.like_param(buffer[leaf.start : leaf.stop]) for name, buffer in buffers.items()} for leaf in leaves
         ]
-        limit, every = chunks(self.folded) * CHUNK, list(enumerate(zip(params, leaves, others, strict=True)))
+        limit, every = chunks(self.folded) * REDUCTION_CHUNK, list(enumerate(zip(params, leaves, others, strict=True)))
         self._singles = [TiledArray(i, {"p": p, **o}, leaf.axes, self.tile, buffers, leaf.start) for i, (p, leaf, o) in every]
         self._foldable = [
             TiledArray(i, {"p": p, **o, **self.states[i]}, tuple(range(p.ndim)), limit, {}) for i, (p, _, o) in every
@@ -166,7 +166,7 @@ class TileExecutor(abc.ABC):
                     continue
                 for single in unit.members if isinstance(unit, PackedArrays) else [unit]:
                     work = self._foldable[single.index].work(grads)
-                    apart = all(tile.offset % CHUNK == 0 for tile, _ in work)
+                    apart = all(tile.offset % REDUCTION_CHUNK == 0 for tile, _ in work)
                     jobs += [(single, [item]) for item in work] if apart else [(single, work)]
             self._each(lambda n, slot: self._fold(program, *jobs[n], slot), len(jobs), sum(unit.size for unit in units))
             return program.folds.totals(indices)
@@ -185,13 +185,15 @@ class TileExecutor(abc.ABC):
         else:
             for number, op in enumerate(folds.ops):
                 runs = (self._mapped(program, tile, g, slot)[number] for tile, g in work)
-                fold_stream(UFUNCS[op], runs, self._run(slot, "stage", CHUNK, self.compute), folds.rows(number, unit.index))
+                fold_stream(
+                    UFUNCS[op], runs, self._run(slot, "stage", REDUCTION_CHUNK, self.compute), folds.rows(number, unit.index)
+                )
 
     def _fold_tile(self, program: CompiledKernel, tile: Tile, g: Any, index: int, slot: int) -> None:
         """Map and fold a tile that begins with a chunk."""
         assert program.folds is not None
         for number, run in enumerate(self._mapped(program, tile, g, slot)):
-            rows = program.folds.rows(number, index)[tile.offset // CHUNK :]
+            rows = program.folds.rows(number, index)[tile.offset // REDUCTION_CHUNK :]
             fold(UFUNCS[program.folds.ops[number]], run, rows)
 
     def _mapped(self, program: CompiledKernel, tile: Tile, g: Any, slot: int) -> list[Any]:

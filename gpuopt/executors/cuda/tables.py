@@ -11,8 +11,8 @@ import numpy as np
 from gpuopt.arrays.identity import SameObjects
 from gpuopt.codegen.cuda.elementwise import Others
 from gpuopt.codegen.cuda.reduction import fold_space
-from gpuopt.codegen.cuda.table import CHUNK, LANES, columns
-from gpuopt.codegen.order import CHUNK as FOLDED
+from gpuopt.codegen.cuda.table import LANES, UPDATE_CHUNK, columns
+from gpuopt.codegen.order import REDUCTION_CHUNK
 from gpuopt.executors.cuda.uploads import Lists, capturing
 from gpuopt.executors.layout import ParamView
 
@@ -43,7 +43,7 @@ class Table:
         rows = np.zeros((count, len(columns(others, states))), np.int64)
         for position, (size, number, *addresses) in entries.items():
             sizes[position], rows[position] = size, [size, 0, number, 0, 0, *addresses]
-        chunks, folds = -(-sizes // CHUNK), -(-sizes // FOLDED)
+        chunks, folds = -(-sizes // UPDATE_CHUNK), -(-sizes // REDUCTION_CHUNK)
         rooms = np.array([fold_space(size) if size else 0 for size in sizes.tolist()])
         for column, parts in ((1, chunks), (3, folds), (4, rooms)):
             rows[:, column] = np.cumsum(parts) - parts
