@@ -333,13 +333,13 @@ class OneCycle(Schedule):
         return _where(step <= top, _between(low, self.peak, step / top), down)
 
 
-def stranger(schedule: Any) -> Any:
+def first_untraceable(schedule: Any) -> Any:
     """The first callable in a schedule, itself among them, that is none of this module's; None where there is none."""
     if type(schedule) not in _OWN:
         return schedule
     values = [getattr(schedule, field.name) for field in dataclasses.fields(schedule)]
     nested = [inner for value in values for inner in (value if isinstance(value, tuple) else (value,)) if callable(inner)]
-    return next((found for found in map(stranger, nested) if found is not None), None)
+    return next((found for found in map(first_untraceable, nested) if found is not None), None)
 
 
 _OWN = {globals()[name] for name in __all__} - {Schedule}

@@ -106,7 +106,7 @@ class CapturedStep:
                 f"go.graph: the loss must be a 0-d CuPy array, which replays can write, not {type(loss).__name__}: leave it on "
                 "the device"
             )
-        self.opt._launch(grads, rehearsal=True)
+        self.opt._launch(grads, dry_run=True)
 
     def _captured(self, stream: Any, loss_and_grad: LossAndGrad) -> tuple[Any, Any, Any]:
         """The loss, the gradients, and the graph that makes them and a step."""

@@ -93,7 +93,7 @@ class ParamGroup:
         All arrays of the optimizer, and beside each the arrays that stand for its hyperparameters, by name.
     indices : list of int
         Which of them are here.
-    counted : bool
+    device_counts : bool
         Whether the device counts the steps: because it decides whether they are made, or so that they may be captured.
     precision : Precision
         What was asked for parameters of 16 bits.
@@ -115,10 +115,10 @@ class ParamGroup:
         leaves: list[Any],
         others: list[dict[str, Any]],
         indices: list[int],
-        counted: bool = False,
+        device_counts: bool = False,
         precision: Precision = PLAIN,
     ) -> None:
-        self.key, self.indices, self._counted = key, indices, counted
+        self.key, self.indices, self._counted = key, indices, device_counts
         self.precision = precision.of(leaves[indices[0]].dtype)
         self.complex = is_complex(leaves[indices[0]].dtype)
         self.arrays = frozenset(others[indices[0]])
@@ -127,7 +127,7 @@ class ParamGroup:
         self.sizes = [param.size for param in params]
         self._beside = [others[i] for i in indices]
         beside = [{hyper_array(name): array for name, array in others[i].items()} for i in indices]
-        self.executor: Executor = executor_of(params[0])(self.traces[-1], update, params, beside, indices, counted)
+        self.executor: Executor = executor_of(params[0])(self.traces[-1], update, params, beside, indices, device_counts)
         self.counts = [0] * len(indices)
         self.use(update, self.traces)
 

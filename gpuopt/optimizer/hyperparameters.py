@@ -11,7 +11,7 @@ import numpy as np
 
 from gpuopt.rules.base import Update
 from gpuopt.rules.hooks import has_hook
-from gpuopt.schedules import stranger
+from gpuopt.schedules import first_untraceable
 
 __all__ = ["Members", "Numbers", "begun", "check_traceable", "numbers", "scheduled"]
 
@@ -62,7 +62,7 @@ def check_traceable(members: Members) -> None:
     """Raise TypeError where a hyperparameter follows a schedule of the user's own, which a captured step cannot ask."""
     for update in members.values():
         for name, value in update.fields.items():
-            if callable(value) and name in update.ranges and (found := stranger(value)) is not None:
+            if callable(value) and name in update.ranges and (found := first_untraceable(value)) is not None:
                 raise TypeError(
                     f"capturable=True: {name} follows {found!r}, which a step captured in a CUDA graph cannot call: use one of "
                     f"gpuopt.schedules, such as schedules.Piecewise, or set opt.rule = opt.rule.replace({{{name!r}: ...}}) "

@@ -135,13 +135,13 @@ class Optimizer(Generic[BindableT]):
     @property
     def t(self) -> int:
         """How many steps were completed. Where a GPU counts them (`skip_nonfinite`, `capturable`), asking waits for it."""
-        with self._there() if self._steps.counted else nullcontext():
+        with self._there() if self._steps.device_counts else nullcontext():
             return self._steps.t
 
     @property
     def counts(self) -> Any:
         """How often each array was updated: a tree like `params`. Where a GPU counts, asking waits for it, as for `t`."""
-        with self._there() if self._steps.counted else nullcontext():
+        with self._there() if self._steps.device_counts else nullcontext():
             return self._spec.build(self._steps.counts)
 
     @property
@@ -226,14 +226,14 @@ class Optimizer(Generic[BindableT]):
             steps.perform(planned)
             guard.inconsistent = False
 
-    def _launch(self, grads: Any, rehearsal: bool = False) -> None:
+    def _launch(self, grads: Any, dry_run: bool = False) -> None:
         """Launch a step on the device into a graph that is being captured: nothing happens yet, so nothing is noted here.
 
-        A `rehearsal` launches the same kernels at once, so that they are compiled and have what they need, and changes nothing.
+        A `dry_run` launches the same kernels at once, so that they are compiled and have what they need, and changes nothing.
         The caller holds the guard.
         """
         self._guard.check()
-        self._steps.launch(*self._reader.read(grads), rehearsal)
+        self._steps.launch(*self._reader.read(grads), dry_run)
 
     def evaluation(self) -> Any:
         """The parameters to evaluate with: where a piece such as `average` keeps others, those; else the parameters.

@@ -103,8 +103,8 @@ def test_gradients_of_another_dtype(p: str, g: str) -> None:
 @every_dtype
 def test_scalars_that_the_device_holds(dtype: str) -> None:
     """A row of them for each array: where the arrays' step counts differ, and where the device decides about a step."""
-    for rule, counted in ((Adam(), False), (go.chain(go.skip_nonfinite(), Adam()), True)):
-        traced = trace(rule.update_for(""), is_complex(named(dtype)), masked=counted)
+    for rule, device_counts in ((Adam(), False), (go.chain(go.skip_nonfinite(), Adam()), True)):
+        traced = trace(rule.update_for(""), is_complex(named(dtype)), masked=device_counts)
         check_code(compiled_table(traced, dtype, dtype, "sm_90", stored=True), traced, dtype, dtype)
 
 

@@ -56,31 +56,31 @@ def _results(trace: Trace) -> list[Expr]:
     return [*([] if trace.accept is None else [trace.accept]), *trace.scalars]
 
 
-def _device_values(ends: list[Expr], counted: bool) -> list[Expr]:
-    """What of `ends`, and of what they are made of, needs reductions; where the device has `counted` the steps, all of it."""
+def _device_values(ends: list[Expr], device_counts: bool) -> list[Expr]:
+    """What of `ends`, and of what they are made of, needs reductions; where the device has `device_counts` the steps, all of it."""
     found: dict[Expr, bool] = {}
     for expr in sorted(set(reachable(ends, within=lambda e: not e.reduces)), key=lambda e: e.index):
-        own = expr.reduces or expr.op == "size" or (counted and expr.op != "constant")
+        own = expr.reduces or expr.op == "size" or (device_counts and expr.op != "constant")
         found[expr] = expr.host and (own or (not expr.reduces and any(found[arg] for arg in expr.args)))
     return [expr for expr, device in found.items() if device]
 
 
 @functools.lru_cache(maxsize=512)
-def needs_scalars(trace: Trace, counted: bool) -> bool:
+def needs_scalars(trace: Trace, device_counts: bool) -> bool:
     """Whether the scalars of a trace are made on the device; those of an update also where it may not be made."""
-    return bool(_device_values(_results(trace), counted)) or trace.accept is not None
+    return bool(_device_values(_results(trace), device_counts)) or trace.accept is not None
 
 
 @functools.lru_cache(maxsize=512)
-def scalar_source(trace: Trace, compute: np.dtype[Any], counted: bool, apart: bool = False) -> ScalarSource:
+def scalar_source(trace: Trace, compute: np.dtype[Any], device_counts: bool, apart: bool = False) -> ScalarSource:
     """The kernel for the scalars of `trace`, kept in the dtype computed in.
 
     It takes: the index of each array of the group, which arrays have a gradient, how many there are; numbers of the host (if
-    `apart`, a row of them for each array) or, with `counted`, the hyperparameters in an array; rows of totals, and of which
+    `apart`, a row of them for each array) or, with `device_counts`, the hyperparameters in an array; rows of totals, and of which
     arrays each is; numbers of the whole optimizer; the counts, and the steps (see `count_source`); and room for what is made.
-    With `counted`, the count of an array whose step is accepted grows by one.
+    With `device_counts`, the count of an array whose step is accepted grows by one.
     """
-    return _ScalarWriter(trace, compute, counted, apart).scalars()
+    return _ScalarWriter(trace, compute, device_counts, apart).scalars()
 
 
 @functools.lru_cache(maxsize=512)
@@ -94,9 +94,9 @@ def count_source(trace: Trace) -> ScalarSource:
 
 
 class _ScalarWriter(CudaPrinter):
-    def __init__(self, trace: Trace, compute: np.dtype[Any], counted: bool, apart: bool = False) -> None:
+    def __init__(self, trace: Trace, compute: np.dtype[Any], device_counts: bool, apart: bool = False) -> None:
         super().__init__(np.dtype(np.float64))
-        self.trace, self.kept, self.counted, self.apart = trace, compute, counted, apart
+        self.trace, self.kept, self.device_counts, self.apart = trace, compute, device_counts, apart
         self.rule = ascii_name(trace.name).lower()
         self.lines: list[str] = []
         self.totals: dict[ReductionKey, str] = {}
@@ -133,7 +133,7 @@ class _ScalarWriter(CudaPrinter):
 
     def _made_of(self, results: list[Expr]) -> list[Expr]:
         """Lines for what `results` are made of; what of it the host gives."""
-        device = _device_values(results, self.counted)
+        device = _device_values(results, self.device_counts)
         needed = dict.fromkeys(arg for expr in device if not expr.reduces for arg in expr.args)
         given = [e for e in dict.fromkeys([*needed, *results]) if e not in device and e.op != "constant"]
         for number, expr in enumerate(given):
@@ -145,7 +145,7 @@ class _ScalarWriter(CudaPrinter):
     def _inputs(self, given: list[_Argument]) -> list[_Argument]:
         """How many arrays there are, numbers of the host or hyperparameters, and totals."""
         inputs: list[_Argument] = [("int64 arrays", None), *given]
-        if self.counted:
+        if self.device_counts:
             inputs.append(("raw float64 hyper", np.dtype(np.float64)))
         for name in self.totals.values():
             inputs += [(f"raw float64 {name}", np.dtype(np.float64)), (f"raw uint8 {name}_of", np.dtype(np.uint8))]

@@ -57,7 +57,7 @@ class Steps:
     members : dict
         The updates now.
     groups : list of ParamGroup
-    counted : bool
+    device_counts : bool
         Whether a device counts the steps: because it decides whether they are made, or so that they may be captured.
     numbers : dict
         The numbers of the whole optimizer, by name: 0-d arrays.
@@ -84,9 +84,9 @@ class Steps:
                 alike.setdefault((key, leaf.dtype, frozenset(others[index])), []).append(index)
         self.members, self._hyper = members, self._checked(members, 0)
         start = begun(members)
-        self.counted = self._on_device and device_counts(members.values(), capturable)
+        self.device_counts = self._on_device and device_counts(members.values(), capturable)
         self.groups = [
-            ParamGroup(key, members[key], leaves, others, indices, self.counted, precision) for (key, *_), indices in alike.items()
+            ParamGroup(key, members[key], leaves, others, indices, self.device_counts, precision) for (key, *_), indices in alike.items()
         ]
         self._device: Any = None
         self.numbers: dict[str, Any] = {name: np.full((), value, np.float32) for name, value in start.items()}
@@ -103,14 +103,14 @@ class Steps:
         """Note which way a step goes, and make room for what it needs on a device."""
         self._plain = all(group.plain for group in self.groups)
         # Where the device counts, it asks the schedules, and keeps the numbers.
-        self._scheduled = not self.counted and scheduled(self.members)
-        self._fixed = not self._scheduled and (self.counted or not self.numbers)
+        self._scheduled = not self.device_counts and scheduled(self.members)
+        self._fixed = not self._scheduled and (self.device_counts or not self.numbers)
         if not self._plain and self._on_device:
             from gpuopt.optimizer.steps.device import DeviceSteps
 
             if self._device is None:
                 sizes = [leaf.size for leaf in self._leaves]
-                self._device = DeviceSteps(self.groups, batches, sizes, self.counted, self.numbers, self._hyper)
+                self._device = DeviceSteps(self.groups, batches, sizes, self.device_counts, self.numbers, self._hyper)
                 self.numbers = {name: array.reshape(()) for name, array in self._device.numbers.items()}
             else:
                 self._device.prepare(self.groups, self._hyper)
@@ -133,12 +133,12 @@ class Steps:
     @property
     def t(self) -> int:
         """How many steps were completed."""
-        return int(self._device.steps[0]) if self.counted else self._t
+        return int(self._device.steps[0]) if self.device_counts else self._t
 
     @property
     def counts(self) -> list[int]:
         """How often each array was updated."""
-        return self._of_each(0, lambda group: self._device.counts[group].tolist() if self.counted else group.counts)
+        return self._of_each(0, lambda group: self._device.counts[group].tolist() if self.device_counts else group.counts)
 
     def _of_each(self, nothing: Any, found: Any) -> list[Any]:
         """What is `found` for the arrays of each group, in the order of the optimizer's."""
@@ -150,7 +150,7 @@ class Steps:
 
     def check_change(self, members: Members, resumed: bool = False) -> RuleChange:
         """Other updates for the same state; where it is `resumed`, schedules are not asked yet."""
-        step = None if resumed else 0 if self.counted else self._t  # a device is not waited for
+        step = None if resumed else 0 if self.device_counts else self._t  # a device is not waited for
         hyper = self._checked(members, step)
         return RuleChange(members, hyper, [group.check_change(members[group.key]) for group in self.groups])
 
@@ -178,7 +178,7 @@ class Steps:
         else:
             for run in planned.runs:
                 run.perform()
-        if not self.counted:
+        if not self.device_counts:
             for run in planned.runs:
                 run.count_it()
             self._even = self._even and planned.whole
@@ -186,9 +186,9 @@ class Steps:
             if planned.adapted:
                 self._adapt(planned.adapted)
 
-    def launch(self, gradients: list[Any], whole: bool, rehearsal: bool) -> None:
-        """Launch a step that the device counts, and note nothing here; a `rehearsal` launches it all and changes nothing."""
-        self._device.perform(self._runs(gradients, self._hyper, whole), rehearsal)
+    def launch(self, gradients: list[Any], whole: bool, dry_run: bool) -> None:
+        """Launch a step that the device counts, and note nothing here; a `dry_run` launches it all and changes nothing."""
+        self._device.perform(self._runs(gradients, self._hyper, whole), dry_run)
 
     def _runs(self, gradients: list[Any], hyper: Numbers, whole: bool) -> list[GroupStep]:
         """What to run if it is accepted."""
@@ -203,7 +203,7 @@ class Steps:
     def _numbers_now(self) -> Numbers:
         """The numbers of this step for each update: hyperparameters, and where the host keeps them those of the optimizer."""
         hyper = numbers(self.members, self._t, self._computed) if self._scheduled else self._hyper
-        if self.numbers and not self.counted:
+        if self.numbers and not self.device_counts:
             now = {name: float(number) for name, number in self.numbers.items()}
             return {key: values | now for key, values in hyper.items()}
         return hyper
@@ -216,7 +216,7 @@ class Steps:
 
     def load(self, t: int, counts: list[int], values: dict[str, float]) -> None:
         """Go on after `t` steps, with the counts of all arrays, and with the optimizer's numbers."""
-        if self.counted:
+        if self.device_counts:
             self._device.load(t, counts, values)
             return
         self._t = t

@@ -35,7 +35,7 @@ class DeviceSteps:
         Gives the stages of runs in an order in which each finds what it needs.
     sizes : sequence of int
         The elements of every array of the optimizer.
-    counted : bool
+    device_counts : bool
         Whether the device counts the steps. Then nothing that changes from step to step comes from the host, so that a step
         may be captured in a CUDA graph.
     numbers : dict
@@ -58,11 +58,11 @@ class DeviceSteps:
         groups: Sequence[Any],
         batches: Callable[[Sequence[Any]], Any],
         sizes: Sequence[int],
-        counted: bool,
+        device_counts: bool,
         numbers: dict[str, Any],
         hyper: dict[Any, dict[str, float]],
     ) -> None:
-        self.counted, self._sizes, self._batches = counted, sizes, batches
+        self.device_counts, self._sizes, self._batches = device_counts, sizes, batches
         self._device = groups[0].executor.device
         self._masks, self._room = Lists(0, np.uint8, 0), 0
         self._rows: dict[tuple[Any, Trace], Turns] = {}
@@ -85,7 +85,7 @@ class DeviceSteps:
                 for whole in group.traces:
                     for trace in (*whole.stages, whole):
                         self._make_room(group, trace)
-                if self.counted:
+                if self.device_counts:
                     self._keep(group.key, [hyper[group.key].get(name, np.nan) for name in group.traces[-1].hyper])
             if self._room < len(self._table) + MASKS:
                 self._room = len(self._table) + MASKS
@@ -96,8 +96,8 @@ class DeviceSteps:
         """Make room for the totals and scalars of a trace, also of one that only some steps run."""
         for reduction in trace.reductions:
             self._row(reduction)
-        if needs_scalars(trace, self.counted):
-            written = scalar_source(trace, group.executor.compute, self.counted)
+        if needs_scalars(trace, self.device_counts):
+            written = scalar_source(trace, group.executor.compute, self.device_counts)
             group.executor.stored(trace, written.width)
             if written.count and (group, trace) not in self._rows:
                 self._rows[group, trace] = Turns(len(group.indices) * written.count, np.float64)
@@ -110,13 +110,13 @@ class DeviceSteps:
         else:
             self._hyper[key] = given
 
-    def perform(self, runs: Sequence[Any], rehearsal: bool = False) -> None:
-        """Make the step that `runs` describe, if it is accepted. A `rehearsal` launches it all, and none is accepted."""
+    def perform(self, runs: Sequence[Any], dry_run: bool = False) -> None:
+        """Make the step that `runs` describe, if it is accepted. A `dry_run` launches it all, and none is accepted."""
         with self._device:
-            if not runs and self.counted and not rehearsal:  # no array has a gradient, which is a step all the same
+            if not runs and self.device_counts and not dry_run:  # no array has a gradient, which is a step all the same
                 self.steps[:1] += 1
             of, active = self._meant([(_indices(run), run.trace) for run in runs])
-            self._run(runs, of, self._mask(frozenset()) if rehearsal else active)
+            self._run(runs, of, self._mask(frozenset()) if dry_run else active)
 
     def _run(self, runs: Sequence[Any], of: dict[ReductionKey, Any], active: Any) -> None:
         """Launch everything, in order: the stages of all runs, then their updates."""
@@ -125,14 +125,14 @@ class DeviceSteps:
                 self._reduce(runs[number], stage, self._scalars(runs[number], stage, of, active))
         for run in runs:
             run.group.executor.run(run.trace, run.given, self._scalars(run, run.trace, of, active), run.positions)
-        if runs and self.counted:
+        if runs and self.device_counts:
             written = count_source(runs[0].trace)  # what the numbers are made of is the same in all
             reads = (len(self._sizes), *self._reads(written, runs[0].group, of, active)) if written.numbers else ()
             compile_kernel(written.kernel)(*reads, self.steps, *(self.numbers[name] for name in written.numbers), size=1)
 
     def _reads(self, written: ScalarSource, group: Any, of: dict[ReductionKey, Any], active: Any) -> list[Any]:
         """The hyperparameters and totals that a kernel of scalars reads; where the host counts, the totals alone."""
-        hyper = [self._hyper[group.key]] if self.counted else []
+        hyper = [self._hyper[group.key]] if self.device_counts else []
         return hyper + [array for total in written.totals for array in (self._table[total], of.get(total, active))]
 
     def _meant(self, runs: Sequence[tuple[frozenset[int], Trace]]) -> tuple[dict[ReductionKey, Any], Any]:
@@ -146,7 +146,7 @@ class DeviceSteps:
 
     def _mask(self, indices: frozenset[int]) -> Any:
         """Which arrays of the optimizer are meant, on the device."""
-        return self._masks.of([index in indices for index in range(len(self._sizes))], self.counted and capturing())
+        return self._masks.of([index in indices for index in range(len(self._sizes))], self.device_counts and capturing())
 
     def load(self, t: int, counts: Sequence[int], numbers: dict[str, float]) -> None:
         """Go on after `t` completed steps, with the counts of all arrays of the optimizer, and its numbers."""
@@ -169,14 +169,14 @@ class DeviceSteps:
 
     def _scalars(self, run: Any, trace: Trace, of: dict[ReductionKey, Any], active: Any) -> Any:
         """The scalars of a trace: numbers where the host knows them all, else rows of an array on the device."""
-        if not needs_scalars(trace, self.counted):
+        if not needs_scalars(trace, self.device_counts):
             return run.evaluated(compile_host(trace.scalars))
-        group, written = run.group, scalar_source(trace, run.group.executor.compute, self.counted)
+        group, written = run.group, scalar_source(trace, run.group.executor.compute, self.device_counts)
         given: Any = ()
         if written.count:
             given = run.evaluated(written.given)
             if isinstance(given, list):  # a row for each array
-                written = scalar_source(trace, group.executor.compute, self.counted, apart=True)
+                written = scalar_source(trace, group.executor.compute, self.device_counts, apart=True)
                 given = (self._rows[group, trace].write(np.array(given, np.float64).reshape(-1)),)
         stored = group.executor.stored(trace, written.width)
         compile_kernel(written.kernel)(
