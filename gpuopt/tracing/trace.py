@@ -61,7 +61,7 @@ class Trace:
         The truth value that decides whether the step is made at all.
     adapted : dict
         The new value of each number of the whole optimizer, by its full name, after a step or a refusal of one.
-    apart : bool
+    per_array : bool
         Whether the scalars may differ from array to array, being made of reductions of each.
     needs : frozenset of ReductionKey
         The totals that the scalars are made of.
@@ -82,7 +82,7 @@ class Trace:
     stages: tuple[Trace, ...] = ()
     accept: Expr | None = None
     adapted: dict[str, Expr] = dataclasses.field(default_factory=dict)
-    apart: bool = False
+    per_array: bool = False
     needs: frozenset[ReductionKey] = frozenset()
     random: dict[str, tuple[tuple[Expr, ...], int]] = dataclasses.field(default_factory=dict)
     hyper: tuple[str, ...] = ()
@@ -218,8 +218,8 @@ def _assemble(run: PartsRun, names: dict[str, float | None]) -> Trace:
     if accept is None:
         return dataclasses.replace(last, stages=stages)
     needs = last.needs | set(reduction_keys([accept]))
-    apart = any(total.scope == "array" for total in needs)
-    return dataclasses.replace(last, stages=stages, accept=accept, apart=apart, needs=needs)
+    per_array = any(total.scope == "array" for total in needs)
+    return dataclasses.replace(last, stages=stages, accept=accept, per_array=per_array, needs=needs)
 
 
 def _straight(start: Trace, stores: dict[str, tuple[Expr, ...]], reductions: tuple[Expr, ...]) -> Trace:
@@ -237,6 +237,6 @@ def _straight(start: Trace, stores: dict[str, tuple[Expr, ...]], reductions: tup
     return dataclasses.replace(
         start,
         **code,  # type: ignore[arg-type]
-        apart=any(total.scope == "array" for total in needs),
+        per_array=any(total.scope == "array" for total in needs),
         needs=needs,
     )

@@ -72,15 +72,15 @@ def needs_scalars(trace: Trace, device_counts: bool) -> bool:
 
 
 @functools.lru_cache(maxsize=512)
-def scalar_source(trace: Trace, compute: np.dtype[Any], device_counts: bool, apart: bool = False) -> ScalarSource:
+def scalar_source(trace: Trace, compute: np.dtype[Any], device_counts: bool, per_array: bool = False) -> ScalarSource:
     """The kernel for the scalars of `trace`, kept in the dtype computed in.
 
     It takes: the index of each array of the group, which arrays have a gradient, how many there are; numbers of the host (if
-    `apart`, a row of them for each array) or, with `device_counts`, the hyperparameters in an array; rows of totals, and of which
+    `per_array`, a row of them for each array) or, with `device_counts`, the hyperparameters in an array; rows of totals, and of which
     arrays each is; numbers of the whole optimizer; the counts, and the steps (see `count_source`); and room for what is made.
     With `device_counts`, the count of an array whose step is accepted grows by one.
     """
-    return _ScalarWriter(trace, compute, device_counts, apart).scalars()
+    return _ScalarWriter(trace, compute, device_counts, per_array).scalars()
 
 
 @functools.lru_cache(maxsize=512)
@@ -94,9 +94,9 @@ def count_source(trace: Trace) -> ScalarSource:
 
 
 class _ScalarWriter(CudaPrinter):
-    def __init__(self, trace: Trace, compute: np.dtype[Any], device_counts: bool, apart: bool = False) -> None:
+    def __init__(self, trace: Trace, compute: np.dtype[Any], device_counts: bool, per_array: bool = False) -> None:
         super().__init__(np.dtype(np.float64))
-        self.trace, self.kept, self.device_counts, self.apart = trace, compute, device_counts, apart
+        self.trace, self.kept, self.device_counts, self.per_array = trace, compute, device_counts, per_array
         self.rule = ascii_name(trace.name).lower()
         self.lines: list[str] = []
         self.totals: dict[ReductionKey, str] = {}
@@ -108,7 +108,7 @@ class _ScalarWriter(CudaPrinter):
         numbers: list[_Argument] = [(f"float64 h{n}", None) for n in range(len(given))]
         self._keep(results)
         inputs: list[_Argument] = [("raw int32 own", np.dtype(np.int32)), ("raw uint8 active", np.dtype(np.uint8))]
-        inputs += self._inputs([("raw float64 h", np.dtype(np.float64))] if self.apart else numbers)
+        inputs += self._inputs([("raw float64 h", np.dtype(np.float64))] if self.per_array else numbers)
         inputs += [(f"raw float32 {name}", np.dtype(np.float32)) for name in self.numbers.values()]
         outputs: list[_Argument] = [("raw int64 counts", np.dtype(np.int64)), _STEPS, (f"raw {self.kept.name} k", self.kept)]
         kernel = KernelSource.of(inputs, outputs, self.lines, f"gpuopt_{self.rule}_scalars_{self.kept.name}")
@@ -137,7 +137,7 @@ class _ScalarWriter(CudaPrinter):
         needed = dict.fromkeys(arg for expr in device if not expr.reduces for arg in expr.args)
         given = [e for e in dict.fromkeys([*needed, *results]) if e not in device and e.op != "constant"]
         for number, expr in enumerate(given):
-            self.names[expr] = f"h[i * {len(given)} + {number}]" if self.apart else f"h{number}"
+            self.names[expr] = f"h[i * {len(given)} + {number}]" if self.per_array else f"h{number}"
         for expr in device:
             self._value(expr)
         return given

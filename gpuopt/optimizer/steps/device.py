@@ -176,7 +176,7 @@ class DeviceSteps:
         if written.count:
             given = run.evaluated(written.given)
             if isinstance(given, list):  # a row for each array
-                written = scalar_source(trace, group.executor.compute, self.device_counts, apart=True)
+                written = scalar_source(trace, group.executor.compute, self.device_counts, per_array=True)
                 given = (self._rows[group, trace].write(np.array(given, np.float64).reshape(-1)),)
         stored = group.executor.stored(trace, written.width)
         compile_kernel(written.kernel)(

@@ -43,7 +43,7 @@ def _reduced(run: GroupStep, stage: Any, totals: _Totals) -> list[Any]:
     """For each reduction of a stage what it gives for each array of the run."""
     group: Any = run.group.executor
     evaluate = compile_host(stage.scalars)
-    if not stage.apart:
+    if not stage.per_array:
         return group.reduce(stage, run.given, evaluate(run.count, run.hyper, totals), run.positions)  # type: ignore[no-any-return]
     each = [
         group.reduce(stage, run.given, evaluate(run.count, run.hyper, known), [position])
@@ -70,7 +70,7 @@ def _combine(total: ReductionKey, op: str, runs: list[GroupStep], known: list[_T
 def _made(run: GroupStep, totals: _Totals) -> list[GroupStep]:
     """The run with its scalars, if it is accepted; where they differ from array to array, a run for each."""
     trace, found = run.trace, []
-    if trace.apart:
+    if trace.per_array:
         alike = run.group, trace, run.count
         parts = [
             (GroupStep(*alike, [p], run.given, run.hyper), known) for p, known in zip(run.members, _apart(totals), strict=True)
