@@ -178,7 +178,7 @@ class Optimizer(Generic[BindableT]):
 
     @rule.setter
     def rule(self, rule: BindableT) -> None:
-        if not isinstance(rule, Bindable) or rule.kind != self._rule.kind:
+        if not isinstance(rule, Bindable) or rule.structure != self._rule.structure:
             what = type(self._rule).__name__ if isinstance(self._rule, Rule) else f"the pieces of {self._rule!r}"
             raise TypeError(f"opt.rule must be of {what} as before, got {rule!r}; for another, init anew")
         with self._guard.exclusive("given a rule"):

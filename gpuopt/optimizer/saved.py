@@ -30,8 +30,8 @@ class Saved(Generic[BindableT]):
             raise ValueError(f"state_dict must be a dict from Optimizer.state_dict(); missing: {', '.join(missing)}")
         if saved["version"] != VERSION:
             raise ValueError(f"state_dict has version {saved['version']!r}, this gpuopt reads version {VERSION}")
-        self._saved, self._spec, kind = saved, spec, repr(rule).partition("(")[0]
-        if not str(saved["rule"]).startswith(f"{kind}("):
+        self._saved, self._spec, name = saved, spec, repr(rule).partition("(")[0]
+        if not str(saved["rule"]).startswith(f"{name}("):
             raise ValueError(f"state_dict is of the rule {saved['rule']}, this optimizer's is {rule!r}")
         if saved.get("outline", rule.outline) != rule.outline:
             raise ValueError(f"state_dict is of {saved['outline']}, this optimizer's rule is {rule.outline}")
@@ -40,7 +40,7 @@ class Saved(Generic[BindableT]):
             raise ValueError(f"state_dict is of an optimizer whose init was given {was}, this one's {now}: give init the same")
         known = rule.fields
         if not isinstance(saved["hyper"], dict) or not saved["hyper"].keys() <= known.keys():
-            raise ValueError(f"state_dict['hyper'] must be a dict of hyperparameters of {kind}, got {saved['hyper']!r}")
+            raise ValueError(f"state_dict['hyper'] must be a dict of hyperparameters of {name}, got {saved['hyper']!r}")
         hyper = {name: value for name, value in saved["hyper"].items() if not callable(known[name])}
         self.rule = rule.replace(hyper)
         if self.rule.kind != rule.kind:

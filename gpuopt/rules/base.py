@@ -56,7 +56,7 @@ class Bindable:
     _hooks: ClassVar[frozenset[HookName]] = frozenset()
 
     @property
-    def kind(self) -> Any:
+    def structure(self) -> Any:
         """What must be equal for one to take the place of another while the state is kept."""
         raise NotImplementedError
 
@@ -185,7 +185,7 @@ class Rule(Formula, Bindable):
         return (Part("", "", self),)
 
     @property
-    def kind(self) -> Any:
+    def structure(self) -> Any:
         return type(self)
 
     @property

@@ -117,9 +117,9 @@ class Chain(_Composite):
         return f"chain({', '.join(map(repr, self.pieces))})"
 
     @property
-    def kind(self) -> Any:
+    def structure(self) -> Any:
         """Of a piece that chooses arrays the whole, of others the class."""
-        return tuple(piece.kind if isinstance(piece, Bindable) else _kind(piece) for piece in self.pieces)
+        return tuple(piece.structure if isinstance(piece, Bindable) else _kind(piece) for piece in self.pieces)
 
     @property
     def children(self) -> dict[str, Any]:
@@ -264,8 +264,8 @@ class Partition(_Composite):
         return hash((tuple(self.rules), self.by))
 
     @property
-    def kind(self) -> Any:
-        return tuple((key, rule.kind) for key, rule in self.rules.items()), self.by
+    def structure(self) -> Any:
+        return tuple((key, rule.structure) for key, rule in self.rules.items()), self.by
 
     @property
     def children(self) -> dict[str, Any]:

@@ -111,15 +111,17 @@ class _ReductionWriter(KernelWriter):
         ]
         outputs += [(f"raw float64 total_{k}", np.dtype(np.float64)) for k in range(len(self.trace.reductions))]
         name = f"gpuopt_{ascii_name(self.trace.name).lower()}_reduction_{self.dtypes['p'].name}"
-        return KernelSource.of([*inputs, ("int64 apart", None)], outputs, lines, name, tuple(self.read), preamble=preamble)
+        return KernelSource.of(
+            [*inputs, ("int64 lane_stride", None)], outputs, lines, name, tuple(self.read), preamble=preamble
+        )
 
     def _add(self, op: str, a: str, b: str) -> str:
         return _ADDS[op].format(a, b, self.real)
 
     def _climb(self, kinds: list[str]) -> list[str]:
         """The sums of sums, level by level."""
-        from_lanes = f"((const volatile {self.real}*)&lanes[0])[{{0}} + {{1}} * apart]"
-        keep = [f"  lanes[room + (level + mine) * {LANES} + lane + {k} * apart] = t{k};" for k in range(len(kinds))]
+        from_lanes = f"((const volatile {self.real}*)&lanes[0])[{{0}} + {{1}} * lane_stride]"
+        keep = [f"  lanes[room + (level + mine) * {LANES} + lane + {k} * lane_stride] = t{k};" for k in range(len(kinds))]
         clear = [f"  t{k} = {self.literal(NOTHING[op])};" for k, op in enumerate(kinds)]
         again = [f"    t{k} = {self._add(op, f't{k}', from_lanes.format('from', k))};" for k, op in enumerate(kinds)]
         total = []

@@ -57,7 +57,7 @@ def _results(trace: Trace) -> list[Expr]:
 
 
 def _device_values(ends: list[Expr], device_counts: bool) -> list[Expr]:
-    """What of `ends`, and of what they are made of, needs reductions; where the device has `device_counts` the steps, all of it."""
+    """What of `ends`, and of what they are made of, needs reductions; with `device_counts`, all of it."""
     found: dict[Expr, bool] = {}
     for expr in sorted(set(reachable(ends, within=lambda e: not e.reduces)), key=lambda e: e.index):
         own = expr.reduces or expr.op == "size" or (device_counts and expr.op != "constant")
@@ -75,9 +75,10 @@ def needs_scalars(trace: Trace, device_counts: bool) -> bool:
 def scalar_source(trace: Trace, compute: np.dtype[Any], device_counts: bool, per_array: bool = False) -> ScalarSource:
     """The kernel for the scalars of `trace`, kept in the dtype computed in.
 
-    It takes: the index of each array of the group, which arrays have a gradient, how many there are; numbers of the host (if
-    `per_array`, a row of them for each array) or, with `device_counts`, the hyperparameters in an array; rows of totals, and of which
-    arrays each is; numbers of the whole optimizer; the counts, and the steps (see `count_source`); and room for what is made.
+    It takes: the index of each array of the group, which arrays have a gradient, how many there are; numbers of the host
+    (if `per_array`, a row of them for each array) or, with `device_counts`, the hyperparameters in an array; rows of totals,
+    and of which arrays each is; numbers of the whole optimizer; the counts, and the steps (see `count_source`); and room for
+    what is made.
     With `device_counts`, the count of an array whose step is accepted grows by one.
     """
     return _ScalarWriter(trace, compute, device_counts, per_array).scalars()
