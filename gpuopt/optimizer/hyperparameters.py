@@ -35,7 +35,7 @@ def numbers(members: Members, step: int | None, computed: dict[Hashable, set[Any
 
 def scheduled(members: Members) -> bool:
     """Whether any hyperparameter follows a schedule."""
-    return any(callable(value) for update in members.values() for value in update.fields.values())
+    return any(callable(value) for update in members.values() for value in update.hyperparameters.values())
 
 
 def begun(members: Members) -> dict[str, float]:
@@ -61,7 +61,7 @@ def begun(members: Members) -> dict[str, float]:
 def check_traceable(members: Members) -> None:
     """Raise TypeError where a hyperparameter follows a schedule of the user's own, which a captured step cannot ask."""
     for update in members.values():
-        for name, value in update.fields.items():
+        for name, value in update.hyperparameters.items():
             if callable(value) and name in update.ranges and (found := first_untraceable(value)) is not None:
                 raise TypeError(
                     f"capturable=True: {name} follows {found!r}, which a step captured in a CUDA graph cannot call: use one of "
@@ -72,7 +72,7 @@ def check_traceable(members: Members) -> None:
 
 def _constants(update: Update) -> dict[str, float]:
     """The float hyperparameters but for schedules, which need not be defined once the last step is done."""
-    fields = update.fields
+    fields = update.hyperparameters
     return {name: fields[name] for name in update.ranges if fields[name] is not None and not callable(fields[name])}
 
 

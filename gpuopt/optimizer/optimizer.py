@@ -263,7 +263,7 @@ class Optimizer(Generic[BindableT]):
                 "version": VERSION,
                 "rule": repr(self._rule),
                 "outline": self._rule.outline,
-                "hyper": {name: value for name, value in self._rule.fields.items() if not callable(value)},
+                "hyper": {name: value for name, value in self._rule.hyperparameters.items() if not callable(value)},
                 "precision": dataclasses.asdict(self._precision),
                 "t": self.t,
                 "counts": self.counts,

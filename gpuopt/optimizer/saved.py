@@ -38,7 +38,7 @@ class Saved(Generic[BindableT]):
         was, now = saved.get("precision", dataclasses.asdict(PLAIN)), dataclasses.asdict(precision)
         if was != now:
             raise ValueError(f"state_dict is of an optimizer whose init was given {was}, this one's {now}: give init the same")
-        known = rule.fields
+        known = rule.hyperparameters
         if not isinstance(saved["hyper"], dict) or not saved["hyper"].keys() <= known.keys():
             raise ValueError(f"state_dict['hyper'] must be a dict of hyperparameters of {name}, got {saved['hyper']!r}")
         hyper = {name: value for name, value in saved["hyper"].items() if not callable(known[name])}

@@ -46,7 +46,7 @@ class Update(Protocol):
     @property
     def ranges(self) -> dict[str, Range]: ...
     @property
-    def fields(self) -> dict[str, Any]: ...
+    def hyperparameters(self) -> dict[str, Any]: ...
     def hyper(self, step: int) -> dict[str, float]: ...
 
 
@@ -66,7 +66,7 @@ class Bindable:
         raise NotImplementedError
 
     @property
-    def fields(self) -> dict[str, Any]:
+    def hyperparameters(self) -> dict[str, Any]:
         """Every hyperparameter as it was given, by its full name."""
         raise NotImplementedError
 

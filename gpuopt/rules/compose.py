@@ -28,15 +28,17 @@ class _Composite(Bindable):
         raise NotImplementedError
 
     @property
-    def fields(self) -> dict[str, Any]:
-        return {f"{name}{field}": value for name, child in self.children.items() for field, value in child.fields.items()}
+    def hyperparameters(self) -> dict[str, Any]:
+        return {
+            f"{name}{field}": value for name, child in self.children.items() for field, value in child.hyperparameters.items()
+        }
 
     def replace(self, values: Mapping[str, Any]) -> Self:
-        if unknown := values.keys() - self.fields.keys():
-            raise TypeError(f"{self!r} has no hyperparameters {', '.join(sorted(unknown))}; it has {', '.join(self.fields)}")
+        if unknown := values.keys() - self.hyperparameters.keys():
+            raise TypeError(f"{self!r} has no hyperparameters {', '.join(sorted(unknown))}; it has {', '.join(self.hyperparameters)}")
 
         def changed(name: str, child: Any) -> Any:
-            return child.replace({field: values[name + field] for field in child.fields if name + field in values})
+            return child.replace({field: values[name + field] for field in child.hyperparameters if name + field in values})
 
         return self.rebuilt([changed(name, child) for name, child in self.children.items()])
 
@@ -159,8 +161,8 @@ class Joined:
         return {part.named(name): found for part in self.parts for name, found in part.formula.ranges.items()}
 
     @property
-    def fields(self) -> dict[str, Any]:
-        return {part.named(name): value for part in self.parts for name, value in part.formula.fields.items()}
+    def hyperparameters(self) -> dict[str, Any]:
+        return {part.named(name): value for part in self.parts for name, value in part.formula.hyperparameters.items()}
 
     def hyper(self, step: int) -> dict[str, float]:
         return {part.named(name): value for part in self.parts for name, value in part.formula.hyper(step).items()}
@@ -168,7 +170,7 @@ class Joined:
 
 def _kind(piece: Piece) -> Any:
     """The class; with what says when the rest acts, or which arrays there are, which cannot change in between."""
-    fixed = {name: value for name, value in piece.fields.items() if name not in piece.ranges}
+    fixed = {name: value for name, value in piece.hyperparameters.items() if name not in piece.ranges}
     return (type(piece), *fixed.items()) if has_hook(piece, "holds") or has_hook(piece, "steps") else type(piece)
 
 

@@ -100,7 +100,7 @@ _BASES: list[type[Formula]] = []
 class Formula:
     """A frozen dataclass made from annotated hyperparameters, with a method ``update`` that is traced.
 
-    The base of rules and of pieces. What the library asks of either is below: `fields`, `ranges`, `hyper`, `replace`.
+    The base of rules and of pieces. What the library asks of either is below: `hyperparameters`, `ranges`, `hyper`, `replace`.
     """
 
     if TYPE_CHECKING:
@@ -186,7 +186,7 @@ class Formula:
         return dict(self._ranges)
 
     @property
-    def fields(self) -> dict[str, Any]:
+    def hyperparameters(self) -> dict[str, Any]:
         """Every hyperparameter as it was given."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 

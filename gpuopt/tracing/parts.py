@@ -128,7 +128,7 @@ class PartsRun:
         for part, formula in made:
             if not has_hook(formula, "numbers"):
                 continue
-            taken = {*reserved_names(), *dir(type(formula)), *part.formula.fields}
+            taken = {*reserved_names(), *dir(type(formula)), *part.formula.hyperparameters}
             for name in formula.numbers():
                 if name in taken:
                     raise TraceError(f"{type(formula).__name__}.numbers: {name!r} is called like a hyperparameter or a method")

@@ -126,7 +126,7 @@ def trace(
     TraceError
         Where ``update`` is neither elementwise nor a reduction; the message names the line and the remedy.
     """
-    fields = update.fields
+    fields = update.hyperparameters
     off = frozenset(name for name in update.ranges if fields[name] == 0.0 and name not in arrays)
     bare, key = [], []
     scheduled: dict[str, Any] = {}
@@ -135,7 +135,7 @@ def trace(
             values = ((part.named(name), getattr(part.formula, name)) for name in part.formula.ranges)
             scheduled |= {name: value for name, value in values if callable(value) and name not in arrays}
         dynamic = {n for n in part.formula.ranges if getattr(part.formula, n) is not None or part.named(n) in arrays}
-        rest = ((n, type(v), v) for n, v in part.formula.fields.items() if n not in dynamic)
+        rest = ((n, type(v), v) for n, v in part.formula.hyperparameters.items() if n not in dynamic)
         key.append((part.name, part.scope, type(part.formula), tuple(rest)))
         plain = copy.copy(part.formula)
         for name in dynamic:  # the cache must not keep a schedule alive, nor what it refers to, unless it traces it

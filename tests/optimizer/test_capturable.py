@@ -63,7 +63,9 @@ def test_a_captured_step_replays_as_steps_of_numpy(name: str, monkeypatch: pytes
     """Captured once and replayed, with a new learning rate in between: parameters, state and counts of plain steps."""
     monkeypatch.setenv("GPUOPT_CPU", "numpy")
     rule, found = CHAINS[name], []
-    changed = {field: 0.25 for field in rule.fields if field.rpartition(".")[2] in ("beta2", "max_norm", "beta", "eta")}
+    changed = {
+        field: 0.25 for field in rule.hyperparameters if field.rpartition(".")[2] in ("beta2", "max_norm", "beta", "eta")
+    }
     params, grads = data()
     opt = rule.init(params)
     for step in range(9):

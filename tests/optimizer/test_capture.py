@@ -127,7 +127,7 @@ def model(streams: Streams, opt: Any, grads: list[Any]) -> tuple[Any, list[int]]
 def test_replays_are_steps(name: str, streams: Streams) -> None:
     """The bits of single steps, with another learning rate in between; nothing moves before the first."""
     found, rule = [], RULES[name]
-    changed = {field: 0.25 for field in rule.fields if field.rpartition(".")[2] in ("beta2", "max_norm", "beta")}
+    changed = {field: 0.25 for field in rule.hyperparameters if field.rpartition(".")[2] in ("beta2", "max_norm", "beta")}
     for captured in (False, True):
         params, grads = data()
         x, losses = np.zeros(1, "int32"), []
@@ -443,7 +443,7 @@ def test_replays_on_a_gpu_are_steps(name: str, stream: str) -> None:
     import cupy
 
     found, rule = [], RULES[name]
-    changed = {field: 0.25 for field in rule.fields if field.rpartition(".")[2] in ("beta2", "max_norm", "beta")}
+    changed = {field: 0.25 for field in rule.hyperparameters if field.rpartition(".")[2] in ("beta2", "max_norm", "beta")}
     with contextlib.nullcontext() if stream == "default" else cupy.cuda.Stream(non_blocking=True):
         for captured in (False, True):
             params, x, y = gpu_data()
