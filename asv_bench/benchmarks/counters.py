@@ -184,7 +184,8 @@ class Kernels:
         texts = module("codegen.cuda.complete", "executors.cupy_text")
         (written,) = source.kernels(rules()[rule](), named(dtype))
         function = kernel_of(written)
-        text = texts.complete_text(function, written.dtypes)
+        complete = texts.complete_source if hasattr(texts, "complete_source") else texts.complete_text
+        text = complete(function, written.dtypes)
         self.compiled = nvrtc.compile_cubin(text, ARCHITECTURE, texts.kernel_options(function))
 
     def track_registers(self, rule, dtype):
