@@ -21,7 +21,6 @@ from gpuopt.arrays.random import ROUNDING
 from gpuopt.codegen.cuda.elementwise import kernel_source
 from gpuopt.executors.cpu import tiles
 from gpuopt.executors.cpu.tiles import TileExecutor
-from gpuopt.rules import noise
 from gpuopt.tracing.trace import trace
 from tests.executors.test_bits import LAYOUTS, TOLERANCE
 from tests.support.cuda import hostrun, nvrtc
