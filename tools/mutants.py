@@ -23,12 +23,17 @@ BUNDLE, GRADIENT, PARAMETER = "optimizer/groups.py", "rules/gradient_pieces.py",
 MUTANTS = [
     ("epsilon inside the root", ADAPTIVE, "(np.sqrt(v_hat) + self.eps)", "np.sqrt(v_hat + self.eps)"),
     ("beta1 and beta2 swapped", ADAPTIVE, "self.beta2 * v + (1 - self.beta2)", "self.beta1 * v + (1 - self.beta1)"),
-    ("step count one too high", BUNDLE, "compiled(traced.scalars)(count, hyper)", "compiled(traced.scalars)(count + 1, hyper)"),
+    (
+        "step count one too high",
+        BUNDLE,
+        "compile_host(traced.scalars)(count, hyper)",
+        "compiled(traced.scalars)(count + 1, hyper)",
+    ),
     (
         "step count one too low",
         BUNDLE,
-        "compiled(traced.scalars)(count, hyper)",
-        "compiled(traced.scalars)(max(count - 1, 1), hyper)",
+        "compile_host(traced.scalars)(count, hyper)",
+        "compile_host(traced.scalars)(max(count - 1, 1), hyper)",
     ),
     ("1 - beta in float32", "codegen/host.py", '"hyper[{name!r}]"', "\"float(__import__('numpy').float32(hyper[{name!r}]))\""),
     ("AMSGrad's maximum not kept", ADAPTIVE, "v_hat = v_max = np.maximum", "v_hat = np.maximum"),
@@ -68,8 +73,8 @@ MUTANTS = [
     (
         "addresses of gradients that moved kept",
         "executors/cuda/tables.py",
-        "if not (same and seen and all(map(operator.is_, grads, map(operator.call, seen)))):",
-        "if not (same and seen):",
+        "if captured or (indices, ordered) != self._last or not self._same(grads):",
+        "if captured or (indices, ordered) != self._last:",
     ),
     (
         "an average one step behind",

@@ -63,15 +63,15 @@ def kernels(rule: Bindable, of: np.dtype[Any], capturable: bool = False) -> list
     if is_partitioned(rule):
         raise TypeError(f"{rule!r} has kernels for each of its rules: ask for those of one")
     update = rule.update_for("")
-    device_counts = device_counts([update], capturable)
-    whole, found = trace(update, is_complex(of), masked=device_counts), list[KernelSource]()
+    counted = device_counts([update], capturable)
+    whole, found = trace(update, is_complex(of), masked=counted), list[KernelSource]()
     states = tuple(state.name for state in whole.states)
     for each in (*whole.stages, whole):
-        stored = needs_scalars(each, device_counts)
+        stored = needs_scalars(each, counted)
         if stored:
-            found.append(scalar_source(each, COMPUTE[of.name], device_counts).kernel)
+            found.append(scalar_source(each, COMPUTE[of.name], counted).kernel)
         if each.reductions:
             found.append(reductions_source(each, states, of, of, (), stored))
         else:
             found.append(table_source(each, states, of, of, (), stored))
-    return [*found, count_source(whole).kernel] if device_counts else found
+    return [*found, count_source(whole).kernel] if counted else found

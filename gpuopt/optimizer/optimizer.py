@@ -12,14 +12,14 @@ import numpy as np
 from gpuopt.arrays import check
 from gpuopt.arrays.backend import array_module, device_of, is_cupy
 from gpuopt.arrays.precision import MASTER, Precision
-from gpuopt.arrays.tree import TreeSpec
+from gpuopt.arrays.tree import ArrayTree, PartialTree, TreeSpec
 from gpuopt.executors import executor_of
 from gpuopt.optimizer.gradients import GradientReader
 from gpuopt.optimizer.guard import Guard
 from gpuopt.optimizer.hyper_arrays import beside
 from gpuopt.optimizer.saved import VERSION, Saved
 from gpuopt.optimizer.steps import RuleChange, Steps
-from gpuopt.rules.base import Bindable, Rule
+from gpuopt.rules.base import Bindable, BindableT, Rule
 from gpuopt.rules.compose import loss_scale_name
 from gpuopt.tracing.trace import state_names
 
@@ -195,7 +195,7 @@ class Optimizer(Generic[BindableT]):
         """The updates of another rule, checked."""
         return self._steps.check_change({key: rule.update_for(key) for key in self._steps.members}, resumed)
 
-    def _use(self, rule: BindableT, fitting: RuleChange) -> None:
+    def _use(self, rule: BindableT, change: RuleChange) -> None:
         self._guard.inconsistent = True  # until the caller has changed the rest
         self._steps.use(change)
         self._rule = rule

@@ -12,7 +12,7 @@ import numpy as np
 from gpuopt.arrays.backend import is_array
 from gpuopt.arrays.precision import PLAIN, Precision
 from gpuopt.arrays.tree import TreeSpec
-from gpuopt.rules.base import Bindable
+from gpuopt.rules.base import BindableT
 
 __all__ = ["VERSION", "Saved"]
 
@@ -43,7 +43,7 @@ class Saved(Generic[BindableT]):
             raise ValueError(f"state_dict['hyper'] must be a dict of hyperparameters of {name}, got {saved['hyper']!r}")
         hyper = {name: value for name, value in saved["hyper"].items() if not callable(known[name])}
         self.rule = rule.replace(hyper)
-        if self.rule.kind != rule.kind:
+        if self.rule.structure != rule.structure:
             raise ValueError(f"state_dict is of the rule {saved['rule']}, which chooses other arrays than {rule!r}")
         self.t = self._count(saved["t"], "t")
         counts = spec.match(saved["counts"], "state_dict['counts']")

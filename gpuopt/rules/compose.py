@@ -35,7 +35,8 @@ class _Composite(Bindable):
 
     def replace(self, values: Mapping[str, Any]) -> Self:
         if unknown := values.keys() - self.hyperparameters.keys():
-            raise TypeError(f"{self!r} has no hyperparameters {', '.join(sorted(unknown))}; it has {', '.join(self.hyperparameters)}")
+            known = ", ".join(self.hyperparameters)
+            raise TypeError(f"{self!r} has no hyperparameters {', '.join(sorted(unknown))}; it has {known}")
 
         def changed(name: str, child: Any) -> Any:
             return child.replace({field: values[name + field] for field in child.hyperparameters if name + field in values})

@@ -186,7 +186,7 @@ def interrupted(tile_group: type[TileExecutor], monkeypatch: pytest.MonkeyPatch)
     """Break a step off at its n-th tile, whichever thread has it; 0 is never."""
     update, lock, left = tile_group._update, threading.Lock(), [0]
 
-    def device_counts(self: Any, *args: Any) -> None:
+    def counted(self: Any, *args: Any) -> None:
         with lock:
             left[0] -= 1
             now = left[0] == 0
@@ -194,7 +194,7 @@ def interrupted(tile_group: type[TileExecutor], monkeypatch: pytest.MonkeyPatch)
             raise Stop
         update(self, *args)
 
-    monkeypatch.setattr(tile_group, "_update", device_counts)
+    monkeypatch.setattr(tile_group, "_update", counted)
     return lambda n: left.__setitem__(0, n)
 
 

@@ -109,7 +109,7 @@ def _count(call: Any, failing: int = -1) -> int:
     """How often the executor allocates meanwhile; the one with that number fails."""
     made = 0
 
-    def device_counts(make: Any) -> Any:
+    def counted(make: Any) -> Any:
         def allocate(*arguments: Any, **options: Any) -> Any:
             nonlocal made
             made += 1
@@ -122,9 +122,9 @@ def _count(call: Any, failing: int = -1) -> int:
     library = import_module("gpuopt.executors.cuda.launch").cupy
     with (
         mock.patch.multiple(
-            library, **{name: device_counts(getattr(library, name)) for name in ("zeros", "empty", "full", "asarray")}
+            library, **{name: counted(getattr(library, name)) for name in ("zeros", "empty", "full", "asarray")}
         ),
-        mock.patch.object(library.cuda, "alloc_pinned_memory", device_counts(library.cuda.alloc_pinned_memory)),
+        mock.patch.object(library.cuda, "alloc_pinned_memory", counted(library.cuda.alloc_pinned_memory)),
     ):
         call()
     return made

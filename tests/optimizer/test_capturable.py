@@ -101,13 +101,13 @@ def test_nothing_is_allocated_after_init(name: str) -> None:
         library = import_module("gpuopt.optimizer.steps.device").cupy
         for function, real in vars(library).items():
             if callable(real):
-                setattr(library, function, device_counts(function, real, calls))
+                setattr(library, function, counted(function, real, calls))
         for step in range(4):
             opt.step(fill(grads, step))
     assert calls == []
 
 
-def device_counts(name: str, function: Any, calls: list[str]) -> Any:
+def counted(name: str, function: Any, calls: list[str]) -> Any:
     def called(*args: Any, **options: Any) -> Any:
         calls.append(name)
         return function(*args, **options)

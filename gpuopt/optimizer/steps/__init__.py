@@ -86,7 +86,8 @@ class Steps:
         start = begun(members)
         self.device_counts = self._on_device and device_counts(members.values(), capturable)
         self.groups = [
-            ParamGroup(key, members[key], leaves, others, indices, self.device_counts, precision) for (key, *_), indices in alike.items()
+            ParamGroup(key, members[key], leaves, others, indices, self.device_counts, precision)
+            for (key, *_), indices in alike.items()
         ]
         self._device: Any = None
         self.numbers: dict[str, Any] = {name: np.full((), value, np.float32) for name, value in start.items()}
