@@ -129,6 +129,7 @@ class ParamGroup:
         beside = [{hyper_array(name): array for name, array in others[i].items()} for i in indices]
         self.executor: Executor = executor_of(params[0])(self.traces[-1], update, params, beside, indices, device_counts)
         self.counts = [0] * len(indices)
+        self.prepare(self.traces)
         self.use(update, self.traces)
 
     def _traces(self, update: Update) -> list[Trace]:
@@ -154,11 +155,14 @@ class ParamGroup:
             raise ValueError(f"{rule!r} needs the state {names[0]}, this optimizer has {names[1]}: init anew")
         return traces
 
-    def use(self, update: Update, traces: list[Trace]) -> None:
-        """Take another update, whose `traces` are `change`."""
-        self.update, self.traces = update, traces
+    def prepare(self, traces: list[Trace]) -> None:
+        """Make ready to run `traces`: what may fail of that comes before anything is changed."""
         for each in traces:
             self.executor.prepare(each)
+
+    def use(self, update: Update, traces: list[Trace]) -> None:
+        """Take another update, whose `traces` are checked and prepared."""
+        self.update, self.traces = update, traces
 
     @property
     def plain(self) -> bool:

@@ -479,3 +479,37 @@ def test_a_schedule_of_this_optimizer_stays_on_load() -> None:
     opt = go.SGD(schedule).init(np.zeros(2))
     opt.load_state_dict(saved)
     assert opt.rule == go.SGD(schedule)
+
+
+@pytest.mark.parametrize("way", ["rule", "load_state_dict"])
+def test_what_cannot_be_prepared_changes_nothing(way: str, tile_group: type[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loop that cannot be compiled, as on a full disk, is noticed before anything is written."""
+    first, other = go.AdamW(0.1), go.AdamW(0.1, weight_decay=0.0, bias_correction=False)
+    donor = other.init(np.ones(3))
+    donor.step(np.ones(3))
+    opt, twin = first.init(x := np.ones(3)), first.init(y := np.ones(3))
+    for each in (opt, twin):
+        each.step(np.ones(3))
+
+    def full(*_: Any) -> None:
+        raise OSError("No space left on device")
+
+    def change() -> None:
+        if way == "rule":
+            opt.rule = other
+        else:
+            opt.load_state_dict(donor.state_dict())
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tile_group, "prepare", full)
+        with pytest.raises(OSError, match="No space left"):
+            change()
+    assert opt.rule == first
+    assert opt.state_dict().keys() == twin.state_dict().keys()
+    for each in (opt, twin):
+        each.step(np.full(3, 0.5))
+    assert x.tobytes() == y.tobytes()
+    assert [a.tobytes() for a in opt.state.values()] == [a.tobytes() for a in twin.state.values()]
+    change()
+    opt.step(np.ones(3))
+    assert opt.rule == other

@@ -150,10 +150,13 @@ class Steps:
         return values
 
     def check_change(self, members: Members, resumed: bool = False) -> RuleChange:
-        """Other updates for the same state; where it is `resumed`, schedules are not asked yet."""
+        """Other updates for the same state, ready to run; where it is `resumed`, schedules are not asked yet."""
         step = None if resumed else 0 if self.device_counts else self._t  # a device is not waited for
         hyper = self._checked(members, step)
-        return RuleChange(members, hyper, [group.check_change(members[group.key]) for group in self.groups])
+        traces = [group.check_change(members[group.key]) for group in self.groups]
+        for group, found in zip(self.groups, traces, strict=True):
+            group.prepare(found)
+        return RuleChange(members, hyper, traces)
 
     def use(self, change: RuleChange) -> None:
         """Go on with other updates."""
