@@ -39,7 +39,7 @@ MUTANTS = [
     ("AMSGrad's maximum not kept", ADAPTIVE, "v_hat = v_max = np.maximum", "v_hat = np.maximum"),
     ("the last array skipped", TILES, "else self._units\n", "else self._units[:-1]\n"),
     ("the last tile skipped", "executors/cpu/work.py", "for tile in self._tiles(flat)]", "for tile in self._tiles(flat)[:9]]"),
-    ("no bias correction", "rules/base.py", "* np.where(beta > 0,", "* np.where(beta < 0,"),
+    ("no bias correction", "rules/base.py", "= np.where(beta > 0,", "= np.where(beta < 0,"),
     ("gradient used as scratch", "codegen/numpy.py", "all(component in self.targets and", "all("),
     ("a skipped array's count advanced", BUNDLE, "if self.positions is None:", "if True:"),
     (

@@ -20,8 +20,16 @@ if TYPE_CHECKING:
     from gpuopt.optimizer.optimizer import Optimizer
 
     BindableT = TypeVar("BindableT", bound="Bindable", default=Any)
+
+    class ChainRule:
+        """The rule of a chain, as a piece sees it: whatever it is, its hyperparameters can be read."""
+
+        def __getattr__(self, name: str) -> float | Any: ...
 else:
     BindableT = typing.TypeVar("BindableT")
+
+ValueT = typing.TypeVar("ValueT")
+"""A number or an array, as a formula computes with."""
 
 __all__ = ["GradientPiece", "ParameterPiece", "Rule", "abs2", "debias"]
 
@@ -201,7 +209,7 @@ class Piece(Formula):
 
     _arguments: ClassVar[tuple[str, ...]] = ()
 
-    rule: Any
+    rule: ChainRule
 
     if not TYPE_CHECKING:  # it would let a type checker believe in any name
 
@@ -256,32 +264,46 @@ class ParameterPiece(Piece):
     _example: ClassVar[str] = "gpuopt.bounds(0.0, 1.0)"
 
 
-def bind(parts: Sequence[Part], values: dict[str, Any]) -> list[tuple[Part, Any]]:
-    """Each part, and its formula with `values` for hyperparameters, by their full names; pieces are given their rule."""
-    made = []
-    for part in parts:
-        formula = copy.copy(part.formula)
-        for name in part.formula.ranges:
-            if part.named(name) in values:
-                object.__setattr__(formula, name, values[part.named(name)])
-        made.append((part, formula))
-    rule = next(formula for part, formula in made if not part.name)
-    for part, formula in made:
+class BoundPart(NamedTuple):
+    """A part of an update, and its formula with values in place of hyperparameters."""
+
+    part: Part
+    formula: Any
+
+
+def bind(parts: Sequence[Part], values: Mapping[str, Any]) -> list[BoundPart]:
+    """Put values in place of hyperparameters: symbols where ``update`` is traced, arrays where it runs on them.
+
+    Rules and pieces are frozen and stay as they are. What is bound are copies, whose attributes are those of `values`, by
+    their full names; ``self.rule`` of a piece is the copy of the chain's rule.
+    """
+    bound = [BoundPart(part, copy.copy(part.formula)) for part in parts]
+    rule = next(formula for part, formula in bound if not part.name)
+    for part, formula in bound:
+        full_names = {name: part.named(name) for name in formula.ranges}
+        vars(formula).update({name: values[full] for name, full in full_names.items() if full in values})
         if part.name:
-            object.__setattr__(formula, "rule", rule)
-    return made
+            vars(formula)["rule"] = rule
+    return bound
 
 
-def abs2(x: Any) -> Any:
+def abs2(x: ValueT) -> ValueT:
     """The squared modulus ``|x|**2``, a real array; ``x * x`` where `x` is real."""
-    return x.real * x.real + x.imag * x.imag if np.iscomplexobj(x) else x * x
+    value: Any = x
+    squared: ValueT = value.real * value.real + value.imag * value.imag if np.iscomplexobj(value) else value * value
+    return squared
 
 
-def debias(average: Any, beta: Any, t: Any) -> Any:
+def debias(average: ValueT, beta: Any, t: Any) -> ValueT:
     """A moving average that started at 0, corrected for that start: ``average / (1 - beta**t)``.
 
     The factor is computed as ``-expm1(t * log(beta))``, which keeps its digits where `beta` is close to 1.
     """
+    value: Any = average
+    factor: Any
     if isinstance(beta, (int, float)):
-        return average * (1.0 / -math.expm1(t * math.log(beta)) if beta > 0 else 1.0)
-    return average * np.where(beta > 0, 1.0 / -np.expm1(t * np.log(beta)), 1.0)
+        factor = 1.0 / -math.expm1(t * math.log(beta)) if beta > 0 else 1.0
+    else:
+        factor = np.where(beta > 0, 1.0 / -np.expm1(t * np.log(beta)), 1.0)
+    corrected: ValueT = value * factor
+    return corrected

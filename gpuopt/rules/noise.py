@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.arrays.random import base, fill
+from gpuopt.rules.base import ValueT
 from gpuopt.rules.traced import Traced
 
 __all__ = ["standard_normal"]
@@ -27,7 +28,7 @@ def uniform(like: Any, seed: int, t: Any, stream: int) -> Any:
     return run.reshape(np.shape(like))
 
 
-def standard_normal(like: Any, seed: int, t: Any) -> Any:
+def standard_normal(like: ValueT, seed: int, t: Any) -> ValueT:
     """Independent normal numbers of mean 0 and variance 1, one for each element of `like`; of a complex one, for each part.
 
     They are made by the polar form of Box & Muller (1958) from a counter, so they are the same on every executor, in every
@@ -44,9 +45,11 @@ def standard_normal(like: Any, seed: int, t: Any) -> Any:
     """
     radius = (-2 * _log(uniform(like, seed, t, 0))) ** 0.5
     turn = uniform(like, seed, t, 1)
-    if np.iscomplexobj(like):
-        return radius * _sin_pi(0.5 - abs(2 * turn - 1)) + 1j * (radius * _sin_pi(2 * _fold(turn)))
-    return radius * _sin_pi(0.5 - abs(2 * turn - 1))
+    value: Any = like
+    noise: ValueT = radius * _sin_pi(0.5 - abs(2 * turn - 1))
+    if np.iscomplexobj(value):
+        noise = noise + 1j * (radius * _sin_pi(2 * _fold(turn)))
+    return noise
 
 
 def _log(u: Any) -> Any:

@@ -17,21 +17,21 @@ def _over_tree(kind: str, x: Any) -> Any:
     return x.over_tree(kind) if isinstance(x, Traced) else getattr(np, kind)(x)
 
 
-def tree_sum(x: Any) -> Any:
+def tree_sum(x: Any) -> float | Any:
     """The sum of `x` over all arrays of the optimizer that have a gradient in this step."""
     return _over_tree("sum", x)
 
 
-def tree_max(x: Any) -> Any:
+def tree_max(x: Any) -> float | Any:
     """The largest element of `x` in all arrays of the optimizer that have a gradient in this step; NaN where there is one."""
     return _over_tree("max", x)
 
 
-def tree_mean(x: Any) -> Any:
+def tree_mean(x: Any) -> float | Any:
     """The mean of `x` over all arrays of the optimizer that have a gradient in this step."""
     return _over_tree("mean", x)
 
 
-def tree_norm(x: Any) -> Any:
+def tree_norm(x: Any) -> float | Any:
     """The Euclidean norm of `x` over all arrays of the optimizer that have a gradient in this step."""
     return np.sqrt(tree_sum(abs2(x)))

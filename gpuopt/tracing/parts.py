@@ -10,7 +10,7 @@ import numpy as np
 
 from gpuopt.arrays.precision import MASTER, Precision
 from gpuopt.arrays.random import ROUNDING
-from gpuopt.rules.base import bind
+from gpuopt.rules.base import BoundPart, bind
 from gpuopt.rules.formula import reserved_names
 from gpuopt.rules.hooks import has_hook
 from gpuopt.rules.noise import uniform
@@ -120,7 +120,7 @@ class PartsRun:
         re, *im = (self.graph.leaf("input", part) for part in components(where, whole))
         return Symbol(self.graph, re, *im)
 
-    def _stand_ins(self) -> list[tuple[Part, Any]]:
+    def _stand_ins(self) -> list[BoundPart]:
         """Each part, and its formula with symbols for hyperparameters."""
         names = ((part.named(name), getattr(part.formula, name)) for part in self.parts for name in part.formula.ranges)
         used = [name for name, value in names if value is not None or name in self._arrays]
