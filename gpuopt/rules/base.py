@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         def __getattr__(self, name: str) -> float | Any: ...
 else:
     BindableT = typing.TypeVar("BindableT")
+    ChainRule = Any  # the annotations of pieces are evaluated
 
 ValueT = typing.TypeVar("ValueT")
 """A number or an array, as a formula computes with."""

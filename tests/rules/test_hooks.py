@@ -174,6 +174,12 @@ def test_the_reserved_names_are_all_that_the_library_uses() -> None:
     assert reserved_names() >= {"init", "update", "rule", "holds", "check"}
 
 
+@pytest.mark.parametrize("base", BASES)
+def test_the_annotations_of_a_base_class_can_be_evaluated(base: str) -> None:
+    """Or those of its subclasses would be looked up in the frame that makes the class, which is for local names."""
+    assert "_hooks" in typing.get_type_hints(BASES[base])
+
+
 def test_no_number_of_the_optimizer_has_a_reserved_name() -> None:
     for name in ("holds", "steps", "rule"):
         piece = make("GradientPiece", {"numbers": lambda self, name=name: {name: 0.0}, "adapt": WORKING["adapt"]["adapt"]})
