@@ -91,7 +91,7 @@ HOOKS: dict[HookName, Hook] = {
         arguments=("t",),
         tells="how often the rest of the chain has acted",
         gets="how often the piece was called",
-        returns="how often the rest of the chain has acted by then: it acts only when that number grows, and counts by it",
+        returns="how often the rest has acted by then: it acts when that number grows",
         called="in every step, for `t - 1` and `t`",
     ),
     "accept": Hook(
@@ -114,7 +114,7 @@ HOOKS: dict[HookName, Hook] = {
         owners=EVERY,
         arguments=("p", "g", "accepted"),
         tells="the next values of its numbers",
-        gets="`p` and `g` of `update` (of a parameter piece `p` and `new`), and the result of the piece's own `accept`",
+        gets="`p` and `g` (or `new`) of `update`, and the result of its own `accept`",
         returns="a tuple, the next value of each number",
         called="in every step in which an array has a gradient",
         needs="numbers",
@@ -156,9 +156,8 @@ def defined_hooks(cls: type, base: type, allowed: frozenset[HookName]) -> frozen
         problem = _problem(cls, name, "" if name in allowed else base.__name__, found)
         if problem:
             inherited = "" if owner is cls else f", which {cls.__name__} inherits"
-            raise TypeError(
-                f"{owner.__name__}.{name}{inherited}: gpuopt calls a method of this name to learn {HOOKS[name].tells}{problem}"
-            )
+            asked = f"gpuopt calls a method of this name to learn {HOOKS[name].tells}"
+            raise TypeError(f"{owner.__name__}.{name}{inherited}: {asked}{problem}")
     return found
 
 

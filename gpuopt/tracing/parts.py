@@ -132,7 +132,7 @@ class PartsRun:
             for name in formula.numbers():
                 if name in taken:
                     raise TraceError(f"{type(formula).__name__}.numbers: {name!r} is called like a hyperparameter or a method")
-                object.__setattr__(formula, name, Symbol(self.graph, self.graph.leaf("number", part.named(name))))
+                vars(formula)[name] = Symbol(self.graph, self.graph.leaf("number", part.named(name)))
         return made
 
     def _hyper(self, name: str) -> Symbol:
