@@ -162,6 +162,9 @@ class Rule(Formula, Bindable):
     `gpuopt.tree_sum`, `gpuopt.tree_norm` … of all arrays. It is run once on symbols for each structure, so what it reads from
     outside (a global, say) is read once.
 
+    It may define more methods, called hooks: ``start``, ``check``, and ``numbers`` with ``adapt``, as a `GradientPiece` may.
+    A method with another meaning may not have the name of a hook.
+
     Parameters
     ----------
     t : int
@@ -227,12 +230,13 @@ class GradientPiece(Piece):
 
     ``update(self, t, p, g, <state>=<initial value>, ...)`` returns ``(g, *state)``. Fields may be given by position.
 
-    A piece may have more methods. ``steps(self, t)`` says how often the rest of the chain has acted after `t` calls: it
+    A piece may have more methods, called hooks. ``steps(self, t)`` says how often the rest of the chain has acted after `t` calls: it
     is held where that number does not grow by 1 (`gpuopt.accumulate`). ``accept(self, t, p, g)`` gives a truth value of
     numbers, made by reductions; where it is false, nothing changes in this step (`gpuopt.skip_nonfinite`).
     ``numbers(self)`` gives numbers of the whole optimizer by name, with what they start at: attributes in the other methods,
     and ``adapt(self, p, g, accepted)`` returns their values after each step, a tuple; `accepted` is what this piece's
-    ``accept`` answered (`gpuopt.LossScale`).
+    ``accept`` answered (`gpuopt.LossScale`). ``holds(self, paths)`` says for each path whether its array stays as it is
+    (`gpuopt.freeze`). A method with another meaning may not have the name of a hook.
 
     Examples
     --------
@@ -256,7 +260,7 @@ class ParameterPiece(Piece):
 
     ``update(self, t, p, new, <state>=<initial value>, ...)`` returns ``(new, *state)``; `p` is the parameter before the step.
     Fields may be given by position. A method ``evaluation(self, p, *state)``, called with NumPy or CuPy arrays, gives what
-    `Optimizer.evaluation` returns in place of `p`.
+    `Optimizer.evaluation` returns in place of `p`. It may keep numbers of the whole optimizer, as a `GradientPiece` may.
     """
 
     _arguments: ClassVar[tuple[str, ...]] = ("t", "p", "new")

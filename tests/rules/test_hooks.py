@@ -141,6 +141,18 @@ def test_a_static_and_a_class_method_may_be_a_hook() -> None:
     assert (opt.t, x.tolist()) == (3, [-2.0])
 
 
+def test_a_static_or_a_class_method_with_other_arguments_is_no_hook() -> None:
+    for value in (staticmethod(lambda: 0), classmethod(lambda cls: 0)):
+        with pytest.raises(TypeError, match=r"^Mine\.steps: .*this one takes other arguments: write steps\(self, t\)"):
+            make("GradientPiece", {"steps": value})
+
+
+def test_of_several_with_one_name_the_message_names_the_one_that_counts() -> None:
+    mixin = type("Mixin", (), {"steps": lambda self, t: t})
+    with pytest.raises(TypeError, match=r"^Mine\.steps: "):
+        make("Rule", {"steps": lambda self, t: t // 2}, mixin)
+
+
 def test_a_class_without_hooks_has_none() -> None:
     assert not any(
         has_hook(formula, name) for formula in (go.SGD(), go.clip(1.0), go.bounds(0.0)) for name in HOOKS if name != "check"
@@ -239,11 +251,24 @@ class numberless(go.GradientPiece):
         return g
 
 
+class fading(go.GradientPiece):
+    """A number of the whole optimizer, and every step accepted."""
+
+    def numbers(self) -> dict[str, float]:
+        return {"factor": 1.0}
+
+    def adapt(self, p: Any, g: Any, accepted: Any) -> Any:
+        return 0.5 * self.factor
+
+    def update(self, t: Any, p: Any, g: Any) -> Any:
+        return self.factor * g
+
+
 @pytest.mark.parametrize("capturable", [False, True])
 @pytest.mark.parametrize(
     ("pieces", "counts"),
-    [((), False), ((numberless(),), False), ((go.LossScale(),), True), ((go.skip_nonfinite(),), True)],
-    ids=["none", "numberless", "LossScale", "skip_nonfinite"],
+    [((), False), ((numberless(),), False), ((fading(),), True), ((go.skip_nonfinite(),), True)],
+    ids=["none", "numberless", "fading", "skip_nonfinite"],
 )
 def test_kernels_that_are_shown_count_where_a_device_counts(pieces: tuple[Any, ...], counts: bool, capturable: bool) -> None:
     rule = go.chain(*pieces, go.SGD(0.1))
