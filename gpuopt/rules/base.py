@@ -230,13 +230,15 @@ class GradientPiece(Piece):
 
     ``update(self, t, p, g, <state>=<initial value>, ...)`` returns ``(g, *state)``. Fields may be given by position.
 
-    A piece may have more methods, called hooks. ``steps(self, t)`` says how often the rest of the chain has acted after `t` calls: it
-    is held where that number does not grow by 1 (`gpuopt.accumulate`). ``accept(self, t, p, g)`` gives a truth value of
-    numbers, made by reductions; where it is false, nothing changes in this step (`gpuopt.skip_nonfinite`).
-    ``numbers(self)`` gives numbers of the whole optimizer by name, with what they start at: attributes in the other methods,
-    and ``adapt(self, p, g, accepted)`` returns their values after each step, a tuple; `accepted` is what this piece's
-    ``accept`` answered (`gpuopt.LossScale`). ``holds(self, paths)`` says for each path whether its array stays as it is
-    (`gpuopt.freeze`). A method with another meaning may not have the name of a hook.
+    A piece may have more methods, called hooks. ``steps(self, t)`` says how often the rest of the
+    chain has acted after `t` calls: it is held where that number does not grow by 1
+    (`gpuopt.accumulate`). ``accept(self, t, p, g)`` gives a truth value of numbers, made by
+    reductions; where it is false, nothing changes in this step (`gpuopt.skip_nonfinite`).
+    ``numbers(self)`` gives numbers of the whole optimizer by name, with what they start at:
+    attributes in the other methods, and ``adapt(self, p, g, accepted)`` returns their values after
+    each step, a tuple; `accepted` is what this piece's ``accept`` answered (`gpuopt.LossScale`).
+    ``holds(self, paths)`` says for each path whether its array stays as it is (`gpuopt.freeze`).
+    A method with another meaning may not have the name of a hook.
 
     Examples
     --------
