@@ -25,7 +25,7 @@ MODULES = [
     "executors.cupy_upload",
     "optimizer.steps.device",
 ]
-"""Modules that use CuPy, by the names they have had: on an old commit the older ones are there."""
+"""Modules that used CuPy by themselves, by the names they have had: on a commit before `gpuopt.executors.using`."""
 
 
 class Device(contextlib.nullcontext):
@@ -139,20 +139,36 @@ def simulated(launch=lambda written, arguments, size: None):
     kind = type("Made", (_classes()[1],), {"log": log})
     library = _Library(cupy, log, kind)
 
-    def made(written):
+    def compile_kernel(written):
         def kernel(*arguments, size=None):
             log.note("launch", written.name)
             launch(written, arguments, size)
 
         return kernel
 
+    executors = importlib.import_module("gpuopt.executors")
+    with (_using if hasattr(executors, "using") else _patched)(library, compile_kernel):
+        yield log
+
+
+def _using(library, compile_kernel):
+    """Let an executor whose runtime is `library` run all arrays."""
+    executors = importlib.import_module("gpuopt.executors")
+    base = importlib.import_module("gpuopt.executors.cuda.launch").CupyExecutor
+    runtime = importlib.import_module("gpuopt.executors.cuda.runtime").Runtime(library, library.cuda, compile_kernel)
+    return executors.using(type("Simulated", (base,), {"runtime": runtime}))
+
+
+@contextlib.contextmanager
+def _patched(library, compile_kernel):
+    """On an old commit: put `library` in place of CuPy in every module that uses it."""
+    replaced = {"cupy": library, "made": compile_kernel, "compile_kernel": compile_kernel}
     with contextlib.ExitStack() as patches:
         for name in MODULES:
             if (module := imported(f"gpuopt.{name}")) is not None:
-                replaced = {"cupy": library, "made": made, "compile_kernel": made}
                 for attribute in replaced.keys() & vars(module).keys():
                     patches.enter_context(mock.patch.object(module, attribute, replaced[attribute]))
-        yield log
+        yield
 
 
 class _Library:

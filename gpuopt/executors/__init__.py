@@ -1,14 +1,19 @@
-"""Executors: what runs a trace. Each is a class of groups, arrays of one dtype and their state."""
+"""Executors: what runs kernels on arrays. Each is a class of objects that hold arrays of one dtype and their state.
+
+What comes in: kernels, gradients and scalars. Imports the wings before it: arrays, tracing and codegen. An executor is known by
+its name; `register` says where it is, and a module is imported when arrays first need it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from gpuopt.arrays.backend import cpu_executor, is_cupy
 from gpuopt.tracing.trace import Trace
 
-__all__ = ["Executor", "Scalars", "executor_of"]
+__all__ = ["Executor", "Scalars", "executor_of", "register", "using"]
 
 Scalars = tuple[float, ...] | list[tuple[float, ...]]
 """The scalars of a trace; or a row of them for each array of a group, where they differ."""
@@ -53,16 +58,51 @@ class Executor(Protocol):
         """
 
 
+Loader = Callable[[], type[Executor]]
+_loaders: dict[str, Loader] = {}
+_in_place: type[Executor] | None = None
+"""What runs all arrays meanwhile, by `using`."""
+
+
+def register(name: str, loader: Loader) -> None:
+    """Make an executor known by a name; `loader` is called, and may import, when arrays need it."""
+    _loaders[name] = loader
+
+
 def executor_of(array: Any) -> type[Executor]:
-    """The executor that runs arrays like `array`."""
-    if is_cupy(array):
-        from gpuopt.executors.cuda.launch import CupyExecutor
+    """The executor of arrays like `array`: ``"cupy"`` for CuPy's, for NumPy's what ``GPUOPT_CPU`` chooses."""
+    return _in_place or _loaders["cupy" if is_cupy(array) else cpu_executor()]()
 
-        return CupyExecutor
-    if cpu_executor() == "numba":
-        from gpuopt.executors.cpu.numba import NumbaExecutor
 
-        return NumbaExecutor
+@contextlib.contextmanager
+def using(executor: type[Executor]) -> Iterator[type[Executor]]:
+    """Let `executor` run the arrays of every optimizer that is made meanwhile, whatever arrays they are; for tests."""
+    global _in_place
+    before, _in_place = _in_place, executor
+    try:
+        yield executor
+    finally:
+        _in_place = before
+
+
+def _numpy() -> type[Executor]:
     from gpuopt.executors.cpu.numpy import NumpyExecutor
 
     return NumpyExecutor
+
+
+def _numba() -> type[Executor]:
+    from gpuopt.executors.cpu.numba import NumbaExecutor
+
+    return NumbaExecutor
+
+
+def _cupy() -> type[Executor]:
+    from gpuopt.executors.cuda.launch import CupyExecutor
+
+    return CupyExecutor
+
+
+register("numpy", _numpy)
+register("numba", _numba)
+register("cupy", _cupy)

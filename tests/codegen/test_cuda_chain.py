@@ -74,7 +74,7 @@ def test_it_compiles_to_lean_machine_code(chain: Any, dtype: str, capturable: bo
         pytest.skip(reason)
     if dtype.startswith("complex") and chain is CHAIN:
         chain = go.chain(*(piece for piece in CHAIN.pieces if not isinstance(piece, go.bounds)))
-    module, text = import_module("gpuopt.executors.cuda.launch"), import_module("gpuopt.codegen.cuda.complete")
+    module, text = import_module("gpuopt.codegen.cuda.compile"), import_module("gpuopt.codegen.cuda.complete")
     for written in kernels(chain, named(dtype), capturable):
         kernel = module.compile_kernel(written)
         compiled = nvrtc.compile_cubin(text.complete_source(kernel, written.dtypes), "sm_90", text.kernel_options(kernel))

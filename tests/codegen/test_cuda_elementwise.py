@@ -49,7 +49,7 @@ def runs() -> None:
 
 def compile_lean(rule: Rule, p: str, g: str, arch: str) -> nvrtc.Compiled:
     """Compile the rule's kernel with its own options; no thread may keep anything but registers."""
-    module, text = import_module("gpuopt.executors.cuda.launch"), import_module("gpuopt.codegen.cuda.complete")
+    module, text = import_module("gpuopt.codegen.cuda.compile"), import_module("gpuopt.codegen.cuda.complete")
     written = kernel_source(trace(rule, is_complex(named(p))), named(p), named(g))
     kernel = module.compile_kernel(written)
     compiled = nvrtc.compile_cubin(text.complete_source(kernel, written.dtypes), arch, text.kernel_options(kernel))
@@ -84,7 +84,7 @@ def test_a_gradient_of_another_dtype_compiles(p: str) -> None:
 @pytest.mark.usefixtures("compiles")
 @pytest.mark.parametrize("dtype", [*DTYPES, *map(named, DTYPES)], ids=str)
 def test_the_public_text_is_the_one_that_is_compiled(dtype: Any) -> None:
-    module, text = import_module("gpuopt.executors.cuda.launch"), import_module("gpuopt.codegen.cuda.complete")
+    module, text = import_module("gpuopt.codegen.cuda.compile"), import_module("gpuopt.codegen.cuda.complete")
     of = named(getattr(dtype, "name", dtype))
     (written,) = kernels(Adam(), of)
     kernel = module.compile_kernel(written)

@@ -43,7 +43,7 @@ def compiled_table(
     traced: Trace, p: str, g: str, arch: str, others: Sequence[tuple[str, str]] = (), stored: bool = False
 ) -> nvrtc.Compiled:
     """Compile the kernel with its own options; no thread may keep anything but registers."""
-    module, text = import_module("gpuopt.executors.cuda.launch"), import_module("gpuopt.codegen.cuda.complete")
+    module, text = import_module("gpuopt.codegen.cuda.compile"), import_module("gpuopt.codegen.cuda.complete")
     states, beside = tuple(state.name for state in traced.states), tuple((name, np.dtype(dtype)) for name, dtype in others)
     written = table_source(traced, states, named(p), named(g), beside, stored)
     kernel = module.compile_kernel(written)

@@ -12,6 +12,7 @@ import pytest
 
 import gpuopt as go
 from gpuopt.codegen.host import compile_host
+from gpuopt.executors import executor_of
 from gpuopt.rules import Adam, Rule, rules
 from gpuopt.rules.base import GradientPiece
 from gpuopt.tracing.symbols import hyper_array
@@ -206,7 +207,7 @@ def test_more_kinds_of_arrays_than_lists_are_kept_of_one(log: Any) -> None:
     params, grads = arrays(18), [arrays(1, dtype)[0] for _ in kinds for dtype in dtypes]
     others = [{hyper_array("lr"): arrays(1, kind)[0]} for kind in kinds for _ in dtypes]
     traced = trace(Adam().update_for(""), False, frozenset({"lr"}))
-    group = importlib.import_module("gpuopt.executors.cuda.launch").CupyExecutor(traced, Adam().update_for(""), params, others)
+    group: Any = executor_of(params[0])(traced, Adam().update_for(""), params, others)
     group.run(traced, grads, compile_host(traced.scalars)(1, Adam().hyper(0)))
     assert log.count("launch") == 18
     launches = group._planner.plan(grads, None, ordered=False).launches
@@ -217,7 +218,8 @@ def test_more_kinds_of_arrays_than_lists_are_kept_of_one(log: Any) -> None:
 
 def test_a_list_that_only_a_replay_copies_is_used_by_its_graph_alone(log: Any) -> None:
     """The graph may never be replayed, or after another one; one that was copied before the capture may be read by all."""
-    lists = importlib.import_module("gpuopt.executors.cuda.uploads").Lists(2, np.int64, 2)
+    runtime = executor_of(arrays(1)[0]).runtime  # type: ignore[attr-defined]
+    lists = importlib.import_module("gpuopt.executors.cuda.uploads").Lists(runtime, 2, np.int64, 2)
     captured = lists.of((1, 2), capturing=True)
     other = lists.of((1, 2), capturing=True)
     copied = lists.of((1, 2))

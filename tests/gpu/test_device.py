@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 from contextlib import nullcontext
-from importlib import import_module
 from typing import Any
 from unittest import mock
 
@@ -74,12 +73,12 @@ def test_memory_that_runs_out_in_init_leaves_everything_as_it_was(rule: Any) -> 
     """Each allocation of `init` fails once; then there is room, and `init` works."""
     params = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.ones(2, np.float16)}
     before = {name: bits(p) for name, p in params.items()}
-    with cupy_on_the_cpu():
-        allocations = _count(lambda: rule.init(params))
+    with cupy_on_the_cpu() as executor:
+        allocations = _count(lambda: rule.init(params), executor.runtime)
         assert allocations > 5
         for failing in range(allocations):
             with pytest.raises(MemoryError, match="out of memory"):
-                _count(lambda: rule.init(params), failing)
+                _count(lambda: rule.init(params), executor.runtime, failing)
             assert all(np.array_equal(bits(p), before[name]) for name, p in params.items())
         opt = rule.init(params)
         opt.step({name: np.ones_like(p) for name, p in params.items()})
@@ -92,7 +91,7 @@ def test_a_step_allocates_nothing(rule: Any) -> None:
     """Also where gradients move, are missing, and come back; all is made in `init`."""
     rng = np.random.default_rng(0)
     params = [rng.random(n, np.float32) for n in (3, 70, 5000)]
-    with cupy_on_the_cpu():
+    with cupy_on_the_cpu() as executor:
         opt = rule.init(params)
         opt.step([np.ones_like(p) for p in params])
         kept = [[np.ones_like(p) for p in params] for _ in range(3)]
@@ -102,11 +101,11 @@ def test_a_step_allocates_nothing(rule: Any) -> None:
                 opt.step(grads)
                 opt.step([grads[0], None, grads[2]])
 
-        assert _count(steps) == 0
+        assert _count(steps, executor.runtime) == 0
 
 
-def _count(call: Any, failing: int = -1) -> int:
-    """How often the executor allocates meanwhile; the one with that number fails."""
+def _count(call: Any, runtime: Any, failing: int = -1) -> int:
+    """How often a runtime is asked for memory meanwhile; the one with that number fails."""
     made = 0
 
     def counted(make: Any) -> Any:
@@ -119,13 +118,9 @@ def _count(call: Any, failing: int = -1) -> int:
 
         return allocate
 
-    library = import_module("gpuopt.executors.cuda.launch").cupy
-    with (
-        mock.patch.multiple(
-            library, **{name: counted(getattr(library, name)) for name in ("zeros", "empty", "full", "asarray")}
-        ),
-        mock.patch.object(library.cuda, "alloc_pinned_memory", counted(library.cuda.alloc_pinned_memory)),
-    ):
+    arrays = {name: counted(make) for name, make in vars(runtime.xp).items()}
+    pinned = counted(runtime.cuda.alloc_pinned_memory)
+    with mock.patch.multiple(runtime.xp, **arrays), mock.patch.object(runtime.cuda, "alloc_pinned_memory", pinned):
         call()
     return made
 

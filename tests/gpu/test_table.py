@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from importlib import import_module
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 import gpuopt as go
 from gpuopt.codegen.cuda.table import UPDATE_CHUNK
+from gpuopt.executors import using
 from gpuopt.rules import Adam, GradientDescent, Rule
 from tests.support.variants import DTYPES, STRUCTURES, bits, label, sample
 
@@ -139,16 +141,17 @@ def test_a_step_takes_no_memory(monkeypatch: pytest.MonkeyPatch, rng: np.random.
         assert len(taken) == 1  # the hook works
 
 
-def test_one_launch(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
-    module, launched = import_module("gpuopt.executors.cuda.launch"), []
-    real = module.compile_kernel
+def test_one_launch(rng: np.random.Generator) -> None:
+    base, launched = import_module("gpuopt.executors.cuda.launch").CupyExecutor, []
 
     def compile_kernel(written: Any) -> Any:
-        kernel = real(written)
+        kernel = base.runtime.compile_kernel(written)
         return lambda *arguments, **options: launched.append(written.name) or kernel(*arguments, **options)
 
-    monkeypatch.setattr(module, "compile_kernel", compile_kernel)
-    opt, grads = Adam().init(on_device(tree(rng, "float32"))), on_device(tree(rng, "float32"))
+    runtime = dataclasses.replace(base.runtime, compile_kernel=compile_kernel)
+    with using(type("Counting", (base,), {"runtime": runtime})):
+        opt = Adam().init(on_device(tree(rng, "float32")))
+    grads = on_device(tree(rng, "float32"))
     for given in (grads, grads, [None, *grads[1:9], None, *grads[10:]], grads):
         launched.clear()
         opt.step(given)

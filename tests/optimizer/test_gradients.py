@@ -101,7 +101,7 @@ def test_cupy_arrays_have_the_bits_of_numpy(rule: Any, monkeypatch: pytest.Monke
     other[4] = np.asfortranarray(other[4])
     order = [(0, ()), (0, ()), (1, ()), (0, (1,)), (1, (0, 4)), (1, (0, 4)), (0, ()), (0, ()), (1, (2,))]
 
-    compile_kernel = importlib.import_module("gpuopt.executors.cuda.launch").compile_kernel
+    compile_kernel = importlib.import_module("gpuopt.codegen.cuda.compile").compile_kernel
 
     def run(written: Any, arguments: tuple[Any, ...], size: Any) -> None:
         host = [no_gpu.to_host(x).view(DeviceArray) if hasattr(x, "get") else x for x in arguments]

@@ -432,7 +432,7 @@ def test_the_copy_wins_and_evaluation_starts_from_it() -> None:
 def test_it_compiles_to_lean_machine_code(rule: Any, dtype: str, options: Any) -> None:
     if (reason := nvrtc.available(disassembler=True)) is not None:
         pytest.skip(reason)
-    module, text = import_module("gpuopt.executors.cuda.launch"), import_module("gpuopt.codegen.cuda.complete")
+    module, text = import_module("gpuopt.codegen.cuda.compile"), import_module("gpuopt.codegen.cuda.complete")
     traced = trace(rule.update_for(""), precision=Precision(**options))
     written = kernel_source(traced, named(dtype), named(dtype))
     kernel = module.compile_kernel(written)

@@ -30,7 +30,7 @@ ORDER = (
     ("codegen", "source"),
     ("executors", "layout fold"),
     ("executors.cpu", "pool work tiles numpy numba_cache numba_compile numba"),
-    ("executors.cuda", "uploads tables launch"),
+    ("executors.cuda", "runtime uploads tables launch"),
     ("executors", "__init__"),
     ("optimizer", "gradients guard saved hyper_arrays hyperparameters groups"),
     ("optimizer.steps", "device staged __init__"),
@@ -47,8 +47,7 @@ LAZY = {("rules.base", "optimizer.optimizer")}
 """The one import upwards: `Rule.init` makes an Optimizer; it is inside that function."""
 OPTIONAL = {"cupy", "numba", "ml_dtypes", "matplotlib", "sklearn", "tqdm", "scipy", "threadpoolctl"}
 ONLY_WHERE_ASKED_FOR = {
-    **{f"executors.cuda.{name}": {"cupy"} for name in ("launch", "tables", "uploads")},
-    "optimizer.steps.device": {"cupy"},
+    "executors.cuda.runtime": {"cupy"},
 }
 """Modules that are themselves imported only where that library is wanted."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +15,6 @@ from gpuopt.tracing.trace import Trace
 __all__ = ["NumbaExecutor"]
 
 
-@final
 class NumbaExecutor(TileExecutor):
     """Arrays that are updated by one loop, which reads and writes each element once."""
 

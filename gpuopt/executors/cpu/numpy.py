@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +14,6 @@ from gpuopt.tracing.trace import Trace
 __all__ = ["NumpyExecutor"]
 
 
-@final
 class NumpyExecutor(TileExecutor):
     """Arrays that are updated by NumPy's ufuncs, each on a tile that stays in the cache."""
 

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-import cupy
 import numpy as np
 
 from gpuopt.arrays.dtypes import COMPUTE
-from gpuopt.codegen.cuda.compile import compile_kernel
 from gpuopt.codegen.cuda.elementwise import KernelSource, Others, kernel_source
 from gpuopt.codegen.cuda.reduction import fold_space, reduction_source, reductions_source
 from gpuopt.codegen.cuda.table import table_source
 from gpuopt.codegen.order import LANES, chunks
+from gpuopt.executors.cuda.runtime import CUPY, Runtime
 from gpuopt.executors.cuda.tables import Launch, LaunchPlanner, Table
 from gpuopt.executors.cuda.uploads import Turns
 from gpuopt.executors.layout import ParamView, new_state
@@ -42,10 +41,17 @@ def _check_process() -> None:
 
 
 class CupyExecutor:
-    """CuPy arrays of one dtype under one rule, and their state; see `gpuopt.executors.Executor`."""
+    """CuPy arrays of one dtype under one rule, and their state; see `gpuopt.executors.Executor`.
+
+    Attributes
+    ----------
+    runtime : Runtime
+        What makes the arrays and launches the kernels.
+    """
 
     name = "cupy"
     on_device = True
+    runtime: ClassVar[Runtime] = CUPY
 
     def __init__(
         self,
@@ -61,14 +67,14 @@ class CupyExecutor:
         self._numbers = list(numbers) or list(range(len(params)))
         self.device, self.compute = params[0].device, COMPUTE[params[0].dtype.name]
         with self.device:
-            self._buffers = new_state(cupy, trace, update, self.compute, self._leaves, (), self._others)
+            self._buffers = new_state(self.runtime.xp, trace, update, self.compute, self._leaves, (), self._others)
         self.states = [
             {name: leaf.like_param(buffer[leaf.start : leaf.stop]) for name, buffer in self._buffers.items()}
             for leaf in self._leaves
         ]
         self._names = tuple(self._buffers)
         with self.device:
-            self._planner = LaunchPlanner(self._leaves, self._others, self.states, self._numbers, capturable)
+            self._planner = LaunchPlanner(self.runtime, self._leaves, self._others, self.states, self._numbers, capturable)
         self._kernels: dict[tuple[Any, ...], Any] = {}
         self._rows: dict[Trace, Turns] = {}
         self._space = sum(fold_space(leaf.size) for leaf in self._leaves)
@@ -77,24 +83,24 @@ class CupyExecutor:
         self._scalars: dict[Trace, Any] = {}
         self.prepare(trace)
         with self.device:  # a step may run on another stream than the current one
-            cupy.cuda.get_current_stream().synchronize()
+            self.runtime.wait()
 
     def prepare(self, trace: Trace) -> None:
         """Make room for what reductions of `trace` need; a kernel is compiled when it is first called."""
         with self.device:
             for each in (*trace.stages, trace):
                 if each not in self._rows:  # for arrays that were updated unequally often
-                    self._rows[each] = Turns(len(self._leaves) * len(each.scalars), self.compute)
+                    self._rows[each] = Turns(self.runtime, len(self._leaves) * len(each.scalars), self.compute)
         count = max((len(stage.reductions) for stage in trace.stages), default=0)
         if count and (self._lanes is None or self._lanes.size < count * self._space):
             with self.device:
-                self._lanes = cupy.zeros(count * self._space, self.compute)
-                self._tickets = cupy.zeros(self._space, np.int32)
+                self._lanes = self.runtime.xp.zeros(count * self._space, self.compute)
+                self._tickets = self.runtime.xp.zeros(self._space, np.int32)
 
     def stored(self, trace: Trace, width: int) -> Any:
         """Room for `width` scalars of `trace` for each array, in rows."""
         if trace not in self._scalars:
-            self._scalars[trace] = cupy.zeros((len(self._leaves), width), self.compute)
+            self._scalars[trace] = self.runtime.xp.zeros((len(self._leaves), width), self.compute)
         return self._scalars[trace]
 
     def run(self, trace: Trace, grads: Sequence[Any], scalars: Any, indices: list[int] | None = None) -> None:
@@ -125,7 +131,7 @@ class CupyExecutor:
         key = trace, table, dtype, stored
         if key not in self._kernels:
             p = self._leaves[0].param.dtype
-            self._kernels[key] = compile_kernel(text(trace, self._names, p, dtype, table.others, stored))
+            self._kernels[key] = self.runtime.compile_kernel(text(trace, self._names, p, dtype, table.others, stored))
         return self._kernels[key]
 
     def _launch(self, trace: Trace, index: int, g: Any, scalars: Any) -> None:
@@ -135,7 +141,7 @@ class CupyExecutor:
         inputs, states = [g if name == "g" else others[name] for name in written.reads], written.arrays[1:]
         given = self._given(trace, index, scalars)
         if trace.random and not leaf.param.flags.c_contiguous:  # the loop must count the elements in the order of indices
-            compile_kernel(written)(*inputs, *given, leaf.param, *(self.states[index][name] for name in states))
+            self.runtime.compile_kernel(written)(*inputs, *given, leaf.param, *(self.states[index][name] for name in states))
             return
         inputs = [x.transpose(leaf.axes) for x in inputs]
         runs = [self._buffers[name][leaf.start : leaf.stop] for name in states]
@@ -143,7 +149,7 @@ class CupyExecutor:
             p, inputs = leaf.flat, [x.reshape(-1) for x in inputs]
         else:
             p, runs = leaf.nd, [run.reshape(leaf.nd.shape) for run in runs]
-        compile_kernel(written)(*inputs, *given, p, *runs)
+        self.runtime.compile_kernel(written)(*inputs, *given, p, *runs)
 
     def reduce_into(
         self, stage: Trace, grads: Sequence[Any], scalars: Any, totals: Sequence[Any], indices: list[int] | None = None
@@ -172,7 +178,7 @@ class CupyExecutor:
         reads = [arrays[name] for name in written.reads]
         reads = [x.reshape(-1) if x.flags.c_contiguous else x for x in reads]
         rest = leaf.size, self._space, self._lanes, self._tickets, *totals
-        compile_kernel(written)(*reads, *self._given(stage, index, scalars), *rest, size=chunks(leaf.size) * LANES)
+        self.runtime.compile_kernel(written)(*reads, *self._given(stage, index, scalars), *rest, size=chunks(leaf.size) * LANES)
 
     def _given(self, trace: Trace, index: int, scalars: Any) -> tuple[Any, ...]:
         """The arguments after what is read: numbers, or an array's row of them; and which array it is, for random numbers."""

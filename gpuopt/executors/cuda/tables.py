@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import cupy
 import numpy as np
 
 from gpuopt.arrays.identity import SameObjects
@@ -13,7 +12,8 @@ from gpuopt.codegen.cuda.elementwise import Others
 from gpuopt.codegen.cuda.reduction import fold_space
 from gpuopt.codegen.cuda.table import LANES, UPDATE_CHUNK, columns
 from gpuopt.codegen.order import REDUCTION_CHUNK
-from gpuopt.executors.cuda.uploads import Lists, capturing
+from gpuopt.executors.cuda.runtime import Runtime
+from gpuopt.executors.cuda.uploads import Lists
 from gpuopt.executors.layout import ParamView
 
 __all__ = ["Launch", "LaunchPlan", "LaunchPlanner", "Table"]
@@ -38,7 +38,9 @@ class Table:
         A row of `columns` for each array of the group; those of others are empty.
     """
 
-    def __init__(self, others: Others, entries: dict[int, Sequence[int]], count: int, states: Sequence[str]) -> None:
+    def __init__(
+        self, runtime: Runtime, others: Others, entries: dict[int, Sequence[int]], count: int, states: Sequence[str]
+    ) -> None:
         self.others, sizes = others, np.zeros(count, np.int64)
         rows = np.zeros((count, len(columns(others, states))), np.int64)
         for position, (size, number, *addresses) in entries.items():
@@ -48,8 +50,9 @@ class Table:
         for column, parts in ((1, chunks), (3, folds), (4, rooms)):
             rows[:, column] = np.cumsum(parts) - parts
         self.size, self.fold_size = int(chunks.sum()) * LANES, int(folds.sum()) * LANES
-        self.chunk, self.fold = (cupy.asarray(np.repeat(np.arange(count, dtype=np.int32), n)) for n in (chunks, folds))
-        self.rows = cupy.asarray(rows.reshape(-1))
+        positions = np.arange(count, dtype=np.int32)
+        self.chunk, self.fold = (runtime.xp.asarray(np.repeat(positions, times)) for times in (chunks, folds))
+        self.rows = runtime.xp.asarray(rows.reshape(-1))
 
 
 class Launch(NamedTuple):
@@ -72,6 +75,7 @@ class LaunchPlanner:
 
     Parameters
     ----------
+    runtime : Runtime
     leaves : list of ParamView
     others, states : list of dict
         The arrays beside each, by name.
@@ -83,13 +87,14 @@ class LaunchPlanner:
 
     def __init__(
         self,
+        runtime: Runtime,
         leaves: list[ParamView],
         others: Sequence[dict[str, Any]],
         states: Sequence[dict[str, Any]],
         numbers: Sequence[int],
         capturable: bool,
     ) -> None:
-        self._leaves, self._capturable = leaves, capturable
+        self._runtime, self._leaves, self._capturable = runtime, leaves, capturable
         self._dtypes, self._strides = [leaf.param.dtype for leaf in leaves], [leaf.param.strides for leaf in leaves]
         alike: dict[Others, dict[int, Sequence[int]]] = {}
         for position, (leaf, beside, own) in enumerate(zip(leaves, others, states, strict=True)):
@@ -99,11 +104,11 @@ class LaunchPlanner:
                 alike.setdefault(kind, {})[position] = [leaf.size, numbers[position], *map(_address, arrays)]
         self._tables: dict[int, Table] = {}
         for kind, entries in alike.items():
-            self._tables |= dict.fromkeys(entries, Table(kind, entries, len(leaves), list(states[0])))
+            self._tables |= dict.fromkeys(entries, Table(runtime, kind, entries, len(leaves), list(states[0])))
         whole = all(position in self._tables or not leaf.size for position, leaf in enumerate(leaves))
         self._one = next(iter(self._tables.values())) if whole and len(alike) == 1 else None
         self._ordered = all(leaf.param.flags.c_contiguous for leaf in leaves)
-        self._addresses = Lists(len(leaves), np.int64, LISTS * max(len(alike), 1))
+        self._addresses = Lists(runtime, len(leaves), np.int64, LISTS * max(len(alike), 1))
         self._last: tuple[Any, Any] = (None, None)
         self._same = SameObjects()  # the gradients of the step before
         self._plan = LaunchPlan([], [])
@@ -111,7 +116,7 @@ class LaunchPlanner:
     def plan(self, grads: Sequence[Any], indices: list[int] | None, ordered: bool) -> LaunchPlan:
         """The launches for the arrays at `indices` (None for all); those together that are in C order, if it matters."""
         ordered = ordered and not self._ordered
-        captured = self._capturable and capturing()  # then the lists of addresses are kept
+        captured = self._capturable and self._runtime.capturing()  # then the lists of addresses are kept
         if captured or (indices, ordered) != self._last or not self._same(grads):
             self._plan = LaunchPlan(*self._sorted(grads, indices, ordered, captured))
             self._last = indices, ordered

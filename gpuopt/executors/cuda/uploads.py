@@ -6,10 +6,11 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-import cupy
 import numpy as np
 
-__all__ = ["Lists", "Turns", "Upload", "capturing"]
+from gpuopt.executors.cuda.runtime import Runtime
+
+__all__ = ["Lists", "Turns", "Upload"]
 
 _TURNS = 4
 
@@ -26,11 +27,11 @@ class Upload:
         The numbers on the device.
     """
 
-    def __init__(self, width: int, dtype: Any) -> None:
-        self.array = cupy.empty(max(width, 1), dtype)
-        self._memory = cupy.cuda.alloc_pinned_memory(self.array.nbytes)
+    def __init__(self, runtime: Runtime, width: int, dtype: Any) -> None:
+        self.array = runtime.xp.empty(max(width, 1), dtype)
+        self._memory = runtime.cuda.alloc_pinned_memory(self.array.nbytes)
         self._host = np.frombuffer(self._memory, dtype, self.array.size)
-        self._copied = cupy.cuda.Event(disable_timing=True)
+        self._copied = runtime.cuda.Event(disable_timing=True)
 
     def write(self, values: Any) -> Any:
         """The array, which holds `values` when what is launched from now on runs."""
@@ -44,8 +45,8 @@ class Upload:
 class Turns:
     """Numbers that are others at every step: arrays that take turns, so that the host need not wait for the device."""
 
-    def __init__(self, width: int, dtype: Any) -> None:
-        self._uploads = [Upload(width, dtype) for _ in range(_TURNS)]
+    def __init__(self, runtime: Runtime, width: int, dtype: Any) -> None:
+        self._uploads = [Upload(runtime, width, dtype) for _ in range(_TURNS)]
 
     def write(self, values: Any) -> Any:
         """An array that holds `values`: the one that was written longest ago."""
@@ -60,8 +61,8 @@ class Lists:
     the capture is not found again: it is there when the graph is launched first, which may never be.
     """
 
-    def __init__(self, width: int, dtype: Any, count: int) -> None:
-        self._make, self._count = functools.partial(Upload, width, dtype), count
+    def __init__(self, runtime: Runtime, width: int, dtype: Any, count: int) -> None:
+        self._make, self._count = functools.partial(Upload, runtime, width, dtype), count
         self._spare = [self._make() for _ in range(count)]
         self._held: dict[tuple[int, ...], Upload] = {}  # the one used last comes last
         self._captured: dict[tuple[int, ...], Upload] = {}
@@ -89,8 +90,3 @@ class Lists:
         if self._spare:
             return self._spare.pop()
         return self._held.pop(next(iter(self._held))) if len(self._held) >= self._count else self._make()
-
-
-def capturing() -> bool:
-    """Whether what is launched now is captured in a CUDA graph, not run."""
-    return bool(cupy.cuda.get_current_stream().is_capturing())

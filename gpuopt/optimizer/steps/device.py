@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import cupy
 import numpy as np
 
-from gpuopt.codegen.cuda.compile import compile_kernel
 from gpuopt.codegen.cuda.scalars import ScalarSource, count_source, needs_scalars, scalar_source
 from gpuopt.codegen.host import compile_host
-from gpuopt.executors.cuda.uploads import Lists, Turns, capturing
+from gpuopt.executors.cuda.uploads import Lists, Turns
 from gpuopt.tracing.expr import NOTHING, SIZE, ReductionKey
 from gpuopt.tracing.trace import Trace
 
@@ -63,20 +61,21 @@ class DeviceSteps:
         hyper: dict[Any, dict[str, float]],
     ) -> None:
         self.device_counts, self._sizes, self._batches = device_counts, sizes, batches
-        self._device = groups[0].executor.device
-        self._masks, self._room = Lists(0, np.uint8, 0), 0
+        self._device, self._runtime = groups[0].executor.device, groups[0].executor.runtime
+        self._masks, self._room = Lists(self._runtime, 0, np.uint8, 0), 0
         self._rows: dict[tuple[Any, Trace], Turns] = {}
         self._table: dict[ReductionKey, Any] = {}
         self._hyper: dict[Any, Any] = {}
+        xp = self._runtime.xp
         with self._device:
-            self.steps = cupy.zeros(3, np.int64)
-            self.numbers = {name: cupy.full(1, float(value), np.float32) for name, value in numbers.items()}
-            self._own = {group: cupy.asarray(np.array(group.indices, np.int32)) for group in groups}
-            self.counts = {group: cupy.zeros(len(group.indices), np.int64) for group in groups}
-            self._table[SIZE] = cupy.asarray(np.array(sizes, np.float64))
+            self.steps = xp.zeros(3, np.int64)
+            self.numbers = {name: xp.full(1, float(value), np.float32) for name, value in numbers.items()}
+            self._own = {group: xp.asarray(np.array(group.indices, np.int32)) for group in groups}
+            self.counts = {group: xp.zeros(len(group.indices), np.int64) for group in groups}
+            self._table[SIZE] = xp.asarray(np.array(sizes, np.float64))
         self.prepare(groups, hyper)
         with self._device:  # a step may run on another stream than the current one
-            cupy.cuda.get_current_stream().synchronize()
+            self._runtime.wait()
 
     def prepare(self, groups: Sequence[Any], hyper: dict[Any, dict[str, float]]) -> None:
         """Make room for what a step of all arrays needs, and put the hyperparameters where it reads them."""
@@ -89,7 +88,7 @@ class DeviceSteps:
                     self._keep(group.key, [hyper[group.key].get(name, np.nan) for name in group.traces[-1].hyper])
             if self._room < len(self._table) + MASKS:
                 self._room = len(self._table) + MASKS
-                self._masks = Lists(len(self._sizes), np.uint8, self._room)
+                self._masks = Lists(self._runtime, len(self._sizes), np.uint8, self._room)
             self._meant([(frozenset(group.indices), group.traces[-1]) for group in groups])  # which is there then
 
     def _make_room(self, group: Any, trace: Trace) -> None:
@@ -100,11 +99,11 @@ class DeviceSteps:
             written = scalar_source(trace, group.executor.compute, self.device_counts)
             group.executor.stored(trace, written.width)
             if written.count and (group, trace) not in self._rows:
-                self._rows[group, trace] = Turns(len(group.indices) * written.count, np.float64)
+                self._rows[group, trace] = Turns(self._runtime, len(group.indices) * written.count, np.float64)
 
     def _keep(self, key: Any, values: list[float]) -> None:
         """Put the hyperparameters of an update on the device; in place, where a captured step may read them."""
-        given = cupy.asarray(np.array(values, np.float64))
+        given = self._runtime.xp.asarray(np.array(values, np.float64))
         if key in self._hyper and self._hyper[key].shape == given.shape:
             self._hyper[key][:] = given
         else:
@@ -128,7 +127,9 @@ class DeviceSteps:
         if runs and self.device_counts:
             written = count_source(runs[0].trace)  # what the numbers are made of is the same in all
             reads = (len(self._sizes), *self._reads(written, runs[0].group, of, active)) if written.numbers else ()
-            compile_kernel(written.kernel)(*reads, self.steps, *(self.numbers[name] for name in written.numbers), size=1)
+            self._runtime.compile_kernel(written.kernel)(
+                *reads, self.steps, *(self.numbers[name] for name in written.numbers), size=1
+            )
 
     def _reads(self, written: ScalarSource, group: Any, of: dict[ReductionKey, Any], active: Any) -> list[Any]:
         """The hyperparameters and totals that a kernel of scalars reads; where the host counts, the totals alone."""
@@ -146,14 +147,16 @@ class DeviceSteps:
 
     def _mask(self, indices: frozenset[int]) -> Any:
         """Which arrays of the optimizer are meant, on the device."""
-        return self._masks.of([index in indices for index in range(len(self._sizes))], self.device_counts and capturing())
+        return self._masks.of(
+            [index in indices for index in range(len(self._sizes))], self.device_counts and self._runtime.capturing()
+        )
 
     def load(self, t: int, counts: Sequence[int], numbers: dict[str, float]) -> None:
         """Go on after `t` completed steps, with the counts of all arrays of the optimizer, and its numbers."""
         with self._device:
-            self.steps[:] = cupy.asarray(np.array([t, 0, 0], np.int64))
+            self.steps[:] = self._runtime.xp.asarray(np.array([t, 0, 0], np.int64))
             for group, here in self.counts.items():
-                here[:] = cupy.asarray(np.array([counts[index] for index in group.indices], np.int64))
+                here[:] = self._runtime.xp.asarray(np.array([counts[index] for index in group.indices], np.int64))
             for name, value in numbers.items():
                 self.numbers[name][:] = value
 
@@ -164,7 +167,7 @@ class DeviceSteps:
     def _row(self, reduction: Any) -> Any:
         """The totals of a reduction, one for each array of the optimizer."""
         if reduction.value not in self._table:
-            self._table[reduction.value] = cupy.full(len(self._sizes), NOTHING[reduction.op], dtype=np.float64)
+            self._table[reduction.value] = self._runtime.xp.full(len(self._sizes), NOTHING[reduction.op], dtype=np.float64)
         return self._table[reduction.value]
 
     def _scalars(self, run: Any, trace: Trace, of: dict[ReductionKey, Any], active: Any) -> Any:
@@ -179,7 +182,7 @@ class DeviceSteps:
                 written = scalar_source(trace, group.executor.compute, self.device_counts, per_array=True)
                 given = (self._rows[group, trace].write(np.array(given, np.float64).reshape(-1)),)
         stored = group.executor.stored(trace, written.width)
-        compile_kernel(written.kernel)(
+        self._runtime.compile_kernel(written.kernel)(
             *(self._own[group], active, len(self._sizes), *given, *self._reads(written, group, of, active)),
             *(self.numbers[name] for name in written.numbers),
             *(self.counts[group], self.steps, stored.reshape(-1)),

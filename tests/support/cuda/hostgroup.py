@@ -9,9 +9,10 @@ from functools import cache
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
-from unittest import mock
 
 import numpy as np
+
+from gpuopt.executors import using
 
 from .hostrun import HostKernel
 
@@ -54,25 +55,31 @@ def _on_device(make: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *arguments, **options: make(*arguments, **options).view(DeviceArray)
 
 
-@contextlib.contextmanager
-def cupy_on_the_cpu() -> Iterator[Callable[..., Any]]:
-    """Give what makes a `CupyExecutor` from a trace, its rule and NumPy arrays, which it then updates on the CPU.
-
-    Meanwhile every optimizer of NumPy arrays has it for its executor.
-    """
-    names = ("executors.cuda.launch", "optimizer.steps.device", "executors.cuda.tables", "executors.cuda.uploads")
-    modules = groups, stages, *_ = [import_module(f"gpuopt.{name}") for name in names]
-    real, kernel = groups.compile_kernel, import_module("cupy").ElementwiseKernel
+def host_runtime() -> Any:
+    """What the executor takes from CuPy: arrays are NumPy's, and a kernel's complete text is run as C++."""
+    cuda = import_module("gpuopt.executors.cuda.runtime")
     stream = SimpleNamespace(is_capturing=lambda: False, synchronize=lambda: None)
     device = SimpleNamespace(alloc_pinned_memory=bytearray, Event=_Event, get_current_stream=lambda: stream)
-    made_on_device = {name: _on_device(getattr(np, name)) for name in ("zeros", "empty", "full", "asarray")}
-    library = SimpleNamespace(**made_on_device, ElementwiseKernel=kernel, cuda=device)
+    xp = SimpleNamespace(**{name: _on_device(getattr(np, name)) for name in ("zeros", "empty", "full", "asarray")})
 
     def compile_kernel(written: Any) -> Callable[..., None]:
-        return lambda *arguments, size=None: launch(real(written), arguments, size)
+        return lambda *arguments, size=None: launch(cuda.CUPY.compile_kernel(written), arguments, size)
 
-    class Group(groups.CupyExecutor):  # type: ignore[misc, name-defined]
-        """Takes ordinary arrays for gradients."""
+    return cuda.Runtime(xp, device, compile_kernel)
+
+
+def host_executor(given: Any = None) -> Any:
+    """A `CupyExecutor` that updates NumPy arrays, on that runtime."""
+    base: Any = import_module("gpuopt.executors.cuda.launch").CupyExecutor
+
+    class HostExecutor(base):  # type: ignore[misc]
+        """Takes ordinary arrays."""
+
+        runtime = given or host_runtime()
+
+        def __init__(self, trace: Any, update: Any, params: Sequence[Any], others: Any = (), *rest: Any) -> None:
+            beside = [{name: array.view(DeviceArray) for name, array in found.items()} for found in others]
+            super().__init__(trace, update, [p.view(DeviceArray) for p in params], beside, *rest)
 
         def run(self, trace: Any, grads: Sequence[Any], *rest: Any) -> None:
             super().run(trace, [_seen(g) for g in grads], *rest)
@@ -80,33 +87,38 @@ def cupy_on_the_cpu() -> Iterator[Callable[..., Any]]:
         def reduce_into(self, stage: Any, grads: Sequence[Any], *rest: Any) -> None:
             super().reduce_into(stage, [_seen(g) for g in grads], *rest)
 
-    def group(trace: Any, update: Any, params: Sequence[Any], others: Any = (), *rest: Any) -> Any:
-        beside = [{name: array.view(DeviceArray) for name, array in found.items()} for found in others]
-        return Group(trace, update, [p.view(DeviceArray) for p in params], beside, *rest)
-
-    with contextlib.ExitStack() as patches:
-        for module in (groups, stages):
-            patches.enter_context(mock.patch.object(module, "compile_kernel", compile_kernel))
-        for module in modules:
-            patches.enter_context(mock.patch.object(module, "cupy", library))
-        group.on_device = True  # type: ignore[attr-defined]
-        group.name = "cupy"  # type: ignore[attr-defined]
-        for module in map(import_module, ("gpuopt.optimizer.groups", "gpuopt.optimizer.optimizer", "gpuopt.optimizer.steps")):
-            patches.enter_context(mock.patch.object(module, "executor_of", return_value=group))
-        yield group
+    return HostExecutor
 
 
 @contextlib.contextmanager
-def one_by_one() -> Iterator[Callable[..., Any]]:
+def cupy_on_the_cpu() -> Iterator[Any]:
+    """Let every optimizer of NumPy arrays have a `host_executor`, and give that."""
+    with using(host_executor()) as executor:
+        yield executor
+
+
+@contextlib.contextmanager
+def one_by_one() -> Iterator[Any]:
     """The same, with a launch for each array."""
     tables = import_module("gpuopt.executors.cuda.tables")
 
-    def plan(planner: Any, grads: Sequence[Any], indices: list[int] | None, **_: Any) -> Any:
-        wanted = range(len(grads)) if indices is None else indices
-        return tables.LaunchPlan([], [position for position in wanted if planner._leaves[position].size])
+    class OneByOne:
+        """In place of the planner of launches."""
 
-    with cupy_on_the_cpu() as make, mock.patch.object(tables.LaunchPlanner, "plan", plan):
-        yield make
+        def __init__(self, leaves: list[Any]) -> None:
+            self._leaves = leaves
+
+        def plan(self, grads: Sequence[Any], indices: list[int] | None, ordered: bool) -> Any:
+            wanted = range(len(grads)) if indices is None else indices
+            return tables.LaunchPlan([], [position for position in wanted if self._leaves[position].size])
+
+    class OneByOneExecutor(host_executor()):  # type: ignore[misc]
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            self._planner = OneByOne(self._leaves)
+
+    with using(OneByOneExecutor) as executor:
+        yield executor
 
 
 def launch(kernel: Any, arguments: tuple[Any, ...], size: int | None = None) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-from .hostgroup import _Memory, cupy_on_the_cpu
+from gpuopt.executors import using
+
+from .hostgroup import _Memory, host_executor, host_runtime
 
 
 class Recorder:
@@ -67,16 +69,13 @@ def recording_on_the_cpu() -> Iterator[Recorder]:
     def copy(memory: Any, source: int, size: int) -> None:
         recorder.do(lambda: ctypes.memmove(memory.ptr, source, size))
 
-    with cupy_on_the_cpu(), contextlib.ExitStack() as patches:
-        library = import_module("gpuopt.executors.cuda.uploads").cupy
-        stream = SimpleNamespace(is_capturing=lambda: recorder.recording, synchronize=lambda: None)
-        library.cuda.get_current_stream = lambda: stream
-        library.cuda.Event = functools.partial(_Event, recorder)
-        library.empty = library.zeros  # what is read before it is written is 0 at least
-        patches.enter_context(mock.patch.object(_Memory, "copy_from_host_async", copy))
-        for name in ("executors.cuda.launch", "optimizer.steps.device"):
-            module = import_module(f"gpuopt.{name}")
-            patches.enter_context(mock.patch.object(module, "compile_kernel", _recorded(recorder, module.compile_kernel)))
+    usual = host_runtime()
+    stream = SimpleNamespace(is_capturing=lambda: recorder.recording, synchronize=lambda: None)
+    usual.xp.empty = usual.xp.zeros  # what is read before it is written is 0 at least
+    usual.cuda.get_current_stream = lambda: stream
+    usual.cuda.Event = functools.partial(_Event, recorder)
+    runtime = dataclasses.replace(usual, compile_kernel=_recorded(recorder, usual.compile_kernel))
+    with mock.patch.object(_Memory, "copy_from_host_async", copy), using(host_executor(runtime)):
         yield recorder
 
 

@@ -1,0 +1,55 @@
+"""Which executor runs which arrays, and the seam by which a test puts another in its place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gpuopt as go
+from gpuopt import executors
+from gpuopt.executors import executor_of, using
+from gpuopt.executors.cpu.numpy import NumpyExecutor
+
+ARRAY = np.ones(3)
+
+
+class Other(NumpyExecutor):
+    name = "other"
+
+
+def test_the_variable_chooses_what_runs_numpy_arrays(executor: str, xp: Any) -> None:
+    assert executor_of(xp.ones(3)).name == executor
+    assert go.Adam().init(xp.ones(3)).executor == executor
+
+
+def test_an_executor_runs_the_arrays_of_optimizers_made_meanwhile() -> None:
+    before = go.Adam().init(ARRAY.copy())
+    with using(Other) as chosen:
+        assert chosen is Other
+        inside = go.Adam().init(ARRAY.copy())
+        with using(NumpyExecutor):
+            assert executor_of(ARRAY).name == "numpy"
+        assert executor_of(ARRAY) is Other
+    after = go.Adam().init(ARRAY.copy())
+    assert inside.executor == "other"
+    assert before.executor == after.executor != "other"
+    inside.step(ARRAY)  # it keeps what it was made with
+    assert inside.t == 1
+
+
+def test_an_error_inside_ends_it() -> None:
+    with pytest.raises(ZeroDivisionError), using(Other):
+        raise ZeroDivisionError
+    assert executor_of(ARRAY) is not Other
+
+
+def test_a_registered_executor_is_loaded_when_arrays_need_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GPUOPT_CPU", "numpy")
+    monkeypatch.setattr(executors, "_loaders", dict(executors._loaders))
+    loaded = []
+    executors.register("numpy", lambda: loaded.append("numpy") or Other)  # type: ignore[func-returns-value]
+    assert not loaded
+    assert executor_of(ARRAY) is Other
+    assert loaded == ["numpy"]
