@@ -27,30 +27,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments : sequence of str, optional
-        Those of the process by default.
+        The arguments of the process by default.
 
     Returns
     -------
     int
-        The exit code: 0; 2, after one line on stderr, where an option is wrong or cannot be met here.
+        The exit code: 0; or 2, after one line on stderr, if an option is wrong or not possible
+        here.
     """
     parser = _Parser(prog="gpuopt", description="First-order optimizers for plain NumPy and CuPy arrays.")
     parser.add_argument("--version", action="version", version=f"gpuopt {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("info", help="what runs here, and why not the other").set_defaults(run=_info)
-    demo_parser = commands.add_parser("demo", help="train a small network on handwritten digits, every rule three ways")
+    commands.add_parser("info", help="print what runs here, and why the others do not").set_defaults(run=_info)
+    demo_parser = commands.add_parser("demo", help="train a small network on handwritten digits with every rule, in three ways")
     demo.add_arguments(demo_parser)
     demo_parser.set_defaults(run=demo.main)
-    bench_parser = commands.add_parser("bench", help="time every rule beside its rivals and the memory's floor")
+    bench_parser = commands.add_parser("bench", help="time every rule, its rivals, and the memory's floor")
     bench.add_arguments(bench_parser)
     bench_parser.set_defaults(run=bench.main)
-    kernel_parser = commands.add_parser("kernel", help="print the CUDA kernels that are generated from a rule")
+    kernel_parser = commands.add_parser("kernel", help="print the CUDA kernels of a rule")
     names = ", ".join(map(str.lower, rules()))
     kernel_parser.add_argument(
         "rule", metavar="RULE", type=_rule, help=f"one of {names}, or an expression such as 'chain(clip(1.0), Adam(1e-3))'"
     )
-    kernel_parser.add_argument("--dtype", choices=list(COMPUTE), default="float32", help="of parameter and gradient (float32)")
-    kernel_parser.add_argument("--complete", action="store_true", help="all of the text that CuPy compiles; needs CuPy, no GPU")
+    kernel_parser.add_argument(
+        "--dtype", choices=list(COMPUTE), default="float32", help="dtype of parameter and gradient (default: float32)"
+    )
+    kernel_parser.add_argument(
+        "--complete", action="store_true", help="print the whole text that CuPy compiles; needs CuPy, no GPU"
+    )
     kernel_parser.set_defaults(run=_kernel)
     options = parser.parse_args(arguments)
     try:
@@ -66,14 +71,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong with an option in one line; ``--help`` has the rest."""
+    """Reports a wrong option in one line; ``--help`` has the rest."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
 
 
 def _rule(text: str) -> Any:
-    """The rule of that name with its defaults, or the one that an expression of gpuopt's public names gives."""
+    """The rule of that name with its defaults, or the value of an expression of public names."""
     if text.replace("-", "").replace("_", "").isalnum():
         return demo.rule_class(text)()
     try:

@@ -1,8 +1,8 @@
 """Schedules: a hyperparameter's value as a function of the number of completed steps.
 
-Each is a small frozen object, called with a step number (0 at the first step) and giving a float. ``plot`` draws it, and its
-repr makes it again. Each can also be traced, for where a GPU counts the steps. Where a schedule has an end, its last value
-holds from then on.
+Each is a small frozen object. Called with a step number (0 at the first step), it returns a float.
+``plot`` draws it, and its repr makes it again. Each can also be traced, in case a GPU counts the
+steps. After the end of a schedule, its last value holds.
 
 >>> import gpuopt as go
 >>> lr = go.schedules.WarmUp(go.schedules.Cosine(1e-3, steps=900), steps=100)
@@ -56,7 +56,7 @@ class Schedule(abc.ABC):
         Parameters
         ----------
         steps : int
-            How many, at least 1.
+            The number of steps, at least 1.
         ax : matplotlib.axes.Axes, optional
             Where to draw; the current axes by default.
 
@@ -79,7 +79,7 @@ class Schedule(abc.ABC):
 
 
 def _number(schedule: Schedule, name: str) -> float:
-    """The float of a field, which becomes it."""
+    """Check a field that must be a finite number, and store it as a float."""
     value = getattr(schedule, name)
     what = f"schedules.{type(schedule).__name__}: {name} must be a finite number, got {value!r}"
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
@@ -110,7 +110,7 @@ def _increasing(schedule: Schedule, boundaries: Any, parts: int, kind: str) -> t
 
 
 def _where(condition: Any, a: Any, b: Any) -> Any:
-    """`a` if the condition holds, else `b`: of numbers, or of what a trace computes with."""
+    """`a` if the condition holds, else `b`: for numbers and for symbols."""
     return (a if condition else b) if isinstance(condition, bool) else np.where(condition, a, b)
 
 
@@ -334,7 +334,7 @@ class OneCycle(Schedule):
 
 
 def first_untraceable(schedule: Any) -> Any:
-    """The first callable in a schedule, itself among them, that is none of this module's; None where there is none."""
+    """The first callable in a schedule (or itself) that is not of this module, or None."""
     if type(schedule) not in _OWN:
         return schedule
     values = [getattr(schedule, field.name) for field in dataclasses.fields(schedule)]

@@ -1,4 +1,4 @@
-"""What arrays are: their library, dtypes, trees, memory, and how 16-bit parameters are stored.
+"""Arrays: their library, dtypes, trees and memory, and the storage of 16-bit parameters.
 
-Comes in: arrays and trees as the user gave them. Imports: NumPy, and nothing of the other wings.
+Comes in: the user's arrays and trees. Imports: NumPy, and nothing of the other wings.
 """

@@ -1,7 +1,7 @@
-"""Which library owns an array, and which makes new ones: NumPy, or CuPy where a GPU really works.
+"""The libraries that own arrays and make new ones: NumPy, or CuPy if a GPU really works.
 
-CuPy is imported when it is asked for, never by ``import gpuopt``; whether it works is found out by compiling and running
-one small kernel, and the reason why not is kept for `info`.
+CuPy is imported when it is asked for, never by ``import gpuopt``. The first use compiles and runs
+one small kernel to see whether CuPy works; `info` shows the reason if it does not.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def is_array(x: Any) -> bool:
 
 
 def device_of(array: Any) -> AbstractContextManager[Any]:
-    """What makes the device of `array` the current one, where CuPy makes new arrays; nothing for NumPy's."""
+    """A context with the device of `array` as the current one; an empty one for NumPy's arrays."""
     return array.device if is_cupy(array) else nullcontext()
 
 
@@ -72,7 +72,7 @@ def use(name: Literal["auto", "numpy", "cupy"]) -> None:
     ValueError
         For another name.
     RuntimeError
-        For ``"cupy"`` where it does not work; the message says why.
+        For ``"cupy"`` if it does not work; the message says why.
     """
     global _chosen
     _check_choice(name, "go.use")
@@ -82,7 +82,7 @@ def use(name: Literal["auto", "numpy", "cupy"]) -> None:
 
 
 def xp() -> ModuleType:
-    """The module that makes new arrays: as `use` chose, or ``GPUOPT_BACKEND``, or ``"auto"``."""
+    """The module for new arrays: the choice of `use`, else ``GPUOPT_BACKEND``, else ``"auto"``."""
     name = _chosen
     if name is None:
         name = os.environ.get(VARIABLE) or "auto"
@@ -95,7 +95,7 @@ def xp() -> ModuleType:
 
 
 def cpu_executor() -> str:
-    """The executor of NumPy arrays: as ``GPUOPT_CPU`` chooses, else Numba where it is installed."""
+    """The executor of NumPy arrays: the choice of ``GPUOPT_CPU``, else Numba if it is installed."""
     name = os.environ.get(CPU_VARIABLE)
     if not name:
         return "numpy" if why_not_numba() else "numba"
@@ -119,7 +119,7 @@ def why_not_numba() -> str | None:
 
 
 def cpu_threads() -> int:
-    """How many threads a step may use: ``GPUOPT_NUM_THREADS``, or the CPUs that this process may use."""
+    """The number of threads for a step: ``GPUOPT_NUM_THREADS``, else the CPUs of this process."""
     asked = os.environ.get(THREADS_VARIABLE)
     if not asked:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -129,7 +129,7 @@ def cpu_threads() -> int:
 
 
 class Info(TypedDict):
-    """What `info` returns."""
+    """The result of `info`."""
 
     backend: str | None
     cpu: str | None
@@ -140,18 +140,19 @@ class Info(TypedDict):
 
 
 def info() -> Info:
-    """What was chosen, and why not the other.
+    """The backend, executor, device and versions in use, and why the others are not.
 
     Returns
     -------
     dict
-        ``backend`` (what `xp` gives), ``cpu`` (the executor of NumPy arrays), ``device`` (the GPU's name, or None),
-        ``threads``, ``versions`` (by package; None where it is not installed) and ``reasons`` (by what was not chosen).
+        ``backend`` (the name of `xp`), ``cpu`` (the executor of NumPy arrays), ``device`` (the
+        GPU's name, or None), ``threads``, ``versions`` (by package; None if it is not installed)
+        and ``reasons`` (why each of the others was not chosen).
     """
     reasons: dict[str, str] = {}
 
     def found(name: str, ask: Callable[[], Any]) -> Any:
-        """What `ask` gives; where a wrong environment variable stops it, None, and the error is a reason."""
+        """The result of `ask`; None, and a reason, if an environment variable is wrong."""
         try:
             return ask()
         except (ValueError, RuntimeError) as error:

@@ -1,4 +1,4 @@
-"""What parameters and gradients may be. Every message names the leaf, what was found, and what would do."""
+"""Checks of parameters and gradients. Every message names the leaf, its value, and a remedy."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def place(array: Any) -> str:
 
 
 def loss_and_grads(result: Any) -> tuple[Any, Any]:
-    """What the user's function returned, if it is a pair of a real scalar and gradients."""
+    """The result of the user's function, if it is a pair of a real scalar and gradients."""
     if not (isinstance(result, tuple) and len(result) == 2):
         items = f" of {len(result)}" if isinstance(result, tuple) else ""
         raise TypeError(f"loss_and_grad must return a pair (loss, grads), not a {type(result).__name__}{items}")
@@ -72,7 +72,7 @@ def loss_and_grads(result: Any) -> tuple[Any, Any]:
 
 
 def _overlaps_itself(array: Any) -> bool:
-    """Whether two elements may lie at one place: some stride is no larger than all the smaller ones reach."""
+    """Whether two elements may share memory: a stride is within the reach of smaller ones."""
     reach = array.itemsize
     for stride, length in sorted((abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1):
         if stride < reach:

@@ -1,4 +1,4 @@
-"""Which dtypes arrays may have, and the dtype each is computed in."""
+"""The supported dtypes of arrays, and the compute dtype of each."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def is_complex(dtype: np.dtype[Any]) -> bool:
 
 
 def state_dtype(compute: np.dtype[Any], complex_state: bool) -> np.dtype[Any]:
-    """The dtype of a state array of parameters that are computed in `compute`."""
+    """The dtype of a state array, for parameters computed in `compute`."""
     return np.dtype(f"complex{2 * 8 * compute.itemsize}") if complex_state else compute
 
 
@@ -37,7 +37,7 @@ def named(name: str) -> np.dtype[Any]:
     Raises
     ------
     TypeError
-        Where the library has no arrays of that dtype.
+        If the library has no arrays of that dtype.
     ModuleNotFoundError
         For bfloat16, where ml_dtypes is not installed.
     """

@@ -1,4 +1,4 @@
-"""Where arrays lie in memory, and which of them share it."""
+"""The memory of arrays, and the arrays that share it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Memory", "bounds", "share"]
 
 
 class Memory:
-    """Where named arrays lie, to find what else lies there."""
+    """The memory of named arrays, to find others that share it."""
 
     def __init__(self, arrays: list[Any], names: list[str]) -> None:
         entries = sorted((*bounds(a), i) for i, a in enumerate(arrays) if a.size)
@@ -26,7 +26,7 @@ class Memory:
         self._owners, self._foreign = {id(owner) for owner in owners}, not all(map(_owns, owners))
 
     def check_distinct(self) -> None:
-        """Raise ValueError where two of the arrays share memory."""
+        """Raise ValueError if two of the arrays share memory."""
         for i, (low, high, a) in enumerate(self._entries):
             for other_low, _, b in self._entries[i + 1 :]:
                 if other_low >= high:
@@ -43,7 +43,7 @@ class Memory:
         return not self._foreign and all(g.base is None for g in gradients) and self._owners.isdisjoint(map(id, gradients))
 
     def clear_of(self, lows: np.ndarray[Any, Any], highs: np.ndarray[Any, Any]) -> bool:
-        """Whether none of the arrays lies between any of `lows` and its one of `highs`; a few calls for all of them."""
+        """Whether no array overlaps one of the ranges from `lows` to `highs`; vectorized."""
         before = np.searchsorted(self._begins, highs)  # how many begin before it ends
         return bool(np.all(self._reached[before] <= lows))
 

@@ -1,4 +1,4 @@
-"""How parameters of 16 bits keep what their dtype cuts off: by a float32 copy, or on average by rounding at random."""
+"""Options for 16-bit parameters: a float32 copy of each, or rounding at random."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import numpy as np
 __all__ = ["MASTER", "Precision"]
 
 MASTER = "master"
-"""What the state is called that holds the float32 copies."""
+"""The name of the state with the float32 copies."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Precision:
-    """What `init` was asked for; the `seed` is 0 where no rounding needs it.
+    """The options of `init` for 16-bit parameters; the `seed` is 0 if no rounding needs it.
 
     Raises
     ------
     TypeError, ValueError
-        Where a value is none that it may be, or both ways are asked for.
+        If a value is not allowed, or both options are set.
     """
 
     master: bool = False
@@ -48,11 +48,9 @@ class Precision:
         object.__setattr__(self, "seed", operator.index(seed) if self.stochastic_rounding else 0)
 
     def check(self, arrays: Iterable[tuple[str, np.dtype[Any]]], states: Collection[str]) -> None:
-        """Raise ValueError where it cannot be had for arrays of these paths and dtypes, and rules with these states."""
+        """Raise ValueError if these dtypes of arrays, or these states, do not allow it."""
         if self.master and MASTER in states:
-            raise ValueError(
-                f"init: the rule has a state of its own called {MASTER!r}, as the copies of master=True are called: rename it"
-            )
+            raise ValueError(f"init: the rule has a state called {MASTER!r}, the name of the copies of master=True: rename it")
         for path, dtype in arrays:
             if self.stochastic_rounding and dtype.name == "float16":
                 raise ValueError(
@@ -60,7 +58,7 @@ class Precision:
                 )
 
     def of(self, dtype: np.dtype[Any]) -> Precision:
-        """What of it there is for arrays of that dtype."""
+        """The options that apply to arrays of that dtype."""
         return self if dtype.itemsize == 2 else PLAIN
 
     def __str__(self) -> str:

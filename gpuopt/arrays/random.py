@@ -1,6 +1,6 @@
-"""Random bits that depend on nothing but a seed, the step, the array and the element: the same wherever they are made.
+"""Random bits of a seed, the step, the array and the element alone: the same on every executor.
 
-They are those of SplitMix64 (Steele, Lea & Flood 2014), which can start at any element.
+They are those of SplitMix64 (Steele, Lea & Flood 2014); it can start at any element.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import numpy as np
 __all__ = ["FIRST", "GOLDEN", "KEY_PARTS", "ROUNDING", "SECOND", "after", "base", "fill"]
 
 KEY_PARTS = 4
-"""A key is this many numbers below 65,536, which even float32 holds: the seed's, then the step's."""
+"""The length of a key: numbers below 65,536 (exact in float32) of the seed, then of the step."""
 ROUNDING = 2
-"""The stream of stochastic rounding; normal numbers are made of those before it."""
+"""The stream of stochastic rounding; normal numbers use the streams before it."""
 GOLDEN = 0x9E3779B97F4A7C15
 FIRST = 0xBF58476D1CE4E5B9
 SECOND = 0x94D049BB133111EB
@@ -22,7 +22,7 @@ _MASK = 2**64 - 1
 
 
 def base(key: tuple[float, ...], leaf: int, stream: int) -> int:
-    """Where the sequence of an array begins: of array number `leaf`, with the numbers of its key."""
+    """The start of the sequence of array number `leaf`, for the numbers of a key."""
     start = sum(int(part) << (16 * n) for n, part in enumerate(key))
     for number in (0, leaf, stream):
         start = _mixed((start + (number + 1) * GOLDEN) & _MASK)
@@ -36,7 +36,7 @@ def _mixed(z: int) -> int:
 
 
 def after(start: int, elements: int) -> int:
-    """Where a sequence that begins at `start` is after so many elements."""
+    """The position of a sequence from `start` after so many elements."""
     return (start + elements * GOLDEN) & _MASK
 
 

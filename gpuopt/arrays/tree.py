@@ -1,4 +1,4 @@
-"""Arrays, and lists, tuples and dicts of them, nested: taking them apart, matching one against another, naming leaves."""
+"""Trees: arrays in nested lists, tuples and dicts. Reads them, matches two, names the leaves."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         def count(self, value: Any, /) -> int: ...
 
     class ObjectContainer(Protocol):
-        """What mypy infers for a dict or list of arrays and containers: ``dict[str, object]``."""
+        """The inferred type of a dict of arrays and containers: ``dict[str, object]``."""
 
         def __getitem__(self, key: Any, /) -> object: ...
         def __setitem__(self, key: Any, value: object, /) -> None: ...
@@ -61,13 +61,13 @@ else:
 
 
 class TreeSpec:
-    """The shape of a tree: what it takes to find the leaves of another tree of the same shape.
+    """The structure of a tree, to find the leaves of another tree of the same structure.
 
     Parameters
     ----------
     tree : array, or lists, tuples and dicts of arrays, nested
     name : str
-        What messages call the tree: a leaf's path is, say, ``params['layers'][2]['w']``.
+        The tree's name in messages: a leaf's path is, say, ``params['layers'][2]['w']``.
 
     Attributes
     ----------
@@ -104,7 +104,8 @@ class TreeSpec:
         Raises
         ------
         TypeError, ValueError
-            Where a container is of another kind, or entries are missing or too many; the message lists them.
+            If a container is of another kind, or entries are missing or too many; the message lists
+            them.
         """
         found: list[Any] = []
         _match(self._node, tree, "", name, found)

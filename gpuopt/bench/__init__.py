@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--init", nargs="+", choices=OPTIONS, default=[], metavar="OPTION", help=f"options of init: {', '.join(OPTIONS)}")
     add("--graph", action="store_true", help="also the replay of a step captured in a CUDA graph (CuPy; implies capturable)")
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--executors", nargs="+", choices=EXECUTORS, help="what runs the steps (default: as --backend says)")
+    where.add_argument("--executors", nargs="+", choices=EXECUTORS, help="executors to measure (default: those of --backend)")
     where.add_argument(
         "--backend",
         choices=backend.CHOICES,

@@ -12,7 +12,7 @@ from gpuopt.bench.measure import Step
 __all__ = ["CHAIN", "naive"]
 
 CHAIN = "chain"
-"""What is measured beside the rules: pieces around Adam, one of them with a norm of all arrays."""
+"""A chain to measure beside the rules: pieces around Adam, one with a norm of all arrays."""
 
 Update = Callable[[Any, Any], Any]
 
@@ -61,7 +61,7 @@ def _by_hand(name: str, xp: Any, p: Any, g: Any, master: bool = False) -> Step |
 
 
 def _stored(update: Update, p: Any, g: Any, master: bool) -> Step:
-    """What updates `p` in place, in float32 where it has 16 bits; with `master`, by way of a copy that is kept."""
+    """A function that updates `p` in place; 16 bits in float32, with `master` through a copy."""
     copy: Any = p.astype(_computed(p)) if master else None
 
     def plain() -> None:

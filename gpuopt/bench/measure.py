@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 EXECUTORS = ("numpy", "numba", "cupy")
-"""What can run a step."""
+"""The names of the executors."""
 
 Step = Callable[[], object]
 Key = TypeVar("Key")
@@ -62,7 +62,7 @@ def module_of(executor: str) -> Any:
 
 
 def waiting(xp: Any) -> Step:
-    """What waits until a device has done all that it was given; a CPU has when a call returns."""
+    """A function that waits until the device has finished; on a CPU it does nothing."""
     return (lambda: None) if xp is np else (lambda: xp.cuda.Device().synchronize())  # other libraries have other streams
 
 
@@ -115,7 +115,7 @@ def stream_steps(xp: Any, size: int, dtype: Any = "float32") -> dict[str, Step]:
 
 
 def calls_lasting(step: Step, wait: Step, seconds: float) -> int:
-    """How many calls of `step` take about `seconds`; at least one."""
+    """The number of calls of `step` in about `seconds`; at least one."""
     step()
     wait()
     start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What was measured, as text, Markdown, JSON and a picture; each says of which dtype, with what options, where and when."""
+"""Measurements as text, Markdown, JSON and a picture, with dtype, options, machine and date."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def header(executors: set[str], dtype: str, options: Sequence[str] = ()) -> str:
 
 
 def cpu_name() -> str:
-    """What the processor calls itself."""
+    """The name of the processor."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

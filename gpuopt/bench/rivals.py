@@ -21,7 +21,7 @@ __all__ = ["GRAPH", "RIVALS", "Case", "compare", "subjects", "why_no_graph"]
 RIVALS = ("by hand", "torch fused", "torch foreach", "optax jit")
 """The rivals by name, in the order of the columns."""
 GRAPH = "cupy graph"
-"""What the replay of a captured step is called among the executors."""
+"""The name of the replay of a captured step among the executors."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Case:
 
 
 def subjects() -> dict[str, Callable[[], Bindable]]:
-    """What makes each rule, with its defaults, and the chain, by name."""
+    """A function for each rule with its defaults, and for the chain, by name."""
     return {**rules(), CHAIN: _chain}
 
 

@@ -23,8 +23,9 @@ __all__ = ["cuda_source", "kernels"]
 def cuda_source(rule: Bindable, dtype: DTypeLike = "float32") -> str:
     """The complete CUDA C++ text of a rule's kernel, as CuPy compiles it for any number of contiguous arrays.
 
-    Of a chain with reductions it is several texts, one after another: for each reduction, for the scalars made of them, the
-    update's, and where the GPU decides whether a step is made the one that counts it.
+    A chain with reductions has several texts, one after another: one for each reduction, for the
+    scalars that follow from them, for the update, and, if the GPU decides about a step, for its
+    count.
 
     Parameters
     ----------
@@ -40,9 +41,9 @@ def cuda_source(rule: Bindable, dtype: DTypeLike = "float32") -> str:
     Raises
     ------
     TypeError
-        For another dtype, or something that is no rule.
+        For another dtype, or an argument that is no rule.
     ModuleNotFoundError
-        Where CuPy is not installed. A GPU is not needed.
+        If CuPy is not installed. A GPU is not needed.
     """
     if not isinstance(rule, Bindable):
         raise TypeError(f"rule must be a gpuopt.Rule, such as gpuopt.Adam(), got {type(rule).__name__}")
@@ -61,7 +62,7 @@ def cuda_source(rule: Bindable, dtype: DTypeLike = "float32") -> str:
 def kernels(rule: Bindable, of: np.dtype[Any], capturable: bool = False) -> list[KernelSource]:
     """The kernels of a step for arrays of dtype `of`, in order: reductions, scalars made of them, the update, the count."""
     if is_partitioned(rule):
-        raise TypeError(f"{rule!r} has kernels for each of its rules: ask for those of one")
+        raise TypeError(f"{rule!r} has kernels for each of its rules: pass one of the rules")
     update = rule.update_for("")
     counted = device_counts([update], capturable)
     whole, found = trace(update, is_complex(of), masked=counted), list[KernelSource]()

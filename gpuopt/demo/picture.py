@@ -92,7 +92,7 @@ def _label(panel: Any, labels: list[tuple[float, str, str]]) -> None:
 
 
 def _window(way: Way, examples: int) -> int:
-    """How many updates to average: a 40th of them all, as the loss of one small batch says little."""
+    """The number of updates to average, a 40th of all: the loss of one small batch says little."""
     updates = way.updates(examples)
     return max(1, way.epochs * updates // 40) if updates > 1 else 1
 

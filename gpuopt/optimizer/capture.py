@@ -1,6 +1,6 @@
-"""A training step as one CUDA graph: forward pass, backward pass and update, captured once and replayed.
+"""A training step as one CUDA graph: forward pass, backward pass and update, captured and replayed.
 
-A replay is a single launch, so it costs the host next to nothing however many kernels the step has.
+A replay is a single launch, so it costs the host next to nothing, for any number of kernels.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ __all__ = ["CapturedStep", "graph"]
 
 _WARM_UP = 3  # the first call compiles, by the last the memory pool holds all that a call takes
 _REFUSED = (
-    "CuPy captures neither cuBLAS (@, dot, matmul, tensordot, einsum) nor cuSOLVER, cuSPARSE and cuRAND, nor what brings a "
-    "value to the host or an array from it (float(x), if x, x.get(), x[mask], cupy.asarray of a NumPy array). Use elementwise "
-    "functions, sums, FFTs or kernels of your own, and make the rest beforehand, as part of the batch; or capture the update "
-    "alone (docs/cuda-graphs.md)"
+    "CuPy captures neither cuBLAS (@, dot, matmul, tensordot, einsum) nor cuSOLVER, cuSPARSE and cuRAND, nor any copy "
+    "of a value to the host or of an array from it (float(x), if x, x.get(), x[mask], cupy.asarray of a NumPy array). "
+    "Use elementwise functions, sums, FFTs or kernels of your own, and compute the rest beforehand, as part of the batch; "
+    "or capture the update alone (docs/cuda-graphs.md)"
 )
 
 
 def graph(loss_and_grad: LossAndGrad, opt: Optimizer, *batch: CupyArray) -> CapturedStep:
     """Capture forward pass, backward pass and update in one CUDA graph.
 
-    Nothing is updated here: `loss_and_grad` is called a few times to compile what it needs, and once to be captured; it must
-    not call ``opt.step``. What it does on the host happens in these calls alone; a replay repeats what it launched.
+    Nothing is updated here. `loss_and_grad` is called a few times to compile its kernels, and once
+    to be captured; it must not call ``opt.step``. Its actions on the host happen only in these
+    calls; a replay repeats its launches.
 
     Parameters
     ----------
@@ -40,7 +41,8 @@ def graph(loss_and_grad: LossAndGrad, opt: Optimizer, *batch: CupyArray) -> Capt
     opt : Optimizer
         Of CuPy arrays, made by ``rule.init(params, capturable=True)``.
     *batch : array
-        CuPy arrays that `loss_and_grad` reads. Every replay reads these very arrays, so what is written into them counts.
+        CuPy arrays that `loss_and_grad` reads. Every replay reads these very arrays, with their new
+        values.
 
     Returns
     -------
@@ -50,9 +52,10 @@ def graph(loss_and_grad: LossAndGrad, opt: Optimizer, *batch: CupyArray) -> Capt
     Raises
     ------
     TypeError, ValueError
-        Where an argument, or what `loss_and_grad` returns, is not as described.
+        If an argument, or the result of `loss_and_grad`, is not as described.
     RuntimeError
-        Where the step cannot be captured; the message names the line and the remedy. The optimizer is as it was.
+        If the step cannot be captured; the message names the line and the remedy. The optimizer is
+        unchanged.
 
     Examples
     --------
@@ -69,12 +72,15 @@ def graph(loss_and_grad: LossAndGrad, opt: Optimizer, *batch: CupyArray) -> Capt
 
 
 class CapturedStep:
-    """A captured step, made by `graph`. Calling it launches one step on the current stream, and waits for nothing.
+    """A captured step, made by `graph`. A call launches one step on the current stream.
+
+    It waits for nothing.
 
     Attributes
     ----------
     opt : Optimizer
-        Between replays it is as ever: ``opt.t``, ``state_dict``, single steps, and ``opt.rule = ...`` with other numbers.
+        Between replays it works as usual: ``opt.t``, ``state_dict``, single steps, and ``opt.rule =
+        ...`` with other numbers.
     batch : tuple of array
         The arrays that are read.
     """
@@ -140,9 +146,10 @@ class CapturedStep:
         Raises
         ------
         TypeError, ValueError
-            Where an array is not like that of `batch`, or an entry of params was replaced. No step was made then.
+            If an array is not like that of `batch`, or an entry of params was replaced. No step was
+            made then.
         RuntimeError
-            Where the rule is no longer of the structure that was captured.
+            If the rule's structure is no longer the captured one.
         """
         if batch:
             _check_batch(batch, self.batch)
@@ -150,7 +157,7 @@ class CapturedStep:
             self.opt._guard.check()
             if self.opt._steps.structure != self._structure:
                 raise RuntimeError(
-                    "opt.rule was set to one of another structure since the step was captured (other than numbers changed): "
+                    "opt.rule has another structure than the captured step (more than its numbers changed): "
                     "capture it anew with go.graph"
                 )
             with self.opt._steps.groups[0].executor.device:  # type: ignore[attr-defined]
@@ -161,9 +168,10 @@ class CapturedStep:
 
 
 def _allocator(pool: Any) -> Callable[[int], Any]:
-    """What allocates memory of a pool, and keeps the pool: CuPy frees a pool's memory with it, arrays in use or not.
+    """An allocator from a pool that it keeps alive: CuPy frees a pool's memory with the pool.
 
-    Such arrays may outlive the graph: the loss, what `loss_and_grad` keeps for itself, and CuPy's plans of FFTs.
+    Such arrays may outlive the graph: the loss, arrays that `loss_and_grad` keeps, and CuPy's plans
+    of FFTs.
     """
     from cupy import cuda
 
@@ -182,7 +190,7 @@ def _check(loss_and_grad: Any, opt: Any, batch: tuple[Any, ...]) -> None:
             f"go.graph: opt must be an Optimizer, from rule.init(params, capturable=True), got {type(opt).__name__}"
         )
     if opt.executor != "cupy":
-        raise ValueError("go.graph: a CUDA graph needs an optimizer of CuPy arrays; of NumPy arrays call opt.step")
+        raise ValueError("go.graph: a CUDA graph needs an optimizer of CuPy arrays; for NumPy arrays call opt.step")
     if not opt.capturable:
         raise ValueError("go.graph: this optimizer's steps cannot be captured: make it with rule.init(params, capturable=True)")
     if not opt._steps.groups:
@@ -211,7 +219,7 @@ def _check_batch(new: tuple[Any, ...], kept: tuple[Any, ...]) -> None:
 
 
 def _explain(error: BaseException) -> None:
-    """Raise RuntimeError where CuPy or CUDA refused to capture; it names the line of the user's that asked for it."""
+    """Raise RuntimeError if CuPy or CUDA refused to capture; the message names the user's line."""
     said = str(error).lower()
     if not (isinstance(error, RuntimeError) and "stream" in said and "captur" in said):  # NotImplementedError is one
         return

@@ -53,7 +53,7 @@ class GradientReader:
         Raises
         ------
         TypeError, ValueError
-            Where a gradient does not fit; the message names it by its path.
+            If a gradient does not fit; the message names it by its path.
         """
         found = self._spec.match(grads, "grads")
         if self._type is np.ndarray:

@@ -22,7 +22,7 @@ __all__ = ["GroupStep", "ParamGroup", "batches"]
 
 @dataclasses.dataclass(eq=False, slots=True)
 class GroupStep:
-    """Arrays of a group that take a step together, and what they run.
+    """One launch of a step: the arrays it updates, their trace, and its scalars.
 
     `count` says which step of theirs it is: a number, or one for each array of the group. `positions` are those of the arrays
     in the group, None for all; `given` the gradients of all arrays of the group.
@@ -145,7 +145,7 @@ class ParamGroup:
         Raises
         ------
         ValueError
-            Where it needs other state.
+            If it needs other state.
         """
         traces = self._traces(update)
         had, needs = ([(s.name, s.complex) for s in found[-1].states] for found in (self.traces, traces))

@@ -1,4 +1,4 @@
-"""Who may use an optimizer now: one thread at a time, of the process that made it, while what it holds belongs together."""
+"""Refuses concurrent use, use in a forked process, and use after a step that failed halfway."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ __all__ = ["Guard"]
 
 
 class Guard:
-    """Refuses what must not be done with an optimizer now.
+    """Refuses an operation on an optimizer that is not safe now.
 
     Parameters
     ----------
     spec : TreeSpec
     params
-        The parameters, and what they were when they were bound.
+        The parameters, as given to `init`.
     on_device : bool
         Whether they are on a GPU.
 
     Attributes
     ----------
     inconsistent : bool
-        Whether something that changes several arrays was begun and did not end.
+        Whether a change of several arrays began and did not end.
     """
 
     def __init__(self, spec: TreeSpec, params: Any, on_device: bool) -> None:
@@ -34,7 +34,7 @@ class Guard:
         self._lock, self._process, self.inconsistent = threading.Lock(), os.getpid() if on_device else 0, False
 
     def exclusive(self, what: str) -> threading.Lock:
-        """The lock to hold, a plain one so that Ctrl-C cannot leave it locked; RuntimeError where it is taken."""
+        """The lock to hold, a plain one, safe from Ctrl-C; RuntimeError if it is taken."""
         if self._lock.locked():
             raise RuntimeError(
                 "this optimizer is in use by another thread, or by a call inside its own step or inside go.graph, and cannot "
@@ -43,7 +43,7 @@ class Guard:
         return self._lock
 
     def check_process(self) -> None:
-        """Raise RuntimeError where CUDA was used before the process was forked."""
+        """Raise RuntimeError if CUDA was used before the process was forked."""
         if self._process and self._process != os.getpid():
             raise RuntimeError(
                 "this optimizer's arrays are on a GPU and this process was forked after that; CUDA does not work in a "
@@ -51,7 +51,7 @@ class Guard:
             )
 
     def check_whole(self) -> None:
-        """The same, and where a step was broken off halfway."""
+        """Check the process, and raise RuntimeError if a step failed halfway."""
         self.check_process()
         if self.inconsistent:
             raise RuntimeError(
@@ -60,7 +60,7 @@ class Guard:
             )
 
     def check(self) -> None:
-        """The same, and ValueError where an entry of params was replaced: a step would go on with the array before."""
+        """Check all that; ValueError if an entry of params was replaced: a step would miss it."""
         self.check_whole()
         now, bound = self._spec.match(self._params, "params"), self._spec.leaves
         if not all(map(operator.is_, now, bound)):

@@ -19,12 +19,12 @@ __all__ = ["beside"]
 
 
 def beside(hyper: Any, spec: TreeSpec, updates: Sequence[Update | None]) -> list[dict[str, Any]]:
-    """For each array of `spec` the arrays that stand for its hyperparameters, by full name, seen in its shape.
+    """Match per-element hyperparameters with the parameters, broadcast to each parameter's shape.
 
     Parameters
     ----------
     hyper : dict or None
-        By the hyperparameter's name a tree of arrays, or of None where the number stays.
+        A tree of arrays for each hyperparameter's name; None keeps the number.
     spec : TreeSpec
         The parameters.
     updates : list of Update or None
@@ -33,7 +33,7 @@ def beside(hyper: Any, spec: TreeSpec, updates: Sequence[Update | None]) -> list
     Raises
     ------
     TypeError, ValueError
-        Where a name is none of the updates', or an array does not fit its parameter or the range.
+        If no update has such a name, or an array does not fit its parameter or the range.
     """
     found: list[dict[str, Any]] = [{} for _ in spec.leaves]
     if hyper is None:
@@ -68,18 +68,18 @@ def beside(hyper: Any, spec: TreeSpec, updates: Sequence[Update | None]) -> list
 
 
 def _full_name(given: Any, update: Update) -> str | None:
-    """The full name of the hyperparameter that is meant by `given`."""
+    """The full name of the hyperparameter that `given` stands for."""
     if given in update.ranges:
         return str(given)
     if len(short := [name for name in update.ranges if name.rpartition(".")[2] == given]) > 1:
-        raise ValueError(f"hyper: {given!r} may be any of {', '.join(short)}: write which")
+        raise ValueError(f"hyper: {given!r} may be any of {', '.join(short)}: write one of these")
     return short[0] if short else None
 
 
 def _seen(array: Any, param: Any, what: str, where: str) -> Any:
     """The array in the shape of its parameter, without a copy."""
     if not is_array(array) or isinstance(array, np.ma.MaskedArray):
-        raise TypeError(f"{what} must be a NumPy or CuPy array, or None where the number stays, got {type(array).__name__}")
+        raise TypeError(f"{what} must be a NumPy or CuPy array, or None to keep the number, got {type(array).__name__}")
     if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
         raise TypeError(f"{what} must be an array of real numbers, got dtype {array.dtype}")
     if is_cupy(array) != is_cupy(param) or (is_cupy(array) and array.device != param.device):
@@ -93,7 +93,7 @@ def _seen(array: Any, param: Any, what: str, where: str) -> Any:
 
 
 def _check_range(array: Any, allowed: Range, compute: np.dtype[Any], what: str) -> None:
-    """Raise ValueError where an element is not in the range, or not in the dtype computed in."""
+    """Raise ValueError if an element is not in the range, or not in that of the compute dtype."""
     if not array.size:
         return
     wide = array.astype(np.float64)
@@ -104,6 +104,6 @@ def _check_range(array: Any, allowed: Range, compute: np.dtype[Any], what: str) 
         if value not in allowed:
             raise ValueError(f"{what}: every element must be {allowed.text}, got {value!r}")
         if allowed.open_low and value < tiny:
-            raise ValueError(f"{what}: {value!r} vanishes in {compute}, which is computed in: use at least {tiny:.3g}")
+            raise ValueError(f"{what}: {value!r} vanishes in {compute}, the compute dtype: use at least {tiny:.3g}")
         if largest < abs(value) < np.inf:
-            raise ValueError(f"{what}: {value!r} overflows in {compute}, which is computed in: use at most {largest:.3g}")
+            raise ValueError(f"{what}: {value!r} overflows in {compute}, the compute dtype: use at most {largest:.3g}")

@@ -22,9 +22,10 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 
 def numbers(members: Members, step: int | None, computed: dict[Hashable, set[Any]]) -> Numbers:
-    """The hyperparameters' values after `step` steps (but for schedules, if None) for each update.
+    """Evaluate the hyperparameters of each update after `step` steps; without schedules if None.
 
-    None may overflow in a dtype that the arrays of the update are `computed` in, or vanish there if it must not.
+    Raises if a value overflows in the compute dtype, or underflows to zero where it must be
+    positive.
     """
     found = {key: _constants(update) if step is None else update.hyper(step) for key, update in members.items()}
     for key, update in members.items():
@@ -39,7 +40,7 @@ def scheduled(members: Members) -> bool:
 
 
 def begun(members: Members) -> dict[str, float]:
-    """What the numbers of the whole optimizer start at, by their full names."""
+    """The initial values of the whole optimizer's numbers, by their full names."""
     found: dict[str, float] = {}
     parts = [part for update in members.values() for part in update.parts]
     for part in parts:
@@ -48,7 +49,7 @@ def begun(members: Members) -> dict[str, float]:
         formula: Any = part.formula
         what, given = f"{type(formula).__name__}.numbers", formula.numbers()
         if not isinstance(given, dict):
-            raise TypeError(f"{what} must return a dict of what the numbers start at, by name, got {given!r}")
+            raise TypeError(f"{what} must return a dict of initial values by name, got {given!r}")
         for name, value in given.items():
             if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
                 raise TypeError(f"{what}: {name} must start at a number, got {value!r}")
@@ -59,7 +60,7 @@ def begun(members: Members) -> dict[str, float]:
 
 
 def check_traceable(members: Members) -> None:
-    """Raise TypeError where a hyperparameter follows a schedule of the user's own, which a captured step cannot ask."""
+    """Raise TypeError for a schedule of the user's own: a captured step cannot call it."""
     for update in members.values():
         for name, value in update.hyperparameters.items():
             if callable(value) and name in update.ranges and (found := first_untraceable(value)) is not None:
@@ -71,13 +72,13 @@ def check_traceable(members: Members) -> None:
 
 
 def _constants(update: Update) -> dict[str, float]:
-    """The float hyperparameters but for schedules, which need not be defined once the last step is done."""
+    """The float hyperparameters without schedules: those may end with the last step."""
     fields = update.hyperparameters
     return {name: fields[name] for name in update.ranges if fields[name] is not None and not callable(fields[name])}
 
 
 def _check_numbers(update: Update, values: dict[str, float], dtype: np.dtype[Any]) -> None:
-    """Raise ValueError where a hyperparameter overflows in `dtype`, or vanishes though it must not."""
+    """Raise ValueError if a hyperparameter overflows in `dtype`, or must not vanish but does."""
     limits = np.finfo(dtype)
     tiny, largest = float(limits.tiny), float(limits.max)  # a comparison with NumPy's would round the value first
     for part in update.parts:

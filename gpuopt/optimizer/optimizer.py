@@ -19,7 +19,7 @@ from gpuopt.optimizer.guard import Guard
 from gpuopt.optimizer.hyper_arrays import beside
 from gpuopt.optimizer.saved import VERSION, Saved
 from gpuopt.optimizer.steps import RuleChange, Steps
-from gpuopt.rules.base import Bindable, BindableT, Rule
+from gpuopt.rules.base import Bindable, BindableT
 from gpuopt.rules.compose import loss_scale_name
 from gpuopt.tracing.trace import state_names
 
@@ -34,14 +34,16 @@ class Optimizer(Generic[BindableT]):
     Parameters
     ----------
     rule : Rule
-        What an update is.
+        The update rule, a chain or a partition.
     params : array, or lists, tuples and dicts of arrays, nested
-        NumPy or CuPy arrays, all on one device, of any shape and any strides: float16, bfloat16 (`ml_dtypes`), float32,
-        float64, complex64 or complex128. float16 and bfloat16 are computed, and their state is kept, in float32.
+        NumPy or CuPy arrays, all on one device, of any shape and any strides: float16, bfloat16
+        (`ml_dtypes`), float32, float64, complex64 or complex128. float16 and bfloat16 are computed
+        in float32, and so is their state kept.
     hyper : dict, optional
         Arrays in place of float hyperparameters, as for `Rule.init`.
     master : bool
-        Whether float16 and bfloat16 arrays have a float32 copy, ``state["master"]``, which is what a step updates.
+        Whether float16 and bfloat16 arrays have a float32 copy, ``state["master"]``; a step updates
+        the copy.
     stochastic_rounding : bool
         Whether bfloat16 arrays are rounded up or down at random as they are stored.
     seed : int
@@ -52,17 +54,18 @@ class Optimizer(Generic[BindableT]):
     Attributes
     ----------
     params
-        As given. Assign into an entry, ``params["w"][...] = x``: one that is replaced is no longer the array that is updated.
+        As given. Assign into an entry, ``params["w"][...] = x``, and do not replace it: a step
+        updates the original array.
     state : dict
-        The arrays of the rule's state by name, each like `params`. They may be read; into ``state["master"]`` must be assigned
-        what is assigned into `params`.
+        The arrays of the rule's state by name, each like `params`, for reading. If you assign into
+        `params`, assign the same into ``state["master"]``.
     executor : {"numpy", "numba", "cupy"}
-        What runs the update.
+        The executor that runs the update.
 
     Raises
     ------
     TypeError, ValueError
-        Where an array cannot be updated in place; the message names it by its path.
+        If an array cannot be updated in place; the message names it by its path.
 
     Examples
     --------
@@ -114,54 +117,59 @@ class Optimizer(Generic[BindableT]):
 
     @property
     def params(self) -> Any:
-        """The arrays, as they were given."""
+        """The arrays, as given to `init`."""
         return self._params
 
     @property
     def state(self) -> dict[str, Any]:
-        """The rule's state by name: trees like `params`, of views that may be read."""
+        """The rule's state by name: trees like `params`, of views for reading."""
         return dict(self._state)
 
     @property
     def executor(self) -> str:
-        """What runs the update: ``"numpy"``, ``"numba"`` or ``"cupy"``."""
+        """The executor of the update: ``"numpy"``, ``"numba"`` or ``"cupy"``."""
         return self._steps.name
 
     @property
     def capturable(self) -> bool:
-        """Whether steps may be captured in a CUDA graph, as `init` was told."""
+        """Whether steps may be captured in a CUDA graph: the option of `init`."""
         return self._capturable
 
     @property
     def t(self) -> int:
-        """How many steps were completed. Where a GPU counts them (`skip_nonfinite`, `capturable`), asking waits for it."""
+        """The number of completed steps.
+
+        If a GPU counts them (`skip_nonfinite`, `capturable`), reading waits for it.
+        """
         with self._there() if self._steps.device_counts else nullcontext():
             return self._steps.t
 
     @property
     def counts(self) -> Any:
-        """How often each array was updated: a tree like `params`. Where a GPU counts, asking waits for it, as for `t`."""
+        """The number of updates of each array, a tree like `params`; reading may wait as for `t`."""
         with self._there() if self._steps.device_counts else nullcontext():
             return self._spec.build(self._steps.counts)
 
     @property
     def numbers(self) -> dict[str, Any]:
-        """The numbers of the whole optimizer that pieces keep, by name: 0-d float32 arrays, which steps alter in place.
+        """The numbers of the whole optimizer that pieces keep, by name.
 
-        They are where the parameters are, and may be read.
+        They are 0-d float32 arrays on the device of the parameters, for reading; steps alter them
+        in place.
         """
         return dict(self._steps.numbers)
 
     @property
     def loss_scale(self) -> Any:
-        """The scale of `LossScale`, to multiply the loss by: a 0-d float32 array where the parameters are.
+        """The scale of `LossScale`, to multiply the loss by: a 0-d float32 array.
 
-        Steps alter it in place, also on a GPU and in a captured step; nothing waits for it.
+        It lies on the parameters' device. Steps alter it in place, also on a GPU and in a captured
+        step; nothing waits for it.
 
         Raises
         ------
         AttributeError
-            Where the chain has no `LossScale`.
+            If the chain has no `LossScale`.
         """
         name = loss_scale_name(self._rule)
         if name is None:
@@ -170,24 +178,23 @@ class Optimizer(Generic[BindableT]):
 
     @property
     def rule(self) -> BindableT:
-        """The rule; between steps another of the same kind may be set, and the state is kept.
+        """The rule. Between steps you may set another of the same structure; the state is kept.
 
-        Where it differs in numbers alone, a captured step goes on with those.
+        If it differs only in numbers, a captured step continues with the new ones.
         """
         return self._rule
 
     @rule.setter
     def rule(self, rule: BindableT) -> None:
         if not isinstance(rule, Bindable) or rule.structure != self._rule.structure:
-            what = type(self._rule).__name__ if isinstance(self._rule, Rule) else f"the pieces of {self._rule!r}"
-            raise TypeError(f"opt.rule must be of {what} as before, got {rule!r}; for another, init anew")
+            raise TypeError(f"opt.rule must keep the structure of {self._rule!r}, got {rule!r}; for another, init anew")
         with self._guard.exclusive("given a rule"):
             self._guard.check_whole()
             self._use(rule, self._check_change(rule))
             self._guard.inconsistent = False
 
     def _there(self) -> AbstractContextManager[Any]:
-        """What makes the arrays' device the current one; RuntimeError where this process was forked after that was used."""
+        """A context with the arrays' device as current; RuntimeError in a forked process."""
         self._guard.check_process()
         return device_of(self._leaves[0])
 
@@ -206,17 +213,19 @@ class Optimizer(Generic[BindableT]):
         Parameters
         ----------
         grads : like params
-            A gradient for each array, of its shape, in its dtype or (for a real array) another real dtype; None where
-            an array has none this time: it and its count stay as they are. Gradients are never altered, and never
-            broadcast. Of a complex array the gradient is ``dL/dx + 1j * dL/dy``.
+            A gradient for each array, of its shape, in its dtype or (for a real array) another real
+            dtype. None for an array without a gradient in this step: the array and its count do not
+            change. Gradients are never altered, and never broadcast. The gradient of a complex
+            array is ``dL/dx + 1j * dL/dy``.
 
         Raises
         ------
         TypeError, ValueError
-            Where a gradient does not fit, or a schedule gives no valid number. Nothing was changed then.
+            If a gradient does not fit, or a schedule gives no valid number. Nothing has changed
+            then.
         RuntimeError
-            Where another thread is stepping this optimizer (two that come at the very same moment may also go one after the
-            other), or an earlier step was broken off halfway.
+            If another thread is stepping this optimizer (two calls at the very same moment may also
+            run one after the other), or an earlier step failed halfway.
         """
         guard, steps = self._guard, self._steps
         with guard.exclusive("stepped"):
@@ -227,7 +236,7 @@ class Optimizer(Generic[BindableT]):
             guard.inconsistent = False
 
     def _launch(self, grads: Any, dry_run: bool = False) -> None:
-        """Launch a step on the device into a graph that is being captured: nothing happens yet, so nothing is noted here.
+        """Launch a step into a graph during its capture. Nothing happens yet, nothing is counted.
 
         A `dry_run` launches the same kernels at once, so that they are compiled and have what they need, and changes nothing.
         The caller holds the guard.
@@ -236,7 +245,7 @@ class Optimizer(Generic[BindableT]):
         self._steps.launch(*self._reader.read(grads), dry_run)
 
     def evaluation(self) -> Any:
-        """The parameters to evaluate with: where a piece such as `average` keeps others, those; else the parameters.
+        """The parameters to evaluate with: those of a piece such as `average`, else `params`.
 
         Returns
         -------
@@ -248,14 +257,16 @@ class Optimizer(Generic[BindableT]):
             return self._spec.build(self._steps.evaluated())
 
     def state_dict(self) -> dict[str, Any]:
-        """A copy of all that a resumed optimizer needs, apart from the parameters.
+        """A copy of everything that a resumed optimizer needs, except the parameters.
 
         Returns
         -------
         dict
-            ``version``; ``rule``, its repr; ``outline``, what it consists of; ``hyper``, its hyperparameters but for
-            schedules; ``precision``, what `init` was given of ``master``, ``stochastic_rounding`` and ``seed``; ``t``;
-            ``counts``, a tree like params; ``state``, by name a tree of arrays like params; ``numbers`` by name, if any.
+            ``version``; ``rule``, its repr; ``outline``, the names of its rules and pieces;
+            ``hyper``, its hyperparameters without schedules; ``precision``, the arguments
+            ``master``, ``stochastic_rounding`` and ``seed`` of `init`; ``t``; ``counts``, a tree
+            like params; ``state``, a tree of arrays like params for each name; ``numbers`` by name,
+            if any.
         """
         with self._guard.exclusive("copied"), self._there():
             self._guard.check()
@@ -276,18 +287,18 @@ class Optimizer(Generic[BindableT]):
             return found | ({"numbers": values} if values else {})
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on where another optimizer of the same rule and of arrays like these was, bit for bit.
+        """Continue, bit for bit, from another optimizer of the same rule and like arrays.
 
         Parameters
         ----------
         state_dict : dict
-            From `state_dict`. Its hyperparameters are taken over, but for schedules, which stay as they are here.
+            From `state_dict`. Its hyperparameters replace those here; schedules stay.
 
         Raises
         ------
         TypeError, ValueError
-            Where it does not fit: another rule, names, shapes, dtypes or version, or with other options of `init`. Nothing
-            was changed then.
+            If it does not fit: another rule, names, shapes, dtypes, version, or options of `init`.
+            Nothing has changed then.
         """
         with self._guard.exclusive("loaded"), self._there():
             saved = Saved(state_dict, self._rule, self._spec, self._precision)

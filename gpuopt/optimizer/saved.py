@@ -1,4 +1,4 @@
-"""What an optimizer's ``state_dict`` holds, read back: every part is checked before any is used."""
+"""Reads an optimizer's ``state_dict`` back: every part is checked before any is used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an update is: one class a rule or piece, the formula and nothing else.
+"""The update rules and pieces: one class for each, the formula and nothing else.
 
 Read :mod:`gpuopt.rules.descent` first; after its two rules you can write one.
 """

@@ -1,4 +1,4 @@
-"""What rules and pieces are derived from, what can be bound to arrays, and two small helpers for formulas."""
+"""Base classes of rules and pieces, the interface that `init` needs, two helpers for formulas."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ __all__ = ["GradientPiece", "ParameterPiece", "Rule", "abs2", "debias"]
 
 
 class Part(NamedTuple):
-    """A formula of an update: what its state and hyperparameters are called by, and which arrays "the whole tree" means."""
+    """A formula of an update, with a prefix for its names, and the arrays that are its "tree"."""
 
     name: str
     scope: str
     formula: Formula
 
     def named(self, name: str, joint: str = ".") -> str:
-        """What a hyperparameter (or, with ``_`` for `joint`, a state) of the part is called in all."""
+        """The full name of a hyperparameter of the part, or with ``_`` for `joint` of a state."""
         return f"{self.name}{joint}{name}" if self.name else name
 
 
@@ -60,18 +60,18 @@ class Update(Protocol):
 
 
 class Bindable:
-    """What `init` binds to arrays: a rule, a chain of pieces around one, or a partition of the arrays among several."""
+    """Anything that `init` binds to arrays: a rule, a chain around one, or a partition."""
 
     _hooks: ClassVar[frozenset[HookName]] = frozenset()
 
     @property
     def structure(self) -> Any:
-        """What must be equal for one to take the place of another while the state is kept."""
+        """A value that is equal for two rules if one can replace the other and keep the state."""
         raise NotImplementedError
 
     @property
     def outline(self) -> str:
-        """The names of what it consists of, without hyperparameters."""
+        """The names of its rules and pieces, without hyperparameters."""
         raise NotImplementedError
 
     @property
@@ -80,11 +80,11 @@ class Bindable:
         raise NotImplementedError
 
     def replace(self, values: Mapping[str, Any]) -> Self:
-        """The same with other hyperparameters, by their full names."""
+        """A copy with other hyperparameters, by their full names."""
         raise NotImplementedError
 
     def group_keys(self, paths: Sequence[str], arrays: Sequence[Any]) -> list[Hashable]:
-        """For each array the key of its `update_for`; None where it is not to be updated."""
+        """The key of each array's `update_for`; None for an array that is not updated."""
         return [""] * len(paths)
 
     def update_for(self, key: Hashable) -> Update:
@@ -108,25 +108,28 @@ class Bindable:
         params : array, or lists, tuples and dicts of arrays, nested
             NumPy or CuPy arrays: float16, bfloat16, float32, float64, complex64 or complex128.
         hyper : dict, optional
-            Arrays in place of float hyperparameters, such as a learning rate or a mask for each element: by the
-            hyperparameter's name a tree like `params` of real arrays, each of which broadcasts to its parameter, or None
-            where the number stays. They are read at every step, from the arrays given. A piece's hyperparameter is called
-            by its own name, or as in ``"scale.factor"`` where several have it.
+            Arrays in place of float hyperparameters, such as a learning rate or a mask for each
+            element. Keys are names of hyperparameters, values are trees like `params` of real
+            arrays. An array broadcasts to its parameter; None keeps the number. Every step reads
+            the arrays anew. Write ``"factor"`` for a piece's hyperparameter, or ``"scale.factor"``
+            if several pieces have one.
         master : bool
-            Keep a float32 copy of every float16 and bfloat16 array, called ``"master"`` in the state, where an array of another
-            dtype has None. A step reads and updates the copy, and stores its rounding in the array, in the same kernel. Who
-            assigns to such an array between steps must assign to its copy too, which wins.
+            Keep a float32 copy of every float16 and bfloat16 array, called ``"master"`` in the
+            state, where an array of another dtype has None. A step reads and updates the copy, and
+            stores its rounding in the array, in the same kernel. If you assign to such an array
+            between steps, assign to its copy too: the copy wins.
         stochastic_rounding : bool
-            Round bfloat16 arrays up or down at random as they are stored: up as likely as the new value is near, so that steps
-            too small for the dtype count on average. Which way depends on `seed`, the array's count, its place in the tree and
-            the element's index alone: it is the same on every executor, in every layout, and where a run is resumed. Not for
-            float16 arrays, and not together with `master`.
+            Round bfloat16 arrays up or down at random as they are stored, more likely to the
+            nearer, so that steps too small for the dtype count on average. The direction depends
+            only on `seed`, on the array's count and place in the tree, and on the element's index:
+            it is the same on every executor, in every layout, and in a resumed run. Not for float16
+            arrays, and not together with `master`.
         seed : int
             Of the stochastic rounding, from 0 to 2**32 - 1.
         capturable : bool
-            Whether steps may be captured in a CUDA graph (`gpuopt.graph`): on a GPU step counts and hyperparameters are kept
-            there and schedules, which must be of `gpuopt.schedules`, are evaluated there. On NumPy arrays it changes nothing
-            else.
+            Whether steps may be captured in a CUDA graph (`gpuopt.graph`). Schedules must then be
+            of `gpuopt.schedules`. A GPU then keeps step counts and hyperparameters, and evaluates
+            schedules. With NumPy arrays nothing else changes.
 
         Returns
         -------
@@ -135,11 +138,13 @@ class Bindable:
         Raises
         ------
         TypeError, ValueError
-            Where an array cannot be updated in place, a hyperparameter's values are not in its range, or it follows a
-            schedule that a captured step cannot ask; the message names it. Where `stochastic_rounding` meets a float16 array or
-            `master`, or `master` a rule with a state of that name.
+            If an array cannot be updated in place, a hyperparameter's values are not in its range,
+            or it follows a schedule that a captured step cannot evaluate; the message names it. If
+            `stochastic_rounding` meets a float16 array or `master`, or `master` a state of that
+            name.
         TraceError
-            Where ``update`` does something that is neither elementwise nor a reduction; the message names the line.
+            If ``update`` does something that is neither elementwise nor a reduction; the message
+            names the line.
         """
         from gpuopt.optimizer.optimizer import Optimizer
 
@@ -151,16 +156,18 @@ class Bindable:
 class Rule(Formula, Bindable):
     """An update rule: hyperparameters, and the formula that turns a gradient into a step.
 
-    A subclass annotates its hyperparameters and defines ``update``; it becomes a frozen dataclass whose fields
-    are keyword-only, but for ``lr``. Fields annotated `Hyper`, `NonNegative`, `Positive`, `Decay`, `Bound` or ``float`` are
-    *dynamic*: they may change, or follow a schedule, without a new kernel. Fields annotated ``bool``, ``int`` or
-    ``str`` are *static*: ``update`` may branch on them.
+    A subclass annotates its hyperparameters and defines ``update``. It becomes a frozen dataclass;
+    all fields except ``lr`` are keyword-only. Fields annotated `Hyper`, `NonNegative`, `Positive`,
+    `Decay`, `Bound` or ``float`` are *dynamic*: they may change, or follow a schedule, without a
+    new kernel. Fields annotated ``bool``, ``int`` or ``str`` are *static*: ``update`` may branch on
+    them.
 
-    ``update(self, t, p, g, <state>=<initial value>, ...)`` returns ``(p, *state)``: the updated parameter and the
-    updated state. It is elementwise: operators, ``np.sqrt``, ``np.maximum``, ``np.where``, ``np.logical_not`` … of whole
-    arrays; and it may reduce an array to a number: ``np.sum``, ``np.mean``, ``np.max``, ``np.linalg.norm`` … of the array, or
-    `gpuopt.tree_sum`, `gpuopt.tree_norm` … of all arrays. It is run once on symbols for each structure, so what it reads from
-    outside (a global, say) is read once.
+    ``update(self, t, p, g, <state>=<initial value>, ...)`` returns ``(p, *state)``: the updated
+    parameter and the updated state. It is elementwise: operators, ``np.sqrt``, ``np.maximum``,
+    ``np.where``, ``np.logical_not`` … of whole arrays; and it may reduce an array to a number:
+    ``np.sum``, ``np.mean``, ``np.max``, ``np.linalg.norm`` … of the array, or `gpuopt.tree_sum`,
+    `gpuopt.tree_norm` … of all arrays. It runs once on symbols for each structure, so it reads
+    values from outside (a global, say) once.
 
     It may define more methods, called hooks: ``start``, ``check``, and ``numbers`` with ``adapt``, as a `GradientPiece` may.
     A method with another meaning may not have the name of a hook.
@@ -168,12 +175,12 @@ class Rule(Formula, Bindable):
     Parameters
     ----------
     t : int
-        How often this array has been updated, this time included: 1, 2, …
+        The count of this array's updates, including this one: 1, 2, …
     p, g : array
         Parameter and gradient.
     **state : array
-        One array a name, starting at the default value, or at what ``start(self, p)`` returns (a tuple, one value a
-        state) where a rule defines it.
+        One array for each name. It starts at the default value, or at the result of ``start(self,
+        p)`` (a tuple, one value a state) if the rule defines that.
 
     Examples
     --------
@@ -209,7 +216,7 @@ class Rule(Formula, Bindable):
 
 
 class Piece(Formula):
-    """What stands before or after the rule in a chain. `rule` is the chain's rule, whose hyperparameters it may read."""
+    """A part of a chain before or after its rule. It may read the hyperparameters of `rule`."""
 
     _arguments: ClassVar[tuple[str, ...]] = ()
 
@@ -226,7 +233,7 @@ class Piece(Formula):
 
 @typing.dataclass_transform(frozen_default=True)
 class GradientPiece(Piece):
-    """A piece that changes the gradient before the rule sees it; written as a rule is.
+    """A piece that changes the gradient before the rule sees it. Write it like a rule.
 
     ``update(self, t, p, g, <state>=<initial value>, ...)`` returns ``(g, *state)``. Fields may be given by position.
 
@@ -258,11 +265,12 @@ class GradientPiece(Piece):
 
 @typing.dataclass_transform(frozen_default=True)
 class ParameterPiece(Piece):
-    """A piece that changes, or looks at, the parameter that the rule proposes; written as a rule is.
+    """A piece that changes, or observes, the parameter of the rule. Write it like a rule.
 
-    ``update(self, t, p, new, <state>=<initial value>, ...)`` returns ``(new, *state)``; `p` is the parameter before the step.
-    Fields may be given by position. A method ``evaluation(self, p, *state)``, called with NumPy or CuPy arrays, gives what
-    `Optimizer.evaluation` returns in place of `p`. It may keep numbers of the whole optimizer, as a `GradientPiece` may.
+    ``update(self, t, p, new, <state>=<initial value>, ...)`` returns ``(new, *state)``; `p` is the
+    parameter before the step. Fields may be given by position. `Optimizer.evaluation` returns the
+    result of a method ``evaluation(self, p, *state)``, called with NumPy or CuPy arrays, in place
+    of `p`. It may keep numbers of the whole optimizer, as a `GradientPiece` may.
     """
 
     _arguments: ClassVar[tuple[str, ...]] = ("t", "p", "new")
@@ -295,7 +303,7 @@ def bind(parts: Sequence[Part], values: Mapping[str, Any]) -> list[BoundPart]:
 
 
 def abs2(x: ValueT) -> ValueT:
-    """The squared modulus ``|x|**2``, a real array; ``x * x`` where `x` is real."""
+    """The squared modulus ``|x|**2``, a real array; ``x * x`` if `x` is real."""
     value: Any = x
     squared: ValueT = value.real * value.real + value.imag * value.imag if np.iscomplexobj(value) else value * value
     return squared
@@ -304,7 +312,8 @@ def abs2(x: ValueT) -> ValueT:
 def debias(average: ValueT, beta: Any, t: Any) -> ValueT:
     """A moving average that started at 0, corrected for that start: ``average / (1 - beta**t)``.
 
-    The factor is computed as ``-expm1(t * log(beta))``, which keeps its digits where `beta` is close to 1.
+    The factor is computed as ``-expm1(t * log(beta))``; that keeps its digits if `beta` is close to
+    1.
     """
     value: Any = average
     factor: Any

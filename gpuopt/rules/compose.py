@@ -16,7 +16,7 @@ __all__ = ["Chain", "Partition", "chain", "partition"]
 
 
 class _Composite(Bindable):
-    """What consists of others, each called by a name that goes before those of its hyperparameters."""
+    """A rule made of others; the name of each is the prefix of its hyperparameters' names."""
 
     @property
     def children(self) -> dict[str, Any]:
@@ -24,7 +24,7 @@ class _Composite(Bindable):
         raise NotImplementedError
 
     def rebuilt(self, children: list[Any]) -> Self:
-        """The same of other children."""
+        """A copy with other children."""
         raise NotImplementedError
 
     @property
@@ -56,12 +56,13 @@ def chain(*pieces: Formula | Bindable) -> Chain:
     Returns
     -------
     Chain
-        It is used as a rule is: ``chain(...).init(params)``.
+        Use it like a rule: ``chain(...).init(params)``.
 
     Raises
     ------
     TypeError, ValueError
-        Where something is no piece, stands on the wrong side of the rule, or there is not one rule.
+        If an argument is no piece or stands on the wrong side of the rule, or there is not exactly
+        one rule.
 
     Examples
     --------
@@ -101,7 +102,7 @@ class Chain(_Composite):
         self._check_numbers()
 
     def _check_numbers(self) -> None:
-        """Raise ValueError where what has numbers of the whole optimizer does not see every step of all arrays."""
+        """Raise ValueError if a piece keeps numbers but does not see every step of all arrays."""
         divides: Any = None
         for piece in self.pieces:
             if divides is not None and has_hook(piece, "numbers"):
@@ -111,7 +112,7 @@ class Chain(_Composite):
                 divides = piece
         if sum(isinstance(piece, LossScale) for piece in self.pieces) > 1:
             raise ValueError(f"chain: the loss has one scale, so there can be one LossScale: {self!r}")
-        before = next((piece for piece in self.pieces if not has_hook(piece, "holds")), None)  # but for freeze
+        before = next((piece for piece in self.pieces if not has_hook(piece, "holds")), None)  # freeze may be first
         for piece in self.pieces:
             if isinstance(piece, LossScale) and piece is not before:
                 raise ValueError(f"chain: {before!r} would see gradients that are still scaled: put {piece!r} before it")
@@ -121,7 +122,7 @@ class Chain(_Composite):
 
     @property
     def structure(self) -> Any:
-        """Of a piece that chooses arrays the whole, of others the class."""
+        """For each piece its class; for one that chooses arrays or steps its fixed values too."""
         return tuple(piece.structure if isinstance(piece, Bindable) else _kind(piece) for piece in self.pieces)
 
     @property
@@ -153,7 +154,7 @@ class Chain(_Composite):
 @final
 @dataclasses.dataclass(frozen=True)
 class Joined:
-    """The update that several formulas make up, one after another."""
+    """An update of several formulas, one after another."""
 
     parts: tuple[Part, ...]
 
@@ -170,13 +171,13 @@ class Joined:
 
 
 def _kind(piece: Piece) -> Any:
-    """The class; with what says when the rest acts, or which arrays there are, which cannot change in between."""
+    """The class, with the fixed values of a piece that chooses arrays or steps."""
     fixed = {name: value for name, value in piece.hyperparameters.items() if name not in piece.ranges}
     return (type(piece), *fixed.items()) if has_hook(piece, "holds") or has_hook(piece, "steps") else type(piece)
 
 
 def _parts(formulas: list[tuple[str, Any]]) -> tuple[Part, ...]:
-    """A name for each formula: none for the rule, that of its class for a piece, with a number from the second on."""
+    """Name each formula: "" for the rule, its class for a piece, numbered from the second on."""
     counts: dict[str, int] = {}
     parts = []
     for scope, formula in formulas:
@@ -194,23 +195,24 @@ def partition(rules: Mapping[str, Bindable], by: None = None) -> Partition: ...
 @overload
 def partition(rules: Mapping[Any, Bindable], by: Callable[[str, Any], Hashable]) -> Partition: ...
 def partition(rules: Mapping[Any, Bindable], by: Callable[[str, Any], Hashable] | None = None) -> Partition:
-    """A rule for each group of arrays; those under one rule share its launch.
+    """A rule for each group of arrays; the arrays of a rule share its launch.
 
     Parameters
     ----------
     rules : dict
-        A rule or a chain by pattern. An array belongs to the first pattern that its path matches; the path is the keys and
-        indices joined by slashes, as in ``"layers/2/w"``. A pattern is a path or the beginning of one, where ``*``, ``?`` and
-        ``[...]`` stand for what they do in file names.
+        A rule or a chain by pattern. An array belongs to the first pattern that matches its path.
+        The path is the keys and indices joined by slashes, as in ``"layers/2/w"``. A pattern is a
+        path or the beginning of one; ``*``, ``?`` and ``[...]`` work as in file names.
     by : callable, optional
         ``by(path, array)`` gives the key in `rules` for each array, in place of patterns.
 
     Returns
     -------
     Partition
-        It is used as a rule is. Every array must belong to one of `rules`: `init` raises ValueError with a list of those that
-        do not. Pieces that look at the whole tree, such as `clip_global_norm`, see the arrays under their own rule; in
-        ``chain(clip_global_norm(1.0), partition(...))`` they see all.
+        Use it like a rule. Every array must belong to one of `rules`: `init` raises ValueError with
+        a list of the others. Pieces with reductions over the tree, such as `clip_global_norm`, see
+        the arrays of their own rule; in ``chain(clip_global_norm(1.0), partition(...))`` they see
+        all.
 
     Examples
     --------
@@ -260,7 +262,7 @@ class Partition(_Composite):
         return f"partition({self.rules!r}{by})"
 
     def __eq__(self, other: object) -> bool:
-        """Whether rules, patterns and their order are the same."""
+        """Whether rules, patterns and their order are equal."""
         return isinstance(other, Partition) and (list(self.rules.items()), self.by) == (list(other.rules.items()), other.by)
 
     def __hash__(self) -> int:

@@ -1,4 +1,4 @@
-"""What rules and pieces share: a frozen dataclass of hyperparameters that check themselves, with one formula.
+"""The base of rules and pieces: a frozen dataclass of checked hyperparameters, with one formula.
 
 This module imports NumPy only, and the table of hooks.
 """
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     # `1 - self.beta` never. So each of these, read from ``self``, passes for anything: by its base, or by ``__get__``.
 
     class Symbol:
-        """What a hyperparameter is while ``update`` is traced; nobody gives one."""
+        """The type of a hyperparameter while ``update`` is traced; no user passes one."""
 
         def __get__(self, instance: object, owner: type | None = None) -> Any: ...
 
@@ -100,7 +100,8 @@ _BASES: list[type[Formula]] = []
 class Formula:
     """A frozen dataclass made from annotated hyperparameters, with a method ``update`` that is traced.
 
-    The base of rules and of pieces. What the library asks of either is below: `hyperparameters`, `ranges`, `hyper`, `replace`.
+    The base of rules and of pieces. The library uses these of either: `hyperparameters`, `ranges`,
+    `hyper`, `replace`.
     """
 
     if TYPE_CHECKING:
@@ -110,9 +111,9 @@ class Formula:
     _ranges: ClassVar[dict[str, Range]] = {}
     _static: ClassVar[dict[str, type]] = {}
     _arguments: ClassVar[tuple[str, ...]] = ()
-    """What ``update`` takes before the state. A kind of formula gives it, such as `gpuopt.Rule`."""
+    """The arguments of ``update`` before the state; a kind such as `gpuopt.Rule` sets them."""
     _gives: ClassVar[str] = ""
-    """What the first value that ``update`` returns is: the gradient ``"g"``, or the ``"new"`` parameter."""
+    """The first result of ``update``: the gradient ``"g"``, or the ``"new"`` parameter."""
     _example: ClassVar[str] = "gpuopt.Adam()"
     _may_have: ClassVar[frozenset[HookName]] = frozenset()
     """The hooks that subclasses may define; `gpuopt.rules.hooks.HOOKS` says what they are."""
@@ -131,9 +132,7 @@ class Formula:
 
         def __new__(cls, *_, **__):
             if "_arguments" in vars(cls):
-                raise TypeError(
-                    f"{cls.__name__} is what others are derived from: use one such as {cls._example}, or write a subclass"
-                )
+                raise TypeError(f"{cls.__name__} is a base class: use one such as {cls._example}, or write a subclass")
             return super().__new__(cls)
 
     def __post_init__(self) -> None:
@@ -154,7 +153,7 @@ class Formula:
             raise TypeError(f"{type(self).__name__}: {name} must be {kind}, got {value!r}")
 
     def check(self) -> None:
-        """Raise ValueError where hyperparameters do not go together; a rule overrides it if it needs to."""
+        """Raise ValueError if hyperparameters do not fit together; a rule may override this."""
 
     def number(self, name: str, value: Any, where: str = "") -> float:
         """The float that `value` gives for hyperparameter `name`, checked against its range."""
@@ -191,21 +190,22 @@ class Formula:
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     def replace(self, values: Mapping[str, Any]) -> Self:
-        """The same with other hyperparameters."""
+        """A copy with other hyperparameters."""
         return dataclasses.replace(self, **values)
 
 
 def make_formula(cls: type[Formula]) -> None:
     """Make a class a frozen dataclass of its annotated hyperparameters, or say why it cannot be one.
 
-    `Formula` calls it for every class that is derived from a kind of formula, such as `gpuopt.Rule`. All fields of a rule are
-    keyword-only but for ``lr``. What is annotated ``bool``, ``int`` or ``str`` is static; every other field has a range.
+    `Formula` calls it for every class that is derived from a kind of formula, such as
+    `gpuopt.Rule`. All fields of a rule are keyword-only, except ``lr``. A field annotated ``bool``,
+    ``int`` or ``str`` is static; every other field has a range.
 
     Raises
     ------
     TypeError
-        Where there is no ``update``, a hyperparameter has no annotation or none that says what it may be, its name is that
-        of a method of rules, or a method has the name of a hook and is none.
+        If there is no ``update``, a hyperparameter has no annotation or one without a range, it has
+        the name of a method of rules, or a method has the name of a hook and is none.
     """
     if not callable(getattr(cls, "update", None)):
         raise TypeError(f"rule {cls.__name__} has no method update(self, {', '.join(cls._arguments)}, ...)")
@@ -242,7 +242,7 @@ def reserved_names() -> frozenset[str]:
 
 
 def _check_class(cls: type) -> None:
-    """Raise TypeError where an attribute looks like a hyperparameter and is none, or hides a method of rules."""
+    """Raise TypeError if an attribute lacks its annotation, or hides a method of rules."""
     annotated = inspect.get_annotations(cls)
     for name, value in vars(cls).items():
         if not name.startswith("_") and name not in annotated and isinstance(value, (bool, int, float)):

@@ -30,7 +30,7 @@ __all__ = [
 
 
 class maximize(GradientPiece):
-    """Climb instead of descending: ``g ← -g``. Before `weight_decay`, which then still shrinks the parameters."""
+    """Ascend instead of descending: ``g ← -g``. Before `weight_decay`, decay still shrinks."""
 
     def update(self, t: Any, p: Any, g: Any) -> Any:
         return -g
@@ -72,7 +72,7 @@ class clip(GradientPiece):
     Parameters
     ----------
     value : float or schedule
-        Greater than 0. NaN stays NaN, and an infinite complex number, which has no phase, becomes NaN.
+        Greater than 0. NaN stays NaN. An infinite complex number has no phase and becomes NaN.
     """
 
     value: Positive
@@ -107,9 +107,9 @@ class clip_norm(GradientPiece):
 class clip_global_norm(GradientPiece):
     """Clip the norm of all arrays together (Pascanu et al. 2013): ``g ← g·min(1, max_norm/(‖all g‖ + eps))``.
 
-    PyTorch's ``clip_grad_norm_``; optax's ``clip_by_global_norm`` is ``eps=0.0``. A norm that is not finite, as
-    where the squares overflow (beyond 1.8e19 in float32), makes every gradient 0 or NaN; `skip_nonfinite` before it skips what
-    is not finite itself.
+    PyTorch's ``clip_grad_norm_``; optax's ``clip_by_global_norm`` is ``eps=0.0``. If the norm is
+    not finite, for example because squares overflow (beyond 1.8e19 in float32), every gradient
+    becomes 0 or NaN. `skip_nonfinite` before it skips gradients that are not finite themselves.
 
     Parameters
     ----------
@@ -127,14 +127,15 @@ class clip_global_norm(GradientPiece):
 
 
 def _shortened(g: Any, norm: Any, max_norm: Any, eps: Any) -> Any:
-    """The gradient, of that norm, scaled down to `max_norm` where it is longer."""
+    """The gradient with that norm, scaled down to `max_norm` if it is longer."""
     return np.minimum(max_norm / (norm + eps), 1.0) * g
 
 
 class centralize(GradientPiece):
     """Gradient centralization (Yong et al. 2020) of each array as a whole: ``g ← g - mean(g)``.
 
-    The paper, and optax, take the mean of each slice along the first axis instead, and leave vectors alone.
+    The paper, and optax, take the mean of each slice along the first axis, and leave vectors
+    unchanged.
     """
 
     def update(self, t: Any, p: Any, g: Any) -> Any:
@@ -142,12 +143,12 @@ class centralize(GradientPiece):
 
 
 class accumulate(GradientPiece):
-    """The mean of `k` gradients: what follows in the chain acts at every `k`-th step, and counts only those.
+    """The mean of `k` gradients: the rest of the chain acts, and counts, every `k`-th step.
 
     Parameters
     ----------
     k : int
-        How many, at least 1.
+        The number of gradients, at least 1.
     """
 
     k: int
@@ -165,9 +166,10 @@ class accumulate(GradientPiece):
 
 
 class skip_nonfinite(GradientPiece):
-    """Skip the step where the gradient of any array holds an infinity or NaN.
+    """Skip the step if the gradient of any array holds an infinity or NaN.
 
-    Parameters, state and counts stay as they were, bit for bit. On a GPU the decision is made there: nothing waits for it.
+    Parameters, state and counts stay as they were, bit for bit. A GPU decides by itself: nothing
+    waits.
     """
 
     def accept(self, t: Any, p: Any, g: Any) -> Any:
@@ -178,23 +180,24 @@ class skip_nonfinite(GradientPiece):
 
 
 def _finite(g: Any) -> Any:
-    """Whether the gradients of all arrays are."""
+    """Whether the gradients of all arrays are finite."""
     return tree_max(np.maximum(np.abs(g.real), np.abs(g.imag)) if np.iscomplexobj(g) else np.abs(g)) < np.inf
 
 
 class LossScale(GradientPiece):
     """Dynamic loss scaling (Micikevicius et al. 2018), with the rule of PyTorch's ``GradScaler``: ``g ← g/scale``.
 
-    For float16, whose small gradients vanish: multiply the loss by `Optimizer.loss_scale` before the backward pass, and the
-    gradients come back divided by it. Where the gradient of any array holds an infinity or NaN, the step is skipped, as
-    by `skip_nonfinite`, and the scale is multiplied by `backoff`, down to 1; after `interval` other steps in a row it is
-    multiplied by `growth`. On a GPU all that is decided there: nothing waits for it. It stands first in a chain, so that
-    the others see gradients as they are.
+    For float16, where small gradients vanish: multiply the loss by `Optimizer.loss_scale` before
+    the backward pass, and this piece divides the gradients by it. If the gradient of any array
+    holds an infinity or NaN, the step is skipped as by `skip_nonfinite`, and the scale is
+    multiplied by `backoff`, down to 1. After `interval` other steps in a row it is multiplied by
+    `growth`. A GPU decides all that by itself: nothing waits. It stands first in a chain, so that
+    the others see unscaled gradients.
 
     Parameters
     ----------
     initial : float
-        The scale of the first step, at least 1, which float32 can hold.
+        The scale of the first step, at least 1, within the range of float32.
     growth : float or schedule
         Greater than 1. A scale that float32 cannot hold does not grow.
     backoff : float or schedule
@@ -236,21 +239,22 @@ class LossScale(GradientPiece):
 
 
 _BEYOND_FLOAT32 = 2.0**128 - 2.0**103
-"""What is rounded to an infinity."""
+"""The smallest number that float32 rounds to an infinity."""
 
 
 class gradient_noise(GradientPiece):
-    """Add normal noise of variance ``eta / t**gamma`` to every element (Neelakantan et al. 2015), to each part if complex.
+    """Add normal noise of variance ``eta / t**gamma`` to every element (each complex part).
 
-    The noise depends on the seed, the step `t`, the array's place in the tree and the element's index alone: it is the same on
-    every executor, in every layout, and where a run is resumed.
+    Neelakantan et al. 2015. The noise depends only on the seed, the step `t`, the array's place in
+    the tree and the element's index: it is the same on every executor, in every layout, and in a
+    resumed run.
 
     Parameters
     ----------
     eta : float or schedule
         Variance at the first step, at least 0.
     gamma : float or schedule
-        How fast it falls, at least 0.
+        Exponent of its decrease, at least 0.
     seed : int
         From 0 to 2**32 - 1. Two in one chain need two seeds, or their noise is the same.
     """
@@ -268,7 +272,7 @@ class gradient_noise(GradientPiece):
 
 
 class freeze(GradientPiece):
-    """Leave some arrays as they are: they have no state, and their gradients (which may be None) are not looked at.
+    """Leave some arrays unchanged: they have no state, and their gradients may be None.
 
     Parameters
     ----------
@@ -279,7 +283,7 @@ class freeze(GradientPiece):
     pattern: str
 
     def holds(self, paths: Sequence[str]) -> list[bool]:
-        """For each path whether its array is frozen."""
+        """Whether each path's array is frozen."""
         found = [matches(self.pattern, path) for path in paths]
         if not any(found):
             raise ValueError(f"freeze: {self.pattern!r} matches no array; there are {', '.join(map(repr, paths))}")

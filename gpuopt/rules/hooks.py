@@ -146,7 +146,7 @@ def defined_hooks(cls: type, base: type, allowed: frozenset[HookName]) -> frozen
     Raises
     ------
     TypeError
-        Where the name of a hook stands for something else: for what the base class may not
+        If the name of a hook stands for something else: for what the base class may not
         have, for what is no method or takes other arguments, or for what is never called.
     """
     ours = [each for each in cls.__mro__ if each not in base.__mro__]

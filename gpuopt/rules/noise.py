@@ -1,4 +1,4 @@
-"""Random numbers that depend on nothing but a seed, the step, the array and the element: the same wherever they are made.
+"""Random numbers of a seed, the step, the array and the element alone: the same on every executor.
 
 Normal numbers are made of the bits of `gpuopt.arrays.random` with nothing but operations that every executor rounds alike.
 """
@@ -29,10 +29,10 @@ def uniform(like: Any, seed: int, t: Any, stream: int) -> Any:
 
 
 def standard_normal(like: ValueT, seed: int, t: Any) -> ValueT:
-    """Independent normal numbers of mean 0 and variance 1, one for each element of `like`; of a complex one, for each part.
+    """Independent standard normal numbers for each element of `like`, or each complex part.
 
-    They are made by the polar form of Box & Muller (1958) from a counter, so they are the same on every executor, in every
-    layout and on every run.
+    The polar form of Box & Muller (1958) makes them from a counter, so they are the same on every
+    executor, in every layout and in every run.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def _sin_pi(x: Any) -> Any:
 
 
 def _fold(u: Any) -> Any:
-    """From (0, 1) onto -1/4 to 1/4, so that the sine of the whole turn ``2 * pi * u`` is that of the result."""
+    """Fold (0, 1) onto -1/4 to 1/4, without changing the sine of the whole turn ``2 * pi * u``."""
     return np.where(u < 0.25, u, np.where(u < 0.75, 0.5 - u, u - 1))
 
 

@@ -1,4 +1,4 @@
-"""Pieces that change, or keep account of, the parameters that the rule proposes, simplest first."""
+"""Pieces that change, or average, the parameters that the rule proposes, simplest first."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class bounds(ParameterPiece):
     Parameters
     ----------
     lo, hi : float, schedule or None
-        The ends, ``lo <= hi``; None, or an infinity, where there is none.
+        The ends, ``lo <= hi``; None, or an infinity, for no bound.
     """
 
     lo: Bound | None = None
@@ -52,7 +52,7 @@ class bounds(ParameterPiece):
 
 
 class average(ParameterPiece):
-    """Keep an average of the parameters, which `Optimizer.evaluation` gives; training goes on as without it.
+    """Keep an average of the parameters for `Optimizer.evaluation`; training does not see it.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class average(ParameterPiece):
         return new, np.where(t == 1, new, mean + share * (new - mean))
 
     def evaluation(self, p: Any, mean: Any) -> Any:
-        """What stands in place of the parameter."""
+        """The value that `Optimizer.evaluation` returns in place of the parameter."""
         return mean
 
 
@@ -105,5 +105,5 @@ class lookahead(ParameterPiece):
         return np.where(now, moved, new), np.where(now, moved, slow)
 
     def evaluation(self, p: Any, slow: Any) -> Any:
-        """What stands in place of the parameter."""
+        """The value that `Optimizer.evaluation` returns in place of the parameter."""
         return slow

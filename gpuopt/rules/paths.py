@@ -8,9 +8,9 @@ __all__ = ["matches"]
 
 
 def matches(pattern: str, path: str) -> bool:
-    """Whether `pattern` is the path of an array, or of something that it lies in.
+    """Whether `pattern` matches the path of an array, or the beginning of the path.
 
-    ``*``, ``?`` and ``[...]`` stand for what they do in file names.
+    ``*``, ``?`` and ``[...]`` work as in file names.
     """
     keys = path.split("/")
     return any(fnmatch.fnmatchcase("/".join(keys[:n]), pattern) for n in range(1, len(keys) + 1))

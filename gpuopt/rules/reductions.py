@@ -1,4 +1,4 @@
-"""Numbers made of all the arrays: what a formula writes where ``np.sum`` of one array is not enough."""
+"""Reductions over all arrays, for formulas that need more than ``np.sum`` of one array."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["tree_max", "tree_mean", "tree_norm", "tree_sum"]
 
 
 def _over_tree(kind: str, x: Any) -> Any:
-    """The reduction of a symbol over the tree; of anything else over itself."""
+    """Reduce a symbol over the tree, and anything else over itself."""
     return x.over_tree(kind) if isinstance(x, Traced) else getattr(np, kind)(x)
 
 
@@ -23,7 +23,7 @@ def tree_sum(x: Any) -> float | Any:
 
 
 def tree_max(x: Any) -> float | Any:
-    """The largest element of `x` in all arrays of the optimizer that have a gradient in this step; NaN where there is one."""
+    """The largest element of `x` in all arrays with a gradient in this step; NaN if any is NaN."""
     return _over_tree("max", x)
 
 

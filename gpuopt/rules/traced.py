@@ -8,7 +8,7 @@ __all__ = ["Traced"]
 
 
 class Traced:
-    """What ``update`` sees in place of an array; it answers where NumPy has no function to ask with."""
+    """The stand-in for an array in ``update``, for questions that NumPy has no function for."""
 
     __slots__ = ()
 

@@ -55,7 +55,7 @@ def trace_error(message: str) -> TraceError:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ReductionKey:
-    """What a reduction is called by, and whether it is over one ``"array"`` or the ``"tree"``."""
+    """Identifies a reduction: its name, and its scope (``"array"`` or ``"tree"``)."""
 
     name: str
     scope: str

@@ -34,7 +34,7 @@ def state_names(update: Any) -> dict[str, float | None]:
     for part in update.parts:
         own = own_states(part.formula)
         if clash := [name for name in own if part.named(name, "_") in states]:
-            raise TraceError(f"{type(part.formula).__name__}.update: state {clash[0]} is called like that of another part")
+            raise TraceError(f"{type(part.formula).__name__}.update: state {clash[0]} has the same name in another part")
         states |= {part.named(name, "_"): initial for name, initial in own.items()}
     return states
 
@@ -131,7 +131,7 @@ class PartsRun:
             taken = {*reserved_names(), *dir(type(formula)), *part.formula.hyperparameters}
             for name in formula.numbers():
                 if name in taken:
-                    raise TraceError(f"{type(formula).__name__}.numbers: {name!r} is called like a hyperparameter or a method")
+                    raise TraceError(f"{type(formula).__name__}.numbers: {name!r} is the name of a hyperparameter or a method")
                 vars(formula)[name] = Symbol(self.graph, self.graph.leaf("number", part.named(name)))
         return made
 

@@ -124,7 +124,8 @@ def trace(
     Raises
     ------
     TraceError
-        Where ``update`` is neither elementwise nor a reduction; the message names the line and the remedy.
+        If ``update`` is neither elementwise nor a reduction; the message names the line and the
+        remedy.
     """
     fields = update.hyperparameters
     off = frozenset(name for name in update.ranges if fields[name] == 0.0 and name not in arrays)

@@ -54,18 +54,20 @@ def fit(
     data : array or tuple of arrays
         The examples along the first axis, the same number in every array, on the device of `params`.
     rule : Rule or Optimizer
-        The rule that updates the parameters, or an optimizer of these very `params`, to go on with its state.
+        The rule that updates the parameters, or an optimizer of these very `params`, to continue
+        its state.
     batch_size : int or None
-        Examples per update. 1 is stochastic, some (typically a power of two) is mini-batch, None takes all (batch).
-        The last batch of an epoch is short where the number of examples is no multiple.
+        Examples per update. 1 is stochastic, more (typically a power of two) is mini-batch, None
+        takes all (batch). The last batch of an epoch is short if the number of examples is no
+        multiple.
     epochs : int
         Passes over the data.
     shuffle : bool
-        Take the examples in a new random order each epoch. Without it, and where one batch holds all, batches are views
-        of `data` in its own order.
+        Take the examples in a new random order each epoch. Otherwise, or if one batch holds all,
+        batches are views of `data` in its own order.
     seed : int or numpy.random.Generator
-        Decides the order, which is drawn on the host and so the same on every backend. The same seed starts the same
-        orders again; pass one generator to several calls to go on in its stream.
+        Determines the order. The host draws it, so it is the same on every backend. The same seed
+        starts the same orders again; pass one generator to several calls to continue in its stream.
     progress : bool
         Show a progress bar; needs tqdm.
     callback : callable, optional
@@ -79,9 +81,9 @@ def fit(
     Raises
     ------
     FloatingPointError
-        If a loss is not finite; the message says at which update. A NumPy loss is checked before its update, so
-        the parameters are those of the update before. Losses on a GPU are checked after an epoch (where epochs are
-        short, after several), when the later updates are made already.
+        If a loss is not finite; the message says at which update. A NumPy loss is checked before
+        its update, so the parameters are those of the previous update. Losses on a GPU are checked
+        after an epoch (after several if they are short), so later updates have already happened.
     TypeError, ValueError
         If an argument is not as described; nothing is altered then. Also if `loss_and_grad` returns anything else.
     """

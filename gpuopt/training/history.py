@@ -20,7 +20,7 @@ _HOST_SCALARS = (int, float, np.generic, np.ndarray)
 
 
 class History:
-    """What happened during `fit`.
+    """The record of a call of `fit`.
 
     Attributes
     ----------

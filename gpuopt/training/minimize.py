@@ -48,7 +48,7 @@ Callback: TypeAlias = "Callable[[Any], object] | IntermediateCallback"
 
 
 class OptimizeResult(dict[str, Any]):
-    """What `minimize` found; its entries are attributes too, as in SciPy's class of that name.
+    """The result of `minimize`; its entries are attributes too, as in SciPy's class of that name.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class OptimizeResult(dict[str, Any]):
     jac : array
         The gradient there.
     nit, nfev : int
-        How many updates were made, and how often the function was called.
+        The number of updates, and of calls of the function.
     success : bool
         Whether the gradient became no larger than ``gtol``.
     status : int
@@ -140,23 +140,24 @@ def minimize(
     fun : callable
         ``fun(x, *args) -> (value, gradient)`` with ``jac=True``, else ``fun(x, *args) -> value``. It must not alter x.
     x0 : array_like
-        Where to start, of any shape; it is copied. What is not a floating-point array becomes float64.
+        The starting point, of any shape; it is copied. Anything but a floating-point array becomes
+        float64.
     rule : Rule
-        How to update, such as ``gpuopt.Adam(lr=0.1)``.
+        The update rule, such as ``gpuopt.Adam(lr=0.1)``.
     jac : True or callable
-        ``jac(x, *args) -> gradient``, where `fun` gives the value alone.
+        ``jac(x, *args) -> gradient``, if `fun` returns only the value.
     args : tuple
         Further arguments of `fun` and `jac`.
     bounds : (lo, hi), sequence of (min, max) pairs, or scipy.optimize.Bounds, optional
-        ``(lo, hi)`` broadcast to x; pairs are one for each element of x, None where there is no bound. x is
-        projected onto them after each update.
+        ``(lo, hi)`` broadcast to x; or one pair for each element of x, with None for no bound. Each
+        update projects x onto them.
     maxiter : int
-        The most updates.
+        The largest number of updates.
     gtol : float
         Converged once no element of the gradient (with bounds, of the projected step ``x - clip(x - gradient)``) is larger.
     callback : callable, optional
-        ``callback(x)``, or ``callback(intermediate_result)`` if its parameter is called so, at every check; returning True
-        or raising StopIteration stops.
+        ``callback(x)``, or ``callback(intermediate_result)`` if its parameter has that name, at
+        every check; returning True or raising StopIteration stops.
     check_every : int
         Updates between checks. A check waits for the GPU; nothing else does.
 
@@ -167,7 +168,7 @@ def minimize(
     Raises
     ------
     TypeError, ValueError
-        Where an argument, or what `fun` returns, is not as described.
+        If an argument, or the result of `fun`, is not as described.
     """
     _check_numbers(maxiter, check_every, gtol)
     x = _start(x0)
@@ -176,7 +177,7 @@ def minimize(
     project(x)
     opt = rule.init(x)
     if loss_scale_name(rule) is not None:
-        raise ValueError(f"minimize looks at gradients as they are, so it scales no loss: leave LossScale out of {rule!r}")
+        raise ValueError(f"minimize does not scale the loss: leave LossScale out of {rule!r}")
     best: OptimizeResult | None = None
     for nit in range(maxiter + 1):
         value, gradient = evaluate()
@@ -207,8 +208,8 @@ def scipy_method(rule: Bindable) -> Callable[..., Any]:
     Returns
     -------
     callable
-        To be passed as ``scipy.optimize.minimize(fun, x0, jac=…, method=…)``; ``options`` may hold ``maxiter``, ``gtol``
-        and ``check_every``, and ``tol`` stands for ``gtol``.
+        Pass it as ``scipy.optimize.minimize(fun, x0, jac=…, method=…)``; ``options`` may hold
+        ``maxiter``, ``gtol`` and ``check_every``, and ``tol`` stands for ``gtol``.
     """
     if not isinstance(rule, Bindable):
         raise TypeError(f"rule must be a gpuopt.Rule, such as gpuopt.Adam(), got {type(rule).__name__}")
@@ -279,7 +280,7 @@ def _projection(bounds: Any, x: Any) -> Callable[[Any], Any]:
     xp = array_module(x)
     for name, limit in (("lower", low), ("upper", high)):
         if np.isnan(limit).any():
-            raise ValueError(f"bounds: a {name} bound is NaN; use None or an infinity where there is none")
+            raise ValueError(f"bounds: a {name} bound is NaN; use None or an infinity for no bound")
     try:
         low, high = (xp.asarray(np.broadcast_to(limit, x.shape).astype(x.dtype)) for limit in (low, high))
     except ValueError:

@@ -209,7 +209,7 @@ def given(**hyper: Any) -> Any:
         "ambiguous",
         lambda: go.chain(go.scale(1.0), go.scale(2.0), go.SGD()).init(np.zeros(2), {"factor": np.ones(2)}),
         ValueError,
-        ("'factor' may be any of scale.factor, scale_2.factor", "write which"),
+        ("'factor' may be any of scale.factor, scale_2.factor", "write one of these"),
     ),
     ("a parameter itself", lambda: sharing(0), ValueError, ("hyper['lr'] shares memory with params", "pass a copy")),
     ("part of one", lambda: sharing(3), ValueError, ("shares memory with params",)),

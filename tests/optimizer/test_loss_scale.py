@@ -361,7 +361,7 @@ def test_numbers_made_of_reductions(where: str) -> None:
     [
         ("array", "with_total.adapt must give numbers of the whole optimizer, made of .* for largest it gave"),
         ("two", r"with_total.adapt must return \(largest\), 1 values; it returned 2"),
-        ("method", "with_total.numbers: 'update' is called like a hyperparameter or a method"),
+        ("method", "with_total.numbers: 'update' is the name of a hyperparameter or a method"),
     ],
 )
 def test_what_adapt_may_not_do(wrong: str, message: str) -> None:
@@ -381,7 +381,7 @@ def test_numbers_need_adapt_and_a_number_to_start_at() -> None:
         go.chain(lazy(), go.SGD(0.1)).init(np.ones(3))
     for start, error, message in [
         ({"x": "a"}, TypeError, r"lazy\.numbers: x must start at a number, got 'a'"),
-        (["x"], TypeError, r"lazy\.numbers must return a dict of what the numbers start at, by name, got \['x'\]"),
+        (["x"], TypeError, r"lazy\.numbers must return a dict of initial values by name, got \['x'\]"),
         ({"x": 1e39}, ValueError, r"lazy\.numbers: x must start at a number that float32 can hold, got 1e\+39"),
     ]:
         lazy.numbers = lambda self, start=start: start  # type: ignore[attr-defined]
@@ -403,7 +403,7 @@ def test_a_loss_scale_is_known_by_its_class_not_by_its_name() -> None:
     assert opt.loss_scale == 8.0
     opt.step(opt.loss_scale * np.ones(1))
     assert x.tolist() == [-1.0]
-    with pytest.raises(ValueError, match="minimize looks at gradients as they are"):
+    with pytest.raises(ValueError, match="minimize does not scale the loss"):
         go.minimize(lambda x: (float(x @ x), 2 * x), np.ones(2), go.chain(Fixed(), go.SGD()))
     with pytest.raises(ValueError, match="divides the gradients by a scale that loss_and_grad must multiply the loss by"):
         go.fit(lambda p, x: (0.0, p), x, np.ones((2, 1)), go.chain(Fixed(), go.SGD()), None, 1)

@@ -377,8 +377,8 @@ def test_refusals() -> None:
         (go.Adam(), half, {"seed": 2**32}, ValueError, r"seed must be from 0 to 2\*\*32 - 1, got 4294967296"),
         (go.Adam(), half, {"seed": 1.5}, TypeError, r"seed must be a whole number from 0 to 2\*\*32 - 1, got 1.5"),
         (go.Adam(), half, {"seed": True}, TypeError, "seed must be a whole number .* got True"),
-        (Own(), half, MASTER, ValueError, "state of its own called 'master', .* rename it"),
-        (go.chain(Own(), go.average()), np.ones(3), MASTER, ValueError, "state of its own called 'master', .* rename it"),
+        (Own(), half, MASTER, ValueError, "a state called 'master', .* rename it"),
+        (go.chain(Own(), go.average()), np.ones(3), MASTER, ValueError, "a state called 'master', .* rename it"),
     ]
     for rule, params, options, error, message in cases:
         with pytest.raises(error, match=message):

@@ -279,7 +279,7 @@ def test_another_chain_of_the_same_kind() -> None:
         go.chain(go.clip_norm(1.0), go.SGD(1.0), go.average()),
         go.clip(1.0),
     ]:
-        with pytest.raises(TypeError, match=r"opt.rule must be of the pieces of chain\(clip"):
+        with pytest.raises(TypeError, match=r"opt.rule must keep the structure of chain\(clip"):
             opt.rule = other
     assert opt.t == 2
 

@@ -195,7 +195,7 @@ def test_the_annotations_of_a_base_class_can_be_evaluated(base: str) -> None:
 def test_no_number_of_the_optimizer_has_a_reserved_name() -> None:
     for name in ("holds", "steps", "rule"):
         piece = make("GradientPiece", {"numbers": lambda self, name=name: {name: 0.0}, "adapt": WORKING["adapt"]["adapt"]})
-        with pytest.raises(go.TraceError, match=f"Mine.numbers: '{name}' is called like a hyperparameter or a method"):
+        with pytest.raises(go.TraceError, match=f"Mine.numbers: '{name}' is the name of a hyperparameter or a method"):
             go.chain(piece(), go.SGD()).init(np.zeros(1))
 
 

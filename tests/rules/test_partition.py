@@ -234,14 +234,14 @@ def test_another_partition_of_the_same_kind() -> None:
     opt.step({"a": np.ones(1), "b": np.ones(1)})
     assert (opt.params["a"][0], opt.params["b"][0]) == (-0.5, -0.25)
     for other in [go.partition({"a": go.SGD(), "*": go.Adam()}), go.partition({"b": go.SGD(), "*": go.SGD()}), go.SGD()]:
-        with pytest.raises(TypeError, match=r"opt\.rule must be of"):
+        with pytest.raises(TypeError, match=r"opt\.rule must keep the structure of"):
             opt.rule = other
 
 
 def test_another_partition_with_the_patterns_in_another_order() -> None:
     """The first match wins, so that would be another division of the arrays: it is refused."""
     opt = go.partition({"a": go.SGD(1.0), "*": go.SGD(2.0)}).init({"a": np.zeros(1), "b": np.zeros(1)})
-    with pytest.raises(TypeError, match=r"opt\.rule must be of"):
+    with pytest.raises(TypeError, match=r"opt\.rule must keep the structure of"):
         opt.rule = go.partition({"*": go.SGD(2.0), "a": go.SGD(1.0)})
 
 

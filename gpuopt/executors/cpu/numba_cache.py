@@ -18,7 +18,7 @@ __all__ = ["cache_folder", "loaded"]
 
 
 def cache_folder() -> Path:
-    """Where generated loops and their machine code are kept: this user's alone, since loading it runs it.
+    """The folder of generated loops: this user's alone, since loading them runs them.
 
     The folder ``gpuopt`` in ``GPUOPT_CACHE_DIR``, or in the user's cache folder; a temporary one where that cannot be.
     """

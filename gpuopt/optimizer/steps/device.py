@@ -1,4 +1,4 @@
-"""A step of CuPy arrays that reductions decide: nothing of it comes to the host, so nothing waits.
+"""Runs steps that depend on reductions entirely on the GPU, so the host never synchronizes.
 
 Reductions leave their totals in a table on the device; a kernel of one thread an array makes scalars of them, which the update
 reads. Where the device decides whether a step is made, it counts the steps too.
