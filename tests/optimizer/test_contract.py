@@ -121,6 +121,16 @@ def test_none_leaves_an_array_and_its_count_alone(xp: Any) -> None:
     assert (everything(opt)[0], opt.t) == (before, 3)
 
 
+def test_arrays_that_are_updated_together_are_told_apart_by_their_keys(xp: Any) -> None:
+    params = {"a": xp.zeros(2), "b": xp.zeros(2)}
+    opt = go.SGD(1.0).init(params)
+    opt.step({"b": xp.full(2, 2.0), "a": None})
+    assert opt.counts == {"a": 0, "b": 1}
+    opt.step({"b": xp.full(2, 2.0), "a": xp.ones(2)})
+    assert opt.counts == {"a": 1, "b": 2}
+    assert [params["a"].tolist(), params["b"].tolist()] == [[-1.0, -1.0], [-4.0, -4.0]]
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("rule", STRUCTURES, ids=label)
 def test_state_is_kept_in_the_dtype_of_the_arithmetic(rule: go.Rule, dtype: str) -> None:

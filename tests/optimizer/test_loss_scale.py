@@ -84,6 +84,17 @@ def test_against_a_loop(where: str) -> None:
 
 
 @everywhere
+def test_a_scale_that_float32_cannot_hold_does_not_grow(where: str) -> None:
+    with run_by(where):
+        opt = go.chain(go.LossScale(2.0**126, interval=1), go.SGD(0.1)).init(np.zeros(3, "float32"))
+        seen = []
+        for _ in range(3):
+            opt.step(np.ones(3, "float32"))
+            seen.append(float(opt.loss_scale))
+    assert seen == [2.0**127] * 3
+
+
+@everywhere
 def test_as_in_pytorch(where: str) -> None:
     """The scale of ``torch.amp.GradScaler`` after each step."""
     torch = pytest.importorskip("torch", reason="torch is not installed")

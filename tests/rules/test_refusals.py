@@ -247,6 +247,16 @@ def test_step(action: Any, error: type[Exception], words: tuple[str, ...]) -> No
     assert everything(opt) == everything(twin)
 
 
+@pytest.mark.parametrize("window", [slice(3), slice(2, None, -1), slice(4, 7), slice(6, 3, -1)], ids=str)
+def test_memory_that_is_shared_in_part(window: slice) -> None:
+    """A gradient that ends inside a parameter, or begins there; seen forwards or backwards."""
+    memory = np.ones(7)
+    opt = go.Adam().init([memory[2:5]])
+    before = everything(opt)
+    refused(lambda: opt.step([memory[window]]), ValueError, ("grads[0] shares memory with params[0]", "copy"))
+    assert everything(opt) == before
+
+
 @pytest.mark.parametrize("foreign", ["gradient", "parameter"])
 def test_memory_is_recognized_through_another_library(foreign: str) -> None:
     """A gradient in the parameter's memory, where NumPy does not say whose the memory is."""

@@ -108,6 +108,20 @@ def test_float32_stays_float32_in_plain_python(rule: Rule) -> None:
     assert (result[0] if isinstance(result, tuple) else result).dtype == np.float32
 
 
+def test_an_end_of_an_interval_may_be_infinite_and_never_nan() -> None:
+    assert go.bounds(lo=-math.inf, hi=math.inf).hi == math.inf
+    with pytest.raises(ValueError, match="bounds: lo must be a number, which may be infinite, got nan"):
+        go.bounds(lo=math.nan)
+
+
+def test_a_variance_of_gradients_that_do_not_vary() -> None:
+    """The difference of the moments, which is 0 in the end, may be rounded to less."""
+    opt = go.RMSProp(0.01, beta=0.7, centered=True).init(np.zeros(100, "f4"))
+    for _ in range(60):
+        opt.step(np.linspace(0.1, 0.7, 100, dtype="f4"))
+    assert np.isfinite(opt.params).all()
+
+
 @pytest.mark.parametrize("rule", [go.Adam(), go.Adam(bias_correction=False), go.AdamW(weight_decay=0.1)], ids=label)
 def test_first_adam_step_by_hand(rule: Any) -> None:
     """The formulas of the papers, written out for one step from zero state."""

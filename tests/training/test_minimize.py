@@ -87,6 +87,7 @@ def test_a_value_that_is_not_finite() -> None:
     assert np.array_equal(found.x, calls[10])
     assert math.isfinite(found.fun)
     assert go.minimize(lambda x: (math.inf, x), np.ones(2), go.Adam()).status == 2
+    assert go.minimize(lambda x: (0.0, x * math.nan), np.ones(2), go.Adam()).status == 2
 
 
 @pytest.mark.parametrize("how", ["true", "stop iteration", "intermediate result"])
