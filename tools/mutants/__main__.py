@@ -1,0 +1,109 @@
+"""Show that the suite notices mistakes that somebody could make.
+
+Each mistake is planted in a copy of the tree, and the tests that are to notice it run there and must fail; those that failed
+must pass on the unchanged copy. Exit code 1 if a mistake survives.
+
+    python -m tools.mutants            # all, some minutes
+    python -m tools.mutants average    # those whose name or place contains one of the words
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import queue
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tools.mutants.mistakes import MISTAKES
+from tools.mutants.planting import Mistake, Package, paths_of_tests
+
+ROOT = Path(__file__).resolve().parents[2]
+LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", "results")
+TOO_LONG = 300
+"""Seconds after which tests are broken off: a loop without an end is noticed, too."""
+
+
+class Copy:
+    """A copy of the tree, in which one mistake after another is planted."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        shutil.copytree(ROOT, folder, ignore=LEFT_OUT)
+
+    def killer(self, mistake: Mistake, path: Path, text: str) -> str:
+        """The test that fails where a file of the package has that text; "" where none does."""
+        file = self._folder / "gpuopt" / path
+        before = file.read_text(encoding="utf-8")
+        try:
+            self._write(file, text)
+            return self.failure(["-x", *paths_of_tests(mistake, ROOT)])
+        finally:
+            self._write(file, before)
+
+    def failure(self, arguments: list[str]) -> str:
+        """The first test that fails, of those that pytest is told to run; "" where all pass."""
+        command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider", "-p", "no:randomly", *arguments]
+        # The copy is imported because pytest's own settings put it first.
+        environment = {**os.environ, "PYTHONPATH": str(self._folder)}
+        try:
+            done = subprocess.run(
+                command, cwd=self._folder, env=environment, capture_output=True, text=True, check=False, timeout=TOO_LONG
+            )
+        except subprocess.TimeoutExpired:
+            return "a test without an end"
+        if done.returncode == 0:
+            return ""
+        failed = re.search(r"^(?:FAILED|ERROR) (.*?)(?: - .*)?$", done.stdout, re.MULTILINE)
+        if done.returncode != 1 or failed is None:
+            raise RuntimeError(f"pytest could not run:\n{done.stdout}{done.stderr}")
+        return failed[1]
+
+    def _write(self, file: Path, text: str) -> None:
+        """Change a file, and drop what Python compiled of it, which two changes in one second would not make stale."""
+        file.write_text(text, encoding="utf-8")
+        for compiled in file.parent.glob(f"__pycache__/{file.stem}.*.pyc"):
+            compiled.unlink()
+
+
+def chosen(words: list[str]) -> list[Mistake]:
+    """The mistakes whose name or place contains one of the words; all without words."""
+    return [one for one in MISTAKES if not words or any(word in f"{one.name} {one.where}" for word in words)]
+
+
+def main() -> int:
+    mistakes, package = chosen(sys.argv[1:]), Package(ROOT / "gpuopt")
+    planted = [(mistake, *package.planted(mistake)) for mistake in mistakes]
+    workers = min(os.cpu_count() or 1, len(planted)) or 1
+    with tempfile.TemporaryDirectory() as folder:
+        free: queue.SimpleQueue[Copy] = queue.SimpleQueue()
+        for number in range(workers):
+            free.put(Copy(Path(folder) / str(number)))
+
+        def killer(mistake: Mistake, path: Path, text: str) -> str:
+            copy, begun = free.get(), time.monotonic()
+            try:
+                found = copy.killer(mistake, path, text)
+            finally:
+                free.put(copy)
+            verdict = "killed" if found else "SURVIVED"
+            print(f"{verdict:8} {time.monotonic() - begun:5.1f} s  {mistake.name}  [{found}]", flush=True)
+            return found
+
+        with concurrent.futures.ThreadPoolExecutor(workers) as several:
+            killers = list(several.map(killer, *zip(*planted, strict=True))) if planted else []
+        tests = sorted({test for test in killers if "::" in test})
+        if tests and (broken := free.get().failure(tests)):
+            print(f"without any mistake, {broken} fails too")
+            return 1
+    print(f"{len(killers) - killers.count('')} of {len(killers)} mistakes noticed")
+    return 1 if "" in killers else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,10 @@
+"""The mistakes, by wing. Some are those of published optimizers; others are what somebody could get wrong in this code."""
+
+from __future__ import annotations
+
+from tools.mutants.mistakes import arrays, codegen, executors, optimizer, rules, training
+from tools.mutants.planting import Mistake
+
+__all__ = ["MISTAKES"]
+
+MISTAKES: list[Mistake] = [one for wing in (arrays, rules, codegen, executors, optimizer, training) for one in wing.MISTAKES]

@@ -1,0 +1,45 @@
+"""Mistakes in how a formula becomes a program, and a program text."""
+
+from __future__ import annotations
+
+from tools.mutants.planting import Mistake, TextMistake
+
+__all__ = ["MISTAKES"]
+
+MISTAKES = [
+    Mistake(
+        "a master copy not stored",
+        "PartsRun",
+        "self.values[MASTER] = self.values['p']",
+        "self.values[MASTER] = self.array(MASTER)",
+        "test_precision",
+    ),
+    Mistake(
+        "1 - beta in float32",
+        "host:_LEAVES",
+        "f'hyper[{_1!r}]'",
+        "f'float(__import__(\"numpy\").float32(hyper[{_1!r}]))'",
+        "test_accuracy",
+    ),
+    Mistake(
+        "the gradient for scratch",
+        "codegen.numpy:_Writer._choose",
+        "all(_1 in self.targets and _2 for _1 in _3)",
+        "all(_2 for _1 in _3)",
+        "test_operations test_bits",
+    ),
+    Mistake(
+        "15 random bits for 16",
+        "_stochastic_bfloat16",
+        "_1.dtype.type(65536)",
+        "_1.dtype.type(32768)",
+        "test_precision::test_all_16_bits_count",
+    ),
+    TextMistake(
+        "a GPU's kernel without its tail",
+        "_UpdateWriter._chunk",
+        "whole + lane; at < stop;",
+        "whole + lane; at < whole;",
+        "test_cuda_table",
+    ),
+]

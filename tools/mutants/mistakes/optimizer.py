@@ -1,0 +1,52 @@
+"""Mistakes in what binds a rule to arrays."""
+
+from __future__ import annotations
+
+from tools.mutants.planting import Mistake
+
+__all__ = ["MISTAKES"]
+
+MISTAKES = [
+    Mistake(
+        "step count one too high",
+        "whole_run",
+        "_1(_2)(_3, _4)",
+        "_1(_2)(_3 + 1, _4)",
+        "test_bits::test_formula",
+    ),
+    Mistake(
+        "step count one too low",
+        "whole_run",
+        "_1(_2)(_3, _4)",
+        "_1(_2)(max(_3 - 1, 1), _4)",
+        "test_bits::test_formula",
+    ),
+    Mistake(
+        "a skipped array's count advanced",
+        "count_it",
+        "self.positions is None",
+        "True",
+        "test_contract::test_arrays_that_are_updated_together_are_told_apart_by_their_keys",
+    ),
+    Mistake(
+        "schedule one step late",
+        "Steps._numbers_now",
+        "_1(_2, self._t, _3)",
+        "_1(_2, self._t + 1, _3)",
+        "test_contract::test_schedules_are_called_with_the_completed_steps",
+    ),
+    Mistake(
+        "a step that was not accepted counted",
+        "Steps.plan",
+        "bool(_1) or not _2",
+        "True",
+        "test_chain",
+    ),
+    Mistake(
+        "a norm of one array instead of all",
+        "staged:_combine",
+        "np.add.accumulate(_1)[-1]",
+        "_1[0]",
+        "test_reductions",
+    ),
+]
