@@ -23,6 +23,16 @@ if TYPE_CHECKING:
         def get(self) -> NDArray[Any]: ...
         def __setitem__(self, key: Any, value: Any, /) -> None: ...
 
+    class Unknown:
+        """What no array holds."""
+
+    class OpaqueArray(Protocol):
+        """A NumPy array of which a type checker does not know what it holds, as of bfloat16; it may be anything."""
+
+        @property
+        def __array_interface__(self) -> dict[str, Any]: ...
+        def item(self) -> Unknown: ...
+
     class NumpyValue(Protocol):
         """A NumPy array or scalar: arithmetic makes a scalar of a 0-d array."""
 
@@ -44,7 +54,7 @@ if TYPE_CHECKING:
         def __len__(self) -> int: ...
 
     AnyArray: TypeAlias = NumpyValue | CupyArray
-    Array: TypeAlias = NDArray[np.inexact[Any]] | CupyArray
+    Array: TypeAlias = NDArray[np.inexact[Any]] | OpaqueArray | CupyArray
     ArrayTree: TypeAlias = "Array | Mapping[Any, ArrayTree] | ListOrTuple[ArrayTree] | ObjectContainer"
     """Arrays as `init` takes them: an array, or lists, tuples and dicts of arrays, nested."""
     PartialTree: TypeAlias = "AnyArray | Mapping[Any, PartialTree] | ListOrTuple[PartialTree] | ObjectContainer | None"

@@ -213,6 +213,9 @@ def make_formula(cls: type[Formula]) -> None:
     base = next(each for each in cls.__mro__ if each in _BASES)
     cls._hooks = defined_hooks(cls, base, cls._may_have)
     hints = _own_hints(cls)
+    # What is no field, `dataclass` recognizes by its text only if the module has the name: of a class in a function it may not.
+    no_fields = {n: h for n, h in hints.items() if h is dataclasses.KW_ONLY or ClassVar in (h, typing.get_origin(h))}
+    cls.__annotations__.update(no_fields)
     if "lr" in hints and cls._keyword_only:
         default = vars(cls).get("lr", dataclasses.MISSING)
         cls.lr = dataclasses.field(default=default, kw_only=False)  # type: ignore[attr-defined]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import re
 import shlex
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +33,12 @@ def test_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_rule_is_the_librarys() -> None:
     shown = next(block for block in blocks("python") if "class RMSProp" in block)
-    lines = inspect.getsource(go.RMSProp.update).splitlines()
-    body = textwrap.dedent("\n".join(lines[1:])).replace("abs2(", "go.abs2(")
-    assert textwrap.indent(body, " " * 8).rstrip() in shown
+    source = inspect.getsource(go.RMSProp).replace("abs2(", "go.abs2(").replace("(Rule)", "(go.Rule)")
+    head, _, rest = source.partition('    """')
+    body = rest.partition('    """\n\n')[2]
+    for name in ("NonNegative", "Decay", "Positive"):
+        body = body.replace(f": {name} =", f": go.{name} =")
+    assert shown.endswith(head + body)
 
 
 def test_the_kernel_is_the_generated_one(capsys: pytest.CaptureFixture[str]) -> None:

@@ -288,6 +288,29 @@ def test_hyperparameters_with_and_without_default() -> None:
         Needy(1)
 
 
+def test_a_class_in_a_function_may_use_its_local_names() -> None:
+    from dataclasses import KW_ONLY as rest_by_name
+    from typing import ClassVar as Constant
+
+    number = go.NonNegative
+
+    class Local(go.Rule):
+        lr: number = 0.1
+        _: rest_by_name
+        factor: number = 2.0
+        twice: Constant[float] = 2.0
+
+        def update(self, t, p, g):
+            return p - self.twice * self.factor * self.lr * g
+
+    assert repr(Local(0.5)).endswith("Local(lr=0.5, factor=2.0)")
+    assert Local(0.5).update(1, 3.0, 1.0) == 1.0
+    with pytest.raises(ValueError, match="factor must be a finite number >= 0, got -1"):
+        Local(factor=-1)
+    with pytest.raises(TypeError, match="positional"):
+        Local(0.5, 1.0)
+
+
 @pytest.mark.parametrize("name", ["Bound", "Decay", "Hyper", "NonNegative", "Positive"])
 def test_what_annotates_a_hyperparameter_says_what_it_is(name: str) -> None:
     """As IPython's ``?`` shows it, which does not go by the class of the alias."""
