@@ -10,13 +10,30 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gpuopt.arrays.backend import cpu_executor, is_cupy
 from gpuopt.tracing.trace import Trace
 
-__all__ = ["Executor", "Scalars", "executor_of", "register", "using"]
+__all__ = ["CpuExecutor", "Executor", "Launch", "Scalars", "executor_of", "register", "using"]
 
 Scalars = tuple[float, ...] | list[tuple[float, ...]]
 """The scalars of a trace; or a row of them for each array of a group, where they differ."""
+
+
+class Launch(Protocol):
+    """An update that was planned. Calling it writes.
+
+    Attributes
+    ----------
+    begun : bool
+        Whether it may have written something: on a GPU, whether a kernel was launched.
+    """
+
+    @property
+    def begun(self) -> bool: ...
+    def __call__(self) -> None: ...
 
 
 class Executor(Protocol):
@@ -29,7 +46,7 @@ class Executor(Protocol):
     name : str
         The executor's name.
     on_device : bool
-        Whether the arrays are elsewhere, and reductions are to stay there; then `reduce_into` takes the place of `reduce`.
+        Whether the arrays are elsewhere, and what reductions give is to stay there.
     states : list of dict
         For each array, its state by name, as arrays of the parameter's shape.
     """
@@ -51,11 +68,21 @@ class Executor(Protocol):
     def prepare(self, trace: Trace) -> None:
         """Make ready to run `trace`, whose states are among those of the first."""
 
-    def run(self, trace: Trace, grads: Sequence[Any], scalars: Any, indices: list[int] | None = None) -> None:
-        """Update the arrays at `indices` (all by default); `grads` holds a gradient for each array of the group.
+    def plan(self, trace: Trace, grads: Sequence[Any], scalars: Any, indices: list[int] | None = None) -> Launch:
+        """Find what updates the arrays at `indices` (all by default), and write nothing; what is compiled is compiled here.
 
-        `scalars` are numbers; on a device they may be rows of numbers, one for each array of the group, or an array there.
+        `grads` holds a gradient for each array of the group. `scalars` are numbers; on a device they may be rows of numbers,
+        one for each array of the group, or an array there.
         """
+
+
+class CpuExecutor(Executor, Protocol):
+    """An executor of NumPy arrays, whose reductions give numbers."""
+
+    def reduce(
+        self, stage: Trace, grads: Sequence[Any], scalars: tuple[float, ...], indices: list[int] | None
+    ) -> list[NDArray[np.float64]]:
+        """For each reduction of a stage what it gives for each of the arrays at `indices` (all, if None)."""
 
 
 Loader = Callable[[], type[Executor]]

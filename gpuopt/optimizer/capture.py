@@ -14,6 +14,7 @@ from typing import Any
 from gpuopt.arrays import check
 from gpuopt.arrays.backend import is_cupy
 from gpuopt.arrays.tree import CupyArray, LossAndGrad
+from gpuopt.optimizer.capturing import Capturing
 from gpuopt.optimizer.optimizer import Optimizer
 
 __all__ = ["CapturedStep", "graph"]
@@ -66,9 +67,9 @@ def graph(loss_and_grad: LossAndGrad, opt: Optimizer, *batch: CupyArray) -> Capt
         for x, y in batches:
             loss = step(x, y)
     """
-    _check(loss_and_grad, opt, batch)
-    with opt._guard.exclusive("captured"), opt._steps.groups[0].executor.device:  # type: ignore[attr-defined]
-        return CapturedStep(loss_and_grad, opt, batch)
+    inside = _check(loss_and_grad, opt, batch)
+    with inside.exclusive("captured"), inside.device:
+        return CapturedStep(loss_and_grad, opt, batch, inside)
 
 
 class CapturedStep:
@@ -85,10 +86,10 @@ class CapturedStep:
         The arrays that are read.
     """
 
-    def __init__(self, loss_and_grad: LossAndGrad, opt: Optimizer, batch: tuple[CupyArray, ...]) -> None:
+    def __init__(self, loss_and_grad: LossAndGrad, opt: Optimizer, batch: tuple[CupyArray, ...], inside: Capturing) -> None:
         from cupy import cuda
 
-        self.opt, self.batch, self._structure = opt, batch, opt._steps.structure
+        self.opt, self.batch, self._inside, self._structure = opt, batch, inside, inside.structure
         # What is allocated inside is written by every replay: it comes from a pool that nobody else takes from.
         self._pool = cuda.MemoryPool()
         allocate = _allocator(self._pool)
@@ -112,14 +113,14 @@ class CapturedStep:
                 f"go.graph: the loss must be a 0-d CuPy array, which replays can write, not {type(loss).__name__}: leave it on "
                 "the device"
             )
-        self.opt._launch(grads, dry_run=True)
+        self._inside.dry_run(grads)
 
     def _captured(self, stream: Any, loss_and_grad: LossAndGrad) -> tuple[Any, Any, Any]:
         """The loss, the gradients, and the graph that makes them and a step."""
         stream.begin_capture()
         try:
             loss, grads = check.loss_and_grads(loss_and_grad(self.opt.params, *self.batch))
-            self.opt._launch(grads)
+            self._inside.launch(grads)
         except BaseException as error:
             with contextlib.suppress(Exception):  # it may have been broken off already
                 stream.end_capture()
@@ -153,14 +154,14 @@ class CapturedStep:
         """
         if batch:
             _check_batch(batch, self.batch)
-        with self.opt._guard.exclusive("replayed"):
-            self.opt._guard.check()
-            if self.opt._steps.structure != self._structure:
+        with self._inside.exclusive("replayed"):
+            self._inside.check()
+            if self._inside.structure != self._structure:
                 raise RuntimeError(
                     "opt.rule has another structure than the captured step (more than its numbers changed): "
                     "capture it anew with go.graph"
                 )
-            with self.opt._steps.groups[0].executor.device:  # type: ignore[attr-defined]
+            with self._inside.device:
                 for kept, new in zip(self.batch, batch, strict=False):
                     kept[...] = new
                 self._graph.launch()
@@ -182,7 +183,8 @@ def _allocator(pool: Any) -> Callable[[int], Any]:
     return allocate
 
 
-def _check(loss_and_grad: Any, opt: Any, batch: tuple[Any, ...]) -> None:
+def _check(loss_and_grad: Any, opt: Any, batch: tuple[Any, ...]) -> Capturing:
+    """The inside of an optimizer that can be captured."""
     if not callable(loss_and_grad):
         raise TypeError(f"go.graph: loss_and_grad must be callable, not {loss_and_grad!r}")
     if not isinstance(opt, Optimizer):
@@ -193,7 +195,7 @@ def _check(loss_and_grad: Any, opt: Any, batch: tuple[Any, ...]) -> None:
         raise ValueError("go.graph: a CUDA graph needs an optimizer of CuPy arrays; for NumPy arrays call opt.step")
     if not opt.capturable:
         raise ValueError("go.graph: this optimizer's steps cannot be captured: make it with rule.init(params, capturable=True)")
-    if not opt._steps.groups:
+    if (inside := opt._capturing()) is None:
         raise ValueError(f"go.graph: {opt.rule!r} updates none of the arrays")
     for number, array in enumerate(batch):
         if not is_cupy(array):
@@ -201,6 +203,7 @@ def _check(loss_and_grad: Any, opt: Any, batch: tuple[Any, ...]) -> None:
                 f"go.graph: batch[{number}] must be a CuPy array, which every replay reads, got {type(array).__name__}: "
                 f"{_remedy(array)}"
             )
+    return inside
 
 
 def _remedy(array: Any) -> str:

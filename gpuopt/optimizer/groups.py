@@ -1,16 +1,20 @@
-"""Arrays of one dtype under one update: how often each was updated, and what a step runs for them."""
+"""Arrays of one dtype under one update: what runs them, and how often each was updated.
+
+Comes in: an update, and its arrays. Goes out: what the update runs for them, and a `GroupStep` for arrays that take a step
+together.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
 from gpuopt.arrays.dtypes import is_complex
 from gpuopt.arrays.precision import MASTER, PLAIN, Precision
-from gpuopt.codegen.host import Evaluate, compile_host
-from gpuopt.executors import Executor, Scalars, executor_of
+from gpuopt.codegen.host import Evaluate
+from gpuopt.executors import Executor, Launch, Scalars, executor_of
 from gpuopt.rules.base import Update, bind
 from gpuopt.rules.hooks import has_hook
 from gpuopt.tracing.expr import ReductionKey
@@ -24,60 +28,83 @@ __all__ = ["GroupStep", "ParamGroup", "batches"]
 class GroupStep:
     """One launch of a step: the arrays it updates, their trace, and its scalars.
 
-    `count` says which step of theirs it is: a number, or one for each array of the group. `positions` are those of the arrays
-    in the group, None for all; `given` the gradients of all arrays of the group.
+    Attributes
+    ----------
+    group : ParamGroup
+    program : Trace
+    count : int or list of int
+        Which step of theirs it is: a number, or one for each array of the group.
+    positions : list of int or None
+        Which arrays of the group; None for all.
+    gradients : sequence of array
+        Of all arrays of the group.
+    hyper : dict
+        The hyperparameters of the update, by their full names.
     """
 
     group: ParamGroup
-    trace: Trace
+    program: Trace
     count: int | list[int]
     positions: list[int] | None
-    given: Sequence[Any]
+    gradients: Sequence[Any]
     hyper: dict[str, float]
-    scalars: Scalars = ()
-
-    def perform(self) -> None:
-        self.group.executor.run(self.trace, self.given, self.scalars, self.positions)
-
-    def count_it(self) -> None:
-        counts, now = self.group.counts, self.count
-        if self.positions is None:
-            self.group.counts = [now] * len(counts) if isinstance(now, int) else list(now)
-        else:
-            for position in self.positions:
-                counts[position] = now if isinstance(now, int) else now[position]
-
-    def evaluated(self, evaluate: Evaluate) -> Scalars:
-        """What scalar code gives: numbers, or a row of them for each array of the group where their counts differ."""
-        if isinstance(self.count, int):
-            return evaluate(self.count, self.hyper)
-        of = {count: evaluate(count, self.hyper) for count in set(self.count)}
-        return [of[count] for count in self.count] if len(set(of.values())) > 1 else of[self.count[0]]
 
     @property
-    def members(self) -> list[int]:
+    def members(self) -> Sequence[int]:
         """The positions, written out."""
-        return list(range(len(self.group.indices))) if self.positions is None else self.positions
+        return range(len(self.group.indices)) if self.positions is None else self.positions
+
+    @property
+    def indices(self) -> list[int]:
+        """Which arrays of the optimizer they are."""
+        every = self.group.indices
+        return every if self.positions is None else [every[position] for position in self.positions]
+
+    def split(self) -> Iterator[GroupStep]:
+        """A step for each of the arrays."""
+        for position in self.members:
+            yield dataclasses.replace(self, positions=[position])
+
+    def scalars(self, evaluate: Evaluate) -> Scalars:
+        """What scalar code gives: numbers, or a row for each array of the group where counts differ."""
+        if isinstance(self.count, int):
+            return evaluate(self.count, self.hyper)
+        of_count = {count: evaluate(count, self.hyper) for count in set(self.count)}
+        if len(set(of_count.values())) == 1:
+            return of_count[self.count[0]]
+        return [of_count[count] for count in self.count]
+
+    def launch(self, scalars: Scalars) -> Launch:
+        """What is left to be called, given the scalars."""
+        return self.group.executor.plan(self.program, self.gradients, scalars, self.positions)
 
 
-def batches(runs: Sequence[GroupStep]) -> Iterator[list[tuple[int, Trace]]]:
-    """The stages of all runs, as (position of the run, stage), in batches: what one needs, the batches before it give.
+def batches(steps: Sequence[GroupStep]) -> Iterator[list[tuple[GroupStep, Trace]]]:
+    """The stages of all steps, in batches: what one needs, the batches before it give.
 
-    A total over the tree is there when every run that has part in it was reduced.
+    A total over the tree is there when every step that has part in it was reduced.
+
+    Raises
+    ------
+    RuntimeError
+        Where stages wait for one another.
     """
-    waiting = [list(run.trace.stages) for run in runs]
-    missing = Counter(total for stages in waiting for stage in stages for total in _gives(stage))
-    while any(waiting):
-        ready = [(n, stages[0]) for n, stages in enumerate(waiting) if stages and not any(missing[t] for t in stages[0].needs)]
+    waiting = [(step, list(step.program.stages)) for step in steps]
+    missing = Counter(key for _, stages in waiting for stage in stages for key in _tree_keys(stage))
+    while any(stages for _, stages in waiting):
+        ready = []
+        for step, stages in waiting:
+            if stages and not any(missing[key] for key in stages[0].needs):
+                ready.append((step, stages.pop(0)))
         if not ready:
             raise RuntimeError("reductions over all arrays wait for one another: pieces ask for them in different orders")
         yield ready
-        for number, stage in ready:
-            waiting[number].pop(0)
-            missing.subtract(_gives(stage))
+        for _, stage in ready:
+            missing.subtract(_tree_keys(stage))
 
 
-def _gives(stage: Trace) -> list[ReductionKey]:
+def _tree_keys(stage: Trace) -> list[ReductionKey]:
+    """The totals over the tree to which a stage adds."""
     return [reduction.value for reduction in stage.reductions if reduction.value.scope == "tree"]
 
 
@@ -89,23 +116,30 @@ class ParamGroup:
     key : hashable
         What the update is called by in the rule.
     update : Update
-    leaves, others : list
-        All arrays of the optimizer, and beside each the arrays that stand for its hyperparameters, by name.
+    leaves : list of array
+        All arrays of the optimizer.
+    hyper_arrays : list of dict
+        Beside each of them the arrays that stand for its hyperparameters, by name.
     indices : list of int
         Which of them are here.
     device_counts : bool
-        Whether the device counts the steps: because it decides whether they are made, or so that they may be captured.
+        Whether a device counts the steps: because it decides whether they are made, or so that
+        they may be captured.
     precision : Precision
         What was asked for parameters of 16 bits.
 
     Attributes
     ----------
+    update : Update
+        The update now.
+    programs : list of Trace
+        What it runs, for each number of gates that are open; the last is the whole.
     executor : Executor
-        The executor's.
-    sizes : list of int
-        The elements of each array.
+        What runs it; it holds the state.
     counts : list of int
         How often each array was updated, as far as the host counts it.
+    has_all : bool
+        Whether all arrays of the optimizer are here.
     """
 
     def __init__(
@@ -113,112 +147,97 @@ class ParamGroup:
         key: Hashable,
         update: Update,
         leaves: list[Any],
-        others: list[dict[str, Any]],
+        hyper_arrays: list[dict[str, Any]],
         indices: list[int],
         device_counts: bool = False,
         precision: Precision = PLAIN,
     ) -> None:
-        self.key, self.indices, self._counted = key, indices, device_counts
-        self.precision = precision.of(leaves[indices[0]].dtype)
-        self.complex = is_complex(leaves[indices[0]].dtype)
-        self.arrays = frozenset(others[indices[0]])
-        self.traces = self._traces(update)
-        params = [leaves[i] for i in indices]
-        self.sizes = [param.size for param in params]
-        self._beside = [others[i] for i in indices]
-        beside = [{hyper_array(name): array for name, array in others[i].items()} for i in indices]
-        self.executor: Executor = executor_of(params[0])(self.traces[-1], update, params, beside, indices, device_counts)
-        self.counts = [0] * len(indices)
-        self.prepare(self.traces)
-        self.use(update, self.traces)
+        self._params = [leaves[index] for index in indices]
+        self._hyper_arrays = [hyper_arrays[index] for index in indices]
+        self._complex = is_complex(self._params[0].dtype)
+        self._precision, self._device_counts = precision.of(self._params[0].dtype), device_counts
+        self.key, self.indices, self.counts = key, indices, [0] * len(indices)
+        self.has_all = len(indices) == len(leaves)
+        self.update, self.programs = update, self.programs_of(update)
+        named = [{hyper_array(name): array for name, array in own.items()} for own in self._hyper_arrays]
+        whole, params = self.programs[-1], self._params
+        self.executor: Executor = executor_of(params[0])(whole, update, params, named, indices, device_counts)
 
-    def _traces(self, update: Update) -> list[Trace]:
-        """For each number of parts that let the rest act, the trace of what acts then; the last is the whole."""
-        if self._counted:
-            return [trace(update, self.complex, self.arrays, masked=True, precision=self.precision)]
+    def programs_of(self, update: Update) -> list[Trace]:
+        """What an update of the arrays runs, for each number of gates that are open; the last is the whole."""
+        arrays = frozenset(self._hyper_arrays[0])
+        if self._device_counts:
+            return [trace(update, self._complex, arrays, masked=True, precision=self._precision)]
         gates = sum(has_hook(part.formula, "steps") for part in update.parts)
-        return [trace(update, self.complex, self.arrays, passed, precision=self.precision) for passed in range(gates + 1)]
+        return [trace(update, self._complex, arrays, n, precision=self._precision) for n in range(gates + 1)]
 
     def check_change(self, update: Update) -> list[Trace]:
-        """The traces of another update.
+        """What another update of the arrays runs.
 
         Raises
         ------
         ValueError
             If it needs other state.
         """
-        traces = self._traces(update)
-        had, needs = ([(s.name, s.complex) for s in found[-1].states] for found in (self.traces, traces))
+        programs = self.programs_of(update)
+        had, needs = ([(s.name, s.complex) for s in found[-1].states] for found in (self.programs, programs))
         if had != needs:
-            names = [[name for name, _ in found] for found in (needs, had)]
             rule = next(part.formula for part in update.parts if not part.name)
-            raise ValueError(f"{rule!r} needs the state {names[0]}, this optimizer has {names[1]}: init anew")
-        return traces
+            now, before = ([name for name, _ in states] for states in (needs, had))
+            raise ValueError(f"{rule!r} needs the state {now}, this optimizer has {before}: init anew")
+        return programs
 
-    def prepare(self, traces: list[Trace]) -> None:
-        """Make ready to run `traces`: what may fail of that comes before anything is changed."""
-        for each in traces:
-            self.executor.prepare(each)
+    def steps(self, gradients: Sequence[Any], hyper: dict[str, float]) -> list[GroupStep]:
+        """What a step with these gradients, of all arrays of the optimizer, runs here.
 
-    def use(self, update: Update, traces: list[Trace]) -> None:
-        """Take another update, whose `traces` are checked and prepared."""
-        self.update, self.traces = update, traces
-
-    @property
-    def plain(self) -> bool:
-        """Whether every step is one run of one trace whose scalars depend on nothing but the count, which the host knows."""
-        whole = self.traces[-1]
-        return len(self.traces) == 1 and not whole.stages and whole.accept is None and not whole.adapted
-
-    def runs(self, gradients: Sequence[Any], hyper: dict[str, float]) -> list[GroupStep]:
-        """What a step with these gradients (of all arrays of the optimizer) runs here.
-
-        Arrays run together if they have the same trace; on a CPU, where another run costs nothing, and the same count.
+        Arrays go together if they run the same; and, on a CPU, where another launch costs nothing,
+        if they were updated equally often.
         """
-        given, next_counts = self._given(gradients), [count + 1 for count in self.counts]
-        mixed = self.executor.on_device
-        which = {count: passes(self.update, count) if len(self.traces) > 1 else 0 for count in set(next_counts)}
-        alike: dict[tuple[int, int], list[int]] = {}
-        for position, (count, g) in enumerate(zip(next_counts, given, strict=True)):
+        own = gradients if self.has_all else [gradients[index] for index in self.indices]
+        counts = [count + 1 for count in self.counts]
+        gated = len(self.programs) > 1
+        opened = {count: passes(self.update, count) if gated else 0 for count in set(counts)}
+        together: dict[tuple[int, int], list[int]] = {}
+        for position, (count, g) in enumerate(zip(counts, own, strict=True)):
             if g is not None:
-                alike.setdefault((which[count], 0 if mixed else count), []).append(position)
-        found = []
-        for (passed, _), positions in alike.items():
-            counts = {next_counts[position] for position in positions}
-            everything = None if len(positions) == len(given) else positions
-            together = counts.pop() if len(counts) == 1 else next_counts
-            found.append(GroupStep(self, self.traces[passed], together, everything, given, hyper))
-        return found
+                alike = opened[count], 0 if self.executor.on_device else count
+                together.setdefault(alike, []).append(position)
+        steps = []
+        for (gates, _), positions in together.items():
+            found = {counts[position] for position in positions}
+            count_or_counts = found.pop() if len(found) == 1 else counts
+            chosen = None if len(positions) == len(own) else positions
+            steps.append(GroupStep(self, self.programs[gates], count_or_counts, chosen, own, hyper))
+        return steps
 
-    def whole_run(self, gradients: Sequence[Any], hyper: dict[str, float]) -> GroupStep:
-        """The one run of a plain group whose arrays all have a gradient, and were updated equally often."""
-        traced, count = self.traces[0], self.counts[0] + 1
-        return GroupStep(self, traced, count, None, self._given(gradients), hyper, compile_host(traced.scalars)(count, hyper))
+    def counts_after(self, steps: Iterable[GroupStep]) -> list[int]:
+        """How often each array was updated once these steps are made, among which are others' too."""
+        counts = list(self.counts)
+        for step in steps:
+            for position in step.members if step.group is self else ():
+                counts[position] += 1
+        return counts
 
-    def _given(self, gradients: Sequence[Any]) -> Sequence[Any]:
-        return gradients if len(self.indices) == len(gradients) else [gradients[i] for i in self.indices]
+    def evaluated(self, t: int) -> list[Any]:
+        """For each array, after `t` steps, a new one to evaluate with, in the parameter's dtype.
 
-    def evaluated(self, t: int, leaves: Sequence[Any]) -> dict[int, Any]:
-        """For each array by its number, after `t` steps: a new one, the parameter (or its master copy) or what a part keeps
-        in its place, in the parameter's dtype.
+        It is the parameter, or its master copy, or what a piece keeps in its place.
         """
-        numbers = _evaluating(self.update, max(t - 1, 0))
-        found = {}
-        for index, beside, state in zip(self.indices, self._beside, self.executor.states, strict=True):
-            value = (state[MASTER] if self.precision.master else leaves[index]).copy()
-            for part, formula in bind(self.update.parts, numbers | beside):
-                if has_hook(formula, "evaluation"):
-                    value = formula.evaluation(value, *(state[part.named(name, "_")] for name in own_states(formula)))
-                    if getattr(value, "shape", None) != leaves[index].shape:
-                        what = f"{type(formula).__name__}.evaluation must return an array of the parameter's shape"
-                        raise ValueError(
-                            f"{what}, {leaves[index].shape}, got {type(value).__name__} {getattr(value, 'shape', '')}"
-                        )
-            found[index] = value.astype(leaves[index].dtype, copy=True)
-        return found
+        pieces = [part for part in self.update.parts if has_hook(part.formula, "evaluation")]
+        step = max(t - 1, 0)
+        values = {part.named(n): x for part in pieces for n, x in part.formula.hyper(step).items()}
+        arrays = zip(self._params, self._hyper_arrays, self.executor.states, strict=True)
+        return [self._evaluated(param, state, values | own) for param, own, state in arrays]
 
-
-def _evaluating(update: Update, step: int) -> dict[str, float]:
-    """The numbers of the parts that have a method ``evaluation``."""
-    parts = [part for part in update.parts if has_hook(part.formula, "evaluation")]
-    return {part.named(name): value for part in parts for name, value in part.formula.hyper(step).items()}
+    def _evaluated(self, param: Any, state: dict[str, Any], values: dict[str, Any]) -> Any:
+        """The same of one array, with its state, and values for hyperparameters."""
+        array = (state[MASTER] if self._precision.master else param).copy()
+        for part, formula in bind(self.update.parts, values):
+            if has_hook(formula, "evaluation"):
+                own = (state[part.named(name, "_")] for name in own_states(formula))
+                array = formula.evaluation(array, *own)
+                if getattr(array, "shape", None) != param.shape:
+                    what = f"{type(formula).__name__}.evaluation must return an array of the parameter's shape"
+                    got = f"{type(array).__name__} {getattr(array, 'shape', '')}"
+                    raise ValueError(f"{what}, {param.shape}, got {got}")
+        return array.astype(param.dtype, copy=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, cast
 
 import numpy as np
 
@@ -14,14 +14,19 @@ from gpuopt.arrays.backend import array_module, device_of, is_cupy
 from gpuopt.arrays.precision import MASTER, Precision
 from gpuopt.arrays.tree import ArrayTree, PartialTree, TreeSpec
 from gpuopt.executors import executor_of
+from gpuopt.optimizer.binding import Binding
+from gpuopt.optimizer.capturing import Capturing
 from gpuopt.optimizer.gradients import GradientReader
 from gpuopt.optimizer.guard import Guard
-from gpuopt.optimizer.hyper_arrays import beside
+from gpuopt.optimizer.hyperparameters import match_hyper_arrays
 from gpuopt.optimizer.saved import VERSION, Saved
-from gpuopt.optimizer.steps import RuleChange, Steps
+from gpuopt.optimizer.steps import Steps, choose
 from gpuopt.rules.base import Bindable, BindableT
 from gpuopt.rules.compose import loss_scale_name
 from gpuopt.tracing.trace import state_names
+
+if TYPE_CHECKING:
+    from gpuopt.optimizer.steps.device import CountingSteps
 
 __all__ = ["Optimizer"]
 
@@ -78,8 +83,19 @@ class Optimizer(Generic[BindableT]):
     """
 
     __slots__ = (
-        *("__weakref__", "_capturable", "_given", "_guard", "_leaves", "_params", "_precision", "_reader", "_rule", "_spec"),
-        *("_state", "_steps"),
+        "__weakref__",
+        "_binding",
+        "_capturable",
+        "_given",
+        "_guard",
+        "_leaves",
+        "_params",
+        "_precision",
+        "_reader",
+        "_rule",
+        "_spec",
+        "_state",
+        "_steps",
     )
 
     def __init__(
@@ -103,13 +119,14 @@ class Optimizer(Generic[BindableT]):
         self._params, self._spec, self._rule, self._capturable = params, spec, rule, bool(capturable)
         self._leaves = [a if is_cupy(a) or type(a) is np.ndarray else a.view(np.ndarray) for a in spec.leaves]
         keys = rule.group_keys(spec.names, spec.leaves)
-        members = {key: rule.update_for(key) for key in keys if key is not None}
+        updates = {key: rule.update_for(key) for key in keys if key is not None}
         updated = [(path, leaf.dtype) for path, leaf, key in zip(spec.paths, spec.leaves, keys, strict=True) if key is not None]
-        self._precision.check(updated, {name for update in members.values() for name in state_names(update)})
-        others = beside(hyper, spec, [None if key is None else members[key] for key in keys])
+        self._precision.check(updated, {name for update in updates.values() for name in state_names(update)})
+        arrays = match_hyper_arrays(hyper, spec, [None if key is None else updates[key] for key in keys])
         self._given = hyper and {name: spec.build(spec.match(tree, name)) for name, tree in hyper.items()}
-        self._steps = Steps(self._leaves, others, keys, members, self._precision, self._capturable)
-        states = self._steps.states
+        self._binding = Binding(self._leaves, arrays, keys, updates, self._precision, self._capturable)
+        self._steps: Steps = choose(self._binding, self._binding.now)
+        states = self._binding.states
         names = dict.fromkeys([*(name for state in states for name in state), *([MASTER] if self._precision.master else [])])
         self._state = {name: spec.build([state.get(name) for state in states]) for name in names}
         self._reader = GradientReader(spec, self._leaves, states, [key is not None for key in keys])
@@ -128,7 +145,7 @@ class Optimizer(Generic[BindableT]):
     @property
     def executor(self) -> str:
         """The executor of the update: ``"numpy"``, ``"numba"`` or ``"cupy"``."""
-        return self._steps.name
+        return self._binding.executor
 
     @property
     def capturable(self) -> bool:
@@ -141,13 +158,13 @@ class Optimizer(Generic[BindableT]):
 
         If a GPU counts them (`skip_nonfinite`, `capturable`), reading waits for it.
         """
-        with self._there() if self._steps.device_counts else nullcontext():
+        with self._there() if self._binding.device_counts else nullcontext():
             return self._steps.t
 
     @property
     def counts(self) -> Any:
         """The number of updates of each array, a tree like `params`; reading may wait as for `t`."""
-        with self._there() if self._steps.device_counts else nullcontext():
+        with self._there() if self._binding.device_counts else nullcontext():
             return self._spec.build(self._steps.counts)
 
     @property
@@ -190,7 +207,7 @@ class Optimizer(Generic[BindableT]):
             raise TypeError(f"opt.rule must keep the structure of {self._rule!r}, got {rule!r}; for another, init anew")
         with self._guard.exclusive("given a rule"):
             self._guard.check_whole()
-            self._use(rule, self._check_change(rule))
+            self._change(rule)
             self._guard.inconsistent = False
 
     def _there(self) -> AbstractContextManager[Any]:
@@ -198,14 +215,20 @@ class Optimizer(Generic[BindableT]):
         self._guard.check_process()
         return device_of(self._leaves[0])
 
-    def _check_change(self, rule: Bindable, resumed: bool = False) -> RuleChange:
-        """The updates of another rule, checked."""
-        return self._steps.check_change({key: rule.update_for(key) for key in self._steps.members}, resumed)
+    def _change(self, rule: BindableT, resumed: bool = False) -> None:
+        """Go on with another rule. The optimizer is inconsistent until the caller has changed the rest."""
+        updates = {key: rule.update_for(key) for key in self._binding.updates}
+        change = self._binding.check_change(updates, resumed)
+        steps = choose(self._binding, change, self._steps)  # the last that may fail
+        self._guard.inconsistent = True
+        steps.use(change)
+        self._steps, self._rule = steps, rule
 
-    def _use(self, rule: BindableT, change: RuleChange) -> None:
-        self._guard.inconsistent = True  # until the caller has changed the rest
-        self._steps.use(change)
-        self._rule = rule
+    def _capturing(self) -> Capturing | None:
+        """What `gpuopt.graph` does with a `capturable` optimizer of CuPy arrays; None if it updates no array."""
+        if not self._binding.groups:
+            return None
+        return Capturing(self._guard, self._reader, cast("CountingSteps", self._steps))
 
     def step(self, grads: PartialTree) -> None:
         """Update every array by its gradient, in place.
@@ -230,19 +253,14 @@ class Optimizer(Generic[BindableT]):
         guard, steps = self._guard, self._steps
         with guard.exclusive("stepped"):
             guard.check()
-            planned = steps.plan(*self._reader.read(grads))
+            plan = steps.plan(*self._reader.read(grads))
             guard.inconsistent = True
-            steps.perform(planned)
+            try:
+                steps.execute(plan)
+            except Exception:
+                guard.inconsistent = plan.begun
+                raise
             guard.inconsistent = False
-
-    def _launch(self, grads: Any, dry_run: bool = False) -> None:
-        """Launch a step into a graph during its capture. Nothing happens yet, nothing is counted.
-
-        A `dry_run` launches the same kernels at once, so that they are compiled and have what they need, and changes nothing.
-        The caller holds the guard.
-        """
-        self._guard.check()
-        self._steps.launch(*self._reader.read(grads), dry_run)
 
     def evaluation(self) -> Any:
         """The parameters to evaluate with: those of a piece such as `average`, else `params`.
@@ -254,7 +272,7 @@ class Optimizer(Generic[BindableT]):
         """
         with self._guard.exclusive("evaluated"), self._there():
             self._guard.check_whole()
-            return self._spec.build(self._steps.evaluated())
+            return self._spec.build(self._binding.evaluated(self._steps.t))
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of everything that a resumed optimizer needs, except the parameters.
@@ -303,7 +321,7 @@ class Optimizer(Generic[BindableT]):
         with self._guard.exclusive("loaded"), self._there():
             saved = Saved(state_dict, self._rule, self._spec, self._precision)
             arrays, values = saved.arrays(self._state), saved.numbers(self._steps.numbers)
-            self._use(saved.rule, self._check_change(saved.rule, resumed=True))
+            self._change(saved.rule, resumed=True)
             for target, source in arrays:
                 target[...] = source if is_cupy(source) or not is_cupy(target) else array_module(target).asarray(source)
             self._steps.load(saved.t, saved.counts, values)

@@ -27,8 +27,8 @@ import numpy as np, gpuopt as go
 p = [np.ones(3, "float32"), np.ones(100_000, "float32"), np.ones((4, 4), "float32")]
 opt = go.Adam().init(p)
 opt.step([np.full(x.shape, 0.5, "float32") for x in p])
-group = opt._steps.groups[0]
-program = group.executor._programs[group.traces[0]]
+group = opt._binding.groups[0]
+program = group.executor._programs[group.programs[0]]
 loops = program.code.function, program.pack
 print(opt.executor, p[0][0], [len(f.stats.cache_hits) for f in loops], [len(f.stats.cache_misses) for f in loops])
 """

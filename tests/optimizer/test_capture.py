@@ -179,9 +179,9 @@ def test_a_rehearsal_changes_nothing(name: str, streams: Streams) -> None:
     opt.step(fill(grads, 0))
     before = [*everything(opt), [float(n) for n in opt.numbers.values()]]
     for step in (1, 3):
-        opt._launch(fill(grads, step), dry_run=True)
-        opt._launch([grads[0], None, None, grads[3]], dry_run=True)
-        opt._launch([None] * 4, dry_run=True)
+        opt._capturing().dry_run(fill(grads, step))
+        opt._capturing().dry_run([grads[0], None, None, grads[3]])
+        opt._capturing().dry_run([None] * 4)
     assert [*everything(opt), [float(n) for n in opt.numbers.values()]] == before
 
 

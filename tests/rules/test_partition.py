@@ -201,7 +201,7 @@ def test_as_separate_optimizers(executor: str, rng: np.random.Generator) -> None
         second.step(g["embed"])
     assert np.array_equal(bits(params["embed"]), bits(rest))
     assert all(np.array_equal(bits(params["layers"][k]["w"]), bits(w)) for k, w in enumerate(weights))
-    assert sorted(len(group.indices) for group in opt._steps.groups) == [2, 4]
+    assert sorted(len(group.indices) for group in opt._binding.groups) == [2, 4]
 
 
 def test_state_and_resume(rng: np.random.Generator) -> None:

@@ -8,6 +8,7 @@ strided) is copied into scratch, and back. Nothing is allocated after the first 
 from __future__ import annotations
 
 import abc
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -25,6 +26,12 @@ from gpuopt.executors.layout import ParamView, new_state
 from gpuopt.tracing.trace import Trace
 
 __all__ = ["TileExecutor"]
+
+
+class Run(functools.partial[None]):
+    """A run with its arguments, left to be called; see `gpuopt.executors.Launch`."""
+
+    begun = True
 
 
 class TileExecutor(abc.ABC):
@@ -126,6 +133,9 @@ class TileExecutor(abc.ABC):
                 if each.reductions:
                     ops = [reduction.op for reduction in each.reductions]
                     program.folds = Folds(ops, [single.size for single in self._singles], self.compute)
+
+    def plan(self, trace: Trace, grads: Gradients, scalars: Any, indices: list[int] | None = None) -> Run:
+        return Run(self.run, trace, grads, scalars, indices)
 
     def run(self, trace: Trace, grads: Gradients, scalars: Any, indices: list[int] | None = None) -> None:
         program = self._programs[trace]

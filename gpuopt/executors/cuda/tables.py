@@ -16,7 +16,7 @@ from gpuopt.executors.cuda.runtime import Runtime
 from gpuopt.executors.cuda.uploads import Lists
 from gpuopt.executors.layout import ParamView
 
-__all__ = ["Launch", "LaunchPlan", "LaunchPlanner", "Table"]
+__all__ = ["LaunchPlan", "LaunchPlanner", "Table", "TableLaunch"]
 
 
 LISTS = 8
@@ -55,7 +55,7 @@ class Table:
         self.rows = runtime.xp.asarray(rows.reshape(-1))
 
 
-class Launch(NamedTuple):
+class TableLaunch(NamedTuple):
     """One launch for the arrays of a table whose gradients have one dtype: the address of each gradient, or 0."""
 
     table: Table
@@ -66,7 +66,7 @@ class Launch(NamedTuple):
 class LaunchPlan(NamedTuple):
     """What updates the arrays that have a gradient: launches for many, and the positions of those that take one each."""
 
-    launches: list[Launch]
+    launches: list[TableLaunch]
     singles: list[int]
 
 
@@ -113,6 +113,15 @@ class LaunchPlanner:
         self._same = SameObjects()  # the gradients of the step before
         self._plan = LaunchPlan([], [])
 
+    @property
+    def tables(self) -> list[Table]:
+        """Every table there is."""
+        return list(dict.fromkeys(self._tables.values()))
+
+    def make_room(self, programs: int) -> None:
+        """Make room for the lists of a step that runs so many programs, each for other arrays."""
+        self._addresses.make_room(LISTS * max(len(self.tables), 1) * programs)
+
     def plan(self, grads: Sequence[Any], indices: list[int] | None, ordered: bool) -> LaunchPlan:
         """The launches for the arrays at `indices` (None for all); those together that are in C order, if it matters."""
         ordered = ordered and not self._ordered
@@ -128,11 +137,11 @@ class LaunchPlanner:
 
     def _sorted(
         self, grads: Sequence[Any], indices: list[int] | None, ordered: bool, captured: bool
-    ) -> tuple[list[Launch], list[int]]:
+    ) -> tuple[list[TableLaunch], list[int]]:
         whole = self._one if indices is None and not ordered else None
         alike = whole is not None and [g.dtype for g in grads] == self._dtypes and [g.strides for g in grads] == self._strides
         if whole is not None and alike:
-            return [Launch(whole, self._dtypes[0], self._addresses.of([g.data.ptr for g in grads], captured))], []
+            return [TableLaunch(whole, self._dtypes[0], self._addresses.of([g.data.ptr for g in grads], captured))], []
         found: dict[tuple[Table, Any], list[int]] = {}
         singles = []
         for position in range(len(self._leaves)) if indices is None else indices:
@@ -141,7 +150,8 @@ class LaunchPlanner:
                 singles += [position] if leaf.size else []
             else:
                 found.setdefault((table, g.dtype), [0] * len(self._leaves))[position] = _address(g)
-        return [Launch(table, dtype, self._addresses.of(where, captured)) for (table, dtype), where in found.items()], singles
+        launches = [TableLaunch(*key, self._addresses.of(where, captured)) for key, where in found.items()]
+        return launches, singles
 
 
 def _run(array: Any, leaf: ParamView) -> bool:

@@ -68,6 +68,11 @@ class Lists:
         self._captured: dict[tuple[int, ...], Upload] = {}
         self._copied_by_graphs: list[Upload] = []
 
+    def make_room(self, count: int) -> None:
+        """Make room for `count` lists, if there is less."""
+        more = [self._make() for _ in range(count - self._count)]
+        self._spare, self._count = self._spare + more, max(count, self._count)
+
     def of(self, values: Sequence[int], capturing: bool = False) -> Any:
         """A list that holds `values`."""
         key = tuple(values)

@@ -1,106 +1,95 @@
-"""What reductions give, and the scalars of a step that depend on it; on the host."""
+"""A step on the CPU that waits for reductions: norms, verdicts, and the numbers of the whole optimizer.
+
+Comes in: the gradient of each array. Stage by stage the arrays are reduced; of what that gives, scalars are made, and whether
+the step is accepted. Goes out: what is launched of it. The host knows all, so it decides all.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
 
 import numpy as np
 
 from gpuopt.codegen.host import compile_host
+from gpuopt.executors import CpuExecutor
+from gpuopt.optimizer.binding import Binding
 from gpuopt.optimizer.groups import GroupStep, batches
-from gpuopt.tracing.expr import SIZE, ReductionKey
+from gpuopt.optimizer.hyperparameters import ValuesOfUpdates
+from gpuopt.optimizer.steps.plain import PlainSteps, StepPlan
+from gpuopt.optimizer.steps.totals import Totals
+from gpuopt.tracing.expr import Expr
 
-__all__ = ["resolve_reductions"]
-
-_Totals = dict[ReductionKey, Any]
-"""What is known of a run: for each reduction a number, or an array of one for each array of the run."""
-
-
-def resolve_reductions(runs: list[GroupStep]) -> tuple[list[GroupStep], dict[str, float]]:
-    """The runs that their reductions accept, with scalars; and what the numbers of the whole optimizer become.
-
-    Reductions of one array are of that array alone; those of the tree are of all arrays of the runs in whose update they
-    are, added in float64 in the order of the tree.
-    """
-    known: list[_Totals] = [_sizes(run) if SIZE in _asked(run) else {} for run in runs]
-    for batch in batches(runs):
-        for position, stage in batch:
-            found = _reduced(runs[position], stage, known[position])
-            for reduction, values in zip(stage.reductions, found, strict=True):
-                known[position][reduction.value] = values
-        for total in {r.value: r.op for _, stage in batch for r in stage.reductions if r.value.scope == "tree"}.items():
-            _combine(*total, runs, known)
-    adapted: dict[str, float] = {}
-    for run, totals in zip(runs[:1], known, strict=False):  # what the numbers are made of is the same in all
-        if run.trace.adapted:
-            values = compile_host(tuple(run.trace.adapted.values()))(run.count, run.hyper, totals)
-            adapted = dict(zip(run.trace.adapted, values, strict=True))
-    return [made for run, totals in zip(runs, known, strict=True) for made in _made(run, totals)], adapted
+__all__ = ["StagedSteps"]
 
 
-def _reduced(run: GroupStep, stage: Any, totals: _Totals) -> list[Any]:
-    """For each reduction of a stage what it gives for each array of the run."""
-    group: Any = run.group.executor
-    evaluate = compile_host(stage.scalars)
-    if not stage.per_array:
-        return group.reduce(stage, run.given, evaluate(run.count, run.hyper, totals), run.positions)  # type: ignore[no-any-return]
-    each = [
-        group.reduce(stage, run.given, evaluate(run.count, run.hyper, known), [position])
-        for position, known in zip(run.members, _apart(totals), strict=True)
-    ]
-    return [np.concatenate(values) for values in zip(*each, strict=True)]
+class StagedSteps(PlainSteps):
+    """Steps whose scalars are made of reductions too, or which a piece may refuse."""
+
+    def __init__(self, binding: Binding) -> None:
+        super().__init__(binding)
+        self._sizes = [leaf.size for leaf in binding.leaves]
+        self.numbers = {name: np.full((), value, np.float32) for name, value in binding.initial.items()}
+
+    def plan(self, gradients: list[Any], complete: bool) -> StepPlan:
+        binding, hyper = self.binding, self.hyper()
+        steps = [step for group in binding.groups for step in group.steps(gradients, hyper[group.key])]
+        totals = self._reduced(steps)
+        made = [part for step in steps for part in _accepted(step, totals)]
+        launches = [part.launch(_evaluated(part.program.scalars, part, totals)) for part in made]
+        counts = [group.counts_after(made) for group in binding.groups]
+        t = binding.t + 1 if made or not steps else binding.t  # without any gradient it is a step too
+        return StepPlan(launches, counts, t, _adapted(steps, totals))
+
+    def execute(self, plan: StepPlan) -> None:
+        super().execute(plan)
+        self._set(plan.numbers)
+
+    def load(self, t: int, counts: list[int], numbers: Mapping[str, float]) -> None:
+        super().load(t, counts, numbers)
+        self._set(numbers)
+
+    def _set(self, numbers: Mapping[str, float]) -> None:
+        """Give numbers of the whole optimizer other values."""
+        with np.errstate(over="ignore"):
+            for name, value in numbers.items():
+                self.numbers[name][...] = value
+
+    def hyper(self) -> ValuesOfUpdates:
+        """The values of this step for each update: hyperparameters, and the numbers of the optimizer."""
+        hyper, numbers = super().hyper(), {name: float(x) for name, x in self.numbers.items()}
+        return {key: values | numbers for key, values in hyper.items()} if numbers else hyper
+
+    def _reduced(self, steps: list[GroupStep]) -> Totals:
+        """What all reductions of a step give."""
+        totals = Totals(self._sizes)
+        for batch in batches(steps):
+            for step, stage in batch:
+                for part in step.split() if stage.per_array else [step]:
+                    scalars = _evaluated(stage.scalars, part, totals)
+                    executor = cast("CpuExecutor", part.group.executor)
+                    found = executor.reduce(stage, part.gradients, scalars, part.positions)
+                    for reduction, values in zip(stage.reductions, found, strict=True):
+                        totals.add(reduction, part.indices, values)
+        return totals
 
 
-def _combine(total: ReductionKey, op: str, runs: list[GroupStep], known: list[_Totals]) -> None:
-    """Put the total of all arrays, in the order of the tree, in place of each run's; once all that have it were reduced."""
-    members = [n for n, run in enumerate(runs) if any(r.value == total for stage in run.trace.stages for r in stage.reductions)]
-    if not all(total in known[n] for n in members):
-        return
-    values = np.concatenate([known[n][total] for n in members])
-    if op == "max":
-        whole = float(values.max())
-    else:
-        order = np.argsort(np.concatenate([_indices(runs[n]) for n in members]))
-        whole = float(np.add.accumulate(values[order])[-1])
-    for n in members:
-        known[n][total] = whole
+def _accepted(step: GroupStep, totals: Totals) -> Iterator[GroupStep]:
+    """The step, if it is accepted; where its scalars differ from array to array, a step for each that is."""
+    accept = step.program.accept
+    for part in step.split() if step.program.per_array else [step]:
+        if accept is None or _evaluated((accept,), part, totals)[0]:
+            yield part
 
 
-def _made(run: GroupStep, totals: _Totals) -> list[GroupStep]:
-    """The run with its scalars, if it is accepted; where they differ from array to array, a run for each."""
-    trace, found = run.trace, []
-    if trace.per_array:
-        alike = run.group, trace, run.count
-        parts = [
-            (GroupStep(*alike, [p], run.given, run.hyper), known) for p, known in zip(run.members, _apart(totals), strict=True)
-        ]
-    else:
-        parts = [(run, totals)]
-    for part, known in parts:
-        if trace.accept is None or compile_host((trace.accept,))(part.count, part.hyper, known)[0]:
-            part.scalars = compile_host(trace.scalars)(part.count, part.hyper, known)
-            found.append(part)
-    return found
+def _adapted(steps: list[GroupStep], totals: Totals) -> dict[str, float]:
+    """What the numbers of the whole optimizer become; what they are made of is the same in all steps."""
+    if not steps:
+        return {}
+    adapted = steps[0].program.adapted
+    return dict(zip(adapted, _evaluated(tuple(adapted.values()), steps[0], totals), strict=True))
 
 
-def _apart(totals: _Totals) -> Iterator[_Totals]:
-    """What is known of each array of a run."""
-    own = {total: values.tolist() for total, values in totals.items() if isinstance(values, np.ndarray)}
-    for values in zip(*own.values(), strict=True):
-        yield totals | dict(zip(own, values, strict=True))
-
-
-def _indices(run: GroupStep) -> list[int]:
-    """Which arrays of the optimizer a run updates."""
-    return run.group.indices if run.positions is None else [run.group.indices[p] for p in run.positions]
-
-
-def _asked(run: GroupStep) -> frozenset[ReductionKey]:
-    """What the scalars of a run are made of."""
-    return run.trace.needs.union(*(stage.needs for stage in run.trace.stages))
-
-
-def _sizes(run: GroupStep) -> _Totals:
-    """How many elements each array of a run has."""
-    return {SIZE: np.array([run.group.sizes[position] for position in run.members], np.float64)}
+def _evaluated(scalars: tuple[Expr, ...], step: GroupStep, totals: Totals) -> tuple[float, ...]:
+    """What scalar code gives for a step whose arrays all have the same scalars."""
+    return compile_host(scalars)(step.count, step.hyper, totals.seen_by(step.indices[0]))

@@ -81,11 +81,11 @@ def host_executor(given: Any = None) -> Any:
             beside = [{name: array.view(DeviceArray) for name, array in found.items()} for found in others]
             super().__init__(trace, update, [p.view(DeviceArray) for p in params], beside, *rest)
 
-        def run(self, trace: Any, grads: Sequence[Any], *rest: Any) -> None:
-            super().run(trace, [_seen(g) for g in grads], *rest)
+        def plan(self, trace: Any, grads: Sequence[Any], *rest: Any) -> Any:
+            return super().plan(trace, [_seen(g) for g in grads], *rest)
 
-        def reduce_into(self, stage: Any, grads: Sequence[Any], *rest: Any) -> None:
-            super().reduce_into(stage, [_seen(g) for g in grads], *rest)
+        def plan_reduction(self, stage: Any, grads: Sequence[Any], *rest: Any) -> Any:
+            return super().plan_reduction(stage, [_seen(g) for g in grads], *rest)
 
     return HostExecutor
 
@@ -106,7 +106,9 @@ def one_by_one() -> Iterator[Any]:
         """In place of the planner of launches."""
 
         def __init__(self, leaves: list[Any]) -> None:
-            self._leaves = leaves
+            self._leaves, self.tables = leaves, list[Any]()
+
+        def make_room(self, programs: int) -> None: ...
 
         def plan(self, grads: Sequence[Any], indices: list[int] | None, ordered: bool) -> Any:
             wanted = range(len(grads)) if indices is None else indices

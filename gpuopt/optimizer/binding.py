@@ -1,0 +1,149 @@
+"""Arrays bound to their updates: what the three ways of a step share.
+
+Comes in: the arrays, and the update of each. Goes out: groups of arrays of one dtype under one update, the hyperparameters of
+each update, and how far the host has counted. `Optimizer` makes one `Binding`; the steps read it, and advance it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from gpuopt.arrays.dtypes import COMPUTE
+from gpuopt.arrays.precision import Precision
+from gpuopt.executors import executor_of
+from gpuopt.optimizer.groups import ParamGroup
+from gpuopt.optimizer.hyperparameters import HyperValues, Updates, check_traceable, initial_values
+from gpuopt.rules.hooks import device_counts
+from gpuopt.tracing.trace import Trace
+
+__all__ = ["Binding", "RuleChange"]
+
+T = TypeVar("T")
+
+
+class RuleChange(NamedTuple):
+    """Other updates for the same arrays, checked: their hyperparameters, and the programs of each group."""
+
+    updates: Updates
+    hyper: HyperValues
+    programs: Sequence[list[Trace]]
+
+
+class Binding:
+    """Arrays under their updates.
+
+    Parameters
+    ----------
+    leaves : list of array
+        All arrays of the optimizer.
+    hyper_arrays : list of dict
+        Beside each of them the arrays that stand for its hyperparameters, by name.
+    keys : list
+        The key of each array's update; None where it is not updated.
+    updates : dict
+        The updates by their keys.
+    precision : Precision
+    capturable : bool
+        Whether steps may be captured in a CUDA graph.
+
+    Attributes
+    ----------
+    groups : list of ParamGroup
+    updates : dict
+        The updates now.
+    hyper : HyperValues
+        Their hyperparameters.
+    t : int
+        How many steps were completed, as far as the host counts them.
+    initial : dict
+        What the numbers of the whole optimizer start at, by name.
+    on_device : bool
+        Whether something is updated, and on a device.
+    device_counts : bool
+        Whether a device counts the steps: because it decides whether they are made, or so that they may be captured.
+    """
+
+    def __init__(
+        self,
+        leaves: list[Any],
+        hyper_arrays: list[dict[str, Any]],
+        keys: Sequence[Hashable],
+        updates: Updates,
+        precision: Precision,
+        capturable: bool,
+    ) -> None:
+        self.leaves, self.updates, self._capturable, self.t = leaves, updates, capturable, 0
+        self._dtypes: dict[Hashable, set[np.dtype[Any]]] = {key: set() for key in updates}
+        alike: dict[tuple[Any, ...], list[int]] = {}
+        for index, (key, leaf) in enumerate(zip(keys, leaves, strict=True)):
+            if key is not None:
+                self._dtypes[key].add(COMPUTE[leaf.dtype.name])
+                alike.setdefault((key, leaf.dtype, frozenset(hyper_arrays[index])), []).append(index)
+        self.hyper, self.initial = self._checked(updates, 0), initial_values(updates)
+        self.on_device = bool(updates) and executor_of(leaves[0]).on_device
+        self.device_counts = self.on_device and device_counts(updates.values(), capturable)
+        self.groups = [
+            ParamGroup(key, updates[key], leaves, hyper_arrays, indices, self.device_counts, precision)
+            for (key, *_), indices in alike.items()
+        ]
+
+    def _checked(self, updates: Updates, step: int | None) -> HyperValues:
+        """The hyperparameters of updates that may be used here, after so many steps."""
+        if self._capturable:
+            check_traceable(updates)
+        return HyperValues(updates, self._dtypes, step)
+
+    @property
+    def now(self) -> RuleChange:
+        """What is in use."""
+        return RuleChange(self.updates, self.hyper, [group.programs for group in self.groups])
+
+    def check_change(self, updates: Updates, resumed: bool = False) -> RuleChange:
+        """Other updates for the same state; where it is `resumed`, schedules are not asked yet.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where they need other state, or a hyperparameter is not valid here.
+        """
+        step = None if resumed else 0 if self.device_counts else self.t  # a device is not waited for
+        hyper = self._checked(updates, step)
+        return RuleChange(updates, hyper, [group.check_change(updates[group.key]) for group in self.groups])
+
+    def use(self, change: RuleChange) -> None:
+        """Go on with other updates."""
+        for group, programs in zip(self.groups, change.programs, strict=True):
+            group.update, group.programs = change.updates[group.key], programs
+        self.updates, self.hyper = change.updates, change.hyper
+
+    def load(self, t: int, counts: Sequence[int]) -> None:
+        """Go on after `t` steps, with the counts of all arrays."""
+        self.t = t
+        for group in self.groups:
+            group.counts = [counts[index] for index in group.indices]
+
+    @property
+    def executor(self) -> str:
+        """The name of what runs the updates."""
+        return executor_of(self.leaves[0]).name if not self.groups else self.groups[0].executor.name
+
+    @property
+    def states(self) -> list[dict[str, Any]]:
+        """For each array its state by name."""
+        return self.of_each({}, lambda group: group.executor.states)
+
+    def of_each(self, missing: T, found: Callable[[ParamGroup], Sequence[T]]) -> list[T]:
+        """What is `found` for the arrays of each group, in the order of the optimizer's arrays."""
+        values = [missing for _ in self.leaves]
+        for group in self.groups:
+            for index, value in zip(group.indices, found(group), strict=True):
+                values[index] = value
+        return values
+
+    def evaluated(self, t: int) -> list[Any]:
+        """After `t` steps, for each array a new one to evaluate with: the parameter, or what a piece keeps in its place."""
+        values = self.of_each(None, lambda group: group.evaluated(t))
+        return [leaf.copy() if value is None else value for leaf, value in zip(self.leaves, values, strict=True)]

@@ -1,0 +1,56 @@
+"""What `gpuopt.graph` does with the inside of an optimizer: one small door for it.
+
+Comes in: gradients, while CUDA captures or just before. Goes out: the launches of a step whose counts are on the device, so
+that nothing is noted on the host.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from gpuopt.optimizer.gradients import GradientReader
+from gpuopt.optimizer.guard import Guard
+
+if TYPE_CHECKING:
+    from gpuopt.optimizer.steps.device import CountingSteps
+
+__all__ = ["Capturing"]
+
+
+class Capturing:
+    """An optimizer whose steps are captured. Who calls the methods holds the lock that `exclusive` gives.
+
+    Attributes
+    ----------
+    device : Device
+        Where its arrays are.
+    """
+
+    def __init__(self, guard: Guard, reader: GradientReader, steps: CountingSteps) -> None:
+        self._guard, self._reader, self._steps = guard, reader, steps
+        self.device = steps.device
+
+    @property
+    def structure(self) -> int:
+        """A number that is another one when the rule was set to one that needs other kernels."""
+        return self._steps.structure
+
+    def exclusive(self, what: str) -> threading.Lock:
+        """The lock to hold; RuntimeError where the optimizer is in use, which says that it cannot be `what`."""
+        return self._guard.exclusive(what)
+
+    def check(self) -> None:
+        """Raise RuntimeError or ValueError where no step can be made now."""
+        self._guard.check()
+
+    def launch(self, grads: Any) -> None:
+        """Launch a step into a graph that is being captured: nothing happens yet."""
+        self._guard.check()
+        self._steps.execute(self._steps.plan(*self._reader.read(grads)))
+
+    def dry_run(self, grads: Any) -> None:
+        """Launch the same kernels at once, which changes nothing: they are compiled then, and have what they need."""
+        self._guard.check()
+        gradients, _ = self._reader.read(grads)
+        self._steps.execute(self._steps.dry_run(gradients))

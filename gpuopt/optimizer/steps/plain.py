@@ -1,0 +1,118 @@
+"""A step of rules alone, the usual way: the host counts, computes the scalars, and launches one kernel a group.
+
+This is the file to read first. Comes in: the gradient of each array. Goes out: updated arrays, and counts one higher.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from gpuopt.codegen.host import compile_host
+from gpuopt.executors import Launch
+from gpuopt.optimizer.binding import Binding, RuleChange
+from gpuopt.optimizer.hyperparameters import ValuesOfUpdates
+
+__all__ = ["PlainSteps", "StepPlan"]
+
+
+class StepPlan(NamedTuple):
+    """A step that is ready to be made.
+
+    Attributes
+    ----------
+    launches : list of Launch
+        What is left to be called, in order.
+    counts : list of list of int
+        For each group how often each of its arrays was updated then, as far as the host counts it.
+    t : int
+        How many steps were completed then, as far as the host counts them.
+    numbers : dict
+        What the numbers of the whole optimizer become, where the host keeps them.
+    """
+
+    launches: list[Launch]
+    counts: list[list[int]]
+    t: int
+    numbers: Mapping[str, float] = {}
+
+    @property
+    def begun(self) -> bool:
+        """Whether something may have been written: on a GPU, whether the first kernel was launched."""
+        return any(launch.begun for launch in self.launches)
+
+
+class PlainSteps:
+    """Steps whose scalars follow from the counts and the hyperparameters.
+
+    Attributes
+    ----------
+    binding : Binding
+        The arrays under their updates, which all steps of an optimizer share.
+    numbers : dict
+        The numbers of the whole optimizer by name, 0-d arrays; there are none here.
+    """
+
+    numbers: Mapping[str, Any] = {}
+
+    def __init__(self, binding: Binding) -> None:
+        self.binding = binding
+
+    @property
+    def t(self) -> int:
+        """How many steps were completed."""
+        return self.binding.t
+
+    @property
+    def counts(self) -> list[int]:
+        """How often each array was updated."""
+        return self.binding.of_each(0, lambda group: group.counts)
+
+    def prepare(self, change: RuleChange) -> None:
+        """Generate and compile what other updates run, and make room for it; those before stay in use."""
+        for group, programs in zip(self.binding.groups, change.programs, strict=True):
+            for program in programs:
+                group.executor.prepare(program)
+
+    def use(self, change: RuleChange) -> None:
+        """Go on with updates that `prepare` has made ready."""
+        self.binding.use(change)
+
+    def plan(self, gradients: list[Any], complete: bool) -> StepPlan:
+        """Compute the scalars of a step, and find what it launches; nothing is written.
+
+        With `complete`, every array that is updated has a gradient.
+        """
+        binding, hyper = self.binding, self.hyper()
+        launches: list[Launch] = []
+        counts = []
+        for group in binding.groups:
+            count, values = group.counts[0] + 1, hyper[group.key]
+            if complete and group.counts.count(count - 1) == len(group.counts):  # all together
+                own = gradients if group.has_all else [gradients[index] for index in group.indices]
+                program = group.programs[-1]
+                scalars = compile_host(program.scalars)(count, values)
+                launches.append(group.executor.plan(program, own, scalars))
+                counts.append([count] * len(own))
+            else:
+                steps = group.steps(gradients, values)
+                launches += [step.launch(step.scalars(compile_host(step.program.scalars))) for step in steps]
+                counts.append(group.counts_after(steps))
+        return StepPlan(launches, counts, binding.t + 1)
+
+    def hyper(self) -> ValuesOfUpdates:
+        """The values of the hyperparameters in this step, for each update."""
+        hyper = self.binding.hyper
+        return hyper.at(self.binding.t) if hyper.fixed is None else hyper.fixed
+
+    def execute(self, plan: StepPlan) -> None:
+        """Make a step that was planned. An optimizer can become inconsistent only in here."""
+        for launch in plan.launches:
+            launch()
+        for group, counts in zip(self.binding.groups, plan.counts, strict=True):
+            group.counts = counts
+        self.binding.t = plan.t
+
+    def load(self, t: int, counts: list[int], numbers: Mapping[str, float]) -> None:
+        """Go on after `t` steps, with the counts of all arrays, and with the optimizer's numbers."""
+        self.binding.load(t, counts)

@@ -1,0 +1,69 @@
+"""What the reductions of one step gave, on the host.
+
+Comes in: for each reduction a number for each array that was reduced. Goes out: that number, or the total of the tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuopt.tracing.expr import NOTHING, SIZE, Expr, ReductionKey
+
+__all__ = ["Totals", "TotalsOfArray"]
+
+
+class Totals:
+    """The results of reductions: of each array of the optimizer, and of all of them.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        The elements of every array of the optimizer.
+    """
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        self._count = len(sizes)
+        self._rows: dict[ReductionKey, NDArray[np.float64]] = {SIZE: np.array(sizes, np.float64)}
+        self._ops: dict[ReductionKey, str] = {}
+        self._trees: dict[ReductionKey, float] = {}
+
+    def add(self, reduction: Expr, indices: Sequence[int], values: NDArray[np.float64]) -> None:
+        """Take what a reduction gave for the arrays at `indices`."""
+        key: ReductionKey = reduction.value
+        if key not in self._rows:
+            self._ops[key], self._rows[key] = reduction.op, np.full(self._count, NOTHING[reduction.op])
+        self._rows[key][indices] = values
+
+    def array(self, key: ReductionKey, index: int) -> float:
+        """What the reduction gave for one array."""
+        return float(self._rows[key][index])
+
+    def tree(self, key: ReductionKey) -> float:
+        """What it gives for all arrays that were reduced, added in float64 in the order of the tree.
+
+        Every array that takes part must have been added by now.
+        """
+        if key not in self._trees:
+            row = self._rows[key]
+            total = row.max() if self._ops[key] == "max" else np.add.accumulate(row)[-1]
+            self._trees[key] = float(total)
+        return self._trees[key]
+
+    def seen_by(self, index: int) -> TotalsOfArray:
+        """The totals as the scalar code of one array reads them."""
+        return TotalsOfArray(self, index)
+
+
+class TotalsOfArray:
+    """What scalar code reads: by the key of a reduction the total of its scope, one array or the tree."""
+
+    __slots__ = ("_index", "_totals")
+
+    def __init__(self, totals: Totals, index: int) -> None:
+        self._totals, self._index = totals, index
+
+    def __getitem__(self, key: ReductionKey) -> float:
+        return self._totals.tree(key) if key.scope == "tree" else self._totals.array(key, self._index)
