@@ -218,8 +218,8 @@ class CountingSteps(DeviceSteps):
         super().__init__(binding)
         with self.device:
             self._numbers = {name: self._runtime.xp.full(1, x, np.float32) for name, x in binding.initial.items()}
-            self._hyper = self._sent(binding.now)
-            self._next = self._sent(binding.now)
+            self._hyper, self._next = self._sent(binding.now), self._sent(binding.now)
+            self._write_hyper()  # which compiles what does it
         self.numbers = {name: array.reshape(()) for name, array in self._numbers.items()}
 
     @property
@@ -253,8 +253,12 @@ class CountingSteps(DeviceSteps):
     def use(self, change: RuleChange) -> None:
         super().use(change)
         with self.device:
-            for key, values in self._next.items():  # in place, where a captured step reads them
-                self._hyper[key][:] = values
+            self._write_hyper()
+
+    def _write_hyper(self) -> None:
+        """Take over what was sent: in place, since a captured step reads it there."""
+        for key, values in self._next.items():
+            self._hyper[key][:] = values
 
     def plan(self, gradients: list[Any], complete: bool) -> StepPlan:
         with self.device:

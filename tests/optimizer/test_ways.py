@@ -1,0 +1,256 @@
+"""The three ways of a step: which is chosen, what is made before a step, and what a failure leaves."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+
+import gpuopt as go
+from gpuopt.optimizer.steps.plain import PlainSteps
+from gpuopt.optimizer.steps.staged import StagedSteps
+from gpuopt.optimizer.steps.totals import Totals
+from gpuopt.tracing.expr import SIZE, Expr, ReductionKey
+from tests.support.cuda import hostrun
+from tests.support.cuda.hostgroup import cupy_on_the_cpu
+from tests.support.cuda.simulated import arrays, no_gpu
+from tests.support.variants import bits
+
+without_cupy = pytest.mark.skipif(no_gpu.why_not() is not None, reason=str(no_gpu.why_not()))
+needs_host = pytest.mark.skipif(hostrun.available() is not None, reason=str(hostrun.available()))
+CHAINS = {
+    "rule": go.Adam(),
+    "norm": go.chain(go.clip_global_norm(1.0), go.Adam()),
+    "each": go.chain(go.clip_norm(1.0), go.centralize(), go.Adam()),
+    "skip": go.chain(go.skip_nonfinite(), go.Adam(), go.average()),
+    "scale": go.chain(go.LossScale(), go.clip_global_norm(1.0), go.Adam()),
+    "gate": go.chain(go.accumulate(2), go.clip_global_norm(1.0), go.Momentum()),
+}
+
+
+class Scaled(go.GradientPiece):
+    """Divides by a norm if that is asked: a rule of the same structure may need reductions or not."""
+
+    by_norm: bool = False
+
+    def update(self, t: Any, p: Any, g: Any) -> Any:
+        return g / go.tree_norm(g) if self.by_norm else g
+
+
+def scaled(by_norm: bool, lr: Any = 0.5) -> Any:
+    return go.chain(Scaled(by_norm), go.Momentum(lr))
+
+
+# Which way
+
+
+@pytest.mark.parametrize(
+    ("name", "way"), [("rule", PlainSteps), ("norm", StagedSteps), ("skip", StagedSteps), ("gate", StagedSteps)]
+)
+def test_the_way_on_a_cpu(name: str, way: type, tile_group: Any) -> None:
+    assert type(CHAINS[name].init(np.ones(3))._steps) is way
+    assert type(CHAINS[name].init(np.ones(3), capturable=True)._steps) is way
+
+
+@without_cupy
+def test_the_way_on_a_gpu() -> None:
+    ways = {}
+    with no_gpu.simulated():
+        for name, rule in CHAINS.items():
+            ways[name] = type(rule.init(arrays(2))._steps).__name__
+        assert type(CHAINS["rule"].init(arrays(2), capturable=True)._steps).__name__ == "CountingSteps"
+    reduced = dict.fromkeys(("norm", "each", "gate"), "DeviceSteps")
+    assert ways == {"rule": "PlainSteps", **reduced, "skip": "CountingSteps", "scale": "CountingSteps"}
+
+
+def test_nothing_is_updated() -> None:
+    """A step is counted all the same."""
+    x = np.ones(2)
+    opt = go.chain(go.freeze("*"), go.Adam()).init({"x": x})
+    opt.step({"x": np.ones(2)})
+    assert (opt.t, opt.counts, x.tolist()) == (1, {"x": 0}, [1.0, 1.0])
+
+
+def test_another_rule_may_change_the_way(executor: str, xp: Any) -> None:
+    """State, counts and steps go on; the bits are those of an optimizer that was made for the rule then."""
+    opt, lr = scaled(by_norm=False).init([xp.ones(3), xp.ones(2)]), [0.5, 0.25, 0.125, 0.0625, 0.5, 0.5]
+    rules = [scaled(by_norm=step % 3 == 1, lr=lr.__getitem__ if step == 3 else lr[step]) for step in range(6)]
+    ways = []
+    for rule in rules:
+        opt.rule = rule
+        if (t := opt.t) > 0:
+            resumed = rule.init([p.copy() for p in opt.params])
+            resumed.load_state_dict({**opt.state_dict(), "hyper": {}})
+            resumed.step([xp.full(3, 2.0), xp.full(2, 3.0)])
+        opt.step([xp.full(3, 2.0), xp.full(2, 3.0)])
+        ways.append(type(opt._steps).__name__)
+        assert opt.t == t + 1
+        if t:
+            assert all((a == b).all() for a, b in zip(opt.params, resumed.params, strict=True))
+            assert opt.counts == resumed.counts
+    assert len(set(ways)) == 2
+
+
+# What is made before a step
+
+
+@without_cupy
+@pytest.mark.parametrize("capturable", [False, True], ids=["", "capturable"])
+@pytest.mark.parametrize("name", CHAINS)
+def test_init_compiles_what_a_step_of_all_arrays_launches(name: str, capturable: bool) -> None:
+    """CuPy compiles a kernel when it is first called: `init` calls each, for no array."""
+    called: list[Any] = []
+    with no_gpu.simulated(lambda written, arguments, size: called.append(written)) as log:
+        opt = CHAINS[name].init([*arrays(3), *arrays(2, "float64")], capturable=capturable)
+        made = set(called)
+        assert log.events[-1] == ("wait",)
+        for _ in range(3):
+            opt.step([*arrays(3), *arrays(2, "float64")])
+        assert set(called) == made
+
+
+@needs_host
+@pytest.mark.parametrize("name", CHAINS)
+def test_what_init_launches_changes_nothing(name: str) -> None:
+    params = [np.arange(5, dtype=np.float32), np.ones((2, 3))]
+    before = [bits(p).copy() for p in params]
+    with cupy_on_the_cpu():
+        opt = CHAINS[name].init(params)
+        assert (opt.t, opt.counts) == (0, [0, 0])
+    assert all(np.array_equal(bits(p), b) for p, b in zip(params, before, strict=True))
+    wanted = CHAINS[name].init([p.copy() for p in params])
+    assert {n: float(x) for n, x in opt.numbers.items()} == {n: float(x) for n, x in wanted.numbers.items()}
+    assert all(np.array_equal(bits(a), bits(b)) for s in opt.state for a, b in zip(opt.state[s], wanted.state[s], strict=True))
+
+
+# What a failure leaves
+
+
+@without_cupy
+def test_a_kernel_that_cannot_be_written_stops_a_step_before_it_begins() -> None:
+    """Gradients of another dtype need another text; nothing was launched, and the optimizer goes on."""
+    module = import_module("gpuopt.executors.cuda.launch")
+    with no_gpu.simulated() as log:
+        opt = go.Adam().init([*arrays(2), *arrays(1, "float64")])
+        with mock.patch.object(module, "table_source", side_effect=RuntimeError("no compiler")):
+            opt.step([*arrays(2), *arrays(1, "float64")])
+            log.clear()
+            with pytest.raises(RuntimeError, match="no compiler"):
+                opt.step([*arrays(2), *arrays(1)])
+        assert log.count("launch") == 0
+        opt.step([*arrays(2), *arrays(1)])
+        assert (opt.t, opt.counts) == (2, [2, 2, 2])
+
+
+@without_cupy
+@pytest.mark.parametrize("name", ["rule", "norm", "skip"])
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_step_is_broken_off_once_a_kernel_was_launched(name: str, number: int) -> None:
+    """If the first launch fails, as without NVRTC, nothing was written: the next step is made."""
+    calls = -1
+
+    def launch(written: Any, arguments: Any, size: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == number and armed:
+            raise RuntimeError("NVRTC could not be loaded")
+
+    armed = False
+    with no_gpu.simulated(launch):
+        opt = CHAINS[name].init([*arrays(2), *arrays(1, "float64")])
+        calls, armed = -1, True
+        with pytest.raises(RuntimeError, match="NVRTC could not be loaded"):
+            opt.step([*arrays(2), *arrays(1, "float64")])
+        armed = False
+        with pytest.raises(RuntimeError, match="broken off halfway") if number else contextlib.nullcontext():
+            opt.step([*arrays(2), *arrays(1, "float64")])
+
+
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
+def test_a_step_that_fails_on_a_cpu_is_broken_off(error: type[BaseException], tile_group: Any) -> None:
+    opt = go.Adam().init(np.ones(3))
+    with mock.patch.object(tile_group, "run", side_effect=error), pytest.raises(error):
+        opt.step(np.ones(3))
+    with pytest.raises(RuntimeError, match="broken off halfway"):
+        opt.step(np.ones(3))
+
+
+def failing(runtime: Any, number: int = -1) -> Any:
+    """A patch of a runtime of which the allocation with that number fails; and how many there were."""
+    made = [0]
+
+    def counted(make: Callable[..., Any]) -> Callable[..., Any]:
+        def allocate(*arguments: Any, **options: Any) -> Any:
+            made[0] += 1
+            if made[0] == number + 1:
+                raise MemoryError("out of memory")
+            return make(*arguments, **options)
+
+        return allocate
+
+    @contextlib.contextmanager
+    def patched() -> Iterator[list[int]]:
+        found = {name: counted(make) for name, make in vars(runtime.xp).items()}
+        pinned = counted(runtime.cuda.alloc_pinned_memory)
+        with mock.patch.multiple(runtime.xp, **found), mock.patch.object(runtime.cuda, "alloc_pinned_memory", pinned):
+            yield made
+
+    return patched()
+
+
+@needs_host
+@pytest.mark.parametrize("capturable", [False, True], ids=["", "capturable"])
+def test_memory_that_runs_out_as_a_rule_is_set_leaves_everything_as_it_was(capturable: bool) -> None:
+    """Each allocation fails once; the rule before is used on, and then there is room."""
+    grads = [np.full(3, 2.0), np.full(2, 3.0)]
+
+    def made() -> Any:
+        opt = scaled(by_norm=False).init([np.ones(3), np.ones(2)], capturable=capturable)
+        opt.step(grads)
+        return opt
+
+    with cupy_on_the_cpu() as executor:
+        opt, twin = made(), made()
+        with failing(executor.runtime) as count:
+            made().rule = scaled(by_norm=True)
+        total = count[0]
+        with failing(executor.runtime) as count:
+            made()
+        total -= count[0]
+        assert total > 3
+        for number in range(total):
+            with failing(executor.runtime, number), pytest.raises(MemoryError):
+                opt.rule = scaled(by_norm=True)
+            assert opt.rule == scaled(by_norm=False)
+            opt.step(grads)
+            twin.step(grads)
+            assert all(np.array_equal(bits(a), bits(b)) for a, b in zip(opt.params, twin.params, strict=True))
+            opt, twin = made(), made()
+        opt.rule = twin.rule = scaled(by_norm=True)
+        opt.step(grads)
+        twin.step(grads)
+        assert opt.t == 2
+        assert all(np.array_equal(bits(a), bits(b)) for a, b in zip(opt.params, twin.params, strict=True))
+
+
+# Totals
+
+
+def test_totals_are_of_an_array_or_of_all() -> None:
+    """In the order of the tree, whatever order they came in; those that are missing count nothing."""
+    totals = Totals([3, 4, 5, 6])
+    add, largest = ReductionKey("n", "tree"), ReductionKey("m", "tree")
+    values = [1e16, 1.0, -1e16]
+    totals.add(Expr(0, "sum", (), add), [3, 1], np.array([values[2], values[1]]))
+    totals.add(Expr(0, "sum", (), add), [0], np.array([values[0]]))
+    totals.add(Expr(1, "max", (), largest), [1, 3], np.array([-7.0, -2.0]))
+    assert totals.tree(add) == (values[0] + values[1]) + values[2] == 0.0
+    assert totals.tree(largest) == -2.0
+    assert (totals.array(add, 3), totals.array(SIZE, 2)) == (-1e16, 5.0)
+    assert totals.seen_by(2)[SIZE] == 5.0
+    assert totals.seen_by(2)[largest] == -2.0
