@@ -1,7 +1,8 @@
-"""Executors: what runs kernels on arrays. Each is a class of objects that hold arrays of one dtype and their state.
+"""Executors: what runs kernels on arrays.
 
-What comes in: kernels, gradients and scalars. Imports the wings before it: arrays, tracing and codegen. An executor is known by
-its name; `register` says where it is, and a module is imported when arrays first need it.
+Each is a class whose objects hold arrays of one dtype and their state. Comes in: programs,
+gradients, scalars. It imports the wings before it: arrays, rules, tracing, codegen. An executor is
+known by its name; `register` says where it is, and it is imported when arrays first need it.
 """
 
 from __future__ import annotations
@@ -14,16 +15,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuopt.arrays.backend import cpu_executor, is_cupy
+from gpuopt.executors.scalars import AnyScalars, ScalarRows, Scalars, StoredScalars
 from gpuopt.tracing.trace import Trace
 
-__all__ = ["CpuExecutor", "Executor", "Launch", "Scalars", "executor_of", "register", "using"]
-
-Scalars = tuple[float, ...] | list[tuple[float, ...]]
-"""The scalars of a trace; or a row of them for each array of a group, where they differ."""
+__all__ = [
+    "AnyScalars",
+    "CpuExecutor",
+    "Executor",
+    "Launch",
+    "ScalarRows",
+    "Scalars",
+    "StoredScalars",
+    "executor_of",
+    "register",
+    "using",
+]
 
 
 class Launch(Protocol):
-    """An update that was planned. Calling it writes.
+    """An update that was planned. A call writes.
 
     Attributes
     ----------
@@ -37,9 +47,21 @@ class Launch(Protocol):
 
 
 class Executor(Protocol):
-    """Arrays of one dtype under one update. Made from its whole trace, the update, and the arrays; and for each of them a
-    dict of the arrays that stand for hyperparameters, in its shape, by the names they have in the trace; its number in the
-    optimizer; and whether what a step launches may be captured.
+    """Arrays of one dtype under one update, and their state.
+
+    Parameters
+    ----------
+    trace : Trace
+        All that the update runs.
+    update : Update
+    params : sequence of array
+    others : sequence of dict
+        For each of them the arrays that stand for hyperparameters, in its shape, by their names in
+        the trace.
+    numbers : sequence of int
+        The number of each in the optimizer, which random numbers depend on.
+    capturable : bool
+        Whether what a step launches may be captured.
 
     Attributes
     ----------
@@ -68,11 +90,17 @@ class Executor(Protocol):
     def prepare(self, trace: Trace) -> None:
         """Make ready to run `trace`, whose states are among those of the first."""
 
-    def plan(self, trace: Trace, grads: Sequence[Any], scalars: Any, indices: list[int] | None = None) -> Launch:
-        """Find what updates the arrays at `indices` (all by default), and write nothing; what is compiled is compiled here.
+    def plan(
+        self,
+        trace: Trace,
+        grads: Sequence[Any],
+        scalars: AnyScalars,
+        indices: list[int] | None = None,
+    ) -> Launch:
+        """Find what updates the arrays at `indices` (all by default), and write nothing.
 
-        `grads` holds a gradient for each array of the group. `scalars` are numbers; on a device they may be rows of numbers,
-        one for each array of the group, or an array there.
+        What must be compiled is compiled here. `grads` holds a gradient for each array of the
+        executor. On a CPU, `scalars` are numbers.
         """
 
 
@@ -80,9 +108,12 @@ class CpuExecutor(Executor, Protocol):
     """An executor of NumPy arrays, whose reductions give numbers."""
 
     def reduce(
-        self, stage: Trace, grads: Sequence[Any], scalars: tuple[float, ...], indices: list[int] | None
+        self, stage: Trace, grads: Sequence[Any], scalars: Scalars, indices: list[int] | None
     ) -> list[NDArray[np.float64]]:
-        """For each reduction of a stage what it gives for each of the arrays at `indices` (all, if None)."""
+        """For each reduction of a stage, what it gives for each of the arrays at `indices`.
+
+        That are all arrays if it is None.
+        """
 
 
 Loader = Callable[[], type[Executor]]
@@ -97,13 +128,13 @@ def register(name: str, loader: Loader) -> None:
 
 
 def executor_of(array: Any) -> type[Executor]:
-    """The executor of arrays like `array`: ``"cupy"`` for CuPy's, for NumPy's what ``GPUOPT_CPU`` chooses."""
+    """The executor of arrays like `array`: ``"cupy"``, or for NumPy's what ``GPUOPT_CPU`` says."""
     return _in_place or _loaders["cupy" if is_cupy(array) else cpu_executor()]()
 
 
 @contextlib.contextmanager
 def using(executor: type[Executor]) -> Iterator[type[Executor]]:
-    """Let `executor` run the arrays of every optimizer that is made meanwhile, whatever arrays they are; for tests."""
+    """Let `executor` run the arrays of every optimizer that is made meanwhile; for tests."""
     global _in_place
     before, _in_place = _in_place, executor
     try:

@@ -50,6 +50,10 @@ class ParamView:
         """The flat `run` seen with the parameter's shape and order of axes."""
         return run.reshape(self.nd.shape).transpose(np.argsort(self.axes))
 
+    def state(self, buffers: dict[str, Any]) -> dict[str, Any]:
+        """Its state by name: its part of each buffer, seen with the parameter's shape."""
+        return {name: self.like_param(buffer[self.start : self.stop]) for name, buffer in buffers.items()}
+
 
 def cut(shape: tuple[int, ...], limit: int) -> Iterator[tuple[Box, int]]:
     """Indices that cut an array of `shape` into parts of at most `limit` elements, consecutive in C order."""

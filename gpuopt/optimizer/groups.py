@@ -14,7 +14,7 @@ from typing import Any
 from gpuopt.arrays.dtypes import is_complex
 from gpuopt.arrays.precision import MASTER, PLAIN, Precision
 from gpuopt.codegen.host import Evaluate
-from gpuopt.executors import Executor, Launch, Scalars, executor_of
+from gpuopt.executors import Executor, Launch, ScalarRows, Scalars, executor_of
 from gpuopt.rules.base import Update, bind
 from gpuopt.rules.hooks import has_hook
 from gpuopt.tracing.expr import ReductionKey
@@ -65,16 +65,16 @@ class GroupStep:
         for position in self.members:
             yield dataclasses.replace(self, positions=[position])
 
-    def scalars(self, evaluate: Evaluate) -> Scalars:
+    def scalars(self, evaluate: Evaluate) -> Scalars | ScalarRows:
         """What scalar code gives: numbers, or a row for each array of the group where counts differ."""
         if isinstance(self.count, int):
             return evaluate(self.count, self.hyper)
         of_count = {count: evaluate(count, self.hyper) for count in set(self.count)}
         if len(set(of_count.values())) == 1:
             return of_count[self.count[0]]
-        return [of_count[count] for count in self.count]
+        return ScalarRows([of_count[count] for count in self.count])
 
-    def launch(self, scalars: Scalars) -> Launch:
+    def launch(self, scalars: Scalars | ScalarRows) -> Launch:
         """What is left to be called, given the scalars."""
         return self.group.executor.plan(self.program, self.gradients, scalars, self.positions)
 

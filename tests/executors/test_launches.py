@@ -210,7 +210,7 @@ def test_more_kinds_of_arrays_than_lists_are_kept_of_one(log: Any) -> None:
     group: Any = executor_of(params[0])(traced, Adam().update_for(""), params, others)
     group.run(traced, grads, compile_host(traced.scalars)(1, Adam().hyper(0)))
     assert log.count("launch") == 18
-    launches = group._planner.plan(grads, None, ordered=False).launches
+    launches = group._planner.plan(grads, None, in_order=False).launches
     held = [no_gpu.to_host(launch.gradients) for launch in launches]
     assert [row.nonzero()[0].tolist() for row in held] == [[number] for number in range(18)]
     assert [row.sum() for row in held] == [g.data.ptr for g in grads]
@@ -219,13 +219,13 @@ def test_more_kinds_of_arrays_than_lists_are_kept_of_one(log: Any) -> None:
 def test_a_list_that_only_a_replay_copies_is_used_by_its_graph_alone(log: Any) -> None:
     """The graph may never be replayed, or after another one; one that was copied before the capture may be read by all."""
     runtime = executor_of(arrays(1)[0]).runtime  # type: ignore[attr-defined]
-    lists = importlib.import_module("gpuopt.executors.cuda.uploads").Lists(runtime, 2, np.int64, 2)
-    captured = lists.of((1, 2), capturing=True)
-    other = lists.of((1, 2), capturing=True)
-    copied = lists.of((1, 2))
+    uploads = importlib.import_module("gpuopt.executors.cuda.uploads")
+    lists = uploads.UploadCache(runtime, 2, np.int64, 2)
+    graphs = uploads.CapturedUploads(lists)
+    captured, other, copied = graphs.of((1, 2)), graphs.of((1, 2)), lists.of((1, 2))
     assert len({a.data.ptr for a in (captured, other, copied)}) == 3
     assert log.count("copy") == 3
-    assert lists.of((1, 2), capturing=True) is copied
+    assert graphs.of((1, 2)) is copied
     assert lists.of((1, 2)) is copied
     assert log.count("copy") == 3
     assert all(lists.of((n, n)) is not copied for n in range(5))  # a graph reads it

@@ -23,6 +23,7 @@ from gpuopt.executors.cpu import pool
 from gpuopt.executors.cpu.work import CompiledKernel, Gradients, PackedArrays, Tile, TiledArray, WorkItem, load, store
 from gpuopt.executors.fold import UFUNCS, Folds, fold, fold_stream
 from gpuopt.executors.layout import ParamView, new_state
+from gpuopt.executors.scalars import AnyScalars
 from gpuopt.tracing.trace import Trace
 
 __all__ = ["TileExecutor"]
@@ -134,7 +135,7 @@ class TileExecutor(abc.ABC):
                     ops = [reduction.op for reduction in each.reductions]
                     program.folds = Folds(ops, [single.size for single in self._singles], self.compute)
 
-    def plan(self, trace: Trace, grads: Gradients, scalars: Any, indices: list[int] | None = None) -> Run:
+    def plan(self, trace: Trace, grads: Gradients, scalars: AnyScalars, indices: list[int] | None = None) -> Run:
         return Run(self.run, trace, grads, scalars, indices)
 
     def run(self, trace: Trace, grads: Gradients, scalars: Any, indices: list[int] | None = None) -> None:

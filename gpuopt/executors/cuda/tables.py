@@ -13,36 +13,51 @@ from gpuopt.codegen.cuda.reduction import fold_space
 from gpuopt.codegen.cuda.table import LANES, UPDATE_CHUNK, columns
 from gpuopt.codegen.order import REDUCTION_CHUNK
 from gpuopt.executors.cuda.runtime import Runtime
-from gpuopt.executors.cuda.uploads import Lists
+from gpuopt.executors.cuda.uploads import CapturedUploads, UploadCache
 from gpuopt.executors.layout import ParamView
 
 __all__ = ["LaunchPlan", "LaunchPlanner", "Table", "TableLaunch"]
 
 
 LISTS = 8
-"""Lists of addresses that are kept for a table; a step needs one for each dtype of gradients, of which there are fewer."""
+"""Lists of addresses that are kept for a table; a step needs one for each dtype of gradients: fewer."""
 
 
 class Table:
-    """Where arrays that are flat runs lie, with what is beside them of given dtypes.
+    """Where arrays without gaps lie whose arrays for hyperparameters have the same names and dtypes.
+
+    Parameters
+    ----------
+    runtime : Runtime
+    hyper_arrays : tuple
+        Those names and dtypes.
+    entries : dict
+        By position in the executor an array's size, its number in the optimizer, and addresses.
+    count : int
+        The arrays of the executor.
+    states : sequence of str
+        The names of their state.
 
     Attributes
     ----------
-    others : tuple
-        Names and dtypes of the arrays beside each.
     size, fold_size : int
         How many threads an update takes, and a reduction.
     chunk, fold : array of int32
         Which array each chunk is of, of an update and of a reduction.
     rows : array of int64
-        A row of `columns` for each array of the group; those of others are empty.
+        A row of `columns` for each array of the executor; those that are not in the table have empty ones.
     """
 
     def __init__(
-        self, runtime: Runtime, others: Others, entries: dict[int, Sequence[int]], count: int, states: Sequence[str]
+        self,
+        runtime: Runtime,
+        hyper_arrays: Others,
+        entries: dict[int, Sequence[int]],
+        count: int,
+        states: Sequence[str],
     ) -> None:
-        self.others, sizes = others, np.zeros(count, np.int64)
-        rows = np.zeros((count, len(columns(others, states))), np.int64)
+        self.hyper_arrays, sizes = hyper_arrays, np.zeros(count, np.int64)
+        rows = np.zeros((count, len(columns(hyper_arrays, states))), np.int64)
         for position, (size, number, *addresses) in entries.items():
             sizes[position], rows[position] = size, [size, 0, number, 0, 0, *addresses]
         chunks, folds = -(-sizes // UPDATE_CHUNK), -(-sizes // REDUCTION_CHUNK)
@@ -51,7 +66,8 @@ class Table:
             rows[:, column] = np.cumsum(parts) - parts
         self.size, self.fold_size = int(chunks.sum()) * LANES, int(folds.sum()) * LANES
         positions = np.arange(count, dtype=np.int32)
-        self.chunk, self.fold = (runtime.xp.asarray(np.repeat(positions, times)) for times in (chunks, folds))
+        self.chunk = runtime.xp.asarray(np.repeat(positions, chunks))
+        self.fold = runtime.xp.asarray(np.repeat(positions, folds))
         self.rows = runtime.xp.asarray(rows.reshape(-1))
 
 
@@ -64,7 +80,7 @@ class TableLaunch(NamedTuple):
 
 
 class LaunchPlan(NamedTuple):
-    """What updates the arrays that have a gradient: launches for many, and the positions of those that take one each."""
+    """What updates the arrays that have a gradient: launches for many, and positions of those that take one each."""
 
     launches: list[TableLaunch]
     singles: list[int]
@@ -76,9 +92,9 @@ class LaunchPlanner:
     Parameters
     ----------
     runtime : Runtime
-    leaves : list of ParamView
-    others, states : list of dict
-        The arrays beside each, by name.
+    views : list of ParamView
+    hyper_arrays, states : list of dict
+        The arrays for hyperparameters and the state of each parameter, by name.
     numbers : list of int
         The arrays' numbers in the optimizer.
     capturable : bool
@@ -88,29 +104,32 @@ class LaunchPlanner:
     def __init__(
         self,
         runtime: Runtime,
-        leaves: list[ParamView],
-        others: Sequence[dict[str, Any]],
+        views: list[ParamView],
+        hyper_arrays: Sequence[dict[str, Any]],
         states: Sequence[dict[str, Any]],
         numbers: Sequence[int],
         capturable: bool,
     ) -> None:
-        self._runtime, self._leaves, self._capturable = runtime, leaves, capturable
-        self._dtypes, self._strides = [leaf.param.dtype for leaf in leaves], [leaf.param.strides for leaf in leaves]
+        self._runtime, self._views, self._capturable = runtime, views, capturable
+        self._dtypes = [view.param.dtype for view in views]
+        self._strides = [view.param.strides for view in views]
+        self._in_order = all(view.param.flags.c_contiguous for view in views)
         alike: dict[Others, dict[int, Sequence[int]]] = {}
-        for position, (leaf, beside, own) in enumerate(zip(leaves, others, states, strict=True)):
-            if leaf.size and leaf.flat is not None and all(_run(array, leaf) for array in beside.values()):
-                arrays = (leaf.param, *beside.values(), *own.values())
-                kind = tuple((name, array.dtype) for name, array in beside.items())
-                alike.setdefault(kind, {})[position] = [leaf.size, numbers[position], *map(_address, arrays)]
+        for position, (view, hyper, own) in enumerate(zip(views, hyper_arrays, states, strict=True)):
+            if view.size and view.flat is not None and all(_is_flat(x, view) for x in hyper.values()):
+                kind = tuple((name, array.dtype) for name, array in hyper.items())
+                addresses = map(_address, (view.param, *hyper.values(), *own.values()))
+                alike.setdefault(kind, {})[position] = [view.size, numbers[position], *addresses]
         self._tables: dict[int, Table] = {}
         for kind, entries in alike.items():
-            self._tables |= dict.fromkeys(entries, Table(runtime, kind, entries, len(leaves), list(states[0])))
-        whole = all(position in self._tables or not leaf.size for position, leaf in enumerate(leaves))
-        self._one = next(iter(self._tables.values())) if whole and len(alike) == 1 else None
-        self._ordered = all(leaf.param.flags.c_contiguous for leaf in leaves)
-        self._addresses = Lists(runtime, len(leaves), np.int64, LISTS * max(len(alike), 1))
-        self._last: tuple[Any, Any] = (None, None)
+            table = Table(runtime, kind, entries, len(views), list(states[0]))
+            self._tables |= dict.fromkeys(entries, table)
+        everything = all(i in self._tables or not view.size for i, view in enumerate(views))
+        self._only = next(iter(self._tables.values())) if everything and len(alike) == 1 else None
+        self._addresses = UploadCache(runtime, len(views), np.int64, LISTS * max(len(alike), 1))
+        self._captured = CapturedUploads(self._addresses)
         self._same = SameObjects()  # the gradients of the step before
+        self._asked: tuple[list[int] | None, bool] = (None, False)
         self._plan = LaunchPlan([], [])
 
     @property
@@ -119,44 +138,61 @@ class LaunchPlanner:
         return list(dict.fromkeys(self._tables.values()))
 
     def make_room(self, programs: int) -> None:
-        """Make room for the lists of a step that runs so many programs, each for other arrays."""
+        """Make room for the addresses of a step that runs so many programs, each for other arrays."""
         self._addresses.make_room(LISTS * max(len(self.tables), 1) * programs)
 
-    def plan(self, grads: Sequence[Any], indices: list[int] | None, ordered: bool) -> LaunchPlan:
-        """The launches for the arrays at `indices` (None for all); those together that are in C order, if it matters."""
-        ordered = ordered and not self._ordered
-        captured = self._capturable and self._runtime.capturing()  # then the lists of addresses are kept
-        if captured or (indices, ordered) != self._last or not self._same(grads):
-            self._plan = LaunchPlan(*self._sorted(grads, indices, ordered, captured))
-            self._last = indices, ordered
-            if captured:  # what was sent inside a capture is not there yet
-                self._same.forget()
-            else:
-                self._same.remember(grads)
+    def plan(self, grads: Sequence[Any], indices: list[int] | None, in_order: bool) -> LaunchPlan:
+        """The launches for the arrays at `indices` (None for all).
+
+        Parameters
+        ----------
+        in_order : bool
+            Whether the elements must be counted in C order; arrays in another order are not launched together then.
+        """
+        in_order = in_order and not self._in_order
+        if self._capturable and self._runtime.capturing():
+            self._same.forget()  # what is sent inside a capture is not there for the next step
+            return self._sorted(grads, indices, in_order, self._captured)
+        if (indices, in_order) != self._asked or not self._same(grads):
+            self._plan = self._sorted(grads, indices, in_order, self._addresses)
+            self._asked = indices, in_order
+            self._same.remember(grads)
         return self._plan
 
     def _sorted(
-        self, grads: Sequence[Any], indices: list[int] | None, ordered: bool, captured: bool
-    ) -> tuple[list[TableLaunch], list[int]]:
-        whole = self._one if indices is None and not ordered else None
-        alike = whole is not None and [g.dtype for g in grads] == self._dtypes and [g.strides for g in grads] == self._strides
-        if whole is not None and alike:
-            return [TableLaunch(whole, self._dtypes[0], self._addresses.of([g.data.ptr for g in grads], captured))], []
+        self,
+        grads: Sequence[Any],
+        indices: list[int] | None,
+        in_order: bool,
+        uploads: UploadCache | CapturedUploads,
+    ) -> LaunchPlan:
+        """A launch for all arrays that are alike, with addresses from `uploads`."""
+        if self._only is not None and indices is None and not in_order and self._like_params(grads):
+            addresses = uploads.of([g.data.ptr for g in grads])
+            return LaunchPlan([TableLaunch(self._only, self._dtypes[0], addresses)], [])
         found: dict[tuple[Table, Any], list[int]] = {}
         singles = []
-        for position in range(len(self._leaves)) if indices is None else indices:
-            leaf, g, table = self._leaves[position], grads[position], self._tables.get(position)
-            if table is None or not _run(g, leaf) or (ordered and not leaf.param.flags.c_contiguous):
-                singles += [position] if leaf.size else []
-            else:
-                found.setdefault((table, g.dtype), [0] * len(self._leaves))[position] = _address(g)
-        launches = [TableLaunch(*key, self._addresses.of(where, captured)) for key, where in found.items()]
-        return launches, singles
+        for position in range(len(self._views)) if indices is None else indices:
+            view, g, table = self._views[position], grads[position], self._tables.get(position)
+            unordered = in_order and not view.param.flags.c_contiguous
+            if table is not None and _is_flat(g, view) and not unordered:
+                addresses = found.setdefault((table, g.dtype), [0] * len(self._views))
+                addresses[position] = _address(g)
+            elif view.size:
+                singles.append(position)
+        launches = [TableLaunch(*key, uploads.of(addresses)) for key, addresses in found.items()]
+        return LaunchPlan(launches, singles)
+
+    def _like_params(self, grads: Sequence[Any]) -> bool:
+        """Whether the gradients have the dtypes and strides of the parameters."""
+        if [g.dtype for g in grads] != self._dtypes:
+            return False
+        return [g.strides for g in grads] == self._strides
 
 
-def _run(array: Any, leaf: ParamView) -> bool:
+def _is_flat(array: Any, view: ParamView) -> bool:
     """Whether an array's elements lie in memory as those of the parameter do, without gaps."""
-    return bool(array.transpose(leaf.axes).flags.c_contiguous)
+    return bool(array.transpose(view.axes).flags.c_contiguous)
 
 
 def _address(array: Any) -> int:

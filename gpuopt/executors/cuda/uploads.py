@@ -1,4 +1,4 @@
-"""Numbers that the host changes between steps, brought to the device through pinned memory, without waiting for it."""
+"""Numbers that the host brings to the device between steps, through pinned memory, without waiting for it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ import numpy as np
 
 from gpuopt.executors.cuda.runtime import Runtime
 
-__all__ = ["Lists", "Turns", "Upload"]
+__all__ = ["CapturedUploads", "PinnedUpload", "UploadCache", "UploadRing"]
 
-_TURNS = 4
+_RING = 4
+"""Uploads of a ring: how many steps the device may be behind before the host waits for it."""
 
 
-class Upload:
+class PinnedUpload:
     """Numbers on the device, and the pinned memory that they are copied from.
 
-    They are written again only after they were copied: that waits where the device is some steps behind. Steps of one optimizer
-    follow one another on the device, on whatever streams, so what a step reads there is not overwritten before it ran.
+    They are written again only after they were copied; where the device is some steps behind, that waits. Steps of one
+    optimizer follow one another on the device, on whatever streams, so what a step reads there is not overwritten before
+    it ran.
 
     Attributes
     ----------
@@ -34,7 +36,7 @@ class Upload:
         self._copied = runtime.cuda.Event(disable_timing=True)
 
     def write(self, values: Any) -> Any:
-        """The array, which holds `values` when what is launched from now on runs."""
+        """Give the array, which holds `values` when what is launched from now on runs."""
         self._copied.synchronize()  # returns at once where nothing was copied yet
         self._host[...] = values
         self.array.data.copy_from_host_async(self._host.ctypes.data, self._host.nbytes)
@@ -42,56 +44,86 @@ class Upload:
         return self.array
 
 
-class Turns:
-    """Numbers that are others at every step: arrays that take turns, so that the host need not wait for the device."""
+class UploadRing:
+    """Uploads that take turns, for numbers that are others at every step: the host seldom waits for the device."""
 
     def __init__(self, runtime: Runtime, width: int, dtype: Any) -> None:
-        self._uploads = [Upload(runtime, width, dtype) for _ in range(_TURNS)]
+        self._uploads = [PinnedUpload(runtime, width, dtype) for _ in range(_RING)]
 
     def write(self, values: Any) -> Any:
-        """An array that holds `values`: the one that was written longest ago."""
+        """Write the upload that was written longest ago, and give its array."""
         self._uploads.append(self._uploads.pop(0))
         return self._uploads[-1].write(values)
 
 
-class Lists:
-    """Lists of numbers on the device; the `count` that were used last need no second copy, and one step may use as many.
+class UploadCache:
+    """Uploads that are found again by the numbers they hold, for those that many steps share.
 
-    What a CUDA graph captured is read at every replay: such a list is kept, and never written again. One that was sent inside
-    the capture is not found again: it is there when the graph is launched first, which may never be.
+    Parameters
+    ----------
+    runtime : Runtime
+    width : int
+        The most numbers of an upload.
+    dtype : dtype
+    count : int
+        How many are kept, of which the one used longest ago is written anew; no fewer than one step uses.
     """
 
     def __init__(self, runtime: Runtime, width: int, dtype: Any, count: int) -> None:
-        self._make, self._count = functools.partial(Upload, runtime, width, dtype), count
-        self._spare = [self._make() for _ in range(count)]
-        self._held: dict[tuple[int, ...], Upload] = {}  # the one used last comes last
-        self._captured: dict[tuple[int, ...], Upload] = {}
-        self._copied_by_graphs: list[Upload] = []
+        self._make, self._count = functools.partial(PinnedUpload, runtime, width, dtype), count
+        self._unused = [self._make() for _ in range(count)]
+        self._recent: dict[tuple[int, ...], PinnedUpload] = {}  # the one used last comes last
+        self._kept: dict[tuple[int, ...], PinnedUpload] = {}
 
     def make_room(self, count: int) -> None:
-        """Make room for `count` lists, if there is less."""
-        more = [self._make() for _ in range(count - self._count)]
-        self._spare, self._count = self._spare + more, max(count, self._count)
+        """Keep `count` uploads, if that is more than before."""
+        self._unused += [self._make() for _ in range(count - self._count)]
+        self._count = max(count, self._count)
 
-    def of(self, values: Sequence[int], capturing: bool = False) -> Any:
-        """A list that holds `values`."""
+    def of(self, values: Sequence[int]) -> Any:
+        """The array of an upload that holds `values`."""
         key = tuple(values)
-        if key in self._captured:
-            return self._captured[key].array
-        upload = self._held.pop(key, None)
-        if upload is not None:
-            (self._captured if capturing else self._held)[key] = upload
-            return upload.array
-        upload = self._free()
-        upload.write(key)
-        if capturing:  # the copy is part of the graph: until a replay the list holds something else
-            self._copied_by_graphs.append(upload)
-        else:
-            self._held[key] = upload
+        if key in self._kept:
+            return self._kept[key].array
+        upload = self._recent.pop(key, None)
+        if upload is None:
+            upload = self.take()
+            upload.write(key)
+        self._recent[key] = upload
         return upload.array
 
-    def _free(self) -> Upload:
-        """One that is not in use; only after captures, which keep theirs, it may be a new one."""
-        if self._spare:
-            return self._spare.pop()
-        return self._held.pop(next(iter(self._held))) if len(self._held) >= self._count else self._make()
+    def keep(self, key: tuple[int, ...]) -> PinnedUpload | None:
+        """The upload that holds these numbers, if there is one; from now on it is never written again."""
+        if key in self._recent:
+            self._kept[key] = self._recent.pop(key)
+        return self._kept.get(key)
+
+    def take(self) -> PinnedUpload:
+        """An upload that the cache gives up; it is a new one only where uploads were taken or kept before."""
+        if self._unused:
+            return self._unused.pop()
+        if len(self._recent) < self._count:
+            return self._make()
+        return self._recent.pop(next(iter(self._recent)))
+
+
+class CapturedUploads:
+    """Uploads for launches that a CUDA graph captures. Every replay reads them, so none is ever written again.
+
+    What the cache holds was copied before the capture, and serves both. Anything else is copied by the graph itself: until a
+    replay, which may never come, it is not there. So it is not found again, not even by the next capture.
+    """
+
+    def __init__(self, cache: UploadCache) -> None:
+        self._cache = cache
+        self._copied_by_graphs: list[PinnedUpload] = []
+
+    def of(self, values: Sequence[int]) -> Any:
+        """The array of an upload that holds `values` when the graph runs."""
+        key = tuple(values)
+        upload = self._cache.keep(key)
+        if upload is None:
+            upload = self._cache.take()
+            upload.write(key)
+            self._copied_by_graphs.append(upload)
+        return upload.array

@@ -15,8 +15,10 @@ import numpy as np
 
 from gpuopt.codegen.cuda.scalars import ScalarSource, count_source, needs_scalars, scalar_source
 from gpuopt.codegen.host import compile_host
-from gpuopt.executors.cuda.launch import CupyExecutor, Launches
-from gpuopt.executors.cuda.uploads import Lists, Turns
+from gpuopt.executors.cuda.launch import CupyExecutor
+from gpuopt.executors.cuda.launches import Launches
+from gpuopt.executors.cuda.uploads import CapturedUploads, UploadCache, UploadRing
+from gpuopt.executors.scalars import AnyScalars, ScalarRows
 from gpuopt.optimizer.binding import Binding, RuleChange
 from gpuopt.optimizer.groups import GroupStep, ParamGroup, batches
 from gpuopt.optimizer.hyperparameters import ValuesOfUpdates
@@ -64,8 +66,9 @@ class DeviceSteps(PlainSteps):
         self._executors = {group: cast("CupyExecutor", group.executor) for group in binding.groups}
         first = self._executors[binding.groups[0]]
         self.device, self._runtime = first.device, first.runtime
-        self._masks = Lists(self._runtime, len(self._sizes), np.uint8, 0)
-        self._rows: dict[tuple[ParamGroup, Trace], Turns] = {}
+        self._masks = UploadCache(self._runtime, len(self._sizes), np.uint8, 0)
+        self._captured_masks = CapturedUploads(self._masks)
+        self._rows: dict[tuple[ParamGroup, Trace], UploadRing] = {}
         self._prepared: set[tuple[ParamGroup, Trace]] = set()
         self._totals: dict[ReductionKey, Any] = {}
         self._numbers: dict[str, Any] = {}
@@ -89,7 +92,7 @@ class DeviceSteps(PlainSteps):
                     self._make_room(group, kernel)
             self._make_masks(change)
             for group, program in new:
-                self._rehearse(group, program)
+                self._compile(group, program)
             self._runtime.wait()  # a step may run on another stream
         self._prepared.update(new)
 
@@ -101,7 +104,7 @@ class DeviceSteps(PlainSteps):
             source = scalar_source(kernel, self._executors[group].compute, self.device_counts)
             self._executors[group].stored(kernel, source.width)
             if source.count and (group, kernel) not in self._rows:
-                self._rows[group, kernel] = Turns(self._runtime, len(group.indices) * source.count, np.float64)
+                self._rows[group, kernel] = UploadRing(self._runtime, len(group.indices) * source.count, np.float64)
 
     def _make_masks(self, change: RuleChange) -> None:
         """Make room for masks, and send those of a step of all arrays, which a capture then finds."""
@@ -110,13 +113,13 @@ class DeviceSteps(PlainSteps):
         self._masks_of([(frozenset(group.indices), programs[-1]) for group, programs in groups])
         self._mask(frozenset())
 
-    def _rehearse(self, group: ParamGroup, program: Trace) -> None:
-        """Launch what a step of the group runs, for no array: its kernels are compile_host by that."""
+    def _compile(self, group: ParamGroup, program: Trace) -> None:
+        """Launch what a step of the group runs, for no array: that compiles its kernels."""
         step = GroupStep(group, program, 1, None, (), defaultdict(float))
         nothing, calls = Masks({}, self._mask(frozenset())), Launches(self.device)
         for kernel in (*program.stages, program):
             scalars, rows = self._scalars(step, kernel, nothing, calls), map(self._row, kernel.reductions)
-            calls.join(self._executors[group].rehearsal(kernel, scalars, list(rows)))
+            calls.join(self._executors[group].dry_run(kernel, scalars, list(rows)))
         self._finish([step], nothing, calls)
         calls()
 
@@ -155,22 +158,22 @@ class DeviceSteps(PlainSteps):
     def _finish(self, steps: Sequence[GroupStep], masks: Masks, launches: Launches) -> None:
         """Add what comes last in a step."""
 
-    def _scalars(self, step: GroupStep, kernel: Trace, masks: Masks, launches: Launches) -> Any:
+    def _scalars(self, step: GroupStep, kernel: Trace, masks: Masks, launches: Launches) -> AnyScalars:
         """The scalars of a kernel: numbers where the host knows them all, else rows on the device, and what makes them."""
         if not needs_scalars(kernel, self.device_counts):
             return step.scalars(compile_host(kernel.scalars))
         group = step.group
         source = scalar_source(kernel, self._executors[group].compute, self.device_counts)
         given: Any = step.scalars(source.given) if source.count else ()
-        if isinstance(given, list):  # a row for each array
+        if isinstance(given, ScalarRows):
             source = scalar_source(kernel, self._executors[group].compute, self.device_counts, per_array=True)
-            given = (self._rows[group, kernel].write(np.array(given, np.float64).reshape(-1)),)
+            given = (self._rows[group, kernel].write(np.array(given.rows, np.float64).reshape(-1)),)
         stored = self._executors[group].stored(kernel, source.width)
         launches.add(
             self._runtime.compile_kernel(source.kernel),
             *(self._indices[group], masks.active, len(self._sizes), *given, *self._reads(source, group, masks)),
             *(self._numbers[name] for name in source.numbers),
-            *(self._counts[group], self._record, stored.reshape(-1)),
+            *(self._counts[group], self._record, stored.rows.reshape(-1)),
             size=len(group.indices),
         )
         return stored
@@ -196,7 +199,8 @@ class DeviceSteps(PlainSteps):
     def _mask(self, indices: frozenset[int]) -> Any:
         """Which arrays of the optimizer are meant, on the device."""
         mask = [index in indices for index in range(len(self._sizes))]
-        return self._masks.of(mask, self.device_counts and self._runtime.capturing())
+        captured = self.device_counts and self._runtime.capturing()
+        return (self._captured_masks if captured else self._masks).of(mask)
 
     def _row(self, reduction: Expr) -> Any:
         """The totals of a reduction, one for each array of the optimizer."""

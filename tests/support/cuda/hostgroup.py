@@ -106,18 +106,18 @@ def one_by_one() -> Iterator[Any]:
         """In place of the planner of launches."""
 
         def __init__(self, leaves: list[Any]) -> None:
-            self._leaves, self.tables = leaves, list[Any]()
+            self._views, self.tables = leaves, list[Any]()
 
         def make_room(self, programs: int) -> None: ...
 
-        def plan(self, grads: Sequence[Any], indices: list[int] | None, ordered: bool) -> Any:
+        def plan(self, grads: Sequence[Any], indices: list[int] | None, in_order: bool) -> Any:
             wanted = range(len(grads)) if indices is None else indices
-            return tables.LaunchPlan([], [position for position in wanted if self._leaves[position].size])
+            return tables.LaunchPlan([], [position for position in wanted if self._views[position].size])
 
     class OneByOneExecutor(host_executor()):  # type: ignore[misc]
         def __init__(self, *arguments: Any) -> None:
             super().__init__(*arguments)
-            self._planner = OneByOne(self._leaves)
+            self._planner = OneByOne(self._views)
 
     with using(OneByOneExecutor) as executor:
         yield executor

@@ -1,0 +1,72 @@
+"""Kernels with their arguments, left to be launched; and the scalars among these."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from gpuopt.executors.scalars import Scalars
+
+__all__ = ["InMemory", "KernelScalars", "Launches", "Passed"]
+
+
+class Launches:
+    """Kernels with their arguments, to be launched in this order; see `gpuopt.executors.Launch`.
+
+    Attributes
+    ----------
+    device : device
+        Where they are launched.
+    calls : list of callable
+        Each launches a kernel.
+    begun : bool
+        Whether the first was launched.
+    """
+
+    def __init__(self, device: Any) -> None:
+        self.device, self.begun = device, False
+        self.calls: list[Callable[[], object]] = []
+
+    def add(self, kernel: Any, *arguments: Any, **size: int) -> None:
+        """Add a kernel with its arguments, and the `size` of its loop unless that follows from them."""
+        self.calls.append(functools.partial(kernel, *arguments, **size))
+
+    def join(self, launches: Launches) -> None:
+        """Add others, which come next."""
+        self.calls += launches.calls
+
+    def __call__(self) -> None:
+        with self.device:
+            for call in self.calls:
+                call()
+                self.begun = True
+
+
+class Passed:
+    """Scalars that are passed to a kernel: the same numbers for all arrays."""
+
+    in_memory = False
+
+    def __init__(self, scalars: Scalars) -> None:
+        self.of_all = scalars
+
+    def of(self, position: int) -> Scalars:
+        """The arguments of a kernel for one array."""
+        return self.of_all
+
+
+class InMemory:
+    """Scalars that a kernel reads from the device's memory: a row for each array."""
+
+    in_memory = True
+
+    def __init__(self, rows: Any) -> None:
+        self._rows, self.of_all = rows, (rows.reshape(-1),)
+
+    def of(self, position: int) -> tuple[Any]:
+        """The arguments of a kernel for one array."""
+        return (self._rows[position],)
+
+
+KernelScalars = Passed | InMemory
