@@ -68,7 +68,7 @@ def make_rule(cls: type[Rule], way: Way, lr: float | None) -> Rule:
     """The rule with `lr`, or with the learning rate that suits the way of updating."""
     if lr is None:
         lr = way.lr.get(cls.__name__)
-    return cls() if lr is None else cls(lr)  # type: ignore[call-arg]
+    return cls() if lr is None else cls(lr)
 
 
 def train(

@@ -21,7 +21,7 @@ from gpuopt.optimizer.guard import Guard
 from gpuopt.optimizer.hyperparameters import match_hyper_arrays
 from gpuopt.optimizer.saved import VERSION, Saved
 from gpuopt.optimizer.steps import Steps, choose
-from gpuopt.rules.base import Bindable, BindableT
+from gpuopt.rules.base import Bindable, BindableT_co
 from gpuopt.rules.compose import loss_scale_name
 from gpuopt.tracing.trace import state_names
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Optimizer"]
 
 
-class Optimizer(Generic[BindableT]):
+class Optimizer(Generic[BindableT_co]):
     """A rule bound to arrays, which it updates in place.
 
     Made by ``rule.init(params)``.
@@ -100,7 +100,7 @@ class Optimizer(Generic[BindableT]):
 
     def __init__(
         self,
-        rule: BindableT,
+        rule: BindableT_co,
         params: ArrayTree,
         hyper: Mapping[str, PartialTree] | None = None,
         *,
@@ -194,7 +194,7 @@ class Optimizer(Generic[BindableT]):
         return self._steps.numbers[name]
 
     @property
-    def rule(self) -> BindableT:
+    def rule(self) -> BindableT_co:
         """The rule. Between steps you may set another of the same structure; the state is kept.
 
         If it differs only in numbers, a captured step continues with the new ones.
@@ -202,7 +202,7 @@ class Optimizer(Generic[BindableT]):
         return self._rule
 
     @rule.setter
-    def rule(self, rule: BindableT) -> None:
+    def rule(self, rule: BindableT_co) -> None:  # type: ignore[misc]  # of an Optimizer[Rule], told when it is set
         if not isinstance(rule, Bindable) or rule.structure != self._rule.structure:
             raise TypeError(f"opt.rule must keep the structure of {self._rule!r}, got {rule!r}; for another, init anew")
         with self._guard.exclusive("given a rule"):
@@ -215,7 +215,7 @@ class Optimizer(Generic[BindableT]):
         self._guard.check_process()
         return device_of(self._leaves[0])
 
-    def _change(self, rule: BindableT, resumed: bool = False) -> None:
+    def _change(self, rule: Any, resumed: bool = False) -> None:
         """Go on with another rule. The optimizer is inconsistent until the caller has changed the rest."""
         updates = {key: rule.update_for(key) for key in self._binding.updates}
         change = self._binding.check_change(updates, resumed)

@@ -12,7 +12,7 @@ import numpy as np
 from gpuopt.arrays.backend import is_array
 from gpuopt.arrays.precision import PLAIN, Precision
 from gpuopt.arrays.tree import TreeSpec
-from gpuopt.rules.base import BindableT
+from gpuopt.rules.base import BindableT_co
 
 __all__ = ["VERSION", "Saved"]
 
@@ -20,10 +20,10 @@ VERSION = 1
 """The version of the format, which is written and read."""
 
 
-class Saved(Generic[BindableT]):
+class Saved(Generic[BindableT_co]):
     """The parts of a state dict, checked against the optimizer that is to go on with it."""
 
-    def __init__(self, saved: Any, rule: BindableT, spec: TreeSpec, precision: Precision) -> None:
+    def __init__(self, saved: Any, rule: BindableT_co, spec: TreeSpec, precision: Precision) -> None:
         if not isinstance(saved, dict):
             raise TypeError(f"state_dict must be a dict from Optimizer.state_dict(), got {type(saved).__name__}")
         if missing := [key for key in ("version", "rule", "hyper", "t", "counts", "state") if key not in saved]:

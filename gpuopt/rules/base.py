@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
 
-from gpuopt.rules.formula import Formula, Range
+from gpuopt.rules.formula import Formula, HyperValue, Range
 from gpuopt.rules.hooks import HookName, allowed_hooks, has_hook
 
 if TYPE_CHECKING:
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from gpuopt.arrays.tree import ArrayTree, PartialTree
     from gpuopt.optimizer.optimizer import Optimizer
 
-    BindableT = TypeVar("BindableT", bound="Bindable", default=Any)
+    BindableT_co = TypeVar("BindableT_co", bound="Bindable", default=Any, covariant=True)
 
     class ChainRule:
         """The rule of a chain, as a piece sees it: whatever it is, its hyperparameters can be read."""
 
         def __getattr__(self, name: str) -> float | Any: ...
 else:
-    BindableT = typing.TypeVar("BindableT")
+    BindableT_co = typing.TypeVar("BindableT_co", covariant=True)
     ChainRule = Any  # the annotations of pieces are evaluated
 
 ValueT = typing.TypeVar("ValueT")
@@ -197,6 +197,10 @@ class Rule(Formula, Bindable):
     _may_have: ClassVar[frozenset[HookName]] = allowed_hooks("Rule")
     _gives: ClassVar[str] = "new"
     _keyword_only: ClassVar[bool] = True
+
+    if TYPE_CHECKING:  # of a rule that is not known: ``type[Rule]``
+
+        def __init__(self, lr: HyperValue = ..., /, **hyperparameters: HyperValue | str | None) -> None: ...
 
     @property
     def parts(self) -> tuple[Part, ...]:

@@ -93,6 +93,14 @@ frozen = go.chain(*noisy, go.SGD(), go.decoupled_weight_decay(0.1))
 image = np.zeros((2, 3))
 masked = go.chain(go.scale(1.0), go.SGD()).init(image, hyper={"lr": np.array([[0.1], [0.2]]), "factor": np.ones(3)})
 small = go.SGD().init({"w": np.ones(3, np.float16)}, master=True)
+several = [go.Adam().init(np.zeros(3)), go.SGD().init(np.zeros(3)), go.chain(go.SGD()).init(np.zeros(3))]
+for one in several:
+    one.step(np.ones(3))
+for make in (go.SGD, go.Momentum, go.Adam):
+    make(lr=0.1).init(np.zeros(3)).step(np.ones(3))
+    make(0.1)
+by_name: dict[str, type[go.Rule]] = {"adam": go.Adam, "sgd": go.SGD}
+chosen: go.Optimizer[go.Rule] = by_name["adam"](0.1, eps=1e-6).init(np.zeros(3))
 kept: dict[str, go.Optimizer[go.Adam]] = {"first": go.Adam().init(np.zeros(3))}
 
 # Training
