@@ -16,39 +16,17 @@ import gpuopt as go
 from gpuopt.arrays import backend
 from gpuopt.arrays.dtypes import COMPUTE, named
 from gpuopt.codegen.source import kernels
-from gpuopt.rules import pieces, rules
-from gpuopt.rules.base import GradientPiece
+from gpuopt.rules import rules
 from tests.support.cuda import hostrun, nvrtc
 from tests.support.cuda.hostgroup import cupy_on_the_cpu
+from tests.support.pieces import EVERY_EXAMPLE, EXAMPLES, chained
 from tests.support.variants import DTYPES, bits, sample
 
-EXAMPLES: dict[str, Any] = {
-    "accumulate": go.accumulate(2),
-    "average": go.average(0.9),
-    "bounds": go.bounds(-1.0, 1.0),
-    "centralize": go.centralize(),
-    "clip": go.clip(0.7),
-    "clip_global_norm": go.clip_global_norm(1.5),
-    "clip_norm": go.clip_norm(0.8),
-    "decoupled_weight_decay": go.decoupled_weight_decay(0.1),
-    "freeze": go.freeze("b"),
-    "gradient_noise": go.gradient_noise(0.1, seed=70_000),
-    "lookahead": go.lookahead(2),
-    "LossScale": go.LossScale(4.0, interval=2),
-    "maximize": go.maximize(),
-    "scale": go.scale(-0.5),
-    "skip_nonfinite": go.skip_nonfinite(),
-    "weight_decay": go.weight_decay(0.1),
-}
 CHAIN = go.chain(go.clip_global_norm(1.0), go.weight_decay(0.1), go.Adam(), go.bounds(0.0, 1.0), go.average(0.99))
 EVERYTHING = go.chain(
     *(go.LossScale(), go.clip_global_norm(1.0), go.clip_norm(0.5), go.accumulate(2), go.skip_nonfinite(), go.gradient_noise()),
     *(go.Adam(), go.decoupled_weight_decay(0.1), go.average(), go.lookahead()),
 )
-
-
-def test_every_piece_has_an_example() -> None:
-    assert EXAMPLES.keys() == pieces().keys()
 
 
 def test_a_chain_is_one_elementwise_kernel_and_one_reduction() -> None:
@@ -92,22 +70,22 @@ def executors(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
 def results(name: str, enter: Any, rule: Any, seed: int, dtype: str, nan: bool) -> list[Any]:
     """All that five steps leave, in bits; one gradient is missing once, and one may hold a NaN."""
     rng = np.random.default_rng(seed)
-    params: dict[str, Any] = {"a": sample(rng, (rng.integers(0, 700),), dtype), "b": sample(rng, (5, 3), dtype).T}
-    params |= {"c": sample(rng, (), dtype), "e": sample(rng, (130, 130), dtype)}
+    params = [sample(rng, (rng.integers(0, 700),), dtype), sample(rng, (5, 3), dtype).T]
+    params += [sample(rng, (), dtype), sample(rng, (130, 130), dtype)]
     with pytest.MonkeyPatch.context() as patch, enter():
         patch.setenv("GPUOPT_CPU", "numpy" if name == "cuda" else name)
         opt = rule.init(params)
         for step in range(5):
-            grads: dict[str, Any] = {key: sample(rng, p.shape, dtype, 10.0 ** (step - 2)) for key, p in params.items()}
+            grads: list[Any] = [sample(rng, p.shape, dtype, 10.0 ** (step - 2)) for p in params]
             if step == 1:
-                grads["a"] = None
+                grads[0] = None
             if step == 2 and nan:
-                grads["e"][3, 4] = np.nan
+                grads[3][3, 4] = np.nan
             opt.step(grads)
-        found = [bits(p) for p in params.values()]
+        found = [bits(p) for p in params]
         for tree in opt.state.values():
-            found += [bits(array) for array in tree.values() if array is not None]
-        return [*found, *map(bits, opt.evaluation().values()), *map(bits, opt.numbers.values()), opt.t, opt.counts]
+            found += [bits(array) for array in tree if array is not None]
+        return [*found, *map(bits, opt.evaluation()), *map(bits, opt.numbers.values()), opt.t, opt.counts]
 
 
 @pytest.mark.skipif(hostrun.available() is not None, reason=str(hostrun.available()))
@@ -116,10 +94,10 @@ def results(name: str, enter: Any, rule: Any, seed: int, dtype: str, nan: bool) 
 def test_every_executor_has_the_same_bits(data: Any) -> None:
     """Chains of any pieces, in any order on their side of any rule."""
     dtype = data.draw(st.sampled_from(DTYPES))
-    usable = [name for name in EXAMPLES if name != "bounds" or not dtype.startswith("complex")]
-    chosen = data.draw(st.lists(st.sampled_from(usable), min_size=1, max_size=5, unique=True))
-    before = [EXAMPLES[name] for name in chosen if isinstance(EXAMPLES[name], GradientPiece)]
-    after = [EXAMPLES[name] for name in chosen if not isinstance(EXAMPLES[name], GradientPiece)]
+    usable = [piece for piece in EVERY_EXAMPLE if not (isinstance(piece, go.bounds) and dtype.startswith("complex"))]
+    chosen = data.draw(st.lists(st.sampled_from(usable), min_size=1, max_size=5, unique_by=type))
+    before = [piece for piece in chosen if isinstance(piece, go.GradientPiece)]
+    after = [piece for piece in chosen if not isinstance(piece, go.GradientPiece)]
     before.sort(key=lambda piece: not isinstance(piece, go.LossScale))
     rule = data.draw(st.sampled_from(list(rules().values())))(lr=0.1)
     chain = go.chain(*before, rule, *after)
@@ -136,8 +114,7 @@ def test_every_executor_has_the_same_bits(data: Any) -> None:
 @pytest.mark.parametrize(("number", "name"), list(enumerate(EXAMPLES)))
 def test_every_piece_has_the_same_bits(number: int, name: str) -> None:
     """Each with one of the rules, in float32, on all executors."""
-    piece, rule = EXAMPLES[name], list(rules().values())[number % len(rules())](lr=0.1)
-    chain = go.chain(piece, rule) if isinstance(piece, GradientPiece) else go.chain(rule, piece)
+    chain = chained(EXAMPLES[name][0], list(rules().values())[number % len(rules())](lr=0.1))
     one, *others = [results(executor, enter, chain, 3, "float32", False) for executor, enter in executors(pytest.MonkeyPatch())]
     for other in others:
         assert all(np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b for a, b in zip(one, other, strict=True))

@@ -7,59 +7,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpuopt import array_module
 from gpuopt.arrays import backend
 from gpuopt.arrays.dtypes import COMPUTE, state_dtype
 from gpuopt.executors.cpu.tiles import TileExecutor
 from gpuopt.rules import Rule, rules
+from tests.support.layouts import LAYOUTS, contiguous, fortran, permuted, placed, strided
 from tests.support.reference import LOOPS
-from tests.support.variants import DTYPES, STRUCTURES, bits, label, sample
+from tests.support.variants import DTYPES, STRUCTURES, TOLERANCE, bits, label, sample
 
 STEPS = 5
 SHAPE = (6, 5)
-# What rounding may do in five steps: of the parameter's own dtype, and of the dtype computed in.
-TOLERANCE = {"float16": 2e-3, "bfloat16": 2e-2, "float32": 2e-6, "float64": 1e-12, "complex64": 2e-6, "complex128": 1e-12}
 
 every_rule = pytest.mark.parametrize("rule", STRUCTURES, ids=label)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
-
-
-def contiguous(values: Any) -> Any:
-    return values.copy()
-
-
-def fortran(values: Any) -> Any:
-    return values.T.copy().T
-
-
-def strided(values: Any) -> Any:
-    """Every second column of a wider array, backwards along the first axis."""
-    wide = array_module(values).zeros((values.shape[0], 2 * values.shape[1]), values.dtype)
-    view = wide[::-1, ::2]
-    view[...] = values
-    return view
-
-
-def permuted(values: Any) -> Any:
-    """The axes in another order in memory, and gaps between the rows."""
-    wide = array_module(values).zeros((values.shape[1], values.shape[0] + 3), values.dtype)
-    view = wide[:, : values.shape[0]].T
-    view[...] = values
-    return view
-
-
-LAYOUTS = [contiguous, fortran, strided, permuted]
 
 
 def read_only(array: Any) -> Any:
     if isinstance(array, np.ndarray):
         array.flags.writeable = False
     return array
-
-
-def placed(values: Any, layout: Any, xp: Any) -> Any:
-    """The values in that layout, in an array of `xp`."""
-    return layout(xp.asarray(values))
 
 
 def run(rule: Rule, xp: Any, p: Any, gradients: list[Any], layout: Any = contiguous, gradient_layout: Any = contiguous) -> Any:

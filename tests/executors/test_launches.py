@@ -14,11 +14,10 @@ import gpuopt as go
 from gpuopt.codegen.host import compile_host
 from gpuopt.executors import executor_of
 from gpuopt.rules import Adam, Rule, rules
-from gpuopt.rules.base import GradientPiece
 from gpuopt.tracing.symbols import hyper_array
 from gpuopt.tracing.trace import trace
-from tests.codegen.test_cuda_chain import EXAMPLES
 from tests.support.cuda.simulated import arrays, during, no_gpu
+from tests.support.pieces import EXAMPLES, chained
 from tests.support.variants import STRUCTURES, label
 
 pytestmark = pytest.mark.skipif(no_gpu.why_not() is not None, reason=str(no_gpu.why_not()))
@@ -106,8 +105,7 @@ LAUNCHES = {"centralize": 3, "clip_global_norm": 3, "clip_norm": 3, "skip_nonfin
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - {"freeze"}))
 def test_the_launches_of_a_chain_do_not_grow_with_its_arrays(name: str, log: Any) -> None:
-    piece = EXAMPLES[name]
-    chain = go.chain(piece, Adam()) if isinstance(piece, GradientPiece) else go.chain(Adam(), piece)
+    chain = chained(EXAMPLES[name][0], Adam())
     for count in (1, 10, 100):
         opt, grads = chain.init(arrays(count)), arrays(count)
         assert [during(log, opt, grads)["launch"] for _ in range(4)][2:] == [LAUNCHES.get(name, 1)] * 2
@@ -146,7 +144,7 @@ def test_a_row_of_scalars_is_copied_where_counts_differ(log: Any) -> None:
 @pytest.mark.parametrize("name", ["clip_global_norm", "LossScale", "weight_decay"])
 def test_init_waits_for_what_it_began(name: str, capturable: bool, log: Any) -> None:
     """The first step may run on another stream than `init` did."""
-    go.chain(EXAMPLES[name], Adam()).init(arrays(3), capturable=capturable)
+    chained(EXAMPLES[name][0], Adam()).init(arrays(3), capturable=capturable)
     assert log.events[-1] == ("wait",)
 
 

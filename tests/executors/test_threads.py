@@ -19,7 +19,7 @@ import pytest
 import gpuopt as go
 from gpuopt.executors.cpu import pool
 from gpuopt.executors.cpu.tiles import TileExecutor
-from tests.optimizer.test_contract import everything
+from tests.support.optimizers import everything
 
 WAIT = 20.0  # seconds until a thread that does not come is a failure; none is waited for when all is well
 

@@ -15,9 +15,10 @@ import pytest
 import gpuopt as go
 from gpuopt.arrays import check
 from gpuopt.optimizer import capture
-from tests.optimizer.test_capturable import CHAINS, SCHEDULE, data, everything, fill
+from tests.support.captures import CHAINS, SCHEDULE, arrays, fill
 from tests.support.cuda import hostrun
 from tests.support.cuda.recorder import Recorder, recording_on_the_cpu
+from tests.support.optimizers import alike, everything
 from tests.support.variants import bits
 
 on_the_cpu = pytest.mark.skipif(hostrun.available() is not None, reason=str(hostrun.available()))
@@ -129,14 +130,14 @@ def test_replays_are_steps(name: str, streams: Streams) -> None:
     found, rule = [], RULES[name]
     changed = {field: 0.25 for field in rule.hyperparameters if field.rpartition(".")[2] in ("beta2", "max_norm", "beta")}
     for captured in (False, True):
-        params, grads = data()
+        params, grads = arrays()
         x, losses = np.zeros(1, "int32"), []
         opt = rule.init(params, capturable=True)
         loss_and_grad, calls = model(streams, opt, grads)
         if captured:
-            before = everything(opt)
+            before = everything(opt, look=alike)
             step = go.graph(loss_and_grad, opt, x)
-            assert everything(opt) == before
+            assert everything(opt, look=alike) == before
             assert calls[0] == 4
         for k in range(8):
             if k == 5:
@@ -149,13 +150,13 @@ def test_replays_are_steps(name: str, streams: Streams) -> None:
                 opt.step(g)
                 losses.append(float(loss))
         assert calls[0] == (4 if captured else 8)
-        found.append([everything(opt), list(map(repr, losses)), [float(n) for n in opt.numbers.values()]])
+        found.append([everything(opt, look=alike), list(map(repr, losses)), [float(n) for n in opt.numbers.values()]])
     assert found[0] == found[1]
 
 
 @on_the_cpu
 def test_the_order_of_things(streams: Streams) -> None:
-    params, grads = data()
+    params, grads = arrays()
     opt = go.Adam(0.1).init(params, capturable=True)
     x = np.zeros(1, "int32")
     step = go.graph(model(streams, opt, grads)[0], opt, x)
@@ -174,22 +175,22 @@ def test_the_order_of_things(streams: Streams) -> None:
 @pytest.mark.parametrize("name", RULES)
 def test_a_rehearsal_changes_nothing(name: str, streams: Streams) -> None:
     """Whatever the gradients hold; and it makes all that a step needs."""
-    params, grads = data()
+    params, grads = arrays()
     opt = RULES[name].init(params, capturable=True)
     opt.step(fill(grads, 0))
-    before = [*everything(opt), [float(n) for n in opt.numbers.values()]]
+    before = [*everything(opt, look=alike), [float(n) for n in opt.numbers.values()]]
     for step in (1, 3):
         opt._capturing().dry_run(fill(grads, step))
         opt._capturing().dry_run([grads[0], None, None, grads[3]])
         opt._capturing().dry_run([None] * 4)
-    assert [*everything(opt), [float(n) for n in opt.numbers.values()]] == before
+    assert [*everything(opt, look=alike), [float(n) for n in opt.numbers.values()]] == before
 
 
 @on_the_cpu
 @pytest.mark.parametrize("failing", [1, 3, 4])
 def test_an_error_of_the_users_ends_the_capture(failing: int, streams: Streams) -> None:
     """It is raised as it is; the optimizer and the streams are as before."""
-    params, grads = data()
+    params, grads = arrays()
     opt = SCALED.init(params, capturable=True)
     inner, calls = model(streams, opt, grads)
 
@@ -198,14 +199,14 @@ def test_an_error_of_the_users_ends_the_capture(failing: int, streams: Streams) 
             raise KeyError("mine")
         return inner(params, x)
 
-    before = everything(opt)
+    before = everything(opt, look=alike)
     with pytest.raises(KeyError, match="mine"):
         go.graph(loss_and_grad, opt, np.zeros(1))
     assert not streams.recorder.recording
     assert [stream.name for stream in streams.current] == ["caller"]
     assert streams.log[-1] == "caller waits for side"
     assert streams.log.count("end") == streams.log.count("begin") == (failing == 4)
-    assert everything(opt) == before
+    assert everything(opt, look=alike) == before
     opt.step(grads)
     assert opt.t == 1
     go.graph(inner, opt, np.zeros(1))()
@@ -221,7 +222,7 @@ REFUSALS = [
 @on_the_cpu
 @pytest.mark.parametrize("refusal", REFUSALS, ids=["cublas", "synchronize"])
 def test_what_cannot_be_captured_is_named(refusal: Exception, streams: Streams) -> None:
-    params, grads = data()
+    params, grads = arrays()
     opt = go.Adam(0.1).init(params, capturable=True)
     inner, calls = model(streams, opt, grads)
 
@@ -243,7 +244,7 @@ def test_what_cannot_be_captured_is_named(refusal: Exception, streams: Streams) 
 @on_the_cpu
 def test_a_capture_that_comes_to_nothing_is_reported(streams: Streams) -> None:
     """As where the user's function asked for something illegal, and hid the error."""
-    params, grads = data()
+    params, grads = arrays()
     opt = go.Adam(0.1).init(params, capturable=True)
     streams.fails = True
     with pytest.raises(RuntimeError, match=r"cannot be captured \(cudaErrorStreamCaptureInvalidated.*CuPy captures neither"):
@@ -259,7 +260,7 @@ def test_what_a_capture_left_is_not_taken_for_written(fails: bool, streams: Stre
     """Addresses of gradients that were sent inside a capture are on the device once it is replayed, which may never be."""
     found = []
     for captured in (False, True):
-        params, grads = data()
+        params, grads = arrays()
         opt = go.chain(go.skip_nonfinite(), go.Adam(0.1)).init(params, capturable=True)
         inner, calls = model(streams, opt, grads)
         others = [g.copy() for g in grads]
@@ -282,7 +283,7 @@ def test_what_a_capture_left_is_not_taken_for_written(fails: bool, streams: Stre
             go.graph(loss_and_grad, opt, np.zeros(1))()
         else:
             opt.step(others)
-        found.append(everything(opt))
+        found.append(everything(opt, look=alike))
     assert found[0] == found[1]
 
 
@@ -291,7 +292,7 @@ def test_what_a_graph_reads_is_not_written_again(streams: Streams) -> None:
     """Single steps in which ever other arrays have a gradient, more than lists are kept of, leave the graph its own."""
     found = []
     for captured in (False, True):
-        params, grads = data()
+        params, grads = arrays()
         opt = go.chain(go.clip_global_norm(0.5), go.Momentum(0.1)).init(params, capturable=True)
         step = go.graph(model(streams, opt, grads)[0], opt, np.zeros(1)) if captured else None
         for k in range(16):
@@ -300,13 +301,13 @@ def test_what_a_graph_reads_is_not_written_again(streams: Streams) -> None:
             opt.step(fill(grads, 0))
         else:
             step()
-        found.append(everything(opt))
+        found.append(everything(opt, look=alike))
     assert found[0] == found[1]
 
 
 @on_the_cpu
 def test_a_bad_batch_makes_no_step(streams: Streams) -> None:
-    params, grads = data()
+    params, grads = arrays()
     opt = go.Adam(0.1).init(params, capturable=True)
     x = np.zeros(1, "float32")
     step = go.graph(model(streams, opt, grads)[0], opt, x)
@@ -325,7 +326,7 @@ def test_a_bad_batch_makes_no_step(streams: Streams) -> None:
 @on_the_cpu
 def test_another_structure_is_to_be_captured_anew(streams: Streams) -> None:
     """Other numbers are not; and what was captured before stays refused, as its memory may be gone."""
-    params, grads = data()
+    params, grads = arrays()
     opt = go.chain(go.weight_decay(0.1), go.Adam(SCHEDULE)).init(params, capturable=True)
     step = go.graph(model(streams, opt, grads)[0], opt, np.zeros(1))
     opt.rule = opt.rule.replace({"weight_decay.weight_decay": 0.2})
@@ -349,7 +350,7 @@ def test_another_structure_is_to_be_captured_anew(streams: Streams) -> None:
 
 
 def test_what_is_captured_is_checked(streams: Streams) -> None:
-    params, grads = data()
+    params, grads = arrays()
     opt = go.Adam().init(params, capturable=True)
     right = model(streams, opt, grads)[0]
     for arguments, error, message in [

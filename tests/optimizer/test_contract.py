@@ -18,27 +18,11 @@ import gpuopt as go
 from gpuopt.arrays import backend
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, named
 from gpuopt.arrays.tree import TreeSpec, leaves
+from tests.support.optimizers import everything, gradients, raw
 from tests.support.reference import LOOPS
 from tests.support.variants import DTYPES, STRUCTURES, bits, label, sample
 
 Pair = collections.namedtuple("Pair", "w b")
-
-
-def raw(leaf: Any) -> Any:
-    """An array's dtype, shape and bytes; anything else as it is."""
-    host = leaf.get() if hasattr(leaf, "get") else leaf
-    return (host.dtype, host.shape, host.tobytes()) if isinstance(host, np.ndarray) else host
-
-
-def everything(opt: go.Optimizer, *trees: Any) -> Any:
-    """All that a refused call must leave as it was, to be compared with ``==``."""
-    return [list(map(raw, leaves(tree))) for tree in (opt.params, opt.state, *trees)], opt.t, opt.counts, opt.rule
-
-
-def gradients(params: Any, seed: int = 0) -> Any:
-    """A tree of gradients like `params`."""
-    rng, spec = np.random.default_rng(seed), TreeSpec(params, "params")
-    return spec.map(lambda p: go.array_module(p).asarray(sample(rng, p.shape, p.dtype.name)))
 
 
 def containers(node: Any) -> Any:

@@ -11,8 +11,8 @@ import pytest
 
 import gpuopt as go
 from gpuopt.executors.cpu.tiles import TileExecutor
-from tests.executors.test_bits import LAYOUTS, contiguous, placed
-from tests.rules.test_refusals import NAN, refused, table
+from tests.support.layouts import LAYOUTS, contiguous, placed
+from tests.support.refusals import NAN, refused, table
 from tests.support.variants import DTYPES, bits, sample
 
 DECAYING = go.chain(go.weight_decay(0.1), go.Adam(0.1))

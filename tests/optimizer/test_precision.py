@@ -22,11 +22,11 @@ from gpuopt.codegen.cuda.elementwise import kernel_source
 from gpuopt.executors.cpu import tiles
 from gpuopt.executors.cpu.tiles import TileExecutor
 from gpuopt.tracing.trace import trace
-from tests.executors.test_bits import LAYOUTS, TOLERANCE
 from tests.support.cuda import hostrun, nvrtc
 from tests.support.cuda.hostgroup import cupy_on_the_cpu
+from tests.support.layouts import LAYOUTS
 from tests.support.reference import LOOPS
-from tests.support.variants import STRUCTURES, bits, label, sample
+from tests.support.variants import STRUCTURES, TOLERANCE, bits, label, sample
 
 pytest.importorskip("ml_dtypes", reason="ml_dtypes is not installed")
 BF16 = named("bfloat16")

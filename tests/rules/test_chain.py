@@ -11,7 +11,8 @@ import pytest
 
 import gpuopt as go
 from gpuopt import schedules
-from tests.rules.test_refusals import INF, NAN, refused, table
+from tests.support.optimizers import everything
+from tests.support.refusals import INF, NAN, refused, table
 from tests.support.variants import bits
 
 EVERYTHING = go.chain(
@@ -31,12 +32,6 @@ EVERYTHING = go.chain(
 def tree(rng: np.random.Generator, dtype: str = "float32") -> dict[str, Any]:
     """Arrays with gradients like them."""
     return {name: np.asarray(rng.normal(size=n)).astype(dtype) for name, n in [("a", (3, 2)), ("b", ()), ("frozen", (4,))]}
-
-
-def everything(opt: Any) -> list[Any]:
-    """All that a step may change, as bits and numbers."""
-    arrays = [a for tree in (opt.params, *opt.state.values()) for a in tree.values()]
-    return [opt.t, opt.counts, *(None if a is None else bits(a).tolist() for a in arrays)]
 
 
 def numbers(rule: Any, *gradients: Any, start: float = 0.0) -> list[float]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import gpuopt as go
-from tests.rules.test_refusals import refused, table
+from tests.support.refusals import refused, table
 from tests.support.variants import bits
 
 

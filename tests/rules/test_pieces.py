@@ -16,46 +16,23 @@ from gpuopt.executors import executor_of as choose
 from gpuopt.executors.cpu import tiles
 from gpuopt.executors.cpu.tiles import TileExecutor
 from gpuopt.rules import pieces
-from tests.executors.test_bits import LAYOUTS, TOLERANCE, contiguous, placed
+from tests.support.layouts import LAYOUTS, contiguous, placed
+from tests.support.pieces import EVERY_EXAMPLE, EXAMPLES, chained
 from tests.support.pieces_reference import PARTS, LossScale, Reference
 from tests.support.variants import DTYPES as ALL_DTYPES
-from tests.support.variants import STRUCTURES, bits, sample
+from tests.support.variants import STRUCTURES, TOLERANCE, bits, sample
 
-VARIANTS: dict[str, list[Any]] = {
-    "accumulate": [go.accumulate(1), go.accumulate(3)],
-    "average": [go.average(), go.average(0.0), go.average(0.7)],
-    "bounds": [go.bounds(-0.5, 0.5), go.bounds(lo=0.0), go.bounds(hi=0.1)],
-    "centralize": [go.centralize()],
-    "clip": [go.clip(0.3), go.clip(1e6)],
-    "clip_global_norm": [go.clip_global_norm(0.7), go.clip_global_norm(1e6, 0.0)],
-    "clip_norm": [go.clip_norm(0.7), go.clip_norm(0.1, eps=0.5)],
-    "decoupled_weight_decay": [go.decoupled_weight_decay(0.1)],
-    "freeze": [go.freeze("1"), go.freeze("[02]")],
-    "gradient_noise": [go.gradient_noise(), go.gradient_noise(0.5, 0.0, seed=2**32 - 7)],
-    "lookahead": [go.lookahead(), go.lookahead(2, 0.8)],
-    "LossScale": [go.LossScale(), go.LossScale(8.0, 3.0, 0.3, 2)],
-    "maximize": [go.maximize()],
-    "scale": [go.scale(-0.3)],
-    "skip_nonfinite": [go.skip_nonfinite()],
-    "weight_decay": [go.weight_decay(0.1)],
-}
 RULES = [go.GradientDescent(0.1), go.Momentum(0.2), go.Adam(0.05)]
-MADE = [piece for group in VARIANTS.values() for piece in group]
-PAIRS = [(piece, RULES[number % len(RULES)]) for number, piece in enumerate(MADE)]
+PAIRS = [(piece, RULES[number % len(RULES)]) for number, piece in enumerate(EVERY_EXAMPLE)]
 DTYPES = ["float16", "float32", "float64", "complex64"]
 SHAPES = [(6, 5), (7,), (), (0,)]
 STEPS = 7
 SKIPPING = (go.skip_nonfinite, go.LossScale)
 
 
-def chained(piece: Any, rule: Any) -> Any:
-    """The rule with the piece on its side."""
-    return go.chain(piece, rule) if isinstance(piece, go.GradientPiece) else go.chain(rule, piece)
-
-
 def test_every_piece_has_a_reference() -> None:
     assert set(PARTS) == set(pieces()), "tests/support/pieces_reference.py needs a class for each piece"
-    assert set(VARIANTS) == set(pieces()), "VARIANTS needs an example of each piece"
+    assert set(EXAMPLES) == set(pieces()), "tests/support/pieces.py needs an example of each piece"
 
 
 def data(rng: np.random.Generator, dtype: str, steps: int = STEPS) -> tuple[list[Any], list[list[Any]]]:
@@ -244,7 +221,7 @@ def test_accumulation_as_in_pytorch() -> None:
 
 def picked(kind: type, most: int) -> st.SearchStrategy[list[Any]]:
     """Pieces of one side, in any order but for what must be first; some may come twice."""
-    made = [piece for group in VARIANTS.values() for piece in group if isinstance(piece, kind)]
+    made = [piece for piece in EVERY_EXAMPLE if isinstance(piece, kind)]
     return st.lists(st.sampled_from(made), max_size=most).map(arranged)
 
 

@@ -12,23 +12,8 @@ import pytest
 
 import gpuopt as go
 from gpuopt.arrays import check
-from tests.optimizer.test_contract import everything, gradients
-
-NAN, INF = float("nan"), float("inf")
-Case = tuple[str, Any, type[Exception], tuple[str, ...]]
-
-
-def table(*cases: Case) -> pytest.MarkDecorator:
-    """The rows of a table as parameters: what is done, the error it must raise, the words of its message."""
-    return pytest.mark.parametrize(("action", "error", "words"), [pytest.param(*c[1:], id=c[0]) for c in cases])
-
-
-def refused(action: Callable[[], Any], error: type[Exception], words: tuple[str, ...]) -> None:
-    with pytest.raises(error) as caught:
-        action()
-    assert type(caught.value) is error
-    for word in words:
-        assert word in str(caught.value)
+from tests.support.optimizers import everything, gradients
+from tests.support.refusals import INF, NAN, refused, table
 
 
 def frozen(array: Any) -> Any:

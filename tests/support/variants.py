@@ -44,6 +44,8 @@ def label(rule: Rule) -> str:
 
 
 STRUCTURES = structures()
+# What rounding may do in five steps: of the parameter's own dtype, and of the dtype computed in.
+TOLERANCE = {"float16": 2e-3, "bfloat16": 2e-2, "float32": 2e-6, "float64": 1e-12, "complex64": 2e-6, "complex128": 1e-12}
 DTYPES = [name for name in COMPUTE if name != "bfloat16" or importlib.util.find_spec("ml_dtypes")]
 
 
