@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         def __setitem__(self, key: Any, value: Any, /) -> None: ...
 
     class Unknown:
-        """What no array holds."""
+        """The type of an element that no array holds."""
 
     class OpaqueArray(Protocol):
         """A NumPy array of which a type checker does not know what it holds, as of bfloat16; it may be anything."""

@@ -1,4 +1,4 @@
-"""What the CPU executors' generated functions have in common: which arrays they take, and in which order."""
+"""The arguments of the CPU executors' generated functions: which arrays, in which order."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ class CpuExecutor(Executor, Protocol):
 Loader = Callable[[], type[Executor]]
 _loaders: dict[str, Loader] = {}
 _in_place: type[Executor] | None = None
-"""What runs all arrays meanwhile, by `using`."""
+"""The executor of all arrays inside `using`."""
 
 
 def register(name: str, loader: Loader) -> None:

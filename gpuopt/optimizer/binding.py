@@ -98,7 +98,7 @@ class Binding:
 
     @property
     def now(self) -> RuleChange:
-        """What is in use."""
+        """The updates in use."""
         return RuleChange(self.updates, self.hyper, [group.programs for group in self.groups])
 
     def check_change(self, updates: Updates, resumed: bool = False) -> RuleChange:
@@ -136,7 +136,7 @@ class Binding:
         return self.of_each({}, lambda group: group.executor.states)
 
     def of_each(self, missing: T, found: Callable[[ParamGroup], Sequence[T]]) -> list[T]:
-        """What is `found` for the arrays of each group, in the order of the optimizer's arrays."""
+        """The results `found` for each group's arrays, in the order of the optimizer's arrays."""
         values = [missing for _ in self.leaves]
         for group in self.groups:
             for index, value in zip(group.indices, found(group), strict=True):

@@ -1,4 +1,4 @@
-"""What `gpuopt.graph` does with the inside of an optimizer: one small door for it.
+"""The one door of `gpuopt.graph` to the inside of an optimizer.
 
 Comes in: gradients, while CUDA captures or just before. Goes out: the launches of a step whose counts are on the device, so
 that nothing is noted on the host.

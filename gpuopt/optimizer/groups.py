@@ -66,7 +66,7 @@ class GroupStep:
             yield dataclasses.replace(self, positions=[position])
 
     def scalars(self, evaluate: Evaluate) -> Scalars | ScalarRows:
-        """What scalar code gives: numbers, or a row for each array of the group where counts differ."""
+        """The results of scalar code: numbers, or a row for each array if counts differ."""
         if isinstance(self.count, int):
             return evaluate(self.count, self.hyper)
         of_count = {count: evaluate(count, self.hyper) for count in set(self.count)}
@@ -75,7 +75,7 @@ class GroupStep:
         return ScalarRows([of_count[count] for count in self.count])
 
     def launch(self, scalars: Scalars | ScalarRows) -> Launch:
-        """What is left to be called, given the scalars."""
+        """The call that is left, given the scalars."""
         return self.group.executor.plan(self.program, self.gradients, scalars, self.positions)
 
 
@@ -164,7 +164,7 @@ class ParamGroup:
         self.executor: Executor = executor_of(params[0])(whole, update, params, named, indices, device_counts)
 
     def programs_of(self, update: Update) -> list[Trace]:
-        """What an update of the arrays runs, for each number of gates that are open; the last is the whole."""
+        """The programs of an update, for each number of open gates; the last is the whole."""
         arrays = frozenset(self._hyper_arrays[0])
         if self._device_counts:
             return [trace(update, self._complex, arrays, masked=True, precision=self._precision)]
@@ -172,7 +172,7 @@ class ParamGroup:
         return [trace(update, self._complex, arrays, n, precision=self._precision) for n in range(gates + 1)]
 
     def check_change(self, update: Update) -> list[Trace]:
-        """What another update of the arrays runs.
+        """The programs of another update of the arrays.
 
         Raises
         ------
@@ -188,7 +188,7 @@ class ParamGroup:
         return programs
 
     def steps(self, gradients: Sequence[Any], hyper: dict[str, float]) -> list[GroupStep]:
-        """What a step with these gradients, of all arrays of the optimizer, runs here.
+        """The group's steps for these gradients, which are of all arrays of the optimizer.
 
         Arrays go together if they run the same; and, on a CPU, where another launch costs nothing,
         if they were updated equally often.

@@ -61,7 +61,7 @@ class HyperValues:
         self.fixed = None if scheduled else self.checked
 
     def at(self, step: int | None) -> ValuesOfUpdates:
-        """The values after `step` completed steps; but for schedules, if it is None.
+        """The values after `step` completed steps; those without a schedule if it is None.
 
         Raises
         ------
@@ -96,7 +96,7 @@ def _check_numbers(update: Update, values: Mapping[str, float], dtype: np.dtype[
 
 
 def _misfit(value: float, allowed: Range, dtype: np.dtype[Any]) -> tuple[str, str] | None:
-    """What a value does that cannot be computed with in `dtype`, and what to use instead; None where it fits."""
+    """The fault of a value that `dtype` cannot hold, with a remedy; None if it fits."""
     limits = np.finfo(dtype)
     tiny, largest = float(limits.tiny), float(limits.max)  # NumPy's would round the value before comparing
     if allowed.open_low and value < tiny:

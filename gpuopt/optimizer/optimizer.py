@@ -225,7 +225,7 @@ class Optimizer(Generic[BindableT_co]):
         self._steps, self._rule = steps, rule
 
     def _capturing(self) -> Capturing | None:
-        """What `gpuopt.graph` does with a `capturable` optimizer of CuPy arrays; None if it updates no array."""
+        """The door of `gpuopt.graph` to a `capturable` optimizer; None if it updates no array."""
         if not self._binding.groups:
             return None
         return Capturing(self._guard, self._reader, cast("CountingSteps", self._steps))

@@ -1,4 +1,4 @@
-"""What the CPU executors share: flat arrays cut into tiles, or packed, and run through generated functions.
+"""The base of the CPU executors: flat arrays in tiles, or packed, run through generated functions.
 
 Large arrays are cut into tiles that several threads take in turn; small ones are packed, many into one run, because a
 Python call per array would cost more than its arithmetic. What is not a flat run of the compute dtype (float16, complex,

@@ -1,4 +1,4 @@
-"""What a CPU executor runs on: tiles of one array, packs of many, and programs, which are traces made ready to run."""
+"""The work of a CPU executor: tiles of one array, packs of many, and compiled kernels."""
 
 from __future__ import annotations
 

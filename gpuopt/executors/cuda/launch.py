@@ -181,7 +181,7 @@ class CupyExecutor:
         scalars: AnyScalars,
         totals: Sequence[Any] = (),
     ) -> Launches:
-        """What a step of all arrays launches, but for none of them: that compiles the kernels."""
+        """Launch a step of all arrays for none of them: that compiles the kernels."""
         launches = Launches(self.device)
         with self.device:
             given = self._given(trace, scalars)

@@ -1,4 +1,4 @@
-"""What the CUDA executor asks of CuPy, in one object: tests run the executor on another one."""
+"""The CuPy calls of the CUDA executor in one object, so that tests can run it on another one."""
 
 from __future__ import annotations
 

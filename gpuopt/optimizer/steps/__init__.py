@@ -20,16 +20,16 @@ __all__ = ["StepPlan", "Steps", "choose"]
 
 
 class Steps(Protocol):
-    """What an optimizer needs of its steps.
+    """The interface of steps to an optimizer.
 
     Attributes
     ----------
     numbers : dict
         The numbers of the whole optimizer by name, 0-d arrays where the parameters are.
     t : int
-        How many steps were completed.
+        The number of completed steps.
     counts : list of int
-        How often each array was updated.
+        The number of updates of each array.
     """
 
     @property

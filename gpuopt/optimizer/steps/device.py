@@ -136,7 +136,7 @@ class DeviceSteps(PlainSteps):
         return StepPlan([launches], counts, self.binding.t + 1)
 
     def _steps(self, gradients: list[Any]) -> list[GroupStep]:
-        """What a step with these gradients runs, of each group."""
+        """The launches of a step with these gradients, for each group."""
         hyper = self.hyper()
         return [step for group in self.binding.groups for step in group.steps(gradients, hyper[group.key])]
 

@@ -61,7 +61,7 @@ class StagedSteps(PlainSteps):
         return {key: values | numbers for key, values in hyper.items()} if numbers else hyper
 
     def _reduced(self, steps: list[GroupStep]) -> Totals:
-        """What all reductions of a step give."""
+        """The results of all reductions of a step."""
         totals = Totals(self._sizes)
         for batch in batches(steps):
             for step, stage in batch:
@@ -83,7 +83,7 @@ def _accepted(step: GroupStep, totals: Totals) -> Iterator[GroupStep]:
 
 
 def _adapted(steps: list[GroupStep], totals: Totals) -> dict[str, float]:
-    """What the numbers of the whole optimizer become; what they are made of is the same in all steps."""
+    """The next values of the whole optimizer's numbers; all group steps have their inputs."""
     if not steps:
         return {}
     adapted = steps[0].program.adapted
@@ -91,5 +91,5 @@ def _adapted(steps: list[GroupStep], totals: Totals) -> dict[str, float]:
 
 
 def _evaluated(scalars: tuple[Expr, ...], step: GroupStep, totals: Totals) -> tuple[float, ...]:
-    """What scalar code gives for a step whose arrays all have the same scalars."""
+    """The results of scalar code for a step whose arrays all have the same scalars."""
     return compile_host(scalars)(step.count, step.hyper, totals.seen_by(step.indices[0]))

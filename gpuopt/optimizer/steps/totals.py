@@ -1,4 +1,4 @@
-"""What the reductions of one step gave, on the host.
+"""The results of the reductions of one step, on the host.
 
 Comes in: for each reduction a number for each array that was reduced. Goes out: that number, or the total of the tree.
 """
@@ -38,11 +38,11 @@ class Totals:
         self._rows[key][indices] = values
 
     def array(self, key: ReductionKey, index: int) -> float:
-        """What the reduction gave for one array."""
+        """The result of the reduction for one array."""
         return float(self._rows[key][index])
 
     def tree(self, key: ReductionKey) -> float:
-        """What it gives for all arrays that were reduced, added in float64 in the order of the tree.
+        """The result for all arrays that were reduced, added in float64 in the order of the tree.
 
         Every array that takes part must have been added by now.
         """
@@ -58,7 +58,7 @@ class Totals:
 
 
 class TotalsOfArray:
-    """What scalar code reads: by the key of a reduction the total of its scope, one array or the tree."""
+    """The totals for scalar code, by the key of a reduction: of one array or of the tree."""
 
     __slots__ = ("_index", "_totals")
 
