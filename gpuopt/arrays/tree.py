@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         """The type of an element that no array holds."""
 
     class OpaqueArray(Protocol):
-        """A NumPy array of which a type checker does not know what it holds, as of bfloat16; it may be anything."""
+        """A NumPy array of elements that a type checker does not know, such as bfloat16."""
 
         @property
         def __array_interface__(self) -> dict[str, Any]: ...
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
         def __array_interface__(self) -> dict[str, Any]: ...
 
     class ListOrTuple(Protocol[T_co]):
-        """A list or tuple, of which a list of arrays is one too; a ``Sequence`` could also be a string."""
+        """A list or tuple, whatever it is of; a ``Sequence`` could also be a string."""
 
         def __contains__(self, item: object, /) -> bool: ...
         def __iter__(self) -> Iterator[T_co]: ...
@@ -58,15 +58,15 @@ if TYPE_CHECKING:
     ArrayTree: TypeAlias = "Array | Mapping[Any, ArrayTree] | ListOrTuple[ArrayTree] | ObjectContainer"
     """Arrays as `init` takes them: an array, or lists, tuples and dicts of arrays, nested."""
     PartialTree: TypeAlias = "AnyArray | Mapping[Any, PartialTree] | ListOrTuple[PartialTree] | ObjectContainer | None"
-    """The same of gradients, or of arrays for hyperparameters: of any dtype, None where there is none."""
+    """The same of gradients, or of arrays for hyperparameters: of any dtype, or None."""
     LossAndGrad: TypeAlias = Callable[..., tuple[SupportsFloat, PartialTree]]
     """``loss_and_grad(params, *batch) -> (loss, grads)``: the forward and the backward pass."""
 else:
     AnyArray = Array = CupyArray = PartialTree = LossAndGrad = Any
     ArrayTree = Annotated[Any, "an array, or lists, tuples and dicts of arrays, nested"]
     ArrayTree.__doc__ = (
-        "``gpuopt.ArrayTree`` annotates parameters and gradients: an array, or lists, tuples and dicts of arrays, nested. "
-        "For type checkers these are NumPy's floating-point and complex arrays, and CuPy's."
+        "``gpuopt.ArrayTree`` annotates parameters and gradients: an array, or lists, tuples and "
+        "dicts of arrays, nested. For type checkers these are NumPy's floating-point and complex arrays, and CuPy's."
     )
 
 

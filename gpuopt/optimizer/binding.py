@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from gpuopt.arrays.backend import ExecutorName
 from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.arrays.precision import Precision
 from gpuopt.executors import executor_of
@@ -126,7 +127,7 @@ class Binding:
             group.counts = [counts[index] for index in group.indices]
 
     @property
-    def executor(self) -> str:
+    def executor(self) -> ExecutorName:
         """The name of what runs the updates."""
         return executor_of(self.leaves[0]).name if not self.groups else self.groups[0].executor.name
 

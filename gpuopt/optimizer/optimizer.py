@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, cast
 import numpy as np
 
 from gpuopt.arrays import check
-from gpuopt.arrays.backend import array_module, device_of, is_cupy
+from gpuopt.arrays.backend import ExecutorName, array_module, device_of, is_cupy
 from gpuopt.arrays.precision import MASTER, Precision
 from gpuopt.arrays.tree import ArrayTree, PartialTree, TreeSpec
 from gpuopt.executors import executor_of
@@ -143,7 +143,7 @@ class Optimizer(Generic[BindableT_co]):
         return dict(self._state)
 
     @property
-    def executor(self) -> str:
+    def executor(self) -> ExecutorName:
         """The executor of the update: ``"numpy"``, ``"numba"`` or ``"cupy"``."""
         return self._binding.executor
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     BindableT_co = TypeVar("BindableT_co", bound="Bindable", default=Any, covariant=True)
 
     class ChainRule:
-        """The rule of a chain, as a piece sees it: whatever it is, its hyperparameters can be read."""
+        """The rule of a chain, as a piece sees it: its hyperparameters can be read."""
 
         def __getattr__(self, name: str) -> float | Any: ...
 else:
@@ -291,10 +291,10 @@ class BoundPart(NamedTuple):
 
 
 def bind(parts: Sequence[Part], values: Mapping[str, Any]) -> list[BoundPart]:
-    """Put values in place of hyperparameters: symbols where ``update`` is traced, arrays where it runs on them.
+    """Put values in place of hyperparameters: symbols to trace ``update``, arrays to run it.
 
-    Rules and pieces are frozen and stay as they are. What is bound are copies, whose attributes are those of `values`, by
-    their full names; ``self.rule`` of a piece is the copy of the chain's rule.
+    Rules and pieces are frozen and stay as they are: copies are bound. `values` holds attributes of
+    the copies, by their full names. ``self.rule`` of a piece is the copy of the chain's rule.
     """
     bound = [BoundPart(part, copy.copy(part.formula)) for part in parts]
     rule = next(formula for part, formula in bound if not part.name)

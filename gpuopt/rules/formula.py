@@ -24,7 +24,10 @@ __all__ = ["Bound", "Decay", "Hyper", "NonNegative", "Positive"]
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """The values that a hyperparameter may take: ``low <= x`` (or ``low < x``) and ``x < high``; NaN never."""
+    """The values that a hyperparameter may take: ``low <= x`` (or ``low < x``) and ``x < high``.
+
+    NaN is in no range.
+    """
 
     text: str
     low: float = -math.inf
@@ -42,8 +45,9 @@ class Range:
 
 
 if TYPE_CHECKING:
-    # What a hyperparameter may be given as is stricter than what a formula may do with it: `Adam("0.1")` is an error,
-    # `1 - self.beta` never. So each of these, read from ``self``, passes for anything: by its base, or by ``__get__``.
+    # A hyperparameter is given more strictly than it is read: `Adam("0.1")` is an error to type
+    # checkers, `1 - self.beta` never. So each of these types, read from ``self``, passes for
+    # anything: by its base `Any`, or by ``__get__``.
 
     class Symbol:
         """The type of a hyperparameter while ``update`` is traced; no user passes one."""
@@ -69,7 +73,7 @@ else:
 FINITE = Range("a finite number")
 
 Hyper: TypeAlias = Annotated[HyperValue, FINITE]
-"""A float hyperparameter: a finite number, or a schedule, a callable from the number of completed steps to one."""
+"""A float hyperparameter: a finite number, or a schedule, a function of the completed steps."""
 NonNegative: TypeAlias = Annotated[HyperValue, Range("a finite number >= 0", low=0.0)]
 """A `Hyper` that is at least 0, such as a learning rate."""
 Positive: TypeAlias = Annotated[HyperValue, Range("a finite number > 0", low=0.0, open_low=True)]
@@ -81,12 +85,12 @@ Bound: TypeAlias = Annotated[HyperValue, Range("a number, which may be infinite"
 
 
 def _document(aliases: Mapping[str, Any]) -> None:
-    """Let ``help(gpuopt.NonNegative)`` and IPython's ``?`` say what it is, in place of what an annotation is."""
+    """Let ``help(gpuopt.NonNegative)`` and IPython's ``?`` say what it is."""
     for name, alias in aliases.items():
         (allowed,) = alias.__metadata__
         alias.__doc__ = (
-            f"``gpuopt.{name}`` annotates a hyperparameter that is {allowed.text}, or a schedule: a function from the "
-            "number of completed steps to such a number."
+            f"``gpuopt.{name}`` annotates a hyperparameter that is {allowed.text}, or a schedule: "
+            "a function from the number of completed steps to such a number."
         )
 
 
@@ -94,11 +98,11 @@ _document({"Hyper": Hyper, "NonNegative": NonNegative, "Positive": Positive, "De
 
 
 _BASES: list[type[Formula]] = []
-"""The kinds of formulas that others are derived from: `gpuopt.Rule`, `gpuopt.GradientPiece`, `gpuopt.ParameterPiece`."""
+"""The base classes: `gpuopt.Rule`, `gpuopt.GradientPiece`, `gpuopt.ParameterPiece`."""
 
 
 class Formula:
-    """A frozen dataclass made from annotated hyperparameters, with a method ``update`` that is traced.
+    """A frozen dataclass of annotated hyperparameters, with a method ``update`` that is traced.
 
     The base of rules and of pieces. The library uses these of either: `hyperparameters`, `ranges`,
     `hyper`, `replace`.
@@ -195,7 +199,7 @@ class Formula:
 
 
 def make_formula(cls: type[Formula]) -> None:
-    """Make a class a frozen dataclass of its annotated hyperparameters, or say why it cannot be one.
+    """Make a class a frozen dataclass of its annotated hyperparameters.
 
     `Formula` calls it for every class that is derived from a kind of formula, such as
     `gpuopt.Rule`. All fields of a rule are keyword-only, except ``lr``. A field annotated ``bool``,
@@ -213,7 +217,8 @@ def make_formula(cls: type[Formula]) -> None:
     base = next(each for each in cls.__mro__ if each in _BASES)
     cls._hooks = defined_hooks(cls, base, cls._may_have)
     hints = _own_hints(cls)
-    # What is no field, `dataclass` recognizes by its text only if the module has the name: of a class in a function it may not.
+    # `dataclass` knows ClassVar and KW_ONLY by their text only if the module has the name; a class
+    # in a function may use a local one.
     no_fields = {n: h for n, h in hints.items() if h is dataclasses.KW_ONLY or ClassVar in (h, typing.get_origin(h))}
     cls.__annotations__.update(no_fields)
     if "lr" in hints and cls._keyword_only:
@@ -230,15 +235,16 @@ def _own_hints(cls: type) -> dict[str, Any]:
     try:
         hints = typing.get_type_hints(cls, include_extras=True)
     except Exception:
-        # A class made inside a function may name what is local there, and only the frame of that function knows it:
-        # it is above this one, that of `make_formula` and that of `__init_subclass__`. Python 3.14 needs it no more.
+        # A class made inside a function may name what is local there. Only the frame of that
+        # function knows it: it is above this one, that of `make_formula` and that of
+        # `__init_subclass__`. Python 3.14 needs it no more.
         scope = {**vars(sys.modules[cls.__module__]), **sys._getframe(3).f_locals}
         return inspect.get_annotations(cls, globals=scope, locals=scope, eval_str=True)
     return {name: hints[name] for name in inspect.get_annotations(cls)}
 
 
 def reserved_names() -> frozenset[str]:
-    """The names that nothing of a user's may have: those of hooks, and those that the base classes use themselves."""
+    """The names that no hyperparameter may have: those of hooks, and of the base classes."""
     classes = {each for base in _BASES for each in base.__mro__[:-1]}
     own = {name for each in classes for name in (*vars(each), *inspect.get_annotations(each))}
     return frozenset(HOOKS).union(name for name in own if not name.startswith("_"))

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from gpuopt.arrays.backend import ExecutorName
 from gpuopt.codegen.order import REDUCTION_CHUNK, chunks
 from gpuopt.executors.cpu.numba_compile import fill_code, fold_code, loop_code, pack_code
 from gpuopt.executors.cpu.tiles import TileExecutor
@@ -18,7 +19,7 @@ __all__ = ["NumbaExecutor"]
 class NumbaExecutor(TileExecutor):
     """Arrays that are updated by one loop, which reads and writes each element once."""
 
-    name = "numba"
+    name: ExecutorName = "numba"
     tile = folded = 524_288
     pack = 1_000_000
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from gpuopt.arrays.backend import ExecutorName
 from gpuopt.codegen.numpy import tile_code
 from gpuopt.executors.cpu.tiles import TileExecutor
 from gpuopt.executors.cpu.work import CompiledKernel
@@ -17,7 +18,7 @@ __all__ = ["NumpyExecutor"]
 class NumpyExecutor(TileExecutor):
     """Arrays that are updated by NumPy's ufuncs, each on a tile that stays in the cache."""
 
-    name = "numpy"
+    name: ExecutorName = "numpy"
 
     def _generate(self, trace: Trace) -> CompiledKernel:
         return CompiledKernel(trace, tile_code(trace), self.compute)

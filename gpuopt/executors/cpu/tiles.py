@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.arrays.backend import cpu_threads
+from gpuopt.arrays.backend import ExecutorName, cpu_threads
 from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.arrays.random import after, fill
 from gpuopt.codegen.order import REDUCTION_CHUNK, chunks
@@ -52,7 +52,7 @@ class TileExecutor(abc.ABC):
         The elements of each pack that there is.
     """
 
-    name: str
+    name: ExecutorName
     on_device = False
     tile = folded = 131_072
     small, pack = 8_192, 32_768

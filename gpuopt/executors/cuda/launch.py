@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from gpuopt.arrays.backend import ExecutorName
 from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.codegen.cuda.elementwise import KernelSource, Others, kernel_source
 from gpuopt.codegen.cuda.reduction import fold_space, reduction_source, reductions_source
@@ -53,7 +54,7 @@ class CupyExecutor:
         Where the arrays are; a context manager that makes it the current one.
     """
 
-    name = "cupy"
+    name: ExecutorName = "cupy"
     on_device = True
     runtime: ClassVar[Runtime] = CUPY
 

@@ -259,3 +259,5 @@ go.graph(loss_and_grad, opt, 3)  # wrong
 go.adam()  # wrong
 go.Adagrad()  # wrong
 go.abs2()  # wrong
+name: int = opt.executor  # wrong
+opt.executor == "cuda"  # wrong, says mypy
