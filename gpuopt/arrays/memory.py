@@ -13,7 +13,16 @@ __all__ = ["Memory", "bounds", "share"]
 
 
 class Memory:
-    """The memory of named arrays, to find others that share it."""
+    """The memory of named arrays, to find others that share it.
+
+    Attributes
+    ----------
+    owners : set of int
+        The ids of the objects to which the arrays' memory belongs. A NumPy array that owns its memory
+        and is none of them shares no memory with the arrays.
+    foreign : bool
+        Whether some memory belongs to something other than NumPy arrays. Then that does not hold.
+    """
 
     def __init__(self, arrays: list[Any], names: list[str]) -> None:
         entries = sorted((*bounds(a), i) for i, a in enumerate(arrays) if a.size)
@@ -23,7 +32,7 @@ class Memory:
         self._reached = np.maximum.accumulate([0, *(high for _, high, _ in entries)])
         self._longest = max((high - low for low, high, _ in entries), default=0)
         owners = [_owner(a) for a in arrays]
-        self._owners, self._foreign = {id(owner) for owner in owners}, not all(map(_owns, owners))
+        self.owners, self.foreign = {id(owner) for owner in owners}, not all(map(_owns, owners))
 
     def check_distinct(self) -> None:
         """Raise ValueError if two of the arrays share memory."""
@@ -38,10 +47,6 @@ class Memory:
                         f"{second} {'is' if same else 'overlaps'} the same memory as {first}: pass every array once"
                     )
 
-    def surely_apart(self, gradients: list[np.ndarray[Any, Any]]) -> bool:
-        """Whether all the gradients own their memory and none is one of the arrays; a test that costs little."""
-        return not self._foreign and all(g.base is None for g in gradients) and self._owners.isdisjoint(map(id, gradients))
-
     def clear_of(self, lows: np.ndarray[Any, Any], highs: np.ndarray[Any, Any]) -> bool:
         """Whether no array overlaps one of the ranges from `lows` to `highs`; vectorized."""
         before = np.searchsorted(self._begins, highs)  # how many begin before it ends
@@ -50,7 +55,7 @@ class Memory:
     def suspects(self, g: Any) -> bool:
         """Whether `g` might share memory with one of the arrays; a cheap test that rules most gradients out."""
         owner = _owner(g)
-        return self._foreign or id(owner) in self._owners or not _owns(owner)
+        return self.foreign or id(owner) in self.owners or not _owns(owner)
 
     def sharing(self, g: Any) -> list[int]:
         """The arrays that share memory with `g`, by index."""

@@ -85,18 +85,34 @@ class TreeSpec:
         Each leaf's path without the tree's name, in the order of `leaves`.
     names : list of str
         The same with slashes: ``layers/2/w``.
+    leaves : list of array
+        The leaves.
+    containers : list
+        Every dict, list and tuple of the tree.
+    entries : list of tuple
+        Every entry of these: its container, its key or index, and the entry itself.
+    keys : list or None
+        The keys of the tree, if it is a dict of leaves alone.
     """
 
     def __init__(self, tree: Any, name: str) -> None:
         self.paths: list[str] = []
         self.names: list[str] = []
         self.leaves: list[Any] = []
+        self.containers: list[Any] = []
+        self.entries: list[tuple[Any, Any, Any]] = []
         self._node = self._read(tree, (), name, ())
+        flat = isinstance(tree, dict) and len(tree) == len(self.leaves) and len(self.containers) == 1
+        self.keys = list(tree) if flat else None
 
     def _read(self, tree: Any, keys: tuple[Any, ...], name: str, above: tuple[int, ...]) -> Any:
         path = "".join(f"[{key!r}]" for key in keys)
         if id(tree) in above:
             raise ValueError(f"{name}{path} contains itself")
+        if isinstance(tree, (dict, list, tuple)):
+            entries = tree.items() if isinstance(tree, dict) else enumerate(tree)
+            self.containers.append(tree)
+            self.entries += [(tree, k, v) for k, v in entries]
         if isinstance(tree, dict):
             return dict, {k: self._read(v, (*keys, k), name, (*above, id(tree))) for k, v in tree.items()}
         if isinstance(tree, (list, tuple)):

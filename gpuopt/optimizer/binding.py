@@ -32,6 +32,11 @@ class RuleChange(NamedTuple):
     hyper: HyperValues
     programs: Sequence[list[Trace]]
 
+    @property
+    def begun(self) -> bool:
+        """Whether something may have changed once it is used; see `gpuopt.optimizer.guard.Work`."""
+        return True
+
 
 class Binding:
     """Arrays under their updates.

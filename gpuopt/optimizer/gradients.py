@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,9 @@ from gpuopt.arrays.memory import Memory, bounds
 from gpuopt.arrays.tree import TreeSpec
 
 __all__ = ["GradientReader"]
+
+_SHAPE, _DTYPE, _BASE = map(operator.attrgetter, ("shape", "dtype", "base"))
+_NUMPY, _OWN = {np.ndarray}, {type(None)}
 
 
 class GradientReader:
@@ -30,7 +34,7 @@ class GradientReader:
     """
 
     def __init__(self, spec: TreeSpec, params: list[Any], states: list[dict[str, Any]], updated: list[bool]) -> None:
-        self._spec, self._params = spec, params
+        self._spec, self._params, self._keys = spec, params, set(spec.keys or ())
         self._updated = [index for index, is_updated in enumerate(updated) if is_updated]
         self._shapes, self._dtypes, self._type = [p.shape for p in params], [p.dtype for p in params], type(params[0])
         self._same = SameObjects()  # on a device, the gradients of the step before
@@ -55,9 +59,22 @@ class GradientReader:
         TypeError, ValueError
             If a gradient does not fit; the message names it by its path.
         """
-        found = self._spec.match(grads, "grads")
+        keys = self._spec.keys
+        if keys is not None and isinstance(grads, dict) and grads.keys() == self._keys:
+            found = [*map(grads.__getitem__, keys)]
+        else:
+            found = self._spec.match(grads, "grads") if self._spec.containers else [grads]
         if self._type is np.ndarray:
-            return (found, True) if self._plain(found) else (self._checked(found), self._complete(found))
+            if (  # the usual case: NumPy's own arrays of the right shapes and dtypes, with memory of their own
+                set(map(type, found)) == _NUMPY
+                and [*map(_SHAPE, found)] == self._shapes
+                and [*map(_DTYPE, found)] == self._dtypes
+                and set(map(type, map(_BASE, found))) == _OWN
+                and not self._memory.foreign
+                and self._memory.owners.isdisjoint(map(id, found))
+            ):
+                return found, True
+            return self._checked(found), self._complete(found)
         if not self._same(found):
             self._same.forget()
             if not self._plain_on_device(found):
@@ -85,15 +102,6 @@ class GradientReader:
             if self._memory.suspects(found[index]):
                 self._check_alias(found[index], p, index)
         return found
-
-    def _plain(self, found: list[Any]) -> bool:
-        """Whether all are NumPy's own arrays of the right shape and dtype that share no memory: the usual case, told fast."""
-        return (
-            set(map(type, found)) == {np.ndarray}
-            and [g.shape for g in found] == self._shapes
-            and [g.dtype for g in found] == self._dtypes
-            and self._memory.surely_apart(found)
-        )
 
     def _plain_on_device(self, found: list[Any]) -> bool:
         """Whether all are CuPy's arrays with the dtypes, shapes and strides of the parameters, and share no memory."""

@@ -5,11 +5,24 @@ from __future__ import annotations
 import operator
 import os
 import threading
-from typing import Any
+from typing import Any, Protocol
 
 from gpuopt.arrays.tree import TreeSpec
 
 __all__ = ["Guard"]
+
+
+class Work(Protocol):
+    """What changes several arrays.
+
+    Attributes
+    ----------
+    begun : bool
+        Whether it may have written something by now.
+    """
+
+    @property
+    def begun(self) -> bool: ...
 
 
 class Guard:
@@ -25,13 +38,23 @@ class Guard:
 
     Attributes
     ----------
-    inconsistent : bool
-        Whether a change of several arrays began and did not end.
+    unfinished : Work or None
+        A step, load or change of rule that was begun and did not end.
     """
 
     def __init__(self, spec: TreeSpec, params: Any, on_device: bool) -> None:
         self._spec, self._params = spec, params
-        self._lock, self._process, self.inconsistent = threading.Lock(), os.getpid() if on_device else 0, False
+        self._lock, self._process = threading.Lock(), os.getpid() if on_device else 0
+        self.unfinished: Work | None = None
+        self._lengths = [len(container) for container in spec.containers]
+        self._containers = [container for container, _, _ in spec.entries]
+        self._keys = [key for _, key, _ in spec.entries]
+        self._entries = [entry for _, _, entry in spec.entries]
+
+    @property
+    def inconsistent(self) -> bool:
+        """Whether a change of several arrays began to write and did not end."""
+        return self.unfinished is not None and self.unfinished.begun
 
     def exclusive(self, what: str) -> threading.Lock:
         """The lock to hold, a plain one, safe from Ctrl-C; RuntimeError if it is taken."""
@@ -61,11 +84,23 @@ class Guard:
 
     def check(self) -> None:
         """Check all that; ValueError if an entry of params was replaced: a step would miss it."""
-        self.check_whole()
-        now, bound = self._spec.match(self._params, "params"), self._spec.leaves
-        if not all(map(operator.is_, now, bound)):
-            path = next(path for path, a, b in zip(self._spec.paths, now, bound, strict=True) if a is not b)
-            raise ValueError(
-                f"params{path} is no longer the array that was given to init: assign into that one, params{path}[...] = x, "
-                "or init anew"
+        if self.unfinished is not None or self._process:
+            self.check_whole()
+        try:  # where every entry is itself, the tree is what it was
+            unchanged = [*map(len, self._spec.containers)] == self._lengths and all(
+                map(operator.is_, map(operator.getitem, self._containers, self._keys), self._entries)
             )
+        except LookupError:
+            unchanged = False
+        if not unchanged:
+            self._check_leaves()
+
+    def _check_leaves(self) -> None:
+        """Raise ValueError or TypeError unless params holds the arrays that were given to init, in whatever containers."""
+        now, bound = self._spec.match(self._params, "params"), self._spec.leaves
+        for path, array, was in zip(self._spec.paths, now, bound, strict=True):
+            if array is not was:
+                raise ValueError(
+                    f"params{path} is no longer the array that was given to init: assign into that one, "
+                    f"params{path}[...] = x, or init anew"
+                )

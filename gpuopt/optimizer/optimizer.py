@@ -208,7 +208,7 @@ class Optimizer(Generic[BindableT_co]):
         with self._guard.exclusive("given a rule"):
             self._guard.check_whole()
             self._change(rule)
-            self._guard.inconsistent = False
+            self._guard.unfinished = None
 
     def _there(self) -> AbstractContextManager[Any]:
         """A context with the arrays' device as current; RuntimeError in a forked process."""
@@ -220,7 +220,7 @@ class Optimizer(Generic[BindableT_co]):
         updates = {key: rule.update_for(key) for key in self._binding.updates}
         change = self._binding.check_change(updates, resumed)
         steps = choose(self._binding, change, self._steps)  # the last that may fail
-        self._guard.inconsistent = True
+        self._guard.unfinished = change
         steps.use(change)
         self._steps, self._rule = steps, rule
 
@@ -254,13 +254,9 @@ class Optimizer(Generic[BindableT_co]):
         with guard.exclusive("stepped"):
             guard.check()
             plan = steps.plan(*self._reader.read(grads))
-            guard.inconsistent = True
-            try:
-                steps.execute(plan)
-            except Exception:
-                guard.inconsistent = plan.begun
-                raise
-            guard.inconsistent = False
+            guard.unfinished = plan
+            steps.execute(plan)
+            guard.unfinished = None
 
     def evaluation(self) -> Any:
         """The parameters to evaluate with: those of a piece such as `average`, else `params`.
@@ -325,7 +321,7 @@ class Optimizer(Generic[BindableT_co]):
             for target, source in arrays:
                 target[...] = source if is_cupy(source) or not is_cupy(target) else array_module(target).asarray(source)
             self._steps.load(saved.t, saved.counts, values)
-            self._guard.inconsistent = False
+            self._guard.unfinished = None
 
     def __getstate__(self) -> dict[str, Any]:
         options = {**dataclasses.asdict(self._precision), "capturable": self._capturable}

@@ -21,7 +21,7 @@ class Launches:
     calls : list of callable
         Each launches a kernel.
     begun : bool
-        Whether the first was launched.
+        Whether one may have been launched. It was not if the first could not be, as without a compiler.
     """
 
     def __init__(self, device: Any) -> None:
@@ -38,9 +38,13 @@ class Launches:
 
     def __call__(self) -> None:
         with self.device:
-            for call in self.calls:
-                call()
-                self.begun = True
+            for number, call in enumerate(self.calls):
+                self.begun = True  # before it is, for an interrupt may come as it is launched
+                try:
+                    call()
+                except Exception:
+                    self.begun = number > 0
+                    raise
 
 
 class Passed:
