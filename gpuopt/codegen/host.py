@@ -1,4 +1,4 @@
-"""Scalar code on the host: what a trace computes once a step, as a Python function in float64."""
+"""Scalar code on the host: what a program computes once a step, as a Python function in float64."""
 
 from __future__ import annotations
 

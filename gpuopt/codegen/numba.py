@@ -1,4 +1,4 @@
-"""From a `Trace` to the text of one loop over flat arrays, which Numba compiles; needs no Numba itself."""
+"""From a `Kernel` to the text of one loop over flat arrays, which Numba compiles; needs no Numba itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from gpuopt.arrays.random import FIRST, GOLDEN, SECOND
 from gpuopt.codegen.tile import changes, constants, places
 from gpuopt.tracing.expr import INFIX, Expr, format_expr
-from gpuopt.tracing.trace import Trace
+from gpuopt.tracing.program import Kernel
 
 __all__ = ["fill_source", "fold_source", "loop_source"]
 
@@ -113,11 +113,11 @@ _FORMS = {
 
 
 @functools.lru_cache(maxsize=512)
-def loop_source(trace: Trace) -> str:
-    """Write the module with the loop that runs `trace` on flat arrays, and the one over a pack."""
-    arrays = {place.component: f"a{number}" for number, place in enumerate(places(trace))}
-    names, scalars, body = _statements(trace, arrays)
-    body += [f"{arrays[component]}[i] = {names[expr]}" for component, expr in changes(trace).items()]
+def loop_source(kernel: Kernel) -> str:
+    """Write the module with the loop that runs `kernel` on flat arrays, and the one over a pack."""
+    arrays = {place.component: f"a{number}" for number, place in enumerate(places(kernel))}
+    names, scalars, body = _statements(kernel, arrays)
+    body += [f"{arrays[component]}[i] = {names[expr]}" for component, expr in changes(kernel).items()]
     parts = {
         "arguments": "".join(f"{name}, " for name in arrays.values()),
         "size": next((f"{name}.size" for name in arrays.values()), "0"),
@@ -126,11 +126,11 @@ def loop_source(trace: Trace) -> str:
         "packed": "".join(f"{name}, " for component, name in arrays.items() if component != "p"),
         "sliced": "".join("p, " if component == "p" else f"{name}[start : ends[j]], " for component, name in arrays.items()),
     }
-    return _header(trace) + _LOOP.format(**parts)
+    return _header(kernel) + _LOOP.format(**parts)
 
 
 @functools.lru_cache(maxsize=512)
-def fold_source(stage: Trace) -> str:
+def fold_source(stage: Kernel) -> str:
     """Write the module with the function that folds a tile, in the order of `gpuopt.executors.fold`."""
     arrays = {component: f"a{number}" for number, component in enumerate(stage.loads)}
     names, scalars, body = _statements(stage, arrays)
@@ -163,25 +163,25 @@ def fill_source(dtype: np.dtype[Any]) -> str:
     return _HEADER + _FILL.format(**parts, scale=2.0**-digits, half=2.0 ** -(digits + 1))
 
 
-def _header(trace: Trace) -> str:
-    return _HEADER + (_ROUNDING if any(op.op == "stochastic_bfloat16" for op in trace.ops) else "")
+def _header(kernel: Kernel) -> str:
+    return _HEADER + (_ROUNDING if any(op.op == "stochastic_bfloat16" for op in kernel.ops) else "")
 
 
 def _indented(lines: list[str], by: int) -> str:
     return "\n".join(" " * by + line for line in lines)
 
 
-def _statements(trace: Trace, arrays: dict[str, str]) -> tuple[dict[Expr, str], list[str], list[str]]:
+def _statements(kernel: Kernel, arrays: dict[str, str]) -> tuple[dict[Expr, str], list[str], list[str]]:
     """Names of all values; and the lines that give the scalars, and those that load element i and compute with it."""
     names: dict[Expr, str] = {}
     scalars = ["    zero, one = k.dtype.type(0), k.dtype.type(1)"]
-    for number, expr in enumerate([*trace.scalars, *constants(trace)]):
+    for number, expr in enumerate([*kernel.scalars, *constants(kernel)]):
         names[expr] = f"k{number}"
         scalars.append(f"    k{number} = k[{number}]  # {format_expr(expr)}")
     old = {component: f"o{number}" for number, component in enumerate(arrays)}
-    names |= {leaf: old[leaf.value] for leaf in _inputs(trace)}
-    body = [f"{old[component]} = {arrays[component]}[i]" for component in trace.loads]
-    for op in trace.ops:
+    names |= {leaf: old[leaf.value] for leaf in _inputs(kernel)}
+    body = [f"{old[component]} = {arrays[component]}[i]" for component in kernel.loads]
+    for op in kernel.ops:
         args = [names[arg] for arg in op.args]
         names[op] = f"x{op.index}"
         form = _FORMS.get(op.op, f"math.{op.op}({{0}})")
@@ -189,7 +189,7 @@ def _statements(trace: Trace, arrays: dict[str, str]) -> tuple[dict[Expr, str], 
     return names, scalars, body
 
 
-def _inputs(trace: Trace) -> set[Expr]:
+def _inputs(kernel: Kernel) -> set[Expr]:
     """The components that are read, as expressions."""
-    used = [arg for op in trace.ops for arg in op.args] + list(changes(trace).values())
+    used = [arg for op in kernel.ops for arg in op.args] + list(changes(kernel).values())
     return {expr for expr in used if expr.op == "input"}

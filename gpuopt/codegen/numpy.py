@@ -1,4 +1,4 @@
-"""From a `Trace` to one Python function of NumPy calls that write into given arrays.
+"""From a `Kernel` to one Python function of NumPy calls that write into given arrays.
 
 The function updates its arrays in place: an operation writes where its result belongs as soon as the old value there is
 no longer needed, and into scratch until then. Nothing is allocated when it runs.
@@ -13,28 +13,28 @@ import numpy as np
 
 from gpuopt.codegen.tile import TileCode, changes, constants, places
 from gpuopt.tracing.expr import BOOLEAN, Expr, format_expr
-from gpuopt.tracing.trace import Trace
+from gpuopt.tracing.program import Kernel
 
 __all__ = ["tile_code"]
 
 
 @functools.lru_cache(maxsize=512)
-def tile_code(trace: Trace) -> TileCode:
-    """Generate the function that runs `trace` on one tile."""
-    return _Writer(trace).result()
+def tile_code(kernel: Kernel) -> TileCode:
+    """Generate the function that runs `kernel` on one tile."""
+    return _Writer(kernel).result()
 
 
 class _Writer:
     """Chooses a place for every value (`where`), and writes the calls (`lines`)."""
 
-    def __init__(self, trace: Trace) -> None:
-        self.trace, self.lines = trace, list[str]()
-        self.names = {place.component: f"a{number}" for number, place in enumerate(places(trace))}
-        self.targets = changes(trace)
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel, self.lines = kernel, list[str]()
+        self.names = {place.component: f"a{number}" for number, place in enumerate(places(kernel))}
+        self.targets = changes(kernel)
         # A new value that is some array's old one is copied first, before that array may change.
         moved = [Expr(-1 - k, "copy", (e,)) for k, e in enumerate(dict.fromkeys(self.targets.values())) if e.op == "input"]
         self.targets |= {c: m for m in moved for c, e in self.targets.items() if e is m.args[0]}
-        self.ops = [*moved, *trace.ops]
+        self.ops = [*moved, *kernel.ops]
         self.last = {arg: step for step, op in enumerate(self.ops) for arg in op.args}
         self.last |= dict.fromkeys(self.targets.values(), len(self.ops))
         self.where: dict[Expr, str] = {}
@@ -42,7 +42,7 @@ class _Writer:
         self.counts = {"w": 0, "b": 0}
 
     def result(self) -> TileCode:
-        host, fixed = self.trace.scalars, constants(self.trace)
+        host, fixed = self.kernel.scalars, constants(self.kernel)
         for number, expr in enumerate([*host, *fixed]):
             self.where[expr] = f"k{number}"
         for step, op in enumerate(self.ops):
@@ -55,11 +55,11 @@ class _Writer:
         comments = [f"    # {name} is {component}" for component, name in self.names.items()]
         comments += [f"    # {self.where[e]} = {format_expr(e)}" for e in host]
         body = [f"    {line}" for line in self.lines or ["pass"]]
-        source = "\n".join([f"def update({', '.join(arguments)}):  # {self.trace.name}", *comments, *body, ""])
+        source = "\n".join([f"def update({', '.join(arguments)}):  # {self.kernel.name}", *comments, *body, ""])
         scope: dict[str, Any] = {name: getattr(np, name) for name in _CALLS} | {"copyto": np.copyto}
         scope["stochastic_bfloat16"] = _stochastic_bfloat16
         exec(source, scope)  # the text is made here from a fixed set of calls
-        return TileCode(scope["update"], places(self.trace), self.counts["w"], self.counts["b"], fixed, source)
+        return TileCode(scope["update"], places(self.kernel), self.counts["w"], self.counts["b"], fixed, source)
 
     def _write(self, step: int, op: Expr) -> None:
         operands = [self._location(arg) for arg in op.args]

@@ -67,10 +67,10 @@ def kernels(rule: Bindable, of: np.dtype[Any], capturable: bool = False) -> list
     counted = device_counts([update], capturable)
     whole, found = trace(update, is_complex(of), masked=counted), list[KernelSource]()
     states = tuple(state.name for state in whole.states)
-    for each in (*whole.stages, whole):
+    for each in whole.kernels:
         stored = needs_scalars(each, counted)
         if stored:
-            found.append(scalar_source(each, COMPUTE[of.name], counted).kernel)
+            found.append(scalar_source(whole, each, COMPUTE[of.name], counted).kernel)
         if each.reductions:
             found.append(reductions_source(each, states, of, of, (), stored))
         else:

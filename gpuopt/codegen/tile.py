@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from gpuopt.tracing.expr import Expr
-from gpuopt.tracing.trace import Trace, components
+from gpuopt.tracing.parts import components
+from gpuopt.tracing.program import Kernel
 
 __all__ = ["Place", "TileCode", "changes", "constants", "places"]
 
@@ -35,7 +36,7 @@ class TileCode:
     scratch, masks : int
         How many arrays of the compute dtype, and of bool, come next.
     constants : tuple of Expr
-        What follows the trace's scalars.
+        What follows the kernel's scalars.
     source : str
         The function's text.
     """
@@ -48,33 +49,33 @@ class TileCode:
     source: str
 
 
-def changes(trace: Trace) -> dict[str, Expr]:
+def changes(kernel: Kernel) -> dict[str, Expr]:
     """The new value of each component that changes.
 
     In a stage: what goes to each reduction, as the components ``total 0``, ``total 1`` and so on.
     """
-    if trace.reductions:
-        return {f"total {number}": reduction.args[0] for number, reduction in enumerate(trace.reductions)}
+    if kernel.reductions:
+        return {f"total {number}": reduction.args[0] for number, reduction in enumerate(kernel.reductions)}
     pairs = (
         pair
-        for array, parts in trace.stores.items()
+        for array, parts in kernel.stores.items()
         for pair in zip(components(array, len(parts) == 2), parts, strict=True)
     )  # fmt: skip
     return {component: expr for component, expr in pairs if not (expr.op == "input" and expr.value == component)}
 
 
-def places(trace: Trace) -> tuple[Place, ...]:
+def places(kernel: Kernel) -> tuple[Place, ...]:
     """Every component that is read or changes, in a fixed order."""
-    changed = changes(trace)
+    changed = changes(kernel)
     found = []
-    for component in dict.fromkeys([*trace.loads, *changed]):
+    for component in dict.fromkeys([*kernel.loads, *changed]):
         array, _, part = component.partition(".")
         kind = {"re": "real", "im": "imag", "": ""}[part]
-        found.append(Place(array, component, kind, component in trace.loads, component in changed))
+        found.append(Place(array, component, kind, component in kernel.loads, component in changed))
     return tuple(found)
 
 
-def constants(trace: Trace) -> tuple[Expr, ...]:
+def constants(kernel: Kernel) -> tuple[Expr, ...]:
     """The numbers that the array code uses, each once."""
-    operands = [arg for op in trace.ops for arg in op.args] + list(changes(trace).values())
+    operands = [arg for op in kernel.ops for arg in op.args] + list(changes(kernel).values())
     return tuple(dict.fromkeys(expr for expr in operands if expr.op == "constant"))

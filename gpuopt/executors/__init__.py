@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gpuopt.arrays.backend import ExecutorName, cpu_executor, is_cupy
 from gpuopt.executors.scalars import AnyScalars, ScalarRows, Scalars, StoredScalars
-from gpuopt.tracing.trace import Trace
+from gpuopt.tracing.program import Kernel, UpdateProgram
 
 __all__ = [
     "AnyScalars",
@@ -51,13 +51,13 @@ class Executor(Protocol):
 
     Parameters
     ----------
-    trace : Trace
+    program : UpdateProgram
         All that the update runs.
     update : Update
     params : sequence of array
     others : sequence of dict
         For each of them the arrays that stand for hyperparameters, in its shape, by their names in
-        the trace.
+        the program.
     numbers : sequence of int
         The number of each in the optimizer, which random numbers depend on.
     capturable : bool
@@ -79,7 +79,7 @@ class Executor(Protocol):
 
     def __init__(
         self,
-        trace: Trace,
+        program: UpdateProgram,
         update: Any,
         params: Sequence[Any],
         others: Sequence[dict[str, Any]] = (),
@@ -87,12 +87,12 @@ class Executor(Protocol):
         capturable: bool = False,
     ) -> None: ...
 
-    def prepare(self, trace: Trace) -> None:
-        """Make ready to run `trace`, whose states are among those of the first."""
+    def prepare(self, program: UpdateProgram) -> None:
+        """Make ready to run the kernels of `program`, whose states are among those of the first."""
 
     def plan(
         self,
-        trace: Trace,
+        kernel: Kernel,
         grads: Sequence[Any],
         scalars: AnyScalars,
         indices: list[int] | None = None,
@@ -108,7 +108,7 @@ class CpuExecutor(Executor, Protocol):
     """An executor of NumPy arrays, whose reductions give numbers."""
 
     def reduce(
-        self, stage: Trace, grads: Sequence[Any], scalars: Scalars, indices: list[int] | None
+        self, stage: Kernel, grads: Sequence[Any], scalars: Scalars, indices: list[int] | None
     ) -> list[NDArray[np.float64]]:
         """For each reduction of a stage, what it gives for each of the arrays at `indices`.
 

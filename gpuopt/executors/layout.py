@@ -16,8 +16,9 @@ from gpuopt.arrays.dtypes import state_dtype
 from gpuopt.arrays.precision import MASTER
 from gpuopt.rules.base import bind
 from gpuopt.rules.hooks import has_hook
+from gpuopt.tracing.parts import own_states, state_names
+from gpuopt.tracing.program import UpdateProgram
 from gpuopt.tracing.symbols import hyper_array
-from gpuopt.tracing.trace import Trace, own_states, state_names
 
 Box = tuple[Any, ...]
 
@@ -96,7 +97,7 @@ def place(leaves: list[ParamView], packed: Collection[ParamView]) -> int:
 
 def new_state(
     xp: Any,
-    trace: Trace,
+    program: UpdateProgram,
     update: Any,
     compute: np.dtype[Any],
     leaves: list[ParamView],
@@ -106,10 +107,10 @@ def new_state(
     """The flat buffer of each state, at its initial values; `others` are the arrays for hyperparameters."""
     total = place(leaves, packed)
     buffers = {}
-    for state in trace.states:
+    for state in program.states:
         dtype = state_dtype(compute, state.complex)
         buffers[state.name] = xp.full(total, 0.0 if state.initial is None else state.initial, dtype=dtype)
-    if any(state.initial is None for state in trace.states):
+    if any(state.initial is None for state in program.states):
         for leaf, beside in zip(leaves, others or [{}] * len(leaves), strict=True):
             _start(update, compute, leaf, beside, buffers)
     return buffers

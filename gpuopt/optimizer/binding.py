@@ -18,7 +18,7 @@ from gpuopt.executors import executor_of
 from gpuopt.optimizer.groups import ParamGroup
 from gpuopt.optimizer.hyperparameters import HyperValues, Updates, check_traceable, initial_values
 from gpuopt.rules.hooks import device_counts
-from gpuopt.tracing.trace import Trace
+from gpuopt.tracing.program import UpdateProgram
 
 __all__ = ["Binding", "RuleChange"]
 
@@ -30,7 +30,7 @@ class RuleChange(NamedTuple):
 
     updates: Updates
     hyper: HyperValues
-    programs: Sequence[list[Trace]]
+    programs: Sequence[list[UpdateProgram]]
 
     @property
     def begun(self) -> bool:

@@ -18,20 +18,22 @@ from gpuopt.executors import Executor, Launch, ScalarRows, Scalars, executor_of
 from gpuopt.rules.base import Update, bind
 from gpuopt.rules.hooks import has_hook
 from gpuopt.tracing.expr import ReductionKey
+from gpuopt.tracing.parts import own_states
+from gpuopt.tracing.program import Kernel, UpdateProgram
 from gpuopt.tracing.symbols import hyper_array
-from gpuopt.tracing.trace import Trace, own_states, passes, trace
+from gpuopt.tracing.trace import passes, trace
 
 __all__ = ["GroupStep", "ParamGroup", "batches"]
 
 
 @dataclasses.dataclass(eq=False, slots=True)
 class GroupStep:
-    """One launch of a step: the arrays it updates, their trace, and its scalars.
+    """One launch of a step: the arrays it updates, their program, and its scalars.
 
     Attributes
     ----------
     group : ParamGroup
-    program : Trace
+    program : UpdateProgram
     count : int or list of int
         Which step of theirs it is: a number, or one for each array of the group.
     positions : list of int or None
@@ -43,7 +45,7 @@ class GroupStep:
     """
 
     group: ParamGroup
-    program: Trace
+    program: UpdateProgram
     count: int | list[int]
     positions: list[int] | None
     gradients: Sequence[Any]
@@ -76,10 +78,10 @@ class GroupStep:
 
     def launch(self, scalars: Scalars | ScalarRows) -> Launch:
         """The call that is left, given the scalars."""
-        return self.group.executor.plan(self.program, self.gradients, scalars, self.positions)
+        return self.group.executor.plan(self.program.update, self.gradients, scalars, self.positions)
 
 
-def batches(steps: Sequence[GroupStep]) -> Iterator[list[tuple[GroupStep, Trace]]]:
+def batches(steps: Sequence[GroupStep]) -> Iterator[list[tuple[GroupStep, Kernel]]]:
     """The stages of all steps, in batches: what one needs, the batches before it give.
 
     A total over the tree is there when every step that has part in it was reduced.
@@ -103,7 +105,7 @@ def batches(steps: Sequence[GroupStep]) -> Iterator[list[tuple[GroupStep, Trace]
             missing.subtract(_tree_keys(stage))
 
 
-def _tree_keys(stage: Trace) -> list[ReductionKey]:
+def _tree_keys(stage: Kernel) -> list[ReductionKey]:
     """The totals over the tree to which a stage adds."""
     return [reduction.value for reduction in stage.reductions if reduction.value.scope == "tree"]
 
@@ -132,7 +134,7 @@ class ParamGroup:
     ----------
     update : Update
         The update now.
-    programs : list of Trace
+    programs : list of UpdateProgram
         What it runs, for each number of gates that are open; the last is the whole.
     executor : Executor
         What runs it; it holds the state.
@@ -163,7 +165,7 @@ class ParamGroup:
         whole, params = self.programs[-1], self._params
         self.executor: Executor = executor_of(params[0])(whole, update, params, named, indices, device_counts)
 
-    def programs_of(self, update: Update) -> list[Trace]:
+    def programs_of(self, update: Update) -> list[UpdateProgram]:
         """The programs of an update, for each number of open gates; the last is the whole."""
         arrays = frozenset(self._hyper_arrays[0])
         if self._device_counts:
@@ -171,7 +173,7 @@ class ParamGroup:
         gates = sum(has_hook(part.formula, "steps") for part in update.parts)
         return [trace(update, self._complex, arrays, n, precision=self._precision) for n in range(gates + 1)]
 
-    def check_change(self, update: Update) -> list[Trace]:
+    def check_change(self, update: Update) -> list[UpdateProgram]:
         """The programs of another update of the arrays.
 
         Raises

@@ -23,7 +23,7 @@ from gpuopt.optimizer.saved import VERSION, Saved
 from gpuopt.optimizer.steps import Steps, choose
 from gpuopt.rules.base import Bindable, BindableT_co
 from gpuopt.rules.compose import loss_scale_name
-from gpuopt.tracing.trace import state_names
+from gpuopt.tracing.parts import state_names
 
 if TYPE_CHECKING:
     from gpuopt.optimizer.steps.device import CountingSteps

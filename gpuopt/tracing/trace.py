@@ -1,4 +1,4 @@
-"""A rule run once on symbols gives a `Trace`: straight-line array code, and scalar code for the host.
+"""A rule run once on symbols gives an `UpdateProgram`: straight-line array code, and scalar code for the host.
 
 The array code is a list of real operations on the components of arrays; every executor runs that list. The scalar code is
 evaluated once a step, in float64; its results enter the array code as arguments, so a new learning rate never means a new
@@ -8,90 +8,20 @@ kernel. A reduction is scalar code whose argument is an array: it cuts the array
 from __future__ import annotations
 
 import copy
-import dataclasses
 import functools
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 from gpuopt.arrays.precision import MASTER, PLAIN, Precision
 from gpuopt.rules.hooks import has_hook
-from gpuopt.tracing.expr import Expr, Graph, ReductionKey, TraceError, reachable, reduction_keys
+from gpuopt.tracing.expr import Expr, Graph, TraceError, reachable
 from gpuopt.tracing.parts import PartsRun, components, own_states, state_names
+from gpuopt.tracing.program import Kernel, StateSpec, UpdateProgram
 
 if TYPE_CHECKING:
     from gpuopt.rules.base import Part, Update
 
-__all__ = ["State", "Trace", "TraceError", "components", "own_states", "passes", "state_names", "trace"]
-
-
-@dataclasses.dataclass(frozen=True)
-class State:
-    """One array of a rule's state: its name, the value it starts at, and whether it is complex."""
-
-    name: str
-    initial: float | None
-    complex: bool
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Trace:
-    """The update of one rule or chain, for real or for complex parameters; or one stage of it, which ends in reductions.
-
-    Attributes
-    ----------
-    name : str
-        The rule's class.
-    complex : bool
-        Whether parameter and gradient are complex.
-    states : tuple of State
-        The state that is read or changed; other state is not listed.
-    loads : tuple of str
-        The components read: ``"p"``, or ``"p.re"`` and ``"p.im"`` of a complex array.
-    ops : tuple of Expr
-        The array operations, in order.
-    stores : dict
-        New value of each array that changes, by its name: a tuple of one component, or two.
-    scalars : tuple of Expr
-        The host values that the array code takes as arguments (constants are not among them).
-    reductions : tuple of Expr
-        In a stage, which stores nothing: what it reduces.
-    stages : tuple of Trace
-        What runs before: a stage for the reductions of array values, one for those that need its results, and so on.
-    accept : Expr or None
-        The truth value that decides whether the step is made at all.
-    adapted : dict
-        The new value of each number of the whole optimizer, by its full name, after a step or a refusal of one.
-    per_array : bool
-        Whether the scalars may differ from array to array, being made of reductions of each.
-    needs : frozenset of ReductionKey
-        The totals that the scalars are made of.
-    random : dict
-        Which of the loads are random numbers: the numbers of their key, and which stream.
-    hyper : tuple of str
-        The float hyperparameters of all parts by their full names, in order; whether they are used or not.
-    """
-
-    name: str
-    complex: bool
-    states: tuple[State, ...]
-    loads: tuple[str, ...]
-    ops: tuple[Expr, ...]
-    stores: dict[str, tuple[Expr, ...]]
-    scalars: tuple[Expr, ...]
-    reductions: tuple[Expr, ...] = ()
-    stages: tuple[Trace, ...] = ()
-    accept: Expr | None = None
-    adapted: dict[str, Expr] = dataclasses.field(default_factory=dict)
-    per_array: bool = False
-    needs: frozenset[ReductionKey] = frozenset()
-    random: dict[str, tuple[tuple[Expr, ...], int]] = dataclasses.field(default_factory=dict)
-    hyper: tuple[str, ...] = ()
-
-    def is_complex(self, array: str) -> bool:
-        """Whether the array of that name (``"p"``, ``"g"``, a state, or an array for a hyperparameter) is complex."""
-        if array in ("p", "g"):
-            return self.complex
-        return any(s.complex for s in self.states if s.name == array)
+__all__ = ["TraceError", "components", "own_states", "passes", "state_names", "trace"]
 
 
 def trace(
@@ -101,7 +31,7 @@ def trace(
     passed: int | None = None,
     masked: bool = False,
     precision: Precision = PLAIN,
-) -> Trace:
+) -> UpdateProgram:
     """Run the ``update`` of a rule, or of every part of a chain, on symbols.
 
     Parameters
@@ -170,7 +100,7 @@ def _traced(
     arrays: frozenset[str],
     passed: int | None,
     precision: Precision,
-) -> Trace:
+) -> UpdateProgram:
     names = state_names(structure) | ({MASTER: None} if precision.master else {})
     found: frozenset[str] = frozenset()
     while True:  # a state is complex where the rule makes it so: begin with real ones, until nothing changes
@@ -193,7 +123,7 @@ def passes(update: Update, t: int) -> int:
     return count
 
 
-def _assemble(run: PartsRun, names: dict[str, float | None]) -> Trace:
+def _assemble(run: PartsRun, names: dict[str, float | None]) -> UpdateProgram:
     """Keep what is read or changed, put it in order, and cut it where a reduction must be known before what follows."""
     stores = {array: value.parts for array, value in run.values.items() if value.parts != run.array(array).parts}
     accept = None if run.accept is None else run.accept.parts[0]
@@ -209,35 +139,42 @@ def _assemble(run: PartsRun, names: dict[str, float | None]) -> Trace:
     read = {expr.value.partition(".")[0] for expr in used if expr.op == "input"}
     kept = {part.named(s, "_") for part in run.parts if has_hook(part.formula, "evaluation") for s in own_states(part.formula)}
     kept |= {MASTER} if run.precision.master else set()
-    states = tuple(State(s, v, s in run.found) for s, v in names.items() if s in read or s in stores or s in kept)
-    hyper = tuple(part.named(name) for part in run.parts for name in part.formula.ranges)
-    start = Trace(run.name, run.complex, states, (), (), {}, (), random=run.graph.random, hyper=hyper)
-    stages = tuple(_straight(start, {}, tuple(found)) for _, found in sorted(by_depth.items()))
-    last = _straight(start, stores, ())
-    if run.adapted:
-        last = dataclasses.replace(last, adapted=run.adapted)
-    if accept is None:
-        return dataclasses.replace(last, stages=stages)
-    needs = last.needs | set(reduction_keys([accept]))
-    per_array = any(total.scope == "array" for total in needs)
-    return dataclasses.replace(last, stages=stages, accept=accept, per_array=per_array, needs=needs)
+    states = tuple(StateSpec(s, v, s in run.found) for s, v in names.items() if s in read or s in stores or s in kept)
+    return UpdateProgram(
+        name=run.name,
+        complex=run.complex,
+        states=states,
+        hyper=tuple(part.named(name) for part in run.parts for name in part.formula.ranges),
+        stages=tuple(_kernel(run, states, {}, tuple(found)) for _, found in sorted(by_depth.items())),
+        update=_kernel(run, states, stores, (), accept),
+        shared=run.adapted,
+    )
 
 
-def _straight(start: Trace, stores: dict[str, tuple[Expr, ...]], reductions: tuple[Expr, ...]) -> Trace:
+def _kernel(
+    run: PartsRun,
+    states: tuple[StateSpec, ...],
+    stores: dict[str, tuple[Expr, ...]],
+    reductions: tuple[Expr, ...],
+    accept: Expr | None = None,
+) -> Kernel:
     """The array code that ends in `stores`, or in `reductions`; what it needs of reductions comes in as scalars."""
     ends = [*(part for parts in stores.values() for part in parts), *(expr.args[0] for expr in reductions)]
     live = sorted(set(reachable(ends, within=lambda expr: not expr.host)), key=lambda expr: expr.index)
     ops = tuple(expr for expr in live if expr.args and not expr.host)
     outer = dict.fromkeys(arg for op in ops for arg in op.args if arg.host) | dict.fromkeys(e for e in ends if e.host)
     loads = tuple(expr.value for expr in live if expr.op == "input")
-    random = {name: made for name, made in start.random.items() if name in loads}
+    random = {name: made for name, made in run.graph.random.items() if name in loads}
     outer |= dict.fromkeys(part for key, _ in random.values() for part in key)
-    scalars = tuple(expr for expr in outer if expr.op != "constant")
-    code = {"loads": loads, "ops": ops, "stores": stores, "scalars": scalars, "reductions": reductions, "random": random}
-    needs = frozenset(reduction_keys(scalars))
-    return dataclasses.replace(
-        start,
-        **code,  # type: ignore[arg-type]
-        per_array=any(total.scope == "array" for total in needs),
-        needs=needs,
+    return Kernel(
+        name=run.name,
+        complex=run.complex,
+        states=states,
+        loads=loads,
+        ops=ops,
+        stores=stores,
+        reductions=reductions,
+        scalars=tuple(expr for expr in outer if expr.op != "constant"),
+        random=random,
+        accept=accept,
     )

@@ -50,7 +50,7 @@ def runs() -> None:
 def compile_lean(rule: Rule, p: str, g: str, arch: str) -> nvrtc.Compiled:
     """Compile the rule's kernel with its own options; no thread may keep anything but registers."""
     module, text = import_module("gpuopt.codegen.cuda.compile"), import_module("gpuopt.codegen.cuda.complete")
-    written = kernel_source(trace(rule, is_complex(named(p))), named(p), named(g))
+    written = kernel_source(trace(rule, is_complex(named(p))).update, named(p), named(g))
     kernel = module.compile_kernel(written)
     compiled = nvrtc.compile_cubin(text.complete_source(kernel, written.dtypes), arch, text.kernel_options(kernel))
     assert (compiled.spill_stores, compiled.spill_loads, compiled.stack) == (0, 0, 0)
@@ -69,10 +69,10 @@ def test_it_compiles_to_lean_machine_code(rule: Rule, dtype: str, arch: str) -> 
     traced = trace(rule, dtype.startswith("complex"))
     bits_of = {s.name: state_dtype(COMPUTE[dtype], s.complex).itemsize * 8 for s in traced.states}
     bits_of |= dict.fromkeys("pg", named(dtype).itemsize * 8)
-    read = {component.partition(".")[0] for component in traced.loads}
+    read = {component.partition(".")[0] for component in traced.update.loads}
     accesses = nvrtc.global_accesses(code)
     assert sorted(a.bits for a in accesses if a.is_load) == sorted(bits_of[name] for name in read)
-    assert sorted(a.bits for a in accesses if not a.is_load) == sorted(bits_of[name] for name in traced.stores)
+    assert sorted(a.bits for a in accesses if not a.is_load) == sorted(bits_of[name] for name in traced.update.stores)
 
 
 @pytest.mark.usefixtures("compiles")
@@ -100,9 +100,9 @@ def check_steps(rule: Rule, params: Any, twin: Any, gradients: list[np.ndarray[A
     with one_by_one() as make:
         cupy_group = make(traced, rule, [twin])
         for t, g in enumerate(gradients, start=1):
-            before, scalars = g.copy(), compile_host(traced.scalars)(t, rule.hyper(t - 1))
-            numpy_group.run(traced, [g], scalars)
-            cupy_group.run(traced, [g], scalars)
+            before, scalars = g.copy(), compile_host(traced.update.scalars)(t, rule.hyper(t - 1))
+            numpy_group.run(traced.update, [g], scalars)
+            cupy_group.run(traced.update, [g], scalars)
             np.testing.assert_array_equal(bits(twin), bits(params), err_msg=f"p, step {t}")
             assert list(cupy_group.states[0]) == list(numpy_group.states[0]) == [s.name for s in traced.states]
             for name, state in numpy_group.states[0].items():
@@ -141,9 +141,9 @@ def test_arrays_that_are_not_contiguous(dtype: str, rng: np.random.Generator) ->
 
 def test_the_text_depends_on_structure_and_dtypes_alone() -> None:
     f4, f8 = np.dtype("float32"), np.dtype("float64")
-    text = kernel_source(trace(Adam()), f4, f4)
-    assert kernel_source(trace(Adam(lr=7.0, beta1=0.1)), f4, f4) is text
-    assert kernel_source(trace(Adam(amsgrad=True)), f4, f4) != text
-    assert kernel_source(trace(Adam()), f8, f8) != text
-    names = {(kernel_source(trace(r), f4, f4).inputs, kernel_source(trace(r), f4, f4).body) for r in STRUCTURES}
+    text = kernel_source(trace(Adam()).update, f4, f4)
+    assert kernel_source(trace(Adam(lr=7.0, beta1=0.1)).update, f4, f4) is text
+    assert kernel_source(trace(Adam(amsgrad=True)).update, f4, f4) != text
+    assert kernel_source(trace(Adam()).update, f8, f8) != text
+    names = {(kernel_source(trace(r).update, f4, f4).inputs, kernel_source(trace(r).update, f4, f4).body) for r in STRUCTURES}
     assert len(names) > len(STRUCTURES) // 2

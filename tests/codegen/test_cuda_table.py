@@ -259,7 +259,7 @@ def test_an_array_of_more_than_two_to_the_31_elements(dtype: str) -> None:
     rng = np.random.default_rng(0)
     p[end - 1000 :], g[end - 1000 :] = sample(rng, (size - end + 1000,), dtype), sample(rng, (size - end + 1000,), dtype)
     before, gradient = p[end - 1000 :].copy(), g[end - 1000 :].copy()
-    traced, rule = trace(GradientDescent(lr=0.5), is_complex(p.dtype)), GradientDescent(lr=0.5)
+    traced, rule = trace(GradientDescent(lr=0.5), is_complex(p.dtype)).update, GradientDescent(lr=0.5)
     module, text = import_module("gpuopt.codegen.cuda.compile"), import_module("gpuopt.codegen.cuda.complete")
     written = table_source(traced, (), p.dtype, g.dtype)
     kernel = hostrun.HostKernel(text.complete_source(module.compile_kernel(written), written.dtypes))

@@ -19,8 +19,9 @@ from gpuopt.arrays.dtypes import COMPUTE, is_complex, named, state_dtype
 from gpuopt.arrays.precision import Precision
 from gpuopt.codegen.cuda.table import table_source
 from gpuopt.rules import Adam, GradientDescent, Momentum, Rule
+from gpuopt.tracing.program import Kernel
 from gpuopt.tracing.symbols import hyper_array
-from gpuopt.tracing.trace import Trace, trace
+from gpuopt.tracing.trace import trace
 from tests.support.cuda import nvrtc
 from tests.support.variants import DTYPES, STRUCTURES, label
 
@@ -40,7 +41,7 @@ def _compiles() -> None:
 
 
 def compiled_table(
-    traced: Trace, p: str, g: str, arch: str, others: Sequence[tuple[str, str]] = (), stored: bool = False
+    traced: Kernel, p: str, g: str, arch: str, others: Sequence[tuple[str, str]] = (), stored: bool = False
 ) -> nvrtc.Compiled:
     """Compile the kernel with its own options; no thread may keep anything but registers."""
     module, text = import_module("gpuopt.codegen.cuda.compile"), import_module("gpuopt.codegen.cuda.complete")
@@ -53,7 +54,7 @@ def compiled_table(
     return compiled
 
 
-def wide_moves(traced: Trace, p: str, g: str) -> tuple[int, int]:
+def wide_moves(traced: Kernel, p: str, g: str) -> tuple[int, int]:
     """How many times a thread loads, and stores, 16 bytes: as many elements as 16 bytes of the narrowest array hold."""
     sizes = {s.name: state_dtype(COMPUTE[p], s.complex).itemsize for s in traced.states}
     sizes |= {"p": named(p).itemsize, "g": named(g).itemsize}
@@ -64,7 +65,7 @@ def wide_moves(traced: Trace, p: str, g: str) -> tuple[int, int]:
     return loads // 16, stores // 16
 
 
-def check_code(compiled: nvrtc.Compiled, traced: Trace, p: str, g: str) -> None:
+def check_code(compiled: nvrtc.Compiled, traced: Kernel, p: str, g: str) -> None:
     """Wide loads, then wide stores, nothing between them; addresses known to be global; no float64 that was not asked for."""
     code = nvrtc.sass(compiled)
     assert bool(nvrtc.fp64_instructions(code)) == (COMPUTE[p] == np.float64 or g == "float64")
@@ -80,7 +81,7 @@ def check_code(compiled: nvrtc.Compiled, traced: Trace, p: str, g: str) -> None:
 @pytest.mark.parametrize("rule", STRUCTURES, ids=label)
 @every_dtype
 def test_every_rule(rule: Rule, dtype: str, arch: str) -> None:
-    traced = trace(rule, is_complex(named(dtype)))
+    traced = trace(rule, is_complex(named(dtype))).update
     compiled = compiled_table(traced, dtype, dtype, arch)
     if EVERYTHING or dtype in ("float32", "complex64") or rule in (Momentum(nesterov=True), Adam(amsgrad=True)):
         check_code(compiled, traced, dtype, dtype)  # takes longer than compiling
@@ -90,13 +91,13 @@ def test_every_rule(rule: Rule, dtype: str, arch: str) -> None:
 @pytest.mark.parametrize("rule", [GradientDescent(), Adam()], ids=label)
 @every_dtype
 def test_addresses_are_global_on_newer_architectures(rule: Rule, dtype: str, arch: str) -> None:
-    traced = trace(rule, is_complex(named(dtype)))
+    traced = trace(rule, is_complex(named(dtype))).update
     check_code(compiled_table(traced, dtype, dtype, arch), traced, dtype, dtype)
 
 
 @pytest.mark.parametrize(("p", "g"), [(p, g) for p in REAL for g in REAL if p != g])
 def test_gradients_of_another_dtype(p: str, g: str) -> None:
-    traced = trace(Momentum(), False)
+    traced = trace(Momentum(), False).update
     check_code(compiled_table(traced, p, g, "sm_90"), traced, p, g)
 
 
@@ -104,7 +105,7 @@ def test_gradients_of_another_dtype(p: str, g: str) -> None:
 def test_scalars_that_the_device_holds(dtype: str) -> None:
     """A row of them for each array: where the arrays' step counts differ, and where the device decides about a step."""
     for rule, device_counts in ((Adam(), False), (go.chain(go.skip_nonfinite(), Adam()), True)):
-        traced = trace(rule.update_for(""), is_complex(named(dtype)), masked=device_counts)
+        traced = trace(rule.update_for(""), is_complex(named(dtype)), masked=device_counts).update
         check_code(compiled_table(traced, dtype, dtype, "sm_90", stored=True), traced, dtype, dtype)
 
 
@@ -115,7 +116,7 @@ def test_scalars_that_the_device_holds(dtype: str) -> None:
 ])  # fmt: skip
 def test_parameters_of_16_bits(rule: Rule, dtype: str, precision: Precision, arch: str) -> None:
     """A parameter that has a master copy is stored and not loaded; random numbers are made and not loaded."""
-    traced = trace(rule, precision=precision.of(named(dtype)))
+    traced = trace(rule, precision=precision.of(named(dtype))).update
     loaded = tuple(name for name in traced.loads if name not in traced.random)
     check_code(compiled_table(traced, dtype, dtype, arch), dataclasses.replace(traced, loads=loaded), dtype, dtype)
 
@@ -126,10 +127,10 @@ def test_parameters_of_16_bits(rule: Rule, dtype: str, precision: Precision, arc
 )
 def test_an_array_for_a_hyperparameter(dtype: str, other: str) -> None:
     """The narrowest of p, g and the state decides how many elements a thread takes; a narrower array has them in one load."""
-    traced = trace(Adam().update_for(""), is_complex(named(dtype)), frozenset({"lr"}))
+    traced = trace(Adam().update_for(""), is_complex(named(dtype)), frozenset({"lr"})).update
     compiled = compiled_table(traced, dtype, dtype, "sm_90", [(hyper_array("lr"), other)])
     elements = max(1, 16 // min(4 if COMPUTE[dtype] == np.float32 else 8, named(dtype).itemsize))
-    nbytes, plain = elements * np.dtype(other).itemsize, trace(Adam(), is_complex(named(dtype)))
+    nbytes, plain = elements * np.dtype(other).itemsize, trace(Adam(), is_complex(named(dtype))).update
     accesses = nvrtc.global_accesses(nvrtc.sass(compiled))
     assert all(access.instruction.startswith(("LDG", "STG")) for access in accesses)
     loads, stores = wide_moves(plain, dtype, dtype)

@@ -206,7 +206,7 @@ def test_more_kinds_of_arrays_than_lists_are_kept_of_one(log: Any) -> None:
     others = [{hyper_array("lr"): arrays(1, kind)[0]} for kind in kinds for _ in dtypes]
     traced = trace(Adam().update_for(""), False, frozenset({"lr"}))
     group: Any = executor_of(params[0])(traced, Adam().update_for(""), params, others)
-    group.run(traced, grads, compile_host(traced.scalars)(1, Adam().hyper(0)))
+    group.run(traced.update, grads, compile_host(traced.update.scalars)(1, Adam().hyper(0)))
     assert log.count("launch") == 18
     launches = group._planner.plan(grads, None, in_order=False).launches
     held = [no_gpu.to_host(launch.gradients) for launch in launches]

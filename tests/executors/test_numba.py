@@ -28,7 +28,7 @@ p = [np.ones(3, "float32"), np.ones(100_000, "float32"), np.ones((4, 4), "float3
 opt = go.Adam().init(p)
 opt.step([np.full(x.shape, 0.5, "float32") for x in p])
 group = opt._binding.groups[0]
-program = group.executor._programs[group.programs[0]]
+program = group.executor._programs[group.programs[0].update]
 loops = program.code.function, program.pack
 print(opt.executor, p[0][0], [len(f.stats.cache_hits) for f in loops], [len(f.stats.cache_misses) for f in loops])
 """
@@ -134,7 +134,7 @@ def test_the_loop_is_vector_code(
     monkeypatch.setenv("GPUOPT_CACHE_DIR", str(tmp_path))  # machine code from the cache has no text
     cache.loaded.cache_clear()
     code.loop_code.cache_clear()
-    function = code.loop_code(trace(rule), np.dtype(dtype)).function
+    function = code.loop_code(trace(rule).update, np.dtype(dtype)).function
     (assembly,) = function.inspect_asm().values()
     wide = re.findall(rf"\bv?(sqrt|div){suffix}\s.*%(?:[yz]mm|xmm)\d+", assembly)
     assert {"sqrt", "div"} <= set(wide)
@@ -148,7 +148,7 @@ def test_rounding_at_random_is_vector_code(tmp_path: Path, code: Any, cache: Any
     for made in (cache.loaded, code.loop_code, code.fill_code):
         made.cache_clear()
     dtype = np.dtype("float32")
-    loop = code.loop_code(trace(go.Adam(), precision=Precision(stochastic_rounding=True)), dtype).function
+    loop = code.loop_code(trace(go.Adam(), precision=Precision(stochastic_rounding=True)).update, dtype).function
     for function, wide in ((loop, {"sqrtps", "paddd"}), (code.fill_code(dtype), {"mulps", "psrlq"})):
         (assembly,) = function.inspect_asm().values()
         assert wide <= set(re.findall(r"\bv?(\w+)\s.*%[xyz]mm", assembly))

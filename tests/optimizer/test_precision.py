@@ -251,7 +251,9 @@ def test_it_rounds_up_as_often_as_the_fraction_that_is_cut() -> None:
 
 def test_its_random_numbers_are_not_those_of_gradient_noise() -> None:
     update = go.chain(go.gradient_noise(seed=7), go.SGD()).update_for("")
-    streams = [stream for _, stream in trace(update, precision=Precision(stochastic_rounding=True, seed=7)).random.values()]
+    streams = [
+        stream for _, stream in trace(update, precision=Precision(stochastic_rounding=True, seed=7)).update.random.values()
+    ]
     assert sorted(streams) == [0, 1, ROUNDING]
 
 
@@ -434,7 +436,7 @@ def test_it_compiles_to_lean_machine_code(rule: Any, dtype: str, options: Any) -
         pytest.skip(reason)
     module, text = import_module("gpuopt.codegen.cuda.compile"), import_module("gpuopt.codegen.cuda.complete")
     traced = trace(rule.update_for(""), precision=Precision(**options))
-    written = kernel_source(traced, named(dtype), named(dtype))
+    written = kernel_source(traced.update, named(dtype), named(dtype))
     kernel = module.compile_kernel(written)
     compiled = nvrtc.compile_cubin(text.complete_source(kernel, written.dtypes), "sm_90", text.kernel_options(kernel))
     assert (compiled.spill_stores, compiled.spill_loads, compiled.stack) == (0, 0, 0)

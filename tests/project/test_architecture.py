@@ -24,7 +24,7 @@ ORDER = (
         "hooks formula base paths traced reductions noise descent adaptive gradient_pieces parameter_pieces compose __init__",
     ),
     ("", "schedules"),
-    ("tracing", "expr symbols parts trace"),
+    ("tracing", "expr symbols parts program trace"),
     ("codegen", "host tile numpy numba order"),
     ("codegen.cuda", "elementwise table reduction scalars compile complete"),
     ("codegen", "source"),
@@ -81,7 +81,7 @@ def imports(tree: ast.AST, inside: bool = False, typing_only: bool = False) -> I
 
 
 def target(module: str, name: str) -> str:
-    """``from gpuopt import trace`` is of the module; ``from gpuopt.tracing.trace import Trace`` is of the module before it."""
+    """``from gpuopt import trace`` is of the module; ``from gpuopt.tracing.trace import trace`` is of the module before it."""
     return f"{module}.{name}" if f"{module}.{name}".removeprefix("gpuopt.") in MODULES else module
 
 

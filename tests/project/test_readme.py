@@ -119,7 +119,7 @@ def test_the_page_on_mixed_precision_counts_the_bytes() -> None:
     (row,) = re.findall(r"^\| bytes an element that a step of Adam moves \| (.*) \|$", page, flags=re.MULTILINE)
     found = []
     for options in (Precision(), Precision(master=True), Precision(stochastic_rounding=True)):
-        traced = trace(go.Adam(), precision=options)
+        traced = trace(go.Adam(), precision=options).update
         moved = [name for name in (*traced.loads, *traced.stores) if name not in traced.random]
         found.append(sum(2 if name in ("p", "g") else 4 for name in moved))
     assert found == [int(number) for number in row.split(" | ")]
@@ -145,7 +145,7 @@ def test_the_page_on_composition_counts_the_bytes() -> None:
     for text, array, first, update in rows:
         found = trace(cli._rule(text).update_for(""), arrays=frozenset({"lr"} if array else ()))
         assert 4 * sum(len(stage.loads) for stage in found.stages) == int(first)
-        assert 4 * (len(found.loads) + len(found.stores)) == int(update)
+        assert 4 * (len(found.update.loads) + len(found.update.stores)) == int(update)
 
 
 def test_the_kernel_on_the_page_is_the_generated_one(capsys: pytest.CaptureFixture[str]) -> None:

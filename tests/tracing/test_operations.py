@@ -83,7 +83,7 @@ def run(rule: Rule, make: Callable[..., Any], p: Array, gradients: list[Array | 
     for t, g in enumerate(gradients, start=1):
         split = params if g is None else np.array_split(g, pieces)
         for piece in range(pieces):
-            group.run(traced, split, compile_host(traced.scalars)(t, rule.hyper(t - 1)), [piece])
+            group.run(traced.update, split, compile_host(traced.update.scalars)(t, rule.hyper(t - 1)), [piece])
     states = [np.concatenate([state[s.name] for state in group.states]) for s in traced.states]
     return [np.concatenate(params), *states]
 
@@ -208,16 +208,16 @@ def test_scalar_code_equals_numpy(name: str) -> None:
     x, y = pairs("float64")
     with np.errstate(all="ignore"):
         wanted = np.array([formula(*pair) for pair in zip(x, y, strict=True)], float)
-    constant = traced.stores["s"][0].value
-    values = [compile_host(traced.scalars)(1, {"a": float(a), "b": float(b)}) for a, b in zip(x, y, strict=True)]
+    constant = traced.update.stores["s"][0].value
+    values = [compile_host(traced.update.scalars)(1, {"a": float(a), "b": float(b)}) for a, b in zip(x, y, strict=True)]
     same(np.array([v[0] if v else constant for v in values], float), wanted, 4 * (name in ROUNDED or name == "power"), name)
 
 
 def test_every_operation_is_tried() -> None:
     array = [trace(made(lambda self, t, p, g, f=f: f(p, g))) for f in FORMULAS.values()]
-    assert {op.op for traced in array for op in traced.ops} | {"choose"} == ARRAY_OPS
+    assert {op.op for traced in array for op in traced.update.ops} | {"choose"} == ARRAY_OPS
     host = [trace(made(lambda self, t, p, g, f=f: p + f(self.a, self.b))) for f in OF_SCALARS.values()]
-    waiting, seen = [e for traced in host for e in traced.scalars], set()
+    waiting, seen = [e for traced in host for e in traced.update.scalars], set()
     while waiting:
         seen.add(waiting[-1].op)
         waiting += waiting.pop().args

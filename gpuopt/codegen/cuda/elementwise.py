@@ -1,4 +1,4 @@
-"""From a `Trace` to the text of a CUDA elementwise kernel; needs neither CuPy nor a GPU.
+"""From a `Kernel` to the text of a CUDA elementwise kernel; needs neither CuPy nor a GPU.
 
 Every operand is loaded first and every result stored last, so that all loads are in flight together. Arithmetic is in the
 compute dtype, scalars included. Names carry endings (``g_in``, ``p_io``, ``m_old``, ``m_new``, ``lr_h``), so a rule's own
@@ -17,7 +17,8 @@ import numpy as np
 
 from gpuopt.arrays.dtypes import COMPUTE, state_dtype
 from gpuopt.tracing.expr import INFIX, Expr, format_expr
-from gpuopt.tracing.trace import Trace, components
+from gpuopt.tracing.parts import components
+from gpuopt.tracing.program import Kernel
 
 __all__ = ["OPTIONS", "PREAMBLE", "CudaPrinter", "KernelSource", "KernelWriter", "Others", "ascii_name", "kernel_source"]
 
@@ -67,7 +68,7 @@ class KernelSource:
     Attributes
     ----------
     inputs, outputs, body, name : str
-        The arguments of ``ElementwiseKernel``; among the inputs are the trace's scalars, in order.
+        The arguments of ``ElementwiseKernel``; among the inputs are the kernel's scalars, in order.
     reads : tuple of str
         The arrays among the inputs, which come first: ``"g"``, and those that stand for hyperparameters; of a reduction all
         that it reads.
@@ -116,13 +117,15 @@ Others = tuple[tuple[str, np.dtype[Any]], ...]
 
 
 @functools.lru_cache(maxsize=512)
-def kernel_source(trace: Trace, p: np.dtype[Any], g: np.dtype[Any], others: Others = (), stored: bool = False) -> KernelSource:
-    """The kernel of `trace` for parameters of dtype `p`, gradients of dtype `g` and arrays for hyperparameters.
+def kernel_source(
+    kernel: Kernel, p: np.dtype[Any], g: np.dtype[Any], others: Others = (), stored: bool = False
+) -> KernelSource:
+    """The source of `kernel` for parameters of dtype `p`, gradients of dtype `g` and arrays for hyperparameters.
 
     Where its scalars are `stored`, made by a kernel that ran before, they are read from an array and not given as arguments;
     before them stands whether the step is accepted, if that is asked.
     """
-    return KernelWriter(trace, p, g, others, stored).elementwise()
+    return KernelWriter(kernel, p, g, others, stored).elementwise()
 
 
 class CudaPrinter:
@@ -173,39 +176,39 @@ class CudaPrinter:
 class KernelWriter(CudaPrinter):
     """Writes the statements of array code: loads, operations, stores."""
 
-    def __init__(self, trace: Trace, p: np.dtype[Any], g: np.dtype[Any], others: Others, stored: bool) -> None:
+    def __init__(self, kernel: Kernel, p: np.dtype[Any], g: np.dtype[Any], others: Others, stored: bool) -> None:
         super().__init__(COMPUTE[p.name])
-        self.trace, self.stored = trace, stored
+        self.kernel, self.stored = kernel, stored
         self.inputs = {"g": g, **dict(others)}
-        self.dtypes = {"p": p, **self.inputs} | {s.name: state_dtype(self.compute, s.complex) for s in trace.states}
-        results = [e for parts in trace.stores.values() for e in parts] + [e.args[0] for e in trace.reductions]
-        uses = [arg for op in trace.ops for arg in op.args] + results
+        self.dtypes = {"p": p, **self.inputs} | {s.name: state_dtype(self.compute, s.complex) for s in kernel.states}
+        results = [e for parts in kernel.stores.values() for e in parts] + [e.args[0] for e in kernel.reductions]
+        uses = [arg for op in kernel.ops for arg in op.args] + results
         self.uses = {expr: uses.count(expr) for expr in dict.fromkeys(uses)}
-        self.read = list(dict.fromkeys(c.partition(".")[0] for c in trace.loads if c not in trace.random))
+        self.read = list(dict.fromkeys(c.partition(".")[0] for c in kernel.loads if c not in kernel.random))
         self.lines: list[str] = []
 
     def elementwise(self) -> KernelSource:
-        trace = self.trace
-        scalars, comments = self._scalars(first=trace.accept is not None)
+        kernel = self.kernel
+        scalars, comments = self._scalars(first=kernel.accept is not None)
         for array in self.read:
             self._load(array)
         self._randomize("i")
         self._compute()
-        for array, parts in trace.stores.items():
+        for array, parts in kernel.stores.items():
             self._store(array, parts)
-        if trace.accept is not None and self.stored:
+        if kernel.accept is not None and self.stored:
             self.lines = ["if (k_in[0] != 0) {", *(f"  {line}" for line in self.lines), "}"]
         reads = tuple(array for array in self.read if array in self.inputs)
-        arrays = ("p", *(s.name for s in trace.states if s.name in self.read or s.name in trace.stores))
+        arrays = ("p", *(s.name for s in kernel.states if s.name in self.read or s.name in kernel.stores))
         inputs = [*map(self._declared, reads), *scalars]
-        name = f"gpuopt_{ascii_name(trace.name).lower()}_{self.dtypes['p'].name}"
-        if trace.random:
+        name = f"gpuopt_{ascii_name(kernel.name).lower()}_{self.dtypes['p'].name}"
+        if kernel.random:
             inputs.append(("int32 array_number", None))
         return KernelSource.of(inputs, [*map(self._declared, arrays)], [*comments, *self.lines], name, reads, arrays)
 
     def _randomize(self, index: str) -> None:
         """A line for each random number."""
-        for component, (key, stream) in self.trace.random.items():
+        for component, (key, stream) in self.kernel.random.items():
             parts = ", ".join(f"(unsigned long long){self.value(part, 'call')}" for part in key)
             call = f"uniform<{self.real}>({parts}, array_number, {stream}, {index})"
             self.lines.append(f"const {self.real} {_component(component, 'old')} = {call};")
@@ -218,19 +221,19 @@ class KernelWriter(CudaPrinter):
 
         Of those that are stored, the `first` stand behind others, and there may be a `row` of them for each array.
         """
-        for number, scalar in enumerate(self.trace.scalars):
+        for number, scalar in enumerate(self.kernel.scalars):
             self.names[scalar] = f"{ascii_name(scalar.value)}_h" if scalar.op == "hyper" else f"c{number}"
-        comments = [f"// {self.names[s]} = {format_expr(s)}" for s in self.trace.scalars if s.op != "hyper"]
+        comments = [f"// {self.names[s]} = {format_expr(s)}" for s in self.kernel.scalars if s.op != "hyper"]
         kind = self.compute.name
         if not self.stored:
-            return [(f"{kind} {self.names[s]}", None) for s in self.trace.scalars], comments
-        for number, scalar in enumerate(self.trace.scalars, start=first):
+            return [(f"{kind} {self.names[s]}", None) for s in self.kernel.scalars], comments
+        for number, scalar in enumerate(self.kernel.scalars, start=first):
             self.lines.append(f"const {self.real} {self.names[scalar]} = {self._stored(number, row)};")
         return [(f"raw {kind} k_in", self.compute)], comments
 
     def _stored(self, number: int, row: str) -> str:
         """Where a stored number is; whether the step is accepted comes before the scalars."""
-        width = len(self.trace.scalars) + (self.trace.accept is not None)
+        width = len(self.kernel.scalars) + (self.kernel.accept is not None)
         return f"k_in[{row} * {width} + {number}]" if row else f"k_in[{number}]"
 
     def _parameter(self, array: str) -> str:
@@ -239,9 +242,9 @@ class KernelWriter(CudaPrinter):
 
     def _load(self, array: str, index: str = "") -> None:
         source = self._parameter(array) + index
-        whole = self.trace.is_complex(array)
+        whole = self.kernel.is_complex(array)
         for component, part in zip(components(array, whole), ("real", "imag"), strict=False):
-            if component in self.trace.loads:
+            if component in self.kernel.loads:
                 value = f"{source}.{part}()" if whole else source
                 if self.dtypes[array].name != self.compute.name and not whole:
                     value = f"({self.real}){value}"
@@ -249,8 +252,8 @@ class KernelWriter(CudaPrinter):
 
     def _compute(self) -> None:
         """A line for each value that is used twice or stored; the others are written where they are used."""
-        stored = {e: _component(c, "new") for a, parts in self.trace.stores.items() for c, e in self._pairs(a, parts)}
-        for op in self.trace.ops:
+        stored = {e: _component(c, "new") for a, parts in self.kernel.stores.items() for c, e in self._pairs(a, parts)}
+        for op in self.kernel.ops:
             if op in stored or self.uses[op] > 1:
                 value = self.formula(op)
                 self.names[op] = stored.get(op, f"x{op.index}")

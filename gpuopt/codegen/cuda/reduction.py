@@ -1,4 +1,4 @@
-"""From a stage of a `Trace` to the text of a CUDA kernel that reduces an array; in the order of `gpuopt.executors.fold`.
+"""From a stage of an `UpdateProgram` to the text of a CUDA kernel that reduces arrays in the order of `gpuopt.executors.fold`.
 
 A thread adds one lane of one chunk. The last of those that a sum waits for, told by a ticket that each draws, goes on with that
 sum; so one launch does it all, whoever comes last decides no bit, and all tickets are 0 again in the end.
@@ -15,7 +15,7 @@ from gpuopt.codegen.cuda.elementwise import PREAMBLE, KernelSource, KernelWriter
 from gpuopt.codegen.cuda.table import TableWriter
 from gpuopt.codegen.order import LANES, ROWS, chunks
 from gpuopt.tracing.expr import NOTHING
-from gpuopt.tracing.trace import Trace
+from gpuopt.tracing.program import Kernel
 
 __all__ = ["fold_space", "reduction_source", "reductions_source"]
 
@@ -59,7 +59,7 @@ def fold_space(size: int) -> int:
 
 @functools.lru_cache(maxsize=512)
 def reduction_source(
-    stage: Trace, p: np.dtype[Any], g: np.dtype[Any], others: Others = (), stored: bool = False
+    stage: Kernel, p: np.dtype[Any], g: np.dtype[Any], others: Others = (), stored: bool = False
 ) -> KernelSource:
     """The kernel that reduces one array, for dtypes as in `gpuopt.codegen.cuda.elementwise.kernel_source`.
 
@@ -72,7 +72,7 @@ def reduction_source(
 
 @functools.lru_cache(maxsize=512)
 def reductions_source(
-    stage: Trace, states: tuple[str, ...], p: np.dtype[Any], g: np.dtype[Any], others: Others = (), stored: bool = False
+    stage: Kernel, states: tuple[str, ...], p: np.dtype[Any], g: np.dtype[Any], others: Others = (), stored: bool = False
 ) -> KernelSource:
     """The kernel that reduces many arrays in C order, as `gpuopt.codegen.cuda.table.table_source` finds them.
 
@@ -85,7 +85,7 @@ def reductions_source(
 class _ReductionWriter(KernelWriter):
     def _reduced(self, index: str) -> list[str]:
         """The lines that add a lane of a chunk, and go on with the sum of which it is the last part."""
-        reductions, kinds = list(enumerate(self.trace.reductions)), [reduction.op for reduction in self.trace.reductions]
+        reductions, kinds = list(enumerate(self.kernel.reductions)), [reduction.op for reduction in self.kernel.reductions]
         for array in self.read:
             self._load(array, index)
         self._randomize("at")
@@ -109,8 +109,8 @@ class _ReductionWriter(KernelWriter):
             (f"raw {self.compute.name} lanes", self.compute),
             ("raw int32 tickets", np.dtype(np.int32)),
         ]
-        outputs += [(f"raw float64 total_{k}", np.dtype(np.float64)) for k in range(len(self.trace.reductions))]
-        name = f"gpuopt_{ascii_name(self.trace.name).lower()}_reduction_{self.dtypes['p'].name}"
+        outputs += [(f"raw float64 total_{k}", np.dtype(np.float64)) for k in range(len(self.kernel.reductions))]
+        name = f"gpuopt_{ascii_name(self.kernel.name).lower()}_reduction_{self.dtypes['p'].name}"
         return KernelSource.of(
             [*inputs, ("int64 lane_stride", None)], outputs, lines, name, tuple(self.read), preamble=preamble
         )
@@ -145,7 +145,7 @@ class _OneWriter(_ReductionWriter):
         given, self.lines = self.lines, []
         given += [f"const ptrdiff_t at_chunk = i / {LANES}, lane = i % {LANES}, room = 0, array_total = 0;"]
         inputs = [(f"raw {self.dtypes[array].name} {self._parameter(array)}", self.dtypes[array]) for array in self.read]
-        numbers = [("int32 array_number", None)] if self.trace.random else []
+        numbers = [("int32 array_number", None)] if self.kernel.random else []
         return self._text([*inputs, *scalars, *numbers, ("int64 elements", None)], [*comments, *given, *self._reduced("[at]")])
 
 

@@ -1,6 +1,6 @@
-"""From the scalar code of a `Trace` to the text of a CUDA kernel, for what depends on reductions and so stays on the device.
+"""From the scalar code of a program to the text of a CUDA kernel, for what depends on reductions and so stays on the device.
 
-One thread an array computes, in float64, what the trace takes as scalars. What depends on no reduction is computed on the host
+One thread an array computes, in float64, what a kernel takes as scalars. What depends on no reduction is computed on the host
 as ever, and comes in as arguments; but where the device counts the steps, it computes everything, so that no argument changes
 from step to step.
 """
@@ -16,7 +16,7 @@ import numpy as np
 from gpuopt.codegen.cuda.elementwise import CudaPrinter, KernelSource, ascii_name
 from gpuopt.codegen.host import Evaluate, compile_host
 from gpuopt.tracing.expr import NOTHING, Expr, ReductionKey, format_expr, reachable
-from gpuopt.tracing.trace import Trace
+from gpuopt.tracing.program import Kernel, UpdateProgram
 
 __all__ = ["ScalarSource", "count_source", "needs_scalars", "scalar_source"]
 
@@ -51,9 +51,9 @@ class ScalarSource:
     width: int
 
 
-def _results(trace: Trace) -> list[Expr]:
+def _results(kernel: Kernel) -> list[Expr]:
     """Whether the step is accepted, if that is asked, and the scalars."""
-    return [*([] if trace.accept is None else [trace.accept]), *trace.scalars]
+    return [*([] if kernel.accept is None else [kernel.accept]), *kernel.scalars]
 
 
 def _device_values(ends: list[Expr], device_counts: bool) -> list[Expr]:
@@ -66,14 +66,16 @@ def _device_values(ends: list[Expr], device_counts: bool) -> list[Expr]:
 
 
 @functools.lru_cache(maxsize=512)
-def needs_scalars(trace: Trace, device_counts: bool) -> bool:
-    """Whether the scalars of a trace are made on the device; those of an update also where it may not be made."""
-    return bool(_device_values(_results(trace), device_counts)) or trace.accept is not None
+def needs_scalars(kernel: Kernel, device_counts: bool) -> bool:
+    """Whether the scalars of a kernel are made on the device; those of an update also where it may not be made."""
+    return bool(_device_values(_results(kernel), device_counts)) or kernel.accept is not None
 
 
 @functools.lru_cache(maxsize=512)
-def scalar_source(trace: Trace, compute: np.dtype[Any], device_counts: bool, per_array: bool = False) -> ScalarSource:
-    """The kernel for the scalars of `trace`, kept in the dtype computed in.
+def scalar_source(
+    program: UpdateProgram, kernel: Kernel, compute: np.dtype[Any], device_counts: bool, per_array: bool = False
+) -> ScalarSource:
+    """The kernel for the scalars of `kernel`, one of those of `program`, kept in the dtype computed in.
 
     It takes: the index of each array of the group, which arrays have a gradient, how many there are; numbers of the host
     (if `per_array`, a row of them for each array) or, with `device_counts`, the hyperparameters in an array; rows of totals,
@@ -81,44 +83,44 @@ def scalar_source(trace: Trace, compute: np.dtype[Any], device_counts: bool, per
     what is made.
     With `device_counts`, the count of an array whose step is accepted grows by one.
     """
-    return _ScalarWriter(trace, compute, device_counts, per_array).scalars()
+    return _ScalarWriter(program, compute, device_counts, per_array).scalars(kernel)
 
 
 @functools.lru_cache(maxsize=512)
-def count_source(trace: Trace) -> ScalarSource:
+def count_source(program: UpdateProgram) -> ScalarSource:
     """The kernel that comes last, so that all others see the same count and numbers: it counts a step that was accepted.
 
     Of the steps it takes: how many were completed; whether this one was accepted, which it sets back; and whether any
     array had a gradient, which it sets back too. If so, the numbers of the whole optimizer are adapted.
     """
-    return _ScalarWriter(trace, np.dtype(np.float32), True).count()
+    return _ScalarWriter(program, np.dtype(np.float32), True).count()
 
 
 class _ScalarWriter(CudaPrinter):
-    def __init__(self, trace: Trace, compute: np.dtype[Any], device_counts: bool, per_array: bool = False) -> None:
+    def __init__(self, program: UpdateProgram, compute: np.dtype[Any], device_counts: bool, per_array: bool = False) -> None:
         super().__init__(np.dtype(np.float64))
-        self.trace, self.kept, self.device_counts, self.per_array = trace, compute, device_counts, per_array
-        self.rule = ascii_name(trace.name).lower()
+        self.program, self.kept, self.device_counts, self.per_array = program, compute, device_counts, per_array
+        self.rule = ascii_name(program.name).lower()
         self.lines: list[str] = []
         self.totals: dict[ReductionKey, str] = {}
         self.numbers: dict[str, str] = {}
 
-    def scalars(self) -> ScalarSource:
-        results = _results(self.trace)
+    def scalars(self, kernel: Kernel) -> ScalarSource:
+        results = _results(kernel)
         given = self._made_of(results)
         numbers: list[_Argument] = [(f"float64 h{n}", None) for n in range(len(given))]
-        self._keep(results)
+        self._keep(kernel, results)
         inputs: list[_Argument] = [("raw int32 own", np.dtype(np.int32)), ("raw uint8 active", np.dtype(np.uint8))]
         inputs += self._inputs([("raw float64 h", np.dtype(np.float64))] if self.per_array else numbers)
         inputs += [(f"raw float32 {name}", np.dtype(np.float32)) for name in self.numbers.values()]
         outputs: list[_Argument] = [("raw int64 counts", np.dtype(np.int64)), _STEPS, (f"raw {self.kept.name} k", self.kept)]
-        kernel = KernelSource.of(inputs, outputs, self.lines, f"gpuopt_{self.rule}_scalars_{self.kept.name}")
+        source = KernelSource.of(inputs, outputs, self.lines, f"gpuopt_{self.rule}_scalars_{self.kept.name}")
         return ScalarSource(
-            kernel, compile_host(tuple(given)), len(given), tuple(self.totals), tuple(self.numbers), len(results)
+            source, compile_host(tuple(given)), len(given), tuple(self.totals), tuple(self.numbers), len(results)
         )
 
     def count(self) -> ScalarSource:
-        adapted, inputs = self.trace.adapted, list[_Argument]()
+        adapted, inputs = self.program.shared, list[_Argument]()
         if adapted:
             self._made_of(list(adapted.values()))
             self.lines += [
@@ -129,8 +131,8 @@ class _ScalarWriter(CudaPrinter):
             inputs = self._inputs([])
         self.lines += ["if (steps[1] != 0) steps[0] = steps[0] + 1;", "steps[1] = 0;", "steps[2] = 0;"]
         outputs = [_STEPS, *((f"raw float32 {name}", np.dtype(np.float32)) for name in self.numbers.values())]
-        kernel = KernelSource.of(inputs, outputs, self.lines, f"gpuopt_{self.rule}_count" if adapted else "gpuopt_count")
-        return ScalarSource(kernel, compile_host(()), 0, tuple(self.totals), tuple(self.numbers), 0)
+        source = KernelSource.of(inputs, outputs, self.lines, f"gpuopt_{self.rule}_count" if adapted else "gpuopt_count")
+        return ScalarSource(source, compile_host(()), 0, tuple(self.totals), tuple(self.numbers), 0)
 
     def _made_of(self, results: list[Expr]) -> list[Expr]:
         """Lines for what `results` are made of; what of it the host gives."""
@@ -162,7 +164,7 @@ class _ScalarWriter(CudaPrinter):
         elif expr.op == "completed":
             self.lines.append(f"const double {name} = (double)steps[0];")
         elif expr.op == "hyper":
-            self.lines.append(f"const double {name} = hyper[{self.trace.hyper.index(expr.value)}];  // {expr.value}")
+            self.lines.append(f"const double {name} = hyper[{self.program.hyper.index(expr.value)}];  // {expr.value}")
         elif expr.op == "number":
             here = self.numbers.setdefault(expr.value, f"n{len(self.numbers)}")
             self.lines.append(f"const double {name} = (double){here}[0];  // {expr.value}")
@@ -182,12 +184,12 @@ class _ScalarWriter(CudaPrinter):
         self.lines.append(f"double {name} = {self.literal(NOTHING[op])};  // {format_expr(expr)}, of all")
         self.lines.append(f"for (long long n = 0; n < arrays; ++n) {{ if ({row}_of[n]) {name} = {each}; }}")
 
-    def _keep(self, results: list[Expr]) -> None:
+    def _keep(self, kernel: Kernel, results: list[Expr]) -> None:
         """Keep what was made, and count the step of each array."""
         kind = "float" if self.kept.name == "float32" else "double"
         values = [self.value(expr, "call") for expr in results]
-        if self.trace.accept is not None:
-            self.lines.append(f"const bool accepted = active[own[i]] && {self.value(self.trace.accept, 'and')};")
+        if kernel.accept is not None:
+            self.lines.append(f"const bool accepted = active[own[i]] && {self.value(kernel.accept, 'and')};")
             self.lines.append("if (active[own[i]]) steps[2] = 1;")
             self.lines += ["if (accepted) {", "  counts[i] = counts[i] + 1;", "  steps[1] = 1;", "}"]
             values[0] = "accepted"

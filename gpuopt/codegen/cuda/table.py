@@ -1,4 +1,4 @@
-"""From a `Trace` to the text of a CUDA kernel that updates many arrays at once, found by a table of addresses.
+"""From a `Kernel` to the text of a CUDA kernel that updates many arrays at once, found by a table of addresses.
 
 Each 256 threads take a chunk of one array. A thread loads 16 bytes of the narrowest array, and as many elements of the others,
 of all arrays before it stores any; what is left at the end of an array, and arrays that do not begin at a multiple of 16 bytes,
@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gpuopt.codegen.cuda.elementwise import PREAMBLE, KernelSource, KernelWriter, Others, ascii_name
-from gpuopt.tracing.trace import Trace
+from gpuopt.tracing.program import Kernel
 
 __all__ = ["LANES", "UPDATE_CHUNK", "TableWriter", "columns", "table_source"]
 
@@ -98,15 +98,15 @@ def columns(others: Others, states: Sequence[str]) -> list[str]:
 
 @functools.lru_cache(maxsize=512)
 def table_source(
-    trace: Trace, states: tuple[str, ...], p: np.dtype[Any], g: np.dtype[Any], others: Others = (), stored: bool = False
+    kernel: Kernel, states: tuple[str, ...], p: np.dtype[Any], g: np.dtype[Any], others: Others = (), stored: bool = False
 ) -> KernelSource:
-    """The kernel of `trace` for many contiguous arrays; as `gpuopt.codegen.cuda.elementwise.kernel_source` for one.
+    """The source of `kernel` for many contiguous arrays; as `gpuopt.codegen.cuda.elementwise.kernel_source` for one.
 
     Its loop is over `LANES` for each chunk. It takes the array of each chunk, the rows of the table (with the `columns` of
     `others` and of all `states`), the address of each array's gradient (0 where it has none), and the scalars; those that are
     `stored` lie in a row for each array.
     """
-    return _UpdateWriter(trace, p, g, others, stored, states).update()
+    return _UpdateWriter(kernel, p, g, others, stored, states).update()
 
 
 class TableWriter(KernelWriter):
@@ -120,9 +120,9 @@ class TableWriter(KernelWriter):
     """The first arguments."""
 
     def __init__(
-        self, trace: Trace, p: np.dtype[Any], g: np.dtype[Any], others: Others, stored: bool, states: Sequence[str]
+        self, kernel: Kernel, p: np.dtype[Any], g: np.dtype[Any], others: Others, stored: bool, states: Sequence[str]
     ) -> None:
-        super().__init__(trace, p, g, others, stored)
+        super().__init__(kernel, p, g, others, stored)
         self._place = columns(others, states)
 
     def cell(self, name: str) -> str:
@@ -132,9 +132,9 @@ class TableWriter(KernelWriter):
     def point(self, used: Sequence[str]) -> None:
         """The lines that name the addresses of arrays, and the array's number where that is asked."""
         for array in used:
-            kind = f"{'' if array in self.trace.stores else 'const '}{_TYPES[self.dtypes[array].name]}*"
+            kind = f"{'' if array in self.kernel.stores else 'const '}{_TYPES[self.dtypes[array].name]}*"
             self.lines.append(f"{kind} const {self._parameter(array)}_at = ({kind}){self.cell(array)};")
-        if self.trace.random:
+        if self.kernel.random:
             self.lines.append(f"const int array_number = {self.cell('number')};")
 
     def for_each(self, lines: list[str], taken: str = "g_at != 0") -> list[str]:
@@ -153,17 +153,17 @@ class TableWriter(KernelWriter):
 
 class _UpdateWriter(TableWriter):
     def update(self) -> KernelSource:
-        trace = self.trace
-        used = [array for array in ("p", *self.read, *trace.stores) if array in self.read or array in trace.stores]
+        kernel = self.kernel
+        used = [array for array in ("p", *self.read, *kernel.stores) if array in self.read or array in kernel.stores]
         used = list(dict.fromkeys(used))
-        scalars, comments = self._scalars(first=trace.accept is not None, row="leaf")
+        scalars, comments = self._scalars(first=kernel.accept is not None, row="leaf")
         self.point(used)
         given, self.lines = self.lines, []
         self._update(used)
         given += ["const auto update = [&](auto width, ptrdiff_t at) {", *(f"  {line}" for line in self.lines), "};"]
         given += self._chunk(used)
-        taken = "g_at != 0" if trace.accept is None or not self.stored else f"g_at != 0 && {self._stored(0, 'leaf')} != 0"
-        name = f"gpuopt_{ascii_name(trace.name).lower()}_{self.dtypes['p'].name}"
+        taken = "g_at != 0" if kernel.accept is None or not self.stored else f"g_at != 0 && {self._stored(0, 'leaf')} != 0"
+        name = f"gpuopt_{ascii_name(kernel.name).lower()}_{self.dtypes['p'].name}"
         inside = tuple(array for array in used if array not in self.inputs)
         reads = tuple(array for array in used if array in self.inputs)
         lines = [*comments, *self.for_each(given, taken)]
@@ -192,8 +192,8 @@ class _UpdateWriter(TableWriter):
             self._load(array, ".item[k]")
         self._randomize("at + k")
         self._compute()
-        for array, parts in self.trace.stores.items():
+        for array, parts in self.kernel.stores.items():
             self._store(array, parts, ".item[k]")
-        after = [f"{self._parameter(array)}.store({self._parameter(array)}_at + at);" for array in self.trace.stores]
+        after = [f"{self._parameter(array)}.store({self._parameter(array)}_at + at);" for array in self.kernel.stores]
         loop = ["#pragma unroll", "for (int k = 0; k < n; ++k) {", *(f"  {x}" for x in self.lines), "}"]
         self.lines = [*before, *loop, *after]

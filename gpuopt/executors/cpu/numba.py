@@ -1,4 +1,4 @@
-"""The Numba executor: a trace as one compiled loop, run over tiles by the threads that the NumPy executor uses."""
+"""The Numba executor: a kernel as one compiled loop, run over tiles by the threads that the NumPy executor uses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gpuopt.codegen.order import REDUCTION_CHUNK, chunks
 from gpuopt.executors.cpu.numba_compile import fill_code, fold_code, loop_code, pack_code
 from gpuopt.executors.cpu.tiles import TileExecutor
 from gpuopt.executors.cpu.work import CompiledKernel
-from gpuopt.tracing.trace import Trace
+from gpuopt.tracing.program import Kernel
 
 __all__ = ["NumbaExecutor"]
 
@@ -23,13 +23,13 @@ class NumbaExecutor(TileExecutor):
     tile = folded = 524_288
     pack = 1_000_000
 
-    def _generate(self, trace: Trace) -> CompiledKernel:
-        program = CompiledKernel(trace, loop_code(trace, self.compute), self.compute)
-        if trace.random:
+    def _generate(self, kernel: Kernel) -> CompiledKernel:
+        program = CompiledKernel(kernel, loop_code(kernel, self.compute), self.compute)
+        if kernel.random:
             fill_code(self.compute)  # compiled before the first step
-        if trace.reductions:
-            program.fold = fold_code(trace, self.compute)
-        elif self.packs and not trace.complex:
+        if kernel.reductions:
+            program.fold = fold_code(kernel, self.compute)
+        elif self.packs and not kernel.complex:
             program.pack = pack_code(program.code, self.compute)
         return program
 

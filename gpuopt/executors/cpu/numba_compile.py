@@ -13,26 +13,26 @@ import numpy as np
 from gpuopt.codegen.numba import fill_source, fold_source, loop_source
 from gpuopt.codegen.tile import TileCode, constants, places
 from gpuopt.executors.cpu.numba_cache import loaded
-from gpuopt.tracing.trace import Trace
+from gpuopt.tracing.program import Kernel
 
 __all__ = ["fill_code", "fold_code", "loop_code", "pack_code"]
 
 
 @functools.lru_cache(maxsize=512)
-def loop_code(trace: Trace, compute: np.dtype[Any]) -> TileCode:
-    """Generate and compile the loop that runs `trace` on flat arrays of dtype `compute`."""
-    source = loop_source(trace)
+def loop_code(kernel: Kernel, compute: np.dtype[Any]) -> TileCode:
+    """Generate and compile the loop that runs `kernel` on flat arrays of dtype `compute`."""
+    source = loop_source(kernel)
     module = loaded(source)
     import numba
 
     real = numba.from_dtype(compute)
     flat = numba.types.Array(real, 1, "C")
-    module.loop.compile((flat,) * (len(places(trace)) + 1))
-    return TileCode(module.loop, places(trace), 0, 0, constants(trace), source)
+    module.loop.compile((flat,) * (len(places(kernel)) + 1))
+    return TileCode(module.loop, places(kernel), 0, 0, constants(kernel), source)
 
 
 @functools.lru_cache(maxsize=512)
-def fold_code(stage: Trace, compute: np.dtype[Any]) -> Any:
+def fold_code(stage: Kernel, compute: np.dtype[Any]) -> Any:
     """Compile the function that folds a tile, in the order of `gpuopt.executors.fold`: of what is read, scalars, and rows."""
     import numba
 

@@ -1,4 +1,4 @@
-"""The NumPy executor: a trace's operations as in-place NumPy calls on cache-sized tiles."""
+"""The NumPy executor: a kernel's operations as in-place NumPy calls on cache-sized tiles."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gpuopt.arrays.backend import ExecutorName
 from gpuopt.codegen.numpy import tile_code
 from gpuopt.executors.cpu.tiles import TileExecutor
 from gpuopt.executors.cpu.work import CompiledKernel
-from gpuopt.tracing.trace import Trace
+from gpuopt.tracing.program import Kernel
 
 __all__ = ["NumpyExecutor"]
 
@@ -20,8 +20,8 @@ class NumpyExecutor(TileExecutor):
 
     name: ExecutorName = "numpy"
 
-    def _generate(self, trace: Trace) -> CompiledKernel:
-        return CompiledKernel(trace, tile_code(trace), self.compute)
+    def _generate(self, kernel: Kernel) -> CompiledKernel:
+        return CompiledKernel(kernel, tile_code(kernel), self.compute)
 
     def _call(self, program: CompiledKernel, arguments: list[Any], size: int, slot: int) -> None:
         code = program.code

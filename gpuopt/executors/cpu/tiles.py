@@ -24,7 +24,7 @@ from gpuopt.executors.cpu.work import CompiledKernel, Gradients, PackedArrays, T
 from gpuopt.executors.fold import UFUNCS, Folds, fold, fold_stream
 from gpuopt.executors.layout import ParamView, new_state
 from gpuopt.executors.scalars import AnyScalars
-from gpuopt.tracing.trace import Trace
+from gpuopt.tracing.program import Kernel, UpdateProgram
 
 __all__ = ["TileExecutor"]
 
@@ -60,7 +60,7 @@ class TileExecutor(abc.ABC):
 
     def __init__(
         self,
-        trace: Trace,
+        program: UpdateProgram,
         update: Any,
         params: Sequence[np.ndarray[Any, Any]],
         others: Sequence[dict[str, Any]] = (),
@@ -70,7 +70,7 @@ class TileExecutor(abc.ABC):
         self.compute = COMPUTE[params[0].dtype.name]
         leaves, others = [ParamView(p) for p in params], others or [{}] * len(params)
         packed = dict.fromkeys(leaf for leaf in leaves if leaf.size <= self.small and leaf.param.flags.c_contiguous)
-        buffers = new_state(np, trace, update, self.compute, leaves, packed.keys(), others)
+        buffers = new_state(np, program, update, self.compute, leaves, packed.keys(), others)
         self.states = [
             {name: leaf.like_param(buffer[leaf.start : leaf.stop]) for name, buffer in buffers.items()} for leaf in leaves
         ]
@@ -90,9 +90,9 @@ class TileExecutor(abc.ABC):
         self._largest = max([min(leaf.size, max(limit, self.tile)) for leaf in leaves] + self.packs)
         self._scratch: list[dict[Any, Any]] = [{} for _ in range(self._threads)]
         self._parallel = False
-        self._programs: dict[Trace, CompiledKernel] = {}
+        self._programs: dict[Kernel, CompiledKernel] = {}
         self._ramp = np.empty(0, np.uint64)
-        self.prepare(trace)
+        self.prepare(program)
 
     def _packs(
         self, small: list[int], leaves: list[ParamView], others: Sequence[dict[str, Any]], buffers: dict[str, Any]
@@ -114,7 +114,7 @@ class TileExecutor(abc.ABC):
                 yield from singles
 
     @abc.abstractmethod
-    def _generate(self, trace: Trace) -> CompiledKernel:
+    def _generate(self, kernel: Kernel) -> CompiledKernel:
         """The function that updates flat arrays, or maps them to what is reduced."""
 
     @abc.abstractmethod
@@ -125,33 +125,33 @@ class TileExecutor(abc.ABC):
     def _call_packed(self, program: CompiledKernel, tile: Tile, gradients: list[Any], slot: int) -> bool:
         """Update a pack without gathering its parameters, if that can be done; whether it was."""
 
-    def prepare(self, trace: Trace) -> None:
-        for each in (*trace.stages, trace):
+    def prepare(self, program: UpdateProgram) -> None:
+        for each in program.kernels:
             if each.random and not self._ramp.size:
                 self._ramp = np.arange(self._largest, dtype=np.uint64)
             if each not in self._programs:
-                self._programs[each] = program = self._generate(each)
+                self._programs[each] = made = self._generate(each)
                 if each.reductions:
                     ops = [reduction.op for reduction in each.reductions]
-                    program.folds = Folds(ops, [single.size for single in self._singles], self.compute)
+                    made.folds = Folds(ops, [single.size for single in self._singles], self.compute)
 
-    def plan(self, trace: Trace, grads: Gradients, scalars: AnyScalars, indices: list[int] | None = None) -> Run:
-        return Run(self.run, trace, grads, scalars, indices)
+    def plan(self, kernel: Kernel, grads: Gradients, scalars: AnyScalars, indices: list[int] | None = None) -> Run:
+        return Run(self.run, kernel, grads, scalars, indices)
 
-    def run(self, trace: Trace, grads: Gradients, scalars: Any, indices: list[int] | None = None) -> None:
-        program = self._programs[trace]
-        units = self._chosen(trace, indices)
+    def run(self, kernel: Kernel, grads: Gradients, scalars: Any, indices: list[int] | None = None) -> None:
+        program = self._programs[kernel]
+        units = self._chosen(kernel, indices)
         with np.errstate(all="ignore"):
             program.dynamic[...] = scalars
             work: list[WorkItem] = [item for unit in units for item in unit.work(grads)]
             size = sum(unit.size for unit in units)
             self._each(lambda index, slot: self._update(program, *work[index], slot), len(work), size)
 
-    def _chosen(self, trace: Trace, indices: list[int] | None) -> list[Any]:
+    def _chosen(self, kernel: Kernel, indices: list[int] | None) -> list[Any]:
         """What is run for the arrays at `indices`: packs where all are meant, and random numbers do not tell them apart."""
         if indices is not None:
             return [self._singles[index] for index in indices]
-        return self._singles if trace.random else self._units
+        return self._singles if kernel.random else self._units
 
     def _each(self, task: Callable[[int, int], None], count: int, size: int) -> None:
         """Call ``task(index, slot)`` for every index below `count`, on several threads if `size` elements pay for them."""
@@ -162,7 +162,7 @@ class TileExecutor(abc.ABC):
             for index in range(count):
                 task(index, 0)
 
-    def reduce(self, stage: Trace, grads: Gradients, scalars: tuple[float, ...], indices: list[int] | None) -> list[Any]:
+    def reduce(self, stage: Kernel, grads: Gradients, scalars: tuple[float, ...], indices: list[int] | None) -> list[Any]:
         """For each reduction of a stage what it gives for each of the arrays at `indices` (all, if None)."""
         program = self._programs[stage]
         assert program.folds is not None
@@ -211,7 +211,7 @@ class TileExecutor(abc.ABC):
         """What is to be reduced of a tile: a run for each reduction."""
         arguments, _ = self._arguments(program, tile, g, slot)
         self._call(program, arguments, tile.size, slot)
-        count = len(program.trace.reductions)
+        count = len(program.kernel.reductions)
         return [self._run(slot, f"total {number}", tile.size, self.compute) for number in range(count)]
 
     def _update(self, program: CompiledKernel, tile: Tile, g: Any, slot: int) -> None:
@@ -242,7 +242,7 @@ class TileExecutor(abc.ABC):
                 continue
             run = self._run(slot, component, tile.size, self.compute)
             arguments.append(run)
-            if array in program.trace.random:
+            if array in program.kernel.random:
                 self._randomize(program, tile, array, run, slot)
             elif read:
                 load(x, part, run)

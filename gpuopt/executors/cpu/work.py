@@ -13,7 +13,7 @@ from gpuopt.codegen.tile import TileCode
 from gpuopt.executors.fold import Folds
 from gpuopt.executors.layout import ParamView, cut
 from gpuopt.tracing.expr import Expr
-from gpuopt.tracing.trace import Trace
+from gpuopt.tracing.program import Kernel
 
 __all__ = ["CompiledKernel", "Gradients", "PackedArrays", "Tile", "TiledArray", "WorkItem", "load", "store"]
 
@@ -22,11 +22,11 @@ WorkItem = tuple["Tile", Any]
 
 
 class CompiledKernel:
-    """A trace made ready to run: its function, and the scalars that it is called with."""
+    """A kernel made ready to run: its function, and the scalars that it is called with."""
 
-    def __init__(self, trace: Trace, code: TileCode, compute: np.dtype[Any]) -> None:
-        self.code, self.trace = code, trace
-        fixed, count = [expr.value for expr in code.constants], len(trace.scalars)
+    def __init__(self, kernel: Kernel, code: TileCode, compute: np.dtype[Any]) -> None:
+        self.code, self.kernel = code, kernel
+        fixed, count = [expr.value for expr in code.constants], len(kernel.scalars)
         self.values = np.zeros(count + len(fixed), compute)
         with np.errstate(all="ignore"):
             self.values[count:] = fixed
@@ -38,11 +38,11 @@ class CompiledKernel:
 
     def start(self, name: str, leaf: int) -> int:
         """Where random numbers begin, for the scalars there are."""
-        key, stream = self.trace.random[name]
+        key, stream = self.kernel.random[name]
         return base(tuple(self._number(part) for part in key), leaf, stream)
 
     def _number(self, scalar: Expr) -> float:
-        return scalar.value if scalar.op == "constant" else float(self.dynamic[self.trace.scalars.index(scalar)])
+        return scalar.value if scalar.op == "constant" else float(self.dynamic[self.kernel.scalars.index(scalar)])
 
 
 class Tile:

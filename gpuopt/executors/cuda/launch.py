@@ -1,4 +1,4 @@
-"""The CUDA executor: launches kernels that are generated from a trace, on CuPy arrays.
+"""The CUDA executor: launches kernels that are generated from a program, on CuPy arrays.
 
 One launch updates all arrays that lie in memory without gaps, as do their gradients. Others are launched one by one.
 """
@@ -23,7 +23,7 @@ from gpuopt.executors.cuda.tables import LaunchPlanner, Table
 from gpuopt.executors.cuda.uploads import UploadRing
 from gpuopt.executors.layout import ParamView, new_state
 from gpuopt.executors.scalars import AnyScalars, ScalarRows, StoredScalars
-from gpuopt.tracing.trace import Trace
+from gpuopt.tracing.program import Kernel, UpdateProgram
 
 __all__ = ["CupyExecutor"]
 
@@ -60,7 +60,7 @@ class CupyExecutor:
 
     def __init__(
         self,
-        trace: Trace,
+        program: UpdateProgram,
         update: Any,
         params: Sequence[Any],
         others: Sequence[dict[str, Any]] = (),
@@ -72,71 +72,71 @@ class CupyExecutor:
         self._numbers = list(numbers) or list(range(len(params)))
         self.device, self.compute = params[0].device, COMPUTE[params[0].dtype.name]
         with self.device:
-            self._buffers = new_state(self.runtime.xp, trace, update, self.compute, self._views, (), self._hyper_arrays)
+            self._buffers = new_state(self.runtime.xp, program, update, self.compute, self._views, (), self._hyper_arrays)
             self.states = [view.state(self._buffers) for view in self._views]
             self._planner = LaunchPlanner(
                 *(self.runtime, self._views, self._hyper_arrays, self.states, self._numbers, capturable)
             )
         self._kernels: dict[tuple[Any, ...], Any] = {}
-        self._rows: dict[Trace, UploadRing] = {}
-        self._stored: dict[Trace, StoredScalars] = {}
+        self._rows: dict[Kernel, UploadRing] = {}
+        self._stored: dict[Kernel, StoredScalars] = {}
         self._space = sum(fold_space(view.size) for view in self._views)
         self._lanes: Any = None
         self._tickets: Any = None
-        self._prepared: set[Trace] = set()
-        self._make_room(trace)
+        self._prepared: set[UpdateProgram] = set()
+        self._make_room(program)
         with self.device:  # a step may run on another stream than the current one
             self.runtime.wait()
 
-    def prepare(self, trace: Trace) -> None:
-        """Make room for what `trace` needs, and compile its kernels for the usual gradients.
+    def prepare(self, program: UpdateProgram) -> None:
+        """Make room for what `program` needs, and compile its kernels for the usual gradients.
 
         Those are of the parameters' dtype. A kernel whose scalars are made on the device is compiled
         by who has these; see `dry_run`.
         """
-        if trace in self._prepared:
+        if program in self._prepared:
             return
-        self._make_room(trace)
-        if not trace.stages and trace.accept is None:
+        self._make_room(program)
+        if not program.stages and program.accept is None:
             with self.device:
-                self.dry_run(trace, (0.0,) * len(trace.scalars))()
+                self.dry_run(program.update, (0.0,) * len(program.update.scalars))()
                 self.runtime.wait()  # a step may run on another stream
-        self._prepared.add(trace)
+        self._prepared.add(program)
 
-    def _make_room(self, trace: Trace) -> None:
+    def _make_room(self, program: UpdateProgram) -> None:
         """Make room for scalars that differ from array to array, and for what reductions need."""
         with self.device:
             self._planner.make_room(len(self._prepared) + 1)
-            for each in (*trace.stages, trace):
+            for each in program.kernels:
                 if each not in self._rows:
                     width = len(self._views) * len(each.scalars)
                     self._rows[each] = UploadRing(self.runtime, width, self.compute)
-            count = max((len(stage.reductions) for stage in trace.stages), default=0)
+            count = max((len(stage.reductions) for stage in program.stages), default=0)
             if count and (self._lanes is None or self._lanes.size < count * self._space):
                 xp, space = self.runtime.xp, self._space
                 lanes, tickets = xp.zeros(count * space, self.compute), xp.zeros(space, np.int32)
                 self._lanes, self._tickets = lanes, tickets
 
-    def stored(self, trace: Trace, width: int) -> StoredScalars:
-        """Room for `width` scalars of `trace` for each array, which another kernel computes."""
-        if trace not in self._stored:
+    def stored(self, kernel: Kernel, width: int) -> StoredScalars:
+        """Room for `width` scalars of `kernel` for each array, which another kernel computes."""
+        if kernel not in self._stored:
             rows = self.runtime.xp.zeros((len(self._views), width), self.compute)
-            self._stored[trace] = StoredScalars(rows)
-        return self._stored[trace]
+            self._stored[kernel] = StoredScalars(rows)
+        return self._stored[kernel]
 
     def run(
         self,
-        trace: Trace,
+        kernel: Kernel,
         grads: Sequence[Any],
         scalars: AnyScalars,
         indices: list[int] | None = None,
     ) -> None:
         """Update arrays at once, as `plan` says."""
-        self.plan(trace, grads, scalars, indices)()
+        self.plan(kernel, grads, scalars, indices)()
 
     def plan(
         self,
-        trace: Trace,
+        kernel: Kernel,
         grads: Sequence[Any],
         scalars: AnyScalars,
         indices: list[int] | None = None,
@@ -144,17 +144,17 @@ class CupyExecutor:
         """The launches that update the arrays at `indices` (None for all)."""
         launches = Launches(self.device)
         with self.device:
-            given = self._given(trace, scalars)
-            plan = self._planner.plan(grads, indices, in_order=bool(trace.random))
+            given = self._given(kernel, scalars)
+            plan = self._planner.plan(grads, indices, in_order=bool(kernel.random))
             for table, dtype, addresses in plan.launches:
-                self._add_update(launches, trace, table, dtype, addresses, given)
+                self._add_update(launches, kernel, table, dtype, addresses, given)
             for position in plan.singles:
-                self._add_single(launches, trace, position, grads[position], given)
+                self._add_single(launches, kernel, position, grads[position], given)
         return launches
 
     def plan_reduction(
         self,
-        stage: Trace,
+        stage: Kernel,
         grads: Sequence[Any],
         scalars: AnyScalars,
         totals: Sequence[Any],
@@ -178,50 +178,50 @@ class CupyExecutor:
 
     def dry_run(
         self,
-        trace: Trace,
+        kernel: Kernel,
         scalars: AnyScalars,
         totals: Sequence[Any] = (),
     ) -> Launches:
         """Launch a step of all arrays for none of them: that compiles the kernels."""
         launches = Launches(self.device)
         with self.device:
-            given = self._given(trace, scalars)
+            given = self._given(kernel, scalars)
             nothing = self.runtime.xp.zeros(len(self._views), np.int64)
             for table in self._planner.tables:
-                arguments = trace, table, self._views[0].param.dtype, nothing, given
-                if trace.reductions:
+                arguments = kernel, table, self._views[0].param.dtype, nothing, given
+                if kernel.reductions:
                     self._add_reduction(launches, *arguments, totals)
                 else:
                     self._add_update(launches, *arguments)
         return launches
 
-    def _given(self, trace: Trace, scalars: AnyScalars) -> KernelScalars:
+    def _given(self, kernel: Kernel, scalars: AnyScalars) -> KernelScalars:
         """The scalars as kernels take them; this is the one place that tells their types apart."""
         if isinstance(scalars, StoredScalars):
             return InMemory(scalars.rows)
         if isinstance(scalars, ScalarRows):
             with np.errstate(over="ignore"):
                 values = np.array(scalars.rows, np.float64).astype(self.compute)
-            return InMemory(self._rows[trace].write(values.reshape(-1)).reshape(values.shape))
+            return InMemory(self._rows[kernel].write(values.reshape(-1)).reshape(values.shape))
         return Passed(scalars)
 
     def _add_update(
         self,
         launches: Launches,
-        trace: Trace,
+        kernel: Kernel,
         table: Table,
         dtype: np.dtype[Any],
         addresses: Any,
         given: KernelScalars,
     ) -> None:
         """Update the arrays of a table that have a gradient, of that dtype."""
-        kernel = self._kernel(table_source, trace, table, dtype, given.in_memory)
-        launches.add(kernel, table.chunk, table.rows, addresses, *given.of_all, size=table.size)
+        launch = self._kernel(table_source, kernel, table, dtype, given.in_memory)
+        launches.add(launch, table.chunk, table.rows, addresses, *given.of_all, size=table.size)
 
     def _add_reduction(
         self,
         launches: Launches,
-        stage: Trace,
+        stage: Kernel,
         table: Table,
         dtype: np.dtype[Any],
         addresses: Any,
@@ -229,37 +229,37 @@ class CupyExecutor:
         totals: Sequence[Any],
     ) -> None:
         """Reduce the arrays of a table that have a gradient, of that dtype."""
-        kernel = self._kernel(reductions_source, stage, table, dtype, given.in_memory)
+        launch = self._kernel(reductions_source, stage, table, dtype, given.in_memory)
         room = self._space, self._lanes, self._tickets
         arguments = table.fold, table.rows, addresses, *given.of_all, *room, *totals
-        launches.add(kernel, *arguments, size=table.fold_size)
+        launches.add(launch, *arguments, size=table.fold_size)
 
     def _kernel(
         self,
         source: Callable[..., KernelSource],
-        trace: Trace,
+        kernel: Kernel,
         table: Table,
         dtype: np.dtype[Any],
         in_memory: bool,
     ) -> Any:
         """The kernel for the arrays of a table with gradients of that dtype."""
-        key = trace, table, dtype, in_memory
+        key = kernel, table, dtype, in_memory
         if key not in self._kernels:
             p, states = self._views[0].param.dtype, tuple(self._buffers)
-            written = source(trace, states, p, dtype, table.hyper_arrays, in_memory)
+            written = source(kernel, states, p, dtype, table.hyper_arrays, in_memory)
             self._kernels[key] = self.runtime.compile_kernel(written)
         return self._kernels[key]
 
-    def _add_single(self, launches: Launches, trace: Trace, position: int, g: Any, given: KernelScalars) -> None:
+    def _add_single(self, launches: Launches, kernel: Kernel, position: int, g: Any, given: KernelScalars) -> None:
         """Update one array: its memory where that and all beside it has no gaps, else along its axes."""
         view, hyper = self._views[position], self._hyper_arrays[position]
-        written = kernel_source(trace, view.param.dtype, g.dtype, self._dtypes(position), given.in_memory)
-        kernel = self.runtime.compile_kernel(written)
+        written = kernel_source(kernel, view.param.dtype, g.dtype, self._dtypes(position), given.in_memory)
+        launch = self.runtime.compile_kernel(written)
         inputs = [g if name == "g" else hyper[name] for name in written.reads]
-        scalars, states = self._of_one(trace, position, given), written.arrays[1:]
-        if trace.random and not view.param.flags.c_contiguous:  # elements are counted in C order
+        scalars, states = self._of_one(kernel, position, given), written.arrays[1:]
+        if kernel.random and not view.param.flags.c_contiguous:  # elements are counted in C order
             own = self.states[position]
-            launches.add(kernel, *inputs, *scalars, view.param, *(own[name] for name in states))
+            launches.add(launch, *inputs, *scalars, view.param, *(own[name] for name in states))
             return
         inputs = [x.transpose(view.axes) for x in inputs]
         p, outputs = view.flat, [self._buffers[name][view.start : view.stop] for name in states]
@@ -267,12 +267,12 @@ class CupyExecutor:
             inputs = [x.reshape(-1) for x in inputs]
         else:
             p, outputs = view.nd, [x.reshape(view.nd.shape) for x in outputs]
-        launches.add(kernel, *inputs, *scalars, p, *outputs)
+        launches.add(launch, *inputs, *scalars, p, *outputs)
 
     def _add_single_reduction(
         self,
         launches: Launches,
-        stage: Trace,
+        stage: Kernel,
         position: int,
         g: Any,
         given: KernelScalars,
@@ -286,12 +286,12 @@ class CupyExecutor:
         reads = [x.reshape(-1) if x.flags.c_contiguous else x for x in reads]
         room = param.size, self._space, self._lanes, self._tickets
         arguments = *reads, *self._of_one(stage, position, given), *room, *totals
-        kernel = self.runtime.compile_kernel(written)
-        launches.add(kernel, *arguments, size=chunks(param.size) * LANES)
+        launch = self.runtime.compile_kernel(written)
+        launches.add(launch, *arguments, size=chunks(param.size) * LANES)
 
-    def _of_one(self, trace: Trace, position: int, given: KernelScalars) -> tuple[Any, ...]:
+    def _of_one(self, kernel: Kernel, position: int, given: KernelScalars) -> tuple[Any, ...]:
         """The scalars of one array; and its number in the optimizer, if random numbers depend on it."""
-        number = (self._numbers[position],) if trace.random else ()
+        number = (self._numbers[position],) if kernel.random else ()
         return *given.of(position), *number
 
     def _dtypes(self, position: int) -> Others:

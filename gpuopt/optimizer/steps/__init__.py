@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from gpuopt.optimizer.binding import Binding, RuleChange
 from gpuopt.optimizer.steps.plain import PlainSteps, StepPlan
 from gpuopt.optimizer.steps.staged import StagedSteps
-from gpuopt.tracing.trace import Trace
+from gpuopt.tracing.program import UpdateProgram
 
 __all__ = ["StepPlan", "Steps", "choose"]
 
@@ -80,7 +80,7 @@ def _way(binding: Binding, change: RuleChange, before: Steps | None) -> type[Pla
     return CountingSteps if binding.device_counts else DeviceSteps
 
 
-def _is_plain(programs: list[Trace]) -> bool:
+def _is_plain(programs: list[UpdateProgram]) -> bool:
     """Whether every step is one launch of one kernel, whose scalars depend on counts and hyperparameters alone."""
     whole = programs[-1]
-    return len(programs) == 1 and not whole.stages and whole.accept is None and not whole.adapted
+    return len(programs) == 1 and not whole.stages and whole.accept is None and not whole.shared

@@ -24,7 +24,7 @@ from gpuopt.optimizer.groups import GroupStep, ParamGroup, batches
 from gpuopt.optimizer.hyperparameters import ValuesOfUpdates
 from gpuopt.optimizer.steps.plain import PlainSteps, StepPlan
 from gpuopt.tracing.expr import NOTHING, SIZE, Expr, ReductionKey
-from gpuopt.tracing.trace import Trace
+from gpuopt.tracing.program import Kernel, UpdateProgram
 
 __all__ = ["CountingSteps", "DeviceSteps"]
 
@@ -68,8 +68,8 @@ class DeviceSteps(PlainSteps):
         self.device, self._runtime = first.device, first.runtime
         self._masks = UploadCache(self._runtime, len(self._sizes), np.uint8, 0)
         self._captured_masks = CapturedUploads(self._masks)
-        self._rows: dict[tuple[ParamGroup, Trace], UploadRing] = {}
-        self._prepared: set[tuple[ParamGroup, Trace]] = set()
+        self._rows: dict[tuple[ParamGroup, Kernel], UploadRing] = {}
+        self._prepared: set[tuple[ParamGroup, UpdateProgram]] = set()
         self._totals: dict[ReductionKey, Any] = {}
         self._numbers: dict[str, Any] = {}
         xp = self._runtime.xp
@@ -88,20 +88,20 @@ class DeviceSteps(PlainSteps):
             return
         with self.device:
             for group, program in new:
-                for kernel in (*program.stages, program):
-                    self._make_room(group, kernel)
+                for kernel in program.kernels:
+                    self._make_room(group, program, kernel)
             self._make_masks(change)
             for group, program in new:
                 self._compile(group, program)
             self._runtime.wait()  # a step may run on another stream
         self._prepared.update(new)
 
-    def _make_room(self, group: ParamGroup, kernel: Trace) -> None:
+    def _make_room(self, group: ParamGroup, program: UpdateProgram, kernel: Kernel) -> None:
         """Make room for the totals and scalars of a kernel."""
         for reduction in kernel.reductions:
             self._row(reduction)
         if needs_scalars(kernel, self.device_counts):
-            source = scalar_source(kernel, self._executors[group].compute, self.device_counts)
+            source = scalar_source(program, kernel, self._executors[group].compute, self.device_counts)
             self._executors[group].stored(kernel, source.width)
             if source.count and (group, kernel) not in self._rows:
                 self._rows[group, kernel] = UploadRing(self._runtime, len(group.indices) * source.count, np.float64)
@@ -113,11 +113,11 @@ class DeviceSteps(PlainSteps):
         self._masks_of([(frozenset(group.indices), programs[-1]) for group, programs in groups])
         self._mask(frozenset())
 
-    def _compile(self, group: ParamGroup, program: Trace) -> None:
+    def _compile(self, group: ParamGroup, program: UpdateProgram) -> None:
         """Launch what a step of the group runs, for no array: that compiles its kernels."""
         step = GroupStep(group, program, 1, None, (), defaultdict(float))
         nothing, calls = Masks({}, self._mask(frozenset())), Launches(self.device)
-        for kernel in (*program.stages, program):
+        for kernel in program.kernels:
             scalars, rows = self._scalars(step, kernel, nothing, calls), map(self._row, kernel.reductions)
             calls.join(self._executors[group].dry_run(kernel, scalars, list(rows)))
         self._finish([step], nothing, calls)
@@ -149,24 +149,24 @@ class DeviceSteps(PlainSteps):
                 plan = self._executors[step.group].plan_reduction
                 launches.join(plan(stage, step.gradients, scalars, list(rows), step.positions))
         for step in steps:
-            scalars = self._scalars(step, step.program, masks, launches)
+            scalars = self._scalars(step, step.program.update, masks, launches)
             update = self._executors[step.group].plan
-            launches.join(update(step.program, step.gradients, scalars, step.positions))
+            launches.join(update(step.program.update, step.gradients, scalars, step.positions))
         self._finish(steps, masks, launches)
         return launches
 
     def _finish(self, steps: Sequence[GroupStep], masks: Masks, launches: Launches) -> None:
         """Add what comes last in a step."""
 
-    def _scalars(self, step: GroupStep, kernel: Trace, masks: Masks, launches: Launches) -> AnyScalars:
+    def _scalars(self, step: GroupStep, kernel: Kernel, masks: Masks, launches: Launches) -> AnyScalars:
         """The scalars of a kernel: numbers where the host knows them all, else rows on the device, and what makes them."""
         if not needs_scalars(kernel, self.device_counts):
             return step.scalars(compile_host(kernel.scalars))
         group = step.group
-        source = scalar_source(kernel, self._executors[group].compute, self.device_counts)
+        source = scalar_source(step.program, kernel, self._executors[group].compute, self.device_counts)
         given: Any = step.scalars(source.given) if source.count else ()
         if isinstance(given, ScalarRows):
-            source = scalar_source(kernel, self._executors[group].compute, self.device_counts, per_array=True)
+            source = scalar_source(step.program, kernel, self._executors[group].compute, self.device_counts, per_array=True)
             given = (self._rows[group, kernel].write(np.array(given.rows, np.float64).reshape(-1)),)
         stored = self._executors[group].stored(kernel, source.width)
         launches.add(
@@ -186,7 +186,7 @@ class DeviceSteps(PlainSteps):
         """The masks of a step."""
         return self._masks_of([(frozenset(step.indices), step.program) for step in steps])
 
-    def _masks_of(self, arrays: Sequence[tuple[frozenset[int], Trace]]) -> Masks:
+    def _masks_of(self, arrays: Sequence[tuple[frozenset[int], UpdateProgram]]) -> Masks:
         """The masks of a step in which arrays of the optimizer, by their indices, run a program."""
         of: dict[ReductionKey, frozenset[int]] = {}
         for indices, program in arrays:

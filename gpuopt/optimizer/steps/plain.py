@@ -90,13 +90,13 @@ class PlainSteps:
             count, values = group.counts[0] + 1, hyper[group.key]
             if complete and group.counts.count(count - 1) == len(group.counts):  # all together
                 own = gradients if group.has_all else [gradients[index] for index in group.indices]
-                program = group.programs[-1]
-                scalars = compile_host(program.scalars)(count, values)
-                launches.append(group.executor.plan(program, own, scalars))
+                update = group.programs[-1].update
+                scalars = compile_host(update.scalars)(count, values)
+                launches.append(group.executor.plan(update, own, scalars))
                 counts.append([count] * len(own))
             else:
                 steps = group.steps(gradients, values)
-                launches += [step.launch(step.scalars(compile_host(step.program.scalars))) for step in steps]
+                launches += [step.launch(step.scalars(compile_host(step.program.update.scalars))) for step in steps]
                 counts.append(group.counts_after(steps))
         return StepPlan(launches, counts, binding.t + 1)
 

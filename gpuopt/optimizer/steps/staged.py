@@ -36,7 +36,7 @@ class StagedSteps(PlainSteps):
         steps = [step for group in binding.groups for step in group.steps(gradients, hyper[group.key])]
         totals = self._reduced(steps)
         made = [part for step in steps for part in _accepted(step, totals)]
-        launches = [part.launch(_evaluated(part.program.scalars, part, totals)) for part in made]
+        launches = [part.launch(_evaluated(part.program.update.scalars, part, totals)) for part in made]
         counts = [group.counts_after(made) for group in binding.groups]
         t = binding.t + 1 if made or not steps else binding.t  # without any gradient it is a step too
         return StepPlan(launches, counts, t, _adapted(steps, totals))
@@ -77,7 +77,7 @@ class StagedSteps(PlainSteps):
 def _accepted(step: GroupStep, totals: Totals) -> Iterator[GroupStep]:
     """The step, if it is accepted; where its scalars differ from array to array, a step for each that is."""
     accept = step.program.accept
-    for part in step.split() if step.program.per_array else [step]:
+    for part in step.split() if step.program.update.per_array else [step]:
         if accept is None or _evaluated((accept,), part, totals)[0]:
             yield part
 
@@ -86,7 +86,7 @@ def _adapted(steps: list[GroupStep], totals: Totals) -> dict[str, float]:
     """The next values of the whole optimizer's numbers; all group steps have their inputs."""
     if not steps:
         return {}
-    adapted = steps[0].program.adapted
+    adapted = steps[0].program.shared
     return dict(zip(adapted, _evaluated(tuple(adapted.values()), steps[0], totals), strict=True))
 
 

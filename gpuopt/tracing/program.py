@@ -1,0 +1,117 @@
+"""What a traced update runs: an `UpdateProgram`, made of kernels, each the code of one launch."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from gpuopt.tracing.expr import Expr, ReductionKey, reduction_keys
+
+__all__ = ["Kernel", "StateSpec", "UpdateProgram"]
+
+
+@dataclasses.dataclass(frozen=True)
+class StateSpec:
+    """One array of a rule's state: its name, the value it starts at, and whether it is complex."""
+
+    name: str
+    initial: float | None
+    complex: bool
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Kernel:
+    """The array code of one launch, which ends in `stores`, or in `reductions`.
+
+    Attributes
+    ----------
+    name : str
+        The rule's class.
+    complex : bool
+        Whether parameter and gradient are complex.
+    states : tuple of StateSpec
+        The states of the program, some of which it may read or change.
+    loads : tuple of str
+        The components read: ``"p"``, or ``"p.re"`` and ``"p.im"`` of a complex array.
+    ops : tuple of Expr
+        The array operations, in order.
+    stores : dict
+        New value of each array that changes, by its name: a tuple of one component, or two.
+    reductions : tuple of Expr
+        Reductions of array values. A kernel that has any stores nothing.
+    scalars : tuple of Expr
+        The host values that it takes as arguments (constants are not among them).
+    random : dict
+        Which of the loads are random numbers: the numbers of their key, and which stream.
+    accept : Expr or None
+        The truth value without which nothing is stored; None where it always is.
+    """
+
+    name: str
+    complex: bool
+    states: tuple[StateSpec, ...]
+    loads: tuple[str, ...] = ()
+    ops: tuple[Expr, ...] = ()
+    stores: dict[str, tuple[Expr, ...]] = dataclasses.field(default_factory=dict)
+    reductions: tuple[Expr, ...] = ()
+    scalars: tuple[Expr, ...] = ()
+    random: dict[str, tuple[tuple[Expr, ...], int]] = dataclasses.field(default_factory=dict)
+    accept: Expr | None = None
+    needs: frozenset[ReductionKey] = dataclasses.field(init=False)
+    """The reductions that `scalars` and `accept` are made of."""
+
+    def __post_init__(self) -> None:
+        asked = self.scalars if self.accept is None else (*self.scalars, self.accept)
+        object.__setattr__(self, "needs", frozenset(reduction_keys(asked)))
+
+    @property
+    def per_array(self) -> bool:
+        """Whether scalars may differ from array to array, being made of reductions of each."""
+        return any(key.scope == "array" for key in self.needs)
+
+    def is_complex(self, array: str) -> bool:
+        """Whether the array of that name is complex: ``"p"``, ``"g"``, a state, or one in place of a hyperparameter."""
+        if array in ("p", "g"):
+            return self.complex
+        return any(state.complex for state in self.states if state.name == array)
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class UpdateProgram:
+    """The update of one rule or chain, for real or for complex parameters.
+
+    Attributes
+    ----------
+    name : str
+        The rule's class.
+    complex : bool
+        Whether parameter and gradient are complex.
+    states : tuple of StateSpec
+        The state that is read or changed; other state is not listed.
+    hyper : tuple of str
+        The float hyperparameters of all parts by their full names, in order; whether they are used or not.
+    stages : tuple of Kernel
+        The kernels that reduce, before the update: one for reductions of array values, one for those that need its results,
+        and so on.
+    update : Kernel
+        The kernel that stores new values.
+    shared : dict
+        The new value of each number of the whole optimizer, by its full name, after a step or a refusal of one.
+    """
+
+    name: str
+    complex: bool
+    states: tuple[StateSpec, ...]
+    hyper: tuple[str, ...]
+    stages: tuple[Kernel, ...]
+    update: Kernel
+    shared: dict[str, Expr]
+
+    @property
+    def kernels(self) -> tuple[Kernel, ...]:
+        """All kernels, in the order in which they run."""
+        return (*self.stages, self.update)
+
+    @property
+    def accept(self) -> Expr | None:
+        """The truth value that decides whether the step is made at all; None where it always is."""
+        return self.update.accept
