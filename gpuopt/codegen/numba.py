@@ -9,7 +9,8 @@ import numpy as np
 
 from gpuopt.arrays.random import FIRST, GOLDEN, SECOND
 from gpuopt.codegen.tile import changes, constants, places
-from gpuopt.tracing.expr import INFIX, Expr, format_expr
+from gpuopt.tracing.expr import Expr, format_expr
+from gpuopt.tracing.ops import OPS, REDUCTIONS
 from gpuopt.tracing.program import Kernel
 
 __all__ = ["fill_source", "fold_source", "loop_source"]
@@ -97,19 +98,6 @@ def fill(run, start, index):
         z = z ^ (z >> types.uint64(31))
         run[i] = run.dtype.type(types.{whole}(z >> types.uint64({cut}))) * scale + half
 """
-_INFIX = INFIX | {"logical_and": "&", "logical_or": "|"}
-# NaN propagates, and of two zeros the second is taken, as by NumPy's ufuncs.
-_FORMS = {
-    "negative": "-{0}",
-    "logical_not": "not {0}",
-    "absolute": "abs({0})",
-    "maximum": "{0} if ({0} > {1}) | ({0} != {0}) else {1}",
-    "minimum": "{0} if ({0} < {1}) | ({0} != {0}) else {1}",
-    "sign": "one if {0} > zero else (-one if {0} < zero else (zero if {0} == zero else {0}))",
-    "where": "{1} if {0} else {2}",
-    "choose": "{1} if {0} != zero else {2}",
-    "stochastic_bfloat16": "stochastic_bfloat16({0}, {1})",
-}
 
 
 @functools.lru_cache(maxsize=512)
@@ -136,10 +124,8 @@ def fold_source(stage: Kernel) -> str:
     names, scalars, body = _statements(stage, arrays)
     rows = [f"r{number}" for number in range(len(stage.reductions))]
     values = [names[reduction.args[0]] for reduction in stage.reductions]
-    sums = [
-        f"{row}[lane] = " + (f"{row}[lane] + {value}" if r.op == "sum" else _FORMS["maximum"].format(f"{row}[lane]", value))
-        for row, value, r in zip(rows, values, stage.reductions, strict=True)
-    ]
+    adds = [REDUCTIONS[reduction.op].op.numba for reduction in stage.reductions]
+    sums = [f"{row}[lane] = {add.format(f'{row}[lane]', value)}" for row, value, add in zip(rows, values, adds, strict=True)]
     first = [f"{row}[lane] = {value}" for row, value in zip(rows, values, strict=True)]
     parts = {
         "arguments": "".join(f"{name}, " for name in arrays.values()),
@@ -184,8 +170,7 @@ def _statements(kernel: Kernel, arrays: dict[str, str]) -> tuple[dict[Expr, str]
     for op in kernel.ops:
         args = [names[arg] for arg in op.args]
         names[op] = f"x{op.index}"
-        form = _FORMS.get(op.op, f"math.{op.op}({{0}})")
-        body.append(f"{names[op]} = " + (f" {_INFIX[op.op]} ".join(args) if op.op in _INFIX else form.format(*args)))
+        body.append(f"{names[op]} = {OPS[op.op].numba.format(*args)}")
     return names, scalars, body
 
 

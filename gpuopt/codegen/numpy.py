@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from gpuopt.codegen.tile import TileCode, changes, constants, places
-from gpuopt.tracing.expr import BOOLEAN, Expr, format_expr
+from gpuopt.tracing.expr import Expr, format_expr
+from gpuopt.tracing.ops import OPS
 from gpuopt.tracing.program import Kernel
 
 __all__ = ["tile_code"]
@@ -56,7 +57,7 @@ class _Writer:
         comments += [f"    # {self.where[e]} = {format_expr(e)}" for e in host]
         body = [f"    {line}" for line in self.lines or ["pass"]]
         source = "\n".join([f"def update({', '.join(arguments)}):  # {self.kernel.name}", *comments, *body, ""])
-        scope: dict[str, Any] = {name: getattr(np, name) for name in _CALLS} | {"copyto": np.copyto}
+        scope: dict[str, Any] = {name: getattr(np, name) for name, op in OPS.items() if op.numpy} | {"copyto": np.copyto}
         scope["stochastic_bfloat16"] = _stochastic_bfloat16
         exec(source, scope)  # the text is made here from a fixed set of calls
         return TileCode(scope["update"], places(self.kernel), self.counts["w"], self.counts["b"], fixed, source)
@@ -80,8 +81,7 @@ class _Writer:
         elif op.op == "copy":
             self.lines.append(f"copyto({out}, {operands[0]})")
         else:
-            last = f"out={out}" if op.op in ("maximum", "minimum") else out
-            self.lines.append(f"{op.op}({', '.join([*operands, last])})")
+            self.lines.append(OPS[op.op].numpy.format(*operands, out=out))
 
     def _location(self, expr: Expr) -> str:
         return self.names[expr.value] if expr.op == "input" else self.where[expr]
@@ -94,7 +94,7 @@ class _Writer:
         barred = {self._location(arg) for arg in late}
         if any(arg.op == "input" and arg.value == "g" for arg in late):  # which may be the parameter itself
             barred.add(self.names.get("p", ""))
-        if op.op in BOOLEAN:
+        if op.boolean:
             return self._scratch("b", barred)
         for component in [c for c, e in self.targets.items() if e is op]:
             name = self.names[component]
@@ -136,10 +136,3 @@ def _stochastic_bfloat16(x: Any, u: Any, out: Any, mask: Any) -> None:
     np.bitwise_and(whole, np.uint32(0xFFFF0000), out=whole)
     np.not_equal(x, x, out=mask)
     np.copyto(out, x, where=mask)
-
-
-_CALLS = (
-    *("add", "subtract", "multiply", "divide", "negative", "absolute", "sqrt", "maximum", "minimum", "sign"),
-    *("exp", "expm1", "log", "log1p", "tanh", "sin", "cos", "less", "less_equal", "greater", "greater_equal"),
-    *("equal", "not_equal", "logical_and", "logical_or", "logical_not"),
-)

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from gpuopt.codegen.order import LANES, REDUCTION_CHUNK, ROWS, chunks
-from gpuopt.tracing.expr import NOTHING
+from gpuopt.tracing.ops import REDUCTIONS
 
 __all__ = ["UFUNCS", "Folds", "fold", "fold_stream"]
 
-UFUNCS: dict[str, np.ufunc] = {"sum": np.add, "max": np.maximum}
+UFUNCS: dict[str, np.ufunc] = {name: getattr(np, r.op.name) for name, r in REDUCTIONS.items()}
 
 
 def fold(ufunc: np.ufunc, run: Any, out: Any) -> None:
@@ -71,7 +71,7 @@ class Folds:
 
     def __init__(self, ops: list[str], sizes: list[int], dtype: np.dtype[Any]) -> None:
         self.ops = ops
-        self._last = [np.full((len(sizes), LANES), NOTHING[op], dtype) for op in ops]
+        self._last = [np.full((len(sizes), LANES), REDUCTIONS[op].nothing, dtype) for op in ops]
         self._levels = [
             [_levels(last[i : i + 1], size, op) for i, size in enumerate(sizes)]
             for op, last in zip(ops, self._last, strict=True)
@@ -109,6 +109,6 @@ def _levels(last: Any, size: int, op: str) -> list[Any]:
     """The rows of lanes of each level, the last of which is one row."""
     levels = []
     while (count := chunks(size)) > 1:
-        levels.append(np.full((count, LANES), NOTHING[op], last.dtype))
+        levels.append(np.full((count, LANES), REDUCTIONS[op].nothing, last.dtype))
         size = count * LANES
     return [*levels, last]

@@ -16,14 +16,8 @@ from typing import Any
 
 import numpy as np
 
-COMPARISONS = frozenset({"less", "less_equal", "greater", "greater_equal", "equal", "not_equal"})
-BOOLEAN = COMPARISONS | {"logical_and", "logical_or", "logical_not"}
-ARRAY_OPS = BOOLEAN | {
-    *("add", "subtract", "multiply", "divide", "negative", "absolute", "sqrt", "maximum", "minimum", "sign"),
-    *("where", "choose", "exp", "expm1", "log", "log1p", "tanh", "sin", "cos"),
-}
-REDUCTIONS = frozenset({"sum", "max"})
-HOST_OPS = (ARRAY_OPS - {"choose"}) | {"power", "floor", "ceil"}
+from gpuopt.tracing.ops import LOGICAL, OPS, REDUCTIONS
+
 ELEMENTWISE = (
     "a rule is elementwise: use operators and np.sqrt, np.abs, np.maximum, np.minimum, np.where, np.sign, np.exp …, or a "
     "reduction to one number: np.sum, np.mean, np.max, np.min, np.all, np.any, np.linalg.norm, gpuopt.tree_sum …"
@@ -62,8 +56,6 @@ class ReductionKey:
 
 
 SIZE = ReductionKey("size", "array")
-NOTHING = {"sum": 0.0, "max": float("-inf")}
-"""What a reduction of no elements gives."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True)
@@ -83,7 +75,7 @@ class Expr:
 
     @property
     def boolean(self) -> bool:
-        return self.op in BOOLEAN
+        return self.op in OPS and OPS[self.op].boolean
 
     @property
     def reduces(self) -> bool:
@@ -112,16 +104,17 @@ class Graph:
 
     def node(self, op: str, *args: Expr) -> Expr:
         """The value of a real operation; the few identities used here change no bit but that of a rounded product."""
-        if op not in BOOLEAN:
+        known = OPS.get(op)
+        if known is None or not known.boolean:
             args = (args[0], *map(self._number, args[1:])) if op == "where" else tuple(map(self._number, args))
         host = all(arg.host for arg in args)
-        if op not in (HOST_OPS if host else ARRAY_OPS):
+        if known is None or not (known.host if host else known.on_arrays):
             raise trace_error(f"np.{op} of arrays is not available in a rule; {ELEMENTWISE}")
         if host:
-            if op in BOOLEAN - COMPARISONS:  # Python's `and` would give an operand, not a truth value
+            if op in LOGICAL:  # Python's `and` would give an operand, not a truth value
                 args = tuple(arg if arg.boolean else self.node("not_equal", arg, self.constant(0)) for arg in args)
             return self._intern(op, args, None, host=True)
-        if op in BOOLEAN - COMPARISONS:
+        if op in LOGICAL:
             args = tuple(self._array_mask(arg) for arg in args)
         if op == "where" and args[0].host:
             return args[1] if args[1] is args[2] else self._intern("choose", (self._number(args[0]), *args[1:]))
@@ -141,7 +134,7 @@ class Graph:
         for component, part in zip(("re", "im"), parts, strict=False):
             x = self._number(part)
             if self.acting is not None and scope == "tree":
-                x = self.node("where", self.acting, x, self.constant(NOTHING[op]))
+                x = self.node("where", self.acting, x, self.constant(REDUCTIONS[op].nothing))
             total = ReductionKey("/".join((*self.part, str(call), op, component)), scope)
             found.append(self._intern(op, (x,), total, host=True))
         return found
@@ -187,32 +180,17 @@ class Graph:
         return self._made[key]
 
 
-INFIX = {
-    "add": "+",
-    "subtract": "-",
-    "multiply": "*",
-    "divide": "/",
-    "less": "<",
-    "less_equal": "<=",
-    "greater": ">",
-    "greater_equal": ">=",
-    "equal": "==",
-    "not_equal": "!=",
-}
-"""The operations between two values that Python and C++ write alike."""
-_WRITTEN = INFIX | {"power": "**", "logical_and": "&", "logical_or": "|"}
-
-
 def format_expr(expr: Expr, nested: bool = False) -> str:
-    """The formula of `expr` as a reader would write it."""
+    """Write the formula of `expr` for a reader."""
     if expr.op == "constant":
         return f"{expr.value:g}" if float(f"{expr.value:g}") == expr.value else repr(expr.value)
     if not expr.args:
         return "size" if expr.op == "size" else str(expr.value)
-    if expr.op not in _WRITTEN:
-        return f"{'-' if expr.op == 'negative' else expr.op}({', '.join(map(format_expr, expr.args))})"
-    written = f" {_WRITTEN[expr.op]} ".join(format_expr(arg, nested=True) for arg in expr.args)
-    return f"({written})" if nested else written
+    if expr.op in REDUCTIONS:
+        return f"{expr.op}({format_expr(expr.args[0])})"
+    op = OPS[expr.op]
+    written = op.text.format(*(format_expr(arg, op.infix) for arg in expr.args))
+    return f"({written})" if nested and op.infix else written
 
 
 def reduction_keys(exprs: Iterable[Expr]) -> list[ReductionKey]:

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from gpuopt.arrays.dtypes import COMPUTE, state_dtype
-from gpuopt.tracing.expr import INFIX, Expr, format_expr
+from gpuopt.tracing.expr import Expr, format_expr
+from gpuopt.tracing.ops import OPS
 from gpuopt.tracing.parts import components
 from gpuopt.tracing.program import Kernel
 
@@ -54,11 +55,6 @@ __device__ __forceinline__ T uniform(unsigned long long a, unsigned long long b,
                         : T(z >> 12) * T(2.220446049250313e-16) + T(1.1102230246251565e-16);
 }
 """
-
-_INFIX = INFIX | {"logical_and": "&&", "logical_or": "||"}
-_CALLS = {"maximum": "largest", "minimum": "smallest", "sign": "signum", "stochastic_bfloat16": "stochastic_bfloat16"}
-_PREFIX = {"negative": "-", "logical_not": "!"}
-_CHOICES = ("where", "choose")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,23 +140,14 @@ class CudaPrinter:
         if expr.op == "constant":
             return self.literal(expr.value)
         product = expr.op in ("multiply", "divide") and inside in ("add", "subtract")
-        plain = product or inside == "call" or not (expr.op in _INFIX or expr.op in _PREFIX or expr.op in _CHOICES)
+        plain = product or inside == "call" or OPS[expr.op].call
         return self.formula(expr) if plain else f"({self.formula(expr)})"
 
-    def formula(self, op: Expr) -> str:
-        call = op.op not in _INFIX and op.op not in _PREFIX and op.op not in _CHOICES
-        args = [self.value(arg, "call" if call else op.op) for arg in op.args]
-        if op.op in _INFIX:
-            return f" {_INFIX[op.op]} ".join(args)
-        if op.op in _PREFIX:
-            return f"{_PREFIX[op.op]}{args[0]}"
-        if op.op in _CHOICES:
-            condition = args[0] if op.op == "where" else f"{args[0]} != 0"
-            return f"{condition} ? {args[1]} : {args[2]}"
-        if op.op in _CALLS:
-            return f"{_CALLS[op.op]}<{self.real}>({', '.join(args)})"
-        name = {"absolute": "fabs", "power": "pow"}.get(op.op, op.op)
-        return f"{name}{'f' if self.real == 'float' else ''}({', '.join(args)})"
+    def formula(self, expr: Expr) -> str:
+        """Write the operation of `expr`, whose arguments may have names."""
+        op = OPS[expr.op]
+        args = (self.value(arg, "call" if op.call else op.name) for arg in expr.args)
+        return op.cuda.format(*args, T=self.real, f="f" if self.real == "float" else "")
 
     def literal(self, value: float) -> str:
         with np.errstate(over="ignore"):

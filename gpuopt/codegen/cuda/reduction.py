@@ -14,12 +14,11 @@ import numpy as np
 from gpuopt.codegen.cuda.elementwise import PREAMBLE, KernelSource, KernelWriter, Others, ascii_name
 from gpuopt.codegen.cuda.table import TableWriter
 from gpuopt.codegen.order import LANES, ROWS, chunks
-from gpuopt.tracing.expr import NOTHING
+from gpuopt.tracing.ops import REDUCTIONS
 from gpuopt.tracing.program import Kernel
 
 __all__ = ["fold_space", "reduction_source", "reductions_source"]
 
-_ADDS = {"sum": "{0} + {1}", "max": "largest<{2}>({0}, {1})"}
 _CLIMB = """\
 ptrdiff_t level = 0, here = ({elements} + {chunk} - 1) / {chunk}, mine = at_chunk;
 bool last = true;
@@ -93,7 +92,7 @@ class _ReductionWriter(KernelWriter):
         adds = [f"t{k} = {self._add(r.op, f't{k}', self.value(r.args[0], 'add'))};" for k, r in reductions]
         return [
             f"const ptrdiff_t first = at_chunk * {LANES * ROWS} + lane;",
-            *(f"{self.real} t{k} = {self.literal(NOTHING[op])};" for k, op in enumerate(kinds)),
+            *(f"{self.real} t{k} = {self.literal(REDUCTIONS[op].nothing)};" for k, op in enumerate(kinds)),
             f"const ptrdiff_t rest = (elements - first + {LANES - 1}) / {LANES};",
             f"const int rows_here = rest <= 0 ? 0 : rest < {ROWS} ? (int)rest : {ROWS};",
             "#pragma unroll 4",
@@ -116,18 +115,18 @@ class _ReductionWriter(KernelWriter):
         )
 
     def _add(self, op: str, a: str, b: str) -> str:
-        return _ADDS[op].format(a, b, self.real)
+        return REDUCTIONS[op].op.cuda.format(a, b, T=self.real)
 
     def _climb(self, kinds: list[str]) -> list[str]:
         """The sums of sums, level by level."""
         from_lanes = f"((const volatile {self.real}*)&lanes[0])[{{0}} + {{1}} * lane_stride]"
         keep = [f"  lanes[room + (level + mine) * {LANES} + lane + {k} * lane_stride] = t{k};" for k in range(len(kinds))]
-        clear = [f"  t{k} = {self.literal(NOTHING[op])};" for k, op in enumerate(kinds)]
+        clear = [f"  t{k} = {self.literal(REDUCTIONS[op].nothing)};" for k, op in enumerate(kinds)]
         again = [f"    t{k} = {self._add(op, f't{k}', from_lanes.format('from', k))};" for k, op in enumerate(kinds)]
         total = []
         for k, op in enumerate(kinds):
             value = f"(double){from_lanes.format(f'room + level * {LANES} + n', k)}"
-            add = _ADDS[op].format("sum", value, "double")
+            add = REDUCTIONS[op].op.cuda.format("sum", value, T="double")
             start = "0.0" if op == "sum" else "-1.0 / 0.0"
             total.append(
                 f"    {{ double sum = {start}; for (int n = 0; n < {LANES}; ++n) sum = {add}; total_{k}[array_total] = sum; }}"

@@ -15,7 +15,8 @@ import numpy as np
 
 from gpuopt.codegen.cuda.elementwise import CudaPrinter, KernelSource, ascii_name
 from gpuopt.codegen.host import Evaluate, compile_host
-from gpuopt.tracing.expr import NOTHING, Expr, ReductionKey, format_expr, reachable
+from gpuopt.tracing.expr import Expr, ReductionKey, format_expr, reachable
+from gpuopt.tracing.ops import REDUCTIONS
 from gpuopt.tracing.program import Kernel, UpdateProgram
 
 __all__ = ["ScalarSource", "count_source", "needs_scalars", "scalar_source"]
@@ -179,9 +180,8 @@ class _ScalarWriter(CudaPrinter):
         if expr.value.scope == "array":
             self.lines.append(f"const double {name} = {row}[own[i]];")
             return
-        add = "largest<double>({0}, {1})" if op == "max" else "{0} + {1}"
-        each = add.format(name, f"{row}[n]")
-        self.lines.append(f"double {name} = {self.literal(NOTHING[op])};  // {format_expr(expr)}, of all")
+        each = REDUCTIONS[op].op.cuda.format(name, f"{row}[n]", T=self.real)
+        self.lines.append(f"double {name} = {self.literal(REDUCTIONS[op].nothing)};  // {format_expr(expr)}, of all")
         self.lines.append(f"for (long long n = 0; n < arrays; ++n) {{ if ({row}_of[n]) {name} = {each}; }}")
 
     def _keep(self, kernel: Kernel, results: list[Expr]) -> None:

@@ -23,7 +23,8 @@ from gpuopt.optimizer.binding import Binding, RuleChange
 from gpuopt.optimizer.groups import GroupStep, ParamGroup, batches
 from gpuopt.optimizer.hyperparameters import ValuesOfUpdates
 from gpuopt.optimizer.steps.plain import PlainSteps, StepPlan
-from gpuopt.tracing.expr import NOTHING, SIZE, Expr, ReductionKey
+from gpuopt.tracing.expr import SIZE, Expr, ReductionKey
+from gpuopt.tracing.ops import REDUCTIONS
 from gpuopt.tracing.program import Kernel, UpdateProgram
 
 __all__ = ["CountingSteps", "DeviceSteps"]
@@ -205,7 +206,7 @@ class DeviceSteps(PlainSteps):
     def _row(self, reduction: Expr) -> Any:
         """The totals of a reduction, one for each array of the optimizer."""
         if reduction.value not in self._totals:
-            row = self._runtime.xp.full(len(self._sizes), NOTHING[reduction.op], dtype=np.float64)
+            row = self._runtime.xp.full(len(self._sizes), REDUCTIONS[reduction.op].nothing, dtype=np.float64)
             self._totals[reduction.value] = row
         return self._totals[reduction.value]
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuopt.tracing.expr import NOTHING, SIZE, Expr, ReductionKey
+from gpuopt.tracing.expr import SIZE, Expr, ReductionKey
+from gpuopt.tracing.ops import REDUCTIONS
 
 __all__ = ["Totals", "TotalsOfArray"]
 
@@ -34,7 +35,7 @@ class Totals:
         """Take what a reduction gave for the arrays at `indices`."""
         key: ReductionKey = reduction.value
         if key not in self._rows:
-            self._ops[key], self._rows[key] = reduction.op, np.full(self._count, NOTHING[reduction.op])
+            self._ops[key], self._rows[key] = reduction.op, np.full(self._count, REDUCTIONS[reduction.op].nothing)
         self._rows[key][indices] = values
 
     def array(self, key: ReductionKey, index: int) -> float:
