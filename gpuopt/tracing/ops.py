@@ -184,7 +184,7 @@ class Reduction:
     nothing : float
         The result for no values, which changes none.
     cuda : str
-        The type of ``reduction.cuh`` that does the same.
+        The C++ type that does the same.
     """
 
     op: Op
