@@ -27,8 +27,8 @@ def compile_host(scalars: tuple[Expr, ...]) -> Evaluate:
     source = "\n".join(
         ["def evaluate(t, hyper, totals=None):", *lines, f"    return ({''.join(f'x{e.index}, ' for e in scalars)})"]
     )
-    scope: dict[str, Any] = {e.op: _function(OPS[e.op]) for e in order if e.args and callable(OPS[e.op].host)}
-    scope["ReductionKey"] = ReductionKey
+    called = [OPS[e.op] for e in order if e.op in OPS and callable(OPS[e.op].host)]
+    scope: dict[str, Any] = {op.name: _function(op) for op in called} | {"ReductionKey": ReductionKey}
     exec(source, scope)  # the text is made above from a fixed set of operations
     return scope["evaluate"]  # type: ignore[no-any-return]
 
