@@ -20,17 +20,46 @@ Evaluate = Callable[..., tuple[float, ...]]
 
 @functools.lru_cache(maxsize=1024)
 def compile_host(scalars: tuple[Expr, ...]) -> Evaluate:
-    """The host code: a Python function from the step, the hyperparameters and the results of reductions to the scalars."""
-    order = sorted(set(reachable(scalars, within=lambda expr: not expr.reduces)), key=lambda expr: expr.index)
-    order = [expr for expr in order if expr.host]
-    lines = [f"    x{e.index} = {_host_code(e)}  # {format_expr(e)}" for e in order]
-    source = "\n".join(
-        ["def evaluate(t, hyper, totals=None):", *lines, f"    return ({''.join(f'x{e.index}, ' for e in scalars)})"]
-    )
-    called = [OPS[e.op] for e in order if e.op in OPS and callable(OPS[e.op].host)]
-    scope: dict[str, Any] = {op.name: _function(op) for op in called} | {"ReductionKey": ReductionKey}
-    exec(source, scope)  # the text is made above from a fixed set of operations
+    """The host code: a Python function from the step, the hyperparameters and the results of reductions to the scalars.
+
+    Python's functions raise where IEEE's give an infinity or NaN. Then all is computed anew by functions that give those:
+    both arms of a ``where`` are computed, so 1/0 and log(-1) are no errors.
+    """
+    guarded = ["    try:", *(f"    {line}" for line in _statements(scalars))]
+    guarded += ["    except raised:", "        return again()(t, hyper, totals)"]
+    functions: dict[str, Any] = {op.name: op.host for op in _called(scalars)}
+    again = functools.partial(_compile_quiet, scalars)
+    return _function(guarded, {**functions, "raised": _RAISED, "again": again})
+
+
+@functools.lru_cache(maxsize=64)
+def _compile_quiet(scalars: tuple[Expr, ...]) -> Evaluate:
+    """The same, of functions that give IEEE's answers."""
+    return _function(_statements(scalars), {op.name: _quiet(op) for op in _called(scalars)})
+
+
+def _function(lines: list[str], scope: dict[str, Any]) -> Evaluate:
+    """A function of these lines, which were made from a fixed set of operations."""
+    scope = {**scope, "ReductionKey": ReductionKey}
+    exec("\n".join(["def evaluate(t, hyper, totals=None):", *lines]), scope)
     return scope["evaluate"]  # type: ignore[no-any-return]
+
+
+def _statements(scalars: tuple[Expr, ...]) -> list[str]:
+    """A line for each value that the scalars are made of, and one that returns them."""
+    lines = [f"    x{e.index} = {_host_code(e)}  # {format_expr(e)}" for e in _values(scalars)]
+    return [*lines, f"    return ({''.join(f'x{e.index}, ' for e in scalars)})"]
+
+
+def _called(scalars: tuple[Expr, ...]) -> list[Op]:
+    """The operations among them that are functions."""
+    return [OPS[e.op] for e in _values(scalars) if e.op in OPS and callable(OPS[e.op].host)]
+
+
+def _values(scalars: tuple[Expr, ...]) -> list[Expr]:
+    """The host values that the scalars are made of, in order."""
+    found = set(reachable(scalars, within=lambda expr: not expr.reduces))
+    return sorted((expr for expr in found if expr.host), key=lambda expr: expr.index)
 
 
 def _host_code(expr: Expr) -> str:
@@ -41,16 +70,19 @@ def _host_code(expr: Expr) -> str:
     return host.format(*args) if isinstance(host, str) else f"{expr.op}({', '.join(args)})"
 
 
+_RAISED = (ValueError, OverflowError, ZeroDivisionError)
+
+
 @functools.cache
-def _function(op: Op) -> Callable[..., float]:
-    """An operation's function, or IEEE's answer where it raises: both arms of a where are computed, even log(-1)."""
+def _quiet(op: Op) -> Callable[..., float]:
+    """An operation's function, or IEEE's answer if it raises."""
     fast: Any = op.host
     general = getattr(np, op.name)
 
     def quiet(*args: float) -> float:
         try:
             return fast(*args)  # type: ignore[no-any-return]
-        except (ValueError, OverflowError, ZeroDivisionError):
+        except _RAISED:
             with np.errstate(all="ignore"):
                 return float(general(*map(np.float64, args)))
 
