@@ -15,7 +15,6 @@ from gpuopt.arrays.tree import TreeSpec
 __all__ = ["GradientReader"]
 
 _SHAPE, _DTYPE, _BASE = map(operator.attrgetter, ("shape", "dtype", "base"))
-_NUMPY, _OWN = {np.ndarray}, {type(None)}
 
 
 class GradientReader:
@@ -37,6 +36,7 @@ class GradientReader:
         self._spec, self._params, self._keys = spec, params, set(spec.keys or ())
         self._updated = [index for index, is_updated in enumerate(updated) if is_updated]
         self._shapes, self._dtypes, self._type = [p.shape for p in params], [p.dtype for p in params], type(params[0])
+        self._numpy, self._own = [np.ndarray] * len(params), [type(None)] * len(params)
         self._same = SameObjects()  # on a device, the gradients of the step before
         self._whole = False
         if self._type is not np.ndarray:
@@ -66,10 +66,10 @@ class GradientReader:
             found = self._spec.match(grads, "grads") if self._spec.containers else [grads]
         if self._type is np.ndarray:
             if (  # the usual case: NumPy's own arrays of the right shapes and dtypes, with memory of their own
-                set(map(type, found)) == _NUMPY
+                [*map(type, found)] == self._numpy
                 and [*map(_SHAPE, found)] == self._shapes
                 and [*map(_DTYPE, found)] == self._dtypes
-                and set(map(type, map(_BASE, found))) == _OWN
+                and [*map(type, map(_BASE, found))] == self._own  # no base: their memory is theirs
                 and not self._memory.foreign
                 and self._memory.owners.isdisjoint(map(id, found))
             ):
