@@ -28,7 +28,7 @@ p = [np.ones(3, "float32"), np.ones(100_000, "float32"), np.ones((4, 4), "float3
 opt = go.Adam().init(p)
 opt.step([np.full(x.shape, 0.5, "float32") for x in p])
 group = opt._binding.groups[0]
-program = group.executor._programs[group.programs[0].update]
+program = group.executor._kernels[group.programs[0].update]
 loops = program.code.function, program.pack
 print(opt.executor, p[0][0], [len(f.stats.cache_hits) for f in loops], [len(f.stats.cache_misses) for f in loops])
 """

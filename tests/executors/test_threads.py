@@ -18,7 +18,9 @@ import pytest
 
 import gpuopt as go
 from gpuopt.executors.cpu import pool
+from gpuopt.executors.cpu.packs import PackTile
 from gpuopt.executors.cpu.tiles import TileExecutor
+from gpuopt.executors.cpu.work import ArrayTile
 from tests.support.optimizers import everything
 
 WAIT = 20.0  # seconds until a thread that does not come is a failure; none is waited for when all is well
@@ -184,17 +186,21 @@ class Stop(BaseException):
 @pytest.fixture
 def interrupted(tile_group: type[TileExecutor], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
     """Break a step off at its n-th tile, whichever thread has it; 0 is never."""
-    update, lock, left = tile_group._update, threading.Lock(), [0]
+    lock, left = threading.Lock(), [0]
 
-    def counted(self: Any, *args: Any) -> None:
-        with lock:
-            left[0] -= 1
-            now = left[0] == 0
-        if now:
-            raise Stop
-        update(self, *args)
+    def counting(update: Callable[..., None]) -> Callable[..., None]:
+        def counted(*args: Any) -> None:
+            with lock:
+                left[0] -= 1
+                now = left[0] == 0
+            if now:
+                raise Stop
+            update(*args)
 
-    monkeypatch.setattr(tile_group, "_update", counted)
+        return counted
+
+    for kind in (ArrayTile, PackTile):
+        monkeypatch.setattr(kind, "update", counting(kind.update))
     return lambda n: left.__setitem__(0, n)
 
 

@@ -29,7 +29,7 @@ ORDER = (
     ("codegen.cuda", "elementwise table reduction scalars compile complete"),
     ("codegen", "source"),
     ("executors", "layout fold scalars"),
-    ("executors.cpu", "pool work tiles numpy numba_cache numba_compile numba"),
+    ("executors.cpu", "pool scratch work packs kernel tiles numpy numba_cache numba_compile numba"),
     ("executors.cuda", "runtime uploads tables launches launch"),
     ("executors", "__init__"),
     ("optimizer", "gradients guard saved hyperparameters groups binding"),

@@ -2,18 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from gpuopt.arrays.backend import ExecutorName
 from gpuopt.codegen.order import REDUCTION_CHUNK, chunks
+from gpuopt.executors.cpu.kernel import CompiledKernel
 from gpuopt.executors.cpu.numba_compile import fill_code, fold_code, loop_code, pack_code
+from gpuopt.executors.cpu.packs import PackTile
+from gpuopt.executors.cpu.scratch import Scratch
 from gpuopt.executors.cpu.tiles import TileExecutor
-from gpuopt.executors.cpu.work import CompiledKernel
+from gpuopt.executors.cpu.work import ArrayTile
 from gpuopt.tracing.program import Kernel
 
 __all__ = ["NumbaExecutor"]
+
+
+class NumbaKernel(CompiledKernel):
+    """A loop that reads and writes each element once; one for packed arrays, and one that folds what it maps."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        compute: np.dtype[Any],
+        scratch: Scratch,
+        sizes: Sequence[int],
+        packs: bool,
+    ) -> None:
+        super().__init__(kernel, loop_code(kernel, compute), compute, scratch, sizes)
+        places = self.code.places
+        self._reads = [place for place in places if place.read]
+        self._gathered = [place for place in places if place.array != "p"]
+        self.pack = self._fold = None
+        if kernel.random:
+            fill_code(compute)  # compiled before the first step
+        if kernel.reductions:
+            self._fold = fold_code(kernel, compute)
+        elif packs and not kernel.complex:
+            self.pack = pack_code(self.code, compute)
+
+    def last(self, size: int, thread: int) -> Sequence[Any]:
+        return (self.values,)
+
+    def run_pack(self, tile: PackTile, gradients: Sequence[Any], thread: int) -> None:
+        """Gather the gradients; parameters are found by their addresses, and not copied."""
+        table = None if self.pack is None else tile.table(self.compute)
+        if self.pack is None or table is None:
+            self.run(tile, gradients, thread)
+            return
+        operands, _ = self.operands(tile, gradients, thread, self._gathered)
+        self.pack(*operands, self.values, *table)
+
+    def fold_tile(self, tile: ArrayTile, g: Any, thread: int) -> None:
+        """Map and fold a tile in one loop, which writes a row for each chunk and nothing else."""
+        operands, _ = self.operands(tile, g, thread, self._reads)
+        first, position = tile.offset // REDUCTION_CHUNK, tile.array.position
+        last = first + chunks(tile.size)
+        rows = [self.folds.rows(n, position)[first:last] for n in range(len(self.folds.ops))]
+        assert self._fold is not None
+        self._fold(*operands, self.values, *rows)
+
+    def fill(self, values: Any, start: int, index: Any, room: list[Any]) -> None:
+        fill_code(values.dtype)(values, np.uint64(start), index)
 
 
 class NumbaExecutor(TileExecutor):
@@ -23,51 +75,6 @@ class NumbaExecutor(TileExecutor):
     tile = folded = 524_288
     pack = 1_000_000
 
-    def _generate(self, kernel: Kernel) -> CompiledKernel:
-        program = CompiledKernel(kernel, loop_code(kernel, self.compute), self.compute)
-        if kernel.random:
-            fill_code(self.compute)  # compiled before the first step
-        if kernel.reductions:
-            program.fold = fold_code(kernel, self.compute)
-        elif self.packs and not kernel.complex:
-            program.pack = pack_code(program.code, self.compute)
-        return program
-
-    def _fill(self, run: Any, start: int, index: Any, scratch: list[Any]) -> None:
-        fill_code(run.dtype)(run, np.uint64(start), index)
-
-    def _call(self, program: CompiledKernel, arguments: list[Any], size: int, slot: int) -> None:
-        program.code.function(*arguments, program.values)
-
-    def _call_packed(self, program: CompiledKernel, tile: Any, gradients: list[Any], slot: int) -> bool:
-        """Gather the gradients; parameters are found by their addresses, in a table that is made once."""
-        params = tile.operands["p"]
-        if program.pack is None or params[0].dtype != self.compute or not all(p.flags.aligned for p in params):
-            return False
-        if tile.table is None:
-            addresses = np.array([p.__array_interface__["data"][0] for p in params], np.int64)
-            tile.table = addresses, np.cumsum([p.size for p in params], dtype=np.int64)
-        arguments = []
-        for place in program.code.places:
-            x = gradients if place.array == "g" else tile.operands[place.array]
-            if place.array != "p":
-                arguments.append(self._gathered(x, place.component, tile.size, slot))
-        program.pack(*arguments, program.values, *tile.table)
-        return True
-
-    def _fold_tile(self, program: CompiledKernel, tile: Any, g: Any, index: int, slot: int) -> None:
-        """Map and fold a tile in one loop, which writes a row for each chunk and nothing else."""
-        assert program.folds is not None
-        reads = [place for place in program.code.places if place.read]
-        arguments, _ = self._arguments(program, tile, g, slot, reads)
-        first = tile.offset // REDUCTION_CHUNK
-        rows = [program.folds.rows(n, index)[first : first + chunks(tile.size)] for n in range(len(program.folds.ops))]
-        program.fold(*arguments, program.values, *rows)
-
-    def _gathered(self, x: Any, component: str, size: int, slot: int) -> Any:
-        """The arrays of a list as one run; or a run that it is already."""
-        if type(x) is not list:
-            return x
-        run = self._run(slot, component, size, self.compute)
-        np.concatenate(x, axis=None, out=run, casting="unsafe")
-        return run
+    def _compile(self, kernel: Kernel) -> CompiledKernel:
+        packs = bool(self.packs)
+        return NumbaKernel(kernel, self.compute, self._scratch, self._sizes, packs)

@@ -1,106 +1,225 @@
-"""The work of a CPU executor: tiles of one array, packs of many, and compiled kernels."""
+"""What the CPU executors work on: arrays cut into tiles.
+
+A `TiledArray` gives the tiles of a step, each with its gradient; a `Tile` runs a kernel.
+"""
 
 from __future__ import annotations
 
+import abc
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from gpuopt.arrays.random import base
-from gpuopt.codegen.tile import TileCode
-from gpuopt.executors.fold import Folds
-from gpuopt.executors.layout import ParamView, cut
-from gpuopt.tracing.expr import Expr
-from gpuopt.tracing.program import Kernel
+from gpuopt.codegen.order import REDUCTION_CHUNK
+from gpuopt.executors.layout import cut
 
-__all__ = ["CompiledKernel", "Gradients", "PackedArrays", "Tile", "TiledArray", "WorkItem", "load", "store"]
+if TYPE_CHECKING:
+    from gpuopt.executors.cpu.kernel import CompiledKernel
 
-Gradients = Sequence[Any]
-WorkItem = tuple["Tile", Any]
-
-
-class CompiledKernel:
-    """A kernel made ready to run: its function, and the scalars that it is called with."""
-
-    def __init__(self, kernel: Kernel, code: TileCode, compute: np.dtype[Any]) -> None:
-        self.code, self.kernel = code, kernel
-        fixed, count = [expr.value for expr in code.constants], len(kernel.scalars)
-        self.values = np.zeros(count + len(fixed), compute)
-        with np.errstate(all="ignore"):
-            self.values[count:] = fixed
-        self.dynamic = self.values[:count]
-        self.scalars = tuple(self.values[i : i + 1].reshape(()) for i in range(len(self.values)))
-        self.pack: Any = None  # what an executor runs packs with
-        self.fold: Any = None  # what it folds a tile with
-        self.folds: Folds | None = None
-
-    def start(self, name: str, leaf: int) -> int:
-        """Where random numbers begin, for the scalars there are."""
-        key, stream = self.kernel.random[name]
-        return base(tuple(self._number(part) for part in key), leaf, stream)
-
-    def _number(self, scalar: Expr) -> float:
-        return scalar.value if scalar.op == "constant" else float(self.dynamic[self.kernel.scalars.index(scalar)])
+__all__ = [
+    "ArrayTile",
+    "FoldItem",
+    "Tile",
+    "TiledArray",
+    "WorkItem",
+    "is_flat",
+    "store",
+]
 
 
-class Tile:
-    """Where one run of a function reads and writes: its operands are p, arrays beside it (lists in a pack), and the state."""
+def is_flat(x: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether a function can take `x` as it is: a flat array of that dtype, aligned, without gaps."""
+    if x.ndim != 1 or x.dtype != dtype:
+        return False
+    flags = x.flags
+    return bool(flags.c_contiguous and flags.aligned)
 
-    __slots__ = ("box", "offset", "operands", "owner", "ready", "size", "table")
 
-    def __init__(self, box: Any, operands: dict[str, Any], size: int, offset: int = 0, owner: Any = None) -> None:
-        self.box, self.operands, self.size, self.offset, self.owner = box, operands, size, offset, owner
-        self.ready: dict[CompiledKernel, list[Any]] = {}  # the arguments but for g, if all can be used as they are
-        self.table: Any = None  # what an executor needs to find the arrays of a pack
+class Tile(abc.ABC):
+    """What one call of a kernel's function reads and writes."""
+
+    __slots__ = ("size",)
+    size: int
+
+    @abc.abstractmethod
+    def update(self, kernel: CompiledKernel, g: Any, thread: int) -> None:
+        """Run an update, with the gradient `g` of the tile."""
+
+    @abc.abstractmethod
+    def fold(self, kernel: CompiledKernel, g: Any, thread: int) -> None:
+        """Run a reduction, and fold what it gives."""
+
+    @abc.abstractmethod
+    def flat(self, name: str, g: Any) -> Any:
+        """The operand of that name if it is one array, else None."""
+
+    @abc.abstractmethod
+    def load(self, name: str, part: str, values: Any, g: Any) -> None:
+        """Copy an operand into `values`; of a complex one its `part`, ``"real"`` or ``"imag"``."""
+
+    @abc.abstractmethod
+    def store(self, name: str, part: str, values: Any) -> None:
+        """Copy `values` into an operand."""
+
+
+WorkItem = tuple[Tile, Any]
+"""A tile and its gradient."""
+
+
+class ArrayTile(Tile):
+    """A stretch of one array.
+
+    Attributes
+    ----------
+    array : TiledArray
+    index : tuple
+        Where in the array it is; empty for all of it.
+    operands : dict
+        What lies there, by name: the parameter, arrays for hyperparameters, and the state.
+    offset : int
+        How many elements of the array come before it.
+    """
+
+    __slots__ = ("_direct", "array", "index", "offset", "operands")
+
+    def __init__(self, array: TiledArray, index: Any, operands: dict[str, Any], size: int, offset: int) -> None:
+        self.array, self.index, self.operands = array, index, operands
+        self.size, self.offset = size, offset
+        self._direct: dict[tuple[CompiledKernel, int], list[Any] | None] = {}
+
+    def update(self, kernel: CompiledKernel, g: Any, thread: int) -> None:
+        try:
+            direct = self._direct[kernel, thread]
+        except KeyError:
+            direct = kernel.direct(self.operands, self.size, thread)
+            self._direct[kernel, thread] = direct
+        if direct is None or not is_flat(g, kernel.compute):
+            kernel.run(self, g, thread)
+        else:
+            arguments = direct.copy()
+            arguments[kernel.gradient] = g
+            kernel.function(*arguments)
+
+    def fold(self, kernel: CompiledKernel, g: Any, thread: int) -> None:
+        kernel.fold_tile(self, g, thread)
+
+    def flat(self, name: str, g: Any) -> Any:
+        return g if name == "g" else self.operands.get(name)
+
+    def load(self, name: str, part: str, values: Any, g: Any) -> None:
+        x = self.flat(name, g)
+        np.copyto(values.reshape(x.shape), getattr(x, part) if part else x, casting="unsafe")
+
+    def store(self, name: str, part: str, values: Any) -> None:
+        store(self.operands[name], part, values)
+
+
+class TileStream:
+    """Tiles of one array that do not begin with chunks: what they give is folded in one go."""
+
+    def __init__(self, tiles: list[ArrayTile]) -> None:
+        self.position, self._tiles = tiles[0].array.position, tiles
+
+    def fold(self, kernel: CompiledKernel, gradients: list[Any], thread: int) -> None:
+        for number in range(len(kernel.folds.ops)):
+            values = (kernel.mapped(tile, g, thread)[number] for tile, g in zip(self._tiles, gradients, strict=True))
+            kernel.fold_stream(number, self.position, values, thread)
+
+
+class Foldable(Protocol):
+    """What a reduction folds: a tile, or tiles of one array."""
+
+    def fold(self, kernel: CompiledKernel, g: Any, thread: int) -> None: ...
+
+
+FoldItem = tuple[Foldable, Any]
+"""What is folded, with its gradient."""
 
 
 class TiledArray:
-    """One array, cut into tiles of its flat run; or along its axes, where it or an array beside it is no run.
+    """One array, cut into tiles: of its memory, or along its axes where it or an array beside it has gaps.
 
-    `arrays` are the parameter and what lies beside it, in its shape; `buffers` hold the state from `start` on, in the order of
-    `axes`, in which the tiles follow one another.
+    Parameters
+    ----------
+    position, number : int
+        Which array of the executor it is, and of the optimizer.
+    arrays : dict
+        The parameter and what lies beside it, in its shape.
+    axes : tuple of int
+        The order of axes in which the tiles follow one another.
+    limit : int
+        The elements of the largest tile.
+    buffers : dict
+        Flat arrays that hold the state from `start` on, in the order of `axes`.
+
+    Attributes
+    ----------
+    size : int
+        Its elements.
     """
 
     def __init__(
-        self, index: int, arrays: dict[str, Any], axes: tuple[int, ...], limit: int, buffers: dict[str, Any], start: int = 0
+        self,
+        position: int,
+        number: int,
+        arrays: dict[str, Any],
+        axes: tuple[int, ...],
+        limit: int,
+        buffers: dict[str, Any],
+        start: int = 0,
     ) -> None:
-        self.index, self.size, self._axes, self._start = index, arrays["p"].size, axes, start
-        self._limit, self._buffers = limit, buffers
-        self._straight, self._shape = axes == tuple(range(len(axes))), arrays["p"].shape
+        self.position, self.number, self.size = position, number, arrays["p"].size
+        self._axes, self._limit, self._buffers, self._start = axes, limit, buffers, start
+        self._shape, self._in_order = arrays["p"].shape, axes == tuple(range(len(axes)))
         self._arrays = {name: array.transpose(axes) for name, array in arrays.items()}
         self._flat = all(array.flags.c_contiguous for array in self._arrays.values())
-        self._cuts: dict[bool, list[Tile]] = {}
+        self._tiles: dict[bool, list[ArrayTile]] = {}
 
-    def work(self, grads: Gradients) -> list[WorkItem]:
-        g = grads[self.index] if self._straight else grads[self.index].transpose(self._axes)
+    def work(self, grads: Sequence[Any]) -> list[tuple[ArrayTile, Any]]:
+        """What a step with these gradients of all arrays updates."""
+        g = grads[self.position]
+        if not self._in_order:
+            g = g.transpose(self._axes)
         flat = self._flat and g.flags.c_contiguous
         if flat and g.ndim != 1:
             g = g.reshape(-1)
-        return [(tile, _part(g, tile.box) if tile.box else g) for tile in self._tiles(flat)]
+        tiles = self._tiles.get(flat) or self._cut(flat)
+        if len(tiles) == 1:
+            return [(tiles[0], g)]
+        return [(tile, _inside(g, tile.index)) for tile in tiles]
 
-    def _tiles(self, flat: bool) -> list[Tile]:
-        if flat not in self._cuts:
-            arrays = {name: a.reshape(-1) for name, a in self._arrays.items()} if flat else self._arrays
-            found, offset = [], 0
-            for box, size in cut(arrays["p"].shape, self._limit):
-                inside = {name: _part(array, box) for name, array in arrays.items()}
-                first = self._start + offset
-                inside |= {name: buffer[first : first + size] for name, buffer in self._buffers.items()}
-                found.append(Tile(box, inside, size, offset, self))
-                offset += size
-            self._cuts[flat] = found
-        return self._cuts[flat]
+    def folds(self, grads: Sequence[Any]) -> list[FoldItem]:
+        """What a reduction folds: tiles that begin with chunks, or all of them as a stream."""
+        work = self.work(grads)
+        if all(tile.offset % REDUCTION_CHUNK == 0 for tile, _ in work):
+            return list(work)
+        return [(TileStream([tile for tile, _ in work]), [g for _, g in work])]
 
-    def indices(self, tile: Tile, ramp: Any, out: Any, rest: Any, work: Any) -> tuple[Any, int]:
-        """The index of each element of a tile among those of the array, in C order, as numbers and what to add to each.
+    def _cut(self, flat: bool) -> list[ArrayTile]:
+        """The tiles of the array's memory, if it is `flat`, or along its axes."""
+        arrays = self._arrays
+        if flat:
+            arrays = {name: array.reshape(-1) for name, array in arrays.items()}
+        tiles, offset = [], 0
+        for index, size in cut(arrays["p"].shape, self._limit):
+            first = self._start + offset
+            operands = {name: _inside(array, index) for name, array in arrays.items()}
+            operands |= {name: state[first : first + size] for name, state in self._buffers.items()}
+            tiles.append(ArrayTile(self, index, operands, size, offset))
+            offset += size
+        self._tiles[flat] = tiles
+        return tiles
+
+    def indices(self, offset: int, ramp: Any, out: Any, rest: Any, work: Any) -> tuple[Any, int]:
+        """The index in C order of each element of the tile at `offset`, as numbers and what to add.
 
         `ramp` holds 0, 1, 2 …; the others are scratch, all of the tile's size.
         """
-        if self._straight:
-            return ramp, tile.offset
-        np.add(ramp, np.uint64(tile.offset), out=rest)  # in the order of memory, taken apart axis by axis
+        if self._in_order:
+            return ramp, offset
+        np.add(ramp, np.uint64(offset), out=rest)  # in the order of memory, taken apart by axes
         out.fill(0)
         for axis in reversed(self._axes):
             length = np.uint64(self._shape[axis])
@@ -111,44 +230,12 @@ class TiledArray:
         return out, 0
 
 
-class PackedArrays:
-    """Small arrays, consecutive in the state's buffers, that are updated as one run."""
-
-    def __init__(
-        self, members: list[TiledArray], leaves: list[ParamView], others: list[dict[str, Any]], buffers: dict[str, Any]
-    ) -> None:
-        self.members, self.size = members, sum(leaf.size for leaf in leaves)
-        operands: dict[str, Any] = {name: [beside[name] for beside in others] for name in others[0]}
-        operands["p"] = [leaf.flat for leaf in leaves]
-        operands |= {name: buffer[leaves[0].start : leaves[-1].stop] for name, buffer in buffers.items()}
-        self._tile = Tile((), operands, self.size)
-
-    def work(self, grads: Gradients) -> list[WorkItem]:
-        chosen = [grads[member.index] for member in self.members]
-        if all(g.flags.c_contiguous for g in chosen):
-            return [(self._tile, chosen)]
-        return [work for member in self.members for work in member.work(grads)]
+def _inside(array: Any, index: Any) -> Any:
+    """What lies at an index, flat if it has no gaps."""
+    inside = array[index] if index else array
+    return inside.reshape(-1) if inside.ndim != 1 and inside.flags.c_contiguous else inside
 
 
-def _part(array: Any, box: Any) -> Any:
-    """The part of an array in that box, as a run if it is one."""
-    part = array[box] if box else array
-    return part.reshape(-1) if part.ndim != 1 and part.flags.c_contiguous else part
-
-
-def load(x: Any, part: str, run: np.ndarray[Any, Any]) -> None:
-    """Copy the real or imaginary part of `x` (all of it where it is real; of each array of a list) into `run`."""
-    if isinstance(x, list):
-        np.concatenate([getattr(a, part) for a in x] if part else x, axis=None, out=run, casting="unsafe")
-    else:
-        np.copyto(run.reshape(x.shape), getattr(x, part) if part else x, casting="unsafe")
-
-
-def store(x: Any, part: str, run: np.ndarray[Any, Any]) -> None:
-    """The reverse of `load`."""
-    start = 0
-    for a in x if isinstance(x, list) else [x]:
-        stop = start + a.size
-        new = run[start:stop]
-        (getattr(a, part) if part else a)[...] = new if a.ndim == 1 else new.reshape(a.shape)
-        start = stop
+def store(x: Any, part: str, values: Any) -> None:
+    """Copy flat `values` into an array, or into its real or imaginary part."""
+    (getattr(x, part) if part else x)[...] = values if x.ndim == 1 else values.reshape(x.shape)

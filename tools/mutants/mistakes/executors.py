@@ -10,15 +10,15 @@ MISTAKES = [
     Mistake(
         "the last array skipped",
         "TileExecutor",
-        "self._singles if _1 else self._units",
-        "self._singles if _1 else self._units[:-1]",
+        "units.each if _1 else units.packed",
+        "units.each if _1 else units.packed[:-1]",
         "test_bits::test_formula",
     ),
     Mistake(
         "the last tile skipped",
         "TiledArray.work",
-        "self._tiles(_1)",
-        "self._tiles(_1)[:9]",
+        "self._tiles.get(_1) or self._cut(_1)",
+        "(self._tiles.get(_1) or self._cut(_1))[:9]",
         "test_bits::test_tiles_and_packs",
     ),
     Mistake(

@@ -1,0 +1,104 @@
+"""Small arrays packed into one tile, because a Python call for each would cost more than its arithmetic."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gpuopt.executors.cpu.work import FoldItem, Tile, TiledArray, WorkItem, store
+from gpuopt.executors.layout import ParamView
+
+if TYPE_CHECKING:
+    from gpuopt.executors.cpu.kernel import CompiledKernel
+
+__all__ = ["PackTile", "PackedArrays"]
+
+_IS_IN_C_ORDER = operator.attrgetter("flags.c_contiguous")
+
+
+class PackTile(Tile):
+    """Small arrays that are updated as if they were one: their elements follow one another in the state's buffers.
+
+    Attributes
+    ----------
+    positions, sizes : list of int
+        Which arrays of the executor they are, and their elements.
+    arrays : dict
+        By name what is gathered of them: parameters, and arrays for hyperparameters.
+    states : dict
+        The state of all by name, each a flat array.
+    """
+
+    __slots__ = ("_aligned", "_table", "arrays", "positions", "sizes", "states")
+
+    def __init__(
+        self,
+        positions: list[int],
+        views: list[ParamView],
+        hyper_arrays: list[dict[str, Any]],
+        buffers: dict[str, Any],
+    ) -> None:
+        self.positions, self.sizes = positions, [view.size for view in views]
+        self.size = sum(self.sizes)
+        self.arrays: dict[str, list[Any]] = {"p": [view.flat for view in views]}
+        self.arrays |= {name: [own[name] for own in hyper_arrays] for name in hyper_arrays[0]}
+        first, last = views[0].start, views[-1].stop
+        self.states = {name: buffer[first:last] for name, buffer in buffers.items()}
+        self._aligned = all(view.param.flags.aligned for view in views)
+        self._table: tuple[Any, Any] | None = None
+
+    def update(self, kernel: CompiledKernel, g: Any, thread: int) -> None:
+        kernel.run_pack(self, g, thread)
+
+    def fold(self, kernel: CompiledKernel, g: Any, thread: int) -> None:
+        for number, values in enumerate(kernel.mapped(self, g, thread)):
+            kernel.folds.fold_pack(number, self.positions, self.sizes, values)
+
+    def flat(self, name: str, g: Any) -> Any:
+        return self.states.get(name)
+
+    def load(self, name: str, part: str, values: Any, g: Any) -> None:
+        arrays = g if name == "g" else self.arrays.get(name) or [self.states[name]]
+        parts = [getattr(x, part) for x in arrays] if part else arrays
+        np.concatenate(parts, axis=None, out=values, casting="unsafe")
+
+    def store(self, name: str, part: str, values: Any) -> None:
+        start = 0
+        for x in self.arrays.get(name) or [self.states[name]]:
+            store(x, part, values[start : start + x.size])
+            start += x.size
+
+    def table(self, dtype: np.dtype[Any]) -> tuple[Any, Any] | None:
+        """The parameters' addresses and where each ends in the pack; None unless all are aligned and of `dtype`."""
+        params = self.arrays["p"]
+        if params[0].dtype != dtype or not self._aligned:
+            return None
+        if self._table is None:
+            addresses = np.array([p.__array_interface__["data"][0] for p in params], np.int64)
+            self._table = addresses, np.cumsum(self.sizes, dtype=np.int64)
+        return self._table
+
+
+class PackedArrays:
+    """Small arrays that are run as one tile, or one by one where a gradient is not in C order."""
+
+    def __init__(self, arrays: Sequence[TiledArray], tile: PackTile) -> None:
+        self._arrays, self._tile = [arrays[position] for position in tile.positions], tile
+        self._gradients = operator.itemgetter(*tile.positions)
+
+    def work(self, grads: Sequence[Any]) -> list[WorkItem]:
+        """What a step with these gradients of all arrays updates."""
+        gradients = self._gradients(grads)
+        if all(map(_IS_IN_C_ORDER, gradients)):
+            return [(self._tile, gradients)]
+        return [item for array in self._arrays for item in array.work(grads)]
+
+    def folds(self, grads: Sequence[Any]) -> list[FoldItem]:
+        """What a reduction folds."""
+        gradients = self._gradients(grads)
+        if all(map(_IS_IN_C_ORDER, gradients)):
+            return [(self._tile, gradients)]
+        return [item for array in self._arrays for item in array.folds(grads)]
