@@ -11,8 +11,8 @@ import pytest
 from gpuopt.arrays import backend
 from gpuopt.executors import executor_of as choose
 from gpuopt.executors.cpu.tiles import TileExecutor
-
-EXECUTORS = ("numpy", "numba", "cupy")
+from tests.support.cuda import hostrun, nvrtc
+from tests.support.executors import EXECUTORS, parameter, running_on
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -60,15 +60,12 @@ def _gpu(request: pytest.FixtureRequest) -> None:
         pytest.fail(f"--require-gpu was given, but {reason}")
 
 
-@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.gpu if name == "cupy" else ()) for name in EXECUTORS])
-def executor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+@pytest.fixture(params=map(parameter, EXECUTORS))
+def executor(request: pytest.FixtureRequest) -> Iterator[str]:
     """Each executor in turn; NumPy arrays are run by it."""
     name = str(request.param)
-    if name == "numba" and (reason := backend.why_not_numba()):
-        pytest.skip(reason)
-    if name != "cupy":
-        monkeypatch.setenv("GPUOPT_CPU", name)
-    return name
+    with running_on(name):
+        yield name
 
 
 @pytest.fixture(params=["numpy", "numba"])
@@ -89,6 +86,20 @@ def xp(executor: str) -> Any:
 
         return cupy
     return np
+
+
+@pytest.fixture
+def runs_cuda_text() -> None:
+    """Skip where kernels cannot run on this CPU."""
+    if (reason := hostrun.available()) is not None:
+        pytest.skip(reason)
+
+
+@pytest.fixture
+def compiles_cuda_text() -> None:
+    """Skip where kernels cannot be compiled for a GPU."""
+    if (reason := nvrtc.available(disassembler=True)) is not None:
+        pytest.skip(reason)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from importlib import import_module
 from typing import Any
@@ -13,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import gpuopt as go
-from gpuopt.arrays import backend
 from gpuopt.arrays.dtypes import COMPUTE, named
 from gpuopt.codegen.source import kernels
 from gpuopt.rules import rules
-from tests.support.cuda import hostrun, nvrtc
+from tests.support.cuda import nvrtc
 from tests.support.cuda.hostgroup import cupy_on_the_cpu
+from tests.support.executors import beside_numpy, running_on
 from tests.support.pieces import EVERY_EXAMPLE, EXAMPLES, chained
 from tests.support.variants import DTYPES, bits, sample
 
@@ -44,12 +43,11 @@ def test_a_chain_is_one_elementwise_kernel_and_one_reduction() -> None:
     assert source.count('extern "C" __global__ void') == 3
 
 
+@pytest.mark.usefixtures("compiles_cuda_text")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("capturable", [False, True], ids=["", "capturable"])
 @pytest.mark.parametrize("chain", [CHAIN, EVERYTHING], ids=["chain", "everything"])
 def test_it_compiles_to_lean_machine_code(chain: Any, dtype: str, capturable: bool) -> None:
-    if (reason := nvrtc.available(disassembler=True)) is not None:
-        pytest.skip(reason)
     if dtype.startswith("complex") and chain is CHAIN:
         chain = go.chain(*(piece for piece in CHAIN.pieces if not isinstance(piece, go.bounds)))
     module, text = import_module("gpuopt.codegen.cuda.compile"), import_module("gpuopt.codegen.cuda.complete")
@@ -61,19 +59,12 @@ def test_it_compiles_to_lean_machine_code(chain: Any, dtype: str, capturable: bo
             assert not nvrtc.fp64_instructions(nvrtc.sass(compiled))
 
 
-def executors(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
-    """Every executor that there is, and what must be entered to have it."""
-    found = [("numpy", contextlib.nullcontext), ("cuda", cupy_on_the_cpu)]
-    return found + ([] if backend.why_not_numba() else [("numba", contextlib.nullcontext)])
-
-
-def results(name: str, enter: Any, rule: Any, seed: int, dtype: str, nan: bool) -> list[Any]:
+def results(executor: str, rule: Any, seed: int, dtype: str, nan: bool) -> list[Any]:
     """All that five steps leave, in bits; one gradient is missing once, and one may hold a NaN."""
     rng = np.random.default_rng(seed)
     params = [sample(rng, (rng.integers(0, 700),), dtype), sample(rng, (5, 3), dtype).T]
     params += [sample(rng, (), dtype), sample(rng, (130, 130), dtype)]
-    with pytest.MonkeyPatch.context() as patch, enter():
-        patch.setenv("GPUOPT_CPU", "numpy" if name == "cuda" else name)
+    with running_on(executor):
         opt = rule.init(params)
         for step in range(5):
             grads: list[Any] = [sample(rng, p.shape, dtype, 10.0 ** (step - 2)) for p in params]
@@ -88,10 +79,10 @@ def results(name: str, enter: Any, rule: Any, seed: int, dtype: str, nan: bool) 
         return [*found, *map(bits, opt.evaluation()), *map(bits, opt.numbers.values()), opt.t, opt.counts]
 
 
-@pytest.mark.skipif(hostrun.available() is not None, reason=str(hostrun.available()))
+@beside_numpy
 @settings(derandomize=True, deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_every_executor_has_the_same_bits(data: Any) -> None:
+def test_every_executor_has_the_same_bits(data: Any, executor: str) -> None:
     """Chains of any pieces, in any order on their side of any rule."""
     dtype = data.draw(st.sampled_from(DTYPES))
     usable = [piece for piece in EVERY_EXAMPLE if not (isinstance(piece, go.bounds) and dtype.startswith("complex"))]
@@ -102,32 +93,27 @@ def test_every_executor_has_the_same_bits(data: Any) -> None:
     rule = data.draw(st.sampled_from(list(rules().values())))(lr=0.1)
     chain = go.chain(*before, rule, *after)
     seed, nan = data.draw(st.integers(0, 99)), data.draw(st.booleans())
-    (_, first), *others = [
-        (name, results(name, enter, chain, seed, dtype, nan)) for name, enter in executors(pytest.MonkeyPatch())
-    ]
-    for name, found in others:
-        for one, other in zip(first, found, strict=True):
-            assert np.array_equal(one, other) if isinstance(one, np.ndarray) else one == other, (name, chain, dtype)
+    wanted, found = (results(name, chain, seed, dtype, nan) for name in ("numpy", executor))
+    for one, other in zip(wanted, found, strict=True):
+        assert np.array_equal(one, other) if isinstance(one, np.ndarray) else one == other, (chain, dtype)
 
 
-@pytest.mark.skipif(hostrun.available() is not None, reason=str(hostrun.available()))
+@beside_numpy
 @pytest.mark.parametrize(("number", "name"), list(enumerate(EXAMPLES)))
-def test_every_piece_has_the_same_bits(number: int, name: str) -> None:
-    """Each with one of the rules, in float32, on all executors."""
+def test_every_piece_has_the_same_bits(number: int, name: str, executor: str) -> None:
+    """Each with one of the rules, in float32."""
     chain = chained(EXAMPLES[name][0], list(rules().values())[number % len(rules())](lr=0.1))
-    one, *others = [results(executor, enter, chain, 3, "float32", False) for executor, enter in executors(pytest.MonkeyPatch())]
-    for other in others:
-        assert all(np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b for a, b in zip(one, other, strict=True))
+    wanted, found = (results(name, chain, 3, "float32", False) for name in ("numpy", executor))
+    assert all(np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b for a, b in zip(wanted, found, strict=True))
 
 
-@pytest.mark.skipif(hostrun.available() is not None, reason=str(hostrun.available()))
 def test_a_reduction_of_several_levels() -> None:
     """More than 64 chunks, so that sums of sums are summed."""
     size, found = 64 * 16_384 + 300, []
     g = np.random.default_rng(1).normal(size=size).astype("float32")
-    for enter in (contextlib.nullcontext, cupy_on_the_cpu):
+    for executor in ("numpy", "cuda text"):
         p = np.zeros(size, "float32")
-        with enter():
+        with running_on(executor):
             opt = go.chain(go.clip_global_norm(1.0), go.GradientDescent(1.0)).init(p)
             opt.step(g)
             opt.step(g)  # the tickets of the first step were handed back
@@ -135,7 +121,6 @@ def test_a_reduction_of_several_levels() -> None:
     assert np.array_equal(*found)
 
 
-@pytest.mark.skipif(hostrun.available() is not None, reason=str(hostrun.available()))
 @pytest.mark.parametrize(
     "schedule",
     [
@@ -150,10 +135,10 @@ def test_a_reduction_of_several_levels() -> None:
 def test_schedules_where_the_device_counts(schedule: Any) -> None:
     """A skipped step does not move the schedule on; two dtypes are two launches that see one count."""
     found = []
-    for enter in (contextlib.nullcontext, cupy_on_the_cpu):
+    for executor in ("numpy", "cuda text"):
         rng = np.random.default_rng(0)
         params = [rng.normal(size=7), rng.normal(size=5).astype("float32")]
-        with enter():
+        with running_on(executor):
             opt = go.chain(go.skip_nonfinite(), go.Adam(lr=schedule)).init(params)
             for step in range(7):
                 grads = [rng.normal(size=7), rng.normal(size=5).astype("float32")]
@@ -166,16 +151,15 @@ def test_schedules_where_the_device_counts(schedule: Any) -> None:
     assert all(np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b for a, b in zip(*found, strict=True))
 
 
-@pytest.mark.skipif(hostrun.available() is not None, reason=str(hostrun.available()))
 def test_a_schedule_that_cannot_run_on_the_device_says_so() -> None:
     rule = go.chain(go.skip_nonfinite(), go.Adam(lr=lambda step: 0.1 if step < 5 else 0.01))
     with cupy_on_the_cpu(), pytest.raises(go.TraceError, match=r"lr follows a schedule, which must run on the GPU here"):
         rule.init(np.ones(3))
 
 
-@pytest.mark.skipif(hostrun.available() is not None, reason=str(hostrun.available()))
+@beside_numpy
 @pytest.mark.parametrize("dtype", ["float16", "float32", "complex64"])
-def test_arrays_for_hyperparameters(dtype: str) -> None:
+def test_arrays_for_hyperparameters(dtype: str, executor: str) -> None:
     """Full, broadcast, of another dtype and of truth values; in C and Fortran order."""
     rate, row, mask = (
         np.linspace(0, 1, 12).reshape(4, 3),
@@ -183,14 +167,13 @@ def test_arrays_for_hyperparameters(dtype: str) -> None:
         np.array([[True], [False], [True], [True]]),
     )
     found = []
-    for name, enter in executors(pytest.MonkeyPatch()):
+    for name in ("numpy", executor):
         rng = np.random.default_rng(5)
         params = [sample(rng, (4, 3), dtype), np.asfortranarray(sample(rng, (4, 3), dtype)), sample(rng, (4, 3), dtype)]
-        with pytest.MonkeyPatch.context() as patch, enter():
-            patch.setenv("GPUOPT_CPU", "numpy" if name == "cuda" else name)
+        with running_on(name):
             hyper = {"lr": [rate, row, None], "factor": [mask, None, mask]}
             opt = go.chain(go.scale(2.0), go.clip_global_norm(1.0), go.Adam()).init(params, hyper)
             for _ in range(3):
                 opt.step([sample(rng, (4, 3), dtype) for _ in range(3)])
         found.append(np.concatenate([bits(p) for p in params]))
-    assert all(np.array_equal(found[0], other) for other in found[1:])
+    assert np.array_equal(*found)

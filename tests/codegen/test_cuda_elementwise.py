@@ -21,7 +21,7 @@ from gpuopt.codegen.source import kernels
 from gpuopt.executors.cpu.numpy import NumpyExecutor
 from gpuopt.rules import Adam, Momentum, Rule
 from gpuopt.tracing.trace import trace
-from tests.support.cuda import hostrun, nvrtc
+from tests.support.cuda import nvrtc
 from tests.support.cuda.hostgroup import one_by_one
 from tests.support.variants import DTYPES, STRUCTURES, bits, label, mixed
 
@@ -31,20 +31,6 @@ REAL = [name for name in DTYPES if not name.startswith("complex")]
 
 some_rules = pytest.mark.parametrize("rule", [Momentum(nesterov=True), Adam(amsgrad=True)], ids=label)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
-
-
-@pytest.fixture
-def compiles() -> None:
-    """Skip where kernels cannot be compiled."""
-    if (reason := nvrtc.available(disassembler=True)) is not None:
-        pytest.skip(reason)
-
-
-@pytest.fixture
-def runs() -> None:
-    """Skip where kernels cannot run on this CPU."""
-    if (reason := hostrun.available()) is not None:
-        pytest.skip(reason)
 
 
 def compile_lean(rule: Rule, p: str, g: str, arch: str) -> nvrtc.Compiled:
@@ -58,7 +44,7 @@ def compile_lean(rule: Rule, p: str, g: str, arch: str) -> nvrtc.Compiled:
     return compiled
 
 
-@pytest.mark.usefixtures("compiles")
+@pytest.mark.usefixtures("compiles_cuda_text")
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 @some_rules
 @every_dtype
@@ -75,13 +61,13 @@ def test_it_compiles_to_lean_machine_code(rule: Rule, dtype: str, arch: str) -> 
     assert sorted(a.bits for a in accesses if not a.is_load) == sorted(bits_of[name] for name in traced.update.stores)
 
 
-@pytest.mark.usefixtures("compiles")
+@pytest.mark.usefixtures("compiles_cuda_text")
 @pytest.mark.parametrize("p", REAL)
 def test_a_gradient_of_another_dtype_compiles(p: str) -> None:
     compile_lean(Momentum(), p, "float64" if p != "float64" else "float16", "sm_90")
 
 
-@pytest.mark.usefixtures("compiles")
+@pytest.mark.usefixtures("compiles_cuda_text")
 @pytest.mark.parametrize("dtype", [*DTYPES, *map(named, DTYPES)], ids=str)
 def test_the_public_text_is_the_one_that_is_compiled(dtype: Any) -> None:
     module, text = import_module("gpuopt.codegen.cuda.compile"), import_module("gpuopt.codegen.cuda.complete")
@@ -111,7 +97,6 @@ def check_steps(rule: Rule, params: Any, twin: Any, gradients: list[np.ndarray[A
             np.testing.assert_array_equal(bits(g), bits(before))
 
 
-@pytest.mark.usefixtures("runs")
 @some_rules
 @every_dtype
 def test_it_computes_the_bits_of_the_numpy_executor(rule: Rule, dtype: str, rng: np.random.Generator) -> None:
@@ -119,7 +104,6 @@ def test_it_computes_the_bits_of_the_numpy_executor(rule: Rule, dtype: str, rng:
     check_steps(rule, p, p.copy(), [mixed(rng, (1001,), dtype) for _ in range(5)])
 
 
-@pytest.mark.usefixtures("runs")
 @pytest.mark.parametrize("p", REAL)
 def test_gradients_of_another_dtype(p: str, rng: np.random.Generator) -> None:
     for g in REAL:
@@ -128,7 +112,6 @@ def test_gradients_of_another_dtype(p: str, rng: np.random.Generator) -> None:
             check_steps(Momentum(), params, params.copy(), [mixed(rng, (1001,), g) for _ in range(2)])
 
 
-@pytest.mark.usefixtures("runs")
 @every_dtype
 def test_arrays_that_are_not_contiguous(dtype: str, rng: np.random.Generator) -> None:
     rule = Adam(amsgrad=True)

@@ -28,7 +28,6 @@ SIZES = [0, 1, 2, 3, 4, 5, 7, 8, 9, 255, 257, 511, 512, 513, 1023, 1024, 1025, 2
 """Around what a thread, 256 threads and a chunk take, for every number of elements that 16 bytes may hold."""
 OFFSETS = (0, 1, 2, 3, 5)
 
-pytestmark = pytest.mark.skipif(hostrun.available() is not None, reason=str(hostrun.available()))
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
 Arrays = list[Any]
@@ -250,6 +249,7 @@ def test_any_shapes_offsets_and_layouts(data: Any) -> None:
     check(Adam(), make)
 
 
+@pytest.mark.usefixtures("runs_cuda_text")
 @pytest.mark.parametrize("dtype", ["float16", "complex64"])
 def test_an_array_of_more_than_two_to_the_31_elements(dtype: str) -> None:
     """Of memory that is never touched but for its last chunks, which are the only ones that run."""

@@ -30,14 +30,8 @@ EVERY_ARCHITECTURE = ["sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm
 ARCHITECTURES = EVERY_ARCHITECTURE if EVERYTHING else ["sm_90"]
 REAL = [name for name in DTYPES if not name.startswith("complex")]
 
+pytestmark = pytest.mark.usefixtures("compiles_cuda_text")
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
-
-
-@pytest.fixture(autouse=True)
-def _compiles() -> None:
-    """Skip where kernels cannot be compiled."""
-    if (reason := nvrtc.available(disassembler=True)) is not None:
-        pytest.skip(reason)
 
 
 def compiled_table(

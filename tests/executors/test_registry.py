@@ -11,6 +11,7 @@ import gpuopt as go
 from gpuopt import executors
 from gpuopt.executors import executor_of, using
 from gpuopt.executors.cpu.numpy import NumpyExecutor
+from tests.support.executors import only
 
 ARRAY = np.ones(3)
 
@@ -19,6 +20,7 @@ class Other(NumpyExecutor):
     name = "other"
 
 
+@only("numpy", "numba", "cupy")
 def test_the_variable_chooses_what_runs_numpy_arrays(executor: str, xp: Any) -> None:
     assert executor_of(xp.ones(3)).name == executor
     assert go.Adam().init(xp.ones(3)).executor == executor

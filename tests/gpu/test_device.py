@@ -12,11 +12,9 @@ import numpy as np
 import pytest
 
 import gpuopt as go
-from tests.support.cuda import hostrun
 from tests.support.cuda.hostgroup import cupy_on_the_cpu
 from tests.support.variants import bits
 
-needs_host = pytest.mark.skipif(hostrun.available() is not None, reason=str(hostrun.available()))
 CHAIN = go.chain(go.clip_global_norm(1.0), go.skip_nonfinite(), go.Adam(0.1), go.average(0.9))
 
 
@@ -42,7 +40,6 @@ def in_a_fork(call: Any) -> str:
     return str(said)
 
 
-@needs_host
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
 def test_a_forked_process_is_told_to_be_spawned(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +64,6 @@ def test_a_forked_process_is_told_to_be_spawned(monkeypatch: pytest.MonkeyPatch)
         assert opt.t == 2
 
 
-@needs_host
 @pytest.mark.parametrize("rule", [go.Adam(), CHAIN], ids=["rule", "chain"])
 def test_memory_that_runs_out_in_init_leaves_everything_as_it_was(rule: Any) -> None:
     """Each allocation of `init` fails once; then there is room, and `init` works."""
@@ -85,7 +81,6 @@ def test_memory_that_runs_out_in_init_leaves_everything_as_it_was(rule: Any) -> 
         assert opt.t == 1
 
 
-@needs_host
 @pytest.mark.parametrize("rule", [go.Adam(), CHAIN], ids=["rule", "chain"])
 def test_a_step_allocates_nothing(rule: Any) -> None:
     """Also where gradients move, are missing, and come back; all is made in `init`."""

@@ -16,12 +16,10 @@ import gpuopt as go
 from gpuopt.arrays import check
 from gpuopt.optimizer import capture
 from tests.support.captures import CHAINS, SCHEDULE, arrays, fill
-from tests.support.cuda import hostrun
 from tests.support.cuda.recorder import Recorder, recording_on_the_cpu
 from tests.support.optimizers import alike, everything
 from tests.support.variants import bits
 
-on_the_cpu = pytest.mark.skipif(hostrun.available() is not None, reason=str(hostrun.available()))
 SCALED = go.chain(go.LossScale(2.0**20, interval=2), go.clip_global_norm(0.5), go.Adam(SCHEDULE))
 RULES = {**CHAINS, "scaled": SCALED}
 
@@ -123,7 +121,6 @@ def model(streams: Streams, opt: Any, grads: list[Any]) -> tuple[Any, list[int]]
     return loss_and_grad, calls
 
 
-@on_the_cpu
 @pytest.mark.parametrize("name", RULES)
 def test_replays_are_steps(name: str, streams: Streams) -> None:
     """The bits of single steps, with another learning rate in between; nothing moves before the first."""
@@ -154,7 +151,6 @@ def test_replays_are_steps(name: str, streams: Streams) -> None:
     assert found[0] == found[1]
 
 
-@on_the_cpu
 def test_the_order_of_things(streams: Streams) -> None:
     params, grads = arrays()
     opt = go.Adam(0.1).init(params, capturable=True)
@@ -171,7 +167,6 @@ def test_the_order_of_things(streams: Streams) -> None:
     assert opt.t == 4
 
 
-@on_the_cpu
 @pytest.mark.parametrize("name", RULES)
 def test_a_rehearsal_changes_nothing(name: str, streams: Streams) -> None:
     """Whatever the gradients hold; and it makes all that a step needs."""
@@ -186,7 +181,6 @@ def test_a_rehearsal_changes_nothing(name: str, streams: Streams) -> None:
     assert [*everything(opt, look=alike), [float(n) for n in opt.numbers.values()]] == before
 
 
-@on_the_cpu
 @pytest.mark.parametrize("failing", [1, 3, 4])
 def test_an_error_of_the_users_ends_the_capture(failing: int, streams: Streams) -> None:
     """It is raised as it is; the optimizer and the streams are as before."""
@@ -219,7 +213,6 @@ REFUSALS = [
 ]
 
 
-@on_the_cpu
 @pytest.mark.parametrize("refusal", REFUSALS, ids=["cublas", "synchronize"])
 def test_what_cannot_be_captured_is_named(refusal: Exception, streams: Streams) -> None:
     params, grads = arrays()
@@ -241,7 +234,6 @@ def test_what_cannot_be_captured_is_named(refusal: Exception, streams: Streams) 
     assert opt.t == 1
 
 
-@on_the_cpu
 def test_a_capture_that_comes_to_nothing_is_reported(streams: Streams) -> None:
     """As where the user's function asked for something illegal, and hid the error."""
     params, grads = arrays()
@@ -254,7 +246,6 @@ def test_a_capture_that_comes_to_nothing_is_reported(streams: Streams) -> None:
     assert opt.t == 1
 
 
-@on_the_cpu
 @pytest.mark.parametrize("fails", [True, False])
 def test_what_a_capture_left_is_not_taken_for_written(fails: bool, streams: Streams) -> None:
     """Addresses of gradients that were sent inside a capture are on the device once it is replayed, which may never be."""
@@ -287,7 +278,6 @@ def test_what_a_capture_left_is_not_taken_for_written(fails: bool, streams: Stre
     assert found[0] == found[1]
 
 
-@on_the_cpu
 def test_what_a_graph_reads_is_not_written_again(streams: Streams) -> None:
     """Single steps in which ever other arrays have a gradient, more than lists are kept of, leave the graph its own."""
     found = []
@@ -305,7 +295,6 @@ def test_what_a_graph_reads_is_not_written_again(streams: Streams) -> None:
     assert found[0] == found[1]
 
 
-@on_the_cpu
 def test_a_bad_batch_makes_no_step(streams: Streams) -> None:
     params, grads = arrays()
     opt = go.Adam(0.1).init(params, capturable=True)
@@ -323,7 +312,6 @@ def test_a_bad_batch_makes_no_step(streams: Streams) -> None:
     assert opt.t == 0
 
 
-@on_the_cpu
 def test_another_structure_is_to_be_captured_anew(streams: Streams) -> None:
     """Other numbers are not; and what was captured before stays refused, as its memory may be gone."""
     params, grads = arrays()

@@ -13,7 +13,6 @@ import pytest
 
 import gpuopt as go
 from gpuopt.rules import Adam, Momentum
-from tests.support.cuda import hostrun
 from tests.support.cuda.hostgroup import DeviceArray, launch
 from tests.support.cuda.simulated import arrays, no_gpu
 from tests.support.variants import bits, sample
@@ -79,7 +78,7 @@ def test_a_new_array_in_the_place_of_another_is_checked(log: Any) -> None:
     assert opt.counts == [2, 2]
 
 
-@pytest.mark.skipif(hostrun.available() is not None, reason=str(hostrun.available()))
+@pytest.mark.usefixtures("runs_cuda_text")
 @pytest.mark.parametrize(
     "rule",
     [

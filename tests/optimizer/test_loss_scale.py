@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import pickle
 from typing import Any
@@ -11,24 +10,9 @@ import numpy as np
 import pytest
 
 import gpuopt as go
-from gpuopt.arrays import backend
-from tests.support.cuda import hostrun
-from tests.support.cuda.hostgroup import cupy_on_the_cpu
 from tests.support.cuda.recorder import recording_on_the_cpu
+from tests.support.executors import of_numpy_arrays
 from tests.support.variants import bits
-
-CUDA = pytest.param("cuda", marks=pytest.mark.skipif(hostrun.available() is not None, reason=str(hostrun.available())))
-everywhere = pytest.mark.parametrize("where", ["numpy", "numba", CUDA])
-
-
-@contextlib.contextmanager
-def run_by(where: str) -> Any:
-    """Optimizers of NumPy arrays are run by that executor."""
-    if where == "numba" and (reason := backend.why_not_numba()):
-        pytest.skip(reason)
-    with pytest.MonkeyPatch.context() as patch, cupy_on_the_cpu() if where == "cuda" else contextlib.nullcontext():
-        patch.setenv("GPUOPT_CPU", "numpy" if where == "cuda" else where)
-        yield
 
 
 def adam_with_a_scale(p: list[Any], grads: list[list[Any]], scale: Any, most: float) -> tuple[list[Any], list[float], int]:
@@ -59,21 +43,20 @@ def halves(step: int) -> list[Any]:
     return [rng.normal(size=shape) * 3e-2 for shape in ((300,), (4, 5))]
 
 
-@everywhere
-def test_against_a_loop(where: str) -> None:
+@of_numpy_arrays
+def test_against_a_loop(executor: str) -> None:
     """It overflows, backs off, grows, overflows again."""
     scale = go.LossScale(2.0**24, interval=3)
     params = [np.ones(300, "float32"), np.ones((4, 5), "float32")]
     exact, scales, t = adam_with_a_scale([p.astype(float) for p in params], [halves(k) for k in range(20)], scale, 0.5)
     seen = []
-    with run_by(where):
-        opt = go.chain(scale, go.clip_global_norm(0.5), go.Adam(0.01)).init(params)
-        kept = opt.loss_scale
-        for k in range(20):
-            seen.append(float(opt.loss_scale))
-            with np.errstate(over="ignore"):
-                opt.step([(g * seen[-1]).astype("float16").astype("float32") for g in halves(k)])
-        assert (opt.t, opt.counts) == (t, [t, t])
+    opt = go.chain(scale, go.clip_global_norm(0.5), go.Adam(0.01)).init(params)
+    kept = opt.loss_scale
+    for k in range(20):
+        seen.append(float(opt.loss_scale))
+        with np.errstate(over="ignore"):
+            opt.step([(g * seen[-1]).astype("float16").astype("float32") for g in halves(k)])
+    assert (opt.t, opt.counts) == (t, [t, t])
     assert seen == scales
     assert len(set(scales)) > 4
     assert 0 < t < 16
@@ -83,66 +66,62 @@ def test_against_a_loop(where: str) -> None:
         np.testing.assert_allclose(p, wanted, atol=2e-6)
 
 
-@everywhere
-def test_a_scale_that_float32_cannot_hold_does_not_grow(where: str) -> None:
-    with run_by(where):
-        opt = go.chain(go.LossScale(2.0**126, interval=1), go.SGD(0.1)).init(np.zeros(3, "float32"))
-        seen = []
-        for _ in range(3):
-            opt.step(np.ones(3, "float32"))
-            seen.append(float(opt.loss_scale))
+@of_numpy_arrays
+def test_a_scale_that_float32_cannot_hold_does_not_grow(executor: str) -> None:
+    opt = go.chain(go.LossScale(2.0**126, interval=1), go.SGD(0.1)).init(np.zeros(3, "float32"))
+    seen = []
+    for _ in range(3):
+        opt.step(np.ones(3, "float32"))
+        seen.append(float(opt.loss_scale))
     assert seen == [2.0**127] * 3
 
 
-@everywhere
-def test_as_in_pytorch(where: str) -> None:
+@of_numpy_arrays
+def test_as_in_pytorch(executor: str) -> None:
     """The scale of ``torch.amp.GradScaler`` after each step."""
     torch = pytest.importorskip("torch", reason="torch is not installed")
     options = {"growth": 3.0, "backoff": 0.3, "interval": 2}
     ours = []
-    with run_by(where):
-        opt = go.chain(go.LossScale(1e36, **options), go.SGD(0.1)).init(np.zeros(3, "float32"))
-        theirs, found = torch.tensor(1e36, dtype=torch.float32), torch.tensor(0, dtype=torch.int32)
-        for step in range(40):
-            bad = step % 7 == 5
-            opt.step(np.full(3, np.inf if bad else 1.0, "float32"))
-            torch._amp_update_scale_(theirs, found, torch.tensor(float(bad)), 3.0, 0.3, 2)
-            ours.append(float(opt.loss_scale) == float(theirs))
+    opt = go.chain(go.LossScale(1e36, **options), go.SGD(0.1)).init(np.zeros(3, "float32"))
+    theirs, found = torch.tensor(1e36, dtype=torch.float32), torch.tensor(0, dtype=torch.int32)
+    for step in range(40):
+        bad = step % 7 == 5
+        opt.step(np.full(3, np.inf if bad else 1.0, "float32"))
+        torch._amp_update_scale_(theirs, found, torch.tensor(float(bad)), 3.0, 0.3, 2)
+        ours.append(float(opt.loss_scale) == float(theirs))
     assert all(ours)
 
 
-@everywhere
+@of_numpy_arrays
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_a_refused_step_changes_the_scale_alone(where: str, bad: float) -> None:
+def test_a_refused_step_changes_the_scale_alone(executor: str, bad: float) -> None:
     params = {"a": np.linspace(1, 2, 30, dtype="float32"), "b": np.ones((2, 2), "complex64")}
-    with run_by(where):
-        opt = go.chain(go.LossScale(8.0), go.accumulate(2), go.Adam(0.1), go.average()).init(params)
-        grads = {"a": np.ones(30, "float32"), "b": np.ones((2, 2), "complex64")}
+    opt = go.chain(go.LossScale(8.0), go.accumulate(2), go.Adam(0.1), go.average()).init(params)
+    grads = {"a": np.ones(30, "float32"), "b": np.ones((2, 2), "complex64")}
+    opt.step(grads)
+    before = pickle.dumps((opt.params, opt.state, opt.t, opt.counts))
+    grads["b"][0, 1] = complex(0, bad)
+    for k in range(5):
+        assert float(opt.loss_scale) == max(8.0 * 0.5**k, 1.0)
         opt.step(grads)
-        before = pickle.dumps((opt.params, opt.state, opt.t, opt.counts))
-        grads["b"][0, 1] = complex(0, bad)
-        for k in range(5):
-            assert float(opt.loss_scale) == max(8.0 * 0.5**k, 1.0)
-            opt.step(grads)
-            assert pickle.dumps((opt.params, opt.state, opt.t, opt.counts)) == before
-        opt.step({"a": None, "b": None})
-        assert (float(opt.loss_scale), opt.t) == (1.0, 2)
+        assert pickle.dumps((opt.params, opt.state, opt.t, opt.counts)) == before
+    opt.step({"a": None, "b": None})
+    assert (float(opt.loss_scale), opt.t) == (1.0, 2)
 
 
-@everywhere
+@of_numpy_arrays
 @pytest.mark.parametrize("how", ["state_dict", "pickle", "copy", "deepcopy"])
-def test_resume_is_bitwise(where: str, how: str) -> None:
+def test_resume_is_bitwise(executor: str, how: str) -> None:
     found = []
     for pause in (None, *range(7)):
         x = np.linspace(-1, 1, 20, dtype="float32")
-        with run_by(where):
-            opt = go.chain(go.LossScale(64.0, interval=2), go.clip_global_norm(1.0), go.Adam(0.1)).init(x)
-            for k in range(7):
-                opt.step(np.full(20, np.inf if k == 3 else k, "float32") * opt.loss_scale)
-                if k == pause:
-                    opt = paused(opt, how)
-            state = [bits(a).tolist() for a in (opt.params, *opt.state.values(), *opt.numbers.values())]
-            found.append([state, opt.t, opt.state_dict()["numbers"]])
+        opt = go.chain(go.LossScale(64.0, interval=2), go.clip_global_norm(1.0), go.Adam(0.1)).init(x)
+        for k in range(7):
+            opt.step(np.full(20, np.inf if k == 3 else k, "float32") * opt.loss_scale)
+            if k == pause:
+                opt = paused(opt, how)
+        state = [bits(a).tolist() for a in (opt.params, *opt.state.values(), *opt.numbers.values())]
+        found.append([state, opt.t, opt.state_dict()["numbers"]])
     assert all(one == found[0] for one in found)
     assert found[0][-1] == {"LossScale.scale": 128.0, "LossScale.good": 1.0}
 
@@ -157,7 +136,6 @@ def paused(opt: go.Optimizer, how: str) -> go.Optimizer:
     return fresh
 
 
-@pytest.mark.skipif(hostrun.available() is not None, reason=str(hostrun.available()))
 def test_in_a_captured_step() -> None:
     """The loss is multiplied by the scale inside of what is captured; the scale changes from replay to replay."""
     found = []
@@ -295,19 +273,18 @@ class running_clip(go.GradientPiece):
         return self.decay * self.norm + (1 - self.decay), self.seen + 1
 
 
-@everywhere
-def test_a_piece_of_ones_own_without_accept(where: str) -> None:
+@of_numpy_arrays
+def test_a_piece_of_ones_own_without_accept(executor: str) -> None:
     """With a schedule for a hyperparameter of `adapt`; two of a kind have numbers of their own."""
     rule = go.chain(running_clip(2.0, go.schedules.Piecewise((0.5, 0.0), (2,))), running_clip(8.0), go.SGD(1.0))
     x = np.zeros(4)
-    with run_by(where):
-        opt = rule.init(x)
-        norms = []
-        for _ in range(4):
-            before = x.copy()
-            opt.step(np.full(4, 5.0))
-            norms.append(float(np.linalg.norm(x - before)))
-        found = {name: float(n) for name, n in opt.numbers.items()}
+    opt = rule.init(x)
+    norms = []
+    for _ in range(4):
+        before = x.copy()
+        opt.step(np.full(4, 5.0))
+        norms.append(float(np.linalg.norm(x - before)))
+    found = {name: float(n) for name, n in opt.numbers.items()}
     np.testing.assert_allclose(norms, [10.0, 1.0, 1.5, 2.0])
     assert found == {
         "running_clip.norm": 1.0,
@@ -330,14 +307,13 @@ class fading(go.GradientPiece):
         return np.where(accepted, 0.5, 0.0) * self.factor
 
 
-@everywhere
-def test_numbers_without_reductions(where: str) -> None:
+@of_numpy_arrays
+def test_numbers_without_reductions(executor: str) -> None:
     x = np.zeros(3)
-    with run_by(where):
-        opt = go.chain(fading(), go.SGD(1.0)).init(x)
-        for _ in range(4):
-            opt.step(np.ones(3))
-        assert (opt.t, opt.counts, float(opt.numbers["fading.factor"])) == (4, 4, 0.0625)
+    opt = go.chain(fading(), go.SGD(1.0)).init(x)
+    for _ in range(4):
+        opt.step(np.ones(3))
+    assert (opt.t, opt.counts, float(opt.numbers["fading.factor"])) == (4, 4, 0.0625)
     assert x.tolist() == [-1.875] * 3
 
 
@@ -357,14 +333,13 @@ class with_total(go.GradientPiece):
         return (seen, seen) if self.wrong == "two" else np.where(accepted, np.maximum(self.largest, seen), seen)
 
 
-@everywhere
-def test_numbers_made_of_reductions(where: str) -> None:
+@of_numpy_arrays
+def test_numbers_made_of_reductions(executor: str) -> None:
     params = [np.ones(3, "float32"), np.ones(2)]
-    with run_by(where):
-        opt = go.chain(with_total(), go.SGD(0.1)).init(params)
-        for largest in (2.0, 7.0, 3.0):
-            opt.step([np.ones(3, "float32"), np.array([-largest, 0])])
-        assert float(opt.numbers["with_total.largest"]) == 7.0
+    opt = go.chain(with_total(), go.SGD(0.1)).init(params)
+    for largest in (2.0, 7.0, 3.0):
+        opt.step([np.ones(3, "float32"), np.array([-largest, 0])])
+    assert float(opt.numbers["with_total.largest"]) == 7.0
 
 
 @pytest.mark.parametrize(

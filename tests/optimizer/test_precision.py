@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import pickle
 import tracemalloc
-from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
@@ -14,7 +12,6 @@ import numpy as np
 import pytest
 
 import gpuopt as go
-from gpuopt.arrays import backend
 from gpuopt.arrays.dtypes import named
 from gpuopt.arrays.precision import Precision
 from gpuopt.arrays.random import ROUNDING
@@ -22,15 +19,14 @@ from gpuopt.codegen.cuda.elementwise import kernel_source
 from gpuopt.executors.cpu import tiles
 from gpuopt.executors.cpu.tiles import TileExecutor
 from gpuopt.tracing.trace import trace
-from tests.support.cuda import hostrun, nvrtc
-from tests.support.cuda.hostgroup import cupy_on_the_cpu
+from tests.support.cuda import nvrtc
+from tests.support.executors import ON_NUMPY, of_numpy_arrays, running_on
 from tests.support.layouts import LAYOUTS
 from tests.support.reference import LOOPS
 from tests.support.variants import STRUCTURES, TOLERANCE, bits, label, sample
 
 pytest.importorskip("ml_dtypes", reason="ml_dtypes is not installed")
 BF16 = named("bfloat16")
-EXECUTORS = ("numpy", "numba", "cuda")
 MASTER: dict[str, Any] = {"master": True}
 STOCHASTIC: dict[str, Any] = {"stochastic_rounding": True, "seed": 2**32 - 5}
 CASES = [("float16", MASTER), ("bfloat16", MASTER), ("bfloat16", STOCHASTIC)]
@@ -43,24 +39,6 @@ CHAINS = [
     go.chain(go.accumulate(2), go.centralize(), go.GradientDescent(0.1), go.average()),
 ]
 every_case = pytest.mark.parametrize(("dtype", "options"), CASES, ids=["float16", "bfloat16", "stochastic"])
-
-
-@contextlib.contextmanager
-def running_on(name: str) -> Iterator[None]:
-    """Let NumPy arrays be updated by that executor; the CUDA text as C++."""
-    if name == "cuda" and (reason := hostrun.available()):
-        pytest.skip(reason)
-    if name == "numba" and (reason := backend.why_not_numba()):
-        pytest.skip(reason)
-    with pytest.MonkeyPatch.context() as patch, cupy_on_the_cpu() if name == "cuda" else contextlib.nullcontext():
-        patch.setenv("GPUOPT_CPU", "numpy" if name == "cuda" else name)
-        yield
-
-
-@pytest.fixture(params=EXECUTORS)
-def everywhere(request: pytest.FixtureRequest) -> Iterator[str]:
-    with running_on(request.param):
-        yield request.param
 
 
 def mixed(z: int) -> int:
@@ -124,7 +102,7 @@ def check(dtype: str, options: dict[str, Any], rule: Any, params: list[Any], gra
     return opt
 
 
-EVERY_RULE = [(name, rule) for name in EXECUTORS for rule in STRUCTURES if name != "cuda" or rule == type(rule)()]
+EVERY_RULE = [(name, rule) for name in ON_NUMPY for rule in STRUCTURES if name != "cuda text" or rule == type(rule)()]
 
 
 @pytest.mark.parametrize(("name", "rule"), EVERY_RULE, ids=[f"{name}-{label(rule)}" for name, rule in EVERY_RULE])
@@ -144,9 +122,10 @@ def test_every_rule_is_a_float32_run_that_is_rounded(name: str, rule: Any, dtype
             assert abs(opt.state["master"][0][index] - exact) <= TOLERANCE["float32"] * (1 + abs(exact))
 
 
+@of_numpy_arrays
 @every_case
 @pytest.mark.parametrize("rule", CHAINS, ids=["norm", "skip", "accumulate"])
-def test_chains(rule: Any, dtype: str, options: Any, everywhere: str, rng: Any) -> None:
+def test_chains(rule: Any, dtype: str, options: Any, executor: str, rng: Any) -> None:
     """Pieces see what a run of float32 arrays sees, and their own random numbers are others."""
     shapes = [(9, 5), (3,), ()]
     params = [sample(rng, shape, dtype) for shape in shapes]
@@ -159,8 +138,9 @@ def test_chains(rule: Any, dtype: str, options: Any, everywhere: str, rng: Any) 
         assert np.array_equal(bits(array), bits(value.astype(dtype)))
 
 
+@of_numpy_arrays
 @every_case
-def test_groups_of_arrays(dtype: str, options: Any, everywhere: str, rng: Any) -> None:
+def test_groups_of_arrays(dtype: str, options: Any, executor: str, rng: Any) -> None:
     """Several rules, one of which is given another learning rate on the way."""
     params = [sample(rng, (5,), dtype) for _ in range(4)]
     gradients = [[sample(rng, (5,), dtype) for _ in params] for _ in range(3)]
@@ -177,7 +157,8 @@ SPECIAL = [0x00000000, 0x80000000, 0x7F800000, 0xFF800000, 0x7F800001, 0x7FFFFFF
 SPECIAL += [0x00000001, 0x80000001, 0x0000FFFF, 0x007FFFFF, 0x7F7F0000, 0x7F7F0001, 0x3F800000, 0x3F808000, 0xBF807FFF]
 
 
-def test_special_values(everywhere: str) -> None:
+@of_numpy_arrays
+def test_special_values(executor: str) -> None:
     """Infinities and NaN stay, no finite number becomes NaN, and what a bfloat16 holds never changes."""
     every = np.arange(65536, dtype=np.uint16).view(BF16)
     opt = go.GradientDescent(1.0).init(every.copy(), **STOCHASTIC)
@@ -195,7 +176,8 @@ def test_special_values(everywhere: str) -> None:
     assert np.isinf(largest).any()  # which bfloat16 has no room for
 
 
-def test_all_16_bits_count(everywhere: str) -> None:
+@of_numpy_arrays
+def test_all_16_bits_count(executor: str) -> None:
     """A number that just makes a carry is rounded up, and the one below it down."""
     n, unit = 3_000, np.float32(2.0**-7)
     random = np.array(random_bits(n, 5, 1, 0))
@@ -257,8 +239,9 @@ def test_its_random_numbers_are_not_those_of_gradient_noise() -> None:
     assert sorted(streams) == [0, 1, ROUNDING]
 
 
+@of_numpy_arrays
 @every_case
-def test_the_layout_decides_no_bit(dtype: str, options: Any, everywhere: str, rng: Any) -> None:
+def test_the_layout_decides_no_bit(dtype: str, options: Any, executor: str, rng: Any) -> None:
     values, gradients = sample(rng, (6, 5), dtype), [sample(rng, (6, 5), dtype) for _ in range(3)]
     found = []
     for layout in LAYOUTS:
@@ -314,9 +297,10 @@ def test_nothing_is_allocated_after_the_first_step(
         tracemalloc.stop()
 
 
+@of_numpy_arrays
 @every_case
 @pytest.mark.parametrize("way", ["state_dict", "pickle", "copy"])
-def test_it_resumes_bit_for_bit(dtype: str, options: Any, way: str, everywhere: str, rng: Any) -> None:
+def test_it_resumes_bit_for_bit(dtype: str, options: Any, way: str, executor: str, rng: Any) -> None:
     gradients = [[sample(rng, (4, 3), dtype), sample(rng, (3,), dtype)] for _ in range(4)]
     rule = go.chain(go.Adam(0.1), go.average(0.5))
     opt = rule.init([sample(rng, (4, 3), dtype), sample(rng, (3,), dtype)], **options)
@@ -393,7 +377,8 @@ def test_a_state_called_master_is_a_state_like_others() -> None:
     assert opt.state["master"].tolist() == [0.25] * 3
 
 
-def test_arrays_of_other_dtypes_are_as_ever(everywhere: str) -> None:
+@of_numpy_arrays
+def test_arrays_of_other_dtypes_are_as_ever(executor: str) -> None:
     """They have no copy, and are not rounded; nor are those that are frozen."""
     rule = go.chain(go.freeze("frozen"), go.Adam(0.1))
 
@@ -429,11 +414,10 @@ def test_the_copy_wins_and_evaluation_starts_from_it() -> None:
         opt.step(opt.state["master"])
 
 
+@pytest.mark.usefixtures("compiles_cuda_text")
 @pytest.mark.parametrize("rule", [go.Adam(), CHAINS[0]], ids=["adam", "chain"])
 @every_case
 def test_it_compiles_to_lean_machine_code(rule: Any, dtype: str, options: Any) -> None:
-    if (reason := nvrtc.available(disassembler=True)) is not None:
-        pytest.skip(reason)
     module, text = import_module("gpuopt.codegen.cuda.compile"), import_module("gpuopt.codegen.cuda.complete")
     traced = trace(rule.update_for(""), precision=Precision(**options))
     written = kernel_source(traced.update, named(dtype), named(dtype))

@@ -16,13 +16,11 @@ from gpuopt.optimizer.steps.plain import PlainSteps
 from gpuopt.optimizer.steps.staged import StagedSteps
 from gpuopt.optimizer.steps.totals import Totals
 from gpuopt.tracing.expr import SIZE, Expr, ReductionKey
-from tests.support.cuda import hostrun
 from tests.support.cuda.hostgroup import cupy_on_the_cpu
 from tests.support.cuda.simulated import arrays, no_gpu
 from tests.support.variants import bits
 
 without_cupy = pytest.mark.skipif(no_gpu.why_not() is not None, reason=str(no_gpu.why_not()))
-needs_host = pytest.mark.skipif(hostrun.available() is not None, reason=str(hostrun.available()))
 CHAINS = {
     "rule": go.Adam(),
     "norm": go.chain(go.clip_global_norm(1.0), go.Adam()),
@@ -114,7 +112,6 @@ def test_init_compiles_what_a_step_of_all_arrays_launches(name: str, capturable:
         assert set(called) == made
 
 
-@needs_host
 @pytest.mark.parametrize("name", CHAINS)
 def test_what_init_launches_changes_nothing(name: str) -> None:
     params = [np.arange(5, dtype=np.float32), np.ones((2, 3))]
@@ -203,7 +200,6 @@ def failing(runtime: Any, number: int = -1) -> Any:
     return patched()
 
 
-@needs_host
 @pytest.mark.parametrize("capturable", [False, True], ids=["", "capturable"])
 def test_memory_that_runs_out_as_a_rule_is_set_leaves_everything_as_it_was(capturable: bool) -> None:
     """Each allocation fails once; the rule before is used on, and then there is room."""

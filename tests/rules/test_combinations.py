@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
 import gpuopt as go
-from tests.support.cuda import hostrun
-from tests.support.cuda.hostgroup import cupy_on_the_cpu
-
-CUDA = pytest.param(cupy_on_the_cpu, marks=pytest.mark.skipif(hostrun.available() is not None, reason=str(hostrun.available())))
-everywhere = pytest.mark.parametrize("enter", [contextlib.nullcontext, CUDA], ids=["cpu", "cuda text"])
+from tests.support.executors import of_numpy_arrays
 
 
 class clip_step(go.ParameterPiece):
@@ -55,47 +49,44 @@ class anchored(go.ParameterPiece):
         return begin + self.weight + self.rule.lr
 
 
-@everywhere
-def test_a_norm_of_groups_that_reduce_in_different_depth(enter: Callable[[], Any]) -> None:
+@of_numpy_arrays
+def test_a_norm_of_groups_that_reduce_in_different_depth(executor: str) -> None:
     params = {"a": np.zeros(2), "b": np.zeros(2)}
     groups = go.partition({"a": go.chain(go.clip_norm(100.0), go.SGD(1.0)), "b": go.SGD(1.0)})
-    with enter():
-        opt = go.chain(groups, clip_step(1.0)).init(params)
-        opt.step({"a": np.full(2, 3.0), "b": np.full(2, 4.0)})
+    opt = go.chain(groups, clip_step(1.0)).init(params)
+    opt.step({"a": np.full(2, 3.0), "b": np.full(2, 4.0)})
     assert np.sqrt(sum(np.sum(p**2) for p in params.values())) == pytest.approx(1.0)
     np.testing.assert_allclose(params["a"] / params["b"], 0.75)
 
 
-@everywhere
+@of_numpy_arrays
 @pytest.mark.parametrize("more", [[], [go.skip_nonfinite()]], ids=["plain", "skip"])
 @pytest.mark.parametrize(("piece", "step"), [(mean_of_all(), -1.0), (go.clip_global_norm(1.0, 0.0), -(0.5**0.5))], ids=repr)
-def test_what_is_held_has_no_part_in_a_total(enter: Callable[[], Any], more: Any, piece: Any, step: float) -> None:
+def test_what_is_held_has_no_part_in_a_total(executor: str, more: Any, piece: Any, step: float) -> None:
     """One array had no gradient once, so it acts a step later than the other."""
     for chain in (go.chain(*more, go.accumulate(2), piece, go.SGD(1.0)), go.chain(go.accumulate(2), piece, *more, go.SGD(1.0))):
         params = {"a": np.zeros(2), "b": np.zeros(6)}
-        with enter():
-            opt = chain.init(params)
-            opt.step({"a": np.ones(2), "b": None})
-            opt.step({"a": np.ones(2), "b": np.ones(6)})
+        opt = chain.init(params)
+        opt.step({"a": np.ones(2), "b": None})
+        opt.step({"a": np.ones(2), "b": np.ones(6)})
         np.testing.assert_allclose(params["a"], step)
         assert not params["b"].any()
 
 
-@everywhere
-def test_another_reduction_in_the_place_of_one(enter: Callable[[], Any]) -> None:
+@of_numpy_arrays
+def test_another_reduction_in_the_place_of_one(executor: str) -> None:
     params = [np.zeros(2), np.zeros(0)]
-    with enter():
-        opt = go.chain(largest_or_sum(), go.SGD(1.0)).init(params)
-        opt.step([np.array([1.0, -4.0]), np.zeros(0)])
-        assert params[0].tolist() == [3.0, 3.0]
-        opt.rule = go.chain(largest_or_sum(largest=True), go.SGD(1.0))
-        opt.step([np.array([-1.0, -4.0]), np.zeros(0)])
+    opt = go.chain(largest_or_sum(), go.SGD(1.0)).init(params)
+    opt.step([np.array([1.0, -4.0]), np.zeros(0)])
+    assert params[0].tolist() == [3.0, 3.0]
+    opt.rule = go.chain(largest_or_sum(largest=True), go.SGD(1.0))
+    opt.step([np.array([-1.0, -4.0]), np.zeros(0)])
     assert params[0].tolist() == [4.0, 4.0]
 
 
 def test_how_many_are_accumulated_cannot_change_in_between() -> None:
     opt = go.chain(go.accumulate(2), go.SGD(1.0)).init(np.zeros(1))
-    with pytest.raises(TypeError, match="of the pieces of"):
+    with pytest.raises(TypeError, match="must keep the structure of"):
         opt.rule = go.chain(go.accumulate(3), go.SGD(1.0))
 
 

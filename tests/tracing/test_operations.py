@@ -17,16 +17,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gpuopt.arrays import backend
 from gpuopt.codegen.host import compile_host
+from gpuopt.executors import executor_of
 from gpuopt.executors.cpu.numpy import NumpyExecutor
 from gpuopt.rules import Hyper, Rule, abs2
 from gpuopt.tracing import ops
 from gpuopt.tracing.expr import TraceError, reachable
 from gpuopt.tracing.ops import OPS
 from gpuopt.tracing.trace import trace
-from tests.support.cuda import hostrun
-from tests.support.cuda.hostgroup import cupy_on_the_cpu
+from tests.support.executors import beside_numpy
 from tests.support.variants import bits
 
 Array = np.ndarray[Any, Any]
@@ -90,24 +89,9 @@ def run(rule: Rule, make: Callable[..., Any], p: Array, gradients: list[Array | 
     return [np.concatenate(params), *states]
 
 
-def run_text(rule: Rule, p: Array, gradients: list[Array | None]) -> list[Array]:
-    """What `run` gives of the CUDA text, run on the CPU."""
-    if (reason := hostrun.available()) is not None:
-        pytest.skip(reason)
-    with cupy_on_the_cpu() as make:
-        return run(rule, make, p, gradients)
-
-
-def run_numba(rule: Rule, p: Array, gradients: list[Array | None]) -> list[Array]:
-    """What `run` gives of the Numba executor."""
-    if (reason := backend.why_not_numba()) is not None:
-        pytest.skip(reason)
-    from gpuopt.executors.cpu.numba import NumbaExecutor
-
-    return run(rule, NumbaExecutor, p, gradients)
-
-
-others = pytest.mark.parametrize("run_other", [run_text, run_numba])
+def run_here(rule: Rule, p: Array, gradients: list[Array | None]) -> list[Array]:
+    """What `run` gives of the executor that runs NumPy arrays now."""
+    return run(rule, executor_of(p), p, gradients)
 
 
 def joined(re: Any, im: Any, dtype: str) -> Array:
@@ -199,12 +183,12 @@ def test_numpy_executor_equals_numpy(name: str, dtype: str) -> None:
         same(run(rule, NumpyExecutor, x, [y], pieces)[0], wanted, 4 * (name in ROUNDED), f"{name}, {pieces} pieces")
 
 
-@others
+@beside_numpy
 @both_dtypes
 @pytest.mark.parametrize("formulas", [EXACT, ROUNDED], ids=["exact", "rounded"])
-def test_others_equal_numpy_executor(formulas: Formulas, dtype: str, run_other: Callable[..., list[Array]]) -> None:
+def test_others_equal_numpy_executor(formulas: Formulas, dtype: str, executor: str) -> None:
     rule, (x, y) = all_at_once(formulas), pairs(dtype)
-    for name, got, wanted in zip(["p", *formulas], run_other(rule, x, [y]), run(rule, NumpyExecutor, x, [y]), strict=True):
+    for name, got, wanted in zip(["p", *formulas], run_here(rule, x, [y]), run(rule, NumpyExecutor, x, [y]), strict=True):
         same(got, wanted, 4 * (formulas is ROUNDED), name)
 
 
@@ -230,8 +214,8 @@ def test_every_operation_is_tried() -> None:
     assert seen - {"constant", "hyper"} == {name for name, op in OPS.items() if op.host}
 
 
-@others
-def test_a_new_operation_is_one_line(run_other: Callable[..., list[Array]], monkeypatch: pytest.MonkeyPatch) -> None:
+@beside_numpy
+def test_a_new_operation_is_one_line(executor: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rule = made(lambda self, t, p, g: np.arctan(g) * np.arctan(self.a))
     with pytest.raises(TraceError, match=r"np\.arctan of arrays is not available in a rule"):
         trace(rule)
@@ -239,7 +223,7 @@ def test_a_new_operation_is_one_line(run_other: Callable[..., list[Array]], monk
     x, y = values("float32", 2)
     (wanted,) = plain(rule, 1, [x, y])
     same(run(rule, NumpyExecutor, x, [y])[0], wanted, 4)
-    same(run_other(rule, x, [y])[0], wanted, 4)
+    same(run_here(rule, x, [y])[0], wanted, 4)
 
 
 def _quotient(a: Any, b: Any, c: Any, d: Any) -> Any:
@@ -294,12 +278,12 @@ def parts(dtype: str, rng: np.random.Generator) -> list[Array]:
     return [rng.choice([*special(real.name), *rng.normal(size=10).astype(real)], 1003) for _ in range(4)]
 
 
-@others
+@beside_numpy
 @both_complex
-def test_complex_operations_of_others(dtype: str, rng: np.random.Generator, run_other: Callable[..., list[Array]]) -> None:
+def test_complex_operations_of_others(dtype: str, rng: np.random.Generator, executor: str) -> None:
     a, b, c, d = parts(dtype, rng)
     x, y = joined(a, b, dtype), joined(c, d, dtype)
-    results = zip(["p", *COMPLEX], run_other(ALL_COMPLEX, x, [y]), run(ALL_COMPLEX, NumpyExecutor, x, [y]), strict=True)
+    results = zip(["p", *COMPLEX], run_here(ALL_COMPLEX, x, [y]), run(ALL_COMPLEX, NumpyExecutor, x, [y]), strict=True)
     for name, got, wanted in results:
         same(got, wanted, what=name)
 
@@ -398,16 +382,17 @@ def test_results_in_place(name: str) -> None:
         check(IN_PLACE[name], dtype, name, steps=5)
 
 
-def test_names_never_meet(rng: np.random.Generator) -> None:
+@beside_numpy
+def test_names_never_meet(executor: str, rng: np.random.Generator) -> None:
     names = ["m", "m_re", "m_old", "m_new", "m_re_old", "c0", "x3", "i", "n", "float", "β", "lr_h", "a", "b"]
     rule = made(lambda self, t, p, g, m, *rest: (p - self.a * g, m + g * t, *(r + g.real for r in rest)), *names)
     p, g = joined(*rng.normal(size=(2, 50)), "complex64"), joined(*rng.normal(size=(2, 50)), "complex64")
-    for got, wanted in zip(run_text(rule, p, [g, g]), run(rule, NumpyExecutor, p, [g, g]), strict=True):
+    for got, wanted in zip(run_here(rule, p, [g, g]), run(rule, NumpyExecutor, p, [g, g]), strict=True):
         same(got, wanted)
 
 
-@others
-def test_others_in_place(rng: np.random.Generator, run_other: Callable[..., list[Array]]) -> None:
+@beside_numpy
+def test_others_in_place(rng: np.random.Generator, executor: str) -> None:
     states = [f"s{i}" for i in range(2 * len(IN_PLACE))]
 
     def formula(self: Any, t: Any, p: Any, g: Any, *old: Any) -> Any:
@@ -416,7 +401,7 @@ def test_others_in_place(rng: np.random.Generator, run_other: Callable[..., list
 
     p, *gradients = rng.choice([*special("float32"), *rng.normal(size=100)], (6, 500)).astype("float32")
     rule = made(formula, *states)
-    got, wanted = run_other(rule, p, gradients), run(rule, NumpyExecutor, p, gradients)
+    got, wanted = run_here(rule, p, gradients), run(rule, NumpyExecutor, p, gradients)
     for number, (x, y) in enumerate(zip(got, wanted, strict=True)):
         same(x, y, what=f"array {number}")
 
@@ -497,10 +482,10 @@ def test_random_formulas(program: Any, dtype: str, gradient_is_parameter: bool) 
         same(value, expected[name], what=name)
 
 
+@beside_numpy
 @settings(max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 @given(program=PROGRAM, dtype=st.sampled_from(["float32", "float64"]))
-def test_random_formulas_of_others(program: Any, dtype: str) -> None:
+def test_random_formulas_of_others(program: Any, dtype: str, executor: str) -> None:
     rule, (p, *gradients) = random_rule(program), values(dtype, 4)
-    for run_other in (run_text, run_numba):
-        for got, wanted in zip(run_other(rule, p, gradients), run(rule, NumpyExecutor, p, gradients), strict=True):
-            same(got, wanted)
+    for got, wanted in zip(run_here(rule, p, gradients), run(rule, NumpyExecutor, p, gradients), strict=True):
+        same(got, wanted)

@@ -1,0 +1,69 @@
+"""Every executor as a name: NumPy, Numba, the CUDA text run as C++, and CuPy on a GPU.
+
+"cuda text" is the CuPy executor as it is, for NumPy arrays: its kernels are compiled by g++ and run on the CPU. A test is
+skipped if what it asks for is not installed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gpuopt.arrays import backend
+from gpuopt.executors import Executor, executor_of, using
+from tests.support.cuda.hostgroup import host_executor
+
+ON_NUMPY = ("numpy", "numba", "cuda text")
+"""Those that run NumPy arrays."""
+EXECUTORS = (*ON_NUMPY, "cupy")
+
+
+@contextlib.contextmanager
+def running_on(name: str) -> Iterator[None]:
+    """Let an executor run the arrays of every optimizer that is made meanwhile."""
+    if name == "cupy":  # runs CuPy arrays, whatever runs NumPy's
+        yield
+        return
+    if name == "numba" and (reason := backend.why_not_numba()):
+        pytest.skip(reason)
+    with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as entered:
+        patch.setenv(backend.CPU_VARIABLE, "numba" if name == "numba" else "numpy")
+        if name == "cuda text":
+            entered.enter_context(using(host_executor()))
+        elif executor_of(np.empty(0)).name != name:  # another is in place, inside of whose block this one is
+            entered.enter_context(using(_cpu_executor(name)))
+        yield
+
+
+def called(name: str) -> str:
+    """What optimizers call it: the CUDA text is the executor of CuPy."""
+    return "cupy" if name == "cuda text" else name
+
+
+def _cpu_executor(name: str) -> type[Executor]:
+    if name == "numba":
+        from gpuopt.executors.cpu.numba import NumbaExecutor
+
+        return NumbaExecutor
+    from gpuopt.executors.cpu.numpy import NumpyExecutor
+
+    return NumpyExecutor
+
+
+def only(*names: str) -> pytest.MarkDecorator:
+    """Run a test that takes the fixture `executor` on these alone."""
+    return pytest.mark.parametrize("executor", list(map(parameter, names)), indirect=True)
+
+
+def parameter(name: str) -> Any:
+    """An executor as a value of a parameter: what runs on a GPU is marked."""
+    return pytest.param(name, marks=pytest.mark.gpu if name == "cupy" else ())
+
+
+of_numpy_arrays = only(*ON_NUMPY)
+beside_numpy = only("numba", "cuda text")
+"""For what is compared with NumPy's executor."""
