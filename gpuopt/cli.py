@@ -15,7 +15,7 @@ from gpuopt.arrays.dtypes import COMPUTE, named
 from gpuopt.codegen.source import cuda_source, kernels
 from gpuopt.rules import rules
 from gpuopt.rules.base import Bindable
-from gpuopt.rules.compose import is_partitioned
+from gpuopt.rules.partitions import is_partitioned
 from gpuopt.tracing.trace import TraceError
 
 __all__ = ["main"]

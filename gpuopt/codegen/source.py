@@ -13,8 +13,8 @@ from gpuopt.codegen.cuda.reduction import reductions_source
 from gpuopt.codegen.cuda.scalars import count_source, needs_scalars, scalar_source
 from gpuopt.codegen.cuda.table import table_source
 from gpuopt.rules.base import Bindable
-from gpuopt.rules.compose import is_partitioned
 from gpuopt.rules.hooks import device_counts
+from gpuopt.rules.partitions import is_partitioned
 from gpuopt.tracing.trace import trace
 
 __all__ = ["cuda_source", "kernels"]

@@ -22,7 +22,7 @@ from gpuopt.optimizer.hyperparameters import match_hyper_arrays
 from gpuopt.optimizer.saved import VERSION, Saved
 from gpuopt.optimizer.steps import Steps, choose
 from gpuopt.rules.base import Bindable, BindableT_co
-from gpuopt.rules.compose import loss_scale_name
+from gpuopt.rules.chains import loss_scale_name
 from gpuopt.tracing.parts import state_names
 
 if TYPE_CHECKING:

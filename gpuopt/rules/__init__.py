@@ -16,11 +16,9 @@ from gpuopt.rules.base import (
     abs2,
     debias,
 )
-from gpuopt.rules.compose import (
+from gpuopt.rules.chains import (
     Chain,
-    Partition,
     chain,
-    partition,
 )
 from gpuopt.rules.descent import (
     SGD,
@@ -56,6 +54,10 @@ from gpuopt.rules.parameter_pieces import (
     bounds,
     decoupled_weight_decay,
     lookahead,
+)
+from gpuopt.rules.partitions import (
+    Partition,
+    partition,
 )
 from gpuopt.rules.reductions import (
     tree_max,

@@ -19,7 +19,7 @@ from gpuopt.arrays.backend import array_module, is_array, optional_import
 from gpuopt.arrays.tree import AnyArray, ArrayTree, LossAndGrad, leaves
 from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.rules.base import Bindable
-from gpuopt.rules.compose import loss_scale_name
+from gpuopt.rules.chains import loss_scale_name
 from gpuopt.training.history import History
 
 __all__ = ["History", "fit"]

@@ -15,7 +15,7 @@ from gpuopt.arrays.backend import array_module, is_array, is_cupy
 from gpuopt.arrays.dtypes import supported
 from gpuopt.arrays.tree import AnyArray
 from gpuopt.rules.base import Bindable
-from gpuopt.rules.compose import loss_scale_name
+from gpuopt.rules.chains import loss_scale_name
 
 __all__ = ["OptimizeResult", "minimize", "scipy_method"]
 

@@ -1,0 +1,77 @@
+"""Rules made of rules and pieces: what a chain and a partition have in common."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self, final
+
+from gpuopt.rules.base import Bindable, Part, Piece
+from gpuopt.rules.formula import Range
+
+__all__ = ["Composite", "Joined", "named_parts"]
+
+
+class Composite(Bindable):
+    """A rule made of others; the name of each is the prefix of its hyperparameters' names."""
+
+    divides: ClassVar[bool] = False
+    """Whether it divides the arrays among several rules."""
+
+    @property
+    def children(self) -> dict[str, Any]:
+        """The rules and pieces it is made of, by the prefix of their hyperparameters' names."""
+        raise NotImplementedError
+
+    def rebuilt(self, children: list[Any]) -> Self:
+        """A copy with other children."""
+        raise NotImplementedError
+
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        return {
+            f"{name}{field}": value for name, child in self.children.items() for field, value in child.hyperparameters.items()
+        }
+
+    def replace(self, values: Mapping[str, Any]) -> Self:
+        if unknown := values.keys() - self.hyperparameters.keys():
+            known = ", ".join(self.hyperparameters)
+            raise TypeError(f"{self!r} has no hyperparameters {', '.join(sorted(unknown))}; it has {known}")
+
+        def changed(name: str, child: Any) -> Any:
+            return child.replace({field: values[name + field] for field in child.hyperparameters if name + field in values})
+
+        return self.rebuilt([changed(name, child) for name, child in self.children.items()])
+
+
+@final
+@dataclasses.dataclass(frozen=True)
+class Joined:
+    """An update of several formulas, one after another."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def ranges(self) -> dict[str, Range]:
+        return {part.named(name): found for part in self.parts for name, found in part.formula.ranges.items()}
+
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        return {part.named(name): value for part in self.parts for name, value in part.formula.hyperparameters.items()}
+
+    def hyper(self, step: int) -> dict[str, float]:
+        return {part.named(name): value for part in self.parts for name, value in part.formula.hyper(step).items()}
+
+
+def named_parts(formulas: list[tuple[str, Any]]) -> tuple[Part, ...]:
+    """Name each formula: "" for the rule, its class for a piece, numbered from the second on."""
+    counts: dict[str, int] = {}
+    parts = []
+    for scope, formula in formulas:
+        kind = name = type(formula).__name__ if isinstance(formula, Piece) else ""
+        while name in counts:
+            counts[kind] += 1
+            name = f"{kind}_{counts[kind]}"
+        counts[name] = 1
+        parts.append(Part(name, scope, formula))
+    return tuple(parts)

@@ -1,0 +1,141 @@
+"""A partition: a rule for each group of arrays."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, ClassVar, final, overload
+
+from gpuopt.rules.base import Bindable, Rule, Update
+from gpuopt.rules.chains import Chain
+from gpuopt.rules.composite import Composite, Joined
+from gpuopt.rules.hooks import has_hook
+from gpuopt.rules.paths import matches
+
+__all__ = ["Partition", "partition"]
+
+
+@overload
+def partition(rules: Mapping[str, Bindable], by: None = None) -> Partition: ...
+@overload
+def partition(rules: Mapping[Any, Bindable], by: Callable[[str, Any], Hashable]) -> Partition: ...
+def partition(rules: Mapping[Any, Bindable], by: Callable[[str, Any], Hashable] | None = None) -> Partition:
+    """A rule for each group of arrays; the arrays of a rule share its launch.
+
+    Parameters
+    ----------
+    rules : dict
+        A rule or a chain by pattern. An array belongs to the first pattern that matches its path.
+        The path is the keys and indices joined by slashes, as in ``"layers/2/w"``. A pattern is a
+        path or the beginning of one; ``*``, ``?`` and ``[...]`` work as in file names.
+    by : callable, optional
+        ``by(path, array)`` gives the key in `rules` for each array, in place of patterns.
+
+    Returns
+    -------
+    Partition
+        Use it like a rule. Every array must belong to one of `rules`: `init` raises ValueError with
+        a list of the others. Pieces with reductions over the tree, such as `clip_global_norm`, see
+        the arrays of their own rule; in ``chain(clip_global_norm(1.0), partition(...))`` they see
+        all.
+
+    Examples
+    --------
+    >>> import gpuopt as go, numpy as np
+    >>> rule = go.partition({"probe": go.Adam(1e-3), "*": go.Momentum(0.1)})
+    >>> opt = rule.init({"probe": np.zeros(3), "object": np.zeros((4, 4))})
+    """
+    return Partition(dict(rules) if isinstance(rules, Mapping) else rules, by)
+
+
+@final
+@dataclasses.dataclass(frozen=True, repr=False, eq=False)
+class Partition(Composite):
+    """A rule for each group of arrays, made by `partition` and used as a rule is.
+
+    Attributes
+    ----------
+    rules : dict
+        The rule or chain of each pattern, or of each key that `by` gives.
+    by : callable or None
+        ``by(path, array)`` gives the key of an array; without it, the keys of `rules` are patterns of paths.
+    """
+
+    divides: ClassVar[bool] = True
+    rules: dict[Any, Any]
+    by: Callable[[str, Any], Hashable] | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.rules, dict) or not self.rules:
+            raise TypeError(f"partition needs a dict of rules, such as {{'*': gpuopt.Adam()}}, got {self.rules!r}")
+        for key, rule in self.rules.items():
+            if not isinstance(rule, (Rule, Chain)) or is_partitioned(rule):
+                raise TypeError(f"partition: {key!r} must have a rule, or a chain around one, got {rule!r}")
+            if found := [part.formula for part in rule.update_for("").parts if has_hook(part.formula, "numbers")]:
+                raise ValueError(
+                    f"partition: {found[0]!r} keeps numbers of all arrays, so it must stand in front: "
+                    f"chain({found[0]!r}, partition(...))"
+                )
+            if key is None:
+                raise TypeError("partition: None cannot be a key")
+            if self.by is None and not isinstance(key, str):
+                raise TypeError(f"partition: a pattern must be a string, got {key!r}; with by=function keys may be anything")
+        if self.by is not None and not callable(self.by):
+            raise TypeError(f"partition: by must be a function of path and array that gives a key, got {self.by!r}")
+
+    def __repr__(self) -> str:
+        by = "" if self.by is None else f", by={self.by!r}"
+        return f"partition({self.rules!r}{by})"
+
+    def __eq__(self, other: object) -> bool:
+        """Whether rules, patterns and their order are equal."""
+        return isinstance(other, Partition) and (list(self.rules.items()), self.by) == (list(other.rules.items()), other.by)
+
+    def __hash__(self) -> int:
+        return hash((tuple(self.rules), self.by))
+
+    @property
+    def structure(self) -> Any:
+        return tuple((key, rule.structure) for key, rule in self.rules.items()), self.by
+
+    @property
+    def children(self) -> dict[str, Any]:
+        return {f"{key if isinstance(key, str) else f'<{key!r}>'}/": rule for key, rule in self.rules.items()}
+
+    def rebuilt(self, children: list[Any]) -> Partition:
+        return Partition(dict(zip(self.rules, children, strict=True)), self.by)
+
+    @property
+    def outline(self) -> str:
+        return f"partition({', '.join(f'{key!r}: {rule.outline}' for key, rule in self.rules.items())})"
+
+    def group_keys(self, paths: Sequence[str], arrays: Sequence[Any]) -> list[Hashable]:
+        keys = [self._key(path, array) for path, array in zip(paths, arrays, strict=True)]
+        if strays := [path for path, key in zip(paths, keys, strict=True) if key is None]:
+            raise ValueError(
+                f"partition: no pattern of {list(self.rules)} matches {', '.join(map(repr, strays))}; "
+                "add one, such as '*' for all others"
+            )
+        found: list[Hashable] = list(keys)
+        for key, rule in self.rules.items():
+            own = [k for k, label in enumerate(keys) if label == key]
+            for k, inner in zip(own, rule.group_keys([paths[k] for k in own], [arrays[k] for k in own]), strict=True):
+                found[k] = None if inner is None else key
+        return found
+
+    def _key(self, path: str, array: Any) -> Any:
+        if self.by is None:
+            return next((pattern for pattern in self.rules if matches(pattern, path)), None)
+        key = self.by(path, array)
+        if not isinstance(key, Hashable) or key not in self.rules:
+            raise ValueError(f"partition: by({path!r}, array) gave {key!r}, which is none of {list(self.rules)}")
+        return key
+
+    def update_for(self, key: Hashable) -> Update:
+        return Joined(tuple(part._replace(scope=repr(key)) for part in self.rules[key].update_for("").parts))
+
+
+def is_partitioned(rule: Bindable) -> bool:
+    """Whether arrays are divided among several rules."""
+    pieces = rule.pieces if isinstance(rule, Chain) else (rule,)
+    return any(isinstance(piece, Partition) for piece in pieces)
