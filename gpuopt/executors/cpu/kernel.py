@@ -11,7 +11,7 @@ import numpy as np
 from gpuopt.arrays.random import after, base, fill
 from gpuopt.codegen.order import REDUCTION_CHUNK
 from gpuopt.codegen.tile import Place, TileCode
-from gpuopt.executors.cpu.packs import PackTile
+from gpuopt.executors.cpu.packs import PackCall, PackTile
 from gpuopt.executors.cpu.scratch import Scratch
 from gpuopt.executors.cpu.work import ArrayTile, Tile, is_flat
 from gpuopt.executors.fold import UFUNCS, Folds, fold, fold_stream
@@ -75,8 +75,8 @@ class CompiledKernel(abc.ABC):
         """Call the function on operands, as one of the threads."""
         self.function(*operands, *self.last(size, thread))
 
-    def direct(self, operands: dict[str, Any], size: int, thread: int) -> list[Any] | None:
-        """All arguments but the gradient, if the operands can be passed as they are; else None."""
+    def direct(self, operands: dict[str, Any]) -> list[Any] | None:
+        """The operands but for the gradient, if all can be passed as they are; else None."""
         if self.gradient < 0:
             return None
         arguments: list[Any] = []
@@ -85,7 +85,7 @@ class CompiledKernel(abc.ABC):
             if place.part or not (place.array == "g" or (x is not None and is_flat(x, self.compute))):
                 return None
             arguments.append(x)
-        return [*arguments, *self.last(size, thread)]
+        return arguments
 
     def run(self, tile: Tile, g: Any, thread: int) -> None:
         """Run the function on a tile, through scratch where an operand cannot be passed as it is."""
@@ -94,9 +94,26 @@ class CompiledKernel(abc.ABC):
         for place, values in written:
             tile.store(place.array, place.part, values)
 
-    def run_pack(self, tile: PackTile, gradients: list[Any], thread: int) -> None:
-        """Run the function on packed arrays."""
-        self.run(tile, gradients, thread)
+    def call_of_pack(self, tile: PackTile, thread: int) -> PackCall:
+        """The function with all its arguments for packed arrays."""
+        call = PackCall(self.function, [], [], [])
+        self._bind(call, tile, thread, self.code.places)
+        call.arguments.extend(self.last(tile.size, thread))
+        return call
+
+    def _bind(self, call: PackCall, tile: PackTile, thread: int, places: Iterable[Place]) -> None:
+        """Add the operands at those places to the arguments: as they are, or gathered in scratch."""
+        for place in places:
+            x = None if place.part else tile.flat(place.array, None)
+            if x is not None and is_flat(x, self.compute):
+                call.arguments.append(x)
+                continue
+            values = self.scratch.array(thread, place.component, tile.size, self.compute)
+            call.arguments.append(values)
+            if place.read:
+                call.gathers.append((place.array, place.part, values))
+            if place.written:
+                call.scatters.append((place.array, place.part, values))
 
     def operands(self, tile: Tile, g: Any, thread: int, places: Iterable[Place]) -> tuple[list[Any], list[tuple[Place, Any]]]:
         """The operands at those places; and of each that must be copied back, where it is meanwhile."""

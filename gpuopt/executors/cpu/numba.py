@@ -11,7 +11,7 @@ from gpuopt.arrays.backend import ExecutorName
 from gpuopt.codegen.order import REDUCTION_CHUNK, chunks
 from gpuopt.executors.cpu.kernel import CompiledKernel
 from gpuopt.executors.cpu.numba_compile import fill_code, fold_code, loop_code, pack_code
-from gpuopt.executors.cpu.packs import PackTile
+from gpuopt.executors.cpu.packs import PackCall, PackTile
 from gpuopt.executors.cpu.scratch import Scratch
 from gpuopt.executors.cpu.tiles import TileExecutor
 from gpuopt.executors.cpu.work import ArrayTile
@@ -32,9 +32,7 @@ class NumbaKernel(CompiledKernel):
         packs: bool,
     ) -> None:
         super().__init__(kernel, loop_code(kernel, compute), compute, scratch, sizes)
-        places = self.code.places
-        self._reads = [place for place in places if place.read]
-        self._gathered = [place for place in places if place.array != "p"]
+        self._reads = [place for place in self.code.places if place.read]
         self.pack = self._fold = None
         if kernel.random:
             fill_code(compute)  # compiled before the first step
@@ -46,14 +44,15 @@ class NumbaKernel(CompiledKernel):
     def last(self, size: int, thread: int) -> Sequence[Any]:
         return (self.values,)
 
-    def run_pack(self, tile: PackTile, gradients: Sequence[Any], thread: int) -> None:
-        """Gather the gradients; parameters are found by their addresses, and not copied."""
+    def call_of_pack(self, tile: PackTile, thread: int) -> PackCall:
+        """Find the parameters by their addresses instead of copying them, if that can be."""
         table = None if self.pack is None else tile.table(self.compute)
         if self.pack is None or table is None:
-            self.run(tile, gradients, thread)
-            return
-        operands, _ = self.operands(tile, gradients, thread, self._gathered)
-        self.pack(*operands, self.values, *table)
+            return super().call_of_pack(tile, thread)
+        call = PackCall(self.pack, [], [], [])
+        self._bind(call, tile, thread, [place for place in self.code.places if place.array != "p"])
+        call.arguments.extend([self.values, *table])
+        return call
 
     def fold_tile(self, tile: ArrayTile, g: Any, thread: int) -> None:
         """Map and fold a tile in one loop, which writes a row for each chunk and nothing else."""

@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gpuopt.executors.cpu.work import FoldItem, Tile, TiledArray, WorkItem, store
+from gpuopt.executors.cpu.work import FoldItem, Tile, TiledArray, WorkItem
 from gpuopt.executors.layout import ParamView
 
 if TYPE_CHECKING:
     from gpuopt.executors.cpu.kernel import CompiledKernel
 
-__all__ = ["PackTile", "PackedArrays"]
+__all__ = ["PackCall", "PackTile", "PackedArrays"]
 
 _IS_IN_C_ORDER = operator.attrgetter("flags.c_contiguous")
 
 
+class PackCall(NamedTuple):
+    """A function with all its arguments for packed arrays.
+
+    Attributes
+    ----------
+    function : callable
+    arguments : list
+    gathers, scatters : list of tuple
+        What is copied before the call and after it: an operand's name, the part of it that is
+        meant, and the flat array that it is copied into, or from.
+    """
+
+    function: Callable[..., None]
+    arguments: list[Any]
+    gathers: list[tuple[str, str, Any]]
+    scatters: list[tuple[str, str, Any]]
+
+
 class PackTile(Tile):
-    """Small arrays that are updated as if they were one: their elements follow one another in the state's buffers.
+    """Small arrays that are updated as one: their elements follow one another in the buffers of the state.
 
     Attributes
     ----------
@@ -32,7 +50,7 @@ class PackTile(Tile):
         The state of all by name, each a flat array.
     """
 
-    __slots__ = ("_aligned", "_table", "arrays", "positions", "sizes", "states")
+    __slots__ = ("_aligned", "_calls", "_table", "arrays", "positions", "sizes", "states")
 
     def __init__(
         self,
@@ -49,9 +67,18 @@ class PackTile(Tile):
         self.states = {name: buffer[first:last] for name, buffer in buffers.items()}
         self._aligned = all(view.param.flags.aligned for view in views)
         self._table: tuple[Any, Any] | None = None
+        self._calls: dict[tuple[CompiledKernel, int], PackCall] = {}
 
     def update(self, kernel: CompiledKernel, g: Any, thread: int) -> None:
-        kernel.run_pack(self, g, thread)
+        try:
+            call = self._calls[kernel, thread]
+        except KeyError:
+            call = self._calls[kernel, thread] = kernel.call_of_pack(self, thread)
+        for name, part, values in call.gathers:
+            self.load(name, part, values, g)
+        call.function(*call.arguments)
+        for name, part, values in call.scatters:
+            self.store(name, part, values)
 
     def fold(self, kernel: CompiledKernel, g: Any, thread: int) -> None:
         for number, values in enumerate(kernel.mapped(self, g, thread)):
@@ -68,7 +95,8 @@ class PackTile(Tile):
     def store(self, name: str, part: str, values: Any) -> None:
         start = 0
         for x in self.arrays.get(name) or [self.states[name]]:
-            store(x, part, values[start : start + x.size])
+            new = values[start : start + x.size]
+            (getattr(x, part) if part else x)[...] = new
             start += x.size
 
     def table(self, dtype: np.dtype[Any]) -> tuple[Any, Any] | None:

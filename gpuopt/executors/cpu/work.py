@@ -25,7 +25,6 @@ __all__ = [
     "TiledArray",
     "WorkItem",
     "is_flat",
-    "store",
 ]
 
 
@@ -87,20 +86,19 @@ class ArrayTile(Tile):
     def __init__(self, array: TiledArray, index: Any, operands: dict[str, Any], size: int, offset: int) -> None:
         self.array, self.index, self.operands = array, index, operands
         self.size, self.offset = size, offset
-        self._direct: dict[tuple[CompiledKernel, int], list[Any] | None] = {}
+        self._direct: dict[CompiledKernel, list[Any] | None] = {}
 
     def update(self, kernel: CompiledKernel, g: Any, thread: int) -> None:
         try:
-            direct = self._direct[kernel, thread]
+            direct = self._direct[kernel]
         except KeyError:
-            direct = kernel.direct(self.operands, self.size, thread)
-            self._direct[kernel, thread] = direct
+            direct = self._direct[kernel] = kernel.direct(self.operands)
         if direct is None or not is_flat(g, kernel.compute):
             kernel.run(self, g, thread)
         else:
-            arguments = direct.copy()
-            arguments[kernel.gradient] = g
-            kernel.function(*arguments)
+            operands = direct.copy()
+            operands[kernel.gradient] = g
+            kernel.function(*operands, *kernel.last(self.size, thread))
 
     def fold(self, kernel: CompiledKernel, g: Any, thread: int) -> None:
         kernel.fold_tile(self, g, thread)
@@ -113,7 +111,8 @@ class ArrayTile(Tile):
         np.copyto(values.reshape(x.shape), getattr(x, part) if part else x, casting="unsafe")
 
     def store(self, name: str, part: str, values: Any) -> None:
-        store(self.operands[name], part, values)
+        x = self.operands[name]
+        (getattr(x, part) if part else x)[...] = values.reshape(x.shape)
 
 
 class TileStream:
@@ -234,8 +233,3 @@ def _inside(array: Any, index: Any) -> Any:
     """What lies at an index, flat if it has no gaps."""
     inside = array[index] if index else array
     return inside.reshape(-1) if inside.ndim != 1 and inside.flags.c_contiguous else inside
-
-
-def store(x: Any, part: str, values: Any) -> None:
-    """Copy flat `values` into an array, or into its real or imaginary part."""
-    (getattr(x, part) if part else x)[...] = values if x.ndim == 1 else values.reshape(x.shape)
