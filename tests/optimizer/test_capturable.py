@@ -175,9 +175,9 @@ def test_which_arrays_have_a_gradient_may_change_at_every_step() -> None:
     params = [np.ones(2) for _ in range(8)]
     with cupy_on_the_cpu():
         opt = go.Momentum(0.1).init(params, capturable=True)
-        lists = opt._steps._masks
+        lists = opt._steps._memory._masks
         for step in range(200):
             opt.step([np.ones(2) if step >> n & 1 else None for n in range(8)])
-        assert opt._steps._masks is lists
+        assert opt._steps._memory._masks is lists
         assert len(lists._recent) < 12
         assert (opt.t, opt.counts) == (200, [sum(step >> n & 1 for step in range(200)) for n in range(8)])

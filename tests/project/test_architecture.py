@@ -31,7 +31,7 @@ ORDER = (
     ("executors.cuda", "runtime uploads tables launches launch"),
     ("executors", "__init__"),
     ("optimizer", "gradients guard saved hyperparameters groups binding"),
-    ("optimizer.steps", "plain totals staged device __init__"),
+    ("optimizer.steps", "plain totals staged device_memory device __init__"),
     ("optimizer", "capturing optimizer capture __init__"),
     ("training", "history fit minimize"),
     ("bench", "measure by_hand libraries rivals report __init__"),

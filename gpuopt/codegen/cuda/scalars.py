@@ -8,8 +8,9 @@ from step to step.
 from __future__ import annotations
 
 import dataclasses
+import enum
 import functools
-from typing import Any
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -19,36 +20,81 @@ from gpuopt.tracing.expr import Expr, ReductionKey, format_expr, reachable
 from gpuopt.tracing.ops import REDUCTIONS
 from gpuopt.tracing.program import Kernel, UpdateProgram
 
-__all__ = ["ScalarSource", "count_source", "needs_scalars", "scalar_source"]
+__all__ = ["ScalarArgument", "ScalarSource", "StepRecord", "count_source", "needs_scalars", "scalar_source"]
 
-_Argument = tuple[str, np.dtype[Any] | None]
-_STEPS: _Argument = ("raw int64 steps", np.dtype(np.int64))
+
+class StepRecord(enum.IntEnum):
+    """The offsets in the device's int64 record of steps."""
+
+    COMPLETED = 0
+    """How many steps were completed."""
+    ACCEPTED = 1
+    """Whether the step that is being made was accepted; `count_source` sets it back."""
+    ANY_GRADIENT = 2
+    """Whether any array has a gradient in it; `count_source` sets it back too."""
+
+
+ArgumentKind: TypeAlias = Literal[
+    "indices",  # of the arrays of the group among those of the optimizer
+    "active",  # which arrays of the optimizer have a gradient
+    "arrays",  # how many arrays the optimizer has
+    "given",  # a number of the host, by its place; or an array with rows of them, one for each array
+    "hyper",  # an array of the hyperparameters
+    "total",  # the row of a reduction, by its key: a number for each array of the optimizer
+    "total_of",  # which arrays of the optimizer take part in it
+    "number",  # a number of the whole optimizer, by its name, in an array
+    "counts",  # how often each array of the group was updated
+    "record",  # what `StepRecord` says
+    "scalars",  # room for what is made: a row for each array of the group
+]
+
+
+class ScalarArgument(NamedTuple):
+    """An argument of a kernel of scalars: how its text declares it, and what its caller passes there.
+
+    Attributes
+    ----------
+    declared : str
+        The parameter as CuPy takes it.
+    dtype : dtype or None
+        Of an array; None for a number.
+    kind : ArgumentKind
+        The meaning of what is passed.
+    key : ReductionKey, str, int or None
+        Which of that kind, if there are several.
+    """
+
+    declared: str
+    dtype: np.dtype[Any] | None
+    kind: ArgumentKind
+    key: ReductionKey | str | int | None = None
+
+
+_ARRAYS = ScalarArgument("int64 arrays", None, "arrays")
+_RECORD = ScalarArgument("raw int64 steps", np.dtype(np.int64), "record")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ScalarSource:
-    """The kernel, and what to call it with.
+    """A kernel of scalars, and its signature, by which it is called.
 
     Attributes
     ----------
     kernel : KernelSource
+    arguments : tuple of ScalarArgument
+        All of them, in order.
     given : callable
         What the host gives: numbers, from the count, the hyperparameters and None.
     count : int
         How many numbers these are.
-    totals : tuple of ReductionKey
-        The rows of the table of totals that are read, in the order of the arguments; each with which arrays it is of.
-    numbers : tuple of str
-        The numbers of the whole optimizer that are read or written, in the order of the arguments.
     width : int
         How many numbers there are for each array: whether the step is accepted, if that is asked, and the scalars.
     """
 
     kernel: KernelSource
+    arguments: tuple[ScalarArgument, ...]
     given: Evaluate
     count: int
-    totals: tuple[ReductionKey, ...]
-    numbers: tuple[str, ...]
     width: int
 
 
@@ -78,11 +124,8 @@ def scalar_source(
 ) -> ScalarSource:
     """The kernel for the scalars of `kernel`, one of those of `program`, kept in the dtype computed in.
 
-    It takes: the index of each array of the group, which arrays have a gradient, how many there are; numbers of the host
-    (if `per_array`, a row of them for each array) or, with `device_counts`, the hyperparameters in an array; rows of totals,
-    and of which arrays each is; numbers of the whole optimizer; the counts, and the steps (see `count_source`); and room for
-    what is made.
-    With `device_counts`, the count of an array whose step is accepted grows by one.
+    Numbers of the host are arguments; or rows in an array if they differ `per_array`. With `device_counts` there are none,
+    and the count of an array whose step is accepted grows by one.
     """
     return _ScalarWriter(program, compute, device_counts, per_array).scalars(kernel)
 
@@ -91,8 +134,7 @@ def scalar_source(
 def count_source(program: UpdateProgram) -> ScalarSource:
     """The kernel that comes last, so that all others see the same count and numbers: it counts a step that was accepted.
 
-    Of the steps it takes: how many were completed; whether this one was accepted, which it sets back; and whether any
-    array had a gradient, which it sets back too. If so, the numbers of the whole optimizer are adapted.
+    If any array had a gradient, the numbers of the whole optimizer are adapted.
     """
     return _ScalarWriter(program, np.dtype(np.float32), True).count()
 
@@ -109,31 +151,38 @@ class _ScalarWriter(CudaPrinter):
     def scalars(self, kernel: Kernel) -> ScalarSource:
         results = _results(kernel)
         given = self._made_of(results)
-        numbers: list[_Argument] = [(f"float64 h{n}", None) for n in range(len(given))]
         self._keep(kernel, results)
-        inputs: list[_Argument] = [("raw int32 own", np.dtype(np.int32)), ("raw uint8 active", np.dtype(np.uint8))]
-        inputs += self._inputs([("raw float64 h", np.dtype(np.float64))] if self.per_array else numbers)
-        inputs += [(f"raw float32 {name}", np.dtype(np.float32)) for name in self.numbers.values()]
-        outputs: list[_Argument] = [("raw int64 counts", np.dtype(np.int64)), _STEPS, (f"raw {self.kept.name} k", self.kept)]
-        source = KernelSource.of(inputs, outputs, self.lines, f"gpuopt_{self.rule}_scalars_{self.kept.name}")
-        return ScalarSource(
-            source, compile_host(tuple(given)), len(given), tuple(self.totals), tuple(self.numbers), len(results)
-        )
+        inputs = [
+            ScalarArgument("raw int32 own", np.dtype(np.int32), "indices"),
+            ScalarArgument("raw uint8 active", np.dtype(np.uint8), "active"),
+            *self._inputs(len(given)),
+            *self._numbers(),
+        ]
+        outputs = [
+            ScalarArgument("raw int64 counts", np.dtype(np.int64), "counts"),
+            _RECORD,
+            ScalarArgument(f"raw {self.kept.name} k", self.kept, "scalars"),
+        ]
+        source = self._source(inputs, outputs, f"gpuopt_{self.rule}_scalars_{self.kept.name}")
+        return ScalarSource(source, (*inputs, *outputs), compile_host(tuple(given)), len(given), len(results))
 
     def count(self) -> ScalarSource:
-        adapted, inputs = self.program.shared, list[_Argument]()
+        adapted, inputs = self.program.shared, list[ScalarArgument]()
         if adapted:
             self._made_of(list(adapted.values()))
-            self.lines += [
-                f"{self.numbers.setdefault(name, f'n{len(self.numbers)}')}[0] = (float)({self.value(expr, 'call')});"
-                for name, expr in adapted.items()
-            ]
-            self.lines = ["if (steps[2] != 0) {", *(f"  {line}" for line in self.lines), "}"]
-            inputs = self._inputs([])
-        self.lines += ["if (steps[1] != 0) steps[0] = steps[0] + 1;", "steps[1] = 0;", "steps[2] = 0;"]
-        outputs = [_STEPS, *((f"raw float32 {name}", np.dtype(np.float32)) for name in self.numbers.values())]
-        source = KernelSource.of(inputs, outputs, self.lines, f"gpuopt_{self.rule}_count" if adapted else "gpuopt_count")
-        return ScalarSource(source, compile_host(()), 0, tuple(self.totals), tuple(self.numbers), 0)
+            self.lines += [f"{self._number(name)}[0] = (float)({self.value(expr, 'call')});" for name, expr in adapted.items()]
+            self.lines = [f"if (steps[{StepRecord.ANY_GRADIENT:d}] != 0) {{", *(f"  {line}" for line in self.lines), "}"]
+            inputs = self._inputs(0)
+        completed, accepted, gradient = (f"steps[{offset:d}]" for offset in StepRecord)
+        self.lines += [f"if ({accepted} != 0) {completed} = {completed} + 1;", f"{accepted} = 0;", f"{gradient} = 0;"]
+        outputs = [_RECORD, *self._numbers()]
+        source = self._source(inputs, outputs, f"gpuopt_{self.rule}_count" if adapted else "gpuopt_count")
+        return ScalarSource(source, (*inputs, *outputs), compile_host(()), 0, 0)
+
+    def _source(self, inputs: list[ScalarArgument], outputs: list[ScalarArgument], name: str) -> KernelSource:
+        """The lines as a kernel with these arguments."""
+        declared, written = ([(a.declared, a.dtype) for a in arguments] for arguments in (inputs, outputs))
+        return KernelSource.of(declared, written, self.lines, name)
 
     def _made_of(self, results: list[Expr]) -> list[Expr]:
         """Lines for what `results` are made of; what of it the host gives."""
@@ -146,14 +195,29 @@ class _ScalarWriter(CudaPrinter):
             self._value(expr)
         return given
 
-    def _inputs(self, given: list[_Argument]) -> list[_Argument]:
-        """How many arrays there are, numbers of the host or hyperparameters, and totals."""
-        inputs: list[_Argument] = [("int64 arrays", None), *given]
+    def _inputs(self, given: int) -> list[ScalarArgument]:
+        """How many arrays there are, so many numbers of the host, hyperparameters, and totals."""
+        wide = np.dtype(np.float64)
+        inputs = [_ARRAYS]
+        if self.per_array:
+            inputs.append(ScalarArgument("raw float64 h", wide, "given", 0))
+        else:
+            inputs += [ScalarArgument(f"float64 h{n}", None, "given", n) for n in range(given)]
         if self.device_counts:
-            inputs.append(("raw float64 hyper", np.dtype(np.float64)))
-        for name in self.totals.values():
-            inputs += [(f"raw float64 {name}", np.dtype(np.float64)), (f"raw uint8 {name}_of", np.dtype(np.uint8))]
+            inputs.append(ScalarArgument("raw float64 hyper", wide, "hyper"))
+        for key, name in self.totals.items():
+            inputs.append(ScalarArgument(f"raw float64 {name}", wide, "total", key))
+            inputs.append(ScalarArgument(f"raw uint8 {name}_of", np.dtype(np.uint8), "total_of", key))
         return inputs
+
+    def _numbers(self) -> list[ScalarArgument]:
+        """The numbers of the whole optimizer that are read or written."""
+        real = np.dtype(np.float32)
+        return [ScalarArgument(f"raw float32 {name}", real, "number", key) for key, name in self.numbers.items()]
+
+    def _number(self, key: str) -> str:
+        """The parameter of a number of the whole optimizer."""
+        return self.numbers.setdefault(key, f"n{len(self.numbers)}")
 
     def _value(self, expr: Expr) -> None:
         """A line for a value that is made on the device."""
@@ -163,12 +227,11 @@ class _ScalarWriter(CudaPrinter):
         elif expr.op == "step":
             self.lines.append(f"const double {name} = (double)(counts[i] + 1);")
         elif expr.op == "completed":
-            self.lines.append(f"const double {name} = (double)steps[0];")
+            self.lines.append(f"const double {name} = (double)steps[{StepRecord.COMPLETED:d}];")
         elif expr.op == "hyper":
             self.lines.append(f"const double {name} = hyper[{self.program.hyper.index(expr.value)}];  // {expr.value}")
         elif expr.op == "number":
-            here = self.numbers.setdefault(expr.value, f"n{len(self.numbers)}")
-            self.lines.append(f"const double {name} = (double){here}[0];  // {expr.value}")
+            self.lines.append(f"const double {name} = (double){self._number(expr.value)}[0];  // {expr.value}")
         else:
             kind = "bool" if expr.boolean else "double"
             self.lines.append(f"const {kind} {name} = {self.formula(expr)};  // {format_expr(expr)}")
@@ -190,7 +253,7 @@ class _ScalarWriter(CudaPrinter):
         values = [self.value(expr, "call") for expr in results]
         if kernel.accept is not None:
             self.lines.append(f"const bool accepted = active[own[i]] && {self.value(kernel.accept, 'and')};")
-            self.lines.append("if (active[own[i]]) steps[2] = 1;")
-            self.lines += ["if (accepted) {", "  counts[i] = counts[i] + 1;", "  steps[1] = 1;", "}"]
+            self.lines.append(f"if (active[own[i]]) steps[{StepRecord.ANY_GRADIENT:d}] = 1;")
+            self.lines += ["if (accepted) {", "  counts[i] = counts[i] + 1;", f"  steps[{StepRecord.ACCEPTED:d}] = 1;", "}"]
             values[0] = "accepted"
         self.lines += [f"k[i * {len(values)} + {number}] = ({kind})({value});" for number, value in enumerate(values)]

@@ -1,0 +1,172 @@
+"""The arrays that the steps of an optimizer keep on a GPU, beside parameters and state.
+
+Comes in: arrays bound to updates, and the kernels that a step may run. Goes out: the arguments of kernels of scalars, which
+are made of totals, counts, hyperparameters and numbers of the whole optimizer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+
+from gpuopt.codegen.cuda.scalars import ScalarSource, StepRecord
+from gpuopt.executors.cuda.launch import CupyExecutor
+from gpuopt.executors.cuda.uploads import CapturedUploads, UploadCache, UploadRing
+from gpuopt.optimizer.binding import Binding, RuleChange
+from gpuopt.optimizer.groups import ParamGroup
+from gpuopt.tracing.expr import SIZE, Expr, ReductionKey
+from gpuopt.tracing.ops import REDUCTIONS
+from gpuopt.tracing.program import Kernel, UpdateProgram
+
+__all__ = ["DeviceMemory", "Masks"]
+
+MASKS = 8
+"""How many masks are kept beside one for each total, which a step may need."""
+
+
+class Masks(NamedTuple):
+    """Which arrays of the optimizer take part in a step, on the device.
+
+    Attributes
+    ----------
+    of : dict
+        In each total.
+    active : array
+        At all: those that have a gradient.
+    """
+
+    of: Mapping[ReductionKey, Any]
+    active: Any
+
+
+class DeviceMemory:
+    """What steps keep on the device of an optimizer's arrays. Its methods are called with that as the current one.
+
+    Parameters
+    ----------
+    binding : Binding
+    captured : bool
+        Whether steps may be captured in a CUDA graph.
+
+    Attributes
+    ----------
+    executors : dict
+        The executor of each group.
+    device : Device
+    runtime : Runtime
+        What makes arrays there.
+    record : array
+        The steps, as `StepRecord` says.
+    counts : dict
+        For each group how often each of its arrays was updated, if the device counts.
+    numbers : dict
+        The numbers of the whole optimizer, each in an array of one.
+    """
+
+    def __init__(self, binding: Binding, captured: bool) -> None:
+        self._binding, self._captured = binding, captured
+        self.executors = {group: cast("CupyExecutor", group.executor) for group in binding.groups}
+        first = self.executors[binding.groups[0]]
+        self.device, self.runtime = first.device, first.runtime
+        self._size, xp = len(binding.leaves), self.runtime.xp
+        self._masks = UploadCache(self.runtime, self._size, np.uint8, 0)
+        self._captured_masks = CapturedUploads(self._masks)
+        self._rings: dict[tuple[ParamGroup, Kernel], UploadRing] = {}
+        self._totals: dict[ReductionKey, Any] = {}
+        self._hyper: dict[Hashable, Any] = {}
+        with self.device:
+            self.record = xp.zeros(len(StepRecord), np.int64)
+            self.counts = {group: xp.zeros(len(group.indices), np.int64) for group in binding.groups}
+            self.numbers = {name: xp.full(1, value, np.float32) for name, value in binding.initial.items()}
+            self._indices = {g: xp.asarray(np.array(g.indices, np.int32)) for g in binding.groups}
+            self._totals[SIZE] = xp.asarray(np.array([leaf.size for leaf in binding.leaves], np.float64))
+
+    def make_room(self, group: ParamGroup, kernel: Kernel, source: ScalarSource | None) -> None:
+        """Make room for the totals of a kernel of a group, and for its scalars if they are made by `source`."""
+        for reduction in kernel.reductions:
+            self.row(reduction)
+        if source is not None:
+            self.executors[group].stored(kernel, source.width)
+            if source.count and (group, kernel) not in self._rings:
+                width = len(group.indices) * source.count
+                self._rings[group, kernel] = UploadRing(self.runtime, width, np.float64)
+
+    def make_masks(self, change: RuleChange) -> None:
+        """Make room for masks, and send those of a step of all arrays, which a capture then finds."""
+        self._masks.make_room(len(self._totals) + MASKS)
+        groups = zip(self._binding.groups, change.programs, strict=True)
+        self.masks([(group.indices, programs[-1]) for group, programs in groups])
+        self.mask(())
+
+    def masks(self, steps: Sequence[tuple[Sequence[int], UpdateProgram]]) -> Masks:
+        """The masks of a step in which arrays of the optimizer, by their indices, run programs."""
+        of: dict[ReductionKey, set[int]] = {}
+        for indices, program in steps:
+            for stage in program.stages:
+                for reduction in stage.reductions:
+                    of.setdefault(reduction.value, set()).update(indices)
+        every = {index for indices, _ in steps for index in indices}
+        return Masks({key: self.mask(indices) for key, indices in of.items()}, self.mask(every))
+
+    def mask(self, indices: Collection[int]) -> Any:
+        """Which arrays of the optimizer are meant."""
+        captured = self._captured and self.runtime.capturing()
+        uploads = self._captured_masks if captured else self._masks
+        return uploads.of([index in indices for index in range(self._size)])
+
+    def row(self, reduction: Expr) -> Any:
+        """The totals of a reduction, one for each array of the optimizer."""
+        if reduction.value not in self._totals:
+            nothing = REDUCTIONS[reduction.op].nothing
+            self._totals[reduction.value] = self.runtime.xp.full(self._size, nothing, dtype=np.float64)
+        return self._totals[reduction.value]
+
+    def upload(self, group: ParamGroup, kernel: Kernel, rows: Sequence[Sequence[float]]) -> Any:
+        """Numbers of the host on the device, a row for each array of a group."""
+        return self._rings[group, kernel].write(np.array(rows, np.float64).reshape(-1))
+
+    def send_hyper(self, change: RuleChange) -> dict[Hashable, Any]:
+        """The hyperparameters of each update, in new arrays."""
+        sent = {}
+        for group, programs in zip(self._binding.groups, change.programs, strict=True):
+            values = change.hyper.checked[group.key]
+            row = [values.get(name, np.nan) for name in programs[-1].hyper]
+            sent[group.key] = self.runtime.xp.asarray(np.array(row, np.float64))
+        return sent
+
+    def keep_hyper(self, sent: Mapping[Hashable, Any]) -> None:
+        """Take over hyperparameters that were sent: in place, since a captured step reads them there."""
+        for key, values in sent.items():
+            if key not in self._hyper:
+                self._hyper[key] = self.runtime.xp.zeros(values.size, np.float64)
+            self._hyper[key][:] = values
+
+    def arguments(
+        self, source: ScalarSource, group: ParamGroup, masks: Masks, given: Sequence[Any] = (), scalars: Any = None
+    ) -> list[Any]:
+        """The arguments of a kernel of scalars of a group: its signature says which."""
+        one = {"indices": self._indices[group], "active": masks.active, "arrays": self._size}
+        one |= {"counts": self.counts[group], "record": self.record, "scalars": scalars}
+        one["hyper"] = self._hyper.get(group.key)
+        of_key: dict[str, Any] = {"given": given, "total": self._totals, "number": self.numbers}
+        found = []
+        for argument in source.arguments:
+            if argument.kind == "total_of":
+                found.append(masks.of.get(cast("ReductionKey", argument.key), masks.active))
+            elif argument.kind in of_key:
+                found.append(of_key[argument.kind][argument.key])
+            else:
+                found.append(one[argument.kind])
+        return found
+
+    def load(self, t: int, counts: Sequence[int], numbers: Mapping[str, float]) -> None:
+        """Go on after `t` steps, with the counts of all arrays, and with the optimizer's numbers."""
+        xp, record = self.runtime.xp, np.zeros(len(StepRecord), np.int64)
+        record[StepRecord.COMPLETED] = t
+        self.record[:] = xp.asarray(record)
+        for group, array in self.counts.items():
+            array[:] = xp.asarray(np.array([counts[index] for index in group.indices], np.int64))
+        for name, value in numbers.items():
+            self.numbers[name][:] = value
