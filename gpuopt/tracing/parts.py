@@ -197,8 +197,8 @@ class PartsRun:
         answer = lift(self.graph, answer)
         if len(answer.parts) == 2 or not answer.parts[0].host:
             raise TraceError(
-                f"{type(formula).__name__}.accept must give one truth value for the step, as of np.max or gpuopt.tree_max; "
-                f"it gave {answer!r}"
+                f"{type(formula).__name__}.accept must return one truth value for the step, as np.max or gpuopt.tree_max give; "
+                f"it returned {answer!r}"
             )
         answer = answer != 0
         self.accept = answer if self.accept is None else self.accept & answer

@@ -83,7 +83,7 @@ def _accepted(step: GroupStep, totals: Totals) -> Iterator[GroupStep]:
 
 
 def _adapted(steps: list[GroupStep], totals: Totals) -> dict[str, float]:
-    """The next values of the whole optimizer's numbers; all group steps have their inputs."""
+    """The next values of the whole optimizer's numbers; any group step has their inputs."""
     if not steps:
         return {}
     adapted = steps[0].program.shared
