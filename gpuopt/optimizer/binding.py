@@ -6,18 +6,21 @@ each update, and how far the host has counted. `Optimizer` makes one `Binding`; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from gpuopt.arrays.backend import ExecutorName
+from gpuopt.arrays.backend import ExecutorName, is_cupy
 from gpuopt.arrays.dtypes import COMPUTE
-from gpuopt.arrays.precision import Precision
+from gpuopt.arrays.precision import MASTER, Precision
+from gpuopt.arrays.tree import TreeSpec
 from gpuopt.executors import executor_of
 from gpuopt.optimizer.groups import ParamGroup
-from gpuopt.optimizer.hyperparameters import HyperValues, Updates, check_traceable, initial_values
+from gpuopt.optimizer.hyperparameters import HyperValues, Updates, check_traceable, initial_values, match_hyper_arrays
+from gpuopt.rules.base import Bindable
 from gpuopt.rules.hooks import device_counts
+from gpuopt.tracing.parts import state_names
 from gpuopt.tracing.program import UpdateProgram
 
 __all__ = ["Binding", "RuleChange"]
@@ -43,20 +46,25 @@ class Binding:
 
     Parameters
     ----------
-    leaves : list of array
-        All arrays of the optimizer.
-    hyper_arrays : list of dict
-        Beside each of them the arrays that stand for its hyperparameters, by name.
-    keys : list
-        The key of each array's update; None where it is not updated.
-    updates : dict
-        The updates by their keys.
+    rule : Bindable
+        What says which array has which update.
+    spec : TreeSpec
+        The parameters.
+    hyper : dict or None
+        Arrays in place of hyperparameters, as for `Rule.init`.
     precision : Precision
+        What was asked for parameters of 16 bits.
     capturable : bool
         Whether steps may be captured in a CUDA graph.
 
     Attributes
     ----------
+    spec, precision, capturable
+        As given.
+    leaves : list of array
+        The parameters, as what executors take.
+    updated : list of bool
+        Whether each of them is updated at all.
     groups : list of ParamGroup
     updates : dict
         The updates now.
@@ -74,31 +82,44 @@ class Binding:
 
     def __init__(
         self,
-        leaves: list[Any],
-        hyper_arrays: list[dict[str, Any]],
-        keys: Sequence[Hashable],
-        updates: Updates,
+        rule: Bindable,
+        spec: TreeSpec,
+        hyper: Mapping[str, Any] | None,
         precision: Precision,
         capturable: bool,
     ) -> None:
-        self.leaves, self.updates, self._capturable, self.t = leaves, updates, capturable, 0
-        self._dtypes: dict[Hashable, set[np.dtype[Any]]] = {key: set() for key in updates}
+        self.spec, self.precision, self.capturable, self.t = spec, precision, capturable, 0
+        self.leaves = [a if is_cupy(a) or type(a) is np.ndarray else a.view(np.ndarray) for a in spec.leaves]
+        keys = rule.group_keys(spec.names, spec.leaves)
+        self.updated = [key is not None for key in keys]
+        self.updates: Updates = {key: rule.update_for(key) for key in keys if key is not None}
+        self._check_precision()
+        arrays = match_hyper_arrays(hyper, spec, [None if key is None else self.updates[key] for key in keys])
+        self._dtypes: dict[Hashable, set[np.dtype[Any]]] = {key: set() for key in self.updates}
         alike: dict[tuple[Any, ...], list[int]] = {}
-        for index, (key, leaf) in enumerate(zip(keys, leaves, strict=True)):
+        for index, (key, leaf) in enumerate(zip(keys, self.leaves, strict=True)):
             if key is not None:
                 self._dtypes[key].add(COMPUTE[leaf.dtype.name])
-                alike.setdefault((key, leaf.dtype, frozenset(hyper_arrays[index])), []).append(index)
-        self.hyper, self.initial = self._checked(updates, 0), initial_values(updates)
-        self.on_device = bool(updates) and executor_of(leaves[0]).on_device
-        self.device_counts = self.on_device and device_counts(updates.values(), capturable)
+                alike.setdefault((key, leaf.dtype, frozenset(arrays[index])), []).append(index)
+        self.hyper, self.initial = self._checked(self.updates, 0), initial_values(self.updates)
+        self.on_device = bool(self.updates) and executor_of(self.leaves[0]).on_device
+        self.device_counts = self.on_device and device_counts(self.updates.values(), capturable)
         self.groups = [
-            ParamGroup(key, updates[key], leaves, hyper_arrays, indices, self.device_counts, precision)
+            ParamGroup(key, self.updates[key], self.leaves, arrays, indices, self.device_counts, precision)
             for (key, *_), indices in alike.items()
         ]
 
+    def _check_precision(self) -> None:
+        """Raise ValueError if the precision that was asked for does not go with an array or an update."""
+        spec = self.spec
+        arrays = [
+            (path, a.dtype) for path, a, is_updated in zip(spec.paths, spec.leaves, self.updated, strict=True) if is_updated
+        ]
+        self.precision.check(arrays, {name for update in self.updates.values() for name in state_names(update)})
+
     def _checked(self, updates: Updates, step: int | None) -> HyperValues:
         """The hyperparameters of updates that may be used here, after so many steps."""
-        if self._capturable:
+        if self.capturable:
             check_traceable(updates)
         return HyperValues(updates, self._dtypes, step)
 
@@ -107,14 +128,15 @@ class Binding:
         """The updates in use."""
         return RuleChange(self.updates, self.hyper, [group.programs for group in self.groups])
 
-    def check_change(self, updates: Updates, resumed: bool = False) -> RuleChange:
-        """Other updates for the same state; where it is `resumed`, schedules are not asked yet.
+    def check_change(self, rule: Bindable, resumed: bool = False) -> RuleChange:
+        """The updates of another rule for the same state; if it is `resumed`, schedules are not asked yet.
 
         Raises
         ------
         TypeError, ValueError
-            Where they need other state, or a hyperparameter is not valid here.
+            If they need other state, or a hyperparameter is not valid here.
         """
+        updates = {key: rule.update_for(key) for key in self.updates}
         step = None if resumed else 0 if self.device_counts else self.t  # a device is not waited for
         hyper = self._checked(updates, step)
         return RuleChange(updates, hyper, [group.check_change(updates[group.key]) for group in self.groups])
@@ -140,6 +162,14 @@ class Binding:
     def states(self) -> list[dict[str, Any]]:
         """For each array its state by name."""
         return self.of_each({}, lambda group: group.executor.states)
+
+    def state(self) -> dict[str, Any]:
+        """The state by name: trees like the parameters, None where an array has no such state."""
+        states = self.states
+        names = dict.fromkeys(name for state in states for name in state)
+        if self.precision.master:
+            names[MASTER] = None
+        return {name: self.spec.build([state.get(name) for state in states]) for name in names}
 
     def of_each(self, missing: T, found: Callable[[ParamGroup], Sequence[T]]) -> list[T]:
         """The results `found` for each group's arrays, in the order of the optimizer's arrays."""

@@ -10,20 +10,18 @@ from typing import TYPE_CHECKING, Any, Generic, cast
 import numpy as np
 
 from gpuopt.arrays import check
-from gpuopt.arrays.backend import ExecutorName, array_module, device_of, is_cupy
-from gpuopt.arrays.precision import MASTER, Precision
+from gpuopt.arrays.backend import ExecutorName, device_of
+from gpuopt.arrays.precision import Precision
 from gpuopt.arrays.tree import ArrayTree, PartialTree, TreeSpec
 from gpuopt.executors import executor_of
 from gpuopt.optimizer.binding import Binding
 from gpuopt.optimizer.capturing import Capturing
 from gpuopt.optimizer.gradients import GradientReader
 from gpuopt.optimizer.guard import Guard
-from gpuopt.optimizer.hyperparameters import match_hyper_arrays
-from gpuopt.optimizer.saved import VERSION, Saved
+from gpuopt.optimizer.saved import Saved, like, state_dict_of
 from gpuopt.optimizer.steps import Steps, choose
 from gpuopt.rules.base import Bindable, BindableT_co
 from gpuopt.rules.chains import loss_scale_name
-from gpuopt.tracing.parts import state_names
 
 if TYPE_CHECKING:
     from gpuopt.optimizer.steps.device import CountingSteps
@@ -85,15 +83,11 @@ class Optimizer(Generic[BindableT_co]):
     __slots__ = (
         "__weakref__",
         "_binding",
-        "_capturable",
         "_given",
         "_guard",
-        "_leaves",
         "_params",
-        "_precision",
         "_reader",
         "_rule",
-        "_spec",
         "_state",
         "_steps",
     )
@@ -113,24 +107,15 @@ class Optimizer(Generic[BindableT_co]):
             raise TypeError(f"rule must be a gpuopt.Rule, such as gpuopt.Adam(), or a chain of one, got {type(rule).__name__}")
         if not isinstance(capturable, (bool, np.bool_)):
             raise TypeError(f"capturable must be True or False, got {capturable!r}")
-        self._precision = Precision(master, stochastic_rounding, seed)
-        spec = TreeSpec(params, "params")
+        precision, spec = Precision(master, stochastic_rounding, seed), TreeSpec(params, "params")
         check.parameters(spec.leaves, spec.paths)
-        self._params, self._spec, self._rule, self._capturable = params, spec, rule, bool(capturable)
-        self._leaves = [a if is_cupy(a) or type(a) is np.ndarray else a.view(np.ndarray) for a in spec.leaves]
-        keys = rule.group_keys(spec.names, spec.leaves)
-        updates = {key: rule.update_for(key) for key in keys if key is not None}
-        updated = [(path, leaf.dtype) for path, leaf, key in zip(spec.paths, spec.leaves, keys, strict=True) if key is not None]
-        self._precision.check(updated, {name for update in updates.values() for name in state_names(update)})
-        arrays = match_hyper_arrays(hyper, spec, [None if key is None else updates[key] for key in keys])
+        self._params, self._rule = params, rule
+        self._binding = binding = Binding(rule, spec, hyper, precision, bool(capturable))
         self._given = hyper and {name: spec.build(spec.match(tree, name)) for name, tree in hyper.items()}
-        self._binding = Binding(self._leaves, arrays, keys, updates, self._precision, self._capturable)
-        self._steps: Steps = choose(self._binding, self._binding.now)
-        states = self._binding.states
-        names = dict.fromkeys([*(name for state in states for name in state), *([MASTER] if self._precision.master else [])])
-        self._state = {name: spec.build([state.get(name) for state in states]) for name in names}
-        self._reader = GradientReader(spec, self._leaves, states, [key is not None for key in keys])
-        self._guard = Guard(spec, params, executor_of(self._leaves[0]).on_device)
+        self._steps: Steps = choose(binding, binding.now)
+        self._state = binding.state()
+        self._reader = GradientReader(spec, binding.leaves, binding.states, binding.updated)
+        self._guard = Guard(spec, params, executor_of(binding.leaves[0]).on_device)
 
     @property
     def params(self) -> Any:
@@ -150,7 +135,7 @@ class Optimizer(Generic[BindableT_co]):
     @property
     def capturable(self) -> bool:
         """Whether steps may be captured in a CUDA graph: the option of `init`."""
-        return self._capturable
+        return self._binding.capturable
 
     @property
     def t(self) -> int:
@@ -165,7 +150,7 @@ class Optimizer(Generic[BindableT_co]):
     def counts(self) -> Any:
         """The number of updates of each array, a tree like `params`; reading may wait as for `t`."""
         with self._there() if self._binding.device_counts else nullcontext():
-            return self._spec.build(self._steps.counts)
+            return self._binding.spec.build(self._steps.counts)
 
     @property
     def numbers(self) -> dict[str, Any]:
@@ -213,12 +198,11 @@ class Optimizer(Generic[BindableT_co]):
     def _there(self) -> AbstractContextManager[Any]:
         """A context with the arrays' device as current; RuntimeError in a forked process."""
         self._guard.check_process()
-        return device_of(self._leaves[0])
+        return device_of(self._binding.leaves[0])
 
     def _change(self, rule: Any, resumed: bool = False) -> None:
         """Go on with another rule. The optimizer is inconsistent until the caller has changed the rest."""
-        updates = {key: rule.update_for(key) for key in self._binding.updates}
-        change = self._binding.check_change(updates, resumed)
+        change = self._binding.check_change(rule, resumed)
         steps = choose(self._binding, change, self._steps)  # the last that may fail
         self._guard.unfinished = change
         steps.use(change)
@@ -268,7 +252,7 @@ class Optimizer(Generic[BindableT_co]):
         """
         with self._guard.exclusive("evaluated"), self._there():
             self._guard.check_whole()
-            return self._spec.build(self._binding.evaluated(self._steps.t))
+            return self._binding.spec.build(self._binding.evaluated(self._steps.t))
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of everything that a resumed optimizer needs, except the parameters.
@@ -284,21 +268,7 @@ class Optimizer(Generic[BindableT_co]):
         """
         with self._guard.exclusive("copied"), self._there():
             self._guard.check()
-            found = {
-                "version": VERSION,
-                "rule": repr(self._rule),
-                "outline": self._rule.outline,
-                "hyper": {name: value for name, value in self._rule.hyperparameters.items() if not callable(value)},
-                "precision": dataclasses.asdict(self._precision),
-                "t": self.t,
-                "counts": self.counts,
-                "state": {
-                    name: self._spec.build([None if a is None else a.copy() for a in self._spec.match(tree, name)])
-                    for name, tree in self._state.items()
-                },
-            }
-            values = {name: float(number) for name, number in self._steps.numbers.items()}
-            return found | ({"numbers": values} if values else {})
+            return state_dict_of(self._rule, self._binding, self._steps, self._state)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue, bit for bit, from another optimizer of the same rule and like arrays.
@@ -315,16 +285,16 @@ class Optimizer(Generic[BindableT_co]):
             Nothing has changed then.
         """
         with self._guard.exclusive("loaded"), self._there():
-            saved = Saved(state_dict, self._rule, self._spec, self._precision)
-            arrays, values = saved.arrays(self._state), saved.numbers(self._steps.numbers)
+            saved = Saved(state_dict, self._rule, self._binding)
+            arrays, numbers = saved.arrays(self._state), saved.numbers(self._steps.numbers)
             self._change(saved.rule, resumed=True)
             for target, source in arrays:
-                target[...] = source if is_cupy(source) or not is_cupy(target) else array_module(target).asarray(source)
-            self._steps.load(saved.t, saved.counts, values)
+                target[...] = like(target, source)
+            self._steps.load(saved.t, saved.counts, numbers)
             self._guard.unfinished = None
 
     def __getstate__(self) -> dict[str, Any]:
-        options = {**dataclasses.asdict(self._precision), "capturable": self._capturable}
+        options = {**dataclasses.asdict(self._binding.precision), "capturable": self.capturable}
         made = {"params": self._params, "rule": self._rule, "hyper": self._given, "options": options}
         return {**made, "state_dict": self.state_dict()}
 
@@ -333,6 +303,6 @@ class Optimizer(Generic[BindableT_co]):
         self.load_state_dict(state["state_dict"])
 
     def __repr__(self) -> str:
-        arrays = f"{len(self._leaves)} array{'s' if len(self._leaves) > 1 else ''}"
-        options = f", {self._precision}" if str(self._precision) else ""
+        count, precision = len(self._binding.leaves), str(self._binding.precision)
+        arrays, options = f"{count} array{'s' if count > 1 else ''}", f", {precision}" if precision else ""
         return f"<Optimizer {self._rule!r}, {arrays}, t={self.t}, {self.executor}{options}>"

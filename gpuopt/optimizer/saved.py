@@ -1,29 +1,58 @@
-"""Reads an optimizer's ``state_dict`` back: every part is checked before any is used."""
+"""Writes an optimizer's ``state_dict``, and reads it back: every part is checked before any is used."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import Any, Generic
 
 import numpy as np
 
-from gpuopt.arrays.backend import is_array
-from gpuopt.arrays.precision import PLAIN, Precision
-from gpuopt.arrays.tree import TreeSpec
-from gpuopt.rules.base import BindableT_co
+from gpuopt.arrays.backend import array_module, is_array, is_cupy
+from gpuopt.arrays.precision import PLAIN
+from gpuopt.optimizer.binding import Binding
+from gpuopt.optimizer.steps import Steps
+from gpuopt.rules.base import Bindable, BindableT_co
 
-__all__ = ["VERSION", "Saved"]
+__all__ = ["VERSION", "Saved", "like", "state_dict_of"]
 
 VERSION = 1
 """The version of the format, which is written and read."""
 
 
+def state_dict_of(rule: Bindable, binding: Binding, steps: Steps, state: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of everything that a resumed optimizer needs, except the parameters."""
+    spec = binding.spec
+    found = {
+        "version": VERSION,
+        "rule": repr(rule),
+        "outline": rule.outline,
+        "hyper": {name: value for name, value in rule.hyperparameters.items() if not callable(value)},
+        "precision": dataclasses.asdict(binding.precision),
+        "t": steps.t,
+        "counts": spec.build(steps.counts),
+        "state": {name: spec.build([_copy(a) for a in spec.match(tree, name)]) for name, tree in state.items()},
+    }
+    numbers = {name: float(number) for name, number in steps.numbers.items()}
+    return found | ({"numbers": numbers} if numbers else {})
+
+
+def _copy(array: Any) -> Any:
+    """A copy of an array, or None."""
+    return None if array is None else array.copy()
+
+
+def like(target: Any, source: Any) -> Any:
+    """A saved array as one that can be assigned to `target`, which may be on a device."""
+    return source if is_cupy(source) or not is_cupy(target) else array_module(target).asarray(source)
+
+
 class Saved(Generic[BindableT_co]):
     """The parts of a state dict, checked against the optimizer that is to go on with it."""
 
-    def __init__(self, saved: Any, rule: BindableT_co, spec: TreeSpec, precision: Precision) -> None:
+    def __init__(self, saved: Any, rule: BindableT_co, binding: Binding) -> None:
+        spec, precision = binding.spec, binding.precision
         if not isinstance(saved, dict):
             raise TypeError(f"state_dict must be a dict from Optimizer.state_dict(), got {type(saved).__name__}")
         if missing := [key for key in ("version", "rule", "hyper", "t", "counts", "state") if key not in saved]:
