@@ -1,7 +1,8 @@
 """Arrays bound to their updates: what the three ways of a step share.
 
-Comes in: the arrays, and the update of each. Goes out: groups of arrays of one dtype under one update, the hyperparameters of
-each update, and how far the host has counted. `Optimizer` makes one `Binding`; the steps read it, and advance it.
+Comes in: a rule, and a tree of arrays. Goes out: groups of arrays of one dtype under one update, the
+hyperparameters of each update, and how far the host has counted. `Optimizer` makes one `Binding`; the
+steps read it, and advance it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ T = TypeVar("T")
 
 
 class RuleChange(NamedTuple):
-    """Other updates for the same arrays, checked: their hyperparameters, and the programs of each group."""
+    """Other updates for the same arrays, checked; with hyperparameters, and programs of each group."""
 
     updates: Updates
     hyper: HyperValues
@@ -77,7 +78,8 @@ class Binding:
     on_device : bool
         Whether something is updated, and on a device.
     device_counts : bool
-        Whether a device counts the steps: because it decides whether they are made, or so that they may be captured.
+        Whether a device counts the steps: because it decides whether they are made, or so that they
+        may be captured.
     """
 
     def __init__(
@@ -110,7 +112,7 @@ class Binding:
         ]
 
     def _check_precision(self) -> None:
-        """Raise ValueError if the precision that was asked for does not go with an array or an update."""
+        """Raise ValueError if the precision asked for does not go with an array or an update."""
         spec = self.spec
         arrays = [
             (path, a.dtype) for path, a, is_updated in zip(spec.paths, spec.leaves, self.updated, strict=True) if is_updated
@@ -129,7 +131,7 @@ class Binding:
         return RuleChange(self.updates, self.hyper, [group.programs for group in self.groups])
 
     def check_change(self, rule: Bindable, resumed: bool = False) -> RuleChange:
-        """The updates of another rule for the same state; if it is `resumed`, schedules are not asked yet.
+        """The updates of another rule for the same state; a `resumed` one's schedules are not asked.
 
         Raises
         ------
@@ -180,6 +182,9 @@ class Binding:
         return values
 
     def evaluated(self, t: int) -> list[Any]:
-        """After `t` steps, for each array a new one to evaluate with: the parameter, or what a piece keeps in its place."""
+        """After `t` steps, for each array a new one to evaluate with.
+
+        It is the parameter, or what a piece keeps in its place.
+        """
         values = self.of_each(None, lambda group: group.evaluated(t))
         return [leaf.copy() if value is None else value for leaf, value in zip(self.leaves, values, strict=True)]

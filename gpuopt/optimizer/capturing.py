@@ -1,7 +1,7 @@
 """The one door of `gpuopt.graph` to the inside of an optimizer.
 
-Comes in: gradients, while CUDA captures or just before. Goes out: the launches of a step whose counts are on the device, so
-that nothing is noted on the host.
+Comes in: gradients, while CUDA captures or just before. Goes out: the launches of a step whose counts
+are on the device, so that nothing is noted on the host.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ __all__ = ["Capturing"]
 
 
 class Capturing:
-    """An optimizer whose steps are captured. Who calls the methods holds the lock that `exclusive` gives.
+    """An optimizer whose steps are captured. Callers of a method hold the lock that `exclusive` gives.
 
     Attributes
     ----------
     device : Device
-        Where its arrays are.
+        The device of its arrays.
     """
 
     def __init__(self, guard: Guard, reader: GradientReader, steps: CountingSteps) -> None:
@@ -37,11 +37,11 @@ class Capturing:
         return self._steps.structure
 
     def exclusive(self, what: str) -> threading.Lock:
-        """The lock to hold; RuntimeError where the optimizer is in use, which says that it cannot be `what`."""
+        """The lock to hold; RuntimeError if the optimizer is in use, and so cannot be `what`."""
         return self._guard.exclusive(what)
 
     def check(self) -> None:
-        """Raise RuntimeError or ValueError where no step can be made now."""
+        """Raise RuntimeError or ValueError if no step can be made now."""
         self._guard.check()
 
     def launch(self, grads: Any) -> None:
@@ -50,7 +50,7 @@ class Capturing:
         self._steps.execute(self._steps.plan(*self._reader.read(grads)))
 
     def dry_run(self, grads: Any) -> None:
-        """Launch the same kernels at once, which changes nothing: they are compiled then, and have what they need."""
+        """Launch the same kernels at once, without effect: they are compiled, and have what they need."""
         self._guard.check()
         gradients, _ = self._reader.read(grads)
         self._steps.execute(self._steps.dry_run(gradients))

@@ -52,7 +52,7 @@ class GradientReader:
         self._memory = Memory(params + [array for array, _ in state], self._names)
 
     def read(self, grads: Any) -> tuple[list[Any], bool]:
-        """The gradient of each array, None where it has none; and whether each that is updated has one.
+        """The gradient of each array, or None; and whether each array that is updated has one.
 
         Raises
         ------
@@ -65,7 +65,7 @@ class GradientReader:
         else:
             found = self._spec.match(grads, "grads") if self._spec.containers else [grads]
         if self._type is np.ndarray:
-            if (  # the usual case: NumPy's own arrays of the right shapes and dtypes, with memory of their own
+            if (  # the usual case: NumPy's own arrays of the right shapes and dtypes
                 [*map(type, found)] == self._numpy
                 and [*map(_SHAPE, found)] == self._shapes
                 and [*map(_DTYPE, found)] == self._dtypes
@@ -104,7 +104,7 @@ class GradientReader:
         return found
 
     def _plain_on_device(self, found: list[Any]) -> bool:
-        """Whether all are CuPy's arrays with the dtypes, shapes and strides of the parameters, and share no memory."""
+        """Whether all are CuPy's arrays, lie as the parameters do, and share no memory with them."""
         if set(map(type, found)) != {self._type}:
             return False
         pointers = [g.data for g in found]

@@ -1,7 +1,7 @@
 """Arrays of one dtype under one update: what runs them, and how often each was updated.
 
-Comes in: an update, and its arrays. Goes out: what the update runs for them, and a `GroupStep` for arrays that take a step
-together.
+Comes in: an update, and its arrays. Goes out: what the update runs for them, and a `GroupStep` for
+arrays that take a step together.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def batches(steps: Sequence[GroupStep]) -> Iterator[list[tuple[GroupStep, Kernel
     Raises
     ------
     RuntimeError
-        Where stages wait for one another.
+        If stages wait for one another.
     """
     waiting = [(step, list(step.program.stages)) for step in steps]
     missing = Counter(key for _, stages in waiting for stage in stages for key in _tree_keys(stage))
@@ -213,7 +213,7 @@ class ParamGroup:
         return steps
 
     def counts_after(self, steps: Iterable[GroupStep]) -> list[int]:
-        """How often each array was updated once these steps are made, among which are others' too."""
+        """How often each array was updated once these steps are made; others' are passed over."""
         counts = list(self.counts)
         for step in steps:
             for position in step.members if step.group is self else ():

@@ -96,7 +96,7 @@ class Guard:
             self._check_leaves()
 
     def _check_leaves(self) -> None:
-        """Raise ValueError or TypeError unless params holds the arrays that were given to init, in whatever containers."""
+        """Raise ValueError or TypeError unless params still holds the arrays that init was given."""
         now, bound = self._spec.match(self._params, "params"), self._spec.leaves
         for path, array, was in zip(self._spec.paths, now, bound, strict=True):
             if array is not was:

@@ -1,7 +1,8 @@
-"""The float hyperparameters of a step: numbers, schedules, and arrays in their place, checked before they are used.
+"""The float hyperparameters of a step: numbers, schedules, and arrays in their place; all checked.
 
-Comes in: updates, and what `init` was given as `hyper`. Goes out: `HyperValues`, the numbers of each update after any number
-of steps; and beside each parameter the arrays that stand for its hyperparameters.
+Comes in: updates, and what `init` was given as `hyper`. Goes out: `HyperValues`, the numbers of each
+update after any number of steps; and beside each parameter the arrays that stand for its
+hyperparameters.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class HyperValues:
     checked : dict
         The values after so many steps.
     fixed : dict or None
-        The same, if they hold for every step; None where a hyperparameter follows a schedule.
+        The same, if they hold for every step; None if a hyperparameter follows a schedule.
     """
 
     def __init__(self, updates: Updates, dtypes: Mapping[Hashable, set[np.dtype[Any]]], step: int | None) -> None:
@@ -199,7 +200,7 @@ def _full_name(given: Any, update: Update) -> str | None:
 
 
 def _fitted(array: Any, allowed: Range, spec: TreeSpec, index: int, memory: Memory, what: str) -> Any:
-    """The array in the shape of the parameter with that index, without a copy, if it may stand beside it."""
+    """The array in the shape of the parameter with that index, if it may stand beside it."""
     param = spec.leaves[index]
     seen = _broadcast(array, param, what, f"params{spec.paths[index]}")
     _check_array(array, allowed, COMPUTE[param.dtype.name], what)

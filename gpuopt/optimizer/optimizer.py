@@ -201,7 +201,7 @@ class Optimizer(Generic[BindableT_co]):
         return device_of(self._binding.leaves[0])
 
     def _change(self, rule: Any, resumed: bool = False) -> None:
-        """Go on with another rule. The optimizer is inconsistent until the caller has changed the rest."""
+        """Go on with another rule. It is inconsistent until the caller has changed the rest."""
         change = self._binding.check_change(rule, resumed)
         steps = choose(self._binding, change, self._steps)  # the last that may fail
         self._guard.unfinished = change

@@ -1,4 +1,4 @@
-"""Writes an optimizer's ``state_dict``, and reads it back: every part is checked before any is used."""
+"""Writes an optimizer's ``state_dict``, and reads it back: all is checked before any is used."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""From the scalar code of a program to the text of a CUDA kernel, for what depends on reductions and so stays on the device.
+"""From the scalar code of a program to a CUDA kernel: for what depends on reductions, on the device.
 
-One thread an array computes, in float64, what a kernel takes as scalars. What depends on no reduction is computed on the host
-as ever, and comes in as arguments; but where the device counts the steps, it computes everything, so that no argument changes
-from step to step.
+One thread an array computes, in float64, what a kernel takes as scalars. What depends on no reduction
+is computed on the host as ever, and comes in as arguments. But if the device counts the steps, it
+computes everything, so that no argument changes from step to step.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ ArgumentKind: TypeAlias = Literal[
     "indices",  # of the arrays of the group among those of the optimizer
     "active",  # which arrays of the optimizer have a gradient
     "arrays",  # how many arrays the optimizer has
-    "given",  # a number of the host, by its place; or an array with rows of them, one for each array
+    "given",  # a number of the host, by its place; or an array with a row of them for each array
     "hyper",  # an array of the hyperparameters
     "total",  # the row of a reduction, by its key: a number for each array of the optimizer
     "total_of",  # which arrays of the optimizer take part in it
@@ -50,7 +50,7 @@ ArgumentKind: TypeAlias = Literal[
 
 
 class ScalarArgument(NamedTuple):
-    """An argument of a kernel of scalars: how its text declares it, and what its caller passes there.
+    """An argument of a kernel of scalars: how it is declared, and what its caller passes there.
 
     Attributes
     ----------
@@ -88,7 +88,8 @@ class ScalarSource:
     count : int
         How many numbers these are.
     width : int
-        How many numbers there are for each array: whether the step is accepted, if that is asked, and the scalars.
+        How many numbers there are for each array: whether the step is accepted, if that is asked, and
+        the scalars.
     """
 
     kernel: KernelSource
@@ -104,7 +105,7 @@ def _results(kernel: Kernel) -> list[Expr]:
 
 
 def _device_values(ends: list[Expr], device_counts: bool) -> list[Expr]:
-    """What of `ends`, and of what they are made of, needs reductions; with `device_counts`, all of it."""
+    """What of `ends`, and of their inputs, needs reductions; with `device_counts`, all of it."""
     found: dict[Expr, bool] = {}
     for expr in sorted(set(reachable(ends, within=lambda e: not e.reduces)), key=lambda e: e.index):
         own = expr.reduces or expr.op == "size" or (device_counts and expr.op != "constant")
@@ -114,7 +115,7 @@ def _device_values(ends: list[Expr], device_counts: bool) -> list[Expr]:
 
 @functools.lru_cache(maxsize=512)
 def needs_scalars(kernel: Kernel, device_counts: bool) -> bool:
-    """Whether the scalars of a kernel are made on the device; those of an update also where it may not be made."""
+    """Whether scalars are made on the device; those of an update also if it may not be made."""
     return bool(_device_values(_results(kernel), device_counts)) or kernel.accept is not None
 
 
@@ -122,17 +123,17 @@ def needs_scalars(kernel: Kernel, device_counts: bool) -> bool:
 def scalar_source(
     program: UpdateProgram, kernel: Kernel, compute: np.dtype[Any], device_counts: bool, per_array: bool = False
 ) -> ScalarSource:
-    """The kernel for the scalars of `kernel`, one of those of `program`, kept in the dtype computed in.
+    """The kernel for the scalars of `kernel`, one of those of `program`, kept in the compute dtype.
 
-    Numbers of the host are arguments; or rows in an array if they differ `per_array`. With `device_counts` there are none,
-    and the count of an array whose step is accepted grows by one.
+    Numbers of the host are arguments; or rows in an array if they differ `per_array`. With
+    `device_counts` there are none, and the count of an array whose step is accepted grows by one.
     """
     return _ScalarWriter(program, compute, device_counts, per_array).scalars(kernel)
 
 
 @functools.lru_cache(maxsize=512)
 def count_source(program: UpdateProgram) -> ScalarSource:
-    """The kernel that comes last, so that all others see the same count and numbers: it counts a step that was accepted.
+    """The kernel that comes last, so that all see the same numbers: it counts an accepted step.
 
     If any array had a gradient, the numbers of the whole optimizer are adapted.
     """

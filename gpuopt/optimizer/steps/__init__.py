@@ -1,9 +1,10 @@
 """The three ways of a step, of which `choose` picks one.
 
-`PlainSteps` launch one kernel a group; `StagedSteps` reduce arrays first, and the host decides; `DeviceSteps` leave all that
-to a GPU. Comes in: arrays bound to updates, then the gradients of each step. Each way has `prepare` (generate, compile,
-allocate: it may fail, and changes nothing that is in use), `plan` (check, scalars, launches: it may fail, and writes nothing)
-and `execute`, which writes.
+`PlainSteps` launch one kernel a group; `StagedSteps` reduce arrays first, and the host decides;
+`DeviceSteps` leave all that to a GPU. Comes in: arrays bound to updates, then the gradients of each
+step. Each way has three acts. `prepare` generates, compiles and allocates: it may fail, and changes
+nothing that is in use. `plan` computes the scalars and finds the launches: it may fail, and writes
+nothing. `execute` writes.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Steps(Protocol):
     def counts(self) -> list[int]: ...
 
     def prepare(self, change: RuleChange) -> None:
-        """Generate and compile what other updates run, and make room for it; those before stay in use."""
+        """Make ready what other updates run; those before stay in use."""
 
     def use(self, change: RuleChange) -> None:
         """Go on with updates that `prepare` has made ready."""
@@ -55,7 +56,7 @@ class Steps(Protocol):
         """Make a step that was planned. An optimizer can become inconsistent only in here."""
 
     def load(self, t: int, counts: list[int], numbers: Mapping[str, float]) -> None:
-        """Go on after `t` steps, with the counts of all arrays, and with the optimizer's numbers."""
+        """Go on after `t` steps, with the counts of all arrays and the optimizer's numbers."""
 
 
 def choose(binding: Binding, change: RuleChange, before: Steps | None = None) -> Steps:
@@ -81,6 +82,6 @@ def _way(binding: Binding, change: RuleChange, before: Steps | None) -> type[Pla
 
 
 def _is_plain(programs: list[UpdateProgram]) -> bool:
-    """Whether every step is one launch of one kernel, whose scalars depend on counts and hyperparameters alone."""
+    """Whether a step is one launch, whose scalars depend on counts and hyperparameters alone."""
     whole = programs[-1]
     return len(programs) == 1 and not whole.stages and whole.accept is None and not whole.shared

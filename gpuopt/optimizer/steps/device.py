@@ -1,8 +1,9 @@
 """Runs steps that depend on reductions entirely on the GPU, so the host never synchronizes.
 
-Comes in: the gradient of each array. Goes out: a plan of kernels, in order. Reductions leave their totals in a table on the
-device; a kernel of one thread an array makes scalars of them, which the update reads. In `DeviceSteps` the host counts, and
-gives what depends on counts alone. In `CountingSteps` the device decides whether a step is made, and counts it.
+Comes in: the gradient of each array. Goes out: a plan of kernels, in order. Reductions leave their
+totals in rows on the device; a kernel of one thread an array makes scalars of them, which the update
+reads. In `DeviceSteps` the host counts, and gives what depends on counts alone. In `CountingSteps` the
+device decides whether a step is made, and counts it.
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ class DeviceSteps(PlainSteps):
         return [self._memory.row(reduction) for reduction in stage.reductions]
 
     def _scalars(self, step: GroupStep, kernel: Kernel, masks: Masks, launches: Launches) -> AnyScalars:
-        """The scalars of a kernel: numbers if the host knows them all, else rows on the device, and what makes them."""
+        """The scalars of a kernel: numbers if the host knows them all, else rows that a kernel makes."""
         if not needs_scalars(kernel, self.device_counts):
             return step.scalars(compile_host(kernel.scalars))
         group, executor = step.group, self._memory.executors[step.group]
@@ -143,9 +144,9 @@ class DeviceSteps(PlainSteps):
 
 
 class CountingSteps(DeviceSteps):
-    """Steps that the device counts: because it decides whether they are made, or so that they may be captured.
+    """Steps that the device counts: nothing that changes from step to step comes from the host.
 
-    Nothing that changes from step to step comes from the host.
+    It does so because it decides whether they are made, or so that they may be captured.
     """
 
     device_counts = True

@@ -1,7 +1,7 @@
 """The arrays that the steps of an optimizer keep on a GPU, beside parameters and state.
 
-Comes in: arrays bound to updates, and the kernels that a step may run. Goes out: the arguments of kernels of scalars, which
-are made of totals, counts, hyperparameters and numbers of the whole optimizer.
+Comes in: arrays bound to updates, and the kernels that a step may run. Goes out: the arguments of
+kernels of scalars: totals, counts, hyperparameters and numbers of the whole optimizer.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Masks(NamedTuple):
 
 
 class DeviceMemory:
-    """What steps keep on the device of an optimizer's arrays. Its methods are called with that as the current one.
+    """What steps keep on the device of an optimizer's arrays, the current one as methods are called.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class DeviceMemory:
             self._totals[SIZE] = xp.asarray(np.array([leaf.size for leaf in binding.leaves], np.float64))
 
     def make_room(self, group: ParamGroup, kernel: Kernel, source: ScalarSource | None) -> None:
-        """Make room for the totals of a kernel of a group, and for its scalars if they are made by `source`."""
+        """Make room for the totals of a kernel, and for its scalars if they are made by `source`."""
         for reduction in kernel.reductions:
             self.row(reduction)
         if source is not None:
@@ -94,7 +94,7 @@ class DeviceMemory:
                 self._rings[group, kernel] = UploadRing(self.runtime, width, np.float64)
 
     def make_masks(self, change: RuleChange) -> None:
-        """Make room for masks, and send those of a step of all arrays, which a capture then finds."""
+        """Make room for masks, and send those of a step of all arrays: a capture must find them."""
         self._masks.make_room(len(self._totals) + MASKS)
         groups = zip(self._binding.groups, change.programs, strict=True)
         self.masks([(group.indices, programs[-1]) for group, programs in groups])
@@ -137,7 +137,7 @@ class DeviceMemory:
         return sent
 
     def keep_hyper(self, sent: Mapping[Hashable, Any]) -> None:
-        """Take over hyperparameters that were sent: in place, since a captured step reads them there."""
+        """Take over hyperparameters that were sent: in place, where a captured step reads them."""
         for key, values in sent.items():
             if key not in self._hyper:
                 self._hyper[key] = self.runtime.xp.zeros(values.size, np.float64)
@@ -162,7 +162,7 @@ class DeviceMemory:
         return found
 
     def load(self, t: int, counts: Sequence[int], numbers: Mapping[str, float]) -> None:
-        """Go on after `t` steps, with the counts of all arrays, and with the optimizer's numbers."""
+        """Go on after `t` steps, with the counts of all arrays and the optimizer's numbers."""
         xp, record = self.runtime.xp, np.zeros(len(StepRecord), np.int64)
         record[StepRecord.COMPLETED] = t
         self.record[:] = xp.asarray(record)

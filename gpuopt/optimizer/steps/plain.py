@@ -1,6 +1,7 @@
-"""A step of rules alone, the usual way: the host counts, computes the scalars, and launches one kernel a group.
+"""The usual step: the host counts, computes the scalars, and launches one kernel a group.
 
-This is the file to read first. Comes in: the gradient of each array. Goes out: updated arrays, and counts one higher.
+This is the file to read first. Comes in: the gradient of each array. Goes out: updated arrays, and
+counts one higher.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class StepPlan(NamedTuple):
     t : int
         How many steps were completed then, as far as the host counts them.
     numbers : dict
-        What the numbers of the whole optimizer become, where the host keeps them.
+        The next values of the whole optimizer's numbers, if the host keeps them.
     """
 
     launches: list[Launch]
@@ -38,7 +39,7 @@ class StepPlan(NamedTuple):
 
     @property
     def begun(self) -> bool:
-        """Whether something may have been written: on a GPU, whether the first kernel was launched."""
+        """Whether something may have been written: on a GPU, whether a kernel was launched."""
         return any(launch.begun for launch in self.launches)
 
 
@@ -69,7 +70,7 @@ class PlainSteps:
         return self.binding.of_each(0, lambda group: group.counts)
 
     def prepare(self, change: RuleChange) -> None:
-        """Generate and compile what other updates run, and make room for it; those before stay in use."""
+        """Make ready what other updates run; those before stay in use."""
         for group, programs in zip(self.binding.groups, change.programs, strict=True):
             for program in programs:
                 group.executor.prepare(program)
@@ -114,5 +115,5 @@ class PlainSteps:
         self.binding.t = plan.t
 
     def load(self, t: int, counts: list[int], numbers: Mapping[str, float]) -> None:
-        """Go on after `t` steps, with the counts of all arrays, and with the optimizer's numbers."""
+        """Go on after `t` steps, with the counts of all arrays and the optimizer's numbers."""
         self.binding.load(t, counts)

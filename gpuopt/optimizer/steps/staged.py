@@ -1,7 +1,8 @@
-"""A step on the CPU that waits for reductions: norms, verdicts, and the numbers of the whole optimizer.
+"""A step on the CPU that waits for reductions: norms, verdicts, numbers of the whole optimizer.
 
-Comes in: the gradient of each array. Stage by stage the arrays are reduced; of what that gives, scalars are made, and whether
-the step is accepted. Goes out: what is launched of it. The host knows all, so it decides all.
+Comes in: the gradient of each array. Stage by stage the arrays are reduced; of what that gives,
+scalars are made, and whether the step is accepted. Goes out: what is launched of it. The host knows
+all, so it decides all.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class StagedSteps(PlainSteps):
                 self.numbers[name][...] = value
 
     def hyper(self) -> ValuesOfUpdates:
-        """The values of this step for each update: hyperparameters, and the numbers of the optimizer."""
+        """The values of this step for each update: hyperparameters, and the optimizer's numbers."""
         hyper, numbers = super().hyper(), {name: float(x) for name, x in self.numbers.items()}
         return {key: values | numbers for key, values in hyper.items()} if numbers else hyper
 
@@ -75,7 +76,7 @@ class StagedSteps(PlainSteps):
 
 
 def _accepted(step: GroupStep, totals: Totals) -> Iterator[GroupStep]:
-    """The step, if it is accepted; where its scalars differ from array to array, a step for each that is."""
+    """The step if it is accepted; if scalars differ from array to array, one for each accepted."""
     accept = step.program.accept
     for part in step.split() if step.program.update.per_array else [step]:
         if accept is None or _evaluated((accept,), part, totals)[0]:

@@ -1,6 +1,7 @@
 """The results of the reductions of one step, on the host.
 
-Comes in: for each reduction a number for each array that was reduced. Goes out: that number, or the total of the tree.
+Comes in: for each reduction a number for each array that was reduced. Goes out: that number, or the
+total of the tree.
 """
 
 from __future__ import annotations
