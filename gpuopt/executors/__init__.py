@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuopt.arrays.backend import ExecutorName, cpu_executor, is_cupy
+from gpuopt.executors.layout import Initial, no_values
 from gpuopt.executors.scalars import AnyScalars, ScalarRows, Scalars, StoredScalars
 from gpuopt.tracing.program import Kernel, UpdateProgram
 
@@ -53,13 +54,14 @@ class Executor(Protocol):
     ----------
     program : UpdateProgram
         All that the update runs.
-    update : Update
     params : sequence of array
-    others : sequence of dict
+    initial : Initial
+        What their state begins with.
+    hyper_arrays : sequence of dict
         For each of them the arrays that stand for hyperparameters, in its shape, by their names in
         the program.
-    numbers : sequence of int
-        The number of each in the optimizer, which random numbers depend on.
+    indices : sequence of int
+        Which arrays of the optimizer they are; random numbers depend on that.
     capturable : bool
         Whether what a step launches may be captured.
 
@@ -80,10 +82,10 @@ class Executor(Protocol):
     def __init__(
         self,
         program: UpdateProgram,
-        update: Any,
         params: Sequence[Any],
-        others: Sequence[dict[str, Any]] = (),
-        numbers: Sequence[int] = (),
+        initial: Initial = no_values,
+        hyper_arrays: Sequence[dict[str, Any]] = (),
+        indices: Sequence[int] = (),
         capturable: bool = False,
     ) -> None: ...
 
@@ -95,9 +97,9 @@ class Executor(Protocol):
         kernel: Kernel,
         grads: Sequence[Any],
         scalars: AnyScalars,
-        indices: list[int] | None = None,
+        positions: list[int] | None = None,
     ) -> Launch:
-        """Find what updates the arrays at `indices` (all by default), and write nothing.
+        """Find what updates the arrays at `positions` (all by default), and write nothing.
 
         What must be compiled is compiled here. `grads` holds a gradient for each array of the
         executor. On a CPU, `scalars` are numbers.
@@ -108,9 +110,9 @@ class CpuExecutor(Executor, Protocol):
     """An executor of NumPy arrays, whose reductions give numbers."""
 
     def reduce(
-        self, stage: Kernel, grads: Sequence[Any], scalars: Scalars, indices: list[int] | None
+        self, stage: Kernel, grads: Sequence[Any], scalars: Scalars, positions: list[int] | None
     ) -> list[NDArray[np.float64]]:
-        """For each reduction of a stage, what it gives for each of the arrays at `indices`.
+        """For each reduction of a stage, what it gives for each of the arrays at `positions`.
 
         That are all arrays if it is None.
         """

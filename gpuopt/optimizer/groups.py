@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
-from gpuopt.arrays.dtypes import is_complex
+from gpuopt.arrays.dtypes import COMPUTE, is_complex, state_dtype
 from gpuopt.arrays.precision import MASTER, PLAIN, Precision
 from gpuopt.codegen.host import Evaluate
 from gpuopt.executors import Executor, Launch, ScalarRows, Scalars, executor_of
@@ -163,7 +163,26 @@ class ParamGroup:
         self.update, self.programs = update, self.programs_of(update)
         named = [{hyper_array(name): array for name, array in own.items()} for own in self._hyper_arrays]
         whole, params = self.programs[-1], self._params
-        self.executor: Executor = executor_of(params[0])(whole, update, params, named, indices, device_counts)
+        executor = executor_of(params[0])
+        self.executor: Executor = executor(whole, params, self._initial, named, indices, device_counts)
+
+    def _initial(self, position: int, axes: tuple[int, ...]) -> dict[str, Any]:
+        """What the state of an array begins with where `start` of a piece says so, by name.
+
+        The array is seen with its axes in that order. A master copy begins as the parameter.
+        """
+        param, update = self._params[position].transpose(axes), self.update
+        hyper = {name: x.transpose(axes) for name, x in self._hyper_arrays[position].items()}
+        compute, found = COMPUTE[param.dtype.name], dict[str, Any]()
+        if self._precision.master:
+            found[MASTER] = param.astype(compute)
+        for part, formula in bind(update.parts, update.hyper(0) | hyper):
+            if has_hook(formula, "start"):
+                values = formula.start(param.astype(state_dtype(compute, self._complex)))
+                names = [part.named(name, "_") for name in own_states(formula)]
+                several = values if isinstance(values, tuple) else (values,)
+                found |= zip(names, several, strict=True)
+        return found
 
     def programs_of(self, update: Update) -> list[UpdateProgram]:
         """The programs of an update, for each number of open gates; the last is the whole."""

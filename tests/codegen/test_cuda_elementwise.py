@@ -82,9 +82,9 @@ def test_the_public_text_is_the_one_that_is_compiled(dtype: Any) -> None:
 def check_steps(rule: Rule, params: Any, twin: Any, gradients: list[np.ndarray[Any, Any]]) -> None:
     """Run a step for each gradient with both executors on equal arrays; p and every state agree in every bit after each."""
     traced = trace(rule, is_complex(params.dtype))
-    numpy_group = NumpyExecutor(traced, rule, [params])
+    numpy_group = NumpyExecutor(traced, [params])
     with one_by_one() as make:
-        cupy_group = make(traced, rule, [twin])
+        cupy_group = make(traced, [twin])
         for t, g in enumerate(gradients, start=1):
             before, scalars = g.copy(), compile_host(traced.update.scalars)(t, rule.hyper(t - 1))
             numpy_group.run(traced.update, [g], scalars)

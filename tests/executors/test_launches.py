@@ -205,7 +205,7 @@ def test_more_kinds_of_arrays_than_lists_are_kept_of_one(log: Any) -> None:
     params, grads = arrays(18), [arrays(1, dtype)[0] for _ in kinds for dtype in dtypes]
     others = [{hyper_array("lr"): arrays(1, kind)[0]} for kind in kinds for _ in dtypes]
     traced = trace(Adam().update_for(""), False, frozenset({"lr"}))
-    group: Any = executor_of(params[0])(traced, Adam().update_for(""), params, others)
+    group: Any = executor_of(params[0])(traced, params, hyper_arrays=others)
     group.run(traced.update, grads, compile_host(traced.update.scalars)(1, Adam().hyper(0)))
     assert log.count("launch") == 18
     launches = group._planner.plan(grads, None, in_order=False).launches

@@ -26,21 +26,22 @@ def test_cut_covers_every_element_once_and_in_order(shape: tuple[int, ...], limi
 
 @settings(derandomize=True, deadline=None)
 @given(shape=SHAPES.filter(lambda shape: math.prod(shape) > 0), data=st.data())
-def test_a_leaf_sees_elements_in_the_order_of_memory(shape: tuple[int, ...], data: Any) -> None:
+def test_a_view_sees_elements_in_the_order_of_memory(shape: tuple[int, ...], data: Any) -> None:
     axes = data.draw(st.permutations(range(len(shape))))
     array = np.arange(math.prod(shape)).reshape(shape).transpose(axes)
-    leaf = ParamView(array)
-    assert leaf.flat is not None
-    assert leaf.flat.tolist() == list(range(array.size))
-    assert np.array_equal(leaf.like_param(np.arange(array.size)), array)
+    view = ParamView(array)
+    assert view.flat is not None
+    assert view.flat.tolist() == list(range(array.size))
+    assert place([view], [view]) == array.size
+    assert np.array_equal(view.state({"s": np.arange(array.size)})["s"], array)
 
 
 def test_state_of_large_arrays_is_padded_and_of_small_ones_is_not() -> None:
-    leaves = [ParamView(np.zeros(n)) for n in (5, 100, 3, 33)]
-    packed = [leaves[0], leaves[2]]
-    total = place(leaves, packed)
-    assert [(leaf.start, leaf.stop) for leaf in packed] == [(0, 5), (5, 8)]
-    assert [leaf.start % PADDING for leaf in (leaves[1], leaves[3])] == [0, 0]
-    runs = sorted((leaf.start, leaf.stop) for leaf in leaves)
-    assert all(stop <= start for (_, stop), (start, _) in itertools.pairwise(runs))
-    assert runs[-1][1] == total
+    views = [ParamView(np.zeros(n)) for n in (5, 100, 3, 33)]
+    packed = [views[0], views[2]]
+    total = place(views, packed)
+    assert [(view.start, view.stop) for view in packed] == [(0, 5), (5, 8)]
+    assert [view.start % PADDING for view in (views[1], views[3])] == [0, 0]
+    parts = sorted((view.start, view.stop) for view in views)
+    assert all(stop <= start for (_, stop), (start, _) in itertools.pairwise(parts))
+    assert parts[-1][1] == total

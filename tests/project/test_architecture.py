@@ -28,7 +28,7 @@ ORDER = (
     ("codegen", "source"),
     ("executors", "layout fold scalars"),
     ("executors.cpu", "pool scratch work packs kernel tiles numpy numba_cache numba_compile numba"),
-    ("executors.cuda", "runtime uploads tables launches launch"),
+    ("executors.cuda", "runtime uploads tables launches singles launch"),
     ("executors", "__init__"),
     ("optimizer", "gradients guard hyperparameters groups binding"),
     ("optimizer.steps", "plain totals staged device_memory device __init__"),

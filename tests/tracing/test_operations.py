@@ -80,7 +80,7 @@ def plain(rule: Rule, t: int, arrays: list[Array]) -> list[Array]:
 def run(rule: Rule, make: Callable[..., Any], p: Array, gradients: list[Array | None], pieces: int = 1) -> list[Array]:
     """p and the states after a step for each gradient (None: p itself), each of so many pieces updated by itself."""
     traced, params = trace(rule, p.dtype.kind == "c"), [x.copy() for x in np.array_split(p, pieces)]
-    group = make(traced, rule, params)
+    group = make(traced, params)
     for t, g in enumerate(gradients, start=1):
         split = params if g is None else np.array_split(g, pieces)
         for piece in range(pieces):

@@ -155,7 +155,7 @@ class CompiledKernel(abc.ABC):
         room = [self.scratch.array(thread, what, tile.size, np.dtype(np.uint64)) for what in ("index", "rest", "work")]
         index, first = tile.array.indices(tile.offset, self.scratch.ramp(tile.size), *room)
         key, stream = self.kernel.random[name]
-        start = base(tuple(self._number(expr) for expr in key), tile.array.number, stream)
+        start = base(tuple(self._number(expr) for expr in key), tile.array.index, stream)
         self.fill(values, after(start, first), index, room[1:])
 
     def _number(self, scalar: Expr) -> float:

@@ -21,7 +21,7 @@ from gpuopt.executors.cpu.kernel import CompiledKernel
 from gpuopt.executors.cpu.packs import PackedArrays, PackTile
 from gpuopt.executors.cpu.scratch import Scratch
 from gpuopt.executors.cpu.work import FoldItem, TiledArray, WorkItem
-from gpuopt.executors.layout import ParamView, new_state
+from gpuopt.executors.layout import Initial, ParamView, new_state, no_values
 from gpuopt.executors.scalars import AnyScalars, Scalars
 from gpuopt.tracing.program import Kernel, UpdateProgram
 
@@ -73,20 +73,21 @@ class TileExecutor(abc.ABC):
     def __init__(
         self,
         program: UpdateProgram,
-        update: Any,
         params: Sequence[np.ndarray[Any, Any]],
-        others: Sequence[dict[str, Any]] = (),
-        numbers: Sequence[int] = (),
+        initial: Initial = no_values,
+        hyper_arrays: Sequence[dict[str, Any]] = (),
+        indices: Sequence[int] = (),
         capturable: bool = False,
     ) -> None:
         self.compute, self._threads = COMPUTE[params[0].dtype.name], cpu_threads()
         views = [ParamView(p) for p in params]
-        hyper_arrays = list(others) or [{} for _ in params]
+        hyper_arrays = list(hyper_arrays) or [{} for _ in params]
+        indices = list(indices) or list(range(len(params)))
         small = {i: view for i, view in enumerate(views) if self._is_small(view)}
         packed = dict.fromkeys(small.values())
-        buffers = new_state(np, program, update, self.compute, views, packed.keys(), hyper_arrays)
+        buffers = new_state(np, program, self.compute, views, initial, packed.keys())
         self.states = [view.state(buffers) for view in views]
-        self._sizes = [view.size for view in views]
+        self._sizes: list[int] = [view.size for view in views]
         self._elements = sum(self._sizes)
         packs = [
             PackTile(where, [views[i] for i in where], [hyper_arrays[i] for i in where], buffers)
@@ -98,7 +99,7 @@ class TileExecutor(abc.ABC):
         self._scratch = Scratch(self._threads, max([largest, *self.packs]))
         arrays, in_order = [], []
         for i, (view, own, state) in enumerate(zip(views, hyper_arrays, self.states, strict=True)):
-            which, operands = (i, numbers[i] if numbers else i), {"p": view.param, **own}
+            which, operands = (i, indices[i]), {"p": view.param, **own}
             arrays.append(TiledArray(*which, operands, view.axes, self.tile, buffers, view.start))
             # Reductions follow the order of indices: how the array lies in memory decides no bit.
             axes = tuple(range(view.param.ndim))
@@ -140,54 +141,56 @@ class TileExecutor(abc.ABC):
         kernel: Kernel,
         grads: Sequence[Any],
         scalars: AnyScalars,
-        indices: list[int] | None = None,
+        positions: list[int] | None = None,
     ) -> PlannedRun:
-        return PlannedRun(self.run, kernel, grads, scalars, indices)
+        return PlannedRun(self.run, kernel, grads, scalars, positions)
 
     def run(
         self,
         kernel: Kernel,
         grads: Sequence[Any],
         scalars: AnyScalars,
-        indices: list[int] | None = None,
+        positions: list[int] | None = None,
     ) -> None:
-        """Update the arrays at `indices` (None for all)."""
+        """Update the arrays at `positions` (None for all)."""
         compiled = self._kernels[kernel]
         with np.errstate(all="ignore"):
             compiled.scalars[...] = scalars
             work: list[WorkItem] = []
-            for unit in self._chosen(self._updates, kernel, indices):
+            for unit in self._chosen(self._updates, kernel, positions):
                 work += unit.work(grads)
-            self._each(lambda item, thread: item[0].update(compiled, item[1], thread), work, indices)
+            self._each(lambda item, thread: item[0].update(compiled, item[1], thread), work, positions)
 
-    def reduce(self, stage: Kernel, grads: Sequence[Any], scalars: Scalars, indices: list[int] | None) -> list[Any]:
-        """For each reduction, what it gives for each of the arrays at `indices` (None for all)."""
+    def reduce(self, stage: Kernel, grads: Sequence[Any], scalars: Scalars, positions: list[int] | None) -> list[Any]:
+        """For each reduction, what it gives for each of the arrays at `positions` (None for all)."""
         compiled = self._kernels[stage]
         with np.errstate(all="ignore"):
             compiled.scalars[...] = scalars
             work: list[FoldItem] = []
-            for unit in self._chosen(self._folds, stage, indices):
+            for unit in self._chosen(self._folds, stage, positions):
                 work += unit.folds(grads)
-            self._each(lambda item, thread: item[0].fold(compiled, item[1], thread), work, indices)
-            return compiled.folds.totals(indices)
+            self._each(lambda item, thread: item[0].fold(compiled, item[1], thread), work, positions)
+            return compiled.folds.totals(positions)
 
-    def _chosen(self, units: _Units, kernel: Kernel, indices: list[int] | None) -> list[Any]:
-        """What a step of the arrays at `indices` goes through.
+    def _chosen(self, units: _Units, kernel: Kernel, positions: list[int] | None) -> list[Any]:
+        """What a step of the arrays at `positions` goes through.
 
         Those are packs if all arrays are meant, and random numbers do not tell them apart.
         """
-        if indices is not None:
-            return [units.each[index] for index in indices]
+        if positions is not None:
+            return [units.each[position] for position in positions]
         return units.each if kernel.random else units.packed
 
-    def _each(self, task: Callable[[Any, int], None], work: list[Any], indices: list[int] | None) -> None:
+    def _each(self, task: Callable[[Any, int], None], work: list[Any], positions: list[int] | None) -> None:
         """Call ``task(item, thread)`` for all work, on several threads if its elements pay for them."""
-        if self._threads > 1 and len(work) > 1 and self._size(indices) >= self.threaded:
+        if self._threads > 1 and len(work) > 1 and self._size(positions) >= self.threaded:
             self._scratch.shared = True
             pool.run(lambda n, thread: task(work[n], thread), len(work), self._threads)
         else:
             for item in work:
                 task(item, 0)
 
-    def _size(self, indices: list[int] | None) -> int:
-        return self._elements if indices is None else sum(self._sizes[i] for i in indices)
+    def _size(self, positions: list[int] | None) -> int:
+        if positions is None:
+            return self._elements
+        return sum(self._sizes[position] for position in positions)

@@ -73,18 +73,18 @@ class ArrayTile(Tile):
     Attributes
     ----------
     array : TiledArray
-    index : tuple
-        Where in the array it is; empty for all of it.
+    where : tuple
+        Its index in the array; empty for all of it.
     operands : dict
         What lies there, by name: the parameter, arrays for hyperparameters, and the state.
     offset : int
         How many elements of the array come before it.
     """
 
-    __slots__ = ("_direct", "array", "index", "offset", "operands")
+    __slots__ = ("_direct", "array", "offset", "operands", "where")
 
-    def __init__(self, array: TiledArray, index: Any, operands: dict[str, Any], size: int, offset: int) -> None:
-        self.array, self.index, self.operands = array, index, operands
+    def __init__(self, array: TiledArray, where: Any, operands: dict[str, Any], size: int, offset: int) -> None:
+        self.array, self.where, self.operands = array, where, operands
         self.size, self.offset = size, offset
         self._direct: dict[CompiledKernel, list[Any] | None] = {}
 
@@ -142,7 +142,7 @@ class TiledArray:
 
     Parameters
     ----------
-    position, number : int
+    position, index : int
         Which array of the executor it is, and of the optimizer.
     arrays : dict
         The parameter and what lies beside it, in its shape.
@@ -162,14 +162,14 @@ class TiledArray:
     def __init__(
         self,
         position: int,
-        number: int,
+        index: int,
         arrays: dict[str, Any],
         axes: tuple[int, ...],
         limit: int,
         buffers: dict[str, Any],
         start: int = 0,
     ) -> None:
-        self.position, self.number, self.size = position, number, arrays["p"].size
+        self.position, self.index, self.size = position, index, arrays["p"].size
         self._axes, self._limit, self._buffers, self._start = axes, limit, buffers, start
         self._shape, self._in_order = arrays["p"].shape, axes == tuple(range(len(axes)))
         self._arrays = {name: array.transpose(axes) for name, array in arrays.items()}
@@ -187,7 +187,7 @@ class TiledArray:
         tiles = self._tiles.get(flat) or self._cut(flat)
         if len(tiles) == 1:
             return [(tiles[0], g)]
-        return [(tile, _inside(g, tile.index)) for tile in tiles]
+        return [(tile, _inside(g, tile.where)) for tile in tiles]
 
     def folds(self, grads: Sequence[Any]) -> list[FoldItem]:
         """What a reduction folds: tiles that begin with chunks, or all of them as a stream."""
@@ -202,11 +202,11 @@ class TiledArray:
         if flat:
             arrays = {name: array.reshape(-1) for name, array in arrays.items()}
         tiles, offset = [], 0
-        for index, size in cut(arrays["p"].shape, self._limit):
+        for where, size in cut(arrays["p"].shape, self._limit):
             first = self._start + offset
-            operands = {name: _inside(array, index) for name, array in arrays.items()}
+            operands = {name: _inside(array, where) for name, array in arrays.items()}
             operands |= {name: state[first : first + size] for name, state in self._buffers.items()}
-            tiles.append(ArrayTile(self, index, operands, size, offset))
+            tiles.append(ArrayTile(self, where, operands, size, offset))
             offset += size
         self._tiles[flat] = tiles
         return tiles

@@ -5,7 +5,6 @@ One launch updates all arrays that lie in memory without gaps, as do their gradi
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -13,34 +12,19 @@ import numpy as np
 
 from gpuopt.arrays.backend import ExecutorName
 from gpuopt.arrays.dtypes import COMPUTE
-from gpuopt.codegen.cuda.elementwise import KernelSource, Others, kernel_source
-from gpuopt.codegen.cuda.reduction import fold_space, reduction_source, reductions_source
+from gpuopt.codegen.cuda.elementwise import KernelSource
+from gpuopt.codegen.cuda.reduction import fold_space, reductions_source
 from gpuopt.codegen.cuda.table import table_source
-from gpuopt.codegen.order import LANES, chunks
 from gpuopt.executors.cuda.launches import InMemory, KernelScalars, Launches, Passed
-from gpuopt.executors.cuda.runtime import CUPY, Runtime
+from gpuopt.executors.cuda.runtime import CUPY, Runtime, check_process
+from gpuopt.executors.cuda.singles import SingleArray
 from gpuopt.executors.cuda.tables import LaunchPlanner, Table
 from gpuopt.executors.cuda.uploads import UploadRing
-from gpuopt.executors.layout import ParamView, new_state
+from gpuopt.executors.layout import Initial, ParamView, new_state, no_values
 from gpuopt.executors.scalars import AnyScalars, ScalarRows, StoredScalars
 from gpuopt.tracing.program import Kernel, UpdateProgram
 
 __all__ = ["CupyExecutor"]
-
-
-_process = 0
-"""The process that used CUDA here first."""
-
-
-def _check_process() -> None:
-    """Raise RuntimeError in a process that was forked after CUDA was used."""
-    global _process
-    _process = _process or os.getpid()
-    if _process != os.getpid():
-        raise RuntimeError(
-            "this process was forked after CUDA was used, and CUDA does not work in a forked process: "
-            "start processes with multiprocessing.get_context('spawn')"
-        )
 
 
 class CupyExecutor:
@@ -61,28 +45,31 @@ class CupyExecutor:
     def __init__(
         self,
         program: UpdateProgram,
-        update: Any,
         params: Sequence[Any],
-        others: Sequence[dict[str, Any]] = (),
-        numbers: Sequence[int] = (),
+        initial: Initial = no_values,
+        hyper_arrays: Sequence[dict[str, Any]] = (),
+        indices: Sequence[int] = (),
         capturable: bool = False,
     ) -> None:
-        _check_process()
-        self._views, self._hyper_arrays = [ParamView(p) for p in params], others or [{}] * len(params)
-        self._numbers = list(numbers) or list(range(len(params)))
+        check_process()
+        views = self._views = [ParamView(p) for p in params]
+        hyper_arrays = list(hyper_arrays) or [{} for _ in params]
+        indices = list(indices) or list(range(len(params)))
         self.device, self.compute = params[0].device, COMPUTE[params[0].dtype.name]
         with self.device:
-            self._buffers = new_state(self.runtime.xp, program, update, self.compute, self._views, (), self._hyper_arrays)
-            self.states = [view.state(self._buffers) for view in self._views]
-            self._planner = LaunchPlanner(
-                *(self.runtime, self._views, self._hyper_arrays, self.states, self._numbers, capturable)
-            )
+            self._buffers = new_state(self.runtime.xp, program, self.compute, views, initial)
+            self._singles = [
+                SingleArray(self.runtime, view, own, position, index, self._buffers)
+                for position, (view, own, index) in enumerate(zip(views, hyper_arrays, indices, strict=True))
+            ]
+            self.states = [single.state for single in self._singles]
+            arrays = views, hyper_arrays, self.states, indices
+            self._planner = LaunchPlanner(self.runtime, *arrays, capturable)
         self._kernels: dict[tuple[Any, ...], Any] = {}
         self._rows: dict[Kernel, UploadRing] = {}
         self._stored: dict[Kernel, StoredScalars] = {}
-        self._space = sum(fold_space(view.size) for view in self._views)
-        self._lanes: Any = None
-        self._tickets: Any = None
+        space = sum(fold_space(view.size) for view in views)
+        self._room: tuple[int, Any, Any] = space, None, None
         self._prepared: set[UpdateProgram] = set()
         self._make_room(program)
         with self.device:  # a step may run on another stream than the current one
@@ -112,10 +99,11 @@ class CupyExecutor:
                     width = len(self._views) * len(each.scalars)
                     self._rows[each] = UploadRing(self.runtime, width, self.compute)
             count = max((len(stage.reductions) for stage in program.stages), default=0)
-            if count and (self._lanes is None or self._lanes.size < count * self._space):
-                xp, space = self.runtime.xp, self._space
+            space, lanes, _ = self._room
+            if count and (lanes is None or lanes.size < count * space):
+                xp = self.runtime.xp
                 lanes, tickets = xp.zeros(count * space, self.compute), xp.zeros(space, np.int32)
-                self._lanes, self._tickets = lanes, tickets
+                self._room = space, lanes, tickets
 
     def stored(self, kernel: Kernel, width: int) -> StoredScalars:
         """Room for `width` scalars of `kernel` for each array, which another kernel computes."""
@@ -129,27 +117,27 @@ class CupyExecutor:
         kernel: Kernel,
         grads: Sequence[Any],
         scalars: AnyScalars,
-        indices: list[int] | None = None,
+        positions: list[int] | None = None,
     ) -> None:
         """Update arrays at once, as `plan` says."""
-        self.plan(kernel, grads, scalars, indices)()
+        self.plan(kernel, grads, scalars, positions)()
 
     def plan(
         self,
         kernel: Kernel,
         grads: Sequence[Any],
         scalars: AnyScalars,
-        indices: list[int] | None = None,
+        positions: list[int] | None = None,
     ) -> Launches:
-        """The launches that update the arrays at `indices` (None for all)."""
+        """The launches that update the arrays at `positions` (None for all)."""
         launches = Launches(self.device)
         with self.device:
             given = self._given(kernel, scalars)
-            plan = self._planner.plan(grads, indices, in_order=bool(kernel.random))
+            plan = self._planner.plan(grads, positions, in_order=bool(kernel.random))
             for table, dtype, addresses in plan.launches:
                 self._add_update(launches, kernel, table, dtype, addresses, given)
             for position in plan.singles:
-                self._add_single(launches, kernel, position, grads[position], given)
+                self._singles[position].add_update(launches, kernel, grads[position], given)
         return launches
 
     def plan_reduction(
@@ -158,22 +146,21 @@ class CupyExecutor:
         grads: Sequence[Any],
         scalars: AnyScalars,
         totals: Sequence[Any],
-        indices: list[int] | None = None,
+        positions: list[int] | None = None,
     ) -> Launches:
-        """The launches that reduce the arrays at `indices` (None for all) into `totals`.
+        """The launches that reduce the arrays at `positions` (None for all) into `totals`.
 
         Those are a row for each reduction, with a number for each array of the optimizer.
         """
         launches = Launches(self.device)
         with self.device:
             given = self._given(stage, scalars)
-            plan = self._planner.plan(grads, indices, in_order=True)
+            plan = self._planner.plan(grads, positions, in_order=True)
             for table, dtype, addresses in plan.launches:
                 self._add_reduction(launches, stage, table, dtype, addresses, given, totals)
             for position in plan.singles:
-                number = self._numbers[position]
-                own = [row[number : number + 1] for row in totals]
-                self._add_single_reduction(launches, stage, position, grads[position], given, own)
+                arguments = stage, grads[position], given, self._room, totals
+                self._singles[position].add_reduction(launches, *arguments)
         return launches
 
     def dry_run(
@@ -230,8 +217,7 @@ class CupyExecutor:
     ) -> None:
         """Reduce the arrays of a table that have a gradient, of that dtype."""
         launch = self._kernel(reductions_source, stage, table, dtype, given.in_memory)
-        room = self._space, self._lanes, self._tickets
-        arguments = table.fold, table.rows, addresses, *given.of_all, *room, *totals
+        arguments = table.fold, table.rows, addresses, *given.of_all, *self._room, *totals
         launches.add(launch, *arguments, size=table.fold_size)
 
     def _kernel(
@@ -249,51 +235,3 @@ class CupyExecutor:
             written = source(kernel, states, p, dtype, table.hyper_arrays, in_memory)
             self._kernels[key] = self.runtime.compile_kernel(written)
         return self._kernels[key]
-
-    def _add_single(self, launches: Launches, kernel: Kernel, position: int, g: Any, given: KernelScalars) -> None:
-        """Update one array: its memory where that and all beside it has no gaps, else along its axes."""
-        view, hyper = self._views[position], self._hyper_arrays[position]
-        written = kernel_source(kernel, view.param.dtype, g.dtype, self._dtypes(position), given.in_memory)
-        launch = self.runtime.compile_kernel(written)
-        inputs = [g if name == "g" else hyper[name] for name in written.reads]
-        scalars, states = self._of_one(kernel, position, given), written.arrays[1:]
-        if kernel.random and not view.param.flags.c_contiguous:  # elements are counted in C order
-            own = self.states[position]
-            launches.add(launch, *inputs, *scalars, view.param, *(own[name] for name in states))
-            return
-        inputs = [x.transpose(view.axes) for x in inputs]
-        p, outputs = view.flat, [self._buffers[name][view.start : view.stop] for name in states]
-        if p is not None and all(x.flags.c_contiguous for x in inputs):
-            inputs = [x.reshape(-1) for x in inputs]
-        else:
-            p, outputs = view.nd, [x.reshape(view.nd.shape) for x in outputs]
-        launches.add(launch, *inputs, *scalars, p, *outputs)
-
-    def _add_single_reduction(
-        self,
-        launches: Launches,
-        stage: Kernel,
-        position: int,
-        g: Any,
-        given: KernelScalars,
-        totals: Sequence[Any],
-    ) -> None:
-        """Reduce one array, along its axes, into arrays of one number."""
-        param, hyper = self._views[position].param, self._hyper_arrays[position]
-        arrays = {"p": param, "g": g, **hyper, **self.states[position]}
-        written = reduction_source(stage, param.dtype, g.dtype, self._dtypes(position), given.in_memory)
-        reads = [arrays[name] for name in written.reads]
-        reads = [x.reshape(-1) if x.flags.c_contiguous else x for x in reads]
-        room = param.size, self._space, self._lanes, self._tickets
-        arguments = *reads, *self._of_one(stage, position, given), *room, *totals
-        launch = self.runtime.compile_kernel(written)
-        launches.add(launch, *arguments, size=chunks(param.size) * LANES)
-
-    def _of_one(self, kernel: Kernel, position: int, given: KernelScalars) -> tuple[Any, ...]:
-        """The scalars of one array; and its number in the optimizer, if random numbers depend on it."""
-        number = (self._numbers[position],) if kernel.random else ()
-        return *given.of(position), *number
-
-    def _dtypes(self, position: int) -> Others:
-        hyper = self._hyper_arrays[position]
-        return tuple((name, array.dtype) for name, array in hyper.items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ import cupy
 from gpuopt.codegen.cuda.compile import compile_kernel
 from gpuopt.codegen.cuda.elementwise import KernelSource
 
-__all__ = ["CUPY", "Runtime"]
+__all__ = ["CUPY", "Runtime", "check_process"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,3 +43,18 @@ class Runtime:
 
 
 CUPY = Runtime(cupy, cupy.cuda, compile_kernel)
+
+
+_process = 0
+"""The process that used CUDA here first."""
+
+
+def check_process() -> None:
+    """Raise RuntimeError in a process that was forked after CUDA was used."""
+    global _process
+    _process = _process or os.getpid()
+    if _process != os.getpid():
+        raise RuntimeError(
+            "this process was forked after CUDA was used, and CUDA does not work in a forked process: "
+            "start processes with multiprocessing.get_context('spawn')"
+        )

@@ -32,7 +32,7 @@ class Table:
     hyper_arrays : tuple
         Those names and dtypes.
     entries : dict
-        By position in the executor an array's size, its number in the optimizer, and addresses.
+        By position in the executor an array's size, its index in the optimizer, and addresses.
     count : int
         The arrays of the executor.
     states : sequence of str
@@ -58,8 +58,8 @@ class Table:
     ) -> None:
         self.hyper_arrays, sizes = hyper_arrays, np.zeros(count, np.int64)
         rows = np.zeros((count, len(columns(hyper_arrays, states))), np.int64)
-        for position, (size, number, *addresses) in entries.items():
-            sizes[position], rows[position] = size, [size, 0, number, 0, 0, *addresses]
+        for position, (size, index, *addresses) in entries.items():
+            sizes[position], rows[position] = size, [size, 0, index, 0, 0, *addresses]
         chunks, folds = -(-sizes // UPDATE_CHUNK), -(-sizes // REDUCTION_CHUNK)
         rooms = np.array([fold_space(size) if size else 0 for size in sizes.tolist()])
         for column, parts in ((1, chunks), (3, folds), (4, rooms)):
@@ -95,8 +95,8 @@ class LaunchPlanner:
     views : list of ParamView
     hyper_arrays, states : list of dict
         The arrays for hyperparameters and the state of each parameter, by name.
-    numbers : list of int
-        The arrays' numbers in the optimizer.
+    indices : list of int
+        Which arrays of the optimizer they are.
     capturable : bool
         Whether steps may be captured in a CUDA graph.
     """
@@ -107,7 +107,7 @@ class LaunchPlanner:
         views: list[ParamView],
         hyper_arrays: Sequence[dict[str, Any]],
         states: Sequence[dict[str, Any]],
-        numbers: Sequence[int],
+        indices: Sequence[int],
         capturable: bool,
     ) -> None:
         self._runtime, self._views, self._capturable = runtime, views, capturable
@@ -119,7 +119,7 @@ class LaunchPlanner:
             if view.size and view.flat is not None and all(_is_flat(x, view) for x in hyper.values()):
                 kind = tuple((name, array.dtype) for name, array in hyper.items())
                 addresses = map(_address, (view.param, *hyper.values(), *own.values()))
-                alike.setdefault(kind, {})[position] = [view.size, numbers[position], *addresses]
+                alike.setdefault(kind, {})[position] = [view.size, indices[position], *addresses]
         self._tables: dict[int, Table] = {}
         for kind, entries in alike.items():
             table = Table(runtime, kind, entries, len(views), list(states[0]))
@@ -141,8 +141,8 @@ class LaunchPlanner:
         """Make room for the addresses of a step that runs so many programs, each for other arrays."""
         self._addresses.make_room(LISTS * max(len(self.tables), 1) * programs)
 
-    def plan(self, grads: Sequence[Any], indices: list[int] | None, in_order: bool) -> LaunchPlan:
-        """The launches for the arrays at `indices` (None for all).
+    def plan(self, grads: Sequence[Any], positions: list[int] | None, in_order: bool) -> LaunchPlan:
+        """The launches for the arrays at `positions` (None for all).
 
         Parameters
         ----------
@@ -152,27 +152,27 @@ class LaunchPlanner:
         in_order = in_order and not self._in_order
         if self._capturable and self._runtime.capturing():
             self._same.forget()  # what is sent inside a capture is not there for the next step
-            return self._sorted(grads, indices, in_order, self._captured)
-        if (indices, in_order) != self._asked or not self._same(grads):
-            self._plan = self._sorted(grads, indices, in_order, self._addresses)
-            self._asked = indices, in_order
+            return self._sorted(grads, positions, in_order, self._captured)
+        if (positions, in_order) != self._asked or not self._same(grads):
+            self._plan = self._sorted(grads, positions, in_order, self._addresses)
+            self._asked = positions, in_order
             self._same.remember(grads)
         return self._plan
 
     def _sorted(
         self,
         grads: Sequence[Any],
-        indices: list[int] | None,
+        positions: list[int] | None,
         in_order: bool,
         uploads: UploadCache | CapturedUploads,
     ) -> LaunchPlan:
         """A launch for all arrays that are alike, with addresses from `uploads`."""
-        if self._only is not None and indices is None and not in_order and self._like_params(grads):
+        if self._only is not None and positions is None and not in_order and self._like_params(grads):
             addresses = uploads.of([g.data.ptr for g in grads])
             return LaunchPlan([TableLaunch(self._only, self._dtypes[0], addresses)], [])
         found: dict[tuple[Table, Any], list[int]] = {}
         singles = []
-        for position in range(len(self._views)) if indices is None else indices:
+        for position in range(len(self._views)) if positions is None else positions:
             view, g, table = self._views[position], grads[position], self._tables.get(position)
             unordered = in_order and not view.param.flags.c_contiguous
             if table is not None and _is_flat(g, view) and not unordered:

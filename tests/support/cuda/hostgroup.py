@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from gpuopt.executors import using
+from gpuopt.executors.layout import no_values
 
 from .hostrun import HostKernel, available
 
@@ -83,9 +84,11 @@ def host_executor(given: Any = None) -> Any:
 
         runtime = given or host_runtime()
 
-        def __init__(self, trace: Any, update: Any, params: Sequence[Any], others: Any = (), *rest: Any) -> None:
-            beside = [{name: array.view(DeviceArray) for name, array in found.items()} for found in others]
-            super().__init__(trace, update, [p.view(DeviceArray) for p in params], beside, *rest)
+        def __init__(
+            self, program: Any, params: Sequence[Any], initial: Any = no_values, hyper_arrays: Any = (), *rest: Any
+        ) -> None:
+            hyper = [{name: array.view(DeviceArray) for name, array in own.items()} for own in hyper_arrays]
+            super().__init__(program, [p.view(DeviceArray) for p in params], initial, hyper, *rest)
 
         def plan(self, trace: Any, grads: Sequence[Any], *rest: Any) -> Any:
             return super().plan(trace, [_seen(g) for g in grads], *rest)
@@ -116,8 +119,8 @@ def one_by_one() -> Iterator[Any]:
 
         def make_room(self, programs: int) -> None: ...
 
-        def plan(self, grads: Sequence[Any], indices: list[int] | None, in_order: bool) -> Any:
-            wanted = range(len(grads)) if indices is None else indices
+        def plan(self, grads: Sequence[Any], positions: list[int] | None, in_order: bool) -> Any:
+            wanted = range(len(grads)) if positions is None else positions
             return tables.LaunchPlan([], [position for position in wanted if self._views[position].size])
 
     class OneByOneExecutor(host_executor()):  # type: ignore[misc]
