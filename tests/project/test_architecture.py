@@ -20,7 +20,7 @@ PACKAGE = Path(go.__file__).parent
 ORDER = (
     ("arrays", "dtypes backend tree memory identity check precision random"),
     ("rules", "hooks formula base paths traced reductions noise descent adaptive gradient_pieces parameter_pieces"),
-    ("rules", "composite chains partitions __init__"),
+    ("rules", "composite chains partitions compose __init__"),
     ("", "schedules"),
     ("tracing", "ops expr symbols parts program trace"),
     ("codegen", "host tile numpy numba order"),
