@@ -151,7 +151,7 @@ def match_hyper_arrays(
     spec : TreeSpec
         The parameters.
     updates : list of Update or None
-        The update of each of them.
+        Those of each parameter.
 
     Raises
     ------
@@ -171,9 +171,8 @@ def match_hyper_arrays(
             name = None if update is None else _full_name(given, update)
             if array is None or update is None:
                 continue
-            what = f"hyper[{given!r}]{spec.paths[index]}"
+            what, where = f"hyper[{given!r}]{spec.paths[index]}", f"params{spec.paths[index]}"
             if name is None:
-                where = f"params{spec.paths[index]}"
                 raise ValueError(f"{what} is an array, but the rule of {where} has no {given!r}: give None there")
             seen = _fitted(array, update.ranges[name], spec, index, memory, what)
             if name in found[index]:
