@@ -46,6 +46,15 @@ def test_a_gradient_of_another_shape_is_refused(shape: tuple[int, ...], log: Any
     assert opt.counts == [1, 1]
 
 
+def test_a_gradient_with_gaps_that_reaches_a_parameter_is_refused(log: Any) -> None:
+    """Its memory is longer than that of its own parameter."""
+    (memory,) = arrays(1, shape=(12,))
+    opt = Adam().init([memory[10:], *arrays(1, shape=(6,))])
+    with pytest.raises(ValueError, match=r"grads\[1\] shares memory with params\[0\]"):
+        opt.step([*arrays(1, shape=(2,)), memory[::2]])
+    assert opt.counts == [0, 0]
+
+
 def test_a_gradient_that_died_is_not_one_that_is_missing(log: Any) -> None:
     opt, grads = Adam().init(arrays(3)), arrays(3)
     opt.step(grads)
