@@ -215,13 +215,19 @@ def test_parameters_of_several_dtypes_in_one_tree() -> None:
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_random_numbers_follow_the_indices_in_any_layout(dtype: str) -> None:
+    """And the place of an array in the tree, which is not that among those of its dtype."""
+
     def make(rng: np.random.Generator) -> tuple[Arrays, list[Arrays]]:
-        shapes = [(4099,), (70, 60), (70, 60), (3, 50, 40), (), (0,), (1,)]
-        params = [np.asarray(sample(rng, shape, dtype)) for shape in shapes]
-        params[2], params[3] = placed(params[2], 1, "F"), placed(params[3], 0, "F")
-        steps = [[np.asarray(sample(rng, shape, dtype)) for shape in shapes] for _ in range(3)]
-        steps[1][2], steps[2][0] = placed(steps[1][2], 1, "F"), placed(steps[2][0], 3)
-        steps[1][1] = None
+        shapes = [(5,), (4099,), (70, 60), (70, 60), (3, 50, 40), (), (0,), (1,)]
+        dtypes = ["complex64", *[dtype] * 7]
+
+        def arrays() -> Arrays:
+            return [np.asarray(sample(rng, shape, kind)) for shape, kind in zip(shapes, dtypes, strict=True)]
+
+        params, *steps = [arrays() for _ in range(4)]
+        params[3], params[4] = placed(params[3], 1, "F"), placed(params[4], 0, "F")
+        steps[1][3], steps[2][1] = placed(steps[1][3], 1, "F"), placed(steps[2][1], 3)
+        steps[1][2] = None
         return params, steps
 
     check(go.chain(go.gradient_noise(0.1, seed=5), Adam()), make)

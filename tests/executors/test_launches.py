@@ -199,6 +199,27 @@ def test_pinned_memory_is_not_written_before_it_was_copied(log: Any, monkeypatch
     assert log.count("copy") > 40  # at each step addresses, and scalars as soon as the counts differ
 
 
+def test_what_was_written_longest_ago_is_written_next(log: Any) -> None:
+    """Where numbers change at every step, the device may be some steps behind and the host waits for none of them."""
+    runtime = executor_of(arrays(1)[0]).runtime  # type: ignore[attr-defined]
+    uploads = importlib.import_module("gpuopt.executors.cuda.uploads")
+    ring = uploads.UploadRing(runtime, 1, np.float64)
+    written = [ring.write([n]).data.ptr for n in range(8)]
+    assert len(set(written[:4])) == 4
+    assert written[4:] == written[:4]
+
+
+def test_what_was_used_longest_ago_is_forgotten_first(log: Any) -> None:
+    runtime = executor_of(arrays(1)[0]).runtime  # type: ignore[attr-defined]
+    uploads = importlib.import_module("gpuopt.executors.cuda.uploads")
+    lists = uploads.UploadCache(runtime, 1, np.int64, 2)
+    often, seldom = lists.of((1,)), lists.of((2,))
+    assert lists.of((1,)) is often
+    assert lists.of((3,)) is seldom  # another list in its place
+    assert lists.of((1,)) is often
+    assert log.count("copy") == 3
+
+
 def test_more_kinds_of_arrays_than_lists_are_kept_of_one(log: Any) -> None:
     """Each launch has a list of addresses of its own, however many launches a step has."""
     kinds, dtypes = ["bool", "int8", "int16", "float16", "float32", "float64"], ["float16", "float32", "float64"]

@@ -83,6 +83,36 @@ def test_order_of_the_sum_of_large_arrays(size: int, executor: str, xp: Any, rng
     assert float(opt.params[0]) == 0.0
 
 
+def test_order_of_the_sum_over_arrays(executor: str, xp: Any, rng: np.random.Generator) -> None:
+    """One after another, in the order of the tree."""
+    values = rng.normal(size=50).tolist()
+    whole = 0.0
+    for value in values:
+        whole += value
+    assert float(given(go.tree_sum, [xp.full(1, value) for value in values])[0][0]) == whole
+
+
+def test_small_arrays_have_sums_of_their_own(executor: str, xp: Any, rng: np.random.Generator) -> None:
+    """Those that are packed, some of them of one size."""
+    grads = [rng.normal(size=size) for size in (300, 300, 7, 7, 7, 300)]
+    sums = given(np.sum, [xp.asarray(g) for g in grads])
+    assert [float(p[0]) for p in sums] == [folded(g) for g in grads]
+
+
+def test_order_of_the_sum_in_tiles_that_end_within_a_chunk(
+    tile_group: type[TileExecutor], monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+) -> None:
+    """An array with gaps is cut along its axes."""
+    monkeypatch.setattr(tile_group, "folded", 1)
+    g = rng.normal(size=(100, 1_400))[:, ::2]
+    assert float(given(np.sum, g)[0, 0]) == folded(g)
+
+
+def test_a_sum_of_negative_zeros_is_zero(executor: str, xp: Any) -> None:
+    """As it is of 0.0 and what is added to it, whatever the size."""
+    assert float(given(lambda x: 1.0 / np.sum(x), xp.full(300, -0.0))[0]) == np.inf
+
+
 def test_accuracy(executor: str, xp: Any, rng: np.random.Generator) -> None:
     """Ten million float32 of one sign: within 3 parts in 10⁷ of the float64 sum, where adding one by one loses 1 %."""
     g = rng.uniform(0.5, 1.5, 10_000_000).astype("float32")
@@ -166,6 +196,9 @@ def test_arrays_without_a_gradient_are_not_among_them() -> None:
     p = [np.zeros(2), np.zeros(3), np.zeros(5, "float32")]
     given(go.tree_mean, [np.full(2, 4.0), None, np.full(5, 1.0, "float32")], p)
     assert [float(x[0]) for x in p] == [pytest.approx(13 / 7), 0.0, pytest.approx(13 / 7)]
+    p = [np.zeros(2), np.zeros(3), np.zeros(5)]
+    given(go.tree_max, [np.full(2, -3.0), None, np.full(5, -2.0)], p)
+    assert [float(x[0]) for x in p] == [-2.0, 0.0, -2.0]
 
 
 def scaled_by_both(g: Any) -> Any:

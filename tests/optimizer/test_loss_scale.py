@@ -235,6 +235,7 @@ def test_bad_options(options: dict[str, Any], error: type[Exception], message: s
             TypeError,
             r"\['numbers'\]\['LossScale.good'\] must be a number, got '1'",
         ),
+        ({"LossScale.scale": True, "LossScale.good": 1.0}, TypeError, r"\['LossScale.scale'\] must be a number, got True"),
     ],
 )
 def test_a_state_dict_with_other_numbers_is_refused(numbers: Any, error: type[Exception], message: str) -> None:

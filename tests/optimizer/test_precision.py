@@ -333,6 +333,14 @@ def test_a_state_dict_of_other_options_is_refused(saved: Any, own: Any) -> None:
     assert (opt.t, opt.params.tolist(), opt.state["m"].tolist()) == (0, [1.0] * 3, [0.0] * 3)
 
 
+def test_a_saved_copy_of_an_array_that_needs_none_is_refused() -> None:
+    opt = go.SGD().init([np.ones(3, BF16), np.ones(3, "f4")], master=True)
+    saved = opt.state_dict()
+    saved["state"]["master"][1] = np.ones(3, "f4")
+    with pytest.raises(ValueError, match=r"state_dict\['state'\]\['master'\]\[1\] must be None, got float32 \(3,\)"):
+        opt.load_state_dict(saved)
+
+
 class Own(go.Rule):
     """A rule with a state that is called like the copies, and one that starts at the parameter."""
 

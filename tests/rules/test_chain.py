@@ -225,11 +225,12 @@ def test_skip_nonfinite(bad: float, dtype: str, executor: str, xp: Any, rng: np.
     assert (opt.t, opt.counts) == (other.t, other.counts) == (4, [4, 4, 4])
 
 
-def test_evaluation_gives_new_arrays(rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_evaluation_gives_new_arrays(dtype: str, rng: np.random.Generator) -> None:
     """In the parameters' dtypes; of those without an average a copy."""
-    params = tree(rng, "float16")
+    params = tree(rng, dtype)
     opt = go.chain(go.freeze("frozen"), go.SGD(0.1), go.average()).init(params)
-    opt.step(dict.fromkeys(params) | {"a": np.ones((3, 2), "float16")})
+    opt.step(dict.fromkeys(params) | {"a": np.ones((3, 2), dtype)})
     found = opt.evaluation()
     for name, p in params.items():
         assert found[name].dtype == p.dtype

@@ -324,6 +324,7 @@ M, V = "state_dict['state']['m']", "state_dict['state']['v']"
     ("t bool", lambda o: {"t": True}, ValueError, ("t must be a whole number", "True")),
     ("count", lambda o: {"counts": at("z", -3)(o, o.counts)}, ValueError, ("counts['z']", "whole number", "-3")),
     ("counts", lambda o: {"counts": at("h", [1])(o, o.counts)}, ValueError, ("counts['h']", "[1]")),
+    ("too many counts", lambda o: {"counts": at("h", 4)(o, o.counts)}, ValueError, ("counts holds 4 updates", "the 3 steps")),
     ("counts' names", lambda o: {"counts": {"z": 1}}, ValueError, ("missing: state_dict['counts']['layers']",)),
     ("no state", lambda o: {"state": None}, ValueError, ("NoneType", "['m', 'v']")),
     ("names", lambda o: {"state": {"m": o.state["m"]}}, ValueError, ("['m']", "['m', 'v']")),
