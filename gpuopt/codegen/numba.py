@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.arrays.random import FIRST, GOLDEN, SECOND
+from gpuopt.codegen.order import LANES, REDUCTION_CHUNK
 from gpuopt.codegen.tile import changes, constants, places
 from gpuopt.tracing.expr import Expr, format_expr
 from gpuopt.tracing.ops import OPS, REDUCTIONS
@@ -65,19 +66,19 @@ def pack({packed}k, addresses, ends):
 _FOLD = """@numba.njit(nogil=True, error_model="numpy", cache=True)
 def chunk({arguments}k, {rows}):
 {scalars}
-    whole = {size} // 256
-    for lane in range(min({size}, 256)):
+    whole = {size} // {lanes}
+    for lane in range(min({size}, {lanes})):
         i = lane
 {body}
 {first}
     for row in range(1, whole):
-        for lane in range(256):
-            i = row * 256 + lane
+        for lane in range({lanes}):
+            i = row * {lanes} + lane
 {inner}
 {again}
     if whole:
-        for lane in range({size} - whole * 256):
-            i = whole * 256 + lane
+        for lane in range({size} - whole * {lanes}):
+            i = whole * {lanes} + lane
 {inner}
 {again}
 
@@ -85,7 +86,7 @@ def chunk({arguments}k, {rows}):
 @numba.njit(nogil=True, error_model="numpy", cache=True)
 def fold({arguments}k, {rows}):
     for n in range(r0.shape[0]):
-        start, stop = n * 16384, min((n + 1) * 16384, {size})
+        start, stop = n * {chunk}, min((n + 1) * {chunk}, {size})
         chunk({sliced}k, {row})
 """
 _FILL = """@numba.njit(nogil=True, cache=True)
@@ -139,7 +140,7 @@ def fold_source(stage: Kernel) -> str:
         "again": _indented(sums, 12),
         "sliced": "".join(f"{name}[start:stop], " for name in arrays.values()),
     }
-    return _header(stage) + _FOLD.format(**parts)
+    return _header(stage) + _FOLD.format(**parts, lanes=LANES, chunk=REDUCTION_CHUNK)
 
 
 def fill_source(dtype: np.dtype[Any]) -> str:

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 import gpuopt as go
 from gpuopt.arrays.dtypes import is_complex, named
-from gpuopt.codegen.cuda.table import LANES, UPDATE_CHUNK, columns, table_source
+from gpuopt.codegen.cuda.table import UPDATE_CHUNK, columns, table_source
 from gpuopt.codegen.host import compile_host
+from gpuopt.codegen.order import LANES
 from gpuopt.rules import Adam, GradientDescent, Momentum, Rule
 from gpuopt.tracing.trace import trace
 from tests.support.cuda import hostrun

@@ -23,7 +23,7 @@ ORDER = (
     ("rules", "composite chains partitions compose __init__"),
     ("", "schedules"),
     ("tracing", "ops expr symbols parts program trace"),
-    ("codegen", "host tile numpy numba order"),
+    ("codegen", "order host tile numpy numba"),
     ("codegen.cuda", "elementwise table reduction scalars compile complete"),
     ("codegen", "source"),
     ("executors", "layout fold scalars"),

@@ -14,11 +14,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gpuopt.codegen.cuda.elementwise import PREAMBLE, KernelSource, KernelWriter, Others, ascii_name
+from gpuopt.codegen.order import LANES
 from gpuopt.tracing.program import Kernel
 
-__all__ = ["LANES", "UPDATE_CHUNK", "TableWriter", "columns", "table_source"]
+__all__ = ["UPDATE_CHUNK", "TableWriter", "columns", "table_source"]
 
-LANES = 256
 UPDATE_CHUNK = 4096
 """Elements of an array that `LANES` threads update."""
 

@@ -10,8 +10,8 @@ import numpy as np
 from gpuopt.arrays.identity import SameObjects
 from gpuopt.codegen.cuda.elementwise import Others
 from gpuopt.codegen.cuda.reduction import fold_space
-from gpuopt.codegen.cuda.table import LANES, UPDATE_CHUNK, columns
-from gpuopt.codegen.order import REDUCTION_CHUNK
+from gpuopt.codegen.cuda.table import UPDATE_CHUNK, columns
+from gpuopt.codegen.order import LANES, REDUCTION_CHUNK
 from gpuopt.executors.cuda.runtime import Runtime
 from gpuopt.executors.cuda.uploads import CapturedUploads, UploadCache
 from gpuopt.executors.layout import ParamView
