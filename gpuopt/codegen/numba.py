@@ -11,6 +11,7 @@ from gpuopt.arrays.random import FIRST, GOLDEN, SECOND
 from gpuopt.codegen.order import LANES, REDUCTION_CHUNK
 from gpuopt.codegen.tile import changes, constants, places
 from gpuopt.tracing.expr import Expr, format_expr
+from gpuopt.tracing.operands import PARAM, Operand
 from gpuopt.tracing.ops import OPS, REDUCTIONS
 from gpuopt.tracing.program import Kernel
 
@@ -104,16 +105,16 @@ def fill(run, start, index):
 @functools.lru_cache(maxsize=512)
 def loop_source(kernel: Kernel) -> str:
     """Write the module with the loop that runs `kernel` on flat arrays, and the one over a pack."""
-    arrays = {place.component: f"a{number}" for number, place in enumerate(places(kernel))}
+    arrays = {place.operand: f"a{number}" for number, place in enumerate(places(kernel))}
     names, scalars, body = _statements(kernel, arrays)
-    body += [f"{arrays[component]}[i] = {names[expr]}" for component, expr in changes(kernel).items()]
+    body += [f"{arrays[operand]}[i] = {names[expr]}" for operand, expr in changes(kernel).items()]
     parts = {
         "arguments": "".join(f"{name}, " for name in arrays.values()),
         "size": next((f"{name}.size" for name in arrays.values()), "0"),
         "scalars": "\n".join(scalars),
         "body": "\n".join(f"        {line}" for line in body or ["pass"]),
-        "packed": "".join(f"{name}, " for component, name in arrays.items() if component != "p"),
-        "sliced": "".join("p, " if component == "p" else f"{name}[start : ends[j]], " for component, name in arrays.items()),
+        "packed": "".join(f"{name}, " for operand, name in arrays.items() if operand != PARAM),
+        "sliced": "".join("p, " if operand == PARAM else f"{name}[start : ends[j]], " for operand, name in arrays.items()),
     }
     return _header(kernel) + _LOOP.format(**parts)
 
@@ -121,7 +122,7 @@ def loop_source(kernel: Kernel) -> str:
 @functools.lru_cache(maxsize=512)
 def fold_source(stage: Kernel) -> str:
     """Write the module with the function that folds a tile, in the order of `gpuopt.executors.fold`."""
-    arrays = {component: f"a{number}" for number, component in enumerate(stage.loads)}
+    arrays = {operand: f"a{number}" for number, operand in enumerate(stage.loads)}
     names, scalars, body = _statements(stage, arrays)
     rows = [f"r{number}" for number in range(len(stage.reductions))]
     values = [names[reduction.args[0]] for reduction in stage.reductions]
@@ -158,16 +159,16 @@ def _indented(lines: list[str], by: int) -> str:
     return "\n".join(" " * by + line for line in lines)
 
 
-def _statements(kernel: Kernel, arrays: dict[str, str]) -> tuple[dict[Expr, str], list[str], list[str]]:
+def _statements(kernel: Kernel, arrays: dict[Operand, str]) -> tuple[dict[Expr, str], list[str], list[str]]:
     """Names of all values; and the lines that give the scalars, and those that load element i and compute with it."""
     names: dict[Expr, str] = {}
     scalars = ["    zero, one = k.dtype.type(0), k.dtype.type(1)"]
     for number, expr in enumerate([*kernel.scalars, *constants(kernel)]):
         names[expr] = f"k{number}"
         scalars.append(f"    k{number} = k[{number}]  # {format_expr(expr)}")
-    old = {component: f"o{number}" for number, component in enumerate(arrays)}
+    old = {operand: f"o{number}" for number, operand in enumerate(arrays)}
     names |= {leaf: old[leaf.value] for leaf in _inputs(kernel)}
-    body = [f"{old[component]} = {arrays[component]}[i]" for component in kernel.loads]
+    body = [f"{old[operand]} = {arrays[operand]}[i]" for operand in kernel.loads]
     for op in kernel.ops:
         args = [names[arg] for arg in op.args]
         names[op] = f"x{op.index}"
@@ -176,6 +177,6 @@ def _statements(kernel: Kernel, arrays: dict[str, str]) -> tuple[dict[Expr, str]
 
 
 def _inputs(kernel: Kernel) -> set[Expr]:
-    """The components that are read, as expressions."""
+    """The operands that are read, as expressions."""
     used = [arg for op in kernel.ops for arg in op.args] + list(changes(kernel).values())
     return {expr for expr in used if expr.op == "input"}

@@ -13,6 +13,7 @@ import numpy as np
 
 from gpuopt.codegen.tile import TileCode, changes, constants, places
 from gpuopt.tracing.expr import Expr, format_expr
+from gpuopt.tracing.operands import GRAD, PARAM, Operand
 from gpuopt.tracing.ops import OPS
 from gpuopt.tracing.program import Kernel
 
@@ -30,7 +31,7 @@ class _Writer:
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel, self.lines = kernel, list[str]()
-        self.names = {place.component: f"a{number}" for number, place in enumerate(places(kernel))}
+        self.names = {place.operand: f"a{number}" for number, place in enumerate(places(kernel))}
         self.targets = changes(kernel)
         # A new value that is some array's old one is copied first, before that array may change.
         moved = [Expr(-1 - k, "copy", (e,)) for k, e in enumerate(dict.fromkeys(self.targets.values())) if e.op == "input"]
@@ -92,8 +93,8 @@ class _Writer:
         if op.op == "where" and op.args[1] is not op.args[2]:
             late = op.args[1:2]
         barred = {self._location(arg) for arg in late}
-        if any(arg.op == "input" and arg.value == "g" for arg in late):  # which may be the parameter itself
-            barred.add(self.names.get("p", ""))
+        if any(arg.op == "input" and arg.value == GRAD for arg in late):  # which may be the parameter itself
+            barred.add(self.names.get(PARAM, ""))
         if op.boolean:
             return self._scratch("b", barred)
         for component in [c for c, e in self.targets.items() if e is op]:
@@ -114,9 +115,9 @@ class _Writer:
         held = self.busy.get(name)
         return held is None or self.last[held] == step
 
-    def _over(self, component: str, step: int) -> bool:
+    def _over(self, component: Operand, step: int) -> bool:
         """Whether the old value is needed no more; the gradient may be the parameter itself, so p waits for both."""
-        arrays = ("p", "g") if component == "p" else (component,)
+        arrays = (PARAM, GRAD) if component == PARAM else (component,)
         return not any(e.op == "input" and e.value in arrays and last > step for e, last in self.last.items())
 
     def _scratch(self, kind: str, barred: set[str]) -> str:

@@ -7,17 +7,21 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from gpuopt.tracing.expr import Expr
-from gpuopt.tracing.parts import components
+from gpuopt.tracing.operands import Operand, result
 from gpuopt.tracing.program import Kernel
 
-__all__ = ["Place", "TileCode", "changes", "constants", "places"]
+__all__ = ["PARTS", "Place", "TileCode", "changes", "constants", "places"]
+
+
+PARTS = {"re": "real", "im": "imag", "": ""}
+"""The attribute of a complex array that is a component."""
 
 
 class Place(NamedTuple):
-    """A component of an array that a function reads or writes; `part` is ``"real"``, ``"imag"``, or empty."""
+    """An operand that a function reads or writes: `part` of an array, or all of it where that is empty."""
 
-    array: str
-    component: str
+    array: Operand
+    operand: Operand
     part: str
     read: bool
     written: bool
@@ -49,30 +53,20 @@ class TileCode:
     source: str
 
 
-def changes(kernel: Kernel) -> dict[str, Expr]:
-    """The new value of each component that changes.
-
-    In a stage: what goes to each reduction, as the components ``total 0``, ``total 1`` and so on.
-    """
+def changes(kernel: Kernel) -> dict[Operand, Expr]:
+    """The new value of each operand that changes; in a stage, the values that each reduction takes."""
     if kernel.reductions:
-        return {f"total {number}": reduction.args[0] for number, reduction in enumerate(kernel.reductions)}
-    pairs = (
-        pair
-        for array, parts in kernel.stores.items()
-        for pair in zip(components(array, len(parts) == 2), parts, strict=True)
-    )  # fmt: skip
-    return {component: expr for component, expr in pairs if not (expr.op == "input" and expr.value == component)}
+        return {result(number): reduction.args[0] for number, reduction in enumerate(kernel.reductions)}
+    return {op: expr for op, expr in kernel.stores.items() if not (expr.op == "input" and expr.value == op)}
 
 
 def places(kernel: Kernel) -> tuple[Place, ...]:
-    """Every component that is read or changes, in a fixed order."""
+    """Every operand that is read or changes, in a fixed order."""
     changed = changes(kernel)
-    found = []
-    for component in dict.fromkeys([*kernel.loads, *changed]):
-        array, _, part = component.partition(".")
-        kind = {"re": "real", "im": "imag", "": ""}[part]
-        found.append(Place(array, component, kind, component in kernel.loads, component in changed))
-    return tuple(found)
+    return tuple(
+        Place(operand.array, operand, PARTS[operand.component], operand in kernel.loads, operand in changed)
+        for operand in dict.fromkeys([*kernel.loads, *changed])
+    )
 
 
 def constants(kernel: Kernel) -> tuple[Expr, ...]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from gpuopt.arrays.backend import ExecutorName, cpu_executor, is_cupy
 from gpuopt.executors.layout import Initial, no_values
 from gpuopt.executors.scalars import AnyScalars, ScalarRows, Scalars, StoredScalars
+from gpuopt.tracing.operands import Operand
 from gpuopt.tracing.program import Kernel, UpdateProgram
 
 __all__ = [
@@ -84,7 +85,7 @@ class Executor(Protocol):
         program: UpdateProgram,
         params: Sequence[Any],
         initial: Initial = no_values,
-        hyper_arrays: Sequence[dict[str, Any]] = (),
+        hyper_arrays: Sequence[dict[Operand, Any]] = (),
         indices: Sequence[int] = (),
         capturable: bool = False,
     ) -> None: ...

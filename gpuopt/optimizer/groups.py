@@ -18,9 +18,9 @@ from gpuopt.executors import Executor, Launch, ScalarRows, Scalars, executor_of
 from gpuopt.rules.base import Update, bind
 from gpuopt.rules.hooks import has_hook
 from gpuopt.tracing.expr import ReductionKey
+from gpuopt.tracing.operands import hyper_array
 from gpuopt.tracing.parts import own_states
 from gpuopt.tracing.program import Kernel, UpdateProgram
-from gpuopt.tracing.symbols import hyper_array
 from gpuopt.tracing.trace import passes, trace
 
 __all__ = ["GroupStep", "ParamGroup", "batches"]

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from gpuopt.tracing.operands import Operand
 from gpuopt.tracing.ops import LOGICAL, OPS, REDUCTIONS
 
 ELEMENTWISE = (
@@ -93,7 +94,7 @@ class Graph:
         self.acting: Expr | None = None
         """Where not all arrays act, whether this one does: others take no part in what is reduced over the tree."""
         self._calls: dict[tuple[str, str], int] = {}
-        self.random: dict[str, tuple[tuple[Expr, ...], int]] = {}
+        self.random: dict[Operand, tuple[tuple[Expr, ...], int]] = {}
         """What are random numbers among the inputs: the numbers of their key, and which stream."""
 
     def leaf(self, op: str, value: Any) -> Expr:
@@ -147,10 +148,10 @@ class Graph:
         """Uniform random numbers in (0, 1), as an input that the executor makes."""
         if not all(part.host for part in key):
             raise trace_error("random numbers depend on a seed and the step, not on array values")
-        known = [name for name, made in self.random.items() if made == (key, stream)]
-        name = known[0] if known else f"uniform {len(self.random)}"
-        self.random[name] = (key, stream)
-        return self.leaf("input", name)
+        known = [operand for operand, made in self.random.items() if made == (key, stream)]
+        operand = known[0] if known else Operand("random", str(len(self.random)))
+        self.random[operand] = (key, stream)
+        return self.leaf("input", operand)
 
     def stochastic_bfloat16(self, x: Expr, u: Expr) -> Expr:
         """`x` rounded to one of the two bfloat16 beside it, by 16 bits of the uniform number `u`; see `gpuopt.rules.noise`."""

@@ -15,17 +15,13 @@ from gpuopt.rules.formula import reserved_names
 from gpuopt.rules.hooks import has_hook
 from gpuopt.rules.noise import uniform
 from gpuopt.tracing.expr import Expr, Graph, TraceError, reduction_keys
-from gpuopt.tracing.symbols import Symbol, hyper_array, lift
+from gpuopt.tracing.operands import GRAD, PARAM, Operand, hyper_array, state
+from gpuopt.tracing.symbols import Symbol, lift
 
 if TYPE_CHECKING:
     from gpuopt.rules.base import Part
 
-__all__ = ["PartsRun", "components", "own_states", "state_names"]
-
-
-def components(array: str, is_complex: bool) -> tuple[str, ...]:
-    """The names of an array's real components."""
-    return (f"{array}.re", f"{array}.im") if is_complex else (array,)
+__all__ = ["PartsRun", "own_states", "state_names"]
 
 
 def state_names(update: Any) -> dict[str, float | None]:
@@ -84,25 +80,24 @@ class PartsRun:
         self.accept: Any = None
         self.adapted: dict[str, Expr] = {}
         self._arrays, self._passed, self._scheduled = arrays, passed, scheduled
-        self.values = {"p": self.array("p")}
+        self.values: dict[Operand, Symbol] = {PARAM: self.array(PARAM)}
         asking = [number for number, part in enumerate(parts) if has_hook(part.formula, "accept")]
         self._asked = parts[: max(asking) + 1] if asking else ()  # run even if held: a step is accepted or not as a whole
-        self._flow = {"g": self.array("g"), "new": self.array("p")}
+        self._flow = {"g": self.array(GRAD), "new": self.array(PARAM)}
         self._t, self._gates = Symbol(graph, graph.leaf("step", "t")), 0
         self._acting: Any = None  # whether what follows acts in this step; with `passed`, that is known beforehand
         for part, formula in self._stand_ins():
             self._part(part, formula)
         if passed is None and self.accept is None:
             self.accept = self._always()
-        self.values["p"] = self._unless_held(self._flow["new"], self.array("p"))
-        if len(self.values["p"].parts) == 2 and not is_complex:
+        self.values[PARAM] = self._unless_held(self._flow["new"], self.array(PARAM))
+        if len(self.values[PARAM].parts) == 2 and not is_complex:
             raise TraceError(f"{self.name}.update gives a complex parameter for a real one: take its .real")
-        widened = found | ({"p"} if is_complex else set())
-        self.values = {name: value.widened() if name in widened else value for name, value in self.values.items()}
+        self.values = {array: value.widened() if self._is_complex(array) else value for array, value in self.values.items()}
         if precision.master:
-            self.values[MASTER] = self.values["p"]
-        if precision.stochastic_rounding and self.values["p"].parts != self.array("p").parts:
-            self.values["p"] = self._rounded(self.values["p"])
+            self.values[state(MASTER)] = self.values[PARAM]
+        if precision.stochastic_rounding and self.values[PARAM].parts != self.array(PARAM).parts:
+            self.values[PARAM] = self._rounded(self.values[PARAM])
 
     def _rounded(self, p: Symbol) -> Symbol:
         """The new p rounded up or down at random; where it does not act in this step, p is a bfloat16 and stays what it is."""
@@ -113,12 +108,14 @@ class PartsRun:
         """The new value, or the old one where the update itself must see to what does not act in this step."""
         return new if self._passed is not None or self._acting is None else np.where(self._acting, new, old)
 
-    def array(self, name: str) -> Symbol:
+    def array(self, array: Operand) -> Symbol:
         """An array as it is before the step."""
-        whole = self.complex if name in ("p", "g") else name in self.found
-        where = MASTER if name == "p" and self.precision.master else name
-        re, *im = (self.graph.leaf("input", part) for part in components(where, whole))
+        where = state(MASTER) if array == PARAM and self.precision.master else array
+        re, *im = (self.graph.leaf("input", component) for component in where.components(self._is_complex(array)))
         return Symbol(self.graph, re, *im)
+
+    def _is_complex(self, array: Operand) -> bool:
+        return self.complex if array in (PARAM, GRAD) else array.name in self.found
 
     def _stand_ins(self) -> list[BoundPart]:
         """Each part, and its formula with symbols for hyperparameters."""
@@ -154,16 +151,16 @@ class PartsRun:
 
     def _part(self, part: Part, formula: Any) -> None:
         """Run one part, unless a part before it holds it back."""
-        states = [part.named(name, "_") for name in own_states(part.formula)]
+        states = [state(part.named(name, "_")) for name in own_states(part.formula)]
         before = [self.array(name) for name in states]
         self.values |= zip(states, before, strict=True)
         held = self._passed is not None and self._gates > self._passed
         if held:
-            self._flow["new"] = self.array("p")
+            self._flow["new"] = self.array(PARAM)
             if part not in self._asked:
                 return
         self.graph.part = (part.scope, part.name)
-        t, p, last = self._t, self.array("p"), self._flow[formula._arguments[-1]]
+        t, p, last = self._t, self.array(PARAM), self._flow[formula._arguments[-1]]
         accepted = self._ask(formula, formula.accept(t, p, last)) if has_hook(formula, "accept") else self._always()
         if self._acting is not None and (self._asked or self._passed is None):
             self.graph.acting = self._acting.parts[0]
@@ -171,7 +168,7 @@ class PartsRun:
             formula,
             self.graph,
             "update",
-            [formula._arguments[-1] if part.name else "p", *states],
+            [formula._arguments[-1] if part.name else "p", *(each.name for each in states)],
             formula.update(t, p, last, *before),
         )
         if has_hook(formula, "numbers"):
@@ -181,7 +178,7 @@ class PartsRun:
         if held:
             return
         if has_hook(formula, "start"):
-            begun = _named(formula, self.graph, "start", states, formula.start(p))
+            begun = _named(formula, self.graph, "start", [each.name for each in states], formula.start(p))
             after = [a.widened() if len(b.parts) == 2 else a for a, b in zip(after, begun, strict=True)]
         for name, new, old in zip(states, after, before, strict=True):
             self.values[name] = self._unless_held(new, old)

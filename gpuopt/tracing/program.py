@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from gpuopt.tracing.expr import Expr, ReductionKey, reduction_keys
+from gpuopt.tracing.operands import Operand
 
 __all__ = ["Kernel", "StateSpec", "UpdateProgram"]
 
@@ -30,12 +31,12 @@ class Kernel:
         Whether parameter and gradient are complex.
     states : tuple of StateSpec
         The states of the program, some of which it may read or change.
-    loads : tuple of str
-        The components read: ``"p"``, or ``"p.re"`` and ``"p.im"`` of a complex array.
+    loads : tuple of Operand
+        The arrays that are read, or the components of complex ones.
     ops : tuple of Expr
         The array operations, in order.
     stores : dict
-        New value of each array that changes, by its name: a tuple of one component, or two.
+        The new values of arrays that change, or of all components of complex ones.
     reductions : tuple of Expr
         Reductions of array values. A kernel that has any stores nothing.
     scalars : tuple of Expr
@@ -49,12 +50,12 @@ class Kernel:
     name: str
     complex: bool
     states: tuple[StateSpec, ...]
-    loads: tuple[str, ...] = ()
+    loads: tuple[Operand, ...] = ()
     ops: tuple[Expr, ...] = ()
-    stores: dict[str, tuple[Expr, ...]] = dataclasses.field(default_factory=dict)
+    stores: dict[Operand, Expr] = dataclasses.field(default_factory=dict)
     reductions: tuple[Expr, ...] = ()
     scalars: tuple[Expr, ...] = ()
-    random: dict[str, tuple[tuple[Expr, ...], int]] = dataclasses.field(default_factory=dict)
+    random: dict[Operand, tuple[tuple[Expr, ...], int]] = dataclasses.field(default_factory=dict)
     accept: Expr | None = None
     needs: frozenset[ReductionKey] = dataclasses.field(init=False)
     """The reductions that `scalars` and `accept` are made of."""
@@ -67,12 +68,6 @@ class Kernel:
     def per_array(self) -> bool:
         """Whether scalars may differ from array to array, being made of reductions of each."""
         return any(key.scope == "array" for key in self.needs)
-
-    def is_complex(self, array: str) -> bool:
-        """Whether the array of that name is complex: ``"p"``, ``"g"``, a state, or one in place of a hyperparameter."""
-        if array in ("p", "g"):
-            return self.complex
-        return any(state.complex for state in self.states if state.name == array)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)

@@ -16,14 +16,6 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from gpuopt.rules.traced import Traced
 from gpuopt.tracing.expr import ELEMENTWISE, Expr, Graph, TraceError, format_expr, trace_error
 
-_HYPER_ARRAY = "hyper "
-
-
-def hyper_array(name: str) -> str:
-    """What the array that stands for a hyperparameter is called; no state's name can be like it."""
-    return _HYPER_ARRAY + name.replace(".", ":")
-
-
 _ALIASES = {"fabs": "absolute", "bitwise_and": "logical_and", "bitwise_or": "logical_or", "invert": "logical_not"}
 
 
@@ -81,7 +73,7 @@ class Symbol(NDArrayOperatorsMixin, Traced):
     def __bool__(self) -> bool:
         if self._re.op == "hyper" and self._im is None:
             return self._re.value not in self._graph.off
-        if self._re.op == "input" and self._re.value.startswith(_HYPER_ARRAY):
+        if self._re.op == "input" and self._re.value.kind == "hyper":
             return True
         raise trace_error(
             "a rule may branch on hyperparameters (on a static one, or on whether a float one is the constant 0), "

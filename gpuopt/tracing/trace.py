@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 from gpuopt.arrays.precision import MASTER, PLAIN, Precision
 from gpuopt.rules.hooks import has_hook
 from gpuopt.tracing.expr import Expr, Graph, TraceError, reachable
-from gpuopt.tracing.parts import PartsRun, components, own_states, state_names
+from gpuopt.tracing.operands import Operand, state
+from gpuopt.tracing.parts import PartsRun, own_states, state_names
 from gpuopt.tracing.program import Kernel, StateSpec, UpdateProgram
 
 if TYPE_CHECKING:
     from gpuopt.rules.base import Part, Update
 
-__all__ = ["TraceError", "components", "own_states", "passes", "state_names", "trace"]
+__all__ = ["TraceError", "own_states", "passes", "state_names", "trace"]
 
 
 def trace(
@@ -105,7 +106,7 @@ def _traced(
     found: frozenset[str] = frozenset()
     while True:  # a state is complex where the rule makes it so: begin with real ones, until nothing changes
         run = PartsRun(structure.parts, Graph(off), is_complex, found, arrays, passed, structure.scheduled, precision)
-        seen = frozenset(name for name in names if len(run.values[name].parts) == 2) | found
+        seen = frozenset(name for name in names if len(run.values[state(name)].parts) == 2) | found
         if seen == found:
             return _assemble(run, names)
         found = seen
@@ -125,10 +126,13 @@ def passes(update: Update, t: int) -> int:
 
 def _assemble(run: PartsRun, names: dict[str, float | None]) -> UpdateProgram:
     """Keep what is read or changed, put it in order, and cut it where a reduction must be known before what follows."""
-    stores = {array: value.parts for array, value in run.values.items() if value.parts != run.array(array).parts}
+    stores: dict[Operand, Expr] = {}
+    for array, value in run.values.items():
+        if value.parts != run.array(array).parts:
+            stores |= zip(array.components(len(value.parts) == 2), value.parts, strict=True)
     accept = None if run.accept is None else run.accept.parts[0]
     decided = [*([] if accept is None else [accept]), *run.adapted.values()]
-    roots = [*(part for parts in stores.values() for part in parts), *decided]
+    roots = [*stores.values(), *decided]
     by_depth: dict[int, list[Expr]] = {}
     depths: dict[Expr, int] = {}
     used = sorted(set(reachable(roots)), key=lambda expr: expr.index)
@@ -136,10 +140,10 @@ def _assemble(run: PartsRun, names: dict[str, float | None]) -> UpdateProgram:
         depths[expr] = max((depths[arg] for arg in expr.args), default=0) + expr.reduces
         if expr.reduces:
             by_depth.setdefault(depths[expr], []).append(expr)
-    read = {expr.value.partition(".")[0] for expr in used if expr.op == "input"}
+    touched = {expr.value.array for expr in used if expr.op == "input"} | {operand.array for operand in stores}
     kept = {part.named(s, "_") for part in run.parts if has_hook(part.formula, "evaluation") for s in own_states(part.formula)}
     kept |= {MASTER} if run.precision.master else set()
-    states = tuple(StateSpec(s, v, s in run.found) for s, v in names.items() if s in read or s in stores or s in kept)
+    states = tuple(StateSpec(s, v, s in run.found) for s, v in names.items() if state(s) in touched or s in kept)
     return UpdateProgram(
         name=run.name,
         complex=run.complex,
@@ -154,17 +158,17 @@ def _assemble(run: PartsRun, names: dict[str, float | None]) -> UpdateProgram:
 def _kernel(
     run: PartsRun,
     states: tuple[StateSpec, ...],
-    stores: dict[str, tuple[Expr, ...]],
+    stores: dict[Operand, Expr],
     reductions: tuple[Expr, ...],
     accept: Expr | None = None,
 ) -> Kernel:
     """The array code that ends in `stores`, or in `reductions`; what it needs of reductions comes in as scalars."""
-    ends = [*(part for parts in stores.values() for part in parts), *(expr.args[0] for expr in reductions)]
+    ends = [*stores.values(), *(expr.args[0] for expr in reductions)]
     live = sorted(set(reachable(ends, within=lambda expr: not expr.host)), key=lambda expr: expr.index)
     ops = tuple(expr for expr in live if expr.args and not expr.host)
     outer = dict.fromkeys(arg for op in ops for arg in op.args if arg.host) | dict.fromkeys(e for e in ends if e.host)
     loads = tuple(expr.value for expr in live if expr.op == "input")
-    random = {name: made for name, made in run.graph.random.items() if name in loads}
+    random = {operand: made for operand, made in run.graph.random.items() if operand in loads}
     outer |= dict.fromkeys(part for key, _ in random.values() for part in key)
     return Kernel(
         name=run.name,

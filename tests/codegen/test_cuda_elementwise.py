@@ -55,10 +55,10 @@ def test_it_compiles_to_lean_machine_code(rule: Rule, dtype: str, arch: str) -> 
     traced = trace(rule, dtype.startswith("complex"))
     bits_of = {s.name: state_dtype(COMPUTE[dtype], s.complex).itemsize * 8 for s in traced.states}
     bits_of |= dict.fromkeys("pg", named(dtype).itemsize * 8)
-    read = {component.partition(".")[0] for component in traced.update.loads}
+    read, changed = ({operand.name for operand in found} for found in (traced.update.loads, traced.update.stores))
     accesses = nvrtc.global_accesses(code)
     assert sorted(a.bits for a in accesses if a.is_load) == sorted(bits_of[name] for name in read)
-    assert sorted(a.bits for a in accesses if not a.is_load) == sorted(bits_of[name] for name in traced.update.stores)
+    assert sorted(a.bits for a in accesses if not a.is_load) == sorted(bits_of[name] for name in changed)
 
 
 @pytest.mark.usefixtures("compiles_cuda_text")

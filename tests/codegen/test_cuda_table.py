@@ -19,6 +19,7 @@ from gpuopt.codegen.cuda.table import UPDATE_CHUNK, columns, table_source
 from gpuopt.codegen.host import compile_host
 from gpuopt.codegen.order import LANES
 from gpuopt.rules import Adam, GradientDescent, Momentum, Rule
+from gpuopt.tracing.operands import PARAM
 from gpuopt.tracing.trace import trace
 from tests.support.cuda import hostrun
 from tests.support.cuda.hostgroup import cupy_on_the_cpu, one_by_one
@@ -270,9 +271,9 @@ def test_an_array_of_more_than_two_to_the_31_elements(dtype: str) -> None:
     module, text = import_module("gpuopt.codegen.cuda.compile"), import_module("gpuopt.codegen.cuda.complete")
     written = table_source(traced, (), p.dtype, g.dtype)
     kernel = hostrun.HostKernel(text.complete_source(module.compile_kernel(written), written.dtypes))
-    held = {
+    held: dict[Any, int] = {
         "size": size,
-        "p": p.ctypes.data,
+        PARAM: p.ctypes.data,
         "chunk": -(end // UPDATE_CHUNK),
     }  # as if the first chunks had been launched before
     row = np.array([held.get(name, 0) for name in columns((), ())])

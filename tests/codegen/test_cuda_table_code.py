@@ -19,8 +19,8 @@ from gpuopt.arrays.dtypes import COMPUTE, is_complex, named, state_dtype
 from gpuopt.arrays.precision import Precision
 from gpuopt.codegen.cuda.table import table_source
 from gpuopt.rules import Adam, GradientDescent, Momentum, Rule
+from gpuopt.tracing.operands import hyper_array
 from gpuopt.tracing.program import Kernel
-from gpuopt.tracing.symbols import hyper_array
 from gpuopt.tracing.trace import trace
 from tests.support.cuda import nvrtc
 from tests.support.variants import DTYPES, STRUCTURES, label
@@ -52,9 +52,9 @@ def wide_moves(traced: Kernel, p: str, g: str) -> tuple[int, int]:
     """How many times a thread loads, and stores, 16 bytes: as many elements as 16 bytes of the narrowest array hold."""
     sizes = {s.name: state_dtype(COMPUTE[p], s.complex).itemsize for s in traced.states}
     sizes |= {"p": named(p).itemsize, "g": named(g).itemsize}
-    read = {component.partition(".")[0] for component in traced.loads}
-    elements = max(1, 16 // min(sizes[name] for name in read | set(traced.stores)))
-    loads, stores = (sum(elements * sizes[name] for name in names) for names in (read, traced.stores))
+    read, changed = ({operand.name for operand in found} for found in (traced.loads, traced.stores))
+    elements = max(1, 16 // min(sizes[name] for name in read | changed))
+    loads, stores = (sum(elements * sizes[name] for name in names) for names in (read, changed))
     assert loads % 16 == stores % 16 == 0
     return loads // 16, stores // 16
 
@@ -111,7 +111,7 @@ def test_scalars_that_the_device_holds(dtype: str) -> None:
 def test_parameters_of_16_bits(rule: Rule, dtype: str, precision: Precision, arch: str) -> None:
     """A parameter that has a master copy is stored and not loaded; random numbers are made and not loaded."""
     traced = trace(rule, precision=precision.of(named(dtype))).update
-    loaded = tuple(name for name in traced.loads if name not in traced.random)
+    loaded = tuple(operand for operand in traced.loads if operand not in traced.random)
     check_code(compiled_table(traced, dtype, dtype, arch), dataclasses.replace(traced, loads=loaded), dtype, dtype)
 
 

@@ -14,7 +14,7 @@ import gpuopt as go
 from gpuopt.codegen.host import compile_host
 from gpuopt.executors import executor_of
 from gpuopt.rules import Adam, Rule, rules
-from gpuopt.tracing.symbols import hyper_array
+from gpuopt.tracing.operands import hyper_array
 from gpuopt.tracing.trace import trace
 from tests.support.cuda.simulated import arrays, during, no_gpu
 from tests.support.pieces import EXAMPLES, chained

@@ -22,7 +22,7 @@ ORDER = (
     ("rules", "hooks formula base paths traced reductions noise descent adaptive gradient_pieces parameter_pieces"),
     ("rules", "composite chains partitions compose __init__"),
     ("", "schedules"),
-    ("tracing", "ops expr symbols parts program trace"),
+    ("tracing", "operands ops expr symbols parts program trace"),
     ("codegen", "order host tile numpy numba"),
     ("codegen.cuda", "elementwise table reduction scalars compile complete"),
     ("codegen", "source"),
@@ -115,7 +115,7 @@ def test_rules_import_numpy_only(name: str) -> None:
     assert all(part(i) == "rules" or i == "gpuopt.arrays.random" for i in ours)
 
 
-@pytest.mark.parametrize("name", ["arrays.backend", "arrays.dtypes", "tracing.ops", "arrays.tree"])
+@pytest.mark.parametrize("name", ["arrays.backend", "arrays.dtypes", "tracing.operands", "tracing.ops", "arrays.tree"])
 def test_the_lowest_import_nothing_of_the_package(name: str) -> None:
     assert not [i for i, _, _ in imports(MODULES[name]) if i.startswith("gpuopt")]
 

@@ -120,8 +120,8 @@ def test_the_page_on_mixed_precision_counts_the_bytes() -> None:
     found = []
     for options in (Precision(), Precision(master=True), Precision(stochastic_rounding=True)):
         traced = trace(go.Adam(), precision=options).update
-        moved = [name for name in (*traced.loads, *traced.stores) if name not in traced.random]
-        found.append(sum(2 if name in ("p", "g") else 4 for name in moved))
+        moved = [operand for operand in (*traced.loads, *traced.stores) if operand not in traced.random]
+        found.append(sum(2 if operand.kind in ("param", "grad") else 4 for operand in moved))
     assert found == [int(number) for number in row.split(" | ")]
 
 

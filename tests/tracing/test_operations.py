@@ -23,6 +23,7 @@ from gpuopt.executors.cpu.numpy import NumpyExecutor
 from gpuopt.rules import Hyper, Rule, abs2
 from gpuopt.tracing import ops
 from gpuopt.tracing.expr import TraceError, reachable
+from gpuopt.tracing.operands import state
 from gpuopt.tracing.ops import OPS
 from gpuopt.tracing.trace import trace
 from tests.support.executors import beside_numpy
@@ -199,7 +200,7 @@ def test_scalar_code_equals_numpy(name: str) -> None:
     x, y = pairs("float64")
     with np.errstate(all="ignore"):
         wanted = np.array([formula(*pair) for pair in zip(x, y, strict=True)], float)
-    stored = traced.update.stores["s"][0]
+    stored = traced.update.stores[state("s")]
     constant, ulps = stored.value, 0 if all(OPS[e.op].exact for e in reachable([stored]) if e.args) else 4
     values = [compile_host(traced.update.scalars)(1, {"a": float(a), "b": float(b)}) for a, b in zip(x, y, strict=True)]
     same(np.array([v[0] if v else constant for v in values], float), wanted, ulps, name)

@@ -10,18 +10,20 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-import re
+from collections import Counter
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
 
 from gpuopt.arrays.dtypes import COMPUTE, state_dtype
+from gpuopt.codegen.tile import PARTS
 from gpuopt.tracing.expr import Expr, format_expr
+from gpuopt.tracing.operands import GRAD, PARAM, Operand, state
 from gpuopt.tracing.ops import OPS
-from gpuopt.tracing.parts import components
 from gpuopt.tracing.program import Kernel
 
-__all__ = ["OPTIONS", "PREAMBLE", "CudaPrinter", "KernelSource", "KernelWriter", "Others", "ascii_name", "kernel_source"]
+__all__ = ["OPTIONS", "PREAMBLE", "CudaPrinter", "KernelSource", "KernelWriter", "Others", "identifier", "kernel_source"]
 
 OPTIONS = ("--fmad=false",)
 """No contraction of a product and a sum, which would give other bits than a CPU's."""
@@ -65,11 +67,11 @@ class KernelSource:
     ----------
     inputs, outputs, body, name : str
         The arguments of ``ElementwiseKernel``; among the inputs are the kernel's scalars, in order.
-    reads : tuple of str
-        The arrays among the inputs, which come first: ``"g"``, and those that stand for hyperparameters; of a reduction all
+    reads : tuple of Operand
+        The arrays among the inputs, which come first: g, and those that stand for hyperparameters; of a reduction all
         that it reads.
-    arrays : tuple of str
-        ``"p"`` and the states, in the order of the outputs where there are any.
+    arrays : tuple of Operand
+        p and the states, in the order of the outputs where there are any.
     dtypes : tuple of dtype or None
         Of each argument, inputs first; None for a scalar.
     preamble : str
@@ -80,8 +82,8 @@ class KernelSource:
     outputs: str
     body: str
     name: str
-    reads: tuple[str, ...]
-    arrays: tuple[str, ...]
+    reads: tuple[Operand, ...]
+    arrays: tuple[Operand, ...]
     dtypes: tuple[np.dtype[Any] | None, ...]
     preamble: str = PREAMBLE
 
@@ -92,8 +94,8 @@ class KernelSource:
         outputs: list[tuple[str, np.dtype[Any] | None]],
         lines: list[str],
         name: str,
-        reads: tuple[str, ...] = (),
-        arrays: tuple[str, ...] = (),
+        reads: tuple[Operand, ...] = (),
+        arrays: tuple[Operand, ...] = (),
         preamble: str = PREAMBLE,
     ) -> KernelSource:
         """From each argument's declaration with its dtype."""
@@ -108,8 +110,8 @@ class KernelSource:
         return "cupy.ElementwiseKernel(\n    " + ",\n    ".join(arguments) + ",\n)"
 
 
-Others = tuple[tuple[str, np.dtype[Any]], ...]
-"""Names and dtypes of the arrays that stand for hyperparameters."""
+Others = tuple[tuple[Operand, np.dtype[Any]], ...]
+"""Operands and dtypes of the arrays that stand for hyperparameters."""
 
 
 @functools.lru_cache(maxsize=512)
@@ -130,13 +132,34 @@ class CudaPrinter:
     def __init__(self, compute: np.dtype[Any]) -> None:
         self.compute, self.real = compute, {"float32": "float", "float64": "double"}[compute.name]
         self.names: dict[Expr, str] = {}
+        self._unique: dict[tuple[str, Hashable], str] = {}
+
+    def unique(self, key: Expr | Operand, name: str) -> str:
+        """An identifier that stands for `key`, made of `name`: another one than those of its kind."""
+        kind = type(key).__name__
+        if (kind, key) not in self._unique:
+            taken = {own for (other, _), own in self._unique.items() if other == kind}
+            found = identifier(name)
+            while found in taken:
+                found += "_"
+            self._unique[kind, key] = found
+        return self._unique[kind, key]
+
+    def array(self, array: Operand) -> str:
+        """The beginning of all names that have to do with an array."""
+        prefix = {"hyper": "hyper_", "random": "uniform_"}.get(array.kind, "")
+        return self.unique(array, prefix + array.name)
+
+    def operand(self, operand: Operand, age: str) -> str:
+        """The name of an old or new operand: ``m_old``, ``z_new_re``; no array's name can end like that."""
+        return f"{self.array(operand.array)}_{age}{operand.component and '_'}{operand.component}"
 
     def value(self, expr: Expr, inside: str = "") -> str:
         """How `expr` is written as an operand of the operation `inside`, in brackets where they are needed."""
         if expr in self.names:
             return self.names[expr]
         if expr.op == "input":
-            return _component(expr.value, "old")
+            return self.operand(expr.value, "old")
         if expr.op == "constant":
             return self.literal(expr.value)
         product = expr.op in ("multiply", "divide") and inside in ("add", "subtract")
@@ -166,12 +189,13 @@ class KernelWriter(CudaPrinter):
     def __init__(self, kernel: Kernel, p: np.dtype[Any], g: np.dtype[Any], others: Others, stored: bool) -> None:
         super().__init__(COMPUTE[p.name])
         self.kernel, self.stored = kernel, stored
-        self.inputs = {"g": g, **dict(others)}
-        self.dtypes = {"p": p, **self.inputs} | {s.name: state_dtype(self.compute, s.complex) for s in kernel.states}
-        results = [e for parts in kernel.stores.values() for e in parts] + [e.args[0] for e in kernel.reductions]
-        uses = [arg for op in kernel.ops for arg in op.args] + results
-        self.uses = {expr: uses.count(expr) for expr in dict.fromkeys(uses)}
-        self.read = list(dict.fromkeys(c.partition(".")[0] for c in kernel.loads if c not in kernel.random))
+        self.inputs = {GRAD: g, **dict(others)}
+        self.dtypes = {PARAM: p, **self.inputs}
+        self.dtypes |= {state(s.name): state_dtype(self.compute, s.complex) for s in kernel.states}
+        results = [*kernel.stores.values(), *(reduction.args[0] for reduction in kernel.reductions)]
+        self.uses = Counter([*(arg for op in kernel.ops for arg in op.args), *results])
+        self.read = list(dict.fromkeys(op.array for op in kernel.loads if op not in kernel.random))
+        self.changed = list(dict.fromkeys(operand.array for operand in kernel.stores))
         self.lines: list[str] = []
 
     def elementwise(self) -> KernelSource:
@@ -181,26 +205,27 @@ class KernelWriter(CudaPrinter):
             self._load(array)
         self._randomize("i")
         self._compute()
-        for array, parts in kernel.stores.items():
-            self._store(array, parts)
+        for array in self.changed:
+            self._store(array)
         if kernel.accept is not None and self.stored:
             self.lines = ["if (k_in[0] != 0) {", *(f"  {line}" for line in self.lines), "}"]
         reads = tuple(array for array in self.read if array in self.inputs)
-        arrays = ("p", *(s.name for s in kernel.states if s.name in self.read or s.name in kernel.stores))
+        states = (state(each.name) for each in kernel.states)
+        arrays = (PARAM, *(array for array in states if array in self.read or array in self.changed))
         inputs = [*map(self._declared, reads), *scalars]
-        name = f"gpuopt_{ascii_name(kernel.name).lower()}_{self.dtypes['p'].name}"
+        name = f"gpuopt_{identifier(kernel.name).lower()}_{self.dtypes[PARAM].name}"
         if kernel.random:
             inputs.append(("int32 array_number", None))
         return KernelSource.of(inputs, [*map(self._declared, arrays)], [*comments, *self.lines], name, reads, arrays)
 
     def _randomize(self, index: str) -> None:
         """A line for each random number."""
-        for component, (key, stream) in self.kernel.random.items():
+        for operand, (key, stream) in self.kernel.random.items():
             parts = ", ".join(f"(unsigned long long){self.value(part, 'call')}" for part in key)
             call = f"uniform<{self.real}>({parts}, array_number, {stream}, {index})"
-            self.lines.append(f"const {self.real} {_component(component, 'old')} = {call};")
+            self.lines.append(f"const {self.real} {self.operand(operand, 'old')} = {call};")
 
-    def _declared(self, array: str) -> tuple[str, np.dtype[Any] | None]:
+    def _declared(self, array: Operand) -> tuple[str, np.dtype[Any] | None]:
         return f"{self.dtypes[array].name} {self._parameter(array)}", self.dtypes[array]
 
     def _scalars(self, first: int = 0, row: str = "") -> tuple[list[tuple[str, np.dtype[Any] | None]], list[str]]:
@@ -209,7 +234,7 @@ class KernelWriter(CudaPrinter):
         Of those that are stored, the `first` stand behind others, and there may be a `row` of them for each array.
         """
         for number, scalar in enumerate(self.kernel.scalars):
-            self.names[scalar] = f"{ascii_name(scalar.value)}_h" if scalar.op == "hyper" else f"c{number}"
+            self.names[scalar] = f"{self.unique(scalar, scalar.value)}_h" if scalar.op == "hyper" else f"c{number}"
         comments = [f"// {self.names[s]} = {format_expr(s)}" for s in self.kernel.scalars if s.op != "hyper"]
         kind = self.compute.name
         if not self.stored:
@@ -223,35 +248,31 @@ class KernelWriter(CudaPrinter):
         width = len(self.kernel.scalars) + (self.kernel.accept is not None)
         return f"k_in[{row} * {width} + {number}]" if row else f"k_in[{number}]"
 
-    def _parameter(self, array: str) -> str:
-        """What the kernel's parameter for an array is called."""
-        return f"{ascii_name(array)}_{'in' if array in self.inputs else 'io'}"
+    def _parameter(self, array: Operand) -> str:
+        """The name of the kernel's parameter for an array."""
+        return f"{self.array(array)}_{'in' if array in self.inputs else 'io'}"
 
-    def _load(self, array: str, index: str = "") -> None:
+    def _load(self, array: Operand, index: str = "") -> None:
         source = self._parameter(array) + index
-        whole = self.kernel.is_complex(array)
-        for component, part in zip(components(array, whole), ("real", "imag"), strict=False):
-            if component in self.kernel.loads:
-                value = f"{source}.{part}()" if whole else source
-                if self.dtypes[array].name != self.compute.name and not whole:
+        for operand in self.kernel.loads:
+            if operand.array == array:
+                value = f"{source}.{PARTS[operand.component]}()" if operand.component else source
+                if self.dtypes[array].name != self.compute.name and not operand.component:
                     value = f"({self.real}){value}"
-                self.lines.append(f"const {self.real} {_component(component, 'old')} = {value};")
+                self.lines.append(f"const {self.real} {self.operand(operand, 'old')} = {value};")
 
     def _compute(self) -> None:
         """A line for each value that is used twice or stored; the others are written where they are used."""
-        stored = {e: _component(c, "new") for a, parts in self.kernel.stores.items() for c, e in self._pairs(a, parts)}
+        stored = {expr: self.operand(operand, "new") for operand, expr in self.kernel.stores.items()}
         for op in self.kernel.ops:
             if op in stored or self.uses[op] > 1:
                 value = self.formula(op)
                 self.names[op] = stored.get(op, f"x{op.index}")
                 self.lines.append(f"const {'bool' if op.boolean else self.real} {self.names[op]} = {value};")
 
-    def _pairs(self, array: str, parts: tuple[Expr, ...]) -> list[tuple[str, Expr]]:
-        return list(zip(components(array, len(parts) == 2), parts, strict=True))
-
-    def _store(self, array: str, parts: tuple[Expr, ...], index: str = "") -> None:
+    def _store(self, array: Operand, index: str = "") -> None:
         dtype = self.dtypes[array]
-        values = [self.value(part) for part in parts]
+        values = [self.value(expr) for operand, expr in self.kernel.stores.items() if operand.array == array]
         if len(values) == 2:
             value = f"complex<{self.real}>({values[0]}, {values[1]})"
         else:
@@ -259,12 +280,6 @@ class KernelWriter(CudaPrinter):
         self.lines.append(f"{self._parameter(array)}{index} = {value};")
 
 
-def _component(component: str, age: str) -> str:
-    """The name of an array's old or new component: ``m_old``, ``z_new_re``; no state's name can end like that."""
-    array, dot, part = component.partition(".")
-    return f"{ascii_name(array)}_{age}{'_' if dot else ''}{part}"
-
-
-def ascii_name(name: str) -> str:
-    """A name of Python as one of C++: β becomes u3b2."""
-    return "".join(c if c.isascii() else f"u{ord(c):x}" for c in re.sub("[.:]", "__", name.replace(" ", "_")))
+def identifier(name: str) -> str:
+    """A name of Python, or of several with dots between, as one of C++: β becomes u3b2."""
+    return "".join(c if c.isascii() else f"u{ord(c):x}" for c in name.replace(".", "__"))

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.codegen.cuda.elementwise import PREAMBLE, KernelSource, KernelWriter, Others, ascii_name
+from gpuopt.codegen.cuda.elementwise import PREAMBLE, KernelSource, KernelWriter, Others, identifier
 from gpuopt.codegen.cuda.table import TableWriter
 from gpuopt.codegen.order import LANES, ROWS, chunks
+from gpuopt.tracing.operands import PARAM
 from gpuopt.tracing.ops import REDUCTIONS
 from gpuopt.tracing.program import Kernel
 
@@ -109,7 +110,7 @@ class _ReductionWriter(KernelWriter):
             ("raw int32 tickets", np.dtype(np.int32)),
         ]
         outputs += [(f"raw float64 total_{k}", np.dtype(np.float64)) for k in range(len(self.kernel.reductions))]
-        name = f"gpuopt_{ascii_name(self.kernel.name).lower()}_reduction_{self.dtypes['p'].name}"
+        name = f"gpuopt_{identifier(self.kernel.name).lower()}_reduction_{self.dtypes[PARAM].name}"
         return KernelSource.of(
             [*inputs, ("int64 lane_stride", None)], outputs, lines, name, tuple(self.read), preamble=preamble
         )

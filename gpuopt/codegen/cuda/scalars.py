@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from gpuopt.codegen.cuda.elementwise import CudaPrinter, KernelSource, ascii_name
+from gpuopt.codegen.cuda.elementwise import CudaPrinter, KernelSource, identifier
 from gpuopt.codegen.host import Evaluate, compile_host
 from gpuopt.tracing.expr import Expr, ReductionKey, format_expr, reachable
 from gpuopt.tracing.ops import REDUCTIONS
@@ -144,7 +144,7 @@ class _ScalarWriter(CudaPrinter):
     def __init__(self, program: UpdateProgram, compute: np.dtype[Any], device_counts: bool, per_array: bool = False) -> None:
         super().__init__(np.dtype(np.float64))
         self.program, self.kept, self.device_counts, self.per_array = program, compute, device_counts, per_array
-        self.rule = ascii_name(program.name).lower()
+        self.rule = identifier(program.name).lower()
         self.lines: list[str] = []
         self.totals: dict[ReductionKey, str] = {}
         self.numbers: dict[str, str] = {}

@@ -13,8 +13,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gpuopt.codegen.cuda.elementwise import PREAMBLE, KernelSource, KernelWriter, Others, ascii_name
+from gpuopt.codegen.cuda.elementwise import PREAMBLE, KernelSource, KernelWriter, Others, identifier
 from gpuopt.codegen.order import LANES
+from gpuopt.tracing.operands import GRAD, PARAM, Operand, state
 from gpuopt.tracing.program import Kernel
 
 __all__ = ["UPDATE_CHUNK", "TableWriter", "columns", "table_source"]
@@ -87,13 +88,13 @@ _TYPES = {
 }
 
 
-def columns(others: Others, states: Sequence[str]) -> list[str]:
+def columns(others: Others, states: Sequence[str]) -> list[str | Operand]:
     """What a row of the table holds of an array, in order; where its gradient is stands elsewhere, since it may move.
 
     The number of elements, its first chunk and its number in the optimizer come first; then its first chunk of a reduction and
     where that has room for sums; then addresses.
     """
-    return ["size", "chunk", "number", "fold", "room", "p", *(name for name, _ in others), *states]
+    return ["size", "chunk", "number", "fold", "room", PARAM, *(array for array, _ in others), *map(state, states)]
 
 
 @functools.lru_cache(maxsize=512)
@@ -125,14 +126,14 @@ class TableWriter(KernelWriter):
         super().__init__(kernel, p, g, others, stored)
         self._place = columns(others, states)
 
-    def cell(self, name: str) -> str:
+    def cell(self, column: str | Operand) -> str:
         """What the table holds of the array."""
-        return "g_at" if name == "g" else f"row[{self._place.index(name)}]"
+        return "g_at" if column == GRAD else f"row[{self._place.index(column)}]"
 
-    def point(self, used: Sequence[str]) -> None:
+    def point(self, used: Sequence[Operand]) -> None:
         """The lines that name the addresses of arrays, and the array's number where that is asked."""
         for array in used:
-            kind = f"{'' if array in self.kernel.stores else 'const '}{_TYPES[self.dtypes[array].name]}*"
+            kind = f"{'' if array in self.changed else 'const '}{_TYPES[self.dtypes[array].name]}*"
             self.lines.append(f"{kind} const {self._parameter(array)}_at = ({kind}){self.cell(array)};")
         if self.kernel.random:
             self.lines.append(f"const int array_number = {self.cell('number')};")
@@ -146,7 +147,7 @@ class TableWriter(KernelWriter):
             *(f"if ({taken}) {{", *(f"  {line}" for line in lines), "}"),
         ]
 
-    def preamble(self, used: Sequence[str]) -> str:
+    def preamble(self, used: Sequence[Operand]) -> str:
         """What the body uses, with the headers of types that CuPy does not see."""
         return "".join(_HEADERS[n] for n in dict.fromkeys(self.dtypes[a].name for a in used) if n in _HEADERS) + PREAMBLE
 
@@ -154,8 +155,8 @@ class TableWriter(KernelWriter):
 class _UpdateWriter(TableWriter):
     def update(self) -> KernelSource:
         kernel = self.kernel
-        used = [array for array in ("p", *self.read, *kernel.stores) if array in self.read or array in kernel.stores]
-        used = list(dict.fromkeys(used))
+        moved = [*self.read, *self.changed]
+        used = list(dict.fromkeys([*([PARAM] if PARAM in moved else []), *moved]))
         scalars, comments = self._scalars(first=kernel.accept is not None, row="leaf")
         self.point(used)
         given, self.lines = self.lines, []
@@ -163,15 +164,15 @@ class _UpdateWriter(TableWriter):
         given += ["const auto update = [&](auto width, ptrdiff_t at) {", *(f"  {line}" for line in self.lines), "};"]
         given += self._chunk(used)
         taken = "g_at != 0" if kernel.accept is None or not self.stored else f"g_at != 0 && {self._stored(0, 'leaf')} != 0"
-        name = f"gpuopt_{ascii_name(kernel.name).lower()}_{self.dtypes['p'].name}"
+        name = f"gpuopt_{identifier(kernel.name).lower()}_{self.dtypes[PARAM].name}"
         inside = tuple(array for array in used if array not in self.inputs)
         reads = tuple(array for array in used if array in self.inputs)
         lines = [*comments, *self.for_each(given, taken)]
         return KernelSource.of([*self.tables, *scalars], [], lines, name, reads, inside, self.preamble(used) + MOVES)
 
-    def _chunk(self, used: list[str]) -> list[str]:
+    def _chunk(self, used: list[Operand]) -> list[str]:
         """The lines that go through a chunk: by 16 bytes where every address allows it, then one by one."""
-        narrow = min(self.dtypes[array].itemsize for array in used if array not in self.inputs or array == "g")
+        narrow = min(self.dtypes[array].itemsize for array in used if array not in self.inputs or array == GRAD)
         count, addresses, size = max(1, 16 // narrow), " | ".join(map(self.cell, used)), self.cell("size")
         return [
             f"const ptrdiff_t first = (i / {LANES} - {self.cell('chunk')}) * {UPDATE_CHUNK};",
@@ -183,7 +184,7 @@ class _UpdateWriter(TableWriter):
             f"for (ptrdiff_t at = whole + lane; at < stop; at += {LANES}) update(Width<1, 0>(), at);",
         ]
 
-    def _update(self, used: list[str]) -> None:
+    def _update(self, used: list[Operand]) -> None:
         """The lines that load, compute and store some elements."""
         before = ["const int n = decltype(width)::count, bytes = decltype(width)::bytes;"]
         before += [f"Several<{_TYPES[self.dtypes[array].name]}, n, bytes> {self._parameter(array)};" for array in used]
@@ -192,8 +193,8 @@ class _UpdateWriter(TableWriter):
             self._load(array, ".item[k]")
         self._randomize("at + k")
         self._compute()
-        for array, parts in self.kernel.stores.items():
-            self._store(array, parts, ".item[k]")
-        after = [f"{self._parameter(array)}.store({self._parameter(array)}_at + at);" for array in self.kernel.stores]
+        for array in self.changed:
+            self._store(array, ".item[k]")
+        after = [f"{self._parameter(array)}.store({self._parameter(array)}_at + at);" for array in self.changed]
         loop = ["#pragma unroll", "for (int k = 0; k < n; ++k) {", *(f"  {x}" for x in self.lines), "}"]
         self.lines = [*before, *loop, *after]

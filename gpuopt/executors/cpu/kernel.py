@@ -16,6 +16,7 @@ from gpuopt.executors.cpu.scratch import Scratch
 from gpuopt.executors.cpu.work import ArrayTile, Tile, is_flat
 from gpuopt.executors.fold import UFUNCS, Folds, fold, fold_stream
 from gpuopt.tracing.expr import Expr
+from gpuopt.tracing.operands import GRAD, Operand
 from gpuopt.tracing.program import Kernel
 
 __all__ = ["CompiledKernel"]
@@ -63,8 +64,8 @@ class CompiledKernel(abc.ABC):
         with np.errstate(all="ignore"):
             self.values[count:] = constants
         self.scalars = self.values[:count]
-        names = [place.array for place in code.places]
-        self.gradient = names.index("g") if "g" in names else -1
+        arrays = [place.array for place in code.places]
+        self.gradient = arrays.index(GRAD) if GRAD in arrays else -1
         self.folds = Folds([reduction.op for reduction in kernel.reductions], list(sizes), compute)
 
     @abc.abstractmethod
@@ -75,14 +76,14 @@ class CompiledKernel(abc.ABC):
         """Call the function on operands, as one of the threads."""
         self.function(*operands, *self.last(size, thread))
 
-    def direct(self, operands: dict[str, Any]) -> list[Any] | None:
+    def direct(self, operands: dict[Operand, Any]) -> list[Any] | None:
         """The operands but for the gradient, if all can be passed as they are; else None."""
         if self.gradient < 0:
             return None
         arguments: list[Any] = []
         for place in self.code.places:
             x = operands.get(place.array)
-            if place.part or not (place.array == "g" or (x is not None and is_flat(x, self.compute))):
+            if place.part or not (place.array == GRAD or (x is not None and is_flat(x, self.compute))):
                 return None
             arguments.append(x)
         return arguments
@@ -108,7 +109,7 @@ class CompiledKernel(abc.ABC):
             if x is not None and is_flat(x, self.compute):
                 call.arguments.append(x)
                 continue
-            values = self.scratch.array(thread, place.component, tile.size, self.compute)
+            values = self.scratch.array(thread, place.operand, tile.size, self.compute)
             call.arguments.append(values)
             if place.read:
                 call.gathers.append((place.array, place.part, values))
@@ -123,7 +124,7 @@ class CompiledKernel(abc.ABC):
             if x is not None and is_flat(x, self.compute):
                 arguments.append(x)
                 continue
-            values = self.scratch.array(thread, place.component, tile.size, self.compute)
+            values = self.scratch.array(thread, place.operand, tile.size, self.compute)
             arguments.append(values)
             if place.array in self.kernel.random:
                 self._randomize(tile, place.array, values, thread)
@@ -150,11 +151,11 @@ class CompiledKernel(abc.ABC):
         room = self.scratch.array(thread, "stage", REDUCTION_CHUNK, self.compute)
         fold_stream(UFUNCS[self.folds.ops[number]], values, room, self.folds.rows(number, position))
 
-    def _randomize(self, tile: Any, name: str, values: Any, thread: int) -> None:
+    def _randomize(self, tile: Any, operand: Operand, values: Any, thread: int) -> None:
         """Fill an array with the random numbers of a tile."""
         room = [self.scratch.array(thread, what, tile.size, np.dtype(np.uint64)) for what in ("index", "rest", "work")]
         index, first = tile.array.indices(tile.offset, self.scratch.ramp(tile.size), *room)
-        key, stream = self.kernel.random[name]
+        key, stream = self.kernel.random[operand]
         start = base(tuple(self._number(expr) for expr in key), tile.array.index, stream)
         self.fill(values, after(start, first), index, room[1:])
 

@@ -15,6 +15,7 @@ from gpuopt.executors.cpu.packs import PackCall, PackTile
 from gpuopt.executors.cpu.scratch import Scratch
 from gpuopt.executors.cpu.tiles import TileExecutor
 from gpuopt.executors.cpu.work import ArrayTile
+from gpuopt.tracing.operands import PARAM
 from gpuopt.tracing.program import Kernel
 
 __all__ = ["NumbaExecutor"]
@@ -50,7 +51,7 @@ class NumbaKernel(CompiledKernel):
         if self.pack is None or table is None:
             return super().call_of_pack(tile, thread)
         call = PackCall(self.pack, [], [], [])
-        self._bind(call, tile, thread, [place for place in self.code.places if place.array != "p"])
+        self._bind(call, tile, thread, [place for place in self.code.places if place.array != PARAM])
         call.arguments.extend([self.values, *table])
         return call
 

@@ -13,6 +13,7 @@ import numpy as np
 from gpuopt.codegen.numba import fill_source, fold_source, loop_source
 from gpuopt.codegen.tile import TileCode, constants, places
 from gpuopt.executors.cpu.numba_cache import loaded
+from gpuopt.tracing.operands import PARAM
 from gpuopt.tracing.program import Kernel
 
 __all__ = ["fill_code", "fold_code", "loop_code", "pack_code"]
@@ -60,5 +61,5 @@ def pack_code(code: TileCode, compute: np.dtype[Any]) -> Any:
 
     function = loaded(code.source).pack
     flat, table = (numba.types.Array(kind, 1, "C") for kind in (numba.from_dtype(compute), numba.types.int64))
-    function.compile((*[flat] * sum(place.component != "p" for place in code.places), flat, table, table))
+    function.compile((*[flat] * sum(place.operand != PARAM for place in code.places), flat, table, table))
     return function

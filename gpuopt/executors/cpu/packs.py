@@ -10,6 +10,7 @@ import numpy as np
 
 from gpuopt.executors.cpu.work import FoldItem, Tile, TiledArray, WorkItem
 from gpuopt.executors.layout import ParamView
+from gpuopt.tracing.operands import GRAD, PARAM, Operand
 
 if TYPE_CHECKING:
     from gpuopt.executors.cpu.kernel import CompiledKernel
@@ -27,14 +28,14 @@ class PackCall(NamedTuple):
     function : callable
     arguments : list
     gathers, scatters : list of tuple
-        What is copied before the call and after it: an operand's name, the part of it that is
+        What is copied before the call and after it: an operand, the part of it that is
         meant, and the flat array that it is copied into, or from.
     """
 
     function: Callable[..., None]
     arguments: list[Any]
-    gathers: list[tuple[str, str, Any]]
-    scatters: list[tuple[str, str, Any]]
+    gathers: list[tuple[Operand, str, Any]]
+    scatters: list[tuple[Operand, str, Any]]
 
 
 class PackTile(Tile):
@@ -45,9 +46,9 @@ class PackTile(Tile):
     positions, sizes : list of int
         Which arrays of the executor they are, and their elements.
     arrays : dict
-        By name what is gathered of them: parameters, and arrays for hyperparameters.
+        What is gathered of them: parameters, and arrays for hyperparameters.
     states : dict
-        The state of all by name, each a flat array.
+        The state of all, each a flat array.
     """
 
     __slots__ = ("_aligned", "_calls", "_table", "arrays", "positions", "sizes", "states")
@@ -56,12 +57,12 @@ class PackTile(Tile):
         self,
         positions: list[int],
         views: list[ParamView],
-        hyper_arrays: list[dict[str, Any]],
-        buffers: dict[str, Any],
+        hyper_arrays: list[dict[Operand, Any]],
+        buffers: dict[Operand, Any],
     ) -> None:
         self.positions, self.sizes = positions, [view.size for view in views]
         self.size = sum(self.sizes)
-        self.arrays: dict[str, list[Any]] = {"p": [view.flat for view in views]}
+        self.arrays: dict[Operand, list[Any]] = {PARAM: [view.flat for view in views]}
         self.arrays |= {name: [own[name] for own in hyper_arrays] for name in hyper_arrays[0]}
         first, last = views[0].start, views[-1].stop
         self.states = {name: buffer[first:last] for name, buffer in buffers.items()}
@@ -74,34 +75,34 @@ class PackTile(Tile):
             call = self._calls[kernel, thread]
         except KeyError:
             call = self._calls[kernel, thread] = kernel.call_of_pack(self, thread)
-        for name, part, values in call.gathers:
-            self.load(name, part, values, g)
+        for operand, part, values in call.gathers:
+            self.load(operand, part, values, g)
         call.function(*call.arguments)
-        for name, part, values in call.scatters:
-            self.store(name, part, values)
+        for operand, part, values in call.scatters:
+            self.store(operand, part, values)
 
     def fold(self, kernel: CompiledKernel, g: Any, thread: int) -> None:
         for number, values in enumerate(kernel.mapped(self, g, thread)):
             kernel.folds.fold_pack(number, self.positions, self.sizes, values)
 
-    def flat(self, name: str, g: Any) -> Any:
-        return self.states.get(name)
+    def flat(self, operand: Operand, g: Any) -> Any:
+        return self.states.get(operand)
 
-    def load(self, name: str, part: str, values: Any, g: Any) -> None:
-        arrays = g if name == "g" else self.arrays.get(name) or [self.states[name]]
+    def load(self, operand: Operand, part: str, values: Any, g: Any) -> None:
+        arrays = g if operand == GRAD else self.arrays.get(operand) or [self.states[operand]]
         parts = [getattr(x, part) for x in arrays] if part else arrays
         np.concatenate(parts, axis=None, out=values, casting="unsafe")
 
-    def store(self, name: str, part: str, values: Any) -> None:
+    def store(self, operand: Operand, part: str, values: Any) -> None:
         start = 0
-        for x in self.arrays.get(name) or [self.states[name]]:
+        for x in self.arrays.get(operand) or [self.states[operand]]:
             new = values[start : start + x.size]
             (getattr(x, part) if part else x)[...] = new
             start += x.size
 
     def table(self, dtype: np.dtype[Any]) -> tuple[Any, Any] | None:
         """The parameters' addresses and where each ends in the pack; None unless all are aligned and of `dtype`."""
-        params = self.arrays["p"]
+        params = self.arrays[PARAM]
         if params[0].dtype != dtype or not self._aligned:
             return None
         if self._table is None:

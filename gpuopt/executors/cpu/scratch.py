@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ class Scratch:
         self._of_thread: list[dict[Any, Any]] = [{} for _ in range(threads)]
         self._ramp = np.empty(0, np.uint64)
 
-    def array(self, thread: int, name: str, size: int, dtype: np.dtype[Any]) -> Any:
+    def array(self, thread: int, name: Hashable, size: int, dtype: np.dtype[Any]) -> Any:
         """A flat array of a thread's own.
 
         Two threads may both make it. Whichever is kept is used by one of them alone, so no lock is needed.

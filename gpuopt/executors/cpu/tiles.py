@@ -23,6 +23,7 @@ from gpuopt.executors.cpu.scratch import Scratch
 from gpuopt.executors.cpu.work import FoldItem, TiledArray, WorkItem
 from gpuopt.executors.layout import Initial, ParamView, new_state, no_values
 from gpuopt.executors.scalars import AnyScalars, Scalars
+from gpuopt.tracing.operands import PARAM, Operand, state
 from gpuopt.tracing.program import Kernel, UpdateProgram
 
 __all__ = ["TileExecutor"]
@@ -75,7 +76,7 @@ class TileExecutor(abc.ABC):
         program: UpdateProgram,
         params: Sequence[np.ndarray[Any, Any]],
         initial: Initial = no_values,
-        hyper_arrays: Sequence[dict[str, Any]] = (),
+        hyper_arrays: Sequence[dict[Operand, Any]] = (),
         indices: Sequence[int] = (),
         capturable: bool = False,
     ) -> None:
@@ -85,8 +86,9 @@ class TileExecutor(abc.ABC):
         indices = list(indices) or list(range(len(params)))
         small = {i: view for i, view in enumerate(views) if self._is_small(view)}
         packed = dict.fromkeys(small.values())
-        buffers = new_state(np, program, self.compute, views, initial, packed.keys())
-        self.states = [view.state(buffers) for view in views]
+        states = new_state(np, program, self.compute, views, initial, packed.keys())
+        self.states = [view.state(states) for view in views]
+        buffers = {state(name): buffer for name, buffer in states.items()}
         self._sizes: list[int] = [view.size for view in views]
         self._elements = sum(self._sizes)
         packs = [
@@ -98,12 +100,13 @@ class TileExecutor(abc.ABC):
         largest = max(min(size, max(self.tile, fold_limit)) for size in self._sizes)
         self._scratch = Scratch(self._threads, max([largest, *self.packs]))
         arrays, in_order = [], []
-        for i, (view, own, state) in enumerate(zip(views, hyper_arrays, self.states, strict=True)):
-            which, operands = (i, indices[i]), {"p": view.param, **own}
+        for i, (view, own, seen) in enumerate(zip(views, hyper_arrays, self.states, strict=True)):
+            which, operands = (i, indices[i]), {PARAM: view.param, **own}
             arrays.append(TiledArray(*which, operands, view.axes, self.tile, buffers, view.start))
             # Reductions follow the order of indices: how the array lies in memory decides no bit.
             axes = tuple(range(view.param.ndim))
-            in_order.append(TiledArray(*which, operands | state, axes, fold_limit, {}))
+            own_states = {state(name): array for name, array in seen.items()}
+            in_order.append(TiledArray(*which, operands | own_states, axes, fold_limit, {}))
         self._updates, self._folds = _Units.of(arrays, packs), _Units.of(in_order, packs)
         self._kernels: dict[Kernel, CompiledKernel] = {}
         self.prepare(program)

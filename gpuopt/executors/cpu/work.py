@@ -14,6 +14,7 @@ import numpy as np
 
 from gpuopt.codegen.order import REDUCTION_CHUNK
 from gpuopt.executors.layout import cut
+from gpuopt.tracing.operands import GRAD, PARAM, Operand
 
 if TYPE_CHECKING:
     from gpuopt.executors.cpu.kernel import CompiledKernel
@@ -51,15 +52,15 @@ class Tile(abc.ABC):
         """Run a reduction, and fold what it gives."""
 
     @abc.abstractmethod
-    def flat(self, name: str, g: Any) -> Any:
-        """The operand of that name if it is one array, else None."""
+    def flat(self, operand: Operand, g: Any) -> Any:
+        """The operand if it is one array, else None."""
 
     @abc.abstractmethod
-    def load(self, name: str, part: str, values: Any, g: Any) -> None:
+    def load(self, operand: Operand, part: str, values: Any, g: Any) -> None:
         """Copy an operand into `values`; of a complex one its `part`, ``"real"`` or ``"imag"``."""
 
     @abc.abstractmethod
-    def store(self, name: str, part: str, values: Any) -> None:
+    def store(self, operand: Operand, part: str, values: Any) -> None:
         """Copy `values` into an operand."""
 
 
@@ -76,14 +77,14 @@ class ArrayTile(Tile):
     where : tuple
         Its index in the array; empty for all of it.
     operands : dict
-        What lies there, by name: the parameter, arrays for hyperparameters, and the state.
+        What lies there: the parameter, arrays for hyperparameters, and the state.
     offset : int
         How many elements of the array come before it.
     """
 
     __slots__ = ("_direct", "array", "offset", "operands", "where")
 
-    def __init__(self, array: TiledArray, where: Any, operands: dict[str, Any], size: int, offset: int) -> None:
+    def __init__(self, array: TiledArray, where: Any, operands: dict[Operand, Any], size: int, offset: int) -> None:
         self.array, self.where, self.operands = array, where, operands
         self.size, self.offset = size, offset
         self._direct: dict[CompiledKernel, list[Any] | None] = {}
@@ -103,15 +104,15 @@ class ArrayTile(Tile):
     def fold(self, kernel: CompiledKernel, g: Any, thread: int) -> None:
         kernel.fold_tile(self, g, thread)
 
-    def flat(self, name: str, g: Any) -> Any:
-        return g if name == "g" else self.operands.get(name)
+    def flat(self, operand: Operand, g: Any) -> Any:
+        return g if operand == GRAD else self.operands.get(operand)
 
-    def load(self, name: str, part: str, values: Any, g: Any) -> None:
-        x = self.flat(name, g)
+    def load(self, operand: Operand, part: str, values: Any, g: Any) -> None:
+        x = self.flat(operand, g)
         np.copyto(values.reshape(x.shape), getattr(x, part) if part else x, casting="unsafe")
 
-    def store(self, name: str, part: str, values: Any) -> None:
-        x = self.operands[name]
+    def store(self, operand: Operand, part: str, values: Any) -> None:
+        x = self.operands[operand]
         (getattr(x, part) if part else x)[...] = values.reshape(x.shape)
 
 
@@ -163,15 +164,15 @@ class TiledArray:
         self,
         position: int,
         index: int,
-        arrays: dict[str, Any],
+        arrays: dict[Operand, Any],
         axes: tuple[int, ...],
         limit: int,
-        buffers: dict[str, Any],
+        buffers: dict[Operand, Any],
         start: int = 0,
     ) -> None:
-        self.position, self.index, self.size = position, index, arrays["p"].size
+        self.position, self.index, self.size = position, index, arrays[PARAM].size
         self._axes, self._limit, self._buffers, self._start = axes, limit, buffers, start
-        self._shape, self._in_order = arrays["p"].shape, axes == tuple(range(len(axes)))
+        self._shape, self._in_order = arrays[PARAM].shape, axes == tuple(range(len(axes)))
         self._arrays = {name: array.transpose(axes) for name, array in arrays.items()}
         self._flat = all(array.flags.c_contiguous for array in self._arrays.values())
         self._tiles: dict[bool, list[ArrayTile]] = {}
@@ -202,7 +203,7 @@ class TiledArray:
         if flat:
             arrays = {name: array.reshape(-1) for name, array in arrays.items()}
         tiles, offset = [], 0
-        for where, size in cut(arrays["p"].shape, self._limit):
+        for where, size in cut(arrays[PARAM].shape, self._limit):
             first = self._start + offset
             operands = {name: _inside(array, where) for name, array in arrays.items()}
             operands |= {name: state[first : first + size] for name, state in self._buffers.items()}

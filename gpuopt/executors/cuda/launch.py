@@ -22,6 +22,7 @@ from gpuopt.executors.cuda.tables import LaunchPlanner, Table
 from gpuopt.executors.cuda.uploads import UploadRing
 from gpuopt.executors.layout import Initial, ParamView, new_state, no_values
 from gpuopt.executors.scalars import AnyScalars, ScalarRows, StoredScalars
+from gpuopt.tracing.operands import Operand
 from gpuopt.tracing.program import Kernel, UpdateProgram
 
 __all__ = ["CupyExecutor"]
@@ -47,7 +48,7 @@ class CupyExecutor:
         program: UpdateProgram,
         params: Sequence[Any],
         initial: Initial = no_values,
-        hyper_arrays: Sequence[dict[str, Any]] = (),
+        hyper_arrays: Sequence[dict[Operand, Any]] = (),
         indices: Sequence[int] = (),
         capturable: bool = False,
     ) -> None:

@@ -11,6 +11,7 @@ from gpuopt.codegen.order import LANES, chunks
 from gpuopt.executors.cuda.launches import KernelScalars, Launches
 from gpuopt.executors.cuda.runtime import Runtime
 from gpuopt.executors.layout import ParamView
+from gpuopt.tracing.operands import GRAD, PARAM, Operand, state
 from gpuopt.tracing.program import Kernel
 
 __all__ = ["SingleArray"]
@@ -24,7 +25,7 @@ class SingleArray:
     runtime : Runtime
     view : ParamView
     hyper_arrays : dict
-        Its arrays for hyperparameters, by name.
+        Its arrays for hyperparameters.
     position, index : int
         Which array of the executor it is, and of the optimizer.
     buffers : dict
@@ -40,7 +41,7 @@ class SingleArray:
         self,
         runtime: Runtime,
         view: ParamView,
-        hyper_arrays: dict[str, Any],
+        hyper_arrays: dict[Operand, Any],
         position: int,
         index: int,
         buffers: dict[str, Any],
@@ -48,7 +49,7 @@ class SingleArray:
         self._runtime, self._view, self._hyper_arrays = runtime, view, hyper_arrays
         self._position, self._index = position, index
         self._buffers, self.state = buffers, view.state(buffers)
-        self._dtypes: Others = tuple((name, x.dtype) for name, x in hyper_arrays.items())
+        self._dtypes: Others = tuple((array, x.dtype) for array, x in hyper_arrays.items())
 
     def add_update(self, launches: Launches, kernel: Kernel, g: Any, given: KernelScalars) -> None:
         """Add the launch that updates the array.
@@ -57,8 +58,8 @@ class SingleArray:
         """
         view = self._view
         source = kernel_source(kernel, view.param.dtype, g.dtype, self._dtypes, given.in_memory)
-        inputs = [g if name == "g" else self._hyper_arrays[name] for name in source.reads]
-        states = source.arrays[1:]
+        inputs = [g if array == GRAD else self._hyper_arrays[array] for array in source.reads]
+        states = [array.name for array in source.arrays[1:]]
         if kernel.random and not view.param.flags.c_contiguous:  # it counts elements in C order
             p, outputs = view.param, [self.state[name] for name in states]
         else:
@@ -81,9 +82,10 @@ class SingleArray:
     ) -> None:
         """Add the launch that reduces the array along its axes, into its number of each total."""
         param = self._view.param
-        arrays = {"p": param, "g": g, **self._hyper_arrays, **self.state}
+        arrays = {PARAM: param, GRAD: g, **self._hyper_arrays}
+        arrays |= {state(name): array for name, array in self.state.items()}
         source = reduction_source(stage, param.dtype, g.dtype, self._dtypes, given.in_memory)
-        reads = [arrays[name] for name in source.reads]
+        reads = [arrays[array] for array in source.reads]
         reads = [x.reshape(-1) if x.flags.c_contiguous else x for x in reads]
         own = [row[self._index : self._index + 1] for row in totals]
         arguments = *reads, *self._scalars(stage, given), param.size, *room, *own

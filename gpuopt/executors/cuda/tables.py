@@ -15,6 +15,7 @@ from gpuopt.codegen.order import LANES, REDUCTION_CHUNK
 from gpuopt.executors.cuda.runtime import Runtime
 from gpuopt.executors.cuda.uploads import CapturedUploads, UploadCache
 from gpuopt.executors.layout import ParamView
+from gpuopt.tracing.operands import Operand
 
 __all__ = ["LaunchPlan", "LaunchPlanner", "Table", "TableLaunch"]
 
@@ -105,7 +106,7 @@ class LaunchPlanner:
         self,
         runtime: Runtime,
         views: list[ParamView],
-        hyper_arrays: Sequence[dict[str, Any]],
+        hyper_arrays: Sequence[dict[Operand, Any]],
         states: Sequence[dict[str, Any]],
         indices: Sequence[int],
         capturable: bool,

@@ -10,8 +10,8 @@ MISTAKES = [
     Mistake(
         "a master copy not stored",
         "PartsRun",
-        "self.values[MASTER] = self.values['p']",
-        "self.values[MASTER] = self.array(MASTER)",
+        "self.values[state(MASTER)] = self.values[PARAM]",
+        "self.values[state(MASTER)] = self.array(state(MASTER))",
         "test_precision",
     ),
     Mistake(
