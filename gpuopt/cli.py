@@ -35,26 +35,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0; or 2, after one line on stderr, if an option is wrong or not possible
         here.
     """
-    parser = _Parser(prog="gpuopt", description="First-order optimizers for plain NumPy and CuPy arrays.")
+    parser = _Parser(
+        prog="gpuopt", description="First-order optimizers for plain NumPy and CuPy arrays."
+    )
     parser.add_argument("--version", action="version", version=f"gpuopt {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("info", help="print what runs here, and why the others do not").set_defaults(run=_info)
-    demo_parser = commands.add_parser("demo", help="train a small network on handwritten digits with every rule, in three ways")
+    commands.add_parser(
+        "info", help="print what runs here, and why the others do not"
+    ).set_defaults(run=_info)
+    demo_parser = commands.add_parser(
+        "demo", help="train a small network on handwritten digits with every rule, in three ways"
+    )
     demo.add_arguments(demo_parser)
     demo_parser.set_defaults(run=demo.main)
-    bench_parser = commands.add_parser("bench", help="time every rule, its rivals, and the memory's floor")
+    bench_parser = commands.add_parser(
+        "bench", help="time every rule, its rivals, and the memory's floor"
+    )
     bench.add_arguments(bench_parser)
     bench_parser.set_defaults(run=bench.main)
     kernel_parser = commands.add_parser("kernel", help="print the CUDA kernels of a rule")
     names = ", ".join(map(str.lower, rules()))
     kernel_parser.add_argument(
-        "rule", metavar="RULE", type=_rule, help=f"one of {names}, or an expression such as 'chain(clip(1.0), Adam(1e-3))'"
+        "rule",
+        metavar="RULE",
+        type=_rule,
+        help=f"one of {names}, or an expression such as 'chain(clip(1.0), Adam(1e-3))'",
     )
     kernel_parser.add_argument(
-        "--dtype", choices=list(COMPUTE), default="float32", help="dtype of parameter and gradient (default: float32)"
+        "--dtype",
+        choices=list(COMPUTE),
+        default="float32",
+        help="dtype of parameter and gradient (default: float32)",
     )
     kernel_parser.add_argument(
-        "--complete", action="store_true", help="print the whole text that CuPy compiles; needs CuPy, no GPU"
+        "--complete",
+        action="store_true",
+        help="print the whole text that CuPy compiles; needs CuPy, no GPU",
     )
     kernel_parser.set_defaults(run=_kernel)
     options = parser.parse_args(arguments)
@@ -62,7 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = int(options.run(options))
         sys.stdout.flush()
         return code
-    except BrokenPipeError:  # as in `gpuopt info | head -1`: nobody reads on, and the interpreter must not try to flush
+    except (
+        BrokenPipeError
+    ):  # as in `gpuopt info | head -1`: nobody reads on, and the interpreter must not try to flush
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (ModuleNotFoundError, RuntimeError, TraceError, ValueError) as error:
@@ -82,13 +100,19 @@ def _rule(text: str) -> Any:
     if text.replace("-", "").replace("_", "").isalnum():
         return demo.rule_class(text)()
     try:
-        rule = eval(text, {"__builtins__": {}, **{name: getattr(gpuopt, name) for name in gpuopt.__all__}})
+        rule = eval(
+            text, {"__builtins__": {}, **{name: getattr(gpuopt, name) for name in gpuopt.__all__}}
+        )
     except Exception as error:
-        raise argparse.ArgumentTypeError(f"{text!r}: {type(error).__name__}: {_first_line(error)}") from None
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: {type(error).__name__}: {_first_line(error)}"
+        ) from None
     if not isinstance(rule, Bindable):
         raise argparse.ArgumentTypeError(f"{text!r} gives {rule!r}, which is no rule")
     if is_partitioned(rule):
-        raise argparse.ArgumentTypeError(f"{text!r} has a kernel for each group of arrays: give the rule of one group")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} has a kernel for each group of arrays: give the rule of one group"
+        )
     return rule
 
 

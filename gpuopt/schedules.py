@@ -74,7 +74,9 @@ class Schedule(abc.ABC):
         return ax
 
     def __repr__(self) -> str:
-        fields = ", ".join(f"{field.name}={getattr(self, field.name)!r}" for field in dataclasses.fields(self))
+        fields = ", ".join(
+            f"{field.name}={getattr(self, field.name)!r}" for field in dataclasses.fields(self)
+        )
         return f"schedules.{type(self).__name__}({fields})"
 
 
@@ -91,7 +93,10 @@ def _number(schedule: Schedule, name: str) -> float:
 
 
 def _whole(schedule: Schedule, name: str, value: Any) -> int:
-    what = f"schedules.{type(schedule).__name__}: {name} must be a whole number of at least 1, got {value!r}"
+    what = (
+        f"schedules.{type(schedule).__name__}: {name} must be a whole number of at least 1, "
+        f"got {value!r}"
+    )
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(what)
     if value < 1:
@@ -115,7 +120,9 @@ def _where(condition: Any, a: Any, b: Any) -> Any:
 
 
 def _chosen(step: Any, boundaries: Sequence[int], values: Sequence[Callable[[Any], Any]]) -> Any:
-    """The value that applies at `step`: the second from the first boundary on, and so on; each counts from its own start."""
+    """The value that applies at `step`: the second from the first boundary on, and so on; each
+    counts from its own start.
+    """
     starts = (0, *boundaries)
     if isinstance(step, numbers.Integral):
         part = bisect.bisect_right(boundaries, step)
@@ -153,7 +160,9 @@ class Constant(Schedule):
 @final
 @dataclasses.dataclass(frozen=True, repr=False)
 class Step(Schedule):
-    """``value · factor^⌊step/every⌋``: multiplied by `factor` at step `every`, ``2·every`` and so on."""
+    """``value · factor^⌊step/every⌋``: multiplied by `factor` at step `every`, ``2·every`` and so
+    on.
+    """
 
     value: float
     every: int
@@ -190,7 +199,9 @@ class Exponential(Schedule):
 @final
 @dataclasses.dataclass(frozen=True, repr=False)
 class Polynomial(Schedule):
-    """``end + (value - end)·(1 - step/steps)^power``, a straight line by default: `value` at 0, `end` from `steps` on."""
+    """``end + (value - end)·(1 - step/steps)^power``, a straight line by default: `value` at 0,
+    `end` from `steps` on.
+    """
 
     value: float
     steps: int
@@ -212,7 +223,9 @@ class Polynomial(Schedule):
 @final
 @dataclasses.dataclass(frozen=True, repr=False)
 class Cosine(Schedule):
-    """Half a cosine (Loshchilov & Hutter 2017, without restarts): `value` at 0, `end` from `steps` on."""
+    """Half a cosine (Loshchilov & Hutter 2017, without restarts): `value` at 0, `end` from `steps`
+    on.
+    """
 
     value: float
     steps: int
@@ -230,7 +243,9 @@ class Cosine(Schedule):
 @final
 @dataclasses.dataclass(frozen=True, repr=False)
 class InverseSquareRoot(Schedule):
-    """``value · √(steps / max(step, steps))``: `value` until `steps`, then falling (Vaswani et al. 2017)."""
+    """``value · √(steps / max(step, steps))``: `value` until `steps`, then falling (Vaswani et al.
+    2017).
+    """
 
     value: float
     steps: int
@@ -246,7 +261,8 @@ class InverseSquareRoot(Schedule):
 @final
 @dataclasses.dataclass(frozen=True, repr=False)
 class WarmUp(Schedule):
-    """A straight line from `start` at step 0 to the first value of `then`, reached at `steps`; and from there on `then`.
+    """A straight line from `start` at step 0 to the first value of `then`, reached at `steps`; and
+    from there on `then`.
 
     `then` is a schedule, or a number to stay at; it sees the steps since the warm-up.
     """
@@ -263,13 +279,17 @@ class WarmUp(Schedule):
 
     def __call__(self, step: int) -> float:
         target = self.then(_largest(step - self.steps, 0)) if callable(self.then) else self.then
-        return _where(step >= self.steps, target, self.start + (target - self.start) * (step / self.steps))
+        return _where(
+            step >= self.steps, target, self.start + (target - self.start) * (step / self.steps)
+        )
 
 
 @final
 @dataclasses.dataclass(frozen=True, repr=False)
 class Piecewise(Schedule):
-    """``values[0]`` before step ``boundaries[0]``, ``values[1]`` from there to before ``boundaries[1]``, and so on."""
+    """``values[0]`` before step ``boundaries[0]``, ``values[1]`` from there to before
+    ``boundaries[1]``, and so on.
+    """
 
     values: Sequence[float]
     boundaries: Sequence[int]
@@ -286,7 +306,9 @@ class Piecewise(Schedule):
 @final
 @dataclasses.dataclass(frozen=True, repr=False)
 class Joined(Schedule):
-    """One schedule after another: the second from step ``boundaries[0]`` on, and so on; each counts from its own start."""
+    """One schedule after another: the second from step ``boundaries[0]`` on, and so on; each counts
+    from its own start.
+    """
 
     schedules: Sequence[Callable[[int], float]]
     boundaries: Sequence[int]
@@ -294,9 +316,14 @@ class Joined(Schedule):
     def __post_init__(self) -> None:
         parts = tuple(self.schedules)
         if bad := [part for part in parts if not callable(part)]:
-            raise TypeError(f"schedules.Joined: {bad[0]!r} is no schedule; a number is schedules.Constant({bad[0]!r})")
+            raise TypeError(
+                f"schedules.Joined: {bad[0]!r} is no schedule; a number is "
+                f"schedules.Constant({bad[0]!r})"
+            )
         object.__setattr__(self, "schedules", parts)
-        object.__setattr__(self, "boundaries", _increasing(self, self.boundaries, len(parts), "schedules"))
+        object.__setattr__(
+            self, "boundaries", _increasing(self, self.boundaries, len(parts), "schedules")
+        )
 
     def __call__(self, step: int) -> float:
         return _chosen(step, self.boundaries, self.schedules)
@@ -305,9 +332,11 @@ class Joined(Schedule):
 @final
 @dataclasses.dataclass(frozen=True, repr=False)
 class OneCycle(Schedule):
-    """Up along half a cosine and down along another (Smith & Topin 2019), in the convention of PyTorch's OneCycleLR.
+    """Up along half a cosine and down along another (Smith & Topin 2019), in the convention of
+    PyTorch's OneCycleLR.
 
-    From ``peak/rise`` at step 0 to `peak` at ``share·steps - 1``, and down to ``peak/rise/fall`` at ``steps - 1``.
+    From ``peak/rise`` at step 0 to `peak` at ``share·steps - 1``, and down to ``peak/rise/fall`` at
+    ``steps - 1``.
     """
 
     peak: float
@@ -320,10 +349,13 @@ class OneCycle(Schedule):
         _number(self, "peak")
         for name in ("rise", "fall"):
             if _number(self, name) <= 0:
-                raise ValueError(f"schedules.OneCycle: {name} must be > 0, got {getattr(self, name)!r}")
+                raise ValueError(
+                    f"schedules.OneCycle: {name} must be > 0, got {getattr(self, name)!r}"
+                )
         if not 0 < _number(self, "share") * _whole(self, "steps", self.steps) - 1 < self.steps - 1:
             raise ValueError(
-                f"schedules.OneCycle: the peak, at share·steps - 1 with share={self.share!r} and steps={self.steps!r}, "
+                f"schedules.OneCycle: the peak, at share·steps - 1 with share={self.share!r} and "
+                f"steps={self.steps!r}, "
                 "must lie after step 0 and before the last step"
             )
 
@@ -338,7 +370,12 @@ def first_untraceable(schedule: Any) -> Any:
     if type(schedule) not in _OWN:
         return schedule
     values = [getattr(schedule, field.name) for field in dataclasses.fields(schedule)]
-    nested = [inner for value in values for inner in (value if isinstance(value, tuple) else (value,)) if callable(inner)]
+    nested = [
+        inner
+        for value in values
+        for inner in (value if isinstance(value, tuple) else (value,))
+        if callable(inner)
+    ]
     return next((found for found in map(first_untraceable, nested) if found is not None), None)
 
 

@@ -123,7 +123,11 @@ def cpu_threads() -> int:
     """The number of threads for a step: ``GPUOPT_NUM_THREADS``, else the CPUs of this process."""
     asked = os.environ.get(THREADS_VARIABLE)
     if not asked:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return (
+            len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count() or 1
+        )
     if not asked.strip().isdecimal() or int(asked) < 1:
         raise ValueError(f"{THREADS_VARIABLE} must be a whole number of at least 1, got {asked!r}")
     return int(asked)
@@ -194,13 +198,16 @@ def _require_cupy() -> None:
 
 @functools.cache
 def why_not_cupy() -> str | None:
-    """None if CuPy works here, else the reason why not; the first call compiles and runs a small kernel."""
+    """None if CuPy works here, else the reason why not; the first call compiles and runs a small
+    kernel.
+    """
     missing = "CuPy is not installed (pip install 'gpuopt[cuda13]' or 'gpuopt[cuda12]')"
     try:
         if (spec := importlib.util.find_spec("cupy")) is None:
             return missing
         if spec.origin is None:
-            return f"{missing}; {list(spec.submodule_search_locations or ())} has only its empty folder"
+            folders = list(spec.submodule_search_locations or ())
+            return f"{missing}; {folders} has only its empty folder"
         import cupy
 
         count = cupy.cuda.runtime.getDeviceCount()
@@ -243,4 +250,6 @@ def optional_import(module: str, what: str) -> Any:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        raise ImportError(f"{what} needs {module.partition('.')[0]}: pip install 'gpuopt[demo]'") from error
+        raise ImportError(
+            f"{what} needs {module.partition('.')[0]}: pip install 'gpuopt[demo]'"
+        ) from error

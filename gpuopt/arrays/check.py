@@ -16,7 +16,9 @@ _NO_ARRAY = "must be a NumPy or CuPy array"
 
 
 def parameters(arrays: list[Any], paths: list[str]) -> None:
-    """Raise TypeError or ValueError unless `arrays` can be updated in place, each on its own, on one device."""
+    """Raise TypeError or ValueError unless `arrays` can be updated in place, each on its own, on
+    one device.
+    """
     if not arrays:
         raise ValueError("params holds no arrays: there is nothing to update")
     for array, path in zip(arrays, paths, strict=True):
@@ -26,7 +28,8 @@ def parameters(arrays: list[Any], paths: list[str]) -> None:
         if place(array) != place(first):
             here, there = place(array), place(first)
             raise ValueError(
-                f"params{path} is on {here}, params{paths[0]} on {there}: all arrays of one optimizer must be on one device"
+                f"params{path} is on {here}, params{paths[0]} on {there}: all arrays of one "
+                "optimizer must be on one device"
             )
     Memory(arrays, [f"params{path}" for path in paths]).check_distinct()
 
@@ -34,22 +37,39 @@ def parameters(arrays: list[Any], paths: list[str]) -> None:
 def _parameter(array: Any, name: str) -> None:
     if not is_array(array):
         number = isinstance(array, (int, float, complex, np.generic))
-        hint = ": make it a 0-d array" if number else " (params are an array, or lists, tuples and dicts of arrays)"
+        hint = (
+            ": make it a 0-d array"
+            if number
+            else " (params are an array, or lists, tuples and dicts of arrays)"
+        )
         raise TypeError(f"{name} {_NO_ARRAY}, got {type(array).__name__}{hint}")
     if isinstance(array, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array, which has no meaning for an update: use its .data or .filled()")
+        raise TypeError(
+            f"{name} is a masked array, which has no meaning for an update: use its .data or "
+            ".filled()"
+        )
     _dtype(array, name)
     if isinstance(array, np.ndarray) and not array.flags.writeable:
-        raise ValueError(f"{name} is read-only: parameters are updated in place, so pass a writable copy")
+        raise ValueError(
+            f"{name} is read-only: parameters are updated in place, so pass a writable copy"
+        )
     if _overlaps_itself(array):
-        raise ValueError(f"{name} has elements that share memory (strides {array.strides} of shape {array.shape}): pass a copy")
+        raise ValueError(
+            f"{name} has elements that share memory (strides {array.strides} of shape "
+            f"{array.shape}): pass a copy"
+        )
 
 
 def _dtype(array: Any, name: str) -> None:
     if not supported(array.dtype):
-        kind = "in native byte order" if array.dtype.name in COMPUTE else f"of one of the dtypes {', '.join(COMPUTE)}"
+        kind = (
+            "in native byte order"
+            if array.dtype.name in COMPUTE
+            else f"of one of the dtypes {', '.join(COMPUTE)}"
+        )
         raise TypeError(
-            f"{name} must be an array {kind}, got dtype {array.dtype.str if array.dtype.name in COMPUTE else array.dtype}"
+            f"{name} must be an array {kind}, got dtype "
+            f"{array.dtype.str if array.dtype.name in COMPUTE else array.dtype}"
         )
 
 
@@ -61,20 +81,28 @@ def loss_and_grads(result: Any) -> tuple[Any, Any]:
     """The result of the user's function, if it is a pair of a real scalar and gradients."""
     if not (isinstance(result, tuple) and len(result) == 2):
         items = f" of {len(result)}" if isinstance(result, tuple) else ""
-        raise TypeError(f"loss_and_grad must return a pair (loss, grads), not a {type(result).__name__}{items}")
+        raise TypeError(
+            f"loss_and_grad must return a pair (loss, grads), not a {type(result).__name__}{items}"
+        )
     loss, grads = result
     shape, kind = getattr(loss, "shape", None), getattr(getattr(loss, "dtype", None), "kind", "")
     # "V" is how NumPy describes bfloat16.
     if not ((shape == () and kind in "fiuV") or type(loss) in (int, float)):
-        found = type(loss).__name__ + ("" if shape is None else f" of shape {shape} and dtype {loss.dtype}")
-        raise TypeError(f"the loss that loss_and_grad returns must be a real number or 0-d array, not {found}")
+        found = type(loss).__name__ + (
+            "" if shape is None else f" of shape {shape} and dtype {loss.dtype}"
+        )
+        raise TypeError(
+            f"the loss that loss_and_grad returns must be a real number or 0-d array, not {found}"
+        )
     return loss, grads
 
 
 def _overlaps_itself(array: Any) -> bool:
     """Whether two elements may share memory: a stride is within the reach of smaller ones."""
     reach = array.itemsize
-    for stride, length in sorted((abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1):
+    for stride, length in sorted(
+        (abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1
+    ):
         if stride < reach:
             return bool(array.size)
         reach += stride * (length - 1)
@@ -85,12 +113,15 @@ def gradient(g: Any, p: Any, path: str) -> None:
     """Raise TypeError or ValueError unless `g` can be the gradient of `p`."""
     name = f"grads{path}"
     if not is_array(g):
-        raise TypeError(f"{name} {_NO_ARRAY} or None, got {type(g).__name__}: pass np.asarray of it")
+        raise TypeError(
+            f"{name} {_NO_ARRAY} or None, got {type(g).__name__}: pass np.asarray of it"
+        )
     if isinstance(g, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array: use its .filled(0)")
     if is_cupy(g) != is_cupy(p):
         raise TypeError(
-            f"{name} is a {array_module(g).__name__} array, params{path} a {array_module(p).__name__} array: move it first"
+            f"{name} is a {array_module(g).__name__} array, params{path} a "
+            f"{array_module(p).__name__} array: move it first"
         )
     if is_cupy(g) and g.device != p.device:
         raise ValueError(f"{name} is on {place(g)}, params{path} on {place(p)}: move it first")

@@ -18,7 +18,9 @@ COMPUTE: dict[str, np.dtype[Any]] = {
 
 
 def supported(dtype: np.dtype[Any]) -> bool:
-    """Whether arrays of `dtype` can be parameters and gradients: in native byte order, and one of `COMPUTE`."""
+    """Whether arrays of `dtype` can be parameters and gradients: in native byte order, and one of
+    `COMPUTE`.
+    """
     return dtype.name in COMPUTE and dtype.isnative
 
 

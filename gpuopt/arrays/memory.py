@@ -18,8 +18,8 @@ class Memory:
     Attributes
     ----------
     owners : set of int
-        The ids of the objects to which the arrays' memory belongs. A NumPy array that owns its memory
-        and is none of them shares no memory with the arrays.
+        The ids of the objects to which the arrays' memory belongs. A NumPy array that owns its
+        memory and is none of them shares no memory with the arrays.
     foreign : bool
         Whether some memory belongs to something other than NumPy arrays. Then that does not hold.
     """
@@ -44,7 +44,8 @@ class Memory:
                     first, second = self._names[min(a, b)], self._names[max(a, b)]
                     same = self._arrays[a].shape == self._arrays[b].shape and other_low == low
                     raise ValueError(
-                        f"{second} {'is' if same else 'overlaps'} the same memory as {first}: pass every array once"
+                        f"{second} {'is' if same else 'overlaps'} the same memory as {first}: pass "
+                        "every array once"
                     )
 
     def clear_of(self, lows: np.ndarray[Any, Any], highs: np.ndarray[Any, Any]) -> bool:
@@ -53,7 +54,9 @@ class Memory:
         return bool(np.all(self._reached[before] <= lows))
 
     def suspects(self, g: Any) -> bool:
-        """Whether `g` might share memory with one of the arrays; a cheap test that rules most gradients out."""
+        """Whether `g` might share memory with one of the arrays; a cheap test that rules most
+        gradients out.
+        """
         owner = _owner(g)
         return self.foreign or id(owner) in self.owners or not _owns(owner)
 
@@ -64,7 +67,9 @@ class Memory:
         low, high = bounds(g)
         first = bisect.bisect_left(self._lows, low - self._longest)
         last = bisect.bisect_left(self._lows, high)
-        return [i for _, top, i in self._entries[first:last] if top > low and share(self._arrays[i], g)]
+        return [
+            i for _, top, i in self._entries[first:last] if top > low and share(self._arrays[i], g)
+        ]
 
 
 def bounds(array: Any) -> tuple[int, int]:

@@ -41,7 +41,9 @@ def after(start: int, elements: int) -> int:
 
 
 def fill(run: Any, start: int, index: Any, z: Any, work: Any) -> None:
-    """Fill `run` with the uniform numbers in (0, 1) of the elements that `index` names; `z` and `work` are scratch like it."""
+    """Fill `run` with the uniform numbers in (0, 1) of the elements that `index` names; `z` and
+    `work` are scratch like it.
+    """
     np.multiply(index, np.uint64(GOLDEN), out=z)
     np.add(z, np.uint64(after(start, 1)), out=z)
     for shift, factor in ((30, FIRST), (27, SECOND), (31, 0)):

@@ -55,9 +55,13 @@ if TYPE_CHECKING:
 
     AnyArray: TypeAlias = NumpyValue | CupyArray
     Array: TypeAlias = NDArray[np.inexact[Any]] | OpaqueArray | CupyArray
-    ArrayTree: TypeAlias = "Array | Mapping[Any, ArrayTree] | ListOrTuple[ArrayTree] | ObjectContainer"
+    ArrayTree: TypeAlias = (
+        "Array | Mapping[Any, ArrayTree] | ListOrTuple[ArrayTree] | ObjectContainer"
+    )
     """Arrays as `init` takes them: an array, or lists, tuples and dicts of arrays, nested."""
-    PartialTree: TypeAlias = "AnyArray | Mapping[Any, PartialTree] | ListOrTuple[PartialTree] | ObjectContainer | None"
+    PartialTree: TypeAlias = (
+        "AnyArray | Mapping[Any, PartialTree] | ListOrTuple[PartialTree] | ObjectContainer | None"
+    )
     """The same of gradients, or of arrays for hyperparameters: of any dtype, or None."""
     LossAndGrad: TypeAlias = Callable[..., tuple[SupportsFloat, PartialTree]]
     """``loss_and_grad(params, *batch) -> (loss, grads)``: the forward and the backward pass."""
@@ -66,7 +70,8 @@ else:
     ArrayTree = Annotated[Any, "an array, or lists, tuples and dicts of arrays, nested"]
     ArrayTree.__doc__ = (
         "``gpuopt.ArrayTree`` annotates parameters and gradients: an array, or lists, tuples and "
-        "dicts of arrays, nested. For type checkers these are NumPy's floating-point and complex arrays, and CuPy's."
+        "dicts of arrays, nested. For type checkers these are NumPy's floating-point and complex "
+        "arrays, and CuPy's."
     )
 
 
@@ -102,7 +107,9 @@ class TreeSpec:
         self.containers: list[Any] = []
         self.entries: list[tuple[Any, Any, Any]] = []
         self._node = self._read(tree, (), name, ())
-        flat = isinstance(tree, dict) and len(tree) == len(self.leaves) and len(self.containers) == 1
+        flat = (
+            isinstance(tree, dict) and len(tree) == len(self.leaves) and len(self.containers) == 1
+        )
         self.keys = list(tree) if flat else None
 
     def _read(self, tree: Any, keys: tuple[Any, ...], name: str, above: tuple[int, ...]) -> Any:
@@ -114,18 +121,26 @@ class TreeSpec:
             self.containers.append(tree)
             self.entries += [(tree, k, v) for k, v in entries]
         if isinstance(tree, dict):
-            return dict, {k: self._read(v, (*keys, k), name, (*above, id(tree))) for k, v in tree.items()}
+            return dict, {
+                k: self._read(v, (*keys, k), name, (*above, id(tree))) for k, v in tree.items()
+            }
         if isinstance(tree, (list, tuple)):
-            return type(tree), [self._read(v, (*keys, i), name, (*above, id(tree))) for i, v in enumerate(tree)]
+            return type(tree), [
+                self._read(v, (*keys, i), name, (*above, id(tree))) for i, v in enumerate(tree)
+            ]
         if isinstance(tree, (set, frozenset)) or hasattr(tree, "__next__"):
-            raise TypeError(f"{name}{path} is a {type(tree).__name__}, which has no lasting order: use a list or a dict")
+            raise TypeError(
+                f"{name}{path} is a {type(tree).__name__}, which has no lasting order: use a list "
+                "or a dict"
+            )
         self.paths.append(path)
         self.names.append("/".join(map(str, keys)))
         self.leaves.append(tree)
         return None
 
     def match(self, tree: Any, name: str) -> list[Any]:
-        """The leaves of `tree` in the order of this one's; lists and tuples may stand for each other.
+        """The leaves of `tree` in the order of this one's; lists and tuples may stand for each
+        other.
 
         Raises
         ------
@@ -153,12 +168,19 @@ def _match(node: Any, tree: Any, path: str, name: str, found: list[Any]) -> None
     kind, children = node
     if kind is dict:
         if not isinstance(tree, dict):
-            raise TypeError(f"{name}{path} must be a dict with the keys {list(children)}, got {type(tree).__name__}")
+            raise TypeError(
+                f"{name}{path} must be a dict with the keys {list(children)}, got "
+                f"{type(tree).__name__}"
+            )
         if tree.keys() != children.keys():
             missing = [f"{name}{path}[{key!r}]" for key in children if key not in tree]
             extra = [f"{name}{path}[{key!r}]" for key in tree if key not in children]
             raise ValueError(
-                "; ".join(f"{what}: {', '.join(keys)}" for what, keys in (("missing", missing), ("extra", extra)) if keys)
+                "; ".join(
+                    f"{what}: {', '.join(keys)}"
+                    for what, keys in (("missing", missing), ("extra", extra))
+                    if keys
+                )
             )
         if not any(children.values()):  # leaves alone
             found.extend(map(tree.__getitem__, children))
@@ -167,7 +189,10 @@ def _match(node: Any, tree: Any, path: str, name: str, found: list[Any]) -> None
             _match(child, tree[key], f"{path}[{key!r}]", name, found)
         return
     if not isinstance(tree, (list, tuple)):
-        raise TypeError(f"{name}{path} must be a list or tuple of length {len(children)}, got {type(tree).__name__}")
+        raise TypeError(
+            f"{name}{path} must be a list or tuple of length {len(children)}, got "
+            f"{type(tree).__name__}"
+        )
     if len(tree) != len(children):
         raise ValueError(f"{name}{path} must have {len(children)} entries, got {len(tree)}")
     if not any(children):

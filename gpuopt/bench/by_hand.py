@@ -1,4 +1,6 @@
-"""The updates as a user would write them without a library: expressions of whole arrays, 16 bits widened to float32."""
+"""The updates as a user would write them without a library: expressions of whole arrays, 16 bits
+widened to float32.
+"""
 
 from __future__ import annotations
 
@@ -17,17 +19,22 @@ CHAIN = "chain"
 Update = Callable[[Any, Any], Any]
 
 
-def naive(name: str, xp: Any, params: list[Any], gradients: list[Any], options: Collection[str] = ()) -> Step | None:
+def naive(
+    name: str, xp: Any, params: list[Any], gradients: list[Any], options: Collection[str] = ()
+) -> Step | None:
     """The update by hand on copies of the parameters, with those options of `init`.
 
-    None for a rule that is not written here, and for stochastic rounding, which takes more than an expression.
+    None for a rule that is not written here, and for stochastic rounding, which takes more than an
+    expression.
     """
     if "stochastic_rounding" in options:
         return None
     master = "master" in options
     if name == CHAIN:
         return _chain_by_hand(xp, [p.copy() for p in params], gradients, master)
-    bodies = [_by_hand(name, xp, p.copy(), g, master) for p, g in zip(params, gradients, strict=True)]
+    bodies = [
+        _by_hand(name, xp, p.copy(), g, master) for p, g in zip(params, gradients, strict=True)
+    ]
     found = [body for body in bodies if body is not None]
     return (lambda: [body() for body in found]) if len(found) == len(bodies) else None
 
@@ -55,7 +62,12 @@ def _by_hand(name: str, xp: Any, p: Any, g: Any, master: bool = False) -> Step |
         m_hat, v_hat = m / (1 - 0.9 ** t[0]), v / (1 - 0.999 ** t[0])
         return p - 1e-3 * m_hat / (xp.sqrt(v_hat) + 1e-8)
 
-    bodies: dict[str, Update] = {"GradientDescent": descent, "Momentum": momentum, "RMSProp": rmsprop, "Adam": adam}
+    bodies: dict[str, Update] = {
+        "GradientDescent": descent,
+        "Momentum": momentum,
+        "RMSProp": rmsprop,
+        "Adam": adam,
+    }
     update = {**bodies, "AdamW": lambda p, g: adam(p, g, 0.01)}.get(name)
     return None if update is None else _stored(update, p, g, master)
 

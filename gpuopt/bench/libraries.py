@@ -1,4 +1,6 @@
-"""Steps of PyTorch's and optax's optimizers on the same data, where they are installed and have the like."""
+"""Steps of PyTorch's and optax's optimizers on the same data, where they are installed and have the
+like.
+"""
 
 from __future__ import annotations
 
@@ -18,19 +20,37 @@ PRECISION = ("master", "stochastic_rounding")
 
 
 def torch_step(
-    name: str, arrays: list[Any], gradients: list[Any], gpu: bool, how: str, options: Collection[str] = ()
+    name: str,
+    arrays: list[Any],
+    gradients: list[Any],
+    gpu: bool,
+    how: str,
+    options: Collection[str] = (),
 ) -> Step | None:
-    """PyTorch's optimizer of the same rule on the same data; None where it has none of that kind, or is not installed.
+    """PyTorch's optimizer of the same rule on the same data; None where it has none of that kind,
+    or is not installed.
 
     It keeps the state of parameters of 16 bits in 16 bits.
     """
-    kinds = {"GradientDescent": "SGD", "Momentum": "SGD", "RMSProp": "RMSprop", "Adam": "Adam", "AdamW": "AdamW"}
-    if name not in kinds or not set(options).isdisjoint(PRECISION) or (torch := _optional("torch")) is None:
+    kinds = {
+        "GradientDescent": "SGD",
+        "Momentum": "SGD",
+        "RMSProp": "RMSprop",
+        "Adam": "Adam",
+        "AdamW": "AdamW",
+    }
+    if (
+        name not in kinds
+        or not set(options).isdisjoint(PRECISION)
+        or (torch := _optional("torch")) is None
+    ):
         return None
     torch.set_num_threads(backend.cpu_threads())
 
     def move(a: Any) -> Any:
-        bits = a.view(np.int16) if a.dtype.name == "bfloat16" else a  # which PyTorch does not know as NumPy's
+        bits = (
+            a.view(np.int16) if a.dtype.name == "bfloat16" else a
+        )  # which PyTorch does not know as NumPy's
         tensor = torch.from_dlpack(bits).clone() if gpu else torch.from_numpy(bits.copy())
         return tensor if bits is a else tensor.view(torch.bfloat16)
 
@@ -39,17 +59,21 @@ def torch_step(
         param.grad = move(gradient)
     kind: dict[str, dict[str, Any]] = {"Momentum": {"momentum": 0.9}, "RMSProp": {"alpha": 0.9}}
     try:
-        step: Step = getattr(torch.optim, kinds[name])(params, lr=1e-3, **{how: True}, **kind.get(name, {})).step
+        step: Step = getattr(torch.optim, kinds[name])(
+            params, lr=1e-3, **{how: True}, **kind.get(name, {})
+        ).step
     except (TypeError, RuntimeError):  # RMSprop has no fused form
         return None
     return step
 
 
-def optax_step(name: str, arrays: list[Any], gradients: list[Any], options: Collection[str] = ()) -> tuple[Step, Step] | None:
+def optax_step(
+    name: str, arrays: list[Any], gradients: list[Any], options: Collection[str] = ()
+) -> tuple[Step, Step] | None:
     """Optax under jit, its arrays donated, on JAX's default device, and what waits for it.
 
-    None where it is not installed, has not the like, or JAX lacks the dtype. It keeps the state of parameters of 16 bits in 16
-    bits.
+    None where it is not installed, has not the like, or JAX lacks the dtype. It keeps the state of
+    parameters of 16 bits in 16 bits.
     """
     if not set(options).isdisjoint(PRECISION):
         return None

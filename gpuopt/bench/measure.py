@@ -1,4 +1,5 @@
-"""The time of a step, and of streaming as many bytes: what is compared takes turns in one process, and medians are taken.
+"""The time of a step, and of streaming as many bytes: what is compared takes turns in one process,
+and medians are taken.
 
 ``gpuopt bench``, the asv suite and ``tools/performance.py`` all measure with this module.
 """
@@ -63,18 +64,28 @@ def module_of(executor: str) -> Any:
 
 def waiting(xp: Any) -> Step:
     """A function that waits until the device has finished; on a CPU it does nothing."""
-    return (lambda: None) if xp is np else (lambda: xp.cuda.Device().synchronize())  # other libraries have other streams
+    return (
+        (lambda: None) if xp is np else (lambda: xp.cuda.Device().synchronize())
+    )  # other libraries have other streams
 
 
-def make_arrays(xp: Any, size: int, count: int = 1, dtype: Any = "float32", seed: int = 0) -> list[Any]:
+def make_arrays(
+    xp: Any, size: int, count: int = 1, dtype: Any = "float32", seed: int = 0
+) -> list[Any]:
     """Fresh arrays of normal numbers: `count` of `size` elements each, drawn on the host."""
     rng = np.random.default_rng(seed)
     draw = np.float64 if np.dtype(dtype) == np.float64 else np.float32
-    return [xp.asarray(rng.standard_normal(size, draw).astype(dtype, copy=False)) for _ in range(count)]
+    return [
+        xp.asarray(rng.standard_normal(size, draw).astype(dtype, copy=False)) for _ in range(count)
+    ]
 
 
-def optimizer(rule: Bindable, params: Any, executor: str, hyper: dict[str, Any] | None = None, **options: bool) -> Optimizer:
-    """Bind `rule` to `params`, which `executor` is to update (CuPy arrays: CuPy always), with these `options` of `init`."""
+def optimizer(
+    rule: Bindable, params: Any, executor: str, hyper: dict[str, Any] | None = None, **options: bool
+) -> Optimizer:
+    """Bind `rule` to `params`, which `executor` is to update (CuPy arrays: CuPy always), with these
+    `options` of `init`.
+    """
     if executor == "cupy":
         return rule.init(params, hyper, **options)
     with _environment(backend.CPU_VARIABLE, executor):
@@ -82,14 +93,18 @@ def optimizer(rule: Bindable, params: Any, executor: str, hyper: dict[str, Any] 
 
 
 def bytes_a_step(opt: Optimizer) -> int:
-    """The bytes that a step must read and write: state in and out, gradients (of the parameters' dtype) in, parameters in and
-    out, but those with a master copy, which are only written.
+    """The bytes that a step must read and write: state in and out, gradients (of the parameters'
+    dtype) in, parameters in and out, but those with a master copy, which are only written.
     """
     params = leaves(opt.params)
     states = {name: leaves(tree) for name, tree in opt.state.items()}
     copies = states.get(MASTER, [None] * len(params))
-    moved = sum((3 if copy is None else 2) * int(p.nbytes) for p, copy in zip(params, copies, strict=True))
-    return moved + 2 * sum(int(a.nbytes) for arrays in states.values() for a in arrays if a is not None)
+    moved = sum(
+        (3 if copy is None else 2) * int(p.nbytes) for p, copy in zip(params, copies, strict=True)
+    )
+    return moved + 2 * sum(
+        int(a.nbytes) for arrays in states.values() for a in arrays if a is not None
+    )
 
 
 def stream_steps(xp: Any, size: int, dtype: Any = "float32") -> dict[str, Step]:
@@ -124,8 +139,11 @@ def calls_lasting(step: Step, wait: Step, seconds: float) -> int:
     return max(1, round(seconds / max(time.perf_counter() - start, 1e-7)))
 
 
-def in_turns(steps: Mapping[Key, Step], rounds: int, wait: Step, calls: int | Mapping[Key, int] = 1) -> dict[Key, list[float]]:
-    """Seconds a call of each step, one number a round; in a round each has a block of calls in its turn.
+def in_turns(
+    steps: Mapping[Key, Step], rounds: int, wait: Step, calls: int | Mapping[Key, int] = 1
+) -> dict[Key, list[float]]:
+    """Seconds a call of each step, one number a round; in a round each has a block of calls in its
+    turn.
 
     Parameters
     ----------
@@ -161,7 +179,8 @@ def medians(found: Mapping[Key, list[float]]) -> dict[Key, float]:
 
 
 def over_floor(seconds: float, moved: int, streamed: int, stream_seconds: float) -> float:
-    """Time of a step over its floor: the time that streaming its bytes takes at the measured bandwidth.
+    """Time of a step over its floor: the time that streaming its bytes takes at the measured
+    bandwidth.
 
     Parameters
     ----------
@@ -176,7 +195,8 @@ def over_floor(seconds: float, moved: int, streamed: int, stream_seconds: float)
 
 
 def pin_allocator(limit: int = 1 << 30) -> bool:
-    """Let glibc keep what arrays free; else NumPy's temporaries are mapped and unmapped at every step, and times jump.
+    """Let glibc keep what arrays free; else NumPy's temporaries are mapped and unmapped at every
+    step, and times jump.
 
     Returns
     -------

@@ -53,7 +53,11 @@ def header(executors: set[str], dtype: str, options: Sequence[str] = ()) -> str:
     """Date, device, threads, dtype, options of `init` and versions, in one line."""
     info = backend.info()
     kept = {name: version for name, version in info["versions"].items() if version}
-    versions = {name: version for name, version in kept.items() if name != "ml_dtypes" or dtype == "bfloat16"}
+    versions = {
+        name: version
+        for name, version in kept.items()
+        if name != "ml_dtypes" or dtype == "bfloat16"
+    }
     for name in _OTHERS:
         try:
             versions[name] = metadata.version(name)
@@ -61,9 +65,17 @@ def header(executors: set[str], dtype: str, options: Sequence[str] = ()) -> str:
             continue
     threads = backend.cpu_threads()
     cpu = f"{cpu_name()}, {threads} thread{'s' if threads > 1 else ''}"
-    device = info["device"] if executors == {"cupy"} else f"{cpu} and {info['device']}" if "cupy" in executors else cpu
+    device = (
+        info["device"]
+        if executors == {"cupy"}
+        else f"{cpu} and {info['device']}"
+        if "cupy" in executors
+        else cpu
+    )
     what = ", ".join([dtype, *(f"{option}=True" for option in options)])
-    return f"{date.today()}; {device}; {what}; " + ", ".join(f"{name} {version}" for name, version in versions.items())
+    return f"{date.today()}; {device}; {what}; " + ", ".join(
+        f"{name} {version}" for name, version in versions.items()
+    )
 
 
 def cpu_name() -> str:
@@ -79,20 +91,37 @@ def _rows(report: Report) -> list[list[str]]:
     for case in report.cases:
         for executor, seconds in case.ours.items():
             arrays = f"{case.size:,}" if case.count == 1 else f"{case.count} x {case.size:,}"
-            ratios = [f"{case.rivals[rival] / seconds:.2f}" if rival in case.rivals else "-" for rival in RIVALS]
+            ratios = [
+                f"{case.rivals[rival] / seconds:.2f}" if rival in case.rivals else "-"
+                for rival in RIVALS
+            ]
             bandwidth = f"{case.moved / seconds / 1e9:.1f} GB/s"
             rows.append(
-                [case.rule, arrays, executor, f"{seconds * 1e6:,.1f} us", bandwidth, f"{case.floor / seconds:.0%}", *ratios]
+                [
+                    case.rule,
+                    arrays,
+                    executor,
+                    f"{seconds * 1e6:,.1f} us",
+                    bandwidth,
+                    f"{case.floor / seconds:.0%}",
+                    *ratios,
+                ]
             )
     return rows
 
 
 _NOTE = (
-    "'of the floor': the time of streaming as many bytes as a step must move, in the fastest way found here, over the step's. "
-    "Last columns: how many times longer the rival takes (above 1, gpuopt is faster; -: not installed, or has no such rule). "
-    "The C library keeps freed memory (mallopt), which spares the expressions by hand most of their cost."
+    "'of the floor': the time of streaming as many bytes as a step must move, in the fastest way "
+    "found here, over the step's. "
+    "Last columns: how many times longer the rival takes (above 1, gpuopt is faster; -: not "
+    "installed, or has no such rule). "
+    "The C library keeps freed memory (mallopt), which spares the expressions by hand most of "
+    "their cost."
 )
-_NOTE_16 = " torch and optax keep the state of 16-bit arrays in 16 bits; gpuopt and what is by hand, in float32."
+_NOTE_16 = (
+    " torch and optax keep the state of 16-bit arrays in 16 bits; gpuopt and what is by hand, "
+    "in float32."
+)
 
 
 def _note(report: Report) -> str:
@@ -105,16 +134,26 @@ def text(report: Report) -> str:
     table = [list(_COLUMNS), *_rows(report)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = [
-        "  ".join(f"{cell:{'<' if i < 3 else '>'}{w}}" for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
+        "  ".join(
+            f"{cell:{'<' if i < 3 else '>'}{w}}"
+            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
         for row in table
     ]
-    return "\n".join([report.header, "", *(line.rstrip() for line in lines), "", _note(report)]) + "\n"
+    return (
+        "\n".join([report.header, "", *(line.rstrip() for line in lines), "", _note(report)]) + "\n"
+    )
 
 
 def markdown(report: Report) -> str:
     """A table for a page."""
     rows = [_COLUMNS, ("---",) * 3 + ("---:",) * (len(_COLUMNS) - 3), *_rows(report)]
-    return "\n".join([report.header, "", *(f"| {' | '.join(row)} |" for row in rows), "", _note(report)]) + "\n"
+    return (
+        "\n".join(
+            [report.header, "", *(f"| {' | '.join(row)} |" for row in rows), "", _note(report)]
+        )
+        + "\n"
+    )
 
 
 def as_json(report: Report) -> str:
@@ -132,20 +171,32 @@ def draw(report: Report, path: Path) -> None:
     panels = fig.subplots(len(shapes), 1, squeeze=False)[:, 0]
     for panel, (count, size) in zip(panels, shapes, strict=True):
         _panel(panel, [case for case in report.cases if (case.count, case.size) == (count, size)])
-        panel.set_title(f"{size:,} elements" if count == 1 else f"{count} arrays of {size:,} elements", loc="left", fontsize=10)
+        panel.set_title(
+            f"{size:,} elements" if count == 1 else f"{count} arrays of {size:,} elements",
+            loc="left",
+            fontsize=10,
+        )
     panels[0].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     fig.supxlabel(report.header, fontsize=7, color="0.3")
     fig.savefig(path, dpi=130)
 
 
 def _panel(panel: Any, cases: list[Case]) -> None:
-    names = [n for n in (*_COLOURS, *RIVALS) if any(n in case.ours or n in case.rivals for case in cases)]
+    names = [
+        n for n in (*_COLOURS, *RIVALS) if any(n in case.ours or n in case.rivals for case in cases)
+    ]
     width = 0.8 / len(names)
     for number, name in enumerate(names):
         times = [(case.ours | case.rivals).get(name, 0.0) / case.floor for case in cases]
         places = [i + (number - (len(names) - 1) / 2) * width for i in range(len(cases))]
         colour = _COLOURS.get(name) or _GREYS[RIVALS.index(name)]
-        panel.bar(places, times, width, color=colour, label=f"gpuopt, {name}" if name in _COLOURS else name)
+        panel.bar(
+            places,
+            times,
+            width,
+            color=colour,
+            label=f"gpuopt, {name}" if name in _COLOURS else name,
+        )
     panel.axhline(1, color="0.3", lw=0.8)
     panel.set_yscale("log")
     panel.set_xticks(range(len(cases)), [case.rule for case in cases])

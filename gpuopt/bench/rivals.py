@@ -1,4 +1,6 @@
-"""A step beside what it is measured against: the expression by hand, PyTorch, optax, and streaming through memory."""
+"""A step beside what it is measured against: the expression by hand, PyTorch, optax, and streaming
+through memory.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,17 @@ import numpy as np
 from gpuopt.arrays.dtypes import named
 from gpuopt.bench.by_hand import CHAIN, naive
 from gpuopt.bench.libraries import optax_step, torch_step
-from gpuopt.bench.measure import Step, bytes_a_step, in_turns, make_arrays, medians, module_of, optimizer, stream_steps, waiting
+from gpuopt.bench.measure import (
+    Step,
+    bytes_a_step,
+    in_turns,
+    make_arrays,
+    medians,
+    module_of,
+    optimizer,
+    stream_steps,
+    waiting,
+)
 from gpuopt.rules import Adam, average, bounds, chain, clip_global_norm, rules, weight_decay
 from gpuopt.rules.base import Bindable
 
@@ -37,7 +49,8 @@ class Case:
     moved : int
         Bytes that a step must move.
     ours, rivals : dict of float
-        Seconds a step, by executor and by rival; a rival that is not installed, or has not the like, is not there.
+        Seconds a step, by executor and by rival; a rival that is not installed, or has not the
+        like, is not there.
     streams : dict of float
         Seconds that streaming as many bytes takes, by a copy and by scaling in place.
     """
@@ -63,7 +76,9 @@ def subjects() -> dict[str, Callable[[], Bindable]]:
 
 
 def _chain() -> Bindable:
-    return chain(clip_global_norm(1.0), weight_decay(1e-4), Adam(1e-3), bounds(-1.0, 1.0), average(0.999))
+    return chain(
+        clip_global_norm(1.0), weight_decay(1e-4), Adam(1e-3), bounds(-1.0, 1.0), average(0.999)
+    )
 
 
 def compare(
@@ -76,7 +91,8 @@ def compare(
     options: Sequence[str] = (),
     graph: bool = False,
 ) -> Case:
-    """Measure `name` on `count` arrays of `size` elements: executors, of one array module, and rivals take turns.
+    """Measure `name` on `count` arrays of `size` elements: executors, of one array module, and
+    rivals take turns.
 
     Parameters
     ----------
@@ -86,14 +102,27 @@ def compare(
         Whether the replay of a captured step takes part.
     """
     xp, kind = module_of(executors[0]), named(dtype)
-    arrays, gradients = make_arrays(xp, size, count, kind), make_arrays(xp, size, count, kind, seed=1)
+    arrays, gradients = (
+        make_arrays(xp, size, count, kind),
+        make_arrays(xp, size, count, kind, seed=1),
+    )
     steps: dict[str, Step] = {}
     moved = 0
     for executor in [*executors, *([GRAPH] if graph else [])]:
         runs = executors[0] if executor == GRAPH else executor
-        opt = optimizer(subjects()[name](), [a.copy() for a in arrays], runs, None, **dict.fromkeys(options, True))
-        moved = bytes_a_step(opt) + (sum(int(g.nbytes) for g in gradients) if name == CHAIN else 0)  # read for their norm
-        steps[executor] = _replay(opt, gradients, xp) if executor == GRAPH else _bound(opt, gradients)
+        opt = optimizer(
+            subjects()[name](),
+            [a.copy() for a in arrays],
+            runs,
+            None,
+            **dict.fromkeys(options, True),
+        )
+        moved = bytes_a_step(opt) + (
+            sum(int(g.nbytes) for g in gradients) if name == CHAIN else 0
+        )  # read for their norm
+        steps[executor] = (
+            _replay(opt, gradients, xp) if executor == GRAPH else _bound(opt, gradients)
+        )
     waits = [waiting(xp)]
     steps |= _others(name, xp, arrays, gradients, options, waits)
     words = max(1, moved // 8)  # of float32, each read and written: as many bytes as a step moves
@@ -103,7 +132,16 @@ def compare(
     found = medians(in_turns(steps, rounds, lambda: [wait() for wait in waits], 4 if few else 20))
     streamed = {how: found[how] * moved / (8 * words) for how in streams}
     ours = {executor: found[executor] for executor in (*executors, GRAPH) if executor in found}
-    return Case(name, count, size, dtype, moved, ours, {rival: found[rival] for rival in RIVALS if rival in found}, streamed)
+    return Case(
+        name,
+        count,
+        size,
+        dtype,
+        moved,
+        ours,
+        {rival: found[rival] for rival in RIVALS if rival in found},
+        streamed,
+    )
 
 
 def _bound(opt: Any, gradients: list[Any]) -> Step:
@@ -112,18 +150,29 @@ def _bound(opt: Any, gradients: list[Any]) -> Step:
 
 def why_no_graph() -> str | None:
     """None if a step can be captured, as far as this version goes, else the reason why not."""
-    return None if hasattr(sys.modules["gpuopt"], "graph") else "this version of gpuopt has no gpuopt.graph"
+    return (
+        None
+        if hasattr(sys.modules["gpuopt"], "graph")
+        else "this version of gpuopt has no gpuopt.graph"
+    )
 
 
 def _replay(opt: Any, gradients: list[Any], xp: Any) -> Step:
-    """The replay of a captured step; loss and gradients are there, so that nothing but the step is captured."""
+    """The replay of a captured step; loss and gradients are there, so that nothing but the step is
+    captured.
+    """
     loss = xp.zeros((), np.float32)
     step: Step = sys.modules["gpuopt"].graph(lambda params: (loss, gradients), opt)
     return step
 
 
 def _others(
-    name: str, xp: Any, arrays: list[Any], gradients: list[Any], options: Sequence[str], waits: list[Step]
+    name: str,
+    xp: Any,
+    arrays: list[Any],
+    gradients: list[Any],
+    options: Sequence[str],
+    waits: list[Step],
 ) -> dict[str, Step]:
     """The rivals that have the like and work here; what waits for one is added to `waits`."""
 
@@ -145,7 +194,12 @@ def _others(
             if (step := make()) is not None:
                 step()
                 found[rival] = step
-        except Exception as error:  # of a library that is broken here, or lacks the dtype: the others are still of use
+        except Exception as error:
+            # A library that is broken here, or lacks the dtype: the others are still of use.
             reason = " ".join(str(error).split())[:200]
-            print(f"gpuopt bench: {name} is measured without {rival}: {type(error).__name__}: {reason}", file=sys.stderr)
+            print(
+                f"gpuopt bench: {name} is measured without {rival}: {type(error).__name__}: "
+                f"{reason}",
+                file=sys.stderr,
+            )
     return found

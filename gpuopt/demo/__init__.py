@@ -1,4 +1,5 @@
-"""``gpuopt demo``: every rule learns to read handwritten digits, stochastic, by mini-batches and by batches.
+"""``gpuopt demo``: every rule learns to read handwritten digits, stochastic, by mini-batches and by
+batches.
 
 Prints a table and draws the loss curves. The data come with scikit-learn; nothing is downloaded.
 """
@@ -29,7 +30,10 @@ _ROW = "{:<17} {:<16} {:>8} {:>14} {:>14} {:>9} {:>9}"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``gpuopt demo`` to `parser`."""
-    parser.description = "Train a 64-32-10 network on scikit-learn's handwritten digits with every rule, in three ways."
+    parser.description = (
+        "Train a 64-32-10 network on scikit-learn's handwritten digits with every rule, in three "
+        "ways."
+    )
     epochs = ", ".join(f"{way.epochs} {way.name}" for way in map(Way.of, (1, 32, None)))
     add = parser.add_argument
     add(
@@ -45,12 +49,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_batch_size,
         default=[1, 32, None],
         metavar="N",
-        help="examples an update sees: 1 is stochastic, more is mini-batch (typically a power of two), "
+        help="examples an update sees: 1 is stochastic, more is mini-batch (typically a power of "
+        "two), "
         "'all' is batch; each makes a panel (default: 1 32 all)",
     )
-    add("--epochs", type=_integer(1), metavar="N", help=f"passes over the training data (default: {epochs})")
-    add("--lr", type=_learning_rate, help="learning rate of every run (default: one that suits rule and batch size)")
-    add("--seed", type=_integer(0), default=0, help="decides split, first weights and order of examples (default: 0)")
+    add(
+        "--epochs",
+        type=_integer(1),
+        metavar="N",
+        help=f"passes over the training data (default: {epochs})",
+    )
+    add(
+        "--lr",
+        type=_learning_rate,
+        help="learning rate of every run (default: one that suits rule and batch size)",
+    )
+    add(
+        "--seed",
+        type=_integer(0),
+        default=0,
+        help="decides split, first weights and order of examples (default: 0)",
+    )
     add(
         "--backend",
         choices=["auto", "numpy", "cupy"],
@@ -71,7 +90,8 @@ def main(args: argparse.Namespace) -> int:
     Returns
     -------
     int
-        The exit code: 0; 1 where no run reached its end; 2, after one line on stderr, where an option cannot be met.
+        The exit code: 0; 1 where no run reached its end; 2, after one line on stderr, where an
+        option cannot be met.
     """
     try:
         tqdm, data, test = _prepare(args)
@@ -87,7 +107,11 @@ def main(args: argparse.Namespace) -> int:
     jobs = [(way, make_rule(cls, way, args.lr)) for way in ways for cls in classes]
     runs = []
     # disable=None: no bar where stderr is not a terminal.
-    with tqdm(total=sum(way.epochs * way.updates(examples) for way, _ in jobs), unit="update", disable=None) as bar:
+    with tqdm(
+        total=sum(way.epochs * way.updates(examples) for way, _ in jobs),
+        unit="update",
+        disable=None,
+    ) as bar:
         for way, rule in jobs:
             bar.set_description(f"{way.name}, {type(rule).__name__}")
             before = bar.n
@@ -96,7 +120,8 @@ def main(args: argparse.Namespace) -> int:
             bar.update(before + way.epochs * way.updates(examples) - bar.n)
     title = (
         "A 64-32-10 network learns to read handwritten digits\n"
-        f"{examples} to train, {len(test[0])} to test, float32, {runs[0].executor} executor, seed {args.seed}"
+        f"{examples} to train, {len(test[0])} to test, float32, {runs[0].executor} executor, seed "
+        f"{args.seed}"
     )
     print(title)
     _print_table(runs)
@@ -114,7 +139,9 @@ def _prepare(args: argparse.Namespace) -> tuple[Any, Any, Any]:
     tqdm = optional_import("tqdm", "the demo").tqdm
     optional_import("matplotlib", "the demo")
     if args.output.suffix.lower() not in FORMATS:
-        raise ValueError(f"argument --output: {args.output} must end in one of {', '.join(FORMATS)}")
+        raise ValueError(
+            f"argument --output: {args.output} must end in one of {', '.join(FORMATS)}"
+        )
     existed = args.output.exists()
     try:
         args.output.open("ab").close()  # only opening it tells whether it can be written
@@ -128,7 +155,9 @@ def _prepare(args: argparse.Namespace) -> tuple[Any, Any, Any]:
     data, test = load_digits(args.seed, xp)
     for size in args.batch_size:
         if size is not None and size > len(data[0]):
-            raise ValueError(f"argument --batch-size: {size} is more than the {len(data[0])} training examples")
+            raise ValueError(
+                f"argument --batch-size: {size} is more than the {len(data[0])} training examples"
+            )
     return tqdm, data, test
 
 
@@ -141,14 +170,23 @@ def _tick(bar: Any, updates: int) -> Callable[[History], None]:
 
 def _print_table(runs: list[Run]) -> None:
     print()
-    print(_ROW.format("way (batch size)", "rule", "lr", "test accuracy", "training loss", "updates", "seconds"))
+    print(
+        _ROW.format(
+            "way (batch size)", "rule", "lr", "test accuracy", "training loss", "updates", "seconds"
+        )
+    )
     for run in runs:
         way = f"{run.way.name} ({run.way.batch_size or 'all'})"
         start = (way, run.name, f"{getattr(run.rule, 'lr', math.nan):g}")
         if run.failure:
             print(_ROW.format(*start, "", "", "", "").rstrip(), "", run.failure)
         else:
-            result = f"{run.accuracy:.1%}", f"{run.loss:.2g}", run.history.steps, f"{run.history.seconds:.2f}"
+            result = (
+                f"{run.accuracy:.1%}",
+                f"{run.loss:.2g}",
+                run.history.steps,
+                f"{run.history.seconds:.2f}",
+            )
             print(_ROW.format(*start, *result))
 
 
@@ -157,14 +195,18 @@ def rule_class(text: str) -> type[Rule]:
     known = {name.lower(): cls for name, cls in rules().items()} | {"sgd": GradientDescent}
     name = text.lower().replace("-", "").replace("_", "")
     if name not in known:
-        raise argparse.ArgumentTypeError(f"there is no rule {text!r}; the rules are {', '.join(known)}")
+        raise argparse.ArgumentTypeError(
+            f"there is no rule {text!r}; the rules are {', '.join(known)}"
+        )
     return known[name]
 
 
 def _integer(least: int) -> Callable[[str], int]:
     def integer(text: str) -> int:
         if not text.strip().lstrip("+-").isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"must be an integer of at least {least}, not {text!r}")
+            raise argparse.ArgumentTypeError(
+                f"must be an integer of at least {least}, not {text!r}"
+            )
         return int(text)
 
     return integer

@@ -1,4 +1,6 @@
-"""Handwritten digits and a small network that learns to read them, its backward pass written by hand."""
+"""Handwritten digits and a small network that learns to read them, its backward pass written by
+hand.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ __all__ = ["accuracy", "initial_params", "load_digits", "loss_and_grad"]
 
 
 def load_digits(seed: int, xp: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-    """scikit-learn's 1797 digits of 8 x 8 pixels, 80 % for training and 20 % for the test, in float32 on `xp`.
+    """scikit-learn's 1797 digits of 8 x 8 pixels, 80 % for training and 20 % for the test, in
+    float32 on `xp`.
 
     Returns
     -------
@@ -31,9 +34,12 @@ def load_digits(seed: int, xp: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
 
 
 def initial_params(seed: int, xp: Any, hidden: int = 32, dtype: Any = np.float32) -> dict[str, Any]:
-    """Weights of a 64-hidden-10 network, drawn on the host so that every backend starts at the same ones."""
+    """Weights of a 64-hidden-10 network, drawn on the host so that every backend starts at the same
+    ones.
+    """
     rng = np.random.default_rng(seed)
-    # Variance 1 / inputs keeps the size of the signal from layer to layer (LeCun et al. 1998, "Efficient BackProp").
+    # Variance 1 / inputs keeps the size of the signal from layer to layer (LeCun et al. 1998,
+    # "Efficient BackProp").
     w1 = rng.normal(0.0, 64**-0.5, (64, hidden))
     w2 = rng.normal(0.0, hidden**-0.5, (hidden, 10))
     params = {"w1": w1, "b1": np.zeros(hidden), "w2": w2, "b2": np.zeros(10)}
@@ -54,7 +60,12 @@ def loss_and_grad(params: dict[str, Any], x: Any, targets: Any) -> tuple[Any, di
     # Backward, the same steps in reverse
     d_scores = (exp / total - targets) / len(x)
     d_h = (d_scores @ params["w2"].T) * (1 - h * h)
-    grads = {"w1": x.T @ d_h, "b1": d_h.sum(axis=0), "w2": h.T @ d_scores, "b2": d_scores.sum(axis=0)}
+    grads = {
+        "w1": x.T @ d_h,
+        "b1": d_h.sum(axis=0),
+        "w2": h.T @ d_scores,
+        "b2": d_scores.sum(axis=0),
+    }
     return loss, grads
 
 

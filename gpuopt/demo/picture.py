@@ -23,7 +23,9 @@ _GAP = 0.05  # least distance of two labels, as a share of the panel's height
 
 
 def draw(runs: list[Run], examples: int, title: str, path: Path) -> None:
-    """Write the loss curves of `runs` to `path`, each labelled with its rule and test accuracy where it ends."""
+    """Write the loss curves of `runs` to `path`, each labelled with its rule and test accuracy
+    where it ends.
+    """
     # A Figure of its own, not pyplot's: it needs no display and leaves no global state.
     figure = optional_import("matplotlib.figure", "the demo").Figure
     ways = list({run.way.batch_size: run.way for run in runs}.values())
@@ -60,7 +62,9 @@ def _frame(panel: Any, way: Way, examples: int) -> None:
     panel.set_title(f"{way.name}: {size} an update", loc="left", fontsize=11)
     window = _window(way, examples)
     mean = f"loss: mean of the last {window} updates" if window > 1 else "loss: of each update"
-    panel.set_xlabel(f"epochs ({updates} update{'s' if updates > 1 else ''} each)\n{mean}", fontsize=9)
+    panel.set_xlabel(
+        f"epochs ({updates} update{'s' if updates > 1 else ''} each)\n{mean}", fontsize=9
+    )
     panel.set_xlim(0, way.epochs)
     panel.grid(visible=True, color="0.9")
     panel.set_axisbelow(True)
@@ -69,7 +73,9 @@ def _frame(panel: Any, way: Way, examples: int) -> None:
 
 
 def _label(panel: Any, labels: list[tuple[float, str, str]]) -> None:
-    """Write each text, in its colour, to the right of the height where its line ends, moved apart from the others."""
+    """Write each text, in its colour, to the right of the height where its line ends, moved apart
+    from the others.
+    """
     labels = sorted(labels)
     heights = [height for height, _, _ in labels]
     for _ in range(100):
@@ -87,7 +93,13 @@ def _label(panel: Any, labels: list[tuple[float, str, str]]) -> None:
             va="center",
             color=colour,
             fontsize=9,
-            arrowprops={"arrowstyle": "-", "color": colour, "relpos": (0, 0.5), "shrinkA": 2, "shrinkB": 0},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colour,
+                "relpos": (0, 0.5),
+                "shrinkA": 2,
+                "shrinkB": 0,
+            },
         )
 
 
@@ -108,4 +120,6 @@ def _limits(losses: list[Any]) -> tuple[float, float]:
     """The ends of the logarithmic axis."""
     positive = np.concatenate(losses)
     positive = positive[positive > 0]
-    return (float(positive.min()) / 1.3, float(positive.max()) * 1.3) if positive.size else (0.1, 1.0)
+    return (
+        (float(positive.min()) / 1.3, float(positive.max()) * 1.3) if positive.size else (0.1, 1.0)
+    )

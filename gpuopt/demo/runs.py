@@ -17,16 +17,30 @@ from gpuopt.training.history import History
 
 __all__ = ["Run", "Way", "make_rule", "train"]
 
-# Learning rates at which a rule trains well, by the way of updating: the noise of one example allows small steps only.
-# A rule that is not listed takes its own default.
-_STOCHASTIC = {"GradientDescent": 0.01, "Momentum": 0.01, "RMSProp": 5e-4, "Adam": 5e-4, "AdamW": 5e-4}
-_MINI_BATCH = {"GradientDescent": 0.3, "Momentum": 0.5, "RMSProp": 0.003, "Adam": 0.005, "AdamW": 0.005}
+# Learning rates at which a rule trains well, by the way of updating: the noise of one example
+# allows small steps only. A rule that is not listed takes its own default.
+_STOCHASTIC = {
+    "GradientDescent": 0.01,
+    "Momentum": 0.01,
+    "RMSProp": 5e-4,
+    "Adam": 5e-4,
+    "AdamW": 5e-4,
+}
+_MINI_BATCH = {
+    "GradientDescent": 0.3,
+    "Momentum": 0.5,
+    "RMSProp": 0.003,
+    "Adam": 0.005,
+    "AdamW": 0.005,
+}
 _BATCH = {"GradientDescent": 1.0, "Momentum": 2.0, "RMSProp": 0.003, "Adam": 0.01, "AdamW": 0.01}
 
 
 @dataclasses.dataclass(frozen=True)
 class Way:
-    """A way of updating: how many examples an update sees (None: all), for how many epochs, and suitable lr."""
+    """A way of updating: how many examples an update sees (None: all), for how many epochs, and
+    suitable lr.
+    """
 
     name: str
     batch_size: int | None
@@ -72,21 +86,38 @@ def make_rule(cls: type[Rule], way: Way, lr: float | None) -> Rule:
 
 
 def train(
-    way: Way, rule: Rule, seed: int, data: tuple[Any, Any], test: tuple[Any, Any], tick: Callable[[History], None]
+    way: Way,
+    rule: Rule,
+    seed: int,
+    data: tuple[Any, Any],
+    test: tuple[Any, Any],
+    tick: Callable[[History], None],
 ) -> Run:
     """Train a fresh network where the data are, and test it; `tick` is called after each epoch."""
     xp = array_module(*data)
-    # These matrices are too small to share: where other programs keep the cores busy, waiting for BLAS's threads takes
-    # many times longer than the work. scikit-learn, which the digits come from, brings threadpoolctl.
+    # These matrices are too small to share: where other programs keep the cores busy, waiting for
+    # BLAS's threads takes many times longer than the work. scikit-learn, which the digits come
+    # from, brings threadpoolctl.
     one_thread = optional_import("threadpoolctl", "the demo").threadpool_limits(1, "blas")
-    # A learning rate that is far too large is reported by the loss; NumPy's warnings on the way there say no more.
+    # A learning rate that is far too large is reported by the loss; NumPy's warnings on the way
+    # there say no more.
     with one_thread, np.errstate(over="ignore", invalid="ignore"):
-        # The first update compiles and loads what later ones reuse, which belongs to no run's seconds.
+        # The first update compiles and loads what later ones reuse, which belongs to no run's
+        # seconds.
         fit(loss_and_grad, initial_params(seed, xp), data, rule, batch_size=None, epochs=1)
         params = initial_params(seed, xp)
         optimizer = rule.init(params)
         try:
-            history = fit(loss_and_grad, params, data, optimizer, way.batch_size, way.epochs, seed=seed, callback=tick)
+            history = fit(
+                loss_and_grad,
+                params,
+                data,
+                optimizer,
+                way.batch_size,
+                way.epochs,
+                seed=seed,
+                callback=tick,
+            )
         except FloatingPointError as error:
             return Run(way, rule, optimizer.executor, failure=str(error))
         loss = float(loss_and_grad(params, *data)[0])

@@ -1,4 +1,5 @@
-"""A rule bound to arrays: parameter groups, gradients, three ways of a step, saved state, CUDA graphs.
+"""A rule bound to arrays: parameter groups, gradients, three ways of a step, saved state, CUDA
+graphs.
 
 Comes in: a rule, parameters and gradients. Imports: `arrays`, `rules`, `schedules`, `tracing`,
 `codegen` and `executors`.

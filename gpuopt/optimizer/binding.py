@@ -1,8 +1,8 @@
 """Arrays bound to their updates: what the three ways of a step share.
 
-Comes in: a rule, and a tree of arrays. Goes out: groups of arrays of one dtype under one update, the
-hyperparameters of each update, and how far the host has counted. `Optimizer` makes one `Binding`; the
-steps read it, and advance it.
+Comes in: a rule, and a tree of arrays. Goes out: groups of arrays of one dtype under one update,
+the hyperparameters of each update, and how far the host has counted. `Optimizer` makes one
+`Binding`; the steps read it, and advance it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,13 @@ from gpuopt.arrays.precision import MASTER, Precision
 from gpuopt.arrays.tree import TreeSpec
 from gpuopt.executors import executor_of
 from gpuopt.optimizer.groups import ParamGroup
-from gpuopt.optimizer.hyperparameters import HyperValues, Updates, check_traceable, initial_values, match_hyper_arrays
+from gpuopt.optimizer.hyperparameters import (
+    HyperValues,
+    Updates,
+    check_traceable,
+    initial_values,
+    match_hyper_arrays,
+)
 from gpuopt.rules.base import Bindable
 from gpuopt.rules.hooks import device_counts
 from gpuopt.tracing.parts import state_names
@@ -30,7 +36,9 @@ T = TypeVar("T")
 
 
 class RuleChange(NamedTuple):
-    """Other updates for the same arrays, checked; with hyperparameters, and programs of each group."""
+    """Other updates for the same arrays, checked; with hyperparameters, and programs of each
+    group.
+    """
 
     updates: Updates
     hyper: HyperValues
@@ -91,12 +99,16 @@ class Binding:
         capturable: bool,
     ) -> None:
         self.spec, self.precision, self.capturable, self.t = spec, precision, capturable, 0
-        self.leaves = [a if is_cupy(a) or type(a) is np.ndarray else a.view(np.ndarray) for a in spec.leaves]
+        self.leaves = [
+            a if is_cupy(a) or type(a) is np.ndarray else a.view(np.ndarray) for a in spec.leaves
+        ]
         keys = rule.group_keys(spec.names, spec.leaves)
         self.updated = [key is not None for key in keys]
         self.updates: Updates = {key: rule.update_for(key) for key in keys if key is not None}
         self._check_precision()
-        arrays = match_hyper_arrays(hyper, spec, [None if key is None else self.updates[key] for key in keys])
+        arrays = match_hyper_arrays(
+            hyper, spec, [None if key is None else self.updates[key] for key in keys]
+        )
         self._dtypes: dict[Hashable, set[np.dtype[Any]]] = {key: set() for key in self.updates}
         alike: dict[tuple[Any, ...], list[int]] = {}
         for index, (key, leaf) in enumerate(zip(keys, self.leaves, strict=True)):
@@ -107,7 +119,9 @@ class Binding:
         self.on_device = bool(self.updates) and executor_of(self.leaves[0]).on_device
         self.device_counts = self.on_device and device_counts(self.updates.values(), capturable)
         self.groups = [
-            ParamGroup(key, self.updates[key], self.leaves, arrays, indices, self.device_counts, precision)
+            ParamGroup(
+                key, self.updates[key], self.leaves, arrays, indices, self.device_counts, precision
+            )
             for (key, *_), indices in alike.items()
         ]
 
@@ -115,9 +129,13 @@ class Binding:
         """Raise ValueError if the precision asked for does not go with an array or an update."""
         spec = self.spec
         arrays = [
-            (path, a.dtype) for path, a, is_updated in zip(spec.paths, spec.leaves, self.updated, strict=True) if is_updated
+            (path, a.dtype)
+            for path, a, is_updated in zip(spec.paths, spec.leaves, self.updated, strict=True)
+            if is_updated
         ]
-        self.precision.check(arrays, {name for update in self.updates.values() for name in state_names(update)})
+        self.precision.check(
+            arrays, {name for update in self.updates.values() for name in state_names(update)}
+        )
 
     def _checked(self, updates: Updates, step: int | None) -> HyperValues:
         """The hyperparameters of updates that may be used here, after so many steps."""
@@ -131,7 +149,8 @@ class Binding:
         return RuleChange(self.updates, self.hyper, [group.programs for group in self.groups])
 
     def check_change(self, rule: Bindable, resumed: bool = False) -> RuleChange:
-        """The updates of another rule for the same state; a `resumed` one's schedules are not asked.
+        """The updates of another rule for the same state; a `resumed` one's schedules are not
+        asked.
 
         Raises
         ------
@@ -139,9 +158,13 @@ class Binding:
             If they need other state, or a hyperparameter is not valid here.
         """
         updates = {key: rule.update_for(key) for key in self.updates}
-        step = None if resumed else 0 if self.device_counts else self.t  # a device is not waited for
+        step = (
+            None if resumed else 0 if self.device_counts else self.t
+        )  # a device is not waited for
         hyper = self._checked(updates, step)
-        return RuleChange(updates, hyper, [group.check_change(updates[group.key]) for group in self.groups])
+        return RuleChange(
+            updates, hyper, [group.check_change(updates[group.key]) for group in self.groups]
+        )
 
     def use(self, change: RuleChange) -> None:
         """Go on with other updates."""
@@ -187,4 +210,7 @@ class Binding:
         It is the parameter, or what a piece keeps in its place.
         """
         values = self.of_each(None, lambda group: group.evaluated(t))
-        return [leaf.copy() if value is None else value for leaf, value in zip(self.leaves, values, strict=True)]
+        return [
+            leaf.copy() if value is None else value
+            for leaf, value in zip(self.leaves, values, strict=True)
+        ]

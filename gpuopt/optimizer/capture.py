@@ -21,9 +21,12 @@ __all__ = ["CapturedStep", "graph"]
 
 _WARM_UP = 3  # the first call compiles, by the last the memory pool holds all that a call takes
 _REFUSED = (
-    "CuPy captures neither cuBLAS (@, dot, matmul, tensordot, einsum) nor cuSOLVER, cuSPARSE and cuRAND, nor any copy "
-    "of a value to the host or of an array from it (float(x), if x, x.get(), x[mask], cupy.asarray of a NumPy array). "
-    "Use elementwise functions, sums, FFTs or kernels of your own, and compute the rest beforehand, as part of the batch; "
+    "CuPy captures neither cuBLAS (@, dot, matmul, tensordot, einsum) nor cuSOLVER, cuSPARSE and "
+    "cuRAND, nor any copy "
+    "of a value to the host or of an array from it (float(x), if x, x.get(), x[mask], cupy.asarray "
+    "of a NumPy array). "
+    "Use elementwise functions, sums, FFTs or kernels of your own, and compute the rest "
+    "beforehand, as part of the batch; "
     "or capture the update alone (docs/cuda-graphs.md)"
 )
 
@@ -38,7 +41,8 @@ def graph(loss_and_grad: LossAndGrad, opt: Optimizer, *batch: CupyArray) -> Capt
     Parameters
     ----------
     loss_and_grad : callable
-        ``loss_and_grad(params, *batch) -> (loss, grads)``, as for `fit`; the loss is a real 0-d CuPy array.
+        ``loss_and_grad(params, *batch) -> (loss, grads)``, as for `fit`; the loss is a real 0-d
+        CuPy array.
     opt : Optimizer
         Of CuPy arrays, made by ``rule.init(params, capturable=True)``.
     *batch : array
@@ -86,11 +90,18 @@ class CapturedStep:
         The arrays that are read.
     """
 
-    def __init__(self, loss_and_grad: LossAndGrad, opt: Optimizer, batch: tuple[CupyArray, ...], inside: Capturing) -> None:
+    def __init__(
+        self,
+        loss_and_grad: LossAndGrad,
+        opt: Optimizer,
+        batch: tuple[CupyArray, ...],
+        inside: Capturing,
+    ) -> None:
         from cupy import cuda
 
         self.opt, self.batch, self._inside, self._structure = opt, batch, inside, inside.structure
-        # What is allocated inside is written by every replay: it comes from a pool that nobody else takes from.
+        # What is allocated inside is written by every replay: it comes from a pool that nobody else
+        # takes from.
         self._pool = cuda.MemoryPool()
         allocate = _allocator(self._pool)
         before, stream = cuda.get_current_stream(), cuda.Stream(non_blocking=True)
@@ -110,7 +121,8 @@ class CapturedStep:
             loss, grads = check.loss_and_grads(loss_and_grad(self.opt.params, *self.batch))
         if not is_cupy(loss):
             raise TypeError(
-                f"go.graph: the loss must be a 0-d CuPy array, which replays can write, not {type(loss).__name__}: leave it on "
+                "go.graph: the loss must be a 0-d CuPy array, which replays can write, not "
+                f"{type(loss).__name__}: leave it on "
                 "the device"
             )
         self._inside.dry_run(grads)
@@ -129,7 +141,9 @@ class CapturedStep:
         try:
             return loss, grads, stream.end_capture()
         except Exception as error:
-            raise RuntimeError(f"go.graph: what loss_and_grad did cannot be captured ({error}). {_REFUSED}") from error
+            raise RuntimeError(
+                f"go.graph: what loss_and_grad did cannot be captured ({error}). {_REFUSED}"
+            ) from error
 
     def __call__(self, *batch: CupyArray) -> Any:
         """Make one step.
@@ -137,7 +151,8 @@ class CapturedStep:
         Parameters
         ----------
         *batch : array
-            New values for `batch`: as many arrays, of the same shapes and dtypes. Without any, `batch` is read as it is.
+            New values for `batch`: as many arrays, of the same shapes and dtypes. Without any,
+            `batch` is read as it is.
 
         Returns
         -------
@@ -158,7 +173,8 @@ class CapturedStep:
             self._inside.check()
             if self._inside.structure != self._structure:
                 raise RuntimeError(
-                    "opt.rule has another structure than the captured step (more than its numbers changed): "
+                    "opt.rule has another structure than the captured step (more than its numbers "
+                    "changed): "
                     "capture it anew with go.graph"
                 )
             with self._inside.device:
@@ -178,7 +194,9 @@ def _allocator(pool: Any) -> Callable[[int], Any]:
 
     def allocate(size: int) -> Any:
         pointer = pool.malloc(size)
-        return cuda.MemoryPointer(cuda.UnownedMemory(pointer.ptr, size, (pointer, pool), pointer.device_id), 0)
+        return cuda.MemoryPointer(
+            cuda.UnownedMemory(pointer.ptr, size, (pointer, pool), pointer.device_id), 0
+        )
 
     return allocate
 
@@ -189,33 +207,50 @@ def _check(loss_and_grad: Any, opt: Any, batch: tuple[Any, ...]) -> Capturing:
         raise TypeError(f"go.graph: loss_and_grad must be callable, not {loss_and_grad!r}")
     if not isinstance(opt, Optimizer):
         raise TypeError(
-            f"go.graph: opt must be an Optimizer, from rule.init(params, capturable=True), got {type(opt).__name__}"
+            "go.graph: opt must be an Optimizer, from rule.init(params, capturable=True), got "
+            f"{type(opt).__name__}"
         )
     if opt.executor != "cupy":
-        raise ValueError("go.graph: a CUDA graph needs an optimizer of CuPy arrays; for NumPy arrays call opt.step")
+        raise ValueError(
+            "go.graph: a CUDA graph needs an optimizer of CuPy arrays; for NumPy arrays call "
+            "opt.step"
+        )
     if not opt.capturable:
-        raise ValueError("go.graph: this optimizer's steps cannot be captured: make it with rule.init(params, capturable=True)")
+        raise ValueError(
+            "go.graph: this optimizer's steps cannot be captured: make it with rule.init(params, "
+            "capturable=True)"
+        )
     if (inside := opt._capturing()) is None:
         raise ValueError(f"go.graph: {opt.rule!r} updates none of the arrays")
     for number, array in enumerate(batch):
         if not is_cupy(array):
             raise TypeError(
-                f"go.graph: batch[{number}] must be a CuPy array, which every replay reads, got {type(array).__name__}: "
+                f"go.graph: batch[{number}] must be a CuPy array, which every replay reads, got "
+                f"{type(array).__name__}: "
                 f"{_remedy(array)}"
             )
     return inside
 
 
 def _remedy(array: Any) -> str:
-    return "give the arrays one by one, as in *batch" if isinstance(array, (tuple, list)) else "use cupy.asarray"
+    return (
+        "give the arrays one by one, as in *batch"
+        if isinstance(array, (tuple, list))
+        else "use cupy.asarray"
+    )
 
 
 def _check_batch(new: tuple[Any, ...], kept: tuple[Any, ...]) -> None:
     if len(new) != len(kept):
-        raise ValueError(f"the step was captured with {len(kept)} arrays for its batch, got {len(new)}")
+        raise ValueError(
+            f"the step was captured with {len(kept)} arrays for its batch, got {len(new)}"
+        )
     for number, (array, static) in enumerate(zip(new, kept, strict=True)):
         if not is_cupy(array):
-            raise TypeError(f"batch[{number}] must be a CuPy array, got {type(array).__name__}: {_remedy(array)}")
+            raise TypeError(
+                f"batch[{number}] must be a CuPy array, got {type(array).__name__}: "
+                f"{_remedy(array)}"
+            )
         if (array.shape, array.dtype) != (static.shape, static.dtype):
             found, wanted = (f"{a.dtype} {a.shape}" for a in (array, static))
             raise ValueError(f"batch[{number}] must be {wanted}, as it was captured, got {found}")
@@ -224,11 +259,19 @@ def _check_batch(new: tuple[Any, ...], kept: tuple[Any, ...]) -> None:
 def _explain(error: BaseException) -> None:
     """Raise RuntimeError if CuPy or CUDA refused to capture; the message names the user's line."""
     said = str(error).lower()
-    if not (isinstance(error, RuntimeError) and "stream" in said and "captur" in said):  # NotImplementedError is one
+    if not (
+        isinstance(error, RuntimeError) and "stream" in said and "captur" in said
+    ):  # NotImplementedError is one
         return
     where = ""
     for frame, number in traceback.walk_tb(error.__traceback__):
-        if frame.f_globals.get("__name__", "").partition(".")[0] not in ("cupy", "cupy_backends", "cupyx", "gpuopt"):
+        if frame.f_globals.get("__name__", "").partition(".")[0] not in (
+            "cupy",
+            "cupy_backends",
+            "cupyx",
+            "gpuopt",
+        ):
             line = linecache.getline(frame.f_code.co_filename, number).strip()
-            where = f"\n  {frame.f_code.co_filename}, line {number}, in {frame.f_code.co_name}:\n    {line}"
+            code = frame.f_code
+            where = f"\n  {code.co_filename}, line {number}, in {code.co_name}:\n    {line}"
     raise RuntimeError(f"go.graph: {error}. {_REFUSED}{where}") from error

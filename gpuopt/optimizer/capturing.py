@@ -1,7 +1,7 @@
 """The one door of `gpuopt.graph` to the inside of an optimizer.
 
-Comes in: gradients, while CUDA captures or just before. Goes out: the launches of a step whose counts
-are on the device, so that nothing is noted on the host.
+Comes in: gradients, while CUDA captures or just before. Goes out: the launches of a step whose
+counts are on the device, so that nothing is noted on the host.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ __all__ = ["Capturing"]
 
 
 class Capturing:
-    """An optimizer whose steps are captured. Callers of a method hold the lock that `exclusive` gives.
+    """An optimizer whose steps are captured. Callers of a method hold the lock that `exclusive`
+    gives.
 
     Attributes
     ----------
@@ -50,7 +51,9 @@ class Capturing:
         self._steps.execute(self._steps.plan(*self._reader.read(grads)))
 
     def dry_run(self, grads: Any) -> None:
-        """Launch the same kernels at once, without effect: they are compiled, and have what they need."""
+        """Launch the same kernels at once, without effect: they are compiled, and have what they
+        need.
+        """
         self._guard.check()
         gradients, _ = self._reader.read(grads)
         self._steps.execute(self._steps.dry_run(gradients))

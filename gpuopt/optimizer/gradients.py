@@ -32,15 +32,24 @@ class GradientReader:
         Whether it is updated at all.
     """
 
-    def __init__(self, spec: TreeSpec, params: list[Any], states: list[dict[str, Any]], updated: list[bool]) -> None:
+    def __init__(
+        self, spec: TreeSpec, params: list[Any], states: list[dict[str, Any]], updated: list[bool]
+    ) -> None:
         self._spec, self._params, self._keys = spec, params, set(spec.keys or ())
         self._updated = [index for index, is_updated in enumerate(updated) if is_updated]
-        self._shapes, self._dtypes, self._type = [p.shape for p in params], [p.dtype for p in params], type(params[0])
+        self._shapes, self._dtypes, self._type = (
+            [p.shape for p in params],
+            [p.dtype for p in params],
+            type(params[0]),
+        )
         self._numpy, self._own = [np.ndarray] * len(params), [type(None)] * len(params)
         self._same = SameObjects()  # on a device, the gradients of the step before
         self._whole = False
         if self._type is not np.ndarray:
-            self._strides, self._devices = [p.strides for p in params], [p.data.device_id for p in params]
+            self._strides, self._devices = (
+                [p.strides for p in params],
+                [p.data.device_id for p in params],
+            )
             spans = np.array([bounds(p) for p in params], np.int64) - [[p.data.ptr] for p in params]
             self._lows, self._highs = spans.T
         state = [
@@ -95,7 +104,12 @@ class GradientReader:
                 continue
             if isinstance(g, np.generic) and not p.shape:
                 found[index] = g = np.asarray(g)  # what NumPy's arithmetic makes of a 0-d array
-            if type(g) is not np.ndarray or type(p) is not np.ndarray or g.shape != p.shape or g.dtype != p.dtype:
+            if (
+                type(g) is not np.ndarray
+                or type(p) is not np.ndarray
+                or g.shape != p.shape
+                or g.dtype != p.dtype
+            ):
                 check.gradient(g, p, self._spec.paths[index])
                 if isinstance(g, np.ndarray):
                     found[index] = g.view(np.ndarray)
@@ -104,7 +118,9 @@ class GradientReader:
         return found
 
     def _plain_on_device(self, found: list[Any]) -> bool:
-        """Whether all are CuPy's arrays, lie as the parameters do, and share no memory with them."""
+        """Whether all are CuPy's arrays, lie as the parameters do, and share no memory with
+        them.
+        """
         if set(map(type, found)) != {self._type}:
             return False
         pointers = [g.data for g in found]
@@ -120,9 +136,15 @@ class GradientReader:
     def _check_alias(self, g: Any, p: Any, index: int) -> None:
         """A gradient may be its own parameter, and share memory with nothing else."""
         for other in self._memory.sharing(g):
-            same = other == index and bounds(g) == bounds(p) and g.strides == p.strides and g.dtype == p.dtype
+            same = (
+                other == index
+                and bounds(g) == bounds(p)
+                and g.strides == p.strides
+                and g.dtype == p.dtype
+            )
             if not same:
                 raise ValueError(
-                    f"grads{self._spec.paths[index]} shares memory with {self._names[other]}, which the step would alter "
+                    f"grads{self._spec.paths[index]} shares memory with {self._names[other]}, "
+                    "which the step would alter "
                     "before it is read: pass a copy"
                 )

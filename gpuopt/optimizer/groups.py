@@ -78,7 +78,9 @@ class GroupStep:
 
     def launch(self, scalars: Scalars | ScalarRows) -> Launch:
         """The call that is left, given the scalars."""
-        return self.group.executor.plan(self.program.update, self.gradients, scalars, self.positions)
+        return self.group.executor.plan(
+            self.program.update, self.gradients, scalars, self.positions
+        )
 
 
 def batches(steps: Sequence[GroupStep]) -> Iterator[list[tuple[GroupStep, Kernel]]]:
@@ -99,7 +101,10 @@ def batches(steps: Sequence[GroupStep]) -> Iterator[list[tuple[GroupStep, Kernel
             if stages and not any(missing[key] for key in stages[0].needs):
                 ready.append((step, stages.pop(0)))
         if not ready:
-            raise RuntimeError("reductions over all arrays wait for one another: pieces ask for them in different orders")
+            raise RuntimeError(
+                "reductions over all arrays wait for one another: pieces ask for them in different "
+                "orders"
+            )
         yield ready
         for _, stage in ready:
             missing.subtract(_tree_keys(stage))
@@ -161,10 +166,14 @@ class ParamGroup:
         self.key, self.indices, self.counts = key, indices, [0] * len(indices)
         self.has_all = len(indices) == len(leaves)
         self.update, self.programs = update, self.programs_of(update)
-        named = [{hyper_array(name): array for name, array in own.items()} for own in self._hyper_arrays]
+        named = [
+            {hyper_array(name): array for name, array in own.items()} for own in self._hyper_arrays
+        ]
         whole, params = self.programs[-1], self._params
         executor = executor_of(params[0])
-        self.executor: Executor = executor(whole, params, self._initial, named, indices, device_counts)
+        self.executor: Executor = executor(
+            whole, params, self._initial, named, indices, device_counts
+        )
 
     def _initial(self, position: int, axes: tuple[int, ...]) -> dict[str, Any]:
         """What the state of an array begins with where `start` of a piece says so, by name.
@@ -190,7 +199,10 @@ class ParamGroup:
         if self._device_counts:
             return [trace(update, self._complex, arrays, masked=True, precision=self._precision)]
         gates = sum(has_hook(part.formula, "steps") for part in update.parts)
-        return [trace(update, self._complex, arrays, n, precision=self._precision) for n in range(gates + 1)]
+        return [
+            trace(update, self._complex, arrays, n, precision=self._precision)
+            for n in range(gates + 1)
+        ]
 
     def check_change(self, update: Update) -> list[UpdateProgram]:
         """The programs of another update of the arrays.
@@ -201,11 +213,15 @@ class ParamGroup:
             If it needs other state.
         """
         programs = self.programs_of(update)
-        had, needs = ([(s.name, s.complex) for s in found[-1].states] for found in (self.programs, programs))
+        had, needs = (
+            [(s.name, s.complex) for s in found[-1].states] for found in (self.programs, programs)
+        )
         if had != needs:
             rule = next(part.formula for part in update.parts if not part.name)
             now, before = ([name for name, _ in states] for states in (needs, had))
-            raise ValueError(f"{rule!r} needs the state {now}, this optimizer has {before}: init anew")
+            raise ValueError(
+                f"{rule!r} needs the state {now}, this optimizer has {before}: init anew"
+            )
         return programs
 
     def steps(self, gradients: Sequence[Any], hyper: dict[str, float]) -> list[GroupStep]:
@@ -258,7 +274,8 @@ class ParamGroup:
                 own = (state[part.named(name, "_")] for name in own_states(formula))
                 array = formula.evaluation(array, *own)
                 if getattr(array, "shape", None) != param.shape:
-                    what = f"{type(formula).__name__}.evaluation must return an array of the parameter's shape"
+                    name = type(formula).__name__
+                    what = f"{name}.evaluation must return an array of the parameter's shape"
                     got = f"{type(array).__name__} {getattr(array, 'shape', '')}"
                     raise ValueError(f"{what}, {param.shape}, got {got}")
         return array.astype(param.dtype, copy=True)

@@ -60,7 +60,8 @@ class Guard:
         """The lock to hold, a plain one, safe from Ctrl-C; RuntimeError if it is taken."""
         if self._lock.locked():
             raise RuntimeError(
-                "this optimizer is in use by another thread, or by a call inside its own step or inside go.graph, and cannot "
+                "this optimizer is in use by another thread, or by a call inside its own step or "
+                "inside go.graph, and cannot "
                 f"be {what} now"
             )
         return self._lock
@@ -69,7 +70,8 @@ class Guard:
         """Raise RuntimeError if CUDA was used before the process was forked."""
         if self._process and self._process != os.getpid():
             raise RuntimeError(
-                "this optimizer's arrays are on a GPU and this process was forked after that; CUDA does not work in a "
+                "this optimizer's arrays are on a GPU and this process was forked after that; CUDA "
+                "does not work in a "
                 "forked process: start processes with multiprocessing.get_context('spawn')"
             )
 
@@ -78,7 +80,8 @@ class Guard:
         self.check_process()
         if self.inconsistent:
             raise RuntimeError(
-                "an earlier step or load of this optimizer was broken off halfway, so parameters and state do not belong "
+                "an earlier step or load of this optimizer was broken off halfway, so parameters "
+                "and state do not belong "
                 "together: restore the parameters and call load_state_dict"
             )
 
@@ -88,7 +91,9 @@ class Guard:
             self.check_whole()
         try:  # where every entry is itself, the tree is what it was
             unchanged = [*map(len, self._spec.containers)] == self._lengths and all(
-                map(operator.is_, map(operator.getitem, self._containers, self._keys), self._entries)
+                map(
+                    operator.is_, map(operator.getitem, self._containers, self._keys), self._entries
+                )
             )
         except LookupError:
             unchanged = False
@@ -96,11 +101,14 @@ class Guard:
             self._check_leaves()
 
     def _check_leaves(self) -> None:
-        """Raise ValueError or TypeError unless params still holds the arrays that init was given."""
+        """Raise ValueError or TypeError unless params still holds the arrays that init was
+        given.
+        """
         now, bound = self._spec.match(self._params, "params"), self._spec.leaves
         for path, array, was in zip(self._spec.paths, now, bound, strict=True):
             if array is not was:
                 raise ValueError(
-                    f"params{path} is no longer the array that was given to init: assign into that one, "
+                    f"params{path} is no longer the array that was given to init: assign into that "
+                    "one, "
                     f"params{path}[...] = x, or init anew"
                 )

@@ -1,7 +1,7 @@
 """The float hyperparameters of a step: numbers, schedules, and arrays in their place; all checked.
 
-Comes in: updates, and what `init` was given as `hyper`. Goes out: `HyperValues`, the numbers of each
-update after any number of steps; and beside each parameter the arrays that stand for its
+Comes in: updates, and what `init` was given as `hyper`. Goes out: `HyperValues`, the numbers of
+each update after any number of steps; and beside each parameter the arrays that stand for its
 hyperparameters.
 """
 
@@ -55,10 +55,16 @@ class HyperValues:
         The same, if they hold for every step; None if a hyperparameter follows a schedule.
     """
 
-    def __init__(self, updates: Updates, dtypes: Mapping[Hashable, set[np.dtype[Any]]], step: int | None) -> None:
+    def __init__(
+        self, updates: Updates, dtypes: Mapping[Hashable, set[np.dtype[Any]]], step: int | None
+    ) -> None:
         self._updates, self._dtypes = updates, dtypes
         self.checked = self.at(step)
-        scheduled = any(callable(value) for update in updates.values() for value in update.hyperparameters.values())
+        scheduled = any(
+            callable(value)
+            for update in updates.values()
+            for value in update.hyperparameters.values()
+        )
         self.fixed = None if scheduled else self.checked
 
     def at(self, step: int | None) -> ValuesOfUpdates:
@@ -82,7 +88,11 @@ class HyperValues:
 def _constants(update: Update) -> dict[str, float]:
     """The float hyperparameters without schedules: those may end with the last step."""
     fields = update.hyperparameters
-    return {name: fields[name] for name in update.ranges if fields[name] is not None and not callable(fields[name])}
+    return {
+        name: fields[name]
+        for name in update.ranges
+        if fields[name] is not None and not callable(fields[name])
+    }
 
 
 def _check_numbers(update: Update, values: Mapping[str, float], dtype: np.dtype[Any]) -> None:
@@ -99,7 +109,10 @@ def _check_numbers(update: Update, values: Mapping[str, float], dtype: np.dtype[
 def _misfit(value: float, allowed: Range, dtype: np.dtype[Any]) -> tuple[str, str] | None:
     """The fault of a value that `dtype` cannot hold, with a remedy; None if it fits."""
     limits = np.finfo(dtype)
-    tiny, largest = float(limits.tiny), float(limits.max)  # NumPy's would round the value before comparing
+    tiny, largest = (
+        float(limits.tiny),
+        float(limits.max),
+    )  # NumPy's would round the value before comparing
     if allowed.open_low and value < tiny:
         return "vanishes", f"at least {tiny:.3g}"
     if largest < abs(value) < math.inf:
@@ -122,7 +135,9 @@ def initial_values(updates: Updates) -> dict[str, float]:
             if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
                 raise TypeError(f"{what}: {name} must start at a number, got {value!r}")
             if _LARGEST < abs(float(value)) < math.inf:
-                raise ValueError(f"{what}: {name} must start at a number that float32 can hold, got {value!r}")
+                raise ValueError(
+                    f"{what}: {name} must start at a number that float32 can hold, got {value!r}"
+                )
             found[part.named(name)] = float(value)
     return found
 
@@ -131,10 +146,16 @@ def check_traceable(updates: Updates) -> None:
     """Raise TypeError for a schedule of the user's own: a captured step cannot call it."""
     for update in updates.values():
         for name, value in update.hyperparameters.items():
-            if callable(value) and name in update.ranges and (found := first_untraceable(value)) is not None:
+            if (
+                callable(value)
+                and name in update.ranges
+                and (found := first_untraceable(value)) is not None
+            ):
                 raise TypeError(
-                    f"capturable=True: {name} follows {found!r}, which a step captured in a CUDA graph cannot call: use one of "
-                    f"gpuopt.schedules, such as schedules.Piecewise, or set opt.rule = opt.rule.replace({{{name!r}: ...}}) "
+                    f"capturable=True: {name} follows {found!r}, which a step captured in a CUDA "
+                    "graph cannot call: use one of "
+                    "gpuopt.schedules, such as schedules.Piecewise, or set opt.rule = "
+                    f"opt.rule.replace({{{name!r}: ...}}) "
                     "between steps"
                 )
 
@@ -162,7 +183,10 @@ def match_hyper_arrays(
     if hyper is None:
         return found
     if not isinstance(hyper, dict):
-        raise TypeError(f"hyper must be a dict of hyperparameters' names and trees of arrays, got {type(hyper).__name__}")
+        raise TypeError(
+            "hyper must be a dict of hyperparameters' names and trees of arrays, got "
+            f"{type(hyper).__name__}"
+        )
     memory = Memory(spec.leaves, [f"params{path}" for path in spec.paths])
     for given, tree in hyper.items():
         arrays = spec.match(tree, f"hyper[{given!r}]")
@@ -173,7 +197,9 @@ def match_hyper_arrays(
                 continue
             what, where = f"hyper[{given!r}]{spec.paths[index]}", f"params{spec.paths[index]}"
             if name is None:
-                raise ValueError(f"{what} is an array, but the rule of {where} has no {given!r}: give None there")
+                raise ValueError(
+                    f"{what} is an array, but the rule of {where} has no {given!r}: give None there"
+                )
             seen = _fitted(array, update.ranges[name], spec, index, memory, what)
             if name in found[index]:
                 raise ValueError(f"{what} is given twice: as {given!r} and by another of its names")
@@ -186,7 +212,10 @@ def _check_name(given: Any, updates: Sequence[Update | None]) -> None:
     there = [update for update in updates if update is not None]
     if not any(_full_name(given, update) for update in there):
         names = ", ".join(sorted({name for update in there for name in update.ranges}))
-        raise ValueError(f"hyper[{given!r}]: no rule here has a float hyperparameter {given!r}; there are {names}")
+        raise ValueError(
+            f"hyper[{given!r}]: no rule here has a float hyperparameter {given!r}; there are "
+            f"{names}"
+        )
 
 
 def _full_name(given: Any, update: Update) -> str | None:
@@ -198,20 +227,28 @@ def _full_name(given: Any, update: Update) -> str | None:
     return short[0] if short else None
 
 
-def _fitted(array: Any, allowed: Range, spec: TreeSpec, index: int, memory: Memory, what: str) -> Any:
+def _fitted(
+    array: Any, allowed: Range, spec: TreeSpec, index: int, memory: Memory, what: str
+) -> Any:
     """The array in the shape of the parameter with that index, if it may stand beside it."""
     param = spec.leaves[index]
     seen = _broadcast(array, param, what, f"params{spec.paths[index]}")
     _check_array(array, allowed, COMPUTE[param.dtype.name], what)
     if shared := memory.sharing(array):
-        raise ValueError(f"{what} shares memory with params{spec.paths[shared[0]]}, which a step alters: pass a copy")
+        raise ValueError(
+            f"{what} shares memory with params{spec.paths[shared[0]]}, which a step alters: pass a "
+            "copy"
+        )
     return seen
 
 
 def _broadcast(array: Any, param: Any, what: str, where: str) -> Any:
     """The array in the shape of its parameter, without a copy."""
     if not is_array(array) or isinstance(array, np.ma.MaskedArray):
-        raise TypeError(f"{what} must be a NumPy or CuPy array, or None to keep the number, got {type(array).__name__}")
+        raise TypeError(
+            f"{what} must be a NumPy or CuPy array, or None to keep the number, got "
+            f"{type(array).__name__}"
+        )
     if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
         raise TypeError(f"{what} must be an array of real numbers, got dtype {array.dtype}")
     if is_cupy(array) != is_cupy(param) or (is_cupy(array) and array.device != param.device):
@@ -220,7 +257,8 @@ def _broadcast(array: Any, param: Any, what: str, where: str) -> Any:
         return array_module(array).broadcast_to(array, param.shape)
     except ValueError:
         raise ValueError(
-            f"{what} has the shape {array.shape}, which does not broadcast to that of {where}, {param.shape}"
+            f"{what} has the shape {array.shape}, which does not broadcast to that of {where}, "
+            f"{param.shape}"
         ) from None
 
 
@@ -234,4 +272,6 @@ def _check_array(array: Any, allowed: Range, dtype: np.dtype[Any], what: str) ->
             raise ValueError(f"{what}: every element must be {allowed.text}, got {value!r}")
         if misfit := _misfit(value, allowed, dtype):
             does, remedy = misfit
-            raise ValueError(f"{what}: {value!r} {does} in {dtype}, the compute dtype: use {remedy}")
+            raise ValueError(
+                f"{what}: {value!r} {does} in {dtype}, the compute dtype: use {remedy}"
+            )

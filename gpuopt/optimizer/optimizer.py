@@ -104,14 +104,19 @@ class Optimizer(Generic[BindableT_co]):
         capturable: bool = False,
     ) -> None:
         if not isinstance(rule, Bindable):
-            raise TypeError(f"rule must be a gpuopt.Rule, such as gpuopt.Adam(), or a chain of one, got {type(rule).__name__}")
+            raise TypeError(
+                "rule must be a gpuopt.Rule, such as gpuopt.Adam(), or a chain of one, got "
+                f"{type(rule).__name__}"
+            )
         if not isinstance(capturable, (bool, np.bool_)):
             raise TypeError(f"capturable must be True or False, got {capturable!r}")
         precision, spec = Precision(master, stochastic_rounding, seed), TreeSpec(params, "params")
         check.parameters(spec.leaves, spec.paths)
         self._params, self._rule = params, rule
         self._binding = binding = Binding(rule, spec, hyper, precision, bool(capturable))
-        self._given = hyper and {name: spec.build(spec.match(tree, name)) for name, tree in hyper.items()}
+        self._given = hyper and {
+            name: spec.build(spec.match(tree, name)) for name, tree in hyper.items()
+        }
         self._steps: Steps = choose(binding, binding.now)
         self._state = binding.state()
         self._reader = GradientReader(spec, binding.leaves, binding.states, binding.updated)
@@ -148,7 +153,9 @@ class Optimizer(Generic[BindableT_co]):
 
     @property
     def counts(self) -> Any:
-        """The number of updates of each array, a tree like `params`; reading may wait as for `t`."""
+        """The number of updates of each array, a tree like `params`; reading may wait as for
+        `t`.
+        """
         with self._there() if self._binding.device_counts else nullcontext():
             return self._binding.spec.build(self._steps.counts)
 
@@ -175,7 +182,10 @@ class Optimizer(Generic[BindableT_co]):
         """
         name = loss_scale_name(self._rule)
         if name is None:
-            raise AttributeError(f"{self._rule!r} scales no loss: put gpuopt.LossScale() first, chain(LossScale(), ...)")
+            raise AttributeError(
+                f"{self._rule!r} scales no loss: put gpuopt.LossScale() first, chain(LossScale(), "
+                "...)"
+            )
         return self._steps.numbers[name]
 
     @property
@@ -187,9 +197,12 @@ class Optimizer(Generic[BindableT_co]):
         return self._rule
 
     @rule.setter
-    def rule(self, rule: BindableT_co) -> None:  # type: ignore[misc]  # of an Optimizer[Rule], told when it is set
+    def rule(self, rule: BindableT_co) -> None:  # type: ignore[misc] # told when it is set
         if not isinstance(rule, Bindable) or rule.structure != self._rule.structure:
-            raise TypeError(f"opt.rule must keep the structure of {self._rule!r}, got {rule!r}; for another, init anew")
+            raise TypeError(
+                f"opt.rule must keep the structure of {self._rule!r}, got {rule!r}; for another, "
+                "init anew"
+            )
         with self._guard.exclusive("given a rule"):
             self._guard.check_whole()
             self._change(rule)
@@ -295,14 +308,23 @@ class Optimizer(Generic[BindableT_co]):
 
     def __getstate__(self) -> dict[str, Any]:
         options = {**dataclasses.asdict(self._binding.precision), "capturable": self.capturable}
-        made = {"params": self._params, "rule": self._rule, "hyper": self._given, "options": options}
+        made = {
+            "params": self._params,
+            "rule": self._rule,
+            "hyper": self._given,
+            "options": options,
+        }
         return {**made, "state_dict": self.state_dict()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["rule"], state["params"], state["hyper"], **state["options"])  # type: ignore[misc]
+        made = state["rule"], state["params"], state["hyper"]
+        self.__init__(*made, **state["options"])  # type: ignore[misc]
         self.load_state_dict(state["state_dict"])
 
     def __repr__(self) -> str:
         count, precision = len(self._binding.leaves), str(self._binding.precision)
-        arrays, options = f"{count} array{'s' if count > 1 else ''}", f", {precision}" if precision else ""
+        arrays, options = (
+            f"{count} array{'s' if count > 1 else ''}",
+            f", {precision}" if precision else "",
+        )
         return f"<Optimizer {self._rule!r}, {arrays}, t={self.t}, {self.executor}{options}>"

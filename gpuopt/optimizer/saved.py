@@ -21,18 +21,25 @@ VERSION = 1
 """The version of the format, which is written and read."""
 
 
-def state_dict_of(rule: Bindable, binding: Binding, steps: Steps, state: Mapping[str, Any]) -> dict[str, Any]:
+def state_dict_of(
+    rule: Bindable, binding: Binding, steps: Steps, state: Mapping[str, Any]
+) -> dict[str, Any]:
     """A copy of everything that a resumed optimizer needs, except the parameters."""
     spec = binding.spec
     found = {
         "version": VERSION,
         "rule": repr(rule),
         "outline": rule.outline,
-        "hyper": {name: value for name, value in rule.hyperparameters.items() if not callable(value)},
+        "hyper": {
+            name: value for name, value in rule.hyperparameters.items() if not callable(value)
+        },
         "precision": dataclasses.asdict(binding.precision),
         "t": steps.t,
         "counts": spec.build(steps.counts),
-        "state": {name: spec.build([_copy(a) for a in spec.match(tree, name)]) for name, tree in state.items()},
+        "state": {
+            name: spec.build([_copy(a) for a in spec.match(tree, name)])
+            for name, tree in state.items()
+        },
     }
     numbers = {name: float(number) for name, number in steps.numbers.items()}
     return found | ({"numbers": numbers} if numbers else {})
@@ -45,7 +52,9 @@ def _copy(array: Any) -> Any:
 
 def like(target: Any, source: Any) -> Any:
     """A saved array as one that can be assigned to `target`, which may be on a device."""
-    return source if is_cupy(source) or not is_cupy(target) else array_module(target).asarray(source)
+    return (
+        source if is_cupy(source) or not is_cupy(target) else array_module(target).asarray(source)
+    )
 
 
 class Saved(Generic[BindableT_co]):
@@ -54,31 +63,58 @@ class Saved(Generic[BindableT_co]):
     def __init__(self, saved: Any, rule: BindableT_co, binding: Binding) -> None:
         spec, precision = binding.spec, binding.precision
         if not isinstance(saved, dict):
-            raise TypeError(f"state_dict must be a dict from Optimizer.state_dict(), got {type(saved).__name__}")
-        if missing := [key for key in ("version", "rule", "hyper", "t", "counts", "state") if key not in saved]:
-            raise ValueError(f"state_dict must be a dict from Optimizer.state_dict(); missing: {', '.join(missing)}")
+            raise TypeError(
+                f"state_dict must be a dict from Optimizer.state_dict(), got {type(saved).__name__}"
+            )
+        if missing := [
+            key for key in ("version", "rule", "hyper", "t", "counts", "state") if key not in saved
+        ]:
+            raise ValueError(
+                "state_dict must be a dict from Optimizer.state_dict(); missing: "
+                f"{', '.join(missing)}"
+            )
         if saved["version"] != VERSION:
-            raise ValueError(f"state_dict has version {saved['version']!r}, this gpuopt reads version {VERSION}")
+            raise ValueError(
+                f"state_dict has version {saved['version']!r}, this gpuopt reads version {VERSION}"
+            )
         self._saved, self._spec, name = saved, spec, repr(rule).partition("(")[0]
         if not str(saved["rule"]).startswith(f"{name}("):
-            raise ValueError(f"state_dict is of the rule {saved['rule']}, this optimizer's is {rule!r}")
+            raise ValueError(
+                f"state_dict is of the rule {saved['rule']}, this optimizer's is {rule!r}"
+            )
         if saved.get("outline", rule.outline) != rule.outline:
-            raise ValueError(f"state_dict is of {saved['outline']}, this optimizer's rule is {rule.outline}")
+            raise ValueError(
+                f"state_dict is of {saved['outline']}, this optimizer's rule is {rule.outline}"
+            )
         was, now = saved.get("precision", dataclasses.asdict(PLAIN)), dataclasses.asdict(precision)
         if was != now:
-            raise ValueError(f"state_dict is of an optimizer whose init was given {was}, this one's {now}: give init the same")
+            raise ValueError(
+                f"state_dict is of an optimizer whose init was given {was}, this one's {now}: give "
+                "init the same"
+            )
         known = rule.hyperparameters
         if not isinstance(saved["hyper"], dict) or not saved["hyper"].keys() <= known.keys():
-            raise ValueError(f"state_dict['hyper'] must be a dict of hyperparameters of {name}, got {saved['hyper']!r}")
+            raise ValueError(
+                f"state_dict['hyper'] must be a dict of hyperparameters of {name}, got "
+                f"{saved['hyper']!r}"
+            )
         hyper = {name: value for name, value in saved["hyper"].items() if not callable(known[name])}
         self.rule = rule.replace(hyper)
         if self.rule.structure != rule.structure:
-            raise ValueError(f"state_dict is of the rule {saved['rule']}, which chooses other arrays than {rule!r}")
+            raise ValueError(
+                f"state_dict is of the rule {saved['rule']}, which chooses other arrays than "
+                f"{rule!r}"
+            )
         self.t = self._count(saved["t"], "t")
         counts = spec.match(saved["counts"], "state_dict['counts']")
-        self.counts = [self._count(n, f"counts{path}") for n, path in zip(counts, spec.paths, strict=True)]
+        self.counts = [
+            self._count(n, f"counts{path}") for n, path in zip(counts, spec.paths, strict=True)
+        ]
         if max(self.counts) > self.t:
-            raise ValueError(f"state_dict: counts holds {max(self.counts)} updates of an array, more than the {self.t} steps")
+            raise ValueError(
+                f"state_dict: counts holds {max(self.counts)} updates of an array, more than the "
+                f"{self.t} steps"
+            )
 
     @staticmethod
     def _count(value: Any, name: str) -> int:
@@ -107,11 +143,22 @@ class Saved(Generic[BindableT_co]):
         for name, tree in state.items():
             what = f"state_dict['state'][{name!r}]"
             found = self._spec.match(saved[name], what)
-            for target, source, path in zip(self._spec.match(tree, name), found, self._spec.paths, strict=True):
+            for target, source, path in zip(
+                self._spec.match(tree, name), found, self._spec.paths, strict=True
+            ):
                 if target is None and source is None:
                     continue
-                if target is None or not is_array(source) or source.shape != target.shape or source.dtype != target.dtype:
-                    got = f"{source.dtype} {source.shape}" if is_array(source) else type(source).__name__
+                if (
+                    target is None
+                    or not is_array(source)
+                    or source.shape != target.shape
+                    or source.dtype != target.dtype
+                ):
+                    got = (
+                        f"{source.dtype} {source.shape}"
+                        if is_array(source)
+                        else type(source).__name__
+                    )
                     wanted = "None" if target is None else f"an array {target.dtype} {target.shape}"
                     raise ValueError(f"{what}{path} must be {wanted}, got {got}")
                 pairs.append((target, source))

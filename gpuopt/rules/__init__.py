@@ -113,12 +113,24 @@ __all__ = [
 
 def rules() -> dict[str, type[base.Rule]]:
     """Every rule of the library by its name, simplest first."""
-    found = [item for module in (descent, adaptive) for item in vars(module).values() if isinstance(item, type)]
-    return {cls.__name__: cls for cls in found if issubclass(cls, base.Rule) and cls is not base.Rule}
+    found = [
+        item
+        for module in (descent, adaptive)
+        for item in vars(module).values()
+        if isinstance(item, type)
+    ]
+    return {
+        cls.__name__: cls for cls in found if issubclass(cls, base.Rule) and cls is not base.Rule
+    }
 
 
 def pieces() -> dict[str, type[base.Piece]]:
     """Every piece of the library by its name."""
-    found = [item for module in (gradient_pieces, parameter_pieces) for item in vars(module).values() if isinstance(item, type)]
+    found = [
+        item
+        for module in (gradient_pieces, parameter_pieces)
+        for item in vars(module).values()
+        if isinstance(item, type)
+    ]
     kinds = (base.Piece, base.GradientPiece, base.ParameterPiece)
     return {cls.__name__: cls for cls in found if issubclass(cls, base.Piece) and cls not in kinds}

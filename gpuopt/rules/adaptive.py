@@ -14,7 +14,8 @@ __all__ = ["Adam", "AdamW", "RMSProp"]
 
 
 class RMSProp(Rule):
-    """RMSProp (Tieleman & Hinton 2012, lecture 6.5): ``v ← β·v + (1-β)·|g|²; p ← p - lr·g/(√v + ε)``.
+    """RMSProp (Tieleman & Hinton 2012, lecture 6.5): ``v ← β·v + (1-β)·|g|²; p ← p - lr·g/(√v +
+    ε)``.
 
     The epsilon is outside the root, as in PyTorch (optax and Keras put it inside).
 
@@ -27,8 +28,8 @@ class RMSProp(Rule):
     eps : float or schedule
         Added to the root, greater than 0.
     centered : bool
-        Divide by the root of the variance (Graves 2013): ``√max(v - |c|², 0)`` with ``c ← β·c + (1-β)·g``. The maximum
-        guards against a difference that rounding made negative.
+        Divide by the root of the variance (Graves 2013): ``√max(v - |c|², 0)`` with ``c ← β·c +
+        (1-β)·g``. The maximum guards against a difference that rounding made negative.
     momentum : float or schedule
         ``b ← μ·b + g/(√v + ε); p ← p - lr·b``; 0.0 switches it off.
     """
@@ -55,8 +56,9 @@ class RMSProp(Rule):
 class Adam(Rule):
     """Adam (Kingma & Ba 2015, algorithm 1).
 
-    ``m ← β₁·m + (1-β₁)·g; v ← β₂·v + (1-β₂)·|g|²; p ← p - lr·m̂/(√v̂ + ε)`` with ``m̂ = m/(1-β₁ᵗ)``,
-    ``v̂ = v/(1-β₂ᵗ)``. The epsilon is added to the corrected root, as in PyTorch and optax.
+    ``m ← β₁·m + (1-β₁)·g; v ← β₂·v + (1-β₂)·|g|²; p ← p - lr·m̂/(√v̂ + ε)`` with ``m̂ =
+    m/(1-β₁ᵗ)``, ``v̂ = v/(1-β₂ᵗ)``. The epsilon is added to the corrected root, as in PyTorch and
+    optax.
 
     Parameters
     ----------
@@ -69,7 +71,8 @@ class Adam(Rule):
     bias_correction : bool
         False takes m and v as they are.
     amsgrad : bool
-        Divide by the largest second moment so far (Reddi et al. 2018), of the uncorrected v as in PyTorch.
+        Divide by the largest second moment so far (Reddi et al. 2018), of the uncorrected v as in
+        PyTorch.
     """
 
     lr: NonNegative = 1e-3
@@ -92,7 +95,8 @@ class Adam(Rule):
 
 
 class AdamW(Rule):
-    """Adam with decoupled weight decay (Loshchilov & Hutter 2019): ``p ← p·(1 - lr·wd)``, then `Adam`.
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019): ``p ← p·(1 - lr·wd)``, then
+    `Adam`.
 
     The decay is multiplied by the learning rate, as in PyTorch and optax.
 
@@ -127,5 +131,7 @@ class AdamW(Rule):
             v_hat = v_max = np.maximum(v_max, v)
         if self.bias_correction:
             m_hat, v_hat = debias(m_hat, self.beta1, t), debias(v_hat, self.beta2, t)
-        decay = self.lr * self.weight_decay * p  # not p * (1 - lr * wd): next to 1, a small product would lose its digits
+        decay = (
+            self.lr * self.weight_decay * p
+        )  # not p * (1 - lr * wd): next to 1, a small product would lose its digits
         return p - (decay + self.lr * m_hat / (np.sqrt(v_hat) + self.eps)), m, v, v_max

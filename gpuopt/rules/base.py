@@ -148,7 +148,11 @@ class Bindable:
         """
         from gpuopt.optimizer.optimizer import Optimizer
 
-        options: dict[str, Any] = {"master": master, "stochastic_rounding": stochastic_rounding, "seed": seed}
+        options: dict[str, Any] = {
+            "master": master,
+            "stochastic_rounding": stochastic_rounding,
+            "seed": seed,
+        }
         return Optimizer(self, params, hyper, **options, capturable=capturable)
 
 
@@ -169,8 +173,8 @@ class Rule(Formula, Bindable):
     `gpuopt.tree_norm` … of all arrays. It runs once on symbols for each structure, so it reads
     values from outside (a global, say) once.
 
-    It may define more methods, called hooks: ``start``, ``check``, and ``numbers`` with ``adapt``, as a `GradientPiece` may.
-    A method with another meaning may not have the name of a hook.
+    It may define more methods, called hooks: ``start``, ``check``, and ``numbers`` with ``adapt``,
+    as a `GradientPiece` may. A method with another meaning may not have the name of a hook.
 
     Parameters
     ----------
@@ -200,7 +204,9 @@ class Rule(Formula, Bindable):
 
     if TYPE_CHECKING:  # of a rule that is not known: ``type[Rule]``
 
-        def __init__(self, lr: HyperValue = ..., /, **hyperparameters: HyperValue | str | None) -> None: ...
+        def __init__(
+            self, lr: HyperValue = ..., /, **hyperparameters: HyperValue | str | None
+        ) -> None: ...
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -239,7 +245,8 @@ class Piece(Formula):
 class GradientPiece(Piece):
     """A piece that changes the gradient before the rule sees it. Write it like a rule.
 
-    ``update(self, t, p, g, <state>=<initial value>, ...)`` returns ``(g, *state)``. Fields may be given by position.
+    ``update(self, t, p, g, <state>=<initial value>, ...)`` returns ``(g, *state)``. Fields may be
+    given by position.
 
     A piece may have more methods, called hooks. ``steps(self, t)`` says how often the rest of the
     chain has acted after `t` calls: it is held where that number does not grow by 1
@@ -300,7 +307,9 @@ def bind(parts: Sequence[Part], values: Mapping[str, Any]) -> list[BoundPart]:
     rule = next(formula for part, formula in bound if not part.name)
     for part, formula in bound:
         full_names = {name: part.named(name) for name in formula.ranges}
-        vars(formula).update({name: values[full] for name, full in full_names.items() if full in values})
+        vars(formula).update(
+            {name: values[full] for name, full in full_names.items() if full in values}
+        )
         if part.name:
             vars(formula)["rule"] = rule
     return bound
@@ -309,7 +318,11 @@ def bind(parts: Sequence[Part], values: Mapping[str, Any]) -> list[BoundPart]:
 def abs2(x: ValueT) -> ValueT:
     """The squared modulus ``|x|**2``, a real array; ``x * x`` if `x` is real."""
     value: Any = x
-    squared: ValueT = value.real * value.real + value.imag * value.imag if np.iscomplexobj(value) else value * value
+    squared: ValueT = (
+        value.real * value.real + value.imag * value.imag
+        if np.iscomplexobj(value)
+        else value * value
+    )
     return squared
 
 

@@ -21,8 +21,8 @@ def chain(*pieces: Formula | Bindable) -> Chain:
     Parameters
     ----------
     *pieces : GradientPiece, Rule or Partition, ParameterPiece
-        Pieces that change the gradient, one rule, and pieces that change the parameter, in this order. A chain among them
-        stands for its pieces.
+        Pieces that change the gradient, one rule, and pieces that change the parameter, in this
+        order. A chain among them stands for its pieces.
 
     Returns
     -------
@@ -41,7 +41,13 @@ def chain(*pieces: Formula | Bindable) -> Chain:
     >>> go.chain(go.clip(1.0), go.GradientDescent(0.1), go.bounds(0.0, 1.0))
     chain(clip(value=1.0), GradientDescent(lr=0.1), bounds(lo=0.0, hi=1.0))
     """
-    return Chain(tuple(part for piece in pieces for part in (piece.pieces if isinstance(piece, Chain) else (piece,))))
+    return Chain(
+        tuple(
+            part
+            for piece in pieces
+            for part in (piece.pieces if isinstance(piece, Chain) else (piece,))
+        )
+    )
 
 
 @final
@@ -60,16 +66,28 @@ class Chain(Composite):
     def __post_init__(self) -> None:
         for piece in self.pieces:
             if not (isinstance(piece, (Rule, GradientPiece, ParameterPiece)) or _divides(piece)):
-                hint = f": call it, {piece.__name__}(...)" if isinstance(piece, type) and issubclass(piece, Formula) else ""
+                hint = (
+                    f": call it, {piece.__name__}(...)"
+                    if isinstance(piece, type) and issubclass(piece, Formula)
+                    else ""
+                )
                 raise TypeError(f"chain: {piece!r} is neither a piece nor a rule{hint}")
         rules = [k for k, piece in enumerate(self.pieces) if isinstance(piece, Bindable)]
         if len(rules) != 1:
-            raise ValueError(f"chain needs one rule, such as gpuopt.Adam(), got {len(rules)}: {self!r}")
+            raise ValueError(
+                f"chain needs one rule, such as gpuopt.Adam(), got {len(rules)}: {self!r}"
+            )
         for k, piece in enumerate(self.pieces):
             if isinstance(piece, GradientPiece) and k > rules[0]:
-                raise ValueError(f"chain: {piece!r} changes the gradient, so it must stand before the rule: {self!r}")
+                raise ValueError(
+                    f"chain: {piece!r} changes the gradient, so it must stand before the rule: "
+                    f"{self!r}"
+                )
             if isinstance(piece, ParameterPiece) and k < rules[0]:
-                raise ValueError(f"chain: {piece!r} changes the parameter, so it must stand after the rule: {self!r}")
+                raise ValueError(
+                    f"chain: {piece!r} changes the parameter, so it must stand after the rule: "
+                    f"{self!r}"
+                )
         self._check_numbers()
 
     def _check_numbers(self) -> None:
@@ -82,11 +100,18 @@ class Chain(Composite):
             if divides is None and (has_hook(piece, "steps") or _divides(piece)):
                 divides = piece
         if sum(isinstance(piece, LossScale) for piece in self.pieces) > 1:
-            raise ValueError(f"chain: the loss has one scale, so there can be one LossScale: {self!r}")
-        before = next((piece for piece in self.pieces if not has_hook(piece, "holds")), None)  # freeze may be first
+            raise ValueError(
+                f"chain: the loss has one scale, so there can be one LossScale: {self!r}"
+            )
+        before = next(
+            (piece for piece in self.pieces if not has_hook(piece, "holds")), None
+        )  # freeze may be first
         for piece in self.pieces:
             if isinstance(piece, LossScale) and piece is not before:
-                raise ValueError(f"chain: {before!r} would see gradients that are still scaled: put {piece!r} before it")
+                raise ValueError(
+                    f"chain: {before!r} would see gradients that are still scaled: put {piece!r} "
+                    "before it"
+                )
 
     def __repr__(self) -> str:
         return f"chain({', '.join(map(repr, self.pieces))})"
@@ -94,7 +119,10 @@ class Chain(Composite):
     @property
     def structure(self) -> Any:
         """For each piece its class; for one that chooses arrays or steps its fixed values too."""
-        return tuple(piece.structure if isinstance(piece, Bindable) else _kind(piece) for piece in self.pieces)
+        return tuple(
+            piece.structure if isinstance(piece, Bindable) else _kind(piece)
+            for piece in self.pieces
+        )
 
     @property
     def children(self) -> dict[str, Any]:
@@ -106,18 +134,27 @@ class Chain(Composite):
 
     @property
     def outline(self) -> str:
-        names = (piece.outline if isinstance(piece, Bindable) else type(piece).__name__ for piece in self.pieces)
+        names = (
+            piece.outline if isinstance(piece, Bindable) else type(piece).__name__
+            for piece in self.pieces
+        )
         return f"chain({', '.join(names)})"
 
     def group_keys(self, paths: Sequence[str], arrays: Sequence[Any]) -> list[Hashable]:
         frozen = [piece.holds(paths) for piece in self.pieces if has_hook(piece, "holds")]
-        keys = next(piece for piece in self.pieces if isinstance(piece, Bindable)).group_keys(paths, arrays)
+        keys = next(piece for piece in self.pieces if isinstance(piece, Bindable)).group_keys(
+            paths, arrays
+        )
         return [None if any(held) else key for key, *held in zip(keys, *frozen, strict=True)]
 
     def update_for(self, key: Hashable) -> Update:
         found: list[tuple[str, Any]] = []
         for piece in self.pieces:
-            inner = piece.update_for(key).parts if isinstance(piece, Bindable) else (Part("", "", piece),)
+            inner = (
+                piece.update_for(key).parts
+                if isinstance(piece, Bindable)
+                else (Part("", "", piece),)
+            )
             found += [(part.scope, part.formula) for part in inner]
         return Joined(named_parts(found))
 
@@ -129,8 +166,14 @@ def _divides(piece: Any) -> bool:
 
 def _kind(piece: Piece) -> Any:
     """The class, with the fixed values of a piece that chooses arrays or steps."""
-    fixed = {name: value for name, value in piece.hyperparameters.items() if name not in piece.ranges}
-    return (type(piece), *fixed.items()) if has_hook(piece, "holds") or has_hook(piece, "steps") else type(piece)
+    fixed = {
+        name: value for name, value in piece.hyperparameters.items() if name not in piece.ranges
+    }
+    return (
+        (type(piece), *fixed.items())
+        if has_hook(piece, "holds") or has_hook(piece, "steps")
+        else type(piece)
+    )
 
 
 def loss_scale_name(rule: Bindable) -> str | None:

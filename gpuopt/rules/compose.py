@@ -1,4 +1,6 @@
-"""The place of `Chain` and `Partition` in pickles that were made before each had a file of its own."""
+"""The place of `Chain` and `Partition` in pickles that were made before each had a file of its
+own.
+"""
 
 from gpuopt.rules.chains import Chain
 from gpuopt.rules.partitions import Partition

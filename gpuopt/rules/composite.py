@@ -30,16 +30,26 @@ class Composite(Bindable):
     @property
     def hyperparameters(self) -> dict[str, Any]:
         return {
-            f"{name}{field}": value for name, child in self.children.items() for field, value in child.hyperparameters.items()
+            f"{name}{field}": value
+            for name, child in self.children.items()
+            for field, value in child.hyperparameters.items()
         }
 
     def replace(self, values: Mapping[str, Any]) -> Self:
         if unknown := values.keys() - self.hyperparameters.keys():
             known = ", ".join(self.hyperparameters)
-            raise TypeError(f"{self!r} has no hyperparameters {', '.join(sorted(unknown))}; it has {known}")
+            raise TypeError(
+                f"{self!r} has no hyperparameters {', '.join(sorted(unknown))}; it has {known}"
+            )
 
         def changed(name: str, child: Any) -> Any:
-            return child.replace({field: values[name + field] for field in child.hyperparameters if name + field in values})
+            return child.replace(
+                {
+                    field: values[name + field]
+                    for field in child.hyperparameters
+                    if name + field in values
+                }
+            )
 
         return self.rebuilt([changed(name, child) for name, child in self.children.items()])
 
@@ -53,14 +63,26 @@ class Joined:
 
     @property
     def ranges(self) -> dict[str, Range]:
-        return {part.named(name): found for part in self.parts for name, found in part.formula.ranges.items()}
+        return {
+            part.named(name): found
+            for part in self.parts
+            for name, found in part.formula.ranges.items()
+        }
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
-        return {part.named(name): value for part in self.parts for name, value in part.formula.hyperparameters.items()}
+        return {
+            part.named(name): value
+            for part in self.parts
+            for name, value in part.formula.hyperparameters.items()
+        }
 
     def hyper(self, step: int) -> dict[str, float]:
-        return {part.named(name): value for part in self.parts for name, value in part.formula.hyper(step).items()}
+        return {
+            part.named(name): value
+            for part in self.parts
+            for name, value in part.formula.hyper(step).items()
+        }
 
 
 def named_parts(formulas: list[tuple[str, Any]]) -> tuple[Part, ...]:

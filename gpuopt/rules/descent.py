@@ -30,7 +30,8 @@ SGD = GradientDescent
 
 
 class Momentum(Rule):
-    """Momentum (Polyak 1964), as a moving average of gradients: ``v ← β·v + (1-d)·g; p ← p - lr·v``.
+    """Momentum (Polyak 1964), as a moving average of gradients: ``v ← β·v + (1-d)·g; p ← p -
+    lr·v``.
 
     Parameters
     ----------
@@ -39,10 +40,12 @@ class Momentum(Rule):
     beta : float or schedule
         Decay of the velocity, in [0, 1).
     dampening : float, schedule or None
-        ``d`` in [0, 1). None means ``d = β``, the moving average; 0.0 is the heavy ball, ``v ← β·v + g``, which
-        PyTorch's SGD computes (its first step is not dampened; for ``d = 0`` they are the same).
+        ``d`` in [0, 1). None means ``d = β``, the moving average; 0.0 is the heavy ball, ``v ← β·v
+        + g``, which PyTorch's SGD computes (its first step is not dampened; for ``d = 0`` they are
+        the same).
     nesterov : bool
-        Step along the velocity one update ahead (Sutskever et al. 2013): ``p ← p - lr·(β·v + (1-d)·g)``.
+        Step along the velocity one update ahead (Sutskever et al. 2013): ``p ← p - lr·(β·v +
+        (1-d)·g)``.
     """
 
     lr: NonNegative = 0.01

@@ -94,7 +94,15 @@ def _document(aliases: Mapping[str, Any]) -> None:
         )
 
 
-_document({"Hyper": Hyper, "NonNegative": NonNegative, "Positive": Positive, "Decay": Decay, "Bound": Bound})
+_document(
+    {
+        "Hyper": Hyper,
+        "NonNegative": NonNegative,
+        "Positive": Positive,
+        "Decay": Decay,
+        "Bound": Bound,
+    }
+)
 
 
 _BASES: list[type[Formula]] = []
@@ -136,7 +144,10 @@ class Formula:
 
         def __new__(cls, *_, **__):
             if "_arguments" in vars(cls):
-                raise TypeError(f"{cls.__name__} is a base class: use one such as {cls._example}, or write a subclass")
+                raise TypeError(
+                    f"{cls.__name__} is a base class: use one such as {cls._example}, or write a "
+                    "subclass"
+                )
             return super().__new__(cls)
 
     def __post_init__(self) -> None:
@@ -161,7 +172,8 @@ class Formula:
 
     def number(self, name: str, value: Any, where: str = "") -> float:
         """The float that `value` gives for hyperparameter `name`, checked against its range."""
-        what = f"{type(self).__name__}: {name} must be {self._ranges[name].text}{{}}, got {value!r}{where}"
+        allowed = self._ranges[name].text
+        what = f"{type(self).__name__}: {name} must be {allowed}{{}}, got {value!r}{where}"
         if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
             raise TypeError(what.format(" or a schedule (a callable from the step number to one)"))
         try:
@@ -212,22 +224,36 @@ def make_formula(cls: type[Formula]) -> None:
         the name of a method of rules, or a method has the name of a hook and is none.
     """
     if not callable(getattr(cls, "update", None)):
-        raise TypeError(f"rule {cls.__name__} has no method update(self, {', '.join(cls._arguments)}, ...)")
+        raise TypeError(
+            f"rule {cls.__name__} has no method update(self, {', '.join(cls._arguments)}, ...)"
+        )
     _check_class(cls)
     base = next(each for each in cls.__mro__ if each in _BASES)
     cls._hooks = defined_hooks(cls, base, cls._may_have)
     hints = _own_hints(cls)
     # `dataclass` knows ClassVar and KW_ONLY by their text only if the module has the name; a class
     # in a function may use a local one.
-    no_fields = {n: h for n, h in hints.items() if h is dataclasses.KW_ONLY or ClassVar in (h, typing.get_origin(h))}
+    no_fields = {
+        n: h
+        for n, h in hints.items()
+        if h is dataclasses.KW_ONLY or ClassVar in (h, typing.get_origin(h))
+    }
     cls.__annotations__.update(no_fields)
     if "lr" in hints and cls._keyword_only:
         default = vars(cls).get("lr", dataclasses.MISSING)
         cls.lr = dataclasses.field(default=default, kw_only=False)  # type: ignore[attr-defined]
     dataclasses.dataclass(frozen=True, kw_only=cls._keyword_only)(cls)
-    own = {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.name in hints}
-    cls._static = {**cls._static, **{name: hint for name, hint in own.items() if hint in (bool, int, str)}}
-    cls._ranges = {**cls._ranges, **{n: _range(cls, n, hint) for n, hint in own.items() if n not in cls._static}}
+    own = {
+        field.name: hints[field.name] for field in dataclasses.fields(cls) if field.name in hints
+    }
+    cls._static = {
+        **cls._static,
+        **{name: hint for name, hint in own.items() if hint in (bool, int, str)},
+    }
+    cls._ranges = {
+        **cls._ranges,
+        **{n: _range(cls, n, hint) for n, hint in own.items() if n not in cls._static},
+    }
 
 
 def _own_hints(cls: type) -> dict[str, Any]:
@@ -254,25 +280,36 @@ def _check_class(cls: type) -> None:
     """Raise TypeError if an attribute lacks its annotation, or hides a method of rules."""
     annotated = inspect.get_annotations(cls)
     for name, value in vars(cls).items():
-        if not name.startswith("_") and name not in annotated and isinstance(value, (bool, int, float)):
+        if (
+            not name.startswith("_")
+            and name not in annotated
+            and isinstance(value, (bool, int, float))
+        ):
             raise TypeError(
-                f"rule {cls.__name__}: {name} = {value!r} has no annotation: write {name}: gpuopt.Hyper = {value!r} for a "
+                f"rule {cls.__name__}: {name} = {value!r} has no annotation: write {name}: "
+                f"gpuopt.Hyper = {value!r} for a "
                 f"hyperparameter, or {name}: ClassVar = {value!r} for a constant"
             )
     reserved = reserved_names()
     if taken := [name for name in annotated if name in reserved]:
-        raise TypeError(f"rule {cls.__name__}: {taken[0]!r} is a method of rules: give the hyperparameter another name")
+        raise TypeError(
+            f"rule {cls.__name__}: {taken[0]!r} is a method of rules: give the hyperparameter "
+            "another name"
+        )
 
 
 def _range(cls: type, name: str, hint: Any) -> Range:
     """The range of a dynamic hyperparameter."""
     union = typing.get_origin(hint) in (typing.Union, types.UnionType)
     for part in [hint, *(typing.get_args(hint) if union else ())]:
-        if found := [extra for extra in getattr(part, "__metadata__", ()) if isinstance(extra, Range)]:
+        if found := [
+            extra for extra in getattr(part, "__metadata__", ()) if isinstance(extra, Range)
+        ]:
             return found[-1]
         if part is float:
             return FINITE
     raise TypeError(
-        f"rule {cls.__name__}: {name} is annotated {hint!r}; a hyperparameter is a Hyper (NonNegative, Positive, Decay), "
+        f"rule {cls.__name__}: {name} is annotated {hint!r}; a hyperparameter is a Hyper "
+        "(NonNegative, Positive, Decay), "
         "or a bool, an int or a str that is fixed when the rule is made"
     )

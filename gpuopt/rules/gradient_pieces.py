@@ -37,7 +37,8 @@ class maximize(GradientPiece):
 
 
 class scale(GradientPiece):
-    """Multiply the gradient: ``g ← factor·g``. With an array for `factor`, a mask or a diagonal preconditioner.
+    """Multiply the gradient: ``g ← factor·g``. With an array for `factor`, a mask or a diagonal
+    preconditioner.
 
     Parameters
     ----------
@@ -52,7 +53,8 @@ class scale(GradientPiece):
 
 
 class weight_decay(GradientPiece):
-    """Weight decay coupled with the gradient, the gradient of an L2 penalty: ``g ← g + weight_decay·p``.
+    """Weight decay coupled with the gradient, the gradient of an L2 penalty: ``g ← g +
+    weight_decay·p``.
 
     Parameters
     ----------
@@ -67,7 +69,8 @@ class weight_decay(GradientPiece):
 
 
 class clip(GradientPiece):
-    """Clip every element: into ``[-value, value]``; a complex one to the modulus `value`, its phase kept.
+    """Clip every element: into ``[-value, value]``; a complex one to the modulus `value`, its phase
+    kept.
 
     Parameters
     ----------
@@ -82,7 +85,9 @@ class clip(GradientPiece):
             size = np.maximum(np.abs(g.real), np.abs(g.imag))
             size = np.where(size > 0, size, 1.0)
             scaled = g / size  # whose modulus does not overflow
-            return np.where(np.abs(scaled) * size <= self.value, g, scaled * (self.value / np.abs(scaled)))
+            return np.where(
+                np.abs(scaled) * size <= self.value, g, scaled * (self.value / np.abs(scaled))
+            )
         return np.clip(g, -self.value, self.value)
 
 
@@ -105,7 +110,8 @@ class clip_norm(GradientPiece):
 
 
 class clip_global_norm(GradientPiece):
-    """Clip the norm of all arrays together (Pascanu et al. 2013): ``g ← g·min(1, max_norm/(‖all g‖ + eps))``.
+    """Clip the norm of all arrays together (Pascanu et al. 2013): ``g ← g·min(1, max_norm/(‖all g‖
+    + eps))``.
 
     PyTorch's ``clip_grad_norm_``; optax's ``clip_by_global_norm`` is ``eps=0.0``. If the norm is
     not finite, for example because squares overflow (beyond 1.8e19 in float32), every gradient
@@ -181,11 +187,15 @@ class skip_nonfinite(GradientPiece):
 
 def _finite(g: Any) -> Any:
     """Whether the gradients of all arrays are finite."""
-    return tree_max(np.maximum(np.abs(g.real), np.abs(g.imag)) if np.iscomplexobj(g) else np.abs(g)) < np.inf
+    return (
+        tree_max(np.maximum(np.abs(g.real), np.abs(g.imag)) if np.iscomplexobj(g) else np.abs(g))
+        < np.inf
+    )
 
 
 class LossScale(GradientPiece):
-    """Dynamic loss scaling (Micikevicius et al. 2018), with the rule of PyTorch's ``GradScaler``: ``g ← g/scale``.
+    """Dynamic loss scaling (Micikevicius et al. 2018), with the rule of PyTorch's ``GradScaler``:
+    ``g ← g/scale``.
 
     For float16, where small gradients vanish: multiply the loss by `Optimizer.loss_scale` before
     the backward pass, and this piece divides the gradients by it. If the gradient of any array
@@ -208,16 +218,24 @@ class LossScale(GradientPiece):
 
     initial: Annotated[float, Range("a finite number >= 1", low=1.0)] = 65536.0
     growth: Annotated[HyperValue, Range("a finite number > 1", low=1.0, open_low=True)] = 2.0
-    backoff: Annotated[HyperValue, Range("a number between 0 and 1", low=0.0, high=1.0, open_low=True)] = 0.5
+    backoff: Annotated[
+        HyperValue, Range("a number between 0 and 1", low=0.0, high=1.0, open_low=True)
+    ] = 0.5
     interval: int = 2000
     scale: ClassVar[Any]
     good: ClassVar[Any]
 
     def check(self) -> None:
         if callable(self.initial):
-            raise TypeError(f"LossScale: initial must be a number, as it is that of the first step, got {self.initial!r}")
+            raise TypeError(
+                "LossScale: initial must be a number, as it is that of the first step, got "
+                f"{self.initial!r}"
+            )
         if self.initial >= _BEYOND_FLOAT32:
-            raise ValueError(f"LossScale: initial must be a number that float32 can hold, at most 3.4e38, got {self.initial!r}")
+            raise ValueError(
+                "LossScale: initial must be a number that float32 can hold, at most 3.4e38, got "
+                f"{self.initial!r}"
+            )
         if not 1 <= self.interval <= 2**24:
             raise ValueError(f"LossScale: interval must be from 1 to 2**24, got {self.interval!r}")
 
@@ -286,7 +304,10 @@ class freeze(GradientPiece):
         """Whether each path's array is frozen."""
         found = [matches(self.pattern, path) for path in paths]
         if not any(found):
-            raise ValueError(f"freeze: {self.pattern!r} matches no array; there are {', '.join(map(repr, paths))}")
+            raise ValueError(
+                f"freeze: {self.pattern!r} matches no array; there are "
+                f"{', '.join(map(repr, paths))}"
+            )
         return found
 
     def update(self, t: Any, p: Any, g: Any) -> Any:

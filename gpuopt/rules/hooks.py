@@ -25,7 +25,9 @@ __all__ = [
     "has_hook",
 ]
 
-HookName: TypeAlias = Literal["check", "start", "holds", "steps", "accept", "numbers", "adapt", "evaluation"]
+HookName: TypeAlias = Literal[
+    "check", "start", "holds", "steps", "accept", "numbers", "adapt", "evaluation"
+]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

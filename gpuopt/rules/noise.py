@@ -1,6 +1,7 @@
 """Random numbers of a seed, the step, the array and the element alone: the same on every executor.
 
-Normal numbers are made of the bits of `gpuopt.arrays.random` with nothing but operations that every executor rounds alike.
+Normal numbers are made of the bits of `gpuopt.arrays.random` with nothing but operations that every
+executor rounds alike.
 """
 
 from __future__ import annotations
@@ -24,7 +25,12 @@ def uniform(like: Any, seed: int, t: Any, stream: int) -> Any:
         return like.uniform(key, stream)
     real = np.result_type(np.asarray(like).real.dtype, np.float32)
     run = np.empty(np.size(like), real)
-    fill(run, base(key, 0, stream), np.arange(run.size, dtype=np.uint64), *np.empty((2, run.size), np.uint64))
+    fill(
+        run,
+        base(key, 0, stream),
+        np.arange(run.size, dtype=np.uint64),
+        *np.empty((2, run.size), np.uint64),
+    )
     return run.reshape(np.shape(like))
 
 
@@ -57,7 +63,10 @@ def _log(u: Any) -> Any:
     halvings: Any = 0.0
     for power in (32, 16, 8, 4, 2, 1):
         small = u < 2.0**-power
-        u, halvings = np.where(small, u * 2.0**power, u), np.where(small, halvings + power, halvings)
+        u, halvings = (
+            np.where(small, u * 2.0**power, u),
+            np.where(small, halvings + power, halvings),
+        )
     small = u < math.sqrt(0.5)
     u, halvings = np.where(small, 2 * u, u), np.where(small, halvings + 1, halvings)
     s = (u - 1) / (u + 1)
@@ -67,7 +76,9 @@ def _log(u: Any) -> Any:
 def _sin_pi(x: Any) -> Any:
     """The sine of ``pi * x`` for `x` from -1/2 to 1/2."""
     angle = math.pi * x
-    return angle * _series(angle * angle, [(-1) ** n / math.factorial(2 * n + 1) for n in range(11)])
+    return angle * _series(
+        angle * angle, [(-1) ** n / math.factorial(2 * n + 1) for n in range(11)]
+    )
 
 
 def _fold(u: Any) -> Any:

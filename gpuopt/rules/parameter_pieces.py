@@ -13,7 +13,8 @@ __all__ = ["average", "bounds", "decoupled_weight_decay", "lookahead"]
 
 
 class decoupled_weight_decay(ParameterPiece):
-    """Decoupled weight decay (Loshchilov & Hutter 2019) in PyTorch's convention: ``p ← new - lr·weight_decay·p``.
+    """Decoupled weight decay (Loshchilov & Hutter 2019) in PyTorch's convention: ``p ← new -
+    lr·weight_decay·p``.
 
     Parameters
     ----------
@@ -25,7 +26,10 @@ class decoupled_weight_decay(ParameterPiece):
 
     def update(self, t: Any, p: Any, new: Any) -> Any:
         if not hasattr(self.rule, "lr"):
-            raise TypeError(f"decoupled_weight_decay needs a rule with lr, got {type(self.rule).__name__}: use weight_decay")
+            raise TypeError(
+                f"decoupled_weight_decay needs a rule with lr, got {type(self.rule).__name__}: use "
+                "weight_decay"
+            )
         return new - self.rule.lr * self.weight_decay * p
 
 
@@ -45,7 +49,9 @@ class bounds(ParameterPiece):
         if self.lo is None and self.hi is None:
             raise ValueError("bounds: give lo, hi or both")
         if isinstance(self.lo, float) and isinstance(self.hi, float) and self.lo > self.hi:
-            raise ValueError(f"bounds: lo must not be greater than hi, got lo={self.lo!r}, hi={self.hi!r}")
+            raise ValueError(
+                f"bounds: lo must not be greater than hi, got lo={self.lo!r}, hi={self.hi!r}"
+            )
 
     def update(self, t: Any, p: Any, new: Any) -> Any:
         return np.clip(new, self.lo, self.hi)
@@ -57,9 +63,9 @@ class average(ParameterPiece):
     Parameters
     ----------
     decay : float, schedule or None
-        In [0, 1): an exponential average, ``mean ← mean + (1 - decay)·(p - mean)``, starting at the parameters after the first
-        step. None: the mean of the parameters after every step (Polyak & Juditsky 1992). Both are those of PyTorch's
-        ``AveragedModel``.
+        In [0, 1): an exponential average, ``mean ← mean + (1 - decay)·(p - mean)``, starting at the
+        parameters after the first step. None: the mean of the parameters after every step (Polyak &
+        Juditsky 1992). Both are those of PyTorch's ``AveragedModel``.
     """
 
     decay: Decay | None = None
@@ -77,7 +83,8 @@ class average(ParameterPiece):
 
 
 class lookahead(ParameterPiece):
-    """Lookahead (Zhang et al. 2019, algorithm 1): at every `k`-th step ``slow ← slow + alpha·(p - slow); p ← slow``.
+    """Lookahead (Zhang et al. 2019, algorithm 1): at every `k`-th step ``slow ← slow + alpha·(p -
+    slow); p ← slow``.
 
     `Optimizer.evaluation` gives the slow parameters.
 

@@ -19,7 +19,9 @@ __all__ = ["Partition", "partition"]
 def partition(rules: Mapping[str, Bindable], by: None = None) -> Partition: ...
 @overload
 def partition(rules: Mapping[Any, Bindable], by: Callable[[str, Any], Hashable]) -> Partition: ...
-def partition(rules: Mapping[Any, Bindable], by: Callable[[str, Any], Hashable] | None = None) -> Partition:
+def partition(
+    rules: Mapping[Any, Bindable], by: Callable[[str, Any], Hashable] | None = None
+) -> Partition:
     """A rule for each group of arrays; the arrays of a rule share its launch.
 
     Parameters
@@ -58,7 +60,8 @@ class Partition(Composite):
     rules : dict
         The rule or chain of each pattern, or of each key that `by` gives.
     by : callable or None
-        ``by(path, array)`` gives the key of an array; without it, the keys of `rules` are patterns of paths.
+        ``by(path, array)`` gives the key of an array; without it, the keys of `rules` are patterns
+        of paths.
     """
 
     divides: ClassVar[bool] = True
@@ -67,21 +70,36 @@ class Partition(Composite):
 
     def __post_init__(self) -> None:
         if not isinstance(self.rules, dict) or not self.rules:
-            raise TypeError(f"partition needs a dict of rules, such as {{'*': gpuopt.Adam()}}, got {self.rules!r}")
+            raise TypeError(
+                f"partition needs a dict of rules, such as {'*': gpuopt.Adam()}, got {self.rules!r}"
+            )
         for key, rule in self.rules.items():
             if not isinstance(rule, (Rule, Chain)) or is_partitioned(rule):
-                raise TypeError(f"partition: {key!r} must have a rule, or a chain around one, got {rule!r}")
-            if found := [part.formula for part in rule.update_for("").parts if has_hook(part.formula, "numbers")]:
+                raise TypeError(
+                    f"partition: {key!r} must have a rule, or a chain around one, got {rule!r}"
+                )
+            if found := [
+                part.formula
+                for part in rule.update_for("").parts
+                if has_hook(part.formula, "numbers")
+            ]:
                 raise ValueError(
-                    f"partition: {found[0]!r} keeps numbers of all arrays, so it must stand in front: "
+                    f"partition: {found[0]!r} keeps numbers of all arrays, so it must stand in "
+                    "front: "
                     f"chain({found[0]!r}, partition(...))"
                 )
             if key is None:
                 raise TypeError("partition: None cannot be a key")
             if self.by is None and not isinstance(key, str):
-                raise TypeError(f"partition: a pattern must be a string, got {key!r}; with by=function keys may be anything")
+                raise TypeError(
+                    f"partition: a pattern must be a string, got {key!r}; with by=function keys "
+                    "may be anything"
+                )
         if self.by is not None and not callable(self.by):
-            raise TypeError(f"partition: by must be a function of path and array that gives a key, got {self.by!r}")
+            raise TypeError(
+                "partition: by must be a function of path and array that gives a key, got "
+                f"{self.by!r}"
+            )
 
     def __repr__(self) -> str:
         by = "" if self.by is None else f", by={self.by!r}"
@@ -89,7 +107,10 @@ class Partition(Composite):
 
     def __eq__(self, other: object) -> bool:
         """Whether rules, patterns and their order are equal."""
-        return isinstance(other, Partition) and (list(self.rules.items()), self.by) == (list(other.rules.items()), other.by)
+        return isinstance(other, Partition) and (list(self.rules.items()), self.by) == (
+            list(other.rules.items()),
+            other.by,
+        )
 
     def __hash__(self) -> int:
         return hash((tuple(self.rules), self.by))
@@ -100,26 +121,33 @@ class Partition(Composite):
 
     @property
     def children(self) -> dict[str, Any]:
-        return {f"{key if isinstance(key, str) else f'<{key!r}>'}/": rule for key, rule in self.rules.items()}
+        return {
+            f"{key if isinstance(key, str) else f'<{key!r}>'}/": rule
+            for key, rule in self.rules.items()
+        }
 
     def rebuilt(self, children: list[Any]) -> Partition:
         return Partition(dict(zip(self.rules, children, strict=True)), self.by)
 
     @property
     def outline(self) -> str:
-        return f"partition({', '.join(f'{key!r}: {rule.outline}' for key, rule in self.rules.items())})"
+        outlines = ", ".join(f"{key!r}: {rule.outline}" for key, rule in self.rules.items())
+        return f"partition({outlines})"
 
     def group_keys(self, paths: Sequence[str], arrays: Sequence[Any]) -> list[Hashable]:
         keys = [self._key(path, array) for path, array in zip(paths, arrays, strict=True)]
         if strays := [path for path, key in zip(paths, keys, strict=True) if key is None]:
             raise ValueError(
-                f"partition: no pattern of {list(self.rules)} matches {', '.join(map(repr, strays))}; "
+                f"partition: no pattern of {list(self.rules)} matches "
+                f"{', '.join(map(repr, strays))}; "
                 "add one, such as '*' for all others"
             )
         found: list[Hashable] = list(keys)
         for key, rule in self.rules.items():
             own = [k for k, label in enumerate(keys) if label == key]
-            for k, inner in zip(own, rule.group_keys([paths[k] for k in own], [arrays[k] for k in own]), strict=True):
+            for k, inner in zip(
+                own, rule.group_keys([paths[k] for k in own], [arrays[k] for k in own]), strict=True
+            ):
                 found[k] = None if inner is None else key
         return found
 
@@ -128,11 +156,15 @@ class Partition(Composite):
             return next((pattern for pattern in self.rules if matches(pattern, path)), None)
         key = self.by(path, array)
         if not isinstance(key, Hashable) or key not in self.rules:
-            raise ValueError(f"partition: by({path!r}, array) gave {key!r}, which is none of {list(self.rules)}")
+            raise ValueError(
+                f"partition: by({path!r}, array) gave {key!r}, which is none of {list(self.rules)}"
+            )
         return key
 
     def update_for(self, key: Hashable) -> Update:
-        return Joined(tuple(part._replace(scope=repr(key)) for part in self.rules[key].update_for("").parts))
+        return Joined(
+            tuple(part._replace(scope=repr(key)) for part in self.rules[key].update_for("").parts)
+        )
 
 
 def is_partitioned(rule: Bindable) -> bool:

@@ -33,5 +33,7 @@ def tree_mean(x: Any) -> float | Any:
 
 
 def tree_norm(x: Any) -> float | Any:
-    """The Euclidean norm of `x` over all arrays of the optimizer that have a gradient in this step."""
+    """The Euclidean norm of `x` over all arrays of the optimizer that have a gradient in this
+    step.
+    """
     return np.sqrt(tree_sum(abs2(x)))

@@ -1,6 +1,7 @@
 """Training: forward pass, backward pass and update, batch after batch, with a record of the loss.
 
-Nothing in the loop waits for a GPU: losses are written to an array there and read when an epoch is over.
+Nothing in the loop waits for a GPU: losses are written to an array there and read when an epoch is
+over.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ __all__ = ["History", "fit"]
 Seed: TypeAlias = int | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | None
 
 _GATHER = 1024  # about how many examples are put in order at a time
-_CHECK_EVERY = 64  # a finished epoch reads the device's losses once this many updates wait for their check
+_CHECK_EVERY = (
+    64  # a finished epoch reads the device's losses once this many updates wait for their check
+)
 
 
 def fit(
@@ -47,12 +50,14 @@ def fit(
     Parameters
     ----------
     loss_and_grad : callable
-        ``loss_and_grad(params, *batch) -> (loss, grads)``: the forward and the backward pass. The loss is a real number
-        or 0-d array, best the mean over the batch; the gradients have the structure of `params`.
+        ``loss_and_grad(params, *batch) -> (loss, grads)``: the forward and the backward pass. The
+        loss is a real number or 0-d array, best the mean over the batch; the gradients have the
+        structure of `params`.
     params : array, or lists, tuples or dicts of arrays
         The parameters, updated in place.
     data : array or tuple of arrays
-        The examples along the first axis, the same number in every array, on the device of `params`.
+        The examples along the first axis, the same number in every array, on the device of
+        `params`.
     rule : Rule or Optimizer
         The rule that updates the parameters, or an optimizer of these very `params`, to continue
         its state.
@@ -85,14 +90,18 @@ def fit(
         its update, so the parameters are those of the previous update. Losses on a GPU are checked
         after an epoch (after several if they are short), so later updates have already happened.
     TypeError, ValueError
-        If an argument is not as described; nothing is altered then. Also if `loss_and_grad` returns anything else.
+        If an argument is not as described; nothing is altered then. Also if `loss_and_grad` returns
+        anything else.
     """
     _check_options(loss_and_grad, shuffle, callback)
     arrays, xp = _check_data(data, params)
     count = len(arrays[0])
     size = count if batch_size is None else _integer("batch_size", batch_size, 1)
     if size > count:
-        raise ValueError(f"batch_size is {size}, but data has {count} examples (batch_size=None takes all of them)")
+        raise ValueError(
+            f"batch_size is {size}, but data has {count} examples (batch_size=None takes all of "
+            "them)"
+        )
     epochs = _integer("epochs", epochs, 0)
     optimizer = _optimizer(rule, params)
     rng = _generator(seed) if shuffle and size < count else None
@@ -117,7 +126,9 @@ def fit(
     return history
 
 
-def _batches(arrays: tuple[Any, ...], size: int, rng: np.random.Generator | None, xp: Any) -> Iterator[tuple[Any, ...]]:
+def _batches(
+    arrays: tuple[Any, ...], size: int, rng: np.random.Generator | None, xp: Any
+) -> Iterator[tuple[Any, ...]]:
     """One epoch's batches, in the order drawn from `rng`, or in the given order without one."""
     count = len(arrays[0])
     if rng is None:
@@ -125,7 +136,8 @@ def _batches(arrays: tuple[Any, ...], size: int, rng: np.random.Generator | None
             yield tuple(array[first : first + size] for array in arrays)
         return
     order = xp.asarray(rng.permutation(count))  # sent to the device once an epoch
-    # A slice costs far less than a gather, a copy of all data may not fit: gather many batches at once, but not all.
+    # A slice costs far less than a gather, a copy of all data may not fit: gather many batches at
+    # once, but not all.
     chunk = size * max(1, _GATHER // size)
     for first in range(0, count, chunk):
         part = order[first : first + chunk]
@@ -144,7 +156,9 @@ def _generator(seed: Any) -> np.random.Generator:
     try:
         return np.random.default_rng(seed)
     except (TypeError, ValueError) as error:
-        raise type(error)(f"seed must be a whole number of at least 0 or a numpy.random.Generator, not {seed!r}") from error
+        raise type(error)(
+            f"seed must be a whole number of at least 0 or a numpy.random.Generator, not {seed!r}"
+        ) from error
 
 
 def _check_data(data: Any, params: Any) -> tuple[tuple[Any, ...], Any]:
@@ -155,7 +169,9 @@ def _check_data(data: Any, params: Any) -> tuple[tuple[Any, ...], Any]:
         name = f"data[{i}]" if isinstance(data, tuple) else "data"
         if not is_array(array):
             hint = ": pass a tuple of arrays" if isinstance(array, list) else ""
-            raise TypeError(f"{name} must be a NumPy or CuPy array, not {type(array).__name__}{hint}")
+            raise TypeError(
+                f"{name} must be a NumPy or CuPy array, not {type(array).__name__}{hint}"
+            )
         if not array.shape:
             raise ValueError(f"{name} is 0-d: the examples must lie along the first axis")
     lengths = [len(array) for array in arrays]
@@ -167,7 +183,10 @@ def _check_data(data: Any, params: Any) -> tuple[tuple[Any, ...], Any]:
     for array in arrays:
         if array_module(array) is not xp:
             name = xp.__name__
-            raise TypeError(f"params are {name} arrays, data holds others: move the data with {name}.asarray first")
+            raise TypeError(
+                f"params are {name} arrays, data holds others: move the data with {name}.asarray "
+                "first"
+            )
     return arrays, xp
 
 
@@ -178,13 +197,16 @@ def _optimizer(rule: Bindable | Optimizer, params: Any) -> Optimizer:
         made = rule.init(params)
         if loss_scale_name(rule) is not None:
             raise ValueError(
-                f"{rule!r} divides the gradients by a scale that loss_and_grad must multiply the loss by: make "
+                f"{rule!r} divides the gradients by a scale that loss_and_grad must multiply the "
+                "loss by: make "
                 "opt = rule.init(params), use opt.loss_scale, and pass opt in place of the rule"
             )
         return made
     own, given = leaves(rule.params), leaves(params)
     if len(own) != len(given) or any(a is not b for a, b in zip(own, given, strict=True)):
-        raise ValueError("the optimizer was made for other arrays than params: pass its own, optimizer.params")
+        raise ValueError(
+            "the optimizer was made for other arrays than params: pass its own, optimizer.params"
+        )
     return rule
 
 

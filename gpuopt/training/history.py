@@ -1,4 +1,6 @@
-"""The record of a training: the loss of every update, kept on the params' device until it is asked for."""
+"""The record of a training: the loss of every update, kept on the params' device until it is asked
+for.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,8 @@ class History:
         return np.concatenate([np.empty(0), *blocks])[: self.steps]
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the loss against the updates, with its mean over an epoch where an epoch has several updates.
+        """Draw the loss against the updates, with its mean over an epoch where an epoch has several
+        updates.
 
         Parameters
         ----------
@@ -90,11 +93,14 @@ class History:
         at = self.steps % _BLOCK
         if at == 0:
             self._blocks.append(xp.empty(_BLOCK, dtype=np.float64))
-        # Copied, not kept: it may be a buffer that the next call overwrites, or a view that keeps a large array alive.
+        # Copied, not kept: it may be a buffer that the next call overwrites, or a view that keeps a
+        # large array alive.
         self._blocks[-1][at] = loss
 
     def _check(self) -> None:
-        """Look for the first loss that is not finite among those only the device knew. Waits for the device."""
+        """Look for the first loss that is not finite among those only the device knew. Waits for
+        the device.
+        """
         if self._unchecked:
             loss = self.loss
             bad = np.flatnonzero(~np.isfinite(loss))
@@ -114,5 +120,6 @@ def running_mean(values: NDArray[np.float64], window: int) -> NDArray[np.float64
 
 def _not_finite(loss: float, update: int, epoch: int) -> FloatingPointError:
     return FloatingPointError(
-        f"the loss is {loss} at update {update} (epoch {epoch}): the learning rate may be too large, or data not finite"
+        f"the loss is {loss} at update {update} (epoch {epoch}): the learning rate may be too "
+        "large, or data not finite"
     )

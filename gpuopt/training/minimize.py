@@ -43,7 +43,9 @@ if TYPE_CHECKING:
 
 ArrayValue: TypeAlias = "ArrayLike | AnyArray"
 ValueAndGradient: TypeAlias = "Callable[..., tuple[SupportsFloat, ArrayValue]]"
-Bounds: TypeAlias = "tuple[ArrayValue | None, ArrayValue | None] | Sequence[Sequence[float | None]] | ScipyBounds"
+Bounds: TypeAlias = (
+    "tuple[ArrayValue | None, ArrayValue | None] | Sequence[Sequence[float | None]] | ScipyBounds"
+)
 Callback: TypeAlias = "Callable[[Any], object] | IntermediateCallback"
 
 
@@ -63,7 +65,8 @@ class OptimizeResult(dict[str, Any]):
     success : bool
         Whether the gradient became no larger than ``gtol``.
     status : int
-        0 converged, 1 ``maxiter`` reached, 2 a value that is not finite, 99 stopped by the callback.
+        0 converged, 1 ``maxiter`` reached, 2 a value that is not finite, 99 stopped by the
+        callback.
     message : str
         The same in words.
     """
@@ -138,7 +141,8 @@ def minimize(
     Parameters
     ----------
     fun : callable
-        ``fun(x, *args) -> (value, gradient)`` with ``jac=True``, else ``fun(x, *args) -> value``. It must not alter x.
+        ``fun(x, *args) -> (value, gradient)`` with ``jac=True``, else ``fun(x, *args) -> value``.
+        It must not alter x.
     x0 : array_like
         The starting point, of any shape; it is copied. Anything but a floating-point array becomes
         float64.
@@ -154,7 +158,8 @@ def minimize(
     maxiter : int
         The largest number of updates.
     gtol : float
-        Converged once no element of the gradient (with bounds, of the projected step ``x - clip(x - gradient)``) is larger.
+        Converged once no element of the gradient (with bounds, of the projected step ``x - clip(x -
+        gradient)``) is larger.
     callback : callable, optional
         ``callback(x)``, or ``callback(intermediate_result)`` if its parameter has that name, at
         every check; returning True or raising StopIteration stops.
@@ -212,14 +217,19 @@ def scipy_method(rule: Bindable) -> Callable[..., Any]:
         ``maxiter``, ``gtol`` and ``check_every``, and ``tol`` stands for ``gtol``.
     """
     if not isinstance(rule, Bindable):
-        raise TypeError(f"rule must be a gpuopt.Rule, such as gpuopt.Adam(), got {type(rule).__name__}")
+        raise TypeError(
+            f"rule must be a gpuopt.Rule, such as gpuopt.Adam(), got {type(rule).__name__}"
+        )
 
     def method(fun: Any, x0: Any, args: tuple[Any, ...] = (), **options: Any) -> Any:
         from scipy import optimize
 
         jac = options.pop("jac", None)
         if not callable(jac):
-            raise ValueError(f"a first-order rule needs the gradient: pass jac=True or a callable, got jac={jac!r}")
+            raise ValueError(
+                "a first-order rule needs the gradient: pass jac=True or a callable, got "
+                f"jac={jac!r}"
+            )
         for name in ("hess", "hessp", "constraints"):
             if (given := options.pop(name, None)) not in (None, (), []):
                 raise ValueError(f"a first-order rule has no use for {name}={given!r}")
@@ -252,16 +262,22 @@ def _start(x0: Any) -> Any:
 def _evaluator(fun: Any, jac: Any, args: tuple[Any, ...], x: Any) -> Callable[[], tuple[Any, Any]]:
     """The function's value and gradient at the x of the moment, checked."""
     if jac is not True and not callable(jac):
-        raise ValueError(f"jac must be True (fun returns value and gradient) or a callable, got {jac!r}")
+        raise ValueError(
+            f"jac must be True (fun returns value and gradient) or a callable, got {jac!r}"
+        )
 
     def evaluate() -> tuple[Any, Any]:
         result = fun(x, *args)
         if jac is not True:
             result = (result, jac(x, *args))
         elif not isinstance(result, tuple) or len(result) != 2:
-            raise TypeError(f"with jac=True, fun must return (value, gradient), got {type(result).__name__}")
+            raise TypeError(
+                f"with jac=True, fun must return (value, gradient), got {type(result).__name__}"
+            )
         value, gradient = result
-        if getattr(value, "size", 1) != 1 or not (isinstance(value, numbers.Real) or is_array(value)):
+        if getattr(value, "size", 1) != 1 or not (
+            isinstance(value, numbers.Real) or is_array(value)
+        ):
             raise TypeError(f"fun must return a single real number, got {value!r}")
         if not is_cupy(x) and not is_array(gradient):
             gradient = np.asarray(gradient, x.dtype)
@@ -282,9 +298,13 @@ def _projection(bounds: Any, x: Any) -> Callable[[Any], Any]:
         if np.isnan(limit).any():
             raise ValueError(f"bounds: a {name} bound is NaN; use None or an infinity for no bound")
     try:
-        low, high = (xp.asarray(np.broadcast_to(limit, x.shape).astype(x.dtype)) for limit in (low, high))
+        low, high = (
+            xp.asarray(np.broadcast_to(limit, x.shape).astype(x.dtype)) for limit in (low, high)
+        )
     except ValueError:
-        raise ValueError(f"bounds of shape {low.shape} and {high.shape} do not broadcast to x of shape {x.shape}") from None
+        raise ValueError(
+            f"bounds of shape {low.shape} and {high.shape} do not broadcast to x of shape {x.shape}"
+        ) from None
     if bool((low > high).any()):
         raise ValueError("bounds: a lower bound is above its upper bound")
     return lambda a: xp.clip(a, low, high, out=a)
@@ -292,41 +312,69 @@ def _projection(bounds: Any, x: Any) -> Callable[[Any], Any]:
 
 def _limits(bounds: Any, x: Any) -> tuple[Any, Any]:
     """Lower and upper bound as float64 arrays on the host, None as infinity."""
-    host = [b.get() if is_cupy(b) else b for b in (bounds.lb, bounds.ub)] if hasattr(bounds, "lb") else None
-    if host is None and isinstance(bounds, tuple) and len(bounds) == 2 and not _is_pair_list(bounds, x):
+    host = (
+        [b.get() if is_cupy(b) else b for b in (bounds.lb, bounds.ub)]
+        if hasattr(bounds, "lb")
+        else None
+    )
+    if (
+        host is None
+        and isinstance(bounds, tuple)
+        and len(bounds) == 2
+        and not _is_pair_list(bounds, x)
+    ):
         host = [b.get() if is_cupy(b) else b for b in bounds]
     if host is not None:
-        low, high = (fallback if b is None else b for b, fallback in zip(host, (-math.inf, math.inf), strict=True))
+        low, high = (
+            fallback if b is None else b
+            for b, fallback in zip(host, (-math.inf, math.inf), strict=True)
+        )
         return np.asarray(low, np.float64), np.asarray(high, np.float64)
     pairs = [tuple(pair) for pair in bounds]
     if len(pairs) != x.size or any(len(pair) != 2 for pair in pairs):
-        raise ValueError(f"bounds must hold a (min, max) pair for each of the {x.size} elements of x, got {len(pairs)} entries")
+        raise ValueError(
+            f"bounds must hold a (min, max) pair for each of the {x.size} elements of x, got "
+            f"{len(pairs)} entries"
+        )
     low = np.array([-math.inf if a is None else a for a, _ in pairs], np.float64)
     high = np.array([math.inf if b is None else b for _, b in pairs], np.float64)
     return low.reshape(x.shape), high.reshape(x.shape)
 
 
 def _is_pair_list(bounds: tuple[Any, Any], x: Any) -> bool:
-    """Whether a tuple of two is SciPy's two pairs for an x of two elements: they are tuples themselves."""
+    """Whether a tuple of two is SciPy's two pairs for an x of two elements: they are tuples
+    themselves.
+    """
     return x.size == 2 and all(isinstance(pair, tuple) and len(pair) == 2 for pair in bounds)
 
 
-def _result(x: Any, value: Any, gradient: Any, project: Any, nit: int, gtol: float, maxiter: int) -> OptimizeResult:
+def _result(
+    x: Any, value: Any, gradient: Any, project: Any, nit: int, gtol: float, maxiter: int
+) -> OptimizeResult:
     """The state of things, read from the device."""
     number = float(value)
     step = x - project(x - gradient)
     largest = float(abs(step).max()) if x.size else 0.0
-    if not math.isfinite(number) or not math.isfinite(float(abs(gradient).max()) if x.size else 0.0):
+    if not math.isfinite(number) or not math.isfinite(
+        float(abs(gradient).max()) if x.size else 0.0
+    ):
         status = 2
     elif largest <= gtol:
         status = 0
     else:
         status = 1 if nit == maxiter else -1
-    return OptimizeResult(x=x.copy(), fun=number, jac=gradient.copy(), nfev=nit + 1, **_ended(status, nit))
+    return OptimizeResult(
+        x=x.copy(), fun=number, jac=gradient.copy(), nfev=nit + 1, **_ended(status, nit)
+    )
 
 
 def _ended(status: int, nit: int) -> dict[str, Any]:
-    return {"nit": nit, "success": status == 0, "status": status, "message": MESSAGES.get(status, "")}
+    return {
+        "nit": nit,
+        "success": status == 0,
+        "status": status,
+        "message": MESSAGES.get(status, ""),
+    }
 
 
 def _asks_to_stop(callback: Any, found: OptimizeResult) -> bool:

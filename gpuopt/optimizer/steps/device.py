@@ -1,9 +1,9 @@
 """Runs steps that depend on reductions entirely on the GPU, so the host never synchronizes.
 
 Comes in: the gradient of each array. Goes out: a plan of kernels, in order. Reductions leave their
-totals in rows on the device; a kernel of one thread an array makes scalars of them, which the update
-reads. In `DeviceSteps` the host counts, and gives what depends on counts alone. In `CountingSteps` the
-device decides whether a step is made, and counts it.
+totals in rows on the device; a kernel of one thread an array makes scalars of them, which the
+update reads. In `DeviceSteps` the host counts, and gives what depends on counts alone. In
+`CountingSteps` the device decides whether a step is made, and counts it.
 """
 
 from __future__ import annotations
@@ -123,8 +123,12 @@ class DeviceSteps(PlainSteps):
         """The totals that a stage writes."""
         return [self._memory.row(reduction) for reduction in stage.reductions]
 
-    def _scalars(self, step: GroupStep, kernel: Kernel, masks: Masks, launches: Launches) -> AnyScalars:
-        """The scalars of a kernel: numbers if the host knows them all, else rows that a kernel makes."""
+    def _scalars(
+        self, step: GroupStep, kernel: Kernel, masks: Masks, launches: Launches
+    ) -> AnyScalars:
+        """The scalars of a kernel: numbers if the host knows them all, else rows that a kernel
+        makes.
+        """
         if not needs_scalars(kernel, self.device_counts):
             return step.scalars(compile_host(kernel.scalars))
         group, executor = step.group, self._memory.executors[step.group]
@@ -136,7 +140,9 @@ class DeviceSteps(PlainSteps):
             given = (self._memory.upload(group, kernel, given.rows),)
         stored = executor.stored(kernel, source.width)
         arguments = self._memory.arguments(source, group, masks, given, stored.rows.reshape(-1))
-        launches.add(self._runtime.compile_kernel(source.kernel), *arguments, size=len(group.indices))
+        launches.add(
+            self._runtime.compile_kernel(source.kernel), *arguments, size=len(group.indices)
+        )
         return stored
 
     def _finish(self, steps: Sequence[GroupStep], masks: Masks, launches: Launches) -> None:

@@ -42,7 +42,8 @@ class Masks(NamedTuple):
 
 
 class DeviceMemory:
-    """What steps keep on the device of an optimizer's arrays, the current one as methods are called.
+    """What steps keep on the device of an optimizer's arrays, the current one as methods are
+    called.
 
     Parameters
     ----------
@@ -78,13 +79,21 @@ class DeviceMemory:
         self._hyper: dict[Hashable, Any] = {}
         with self.device:
             self.record = xp.zeros(len(StepRecord), np.int64)
-            self.counts = {group: xp.zeros(len(group.indices), np.int64) for group in binding.groups}
-            self.numbers = {name: xp.full(1, value, np.float32) for name, value in binding.initial.items()}
+            self.counts = {
+                group: xp.zeros(len(group.indices), np.int64) for group in binding.groups
+            }
+            self.numbers = {
+                name: xp.full(1, value, np.float32) for name, value in binding.initial.items()
+            }
             self._indices = {g: xp.asarray(np.array(g.indices, np.int32)) for g in binding.groups}
-            self._totals[SIZE] = xp.asarray(np.array([leaf.size for leaf in binding.leaves], np.float64))
+            self._totals[SIZE] = xp.asarray(
+                np.array([leaf.size for leaf in binding.leaves], np.float64)
+            )
 
     def make_room(self, group: ParamGroup, kernel: Kernel, source: ScalarSource | None) -> None:
-        """Make room for the totals of a kernel, and for its scalars if they are made by `source`."""
+        """Make room for the totals of a kernel, and for its scalars if they are made by
+        `source`.
+        """
         for reduction in kernel.reductions:
             self.row(reduction)
         if source is not None:
@@ -120,7 +129,9 @@ class DeviceMemory:
         """The totals of a reduction, one for each array of the optimizer."""
         if reduction.value not in self._totals:
             nothing = REDUCTIONS[reduction.op].nothing
-            self._totals[reduction.value] = self.runtime.xp.full(self._size, nothing, dtype=np.float64)
+            self._totals[reduction.value] = self.runtime.xp.full(
+                self._size, nothing, dtype=np.float64
+            )
         return self._totals[reduction.value]
 
     def upload(self, group: ParamGroup, kernel: Kernel, rows: Sequence[Sequence[float]]) -> Any:
@@ -144,7 +155,12 @@ class DeviceMemory:
             self._hyper[key][:] = values
 
     def arguments(
-        self, source: ScalarSource, group: ParamGroup, masks: Masks, given: Sequence[Any] = (), scalars: Any = None
+        self,
+        source: ScalarSource,
+        group: ParamGroup,
+        masks: Masks,
+        given: Sequence[Any] = (),
+        scalars: Any = None,
     ) -> list[Any]:
         """The arguments of a kernel of scalars of a group: its signature says which."""
         one = {"indices": self._indices[group], "active": masks.active, "arrays": self._size}

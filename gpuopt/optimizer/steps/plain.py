@@ -97,7 +97,10 @@ class PlainSteps:
                 counts.append([count] * len(own))
             else:
                 steps = group.steps(gradients, values)
-                launches += [step.launch(step.scalars(compile_host(step.program.update.scalars))) for step in steps]
+                launches += [
+                    step.launch(step.scalars(compile_host(step.program.update.scalars)))
+                    for step in steps
+                ]
                 counts.append(group.counts_after(steps))
         return StepPlan(launches, counts, binding.t + 1)
 

@@ -30,16 +30,24 @@ class StagedSteps(PlainSteps):
     def __init__(self, binding: Binding) -> None:
         super().__init__(binding)
         self._sizes = [leaf.size for leaf in binding.leaves]
-        self.numbers = {name: np.full((), value, np.float32) for name, value in binding.initial.items()}
+        self.numbers = {
+            name: np.full((), value, np.float32) for name, value in binding.initial.items()
+        }
 
     def plan(self, gradients: list[Any], complete: bool) -> StepPlan:
         binding, hyper = self.binding, self.hyper()
-        steps = [step for group in binding.groups for step in group.steps(gradients, hyper[group.key])]
+        steps = [
+            step for group in binding.groups for step in group.steps(gradients, hyper[group.key])
+        ]
         totals = self._reduced(steps)
         made = [part for step in steps for part in _accepted(step, totals)]
-        launches = [part.launch(_evaluated(part.program.update.scalars, part, totals)) for part in made]
+        launches = [
+            part.launch(_evaluated(part.program.update.scalars, part, totals)) for part in made
+        ]
         counts = [group.counts_after(made) for group in binding.groups]
-        t = binding.t + 1 if made or not steps else binding.t  # without any gradient it is a step too
+        t = (
+            binding.t + 1 if made or not steps else binding.t
+        )  # without any gradient it is a step too
         return StepPlan(launches, counts, t, _adapted(steps, totals))
 
     def execute(self, plan: StepPlan) -> None:

@@ -36,7 +36,10 @@ class Totals:
         """Take what a reduction gave for the arrays at `indices`."""
         key: ReductionKey = reduction.value
         if key not in self._rows:
-            self._ops[key], self._rows[key] = reduction.op, np.full(self._count, REDUCTIONS[reduction.op].nothing)
+            self._ops[key], self._rows[key] = (
+                reduction.op,
+                np.full(self._count, REDUCTIONS[reduction.op].nothing),
+            )
         self._rows[key][indices] = values
 
     def array(self, key: ReductionKey, index: int) -> float:
@@ -68,4 +71,6 @@ class TotalsOfArray:
         self._totals, self._index = totals, index
 
     def __getitem__(self, key: ReductionKey) -> float:
-        return self._totals.tree(key) if key.scope == "tree" else self._totals.array(key, self._index)
+        return (
+            self._totals.tree(key) if key.scope == "tree" else self._totals.array(key, self._index)
+        )
