@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 
@@ -25,7 +25,6 @@ __all__ = ["array_module", "info", "optional_import", "use", "xp"]
 VARIABLE, CPU_VARIABLE, THREADS_VARIABLE = "GPUOPT_BACKEND", "GPUOPT_CPU", "GPUOPT_NUM_THREADS"
 CHOICES = ("auto", "numpy", "cupy")
 CPU_CHOICES = ("numpy", "numba")
-ExecutorName: TypeAlias = Literal["numpy", "numba", "cupy"]
 _chosen: str | None = None
 
 

@@ -53,6 +53,11 @@ if TYPE_CHECKING:
         def __setitem__(self, key: Any, value: object, /) -> None: ...
         def __len__(self) -> int: ...
 
+    class ObjectDict(ObjectContainer, Protocol):
+        """Such a dict."""
+
+        def keys(self) -> Any: ...
+
     AnyArray: TypeAlias = NumpyValue | CupyArray
     Array: TypeAlias = NDArray[np.inexact[Any]] | OpaqueArray | CupyArray
     ArrayTree: TypeAlias = (
@@ -63,10 +68,12 @@ if TYPE_CHECKING:
         "AnyArray | Mapping[Any, PartialTree] | ListOrTuple[PartialTree] | ObjectContainer | None"
     )
     """The same of gradients, or of arrays for hyperparameters: of any dtype, or None."""
+    HyperArrays: TypeAlias = Mapping[str, PartialTree] | ObjectDict
+    """Arrays in place of hyperparameters, by their names."""
     LossAndGrad: TypeAlias = Callable[..., tuple[SupportsFloat, PartialTree]]
     """``loss_and_grad(params, *batch) -> (loss, grads)``: the forward and the backward pass."""
 else:
-    AnyArray = Array = CupyArray = PartialTree = LossAndGrad = Any
+    AnyArray = Array = CupyArray = PartialTree = HyperArrays = LossAndGrad = Any
     ArrayTree = Annotated[Any, "an array, or lists, tuples and dicts of arrays, nested"]
     ArrayTree.__doc__ = (
         "``gpuopt.ArrayTree`` annotates parameters and gradients: an array, or lists, tuples and "

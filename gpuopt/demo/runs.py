@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from gpuopt.demo.network import accuracy, initial_params, loss_and_grad
 from gpuopt.rules import Rule
 from gpuopt.training.fit import fit
 from gpuopt.training.history import History
+
+RuleT = TypeVar("RuleT", bound=Rule)
 
 __all__ = ["Run", "Way", "make_rule", "train"]
 
@@ -78,7 +80,7 @@ class Run:
         return type(self.rule).__name__
 
 
-def make_rule(cls: type[Rule], way: Way, lr: float | None) -> Rule:
+def make_rule(cls: type[RuleT], way: Way, lr: float | None) -> RuleT:
     """The rule with `lr`, or with the learning rate that suits the way of updating."""
     if lr is None:
         lr = way.lr.get(cls.__name__)

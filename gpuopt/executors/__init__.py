@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuopt.arrays.backend import ExecutorName, cpu_executor, is_cupy
+from gpuopt.arrays.backend import cpu_executor, is_cupy
 from gpuopt.executors.layout import Initial, no_values
 from gpuopt.executors.scalars import AnyScalars, ScalarRows, Scalars, StoredScalars
 from gpuopt.tracing.operands import Operand
@@ -76,7 +76,7 @@ class Executor(Protocol):
         For each array, its state by name, as arrays of the parameter's shape.
     """
 
-    name: ExecutorName
+    name: str
     on_device: bool
     states: list[dict[str, Any]]
 

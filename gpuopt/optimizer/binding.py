@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from gpuopt.arrays.backend import ExecutorName, is_cupy
+from gpuopt.arrays.backend import is_cupy
 from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.arrays.precision import MASTER, Precision
 from gpuopt.arrays.tree import TreeSpec
@@ -179,7 +179,7 @@ class Binding:
             group.counts = [counts[index] for index in group.indices]
 
     @property
-    def executor(self) -> ExecutorName:
+    def executor(self) -> str:
         """The name of what runs the updates."""
         return executor_of(self.leaves[0]).name if not self.groups else self.groups[0].executor.name
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Generic, cast
 import numpy as np
 
 from gpuopt.arrays import check
-from gpuopt.arrays.backend import ExecutorName, device_of
+from gpuopt.arrays.backend import device_of
 from gpuopt.arrays.precision import Precision
-from gpuopt.arrays.tree import ArrayTree, PartialTree, TreeSpec
+from gpuopt.arrays.tree import ArrayTree, HyperArrays, PartialTree, TreeSpec
 from gpuopt.executors import executor_of
 from gpuopt.optimizer.binding import Binding
 from gpuopt.optimizer.capturing import Capturing
@@ -96,7 +96,7 @@ class Optimizer(Generic[BindableT_co]):
         self,
         rule: BindableT_co,
         params: ArrayTree,
-        hyper: Mapping[str, PartialTree] | None = None,
+        hyper: HyperArrays | None = None,
         *,
         master: bool = False,
         stochastic_rounding: bool = False,
@@ -113,9 +113,10 @@ class Optimizer(Generic[BindableT_co]):
         precision, spec = Precision(master, stochastic_rounding, seed), TreeSpec(params, "params")
         check.parameters(spec.leaves, spec.paths)
         self._params, self._rule = params, rule
-        self._binding = binding = Binding(rule, spec, hyper, precision, bool(capturable))
-        self._given = hyper and {
-            name: spec.build(spec.match(tree, name)) for name, tree in hyper.items()
+        by_name = cast("Mapping[str, Any] | None", hyper)
+        self._binding = binding = Binding(rule, spec, by_name, precision, bool(capturable))
+        self._given = by_name and {
+            name: spec.build(spec.match(tree, name)) for name, tree in by_name.items()
         }
         self._steps: Steps = choose(binding, binding.now)
         self._state = binding.state()
@@ -133,7 +134,7 @@ class Optimizer(Generic[BindableT_co]):
         return dict(self._state)
 
     @property
-    def executor(self) -> ExecutorName:
+    def executor(self) -> str:
         """The executor of the update: ``"numpy"``, ``"numba"`` or ``"cupy"``."""
         return self._binding.executor
 

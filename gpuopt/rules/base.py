@@ -16,7 +16,7 @@ from gpuopt.rules.hooks import HookName, allowed_hooks, has_hook
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
-    from gpuopt.arrays.tree import ArrayTree, PartialTree
+    from gpuopt.arrays.tree import ArrayTree, HyperArrays
     from gpuopt.optimizer.optimizer import Optimizer
 
     BindableT_co = TypeVar("BindableT_co", bound="Bindable", default=Any, covariant=True)
@@ -94,7 +94,7 @@ class Bindable:
     def init(
         self,
         params: ArrayTree,
-        hyper: Mapping[str, PartialTree] | None = None,
+        hyper: HyperArrays | None = None,
         *,
         master: bool = False,
         stochastic_rounding: bool = False,

@@ -258,15 +258,15 @@ def make_formula(cls: type[Formula]) -> None:
 
 def _own_hints(cls: type) -> dict[str, Any]:
     """Evaluate the annotations that stand in the class itself."""
+    module = vars(sys.modules[cls.__module__])
     try:
-        hints = typing.get_type_hints(cls, include_extras=True)
+        return inspect.get_annotations(cls, globals=module, locals={}, eval_str=True)
     except Exception:
         # A class made inside a function may name what is local there. Only the frame of that
         # function knows it: it is above this one, that of `make_formula` and that of
         # `__init_subclass__`. Python 3.14 needs it no more.
-        scope = {**vars(sys.modules[cls.__module__]), **sys._getframe(3).f_locals}
-        return inspect.get_annotations(cls, globals=scope, locals=scope, eval_str=True)
-    return {name: hints[name] for name in inspect.get_annotations(cls)}
+        local = sys._getframe(3).f_locals
+        return inspect.get_annotations(cls, globals={**module, **local}, locals={}, eval_str=True)
 
 
 def reserved_names() -> frozenset[str]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import ctypes
 import functools
 import json
+import os
 import re
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +23,8 @@ from gpuopt import cli
 from gpuopt.arrays import backend
 from gpuopt.arrays.dtypes import named
 from gpuopt.bench import by_hand, libraries, measure, report, rivals
-from gpuopt.rules import Adam, AdamW, GradientDescent, Momentum, RMSProp, rules
+from gpuopt.bench.by_hand import CHAIN
+from gpuopt.rules import Adam, AdamW, GradientDescent, Momentum, RMSProp, Rule, rules
 
 LIKE_BY_HAND = {
     "GradientDescent": GradientDescent(lr=0.01),
@@ -33,16 +37,17 @@ QUICK = ["--sizes", "50", "--many", "3", "7", "--rounds", "1"]
 
 
 @pytest.fixture
-def no_libraries(monkeypatch):
+def no_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     """PyTorch, JAX and optax are as if they were not installed: they take seconds to import."""
     monkeypatch.setattr(libraries, "_optional", lambda name: None)
 
 
 @pytest.fixture
-def bench(capsys, no_libraries):
+def bench(capsys: pytest.CaptureFixture[str], no_libraries: None) -> Any:
     """Run the command: exit code, stdout and stderr."""
 
-    def run(*options):
+    def run(*options: Any) -> Any:
+        code: object
         try:
             code = cli.main(["bench", *QUICK, *options])
         except SystemExit as stop:
@@ -55,26 +60,26 @@ def bench(capsys, no_libraries):
 # Measuring
 
 
-def test_rivals_take_turns_in_blocks():
-    seen = []
+def test_rivals_take_turns_in_blocks() -> None:
+    seen: list[str] = []
     steps = {name: functools.partial(seen.append, name) for name in "ab"}
     found = measure.in_turns(steps, 2, lambda: seen.append("|"), {"a": 2, "b": 1})
     assert "".join(seen) == "|" + "aa|b|" * 3  # a round warms up
     assert {name: len(times) for name, times in found.items()} == {"a": 2, "b": 2}
 
 
-def test_a_time_is_of_one_call_and_waits_for_the_device():
+def test_a_time_is_of_one_call_and_waits_for_the_device() -> None:
     found = measure.medians(measure.in_turns({"call": lambda: time.sleep(0.002)}, 3, lambda: time.sleep(0.004), 2))
     assert 0.004 <= found["call"] < 0.04
 
 
-def test_calls_that_last_a_while():
+def test_calls_that_last_a_while() -> None:
     assert measure.calls_lasting(lambda: time.sleep(0.002), lambda: None, 0.02) in range(2, 11)
     assert measure.calls_lasting(lambda: time.sleep(0.002), lambda: None, 1e-6) == 1
 
 
 @pytest.mark.parametrize(("rule", "states"), [(GradientDescent(), 0), (Momentum(), 1), (Adam(), 2), (Adam(amsgrad=True), 3)])
-def test_the_bytes_a_step_must_move(rule, states):
+def test_the_bytes_a_step_must_move(rule: Rule, states: Any) -> None:
     opt = rule.init([np.ones(5, "float32"), np.ones((2, 2), "float32")])
     assert measure.bytes_a_step(opt) == 4 * 9 * (3 + 2 * states)
 
@@ -83,22 +88,30 @@ def test_the_bytes_a_step_must_move(rule, states):
     ("dtype", "options", "moved"),
     [("float16", {}, 22), ("float16", {"master": True}, 28), ("float32", {"master": True}, 28), ("float64", {}, 56)],
 )
-def test_a_parameter_with_a_master_copy_is_written_and_not_read(dtype, options, moved):
+def test_a_parameter_with_a_master_copy_is_written_and_not_read(dtype: str, options: Any, moved: Any) -> None:
     opt = Adam().init({"a": np.ones(5, dtype), "b": np.ones((2, 2), dtype)}, **options)
     assert measure.bytes_a_step(opt) == moved * 9
     both = Adam().init([np.ones(5, "float16"), np.ones(5, "float32")], master=True)
     assert measure.bytes_a_step(both) == (28 + 28) * 5
 
 
-def test_the_floor_is_the_same_bytes_streamed():
+def test_the_floor_is_the_same_bytes_streamed() -> None:
     assert measure.over_floor(seconds=3.0, moved=28, streamed=8, stream_seconds=0.5) == pytest.approx(3 / (28 / 8 * 0.5))
 
 
 @pytest.mark.parametrize("size", [10, 2_500_000])
-def test_streams_touch_every_element(size, monkeypatch):
-    kept = []
-    for name, real in {"ones": np.ones, "zeros": np.zeros}.items():
-        monkeypatch.setattr(np, name, lambda *a, real=real: kept.append(real(*a)) or kept[-1])
+def test_streams_touch_every_element(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[Any] = []
+
+    def keeping(real: Any) -> Any:
+        def make(*arguments: Any) -> Any:
+            kept.append(real(*arguments))
+            return kept[-1]
+
+        return make
+
+    for name in ("ones", "zeros"):
+        monkeypatch.setattr(np, name, keeping(getattr(np, name)))
     steps = measure.stream_steps(np, size)
     source, target, one = kept
     source[...] = 3
@@ -109,30 +122,31 @@ def test_streams_touch_every_element(size, monkeypatch):
     assert (source == 6).all()
 
 
-def test_an_executor_is_chosen_and_the_choice_undone(executor, monkeypatch):
+def test_an_executor_is_chosen_and_the_choice_undone(executor: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(backend.CPU_VARIABLE, raising=False)
     xp = measure.module_of(executor)
     opt = measure.optimizer(Adam(), measure.make_arrays(xp, 5), executor)
     assert opt.executor == executor
-    assert backend.CPU_VARIABLE not in measure.os.environ
+    assert backend.CPU_VARIABLE not in os.environ
     opt.step(measure.make_arrays(xp, 5))
     measure.waiting(xp)()
 
 
-def test_the_allocator_is_pinned_where_it_is_glibc():
+def test_the_allocator_is_pinned_where_it_is_glibc() -> None:
     assert measure.pin_allocator() == hasattr(ctypes.CDLL(None), "mallopt")
 
 
 # Rivals
 
 
-def test_what_is_written_by_hand_gives_the_same():
+def test_what_is_written_by_hand_gives_the_same() -> None:
     assert LIKE_BY_HAND.keys() == {name for name in rules() if by_hand.naive(name, np, [np.ones(1)], [np.ones(1)])}
     for name, rule in LIKE_BY_HAND.items():
         rng = np.random.default_rng(0)
         ours, g = rng.normal(size=20), rng.normal(size=20)
         theirs = ours.copy()
         step, opt = by_hand._by_hand(name, np, theirs, g), rule.init(ours)
+        assert step is not None
         for _ in range(4):
             step()
             opt.step(g)
@@ -140,11 +154,11 @@ def test_what_is_written_by_hand_gives_the_same():
     assert by_hand.naive("Unknown", np, [ours], [g]) is None
 
 
-def test_the_chain_that_is_written_by_hand_gives_the_same():
+def test_the_chain_that_is_written_by_hand_gives_the_same() -> None:
     rng = np.random.default_rng(0)
     ours, gradients = [rng.normal(size=20), rng.normal(size=(3, 2))], [rng.normal(size=20), rng.normal(size=(3, 2))]
     theirs = [p.copy() for p in ours]
-    opt = rivals.subjects()[rivals.CHAIN]().init(ours)
+    opt = rivals.subjects()[CHAIN]().init(ours)
     step = by_hand._chain_by_hand(np, theirs, gradients)
     for _ in range(4):
         step()
@@ -153,20 +167,20 @@ def test_the_chain_that_is_written_by_hand_gives_the_same():
         assert_allclose(other, mine, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", [*LIKE_BY_HAND, rivals.CHAIN])
+@pytest.mark.parametrize("name", [*LIKE_BY_HAND, CHAIN])
 @pytest.mark.parametrize("options", [[], ["master"]], ids=["plain", "master"])
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_what_is_written_by_hand_for_16_bits_gives_the_same(name, options, dtype):
+def test_what_is_written_by_hand_for_16_bits_gives_the_same(name: str, options: Any, dtype: str) -> None:
     rng = np.random.default_rng(0)
     kind = named(dtype) if dtype == "float16" else pytest.importorskip("ml_dtypes").bfloat16
     ours, g = [rng.normal(size=20).astype(kind)], [rng.normal(size=20).astype(kind)]
     theirs = [p.copy() for p in ours]
     rule = LIKE_BY_HAND.get(name) or rivals.subjects()[name]()
-    opt = rule.init(ours, **dict.fromkeys(options, True))
-    if name == rivals.CHAIN:
-        step = by_hand._chain_by_hand(np, theirs, g, bool(options))
-    else:
-        step = by_hand._by_hand(name, np, theirs[0], g[0], bool(options))
+    opt = rule.init(ours, master=bool(options))
+    chained = name == CHAIN
+    made = by_hand._chain_by_hand(np, theirs, g, bool(options)) if chained else None
+    step = made or by_hand._by_hand(name, np, theirs[0], g[0], bool(options))
+    assert step is not None
     for _ in range(4):
         step()
         opt.step(g)
@@ -174,17 +188,17 @@ def test_what_is_written_by_hand_for_16_bits_gives_the_same(name, options, dtype
     assert_allclose(theirs[0].astype(float), ours[0].astype(float), rtol=2e-2 if dtype == "bfloat16" else 2e-3, atol=1e-6)
 
 
-def test_nobody_rounds_at_random_by_hand():
+def test_nobody_rounds_at_random_by_hand() -> None:
     assert by_hand.naive("Adam", np, [np.ones(1)], [np.ones(1)], ["stochastic_rounding"]) is None
 
 
-def test_a_chain_is_a_case_whose_gradients_are_read_twice(no_libraries):
-    case = rivals.compare(rivals.CHAIN, ["numpy"], 11, 3, "float64", 1)
+def test_a_chain_is_a_case_whose_gradients_are_read_twice(no_libraries: None) -> None:
+    case = rivals.compare(CHAIN, ["numpy"], 11, 3, "float64", 1)
     assert list(case.rivals) == ["by hand"]
     assert case.moved == 3 * 11 * 8 * 10
 
 
-def test_torch_takes_a_step_of_its_own_copy():
+def test_torch_takes_a_step_of_its_own_copy() -> None:
     torch = pytest.importorskip("torch")
     threads = torch.get_num_threads()
     try:
@@ -201,16 +215,20 @@ def test_torch_takes_a_step_of_its_own_copy():
         torch.set_num_threads(threads)
 
 
-def test_torch_takes_bfloat16():
+def test_torch_takes_bfloat16() -> None:
     pytest.importorskip("torch")
     kind = pytest.importorskip("ml_dtypes").bfloat16
     p, g = np.ones(4, kind), np.ones(4, kind)
-    libraries.torch_step("Adam", [p], [g], False, "foreach")()
+    step = libraries.torch_step("Adam", [p], [g], False, "foreach")
+    assert step is not None
+    step()
     assert (p == 1).all()
 
 
-def test_a_rival_that_is_broken_here_is_left_out(no_libraries, monkeypatch, capsys):
-    def broken(*_):
+def test_a_rival_that_is_broken_here_is_left_out(
+    no_libraries: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: Any) -> None:
         raise RuntimeError("no kernel\nfor this")
 
     monkeypatch.setattr(rivals, "torch_step", broken)
@@ -220,7 +238,7 @@ def test_a_rival_that_is_broken_here_is_left_out(no_libraries, monkeypatch, caps
     ]
 
 
-def test_a_case_holds_what_takes_part(no_libraries):
+def test_a_case_holds_what_takes_part(no_libraries: None) -> None:
     executors = [e for e in ("numpy", "numba") if measure.why_not(e) is None]
     case = rivals.compare("Adam", executors, 11, 3, "float64", 1)
     assert list(case.ours) == executors
@@ -232,7 +250,7 @@ def test_a_case_holds_what_takes_part(no_libraries):
 # The command
 
 
-def test_text(bench):
+def test_text(bench: Any) -> None:
     code, out, err = bench("--executors", "numpy", "--rules", "adam", "MOMENTUM", "chain")
     assert (code, err) == (0, "")
     header, _, columns, *rows = out.splitlines()
@@ -248,7 +266,7 @@ def test_text(bench):
     ]
 
 
-def test_markdown_on_stdout_and_in_a_file(bench, tmp_path):
+def test_markdown_on_stdout_and_in_a_file(bench: Any, tmp_path: Path) -> None:
     path = tmp_path / "table.md"
     options = ["--backend", "numpy", "--rules", "adam", "--format", "markdown", "--dtype", "float64"]
     code, out, _ = bench(*options, "--output", str(path))
@@ -261,7 +279,7 @@ def test_markdown_on_stdout_and_in_a_file(bench, tmp_path):
     assert len(rows) == 2 + 2 * executors
 
 
-def test_options_of_init_are_in_the_header_and_in_the_numbers(bench, tmp_path):
+def test_options_of_init_are_in_the_header_and_in_the_numbers(bench: Any, tmp_path: Path) -> None:
     pytest.importorskip("ml_dtypes")
     path = tmp_path / "numbers.json"
     options = ["--dtype", "bfloat16", "--init", "capturable", "master", "--output", str(path)]
@@ -277,10 +295,10 @@ def test_options_of_init_are_in_the_header_and_in_the_numbers(bench, tmp_path):
     assert all(case["ours"]["numpy"] > 0 for case in numbers["cases"])
 
 
-def test_numbers_are_kept_where_the_run_is_stopped(bench, tmp_path, monkeypatch):
-    path, real = tmp_path / "numbers.json", bench_module.compare
+def test_numbers_are_kept_where_the_run_is_stopped(bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, real = tmp_path / "numbers.json", rivals.compare
 
-    def compare(name, *rest):
+    def compare(name: str, *rest: Any) -> Any:
         return real(name, *rest) if name == "Adam" else 1 / 0
 
     monkeypatch.setattr(bench_module, "compare", compare)
@@ -289,7 +307,7 @@ def test_numbers_are_kept_where_the_run_is_stopped(bench, tmp_path, monkeypatch)
     assert len(json.loads(path.read_text(encoding="utf-8"))["cases"]) == 2
 
 
-def test_two_ways_of_16_bits_exclude_each_other(bench):
+def test_two_ways_of_16_bits_exclude_each_other(bench: Any) -> None:
     pytest.importorskip("ml_dtypes")
     code, out, err = bench("--dtype", "bfloat16", "--init", "master", "stochastic_rounding")
     assert (code, out) == (2, "")
@@ -297,14 +315,14 @@ def test_two_ways_of_16_bits_exclude_each_other(bench):
     assert err.count("\n") == 1
 
 
-def test_without_ml_dtypes_there_is_no_bfloat16(bench, monkeypatch):
+def test_without_ml_dtypes_there_is_no_bfloat16(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ml_dtypes", None)
     code, out, err = bench("--dtype", "bfloat16")
     assert (code, out) == (2, "")
     assert err == "gpuopt bench: error: --dtype bfloat16 needs ml_dtypes, which is not installed (pip install ml_dtypes)\n"
 
 
-def test_a_picture(bench, tmp_path):
+def test_a_picture(bench: Any, tmp_path: Path) -> None:
     path = tmp_path / "bars.png"
     assert bench("--executors", "numpy", "--rules", "adam", "--output", str(path))[0] == 0
     picture = imread(path)
@@ -312,7 +330,7 @@ def test_a_picture(bench, tmp_path):
     assert picture.std() > 0.05
 
 
-def test_ratios_and_bandwidth():
+def test_ratios_and_bandwidth() -> None:
     case = rivals.Case("Adam", 1, 1_000, "float32", 28_000, {"numpy": 2e-5}, {"by hand": 8e-5}, {"copy": 5e-6, "scale": 6e-6})
     row = report.text(report.Report([case], "header")).splitlines()[3]
     assert row.split() == ["Adam", "1,000", "numpy", "20.0", "us", "1.4", "GB/s", "25%", "4.00", "-", "-", "-"]
@@ -338,7 +356,7 @@ def test_ratios_and_bandwidth():
         (["--graph", "--backend", "numpy"], "--graph needs the executor cupy: "),
     ],
 )
-def test_what_is_refused_in_one_line(bench, options, message):
+def test_what_is_refused_in_one_line(bench: Any, options: Any, message: str) -> None:
     code, out, err = bench(*options)
     assert (code, out) == (2, "")
     assert message in err
@@ -346,14 +364,14 @@ def test_what_is_refused_in_one_line(bench, options, message):
 
 
 @pytest.mark.parametrize("options", [["--backend", "cupy"], ["--executors", "numpy", "cupy"]])
-def test_an_executor_that_does_not_work_is_refused(bench, options, monkeypatch):
+def test_an_executor_that_does_not_work_is_refused(bench: Any, options: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backend, "why_not_cupy", lambda: "no driver")
     code, out, err = bench(*options)
     assert (code, out) == (2, "")
     assert err == "gpuopt bench: error: the executor cupy cannot be used here: no driver\n"
 
 
-def test_a_file_that_is_there_survives_a_refusal(bench, tmp_path, monkeypatch):
+def test_a_file_that_is_there_survives_a_refusal(bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backend, "why_not_cupy", lambda: "no driver")
     path = tmp_path / "kept.md"
     path.write_text("kept", encoding="utf-8")
@@ -362,7 +380,7 @@ def test_a_file_that_is_there_survives_a_refusal(bench, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def as_if_on_a_gpu(monkeypatch):
+def as_if_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """NumPy and its executor stand for CuPy and its."""
     for name, value in {"why_not_cupy": None, "xp": np, "_device_name": "a GPU"}.items():
         monkeypatch.setattr(backend, name, lambda value=value: value)
@@ -370,10 +388,12 @@ def as_if_on_a_gpu(monkeypatch):
         monkeypatch.setattr(module, "module_of", lambda executor: np)
 
 
-def test_the_replay_of_a_captured_step_is_one_more_executor(bench, as_if_on_a_gpu, monkeypatch, tmp_path):
+def test_the_replay_of_a_captured_step_is_one_more_executor(
+    bench: Any, as_if_on_a_gpu: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     captured = []
 
-    def graph(loss_and_grad, opt):
+    def graph(loss_and_grad: Any, opt: Any) -> Any:
         loss, gradients = loss_and_grad(opt.params)
         captured.append((opt.capturable, loss.shape, len(gradients)))
         return lambda: opt.step(gradients) or loss
@@ -395,7 +415,7 @@ def test_the_replay_of_a_captured_step_is_one_more_executor(bench, as_if_on_a_gp
     assert bench("--backend", "cupy", "--graph", "--rules", "adam", "--output", str(tmp_path / "bars.png"))[0] == 0
 
 
-def test_a_version_without_graphs_says_so(bench, as_if_on_a_gpu, monkeypatch):
+def test_a_version_without_graphs_says_so(bench: Any, as_if_on_a_gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(gpuopt, "graph", raising=False)
     code, _, err = bench("--backend", "cupy", "--graph")
     assert (code, err) == (2, "gpuopt bench: error: --graph cannot be used: this version of gpuopt has no gpuopt.graph\n")
@@ -403,7 +423,7 @@ def test_a_version_without_graphs_says_so(bench, as_if_on_a_gpu, monkeypatch):
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("options", [[], ["--dtype", "bfloat16", "--init", "master"], ["--graph"]], ids=["", "master", "graph"])
-def test_on_the_gpu(bench, options):
+def test_on_the_gpu(bench: Any, options: Any) -> None:
     if "--graph" in options and (reason := rivals.why_no_graph()):
         pytest.skip(reason)
     code, out, err = bench("--backend", "cupy", "--rules", "adam", *options)

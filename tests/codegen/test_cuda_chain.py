@@ -63,7 +63,7 @@ def test_it_compiles_to_lean_machine_code(chain: Any, dtype: str, capturable: bo
 def results(executor: str, rule: Any, seed: int, dtype: str, nan: bool) -> list[Any]:
     """All that five steps leave, in bits; one gradient is missing once, and one may hold a NaN."""
     rng = np.random.default_rng(seed)
-    params = [sample(rng, (rng.integers(0, 700),), dtype), sample(rng, (5, 3), dtype).T]
+    params = [sample(rng, (int(rng.integers(0, 700)),), dtype), sample(rng, (5, 3), dtype).T]
     params += [sample(rng, (), dtype), sample(rng, (130, 130), dtype)]
     with running_on(executor):
         opt = rule.init(params)
@@ -119,7 +119,8 @@ def test_a_reduction_of_several_levels() -> None:
             opt.step(g)
             opt.step(g)  # the tickets of the first step were handed back
         found.append(bits(p))
-    assert np.array_equal(*found)
+    one, other = found
+    assert np.array_equal(one, other)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +165,7 @@ def test_arrays_for_hyperparameters(dtype: str, executor: str) -> None:
     """Full, broadcast, of another dtype and of truth values; in C and Fortran order."""
     rate, row, mask = (
         np.linspace(0, 1, 12).reshape(4, 3),
-        np.float32([0.1, 0.2, 0.3]),
+        np.array([0.1, 0.2, 0.3], np.float32),
         np.array([[True], [False], [True], [True]]),
     )
     found = []
@@ -177,4 +178,5 @@ def test_arrays_for_hyperparameters(dtype: str, executor: str) -> None:
             for _ in range(3):
                 opt.step([sample(rng, (4, 3), dtype) for _ in range(3)])
         found.append(np.concatenate([bits(p) for p in params]))
-    assert np.array_equal(*found)
+    one, other = found
+    assert np.array_equal(one, other)

@@ -35,7 +35,7 @@ every_dtype = pytest.mark.parametrize("dtype", DTYPES)
 Arrays = list[Any]
 Make = Callable[[np.random.Generator], tuple[Arrays, list[Arrays]]]
 """Makes parameters, and gradients for each step: the same ones from equal generators."""
-EXECUTORS = {"numpy": contextlib.nullcontext, "table": cupy_on_the_cpu, "one by one": one_by_one}
+EXECUTORS: dict[str, Any] = {"numpy": contextlib.nullcontext, "table": cupy_on_the_cpu, "one by one": one_by_one}
 
 
 def results(executor: str, rule: Any, make: Make, hyper: Any = None) -> list[Any]:
@@ -45,7 +45,7 @@ def results(executor: str, rule: Any, make: Make, hyper: Any = None) -> list[Any
         params, steps = make(np.random.default_rng(7))
         opt = rule.init(params, hyper)
         for grads in steps:
-            before = [None if g is None else bits(g) for g in grads]
+            before: list[Any] = [None if g is None else bits(g) for g in grads]
             opt.step(grads)
             assert all(g is None or np.array_equal(bits(g), b) for g, b in zip(grads, before, strict=True))
         found = [bits(p) for p in params]
@@ -80,7 +80,7 @@ def of_sizes(dtype: str, steps: int, missing: bool = False) -> Make:
 
     def make(rng: np.random.Generator) -> tuple[Arrays, list[Arrays]]:
         params = [np.asarray(mixed(rng, shape, dtype)) for shape in shapes]
-        gradients = [[np.asarray(mixed(rng, shape, dtype)) for shape in shapes] for _ in range(steps)]
+        gradients: list[Arrays] = [[np.asarray(mixed(rng, shape, dtype)) for shape in shapes] for _ in range(steps)]
         for number in range(0, len(shapes), 3) if missing else ():
             gradients[1][number] = None
         return params, gradients
@@ -138,7 +138,8 @@ def test_gradients_that_are_the_parameters() -> None:
             opt.step(params)
             opt.step(params)
         found.append(np.concatenate([bits(p) for p in params]))
-    assert np.array_equal(*found)
+    one, other = found
+    assert np.array_equal(one, other)
 
 
 @every_dtype

@@ -19,7 +19,7 @@ from gpuopt.arrays.dtypes import COMPUTE, is_complex, named, state_dtype
 from gpuopt.arrays.precision import Precision
 from gpuopt.codegen.cuda.table import table_source
 from gpuopt.rules import Adam, GradientDescent, Momentum, Rule
-from gpuopt.tracing.operands import hyper_array
+from gpuopt.tracing.operands import Operand, hyper_array
 from gpuopt.tracing.program import Kernel
 from gpuopt.tracing.trace import trace
 from tests.support.cuda import nvrtc
@@ -35,7 +35,7 @@ every_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
 
 def compiled_table(
-    traced: Kernel, p: str, g: str, arch: str, others: Sequence[tuple[str, str]] = (), stored: bool = False
+    traced: Kernel, p: str, g: str, arch: str, others: Sequence[tuple[Operand, str]] = (), stored: bool = False
 ) -> nvrtc.Compiled:
     """Compile the kernel with its own options; no thread may keep anything but registers."""
     module, text = import_module("gpuopt.codegen.cuda.compile"), import_module("gpuopt.codegen.cuda.complete")

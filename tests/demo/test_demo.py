@@ -6,12 +6,15 @@ import argparse
 import dataclasses
 import re
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tqdm
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from matplotlib.text import Annotation
 from numpy.testing import assert_allclose, assert_array_equal
 
 import gpuopt.arrays.backend
@@ -24,12 +27,13 @@ from gpuopt.training.fit import fit
 
 
 @pytest.fixture
-def demo(tmp_path, capsys):
+def demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
     """Run the command as the command line does: exit code, stdout and stderr."""
 
-    def run(*options, output=tmp_path / "curves.png"):
+    def run(*options: Any, output: Any = tmp_path / "curves.png") -> Any:
         parser = argparse.ArgumentParser(prog="gpuopt demo")
         gpuopt.demo.add_arguments(parser)
+        code: object
         try:
             code = gpuopt.demo.main(parser.parse_args([*options, "--output", str(output)]))
         except SystemExit as stop:
@@ -43,7 +47,7 @@ def demo(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("count", [1, 5])
-def test_gradient_against_finite_differences(count):
+def test_gradient_against_finite_differences(count: int) -> None:
     rng = np.random.default_rng(0)
     params = initial_params(1, np, hidden=7, dtype=np.float64)
     for value in params.values():
@@ -67,7 +71,7 @@ def test_gradient_against_finite_differences(count):
         assert_allclose(grads[name], numeric, rtol=1e-7, atol=2e-10, err_msg=name)
 
 
-def test_loss_is_the_mean_cross_entropy():
+def test_loss_is_the_mean_cross_entropy() -> None:
     params = initial_params(0, np, dtype=np.float64)
     (x, targets), _ = load_digits(0, np)
     scores = np.tanh(x @ params["w1"] + params["b1"]) @ params["w2"] + params["b2"]
@@ -76,7 +80,7 @@ def test_loss_is_the_mean_cross_entropy():
     assert_allclose(loss_and_grad(params, x, targets)[0], expected, rtol=1e-12)
 
 
-def test_large_scores_do_not_overflow():
+def test_large_scores_do_not_overflow() -> None:
     params = {name: 1e4 * value for name, value in initial_params(0, np).items()}
     (x, targets), _ = load_digits(0, np)
     loss, grads = loss_and_grad(params, x, targets)
@@ -84,19 +88,19 @@ def test_large_scores_do_not_overflow():
     assert all(np.isfinite(grad).all() for grad in grads.values())
 
 
-def test_network_stays_in_float32():
+def test_network_stays_in_float32() -> None:
     (x, targets), _ = load_digits(0, np)
     loss, grads = loss_and_grad(initial_params(0, np), x, targets)
     assert {array.dtype for array in (loss, *grads.values())} == {np.dtype("float32")}
 
 
-def test_accuracy():
+def test_accuracy() -> None:
     params = {"w1": np.zeros((64, 2)), "b1": np.zeros(2), "w2": np.zeros((2, 10)), "b2": np.eye(10)[3]}
     targets = np.eye(10)[[3, 1, 3, 3]]
     assert accuracy(params, np.zeros((4, 64)), targets) == 0.75
 
 
-def test_digits_are_split_by_the_seed():
+def test_digits_are_split_by_the_seed() -> None:
     (x, targets), (test_x, test_targets) = load_digits(0, np)
     assert (x.shape, targets.shape, test_x.shape, test_targets.shape) == ((1437, 64), (1437, 10), (360, 64), (360, 10))
     assert (x.min(), x.max(), x.dtype) == (0, 1, np.float32)
@@ -110,7 +114,7 @@ def test_digits_are_split_by_the_seed():
 
 @pytest.mark.parametrize("batch_size", [1, 32, None])
 @pytest.mark.parametrize("cls", rules().values())
-def test_every_rule_learns_in_every_way(cls, batch_size):
+def test_every_rule_learns_in_every_way(cls: type[Rule], batch_size: int | None) -> None:
     way = Way.of(batch_size)
     data, test = load_digits(0, np)
     way = dataclasses.replace(way, epochs=way.epochs // 4)  # enough to tell
@@ -123,7 +127,7 @@ def test_every_rule_learns_in_every_way(cls, batch_size):
     assert run.history.steps == way.epochs * way.updates(1437)
 
 
-def test_same_seed_same_bits():
+def test_same_seed_same_bits() -> None:
     data, test = load_digits(0, np)
     way = Way("mini-batch", 32, 2, {})
     runs = [train(way, Adam(0.01), seed, data, test, lambda history: None) for seed in (4, 4, 5)]
@@ -132,11 +136,11 @@ def test_same_seed_same_bits():
     assert runs[0].loss != runs[2].loss
 
 
-def test_learning_rate_of_choice_or_of_the_way_or_of_the_rule():
+def test_learning_rate_of_choice_or_of_the_way_or_of_the_rule() -> None:
     class Unlisted(Rule):
         lr: float = 0.125
 
-        def update(self, t, p, g):
+        def update(self, t: Any, p: Any, g: Any) -> Any:
             return p - self.lr * g
 
     way = Way.of(None)
@@ -148,7 +152,7 @@ def test_learning_rate_of_choice_or_of_the_way_or_of_the_rule():
 # The command
 
 
-def test_prints_a_table_and_draws_a_picture(demo, tmp_path):
+def test_prints_a_table_and_draws_a_picture(demo: Any, tmp_path: Path) -> None:
     code, out, err = demo("--rule", "adam", "SGD", "--epochs", "2", "--batch-size", "64", "all", "64", "--seed", "3")
     assert (code, err) == (0, "")
     rows = re.findall(r"^(\S+ \(\w+\)) +(\w+) +(\S+) +([\d.]+)% +(\S+) +(\d+) +([\d.]+)$", out, re.MULTILINE)
@@ -168,26 +172,26 @@ def test_prints_a_table_and_draws_a_picture(demo, tmp_path):
     assert 0.005 < (image.min(axis=2) < 0.9).mean() < 0.3  # something is drawn, on a white ground
 
 
-def test_default_is_every_rule_in_every_way(demo):
+def test_default_is_every_rule_in_every_way(demo: Any) -> None:
     code, out, _ = demo("--epochs", "1")
     assert code == 0
     for way in ("stochastic (1)", "mini-batch (32)", "batch (all)"):
         assert [line.split(")")[1].split()[0] for line in out.splitlines() if line.startswith(way)] == list(rules())
 
 
-def test_learning_rate_for_every_run(demo):
+def test_learning_rate_for_every_run(demo: Any) -> None:
     out = demo("--epochs", "1", "--lr", "0.0625", "--batch-size", "128")[1]
     assert out.count(" 0.0625 ") == len(rules())
 
 
 @pytest.mark.parametrize("suffix", [".pdf", ".svg"])
-def test_other_formats(demo, tmp_path, suffix):
+def test_other_formats(demo: Any, tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"curves{suffix}"
     assert demo("--rule", "adam", "--epochs", "1", "--batch-size", "all", output=path)[0] == 0
     assert path.read_bytes().startswith({".pdf": b"%PDF", ".svg": b"<?xml"}[suffix])
 
 
-def test_run_that_diverges_is_told_and_the_others_are_drawn(demo, tmp_path, monkeypatch):
+def test_run_that_diverges_is_told_and_the_others_are_drawn(demo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(Way.of(None).lr, "GradientDescent", 1e38)
     code, out, err = demo("--rule", "gradient-descent", "adam", "--epochs", "30", "--batch-size", "all")
     assert (code, err) == (0, "")
@@ -196,7 +200,7 @@ def test_run_that_diverges_is_told_and_the_others_are_drawn(demo, tmp_path, monk
     assert (tmp_path / "curves.png").exists()
 
 
-def test_nothing_to_draw(demo, tmp_path):
+def test_nothing_to_draw(demo: Any, tmp_path: Path) -> None:
     code, _, err = demo("--rule", "sgd", "--epochs", "30", "--batch-size", "all", "--lr", "1e38")
     assert code == 1
     assert err.splitlines() == ["gpuopt demo: every loss stopped being finite: try a smaller --lr"]
@@ -204,11 +208,12 @@ def test_nothing_to_draw(demo, tmp_path):
 
 
 @pytest.mark.parametrize("lr", ["0.1", "1e38"])  # with 1e38 the runs stop early
-def test_bar_is_full_at_the_end(demo, monkeypatch, lr):
-    bars = []
+def test_bar_is_full_at_the_end(demo: Any, monkeypatch: pytest.MonkeyPatch, lr: Any) -> None:
+    bars: list[Any] = []
+    real: Any = tqdm.tqdm
 
-    class Bar(tqdm.tqdm):
-        def __init__(self, **options):
+    class Bar(real):  # type: ignore[misc]
+        def __init__(self, **options: Any) -> None:
             super().__init__(**{**options, "disable": False})
             bars.append(self)
 
@@ -221,18 +226,18 @@ def test_bar_is_full_at_the_end(demo, monkeypatch, lr):
 # The picture
 
 
-def test_labels_are_moved_apart_and_keep_their_order():
+def test_labels_are_moved_apart_and_keep_their_order() -> None:
     panel = Figure().subplots()
     picture._label(panel, [(0.52, "c", "k"), (0.5, "a", "k"), (0.51, "b", "k"), (0.9, "d", "k")])
-    heights = {text.get_text(): text.xyann[1] for text in panel.texts}
-    assert sorted(heights, key=heights.get) == ["a", "b", "c", "d"]
+    heights = {text.get_text(): text.xyann[1] for text in panel.texts if isinstance(text, Annotation)}
+    assert sorted(heights, key=heights.__getitem__) == ["a", "b", "c", "d"]
     gaps = np.diff(sorted(heights.values()))
     assert (gaps > 0.99 * picture._GAP).all()
     assert heights["d"] == 0.9
     assert_allclose(np.mean([heights["a"], heights["b"], heights["c"]]), 0.51)
 
 
-def test_a_loss_of_zero_can_be_drawn(tmp_path):
+def test_a_loss_of_zero_can_be_drawn(tmp_path: Path) -> None:
     history = fit(lambda p, x: (0.0, p * 0), np.zeros(1), np.zeros(8), Adam(), 4, epochs=2)
     picture.draw([Run(Way("mini-batch", 4, 2, {}), Adam(), "numpy", history, 0.0, 1.0)], 8, "title", tmp_path / "zero.png")
     assert (tmp_path / "zero.png").stat().st_size > 5000
@@ -259,7 +264,7 @@ def test_a_loss_of_zero_can_be_drawn(tmp_path):
         (["--backend", "torch"], "argument --backend: invalid choice: 'torch'"),
     ],
 )
-def test_bad_option(demo, tmp_path, options, message):
+def test_bad_option(demo: Any, tmp_path: Path, options: Any, message: str) -> None:
     code, out, err = demo(*options)
     assert (code, out) == (2, "")
     assert re.match(f"gpuopt demo: error: {message}", err.splitlines()[-1])
@@ -275,7 +280,7 @@ def test_bad_option(demo, tmp_path, options, message):
         ("curves", r".*curves must end in one of .png, .pdf, .svg"),
     ],
 )
-def test_bad_output(demo, tmp_path, path, message):
+def test_bad_output(demo: Any, tmp_path: Path, path: str, message: str) -> None:
     (tmp_path / "folder.png").mkdir()
     code, out, err = demo(output=tmp_path / path)
     assert (code, out, len(err.splitlines())) == (2, "", 1)
@@ -283,22 +288,22 @@ def test_bad_output(demo, tmp_path, path, message):
     assert [entry.name for entry in tmp_path.iterdir()] == ["folder.png"]
 
 
-def test_refusal_keeps_an_old_picture(demo, tmp_path):
+def test_refusal_keeps_an_old_picture(demo: Any, tmp_path: Path) -> None:
     (tmp_path / "curves.png").write_bytes(b"old")
     assert demo("--batch-size", "5000")[0] == 2
     assert (tmp_path / "curves.png").read_bytes() == b"old"
 
 
 @pytest.mark.parametrize(("module", "name"), [("tqdm", "tqdm"), ("matplotlib", "matplotlib"), ("sklearn.datasets", "sklearn")])
-def test_missing_package_is_named(demo, monkeypatch, module, name):
+def test_missing_package_is_named(demo: Any, monkeypatch: pytest.MonkeyPatch, module: str, name: str) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     code, out, err = demo()
     assert (code, out) == (2, "")
     assert err == f"gpuopt demo: error: the demo needs {name}: pip install 'gpuopt[demo]'\n"
 
 
-def test_backend_that_cannot_be_used_says_why(demo, monkeypatch):
-    def use(name):
+def test_backend_that_cannot_be_used_says_why(demo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def use(name: str) -> None:
         raise RuntimeError(f"{name} cannot be used:\n no CUDA device")
 
     monkeypatch.setattr(gpuopt.arrays.backend, "use", use)

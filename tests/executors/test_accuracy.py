@@ -19,7 +19,7 @@ from tests.support.variants import STRUCTURES, label
 
 AVERAGES = {"m": "beta1", "v": "beta2", "c": "beta"}
 ELEMENTS, STEPS = 5_000, 120
-WIDER = [("float32", np.float64)]
+WIDER: list[tuple[str, Any]] = [("float32", np.float64)]
 if np.finfo(np.longdouble).eps < np.finfo(np.float64).eps:
     WIDER.append(("float64", np.longdouble))
 
@@ -50,7 +50,7 @@ def exact(rule: Rule, t: int, p: Any, g: Any, state: dict[str, Any], wide: Any) 
 
 def summands(rule: Rule, name: str, old: Any, new: Any) -> Any:
     """The largest of the two summands of a moving average and their sum: what its rounding is relative to."""
-    beta = getattr(rule, AVERAGES[name], None) or rule.beta
+    beta = getattr(rule, AVERAGES[name], None) or rule.hyperparameters["beta"]
     return np.maximum(np.maximum(np.abs(beta * old), np.abs(new - beta * old)), np.abs(new))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import gpuopt as go
 from gpuopt import executors
-from gpuopt.executors import executor_of, using
+from gpuopt.executors import Executor, executor_of, using
 from gpuopt.executors.cpu.numpy import NumpyExecutor
 from tests.support.executors import only
 
@@ -50,8 +50,13 @@ def test_an_error_inside_ends_it() -> None:
 def test_a_registered_executor_is_loaded_when_arrays_need_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GPUOPT_CPU", "numpy")
     monkeypatch.setattr(executors, "_loaders", dict(executors._loaders))
-    loaded = []
-    executors.register("numpy", lambda: loaded.append("numpy") or Other)  # type: ignore[func-returns-value]
+    loaded: list[str] = []
+
+    def load() -> type[Executor]:
+        loaded.append("numpy")
+        return Other
+
+    executors.register("numpy", load)
     assert not loaded
     assert executor_of(ARRAY) is Other
     assert loaded == ["numpy"]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import functools
 import linecache
 import multiprocessing
 import sys
 import threading
 import tracemalloc
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -69,8 +70,13 @@ def test_threads_with_their_own_optimizers_equal_one_after_another(threaded: Non
 
 def test_large_arrays_use_the_pool_as_it_is(tile_group: type[TileExecutor], monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing but the number of threads is set here; the result has the bits of one thread."""
-    jobs, run = [], pool.run
-    monkeypatch.setattr(pool, "run", lambda task, count, threads: (jobs.append(threads), run(task, count, threads)))
+    jobs, run = list[int](), pool.run
+
+    def noted(task: Any, count: int, threads: int) -> None:
+        jobs.append(threads)
+        run(task, count, threads)
+
+    monkeypatch.setattr(pool, "run", noted)
     results = []
     for number in (1, 3):
         monkeypatch.setenv("GPUOPT_NUM_THREADS", str(number))
@@ -168,7 +174,8 @@ def test_another_process_steps_after_threads_ran(method: str, threaded: None) ->
     """A forked child has none of the pool's threads: it must not wait for them."""
     expected = trained(3)
     assert any(helper.is_alive() for helper in pool._helpers)
-    process = multiprocessing.get_context(method).Process(target=child, args=(expected,))
+    context: Any = multiprocessing.get_context(method)
+    process = context.Process(target=child, args=(expected,))
     with warnings.catch_warnings():  # from Python 3.12 on, that threads were running
         warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
         process.start()
@@ -184,7 +191,7 @@ class Stop(BaseException):
 
 
 @pytest.fixture
-def interrupted(tile_group: type[TileExecutor], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
+def interrupted(tile_group: type[TileExecutor], monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Break a step off at its n-th tile, whichever thread has it; 0 is never."""
     lock, left = threading.Lock(), [0]
 
@@ -269,12 +276,12 @@ def test_an_interrupt_at_any_line_is_harmless_or_known(action: Callable[[Any, An
     """Afterwards nothing has changed, or all, or the optimizer says that it was broken off; it is never stuck."""
     other = go.Adam(0.7).init([np.ones(3)])
     other.step([np.full(3, 2.0)])
-    saved, outcomes = other.state_dict(), []
+    saved, outcomes = other.state_dict(), list[str]()
     while True:
         opt, whole = (go.Adam(0.1).init([np.ones(3)]) for _ in "ab")
         before = everything(opt)
         action(whole, saved)
-        if not stopped_at(lambda opt=opt: action(opt, saved), len(outcomes) + 1):
+        if not stopped_at(functools.partial(action, opt, saved), len(outcomes) + 1):
             break
         if opt._guard.inconsistent:
             outcomes.append("known")

@@ -127,7 +127,12 @@ def test_a_step_takes_no_memory(monkeypatch: pytest.MonkeyPatch, rng: np.random.
             taken.append(details)
 
     pinned = cupy.cuda.alloc_pinned_memory
-    monkeypatch.setattr(cupy.cuda, "alloc_pinned_memory", lambda size: taken.append(size) or pinned(size))
+
+    def alloc_pinned_memory(size: int) -> Any:
+        taken.append(size)
+        return pinned(size)
+
+    monkeypatch.setattr(cupy.cuda, "alloc_pinned_memory", alloc_pinned_memory)
     opt = Adam().init(on_device(tree(rng, "float32")))
     several = [on_device(tree(rng, "float32"), offset) for offset in range(12)]
     with Count():
@@ -146,7 +151,12 @@ def test_one_launch(rng: np.random.Generator) -> None:
 
     def compile_kernel(written: Any) -> Any:
         kernel = base.runtime.compile_kernel(written)
-        return lambda *arguments, **options: launched.append(written.name) or kernel(*arguments, **options)
+
+        def launch(*arguments: Any, **options: Any) -> Any:
+            launched.append(written.name)
+            return kernel(*arguments, **options)
+
+        return launch
 
     runtime = dataclasses.replace(base.runtime, compile_kernel=compile_kernel)
     with using(type("Counting", (base,), {"runtime": runtime})):

@@ -100,10 +100,11 @@ def test_resume_is_bitwise(how: str) -> None:
 
 def paused(opt: go.Optimizer, how: str) -> go.Optimizer:
     if how == "pickle":
-        return pickle.loads(pickle.dumps(opt))  # type: ignore[no-any-return]
+        pickled: go.Optimizer = pickle.loads(pickle.dumps(opt))
+        return pickled
     if how == "copy":
         return copy.copy(opt)
-    fresh = opt.rule.init(opt.params, capturable=True)
+    fresh: go.Optimizer = opt.rule.init(opt.params, capturable=True)
     fresh.load_state_dict(opt.state_dict())
     return fresh
 
@@ -146,8 +147,8 @@ def test_every_dtype_and_arrays_for_hyperparameters(dtype: str, monkeypatch: pyt
     ("rule", "name"),
     [
         (go.Adam(lr=mine), "lr"),
-        (go.Adam(lr=go.schedules.WarmUp(mine, 10)), "lr"),  # type: ignore[arg-type]
-        (go.Adam(beta2=go.schedules.Joined((go.schedules.Constant(0.9), mine), (3,))), "beta2"),  # type: ignore[arg-type]
+        (go.Adam(lr=go.schedules.WarmUp(mine, 10)), "lr"),
+        (go.Adam(beta2=go.schedules.Joined((go.schedules.Constant(0.9), mine), (3,))), "beta2"),
         (go.chain(go.clip(mine), go.Adam()), "clip.value"),
     ],
 )
@@ -175,9 +176,10 @@ def test_which_arrays_have_a_gradient_may_change_at_every_step() -> None:
     params = [np.ones(2) for _ in range(8)]
     with cupy_on_the_cpu():
         opt = go.Momentum(0.1).init(params, capturable=True)
-        lists = opt._steps._memory._masks
+        steps: Any = opt._steps
+        lists = steps._memory._masks
         for step in range(200):
             opt.step([np.ones(2) if step >> n & 1 else None for n in range(8)])
-        assert opt._steps._memory._masks is lists
+        assert steps._memory._masks is lists
         assert len(lists._recent) < 12
         assert (opt.t, opt.counts) == (200, [sum(step >> n & 1 for step in range(200)) for n in range(8)])

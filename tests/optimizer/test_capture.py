@@ -22,6 +22,8 @@ from tests.support.variants import bits
 
 SCALED = go.chain(go.LossScale(2.0**20, interval=2), go.clip_global_norm(0.5), go.Adam(SCHEDULE))
 RULES = {**CHAINS, "scaled": SCALED}
+graph: Any = go.graph
+"""NumPy arrays stand for those of CuPy, which a type checker expects."""
 
 
 class Streams:
@@ -133,7 +135,7 @@ def test_replays_are_steps(name: str, streams: Streams) -> None:
         loss_and_grad, calls = model(streams, opt, grads)
         if captured:
             before = everything(opt, look=alike)
-            step = go.graph(loss_and_grad, opt, x)
+            step = graph(loss_and_grad, opt, x)
             assert everything(opt, look=alike) == before
             assert calls[0] == 4
         for k in range(8):
@@ -155,7 +157,7 @@ def test_the_order_of_things(streams: Streams) -> None:
     params, grads = arrays()
     opt = go.Adam(0.1).init(params, capturable=True)
     x = np.zeros(1, "int32")
-    step = go.graph(model(streams, opt, grads)[0], opt, x)
+    step = graph(model(streams, opt, grads)[0], opt, x)
     prepared = ["side waits for caller", "private pool", "begin", "end", "usual pool", "caller waits for side"]
     assert streams.log == prepared
     assert step.batch == (x,)
@@ -174,10 +176,12 @@ def test_a_rehearsal_changes_nothing(name: str, streams: Streams) -> None:
     opt = RULES[name].init(params, capturable=True)
     opt.step(fill(grads, 0))
     before = [*everything(opt, look=alike), [float(n) for n in opt.numbers.values()]]
+    capturing = opt._capturing()
+    assert capturing is not None
     for step in (1, 3):
-        opt._capturing().dry_run(fill(grads, step))
-        opt._capturing().dry_run([grads[0], None, None, grads[3]])
-        opt._capturing().dry_run([None] * 4)
+        capturing.dry_run(fill(grads, step))
+        capturing.dry_run([grads[0], None, None, grads[3]])
+        capturing.dry_run([None] * 4)
     assert [*everything(opt, look=alike), [float(n) for n in opt.numbers.values()]] == before
 
 
@@ -195,7 +199,7 @@ def test_an_error_of_the_users_ends_the_capture(failing: int, streams: Streams) 
 
     before = everything(opt, look=alike)
     with pytest.raises(KeyError, match="mine"):
-        go.graph(loss_and_grad, opt, np.zeros(1))
+        graph(loss_and_grad, opt, np.zeros(1))
     assert not streams.recorder.recording
     assert [stream.name for stream in streams.current] == ["caller"]
     assert streams.log[-1] == "caller waits for side"
@@ -203,7 +207,7 @@ def test_an_error_of_the_users_ends_the_capture(failing: int, streams: Streams) 
     assert everything(opt, look=alike) == before
     opt.step(grads)
     assert opt.t == 1
-    go.graph(inner, opt, np.zeros(1))()
+    graph(inner, opt, np.zeros(1))()
     assert opt.t == 2
 
 
@@ -225,7 +229,7 @@ def test_what_cannot_be_captured_is_named(refusal: Exception, streams: Streams) 
         return inner(params, x)
 
     with pytest.raises(RuntimeError) as caught:
-        go.graph(loss_and_grad, opt, np.zeros(1))
+        graph(loss_and_grad, opt, np.zeros(1))
     message = str(caught.value)
     assert message.startswith(f"go.graph: {refusal}. CuPy captures neither cuBLAS (@, dot,")
     assert re.search(r"test_capture.py, line \d+, in loss_and_grad:\n    raise refusal  # in place of params @ x$", message)
@@ -240,7 +244,7 @@ def test_a_capture_that_comes_to_nothing_is_reported(streams: Streams) -> None:
     opt = go.Adam(0.1).init(params, capturable=True)
     streams.fails = True
     with pytest.raises(RuntimeError, match=r"cannot be captured \(cudaErrorStreamCaptureInvalidated.*CuPy captures neither"):
-        go.graph(model(streams, opt, grads)[0], opt, np.zeros(1))
+        graph(model(streams, opt, grads)[0], opt, np.zeros(1))
     assert streams.log[-1] == "caller waits for side"
     opt.step(grads)
     assert opt.t == 1
@@ -265,13 +269,13 @@ def test_what_a_capture_left_is_not_taken_for_written(fails: bool, streams: Stre
             for _ in range(2):
                 calls[0] = 0
                 with pytest.raises(RuntimeError, match="cannot be captured") if fails else contextlib.nullcontext():
-                    go.graph(loss_and_grad, opt, np.zeros(1))
+                    graph(loss_and_grad, opt, np.zeros(1))
         opt.step(others)
         opt.step(others)
         streams.fails = False
         if captured:
             calls[0] = 0
-            go.graph(loss_and_grad, opt, np.zeros(1))()
+            graph(loss_and_grad, opt, np.zeros(1))()
         else:
             opt.step(others)
         found.append(everything(opt, look=alike))
@@ -284,7 +288,7 @@ def test_what_a_graph_reads_is_not_written_again(streams: Streams) -> None:
     for captured in (False, True):
         params, grads = arrays()
         opt = go.chain(go.clip_global_norm(0.5), go.Momentum(0.1)).init(params, capturable=True)
-        step = go.graph(model(streams, opt, grads)[0], opt, np.zeros(1)) if captured else None
+        step = graph(model(streams, opt, grads)[0], opt, np.zeros(1)) if captured else None
         for k in range(16):
             opt.step([g.copy() if k >> n & 1 else None for n, g in enumerate(fill(grads, 0))])
         if step is None:
@@ -299,7 +303,7 @@ def test_a_bad_batch_makes_no_step(streams: Streams) -> None:
     params, grads = arrays()
     opt = go.Adam(0.1).init(params, capturable=True)
     x = np.zeros(1, "float32")
-    step = go.graph(model(streams, opt, grads)[0], opt, x)
+    step = graph(model(streams, opt, grads)[0], opt, x)
     for batch, error, message in [
         ((x, x), ValueError, "captured with 1 arrays for its batch, got 2"),
         ((1.0,), TypeError, r"batch\[0\] must be a CuPy array, got float: use cupy.asarray"),
@@ -316,7 +320,7 @@ def test_another_structure_is_to_be_captured_anew(streams: Streams) -> None:
     """Other numbers are not; and what was captured before stays refused, as its memory may be gone."""
     params, grads = arrays()
     opt = go.chain(go.weight_decay(0.1), go.Adam(SCHEDULE)).init(params, capturable=True)
-    step = go.graph(model(streams, opt, grads)[0], opt, np.zeros(1))
+    step = graph(model(streams, opt, grads)[0], opt, np.zeros(1))
     opt.rule = opt.rule.replace({"weight_decay.weight_decay": 0.2})
     step()
     first = opt.rule
@@ -328,7 +332,7 @@ def test_another_structure_is_to_be_captured_anew(streams: Streams) -> None:
         with pytest.raises(RuntimeError, match="another structure than the captured step"):
             step()
     assert opt.t == 1
-    step = go.graph(model(streams, opt, grads)[0], opt, np.zeros(1))
+    step = graph(model(streams, opt, grads)[0], opt, np.zeros(1))
     opt.load_state_dict(opt.state_dict())
     step()
     assert opt.t == 2
@@ -370,14 +374,14 @@ def test_what_is_captured_is_checked(streams: Streams) -> None:
         ((lambda params: (np.zeros(()), grads[1:]), opt), ValueError, "grads must have 4 entries, got 3"),
     ]:
         with pytest.raises(error, match=message):
-            go.graph(*arguments)  # type: ignore[arg-type]
+            graph(*arguments)
     assert not streams.recorder.recording
 
 
 def test_numpy_arrays_are_refused() -> None:
     opt = go.Adam().init(np.ones(3), capturable=True)
     with pytest.raises(ValueError, match=r"a CUDA graph needs an optimizer of CuPy arrays; for NumPy arrays call opt.step"):
-        go.graph(lambda x: (x, x), opt)
+        graph(lambda x: (x, x), opt)
 
 
 def test_a_pair_is_asked_for_as_in_fit() -> None:
@@ -439,7 +443,7 @@ def test_replays_on_a_gpu_are_steps(name: str, stream: str) -> None:
             batches = [gpu_data(k)[1:] for k in range(8)]
             batches[3][0][0, 0] = np.inf if name in ("skip", "scaled") else 0.0
             opt = rule.init(params, capturable=True)
-            step = go.graph(fitted(opt), opt, x, y) if captured else None
+            step = graph(fitted(opt), opt, x, y) if captured else None
             assert opt.t == 0
             losses = []
             for k, batch in enumerate(batches):
@@ -461,7 +465,7 @@ def test_a_new_learning_rate_reaches_the_graph() -> None:
     params, x, y = gpu_data()
     opt = go.SGD(0.0).init(params, capturable=True)
     opt.rule = go.SGD(0.1)
-    step = go.graph(fitted(opt), opt, x, y)
+    step = graph(fitted(opt), opt, x, y)
     step()
     opt.rule = go.SGD(1e-30)
     before = params["w"].copy()
@@ -484,10 +488,10 @@ def test_what_a_gpu_cannot_capture_is_named(how: str) -> None:
         return loss, grads
 
     with pytest.raises(RuntimeError, match=r"go.graph: (?s:.*)CuPy captures neither cuBLAS(?s:.*)in loss_and_grad"):
-        go.graph(loss_and_grad, opt, x, y)
+        graph(loss_and_grad, opt, x, y)
     opt.step(grads)
     assert opt.t == 1
-    assert float(go.graph(fitted(opt), opt, x, y)()) > 0
+    assert float(graph(fitted(opt), opt, x, y)()) > 0
     assert opt.t == 2
 
 
@@ -502,7 +506,7 @@ def test_a_graph_keeps_its_memory() -> None:
     for disturbed in (False, True):
         params, x, y = gpu_data()
         opt = go.Adam(SCHEDULE).init(params, capturable=True)
-        step = go.graph(fitted(opt), opt, x, y)
+        step = graph(fitted(opt), opt, x, y)
         del x, y
         for _ in range(5):
             step()
@@ -529,7 +533,7 @@ def test_what_a_graph_made_outlives_it() -> None:
         kept.append(params["w"] * 0 + 7)
         return inner(params, x, y)
 
-    step = go.graph(loss_and_grad, opt, x, y)
+    step = graph(loss_and_grad, opt, x, y)
     loss = step()
     value = float(loss)
     del step

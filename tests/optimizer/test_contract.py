@@ -6,6 +6,7 @@ import collections
 import copy
 import dataclasses
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -63,14 +64,14 @@ def test_trees(make: Any, executor: str, xp: Any) -> None:
     assert opt.params is params
     for p, old, g in zip(*map(leaves, (params, before, grads)), strict=True):
         assert raw(p) == raw(xp.asarray(old - g))
-    opt = go.Adam().init(params)
-    opt.step(grads)
+    adam = go.Adam().init(params)
+    adam.step(grads)
     spec = TreeSpec(params, "params")
-    assert opt.counts == spec.build([1] * len(spec.leaves))
-    for p, m, v in zip(spec.leaves, leaves(opt.state["m"]), leaves(opt.state["v"]), strict=True):
+    assert adam.counts == spec.build([1] * len(spec.leaves))
+    for p, m, v in zip(spec.leaves, leaves(adam.state["m"]), leaves(adam.state["v"]), strict=True):
         assert m.shape == v.shape == p.shape
         assert type(m) is type(p)
-    assert containers(opt.counts) == containers(opt.state["m"]) == containers(opt.state["v"]) == containers(params)
+    assert containers(adam.counts) == containers(adam.state["m"]) == containers(adam.state["v"]) == containers(params)
 
 
 def rebuilt(node: Any) -> Any:
@@ -197,10 +198,11 @@ def paused(opt: go.Optimizer, how: str) -> go.Optimizer:
     """The optimizer as it goes on: in a new process, say, or copied."""
     if how == "load":
         params = copy.deepcopy(opt.params)
-        new = dataclasses.replace(opt.rule, lr=0.123).init(params)
+        new: go.Optimizer = dataclasses.replace(opt.rule, lr=0.123).init(params)
         new.load_state_dict(pickle.loads(pickle.dumps(opt.state_dict())))
         return new
-    return {"pickle": lambda: pickle.loads(pickle.dumps(opt)), "deepcopy": lambda: copy.deepcopy(opt)}[how]()
+    copied: go.Optimizer = pickle.loads(pickle.dumps(opt)) if how == "pickle" else copy.deepcopy(opt)
+    return copied
 
 
 @pytest.mark.parametrize("how", ["load", "pickle", "deepcopy"])
@@ -245,14 +247,14 @@ def test_a_shallow_copy_shares_the_parameters_but_not_the_state() -> None:
     assert (opt.t, other.t) == (1, 2)
 
 
-LAYOUTS = {
+LAYOUTS: dict[str, Callable[[Any], Any]] = {
     "C": lambda a: np.array(a, order="C"),
     "F": lambda a: np.array(a, order="F"),
     "transposed": lambda a: np.ascontiguousarray(a.transpose(2, 0, 1)).transpose(1, 2, 0),
     "strided": lambda a: strided(a, (slice(None), slice(None, None, 2), slice(1, None, 3))),
     "reversed": lambda a: strided(a, (slice(None, None, -1), slice(None), slice(None, None, -1))),
     "unaligned": lambda a: filled(np.frombuffer(bytearray(a.nbytes + 1), a.dtype, a.size, 1).reshape(a.shape), a),
-    "memmap": None,
+    "memmap": lambda a: a,  # made in a file
 }
 
 
@@ -436,7 +438,7 @@ class Life(RuleBasedStateMachine):
 
 def changing_adam(history: list[float], rates: list[float]) -> float:
     """The reference's Adam from 1.0, its learning rate another at each step."""
-    p = 1.0
+    p: complex = 1.0
     for t, lr in enumerate(rates, start=1):
         at = LOOPS["Adam"]
         p += at(go.Adam(lr), 0.0, history[:t])[0] - at(go.Adam(lr), 0.0, history[: t - 1])[0]

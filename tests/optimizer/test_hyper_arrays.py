@@ -75,9 +75,9 @@ def test_integers_and_masks(xp: Any) -> None:
     opt = go.chain(go.scale(1.0), go.SGD(1.0)).init(xp.zeros(4), {"factor": xp.asarray([True, False, True, False])})
     opt.step(xp.full(4, 3.0))
     assert opt.params.tolist() == [-3.0, 0.0, -3.0, 0.0]
-    opt = go.SGD().init(xp.zeros(3), {"lr": xp.arange(3)})
-    opt.step(xp.ones(3))
-    assert opt.params.tolist() == [0.0, -1.0, -2.0]
+    plain = go.SGD().init(xp.zeros(3), {"lr": xp.arange(3)})
+    plain.step(xp.ones(3))
+    assert plain.params.tolist() == [0.0, -1.0, -2.0]
 
 
 @pytest.mark.parametrize("packed", [True, False])
@@ -177,12 +177,16 @@ def sharing(offset: int) -> Any:
     return go.SGD().init(memory[:4], {"lr": memory[offset : offset + 4]})
 
 
+loose: Any = go
+"""What type checkers refuse is called by this name."""
+
+
 def given(**hyper: Any) -> Any:
     return DECAYING.init(np.zeros((2, 3)), hyper)
 
 
 @table(
-    ("no dict", lambda: go.SGD().init(np.zeros(2), [np.ones(2)]), TypeError, ("hyper must be a dict", "list")),
+    ("no dict", lambda: loose.SGD().init(np.zeros(2), [np.ones(2)]), TypeError, ("hyper must be a dict", "list")),
     ("shape", lambda: given(lr=np.ones(2)), ValueError, ("hyper['lr'] has the shape (2,)", "params, (2, 3)")),
     ("more axes", lambda: given(lr=np.ones((1, 2, 3))), ValueError, ("(1, 2, 3)", "does not broadcast")),
     ("empty", lambda: given(lr=np.ones((0, 3))), ValueError, ("(0, 3)", "does not broadcast")),

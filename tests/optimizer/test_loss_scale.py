@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -80,9 +80,9 @@ def test_a_scale_that_float32_cannot_hold_does_not_grow(executor: str) -> None:
 def test_as_in_pytorch(executor: str) -> None:
     """The scale of ``torch.amp.GradScaler`` after each step."""
     torch = pytest.importorskip("torch", reason="torch is not installed")
-    options = {"growth": 3.0, "backoff": 0.3, "interval": 2}
+    scaling = go.LossScale(1e36, growth=3.0, backoff=0.3, interval=2)
     ours = []
-    opt = go.chain(go.LossScale(1e36, **options), go.SGD(0.1)).init(np.zeros(3, "float32"))
+    opt = go.chain(scaling, go.SGD(0.1)).init(np.zeros(3, "float32"))
     theirs, found = torch.tensor(1e36, dtype=torch.float32), torch.tensor(0, dtype=torch.int32)
     for step in range(40):
         bad = step % 7 == 5
@@ -128,10 +128,11 @@ def test_resume_is_bitwise(executor: str, how: str) -> None:
 
 def paused(opt: go.Optimizer, how: str) -> go.Optimizer:
     if how == "pickle":
-        return pickle.loads(pickle.dumps(opt))  # type: ignore[no-any-return]
+        pickled: go.Optimizer = pickle.loads(pickle.dumps(opt))
+        return pickled
     if how != "state_dict":
         return copy.copy(opt) if how == "copy" else copy.deepcopy(opt)
-    fresh = opt.rule.init(opt.params)
+    fresh: go.Optimizer = opt.rule.init(opt.params)
     fresh.load_state_dict(opt.state_dict())
     return fresh
 
@@ -262,6 +263,8 @@ class running_clip(go.GradientPiece):
 
     factor: go.Positive = 1.0
     decay: go.Decay = 0.5
+    norm: ClassVar[float]
+    seen: ClassVar[float]
 
     def numbers(self) -> dict[str, float]:
         return {"norm": 0.0, "seen": 0.0}
@@ -298,6 +301,8 @@ def test_a_piece_of_ones_own_without_accept(executor: str) -> None:
 class fading(go.GradientPiece):
     """A number that nothing is reduced for."""
 
+    factor: ClassVar[float]
+
     def numbers(self) -> dict[str, float]:
         return {"factor": 1.0}
 
@@ -322,6 +327,7 @@ class with_total(go.GradientPiece):
     """Numbers made of reductions."""
 
     wrong: str = ""
+    largest: ClassVar[float]
 
     def numbers(self) -> Any:
         return {"clip" if self.wrong == "hyper" else "update" if self.wrong == "method" else "largest": 0.0}
@@ -371,7 +377,7 @@ def test_numbers_need_adapt_and_a_number_to_start_at() -> None:
         (["x"], TypeError, r"lazy\.numbers must return a dict of initial values by name, got \['x'\]"),
         ({"x": 1e39}, ValueError, r"lazy\.numbers: x must start at a number that float32 can hold, got 1e\+39"),
     ]:
-        lazy.numbers = lambda self, start=start: start  # type: ignore[attr-defined]
+        setattr(lazy, "numbers", lambda self, start=start: start)  # noqa: B010
         with pytest.raises(error, match=message):
             go.chain(lazy(), go.SGD()).init(np.ones(1))
 

@@ -111,7 +111,7 @@ def test_every_rule_is_a_float32_run_that_is_rounded(name: str, rule: Any, dtype
     """And a master copy follows the plain loop in float64 as closely as a float32 parameter does."""
     shapes = [(6, 5), (7,), (), (0,)]
     params = [sample(rng, shape, dtype) for shape in shapes]
-    gradients = [[sample(rng, shape, dtype, 10.0 ** -(k % 3)) for shape in shapes] for k in range(4)]
+    gradients: list[list[Any]] = [[sample(rng, shape, dtype, 10.0 ** -(k % 3)) for shape in shapes] for k in range(4)]
     gradients[1][1] = None
     with running_on(name):
         opt = check(dtype, options, rule, params, gradients)
@@ -129,7 +129,7 @@ def test_chains(rule: Any, dtype: str, options: Any, executor: str, rng: Any) ->
     """Pieces see what a run of float32 arrays sees, and their own random numbers are others."""
     shapes = [(9, 5), (3,), ()]
     params = [sample(rng, shape, dtype) for shape in shapes]
-    gradients = [[sample(rng, shape, dtype, 0.3) for shape in shapes] for _ in range(5)]
+    gradients: list[list[Any]] = [[sample(rng, shape, dtype, 0.3) for shape in shapes] for _ in range(5)]
     gradients[2][1], gradients[3][0][2, 3] = None, np.nan if hasattr(rule.pieces[0], "accept") else 1.0
     opt = check(dtype, options, rule, params, gradients)
     assert opt.t == 5 - hasattr(rule.pieces[0], "accept")
@@ -410,7 +410,7 @@ def test_the_copy_wins_and_evaluation_starts_from_it() -> None:
     rule = go.chain(go.GradientDescent(1.0), Scaled())
     p = np.ones(2, BF16)
     opt = rule.init(p, **MASTER)
-    opt.step(np.float32([2.0**-10, -(2.0**-10)]))
+    opt.step(np.array([2.0**-10, -(2.0**-10)], np.float32))
     assert p.tolist() == [1.0, 1.0]
     assert opt.evaluation().tolist() == [-1.0, 1.0]
     assert opt.evaluation().dtype == BF16

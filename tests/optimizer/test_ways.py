@@ -114,7 +114,7 @@ def test_init_compiles_what_a_step_of_all_arrays_launches(name: str, capturable:
 
 @pytest.mark.parametrize("name", CHAINS)
 def test_what_init_launches_changes_nothing(name: str) -> None:
-    params = [np.arange(5, dtype=np.float32), np.ones((2, 3))]
+    params: list[Any] = [np.arange(5, dtype=np.float32), np.ones((2, 3))]
     before = [bits(p).copy() for p in params]
     with cupy_on_the_cpu():
         opt = CHAINS[name].init(params)
@@ -194,7 +194,8 @@ def failing(runtime: Any, number: int = -1) -> Any:
     def patched() -> Iterator[list[int]]:
         found = {name: counted(make) for name, make in vars(runtime.xp).items()}
         pinned = counted(runtime.cuda.alloc_pinned_memory)
-        with mock.patch.multiple(runtime.xp, **found), mock.patch.object(runtime.cuda, "alloc_pinned_memory", pinned):
+        patch: Any = mock.patch
+        with patch.multiple(runtime.xp, **found), patch.object(runtime.cuda, "alloc_pinned_memory", pinned):
             yield made
 
     return patched()

@@ -210,7 +210,7 @@ def methods(item: Any) -> list[tuple[str, Any]]:
 @pytest.mark.parametrize("name", PUBLIC)
 def test_every_public_function_is_annotated(name: str) -> None:
     item = PUBLIC[name]
-    functions = [("", item)] if inspect.isfunction(item) else methods(item)
+    functions: list[tuple[str, Any]] = [("", item)] if inspect.isfunction(item) else methods(item)
     if inspect.isclass(item) and "__init__" in vars(item):
         functions.append(("__init__", item.__init__))
     assert functions or inspect.isclass(item) or typing.get_origin(item) is typing.Annotated

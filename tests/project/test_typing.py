@@ -16,6 +16,7 @@ ROOT = next(parent for parent in Path(__file__).parents if (parent / "pyproject.
 SCRIPTS = ROOT / "tests" / "support" / "typing"
 RIGHT = ("training", "trees", "own", "bare")
 """Code without a mistake. In ``bare`` only hyperparameters are annotated, which mypy must be told to allow."""
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 PAGES = ["README.md", *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md"))]
 
 
@@ -75,7 +76,7 @@ def assert_found(errors: dict[str, list[str]], mistakes: set[str]) -> None:
 
 def test_mypy(pages: Path, pytestconfig: pytest.Config) -> None:
     scripts = [SCRIPTS / f"{name}.py" for name in (*RIGHT, "mistakes") if name != "bare"]
-    errors = mypy(*scripts, *sorted(pages.glob("*.py")), cwd=pages, config=pytestconfig)
+    errors = mypy(*scripts, *EXAMPLES, *sorted(pages.glob("*.py")), cwd=pages, config=pytestconfig)
     assert_found(errors, marked("# wrong", "# wrong, says mypy"))
     loose = ("--allow-untyped-defs", "--allow-untyped-calls")
     assert mypy(*loose, SCRIPTS / "bare.py", cwd=pages, config=pytestconfig) == {}
@@ -83,7 +84,7 @@ def test_mypy(pages: Path, pytestconfig: pytest.Config) -> None:
 
 def test_pyright(pages: Path) -> None:
     scripts = [SCRIPTS / f"{name}.py" for name in (*RIGHT, "mistakes")]
-    assert_found(pyright(*scripts, *sorted(pages.glob("*.py")), cwd=pages), marked("# wrong"))
+    assert_found(pyright(*scripts, *EXAMPLES, *sorted(pages.glob("*.py")), cwd=pages), marked("# wrong"))
 
 
 @pytest.mark.parametrize("name", RIGHT)

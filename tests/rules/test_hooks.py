@@ -8,7 +8,7 @@ import importlib.util
 import typing
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -253,6 +253,8 @@ class numberless(go.GradientPiece):
 
 class fading(go.GradientPiece):
     """A number of the whole optimizer, and every step accepted."""
+
+    factor: ClassVar[float]
 
     def numbers(self) -> dict[str, float]:
         return {"factor": 1.0}

@@ -38,7 +38,7 @@ def test_every_piece_has_a_reference() -> None:
 def data(rng: np.random.Generator, dtype: str, steps: int = STEPS) -> tuple[list[Any], list[list[Any]]]:
     """Parameters, and gradients of many sizes; some are None, and one holds a NaN."""
     params = [sample(rng, shape, dtype) for shape in SHAPES]
-    gradients = [[sample(rng, shape, dtype, 10.0 ** -(k % 3)) for shape in SHAPES] for k in range(steps)]
+    gradients: list[list[Any]] = [[sample(rng, shape, dtype, 10.0 ** -(k % 3)) for shape in SHAPES] for k in range(steps)]
     gradients[2][1] = None
     return params, gradients
 
@@ -85,7 +85,7 @@ def test_formula(piece: Any, rule: Any, dtype: str, xp: Any, rng: np.random.Gene
             for array, value in zip(arrays, wanted, strict=True):
                 close(array, value, 4 * TOLERANCE[dtype])
                 assert array is None or array.dtype in dtypes[name], name
-        now = [None if array is None else bits(array) for arrays in found.values() for array in arrays]
+        now: list[Any] = [None if array is None else bits(array) for arrays in found.values() for array in arrays]
         first = first or now
         assert all(a is b or np.array_equal(a, b) for a, b in zip(now, first, strict=True)), layout
     assert opt.t == STEPS - 2 * isinstance(piece, SKIPPING)
@@ -181,14 +181,14 @@ def test_as_in_pytorch(case: tuple[Any, Any, Any]) -> None:
 def test_average_as_in_pytorch(decay: float | None) -> None:
     """AveragedModel: the plain mean (SWA) and the exponential one."""
     torch = pytest.importorskip("torch", reason="torch is not installed")
-    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+    averages = pytest.importorskip("torch.optim.swa_utils")
 
     rng = np.random.default_rng(4)
     params = [rng.normal(size=(3, 4)), rng.normal(size=3)]
     model = torch.nn.Linear(4, 3, dtype=torch.float64)
     with torch.no_grad():
         model.weight[...], model.bias[...] = map(torch.tensor, params)
-    averaged = AveragedModel(model, multi_avg_fn=None if decay is None else get_ema_multi_avg_fn(decay))
+    averaged = averages.AveragedModel(model, multi_avg_fn=None if decay is None else averages.get_ema_multi_avg_fn(decay))
     other = torch.optim.SGD(model.parameters(), 0.1)
     opt = go.chain(go.SGD(0.1), go.average(decay)).init(params)
     for _ in range(30):

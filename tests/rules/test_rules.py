@@ -25,6 +25,11 @@ def test_repr_gives_the_rule_back(rule: Rule) -> None:
     assert hash(eval(repr(rule), vars(go))) == hash(rule)
 
 
+def loose(cls: Any) -> Any:
+    """A class that may be called in a way that type checkers refuse."""
+    return cls
+
+
 @every_class
 def test_defaults_of_the_contract(cls: type[Rule]) -> None:
     written = {
@@ -45,15 +50,16 @@ def test_sgd_is_gradient_descent() -> None:
 @every_class
 def test_fields(cls: type[Rule]) -> None:
     """lr may be positional, all others are keyword-only; nothing can be set afterwards; integers become floats."""
-    rule = cls(0)  # type: ignore[call-arg]
-    assert rule.lr == 0.0  # type: ignore[attr-defined]
-    assert type(rule.lr) is float  # type: ignore[attr-defined]
+    make: Any = cls
+    rule = make(0)
+    assert rule.lr == 0.0
+    assert type(rule.lr) is float
     with pytest.raises(TypeError, match="positional"):
-        cls(0.1, 0.2)  # type: ignore[call-arg]
+        make(0.1, 0.2)
     with pytest.raises(TypeError, match="nonsense"):
-        cls(nonsense=1)  # type: ignore[call-arg]
+        make(nonsense=1)
     with pytest.raises(dataclasses.FrozenInstanceError):
-        rule.lr = 1.0  # type: ignore[attr-defined]
+        rule.lr = 1.0
 
 
 DECAYS = ("beta", "beta1", "beta2", "dampening", "momentum")
@@ -72,7 +78,7 @@ BAD = [
 @pytest.mark.parametrize(("value", "name", "error"), BAD)
 def test_refused(cls: type[Rule], value: Any, name: str, error: type[Exception]) -> None:
     """Every rule that has the hyperparameter refuses the value, and names both."""
-    if name not in {field.name for field in dataclasses.fields(cls)}:  # type: ignore[arg-type]
+    if name not in {field.name for field in dataclasses.fields(cls)}:
         with pytest.raises(TypeError, match=name):
             cls(**{name: value})
         return
@@ -92,7 +98,7 @@ def test_update_runs_as_plain_python(rule: Rule) -> None:
     gradients = [0.3, -2.0, 0.01]
     wanted, state_wanted = LOOPS[type(rule).__name__](rule, 1.5, gradients)
     for kind in (float, lambda x: np.full((2, 3), x), np.float32):
-        p, state = kind(1.5), ()
+        p, state = kind(1.5), list[Any]()
         for t, g in enumerate(gradients, start=1):
             result = rule.update(t, p, kind(g), *state)
             p, *state = result if isinstance(result, tuple) else (result,)
@@ -165,7 +171,7 @@ def test_a_users_own_rule() -> None:
     with pytest.raises(ValueError, match=r"Lion: beta2 must be a finite number, got nan"):
         Lion(beta2=math.nan)
     with pytest.raises(TypeError, match=r"Lion: power must be an int, got 1.5"):
-        Lion(power=1.5)
+        loose(Lion)(power=1.5)
 
 
 def test_state_that_starts_at_the_parameter() -> None:
@@ -215,7 +221,7 @@ def test_constants_and_static_fields() -> None:
     assert opt.params.tolist() == [-6.0, -6.0]
     for wrong in ("x", 1.5, True):
         with pytest.raises(TypeError, match="Fixed: power must be an int, got"):
-            Fixed(power=wrong)
+            loose(Fixed)(power=wrong)
 
 
 BROKEN: list[tuple[Any, str]] = [
@@ -285,7 +291,7 @@ def test_hyperparameters_with_and_without_default() -> None:
 
     assert Needy(1, width=2).width == 2.0
     with pytest.raises(TypeError, match="width"):
-        Needy(1)
+        loose(Needy)(1)
 
 
 def test_a_class_in_a_function_may_use_its_local_names() -> None:
@@ -295,12 +301,12 @@ def test_a_class_in_a_function_may_use_its_local_names() -> None:
     number = go.NonNegative
 
     class Local(go.Rule):
-        lr: number = 0.1
+        lr: number = 0.1  # type: ignore[valid-type]
         _: rest_by_name
-        factor: number = 2.0
+        factor: number = 2.0  # type: ignore[valid-type]
         twice: Constant[float] = 2.0
 
-        def update(self, t, p, g):
+        def update(self, t: Any, p: Any, g: Any) -> Any:
             return p - self.twice * self.factor * self.lr * g
 
     assert repr(Local(0.5)).endswith("Local(lr=0.5, factor=2.0)")
@@ -308,7 +314,7 @@ def test_a_class_in_a_function_may_use_its_local_names() -> None:
     with pytest.raises(ValueError, match="factor must be a finite number >= 0, got -1"):
         Local(factor=-1)
     with pytest.raises(TypeError, match="positional"):
-        Local(0.5, 1.0)
+        loose(Local)(0.5, 1.0)
 
 
 @pytest.mark.parametrize("name", ["Bound", "Decay", "Hyper", "NonNegative", "Positive"])

@@ -65,7 +65,7 @@ SUITE = {name: importlib.import_module(f"asv_suite.{name}") for name in MODULES}
 TOOLS = {
     name: load(f"asv_tool_{name}", ROOT / "tools" / f"{name}.py") for name in ("check_results", "compare_counters", "normalise")
 }
-BENCHMARKS = {
+BENCHMARKS: dict[str, tuple[Any, Any]] = {
     f"{module}.{cls.__name__}.{method}": (cls, getattr(cls, method))
     for module, loaded in SUITE.items()
     for cls in vars(loaded).values()
@@ -79,12 +79,12 @@ common, counters, callgrind = SUITE["common"], SUITE["counters"], SUITE["callgri
 # The suite
 
 
-def test_the_names_are_those_of_the_dashboard():
+def test_the_names_are_those_of_the_dashboard() -> None:
     assert BENCHMARKS.keys() == NAMES
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
-def test_every_benchmark_says_what_it_is(name):
+def test_every_benchmark_says_what_it_is(name: str) -> None:
     cls, method = BENCHMARKS[name]
     assert method.version.isdecimal()
     assert method.unit
@@ -94,7 +94,7 @@ def test_every_benchmark_says_what_it_is(name):
     assert all(isinstance(values, list) and values for values in cls.params)
 
 
-def test_every_rule_and_executor_is_measured():
+def test_every_rule_and_executor_is_measured() -> None:
     assert list(rules()) == common.RULES
     assert list(common.measure.EXECUTORS) == common.EXECUTORS
     convergence = SUITE["convergence"]
@@ -103,7 +103,7 @@ def test_every_rule_and_executor_is_measured():
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_the_suite_needs_neither_asv_nor_cupy_to_be_imported(name):
+def test_the_suite_needs_neither_asv_nor_cupy_to_be_imported(name: str) -> None:
     tree = ast.parse((ROOT / "benchmarks" / f"{name}.py").read_text(encoding="utf-8"))
     imported = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level}
     imported |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
@@ -125,7 +125,7 @@ def test_the_suite_needs_neither_asv_nor_cupy_to_be_imported(name):
         }
     ),
 )
-def test_it_measures_a_number(name):
+def test_it_measures_a_number(name: str) -> None:
     """Each with its first parameters; the largest and the slowest are left to asv_bench/quick.sh."""
     cls, method = BENCHMARKS[name]
     benchmark, parameters = cls(), tuple(values[0] for values in cls.params)
@@ -136,7 +136,7 @@ def test_it_measures_a_number(name):
     assert 0 <= method(benchmark, *parameters) < math.inf
 
 
-def test_over_the_floor():
+def test_over_the_floor() -> None:
     floor = SUITE["rules"].Floor()
     floor.setup("Adam", "numpy", 1_000, "float32")
     assert 1 < floor.track_over_floor("Adam", "numpy", 1_000, "float32") < 1_000
@@ -144,7 +144,7 @@ def test_over_the_floor():
         floor.setup("Adam", "numpy", 1_000, "float64")
 
 
-def test_an_array_for_a_learning_rate():
+def test_an_array_for_a_learning_rate() -> None:
     found = SUITE["compose"].ArrayRate()
     found.size = 1_000
     found.setup("numpy")
@@ -153,7 +153,7 @@ def test_an_array_for_a_learning_rate():
 
 
 @pytest.mark.parametrize("way", SUITE["precision"].WAYS)
-def test_16_bits_over_the_floor(way):
+def test_16_bits_over_the_floor(way: str) -> None:
     pytest.importorskip("ml_dtypes")
     found = SUITE["precision"].Precision()
     found.size = 1_000
@@ -162,7 +162,7 @@ def test_16_bits_over_the_floor(way):
     assert 1 < found.track_over_floor(way, "numpy") < 100_000
 
 
-def test_the_state_of_16_bits_is_exact():
+def test_the_state_of_16_bits_is_exact() -> None:
     pytest.importorskip("ml_dtypes")
     for way, expected in {"plain": 8, "master": 12}.items():
         found = SUITE["precision"].State()
@@ -170,7 +170,7 @@ def test_the_state_of_16_bits_is_exact():
         assert found.track_state_bytes(way, "numpy") == expected
 
 
-def test_a_scaled_loss(monkeypatch):
+def test_a_scaled_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(common.go, "LossScale", skip_nonfinite, raising=False)
     found = SUITE["precision"].Scaled()
     found.size = 1_001  # which no other test has in the cache
@@ -178,12 +178,12 @@ def test_a_scaled_loss(monkeypatch):
     assert found.track_scaled("numpy") > 0
 
 
-def test_a_step_is_captured_once(monkeypatch):
+def test_a_step_is_captured_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """With NumPy in place of CuPy: what is called, with what."""
     monkeypatch.setattr(SUITE["capture"], "need", lambda executor: None)
     calls = []
 
-    def graph(loss_and_grad, opt):
+    def graph(loss_and_grad: Any, opt: Any) -> Any:
         loss, grads = loss_and_grad(opt.params)
         calls.append((opt.capturable, loss.shape, len(grads)))
         return lambda: opt.step(grads)
@@ -197,7 +197,7 @@ def test_a_step_is_captured_once(monkeypatch):
     SUITE["capture"]._replay.cache_clear()
 
 
-def test_what_is_newer_than_a_commit_is_na(monkeypatch):
+def test_what_is_newer_than_a_commit_is_na(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(common.go, "chain")
     monkeypatch.setattr(common.measure, "optimizer", lambda rule, params, executor: None)
     common.problem.cache_clear()
@@ -216,7 +216,7 @@ def test_what_is_newer_than_a_commit_is_na(monkeypatch):
         SUITE["capture"]._replay(1, "cupy")
 
 
-def test_a_lost_gpu_is_na_unless_it_is_required(monkeypatch):
+def test_a_lost_gpu_is_na_unless_it_is_required(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backend, "why_not_cupy", lambda: "no driver")
     monkeypatch.delenv(common.REQUIRE_GPU, raising=False)
     with pytest.raises(NotImplementedError, match="no driver"):
@@ -227,7 +227,7 @@ def test_a_lost_gpu_is_na_unless_it_is_required(monkeypatch):
     common.need("numpy")
 
 
-def test_state_and_temporaries_are_exact():
+def test_state_and_temporaries_are_exact() -> None:
     for rule, state in {"GradientDescent": 0, "Momentum": 4, "Adam": 8}.items():
         found = counters.Counters()
         found.setup(rule, "numpy")
@@ -235,14 +235,14 @@ def test_state_and_temporaries_are_exact():
         assert found.track_temporaries(rule, "numpy") < 10_000
 
 
-def test_state_and_temporaries_of_a_chain_are_exact():
+def test_state_and_temporaries_of_a_chain_are_exact() -> None:
     found = counters.Chain()
     found.setup("numpy")
     assert found.track_chain_state_bytes("numpy") == 12
     assert found.track_chain_temporaries("numpy") < 10_000
 
 
-def test_a_temporary_array_is_noticed(monkeypatch):
+def test_a_temporary_array_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     found = counters.Counters()
     found.setup("Adam", "numpy")
     real, size = found.step, found.elements
@@ -250,7 +250,7 @@ def test_a_temporary_array_is_noticed(monkeypatch):
     assert found.track_temporaries("Adam", "numpy") > 4 * size
 
 
-def test_one_launch_a_step_and_a_second_one_is_counted(monkeypatch):
+def test_one_launch_a_step_and_a_second_one_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("cupy")
     assert [counters.count_launches(Adam(), arrays) for arrays in counters.ARRAYS] == [1, 1, 1]
     chain = counters.Launches()
@@ -268,7 +268,7 @@ def test_one_launch_a_step_and_a_second_one_is_counted(monkeypatch):
     assert [counters.count_launches(Adam(), arrays) for arrays in counters.ARRAYS] == [2, 2, 2]
 
 
-def test_a_launch_for_each_array_is_counted(monkeypatch):
+def test_a_launch_for_each_array_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("cupy")
     tables = importlib.import_module("gpuopt.executors.cuda.tables")
     one_by_one = lambda self, grads, *_, **__: tables.LaunchPlan([], list(range(len(grads))))  # noqa: E731
@@ -276,18 +276,23 @@ def test_a_launch_for_each_array_is_counted(monkeypatch):
     assert [counters.count_launches(Adam(), arrays) for arrays in counters.ARRAYS] == counters.ARRAYS
 
 
-def test_the_host_time_of_cupy_arrays_grows_with_what_the_host_does(monkeypatch):
+def test_the_host_time_of_cupy_arrays_grows_with_what_the_host_does(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("cupy")
     host = SUITE["host"].Host().track_cupy_host_time
     same, moved = host(300, "same"), host(300, "moved")
     assert 1 < host(1, "same") < same < moved
     module = importlib.import_module("gpuopt.optimizer.gradients")
     read = module.GradientReader.read
-    monkeypatch.setattr(module.GradientReader, "read", lambda self, grads: time.sleep(0.005) or read(self, grads))
+
+    def slow_read(self: Any, grads: Any) -> Any:
+        time.sleep(0.005)
+        return read(self, grads)
+
+    monkeypatch.setattr(module.GradientReader, "read", slow_read)
     assert host(300, "same") > 5_000
 
 
-def test_without_a_gpu_the_arrays_are_still_those_of_cupy():
+def test_without_a_gpu_the_arrays_are_still_those_of_cupy() -> None:
     cupy = pytest.importorskip("cupy")
     no_gpu, values = SUITE["no_gpu"], np.arange(24.0).reshape(2, 3, 4)
     for array in (values, values.transpose(2, 0, 1), values[0, 0, 0], np.asfortranarray(values)):
@@ -297,13 +302,13 @@ def test_without_a_gpu_the_arrays_are_still_those_of_cupy():
         assert np.array_equal(no_gpu.to_host(made), array)
 
 
-def test_host_instructions():
+def test_host_instructions() -> None:
     if reason := callgrind.why_not():
         pytest.skip(reason)
     assert 20_000 < callgrind.counts(["GradientDescent"], ["numpy"])["GradientDescent numpy"] < 1_000_000
 
 
-def test_without_valgrind_host_instructions_are_na(monkeypatch):
+def test_without_valgrind_host_instructions_are_na(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     assert counters._count_instructions() == {}
     with pytest.raises(NotImplementedError, match=r"valgrind is not installed|x86-64"):
@@ -323,11 +328,12 @@ INSTRUCTIONS, LAUNCHES, LATENCY = (
 def results(started: int = 100, **changed: Any) -> dict[str, Any]:
     """A result file in asv's format; the parameters of a value to change are joined by underscores."""
     rows = {}
-    for name, lists, value in [
+    measured: list[tuple[str, list[list[Any]], float]] = [
         (INSTRUCTIONS, [RULES, EXECUTORS], 90_000.0),
         (LAUNCHES, [RULES, ARRAYS], 1),
         (LATENCY, [RULES, EXECUTORS], 6.5),
-    ]:
+    ]
+    for name, lists, value in measured:
         combinations = list(itertools.product(*lists))
         short = name.rpartition("_")[2]
         values = [math.nan if "cupy" in c else changed.get("_".join(map(str, (short, *c))), value) for c in combinations]
@@ -355,53 +361,53 @@ def save(folder: Path, content: dict[str, Any], name: str = "01234567-existing-p
 
 
 @pytest.fixture
-def gate(tmp_path, capsys):
+def gate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
     """Compare a result with the plain one: exit code and what was printed."""
 
-    def run(**changed):
+    def run(**changed: Any) -> Any:
         base, new = save(tmp_path / "base", results()), save(tmp_path / "new", results(**changed))
         return TOOLS["compare_counters"].main([str(base), str(new.parent)]), capsys.readouterr()
 
     return run
 
 
-def test_the_gate_flags_nothing_where_nothing_changed(gate):
+def test_the_gate_flags_nothing_where_nothing_changed(gate: Any) -> None:
     code, printed = gate()
     assert code == 0
     assert "8 exact counters compared, 0 worse; 0 values changed" in printed.out
     assert printed.err == ""
 
 
-def test_the_gate_catches_30_percent_more_instructions_of_one_rule_on_one_executor(gate):
+def test_the_gate_catches_30_percent_more_instructions_of_one_rule_on_one_executor(gate: Any) -> None:
     code, printed = gate(instructions_Adam_numba=117_000.0)
     assert code == 1
     assert "| counters.Counters.track_host_instructions | Adam, numba | 90,000 | 117,000 | 1.300 | **worse** |" in printed.out
     assert printed.err == f"worse: {INSTRUCTIONS}(Adam, numba): 90000.0 -> 117000.0\n"
 
 
-def test_the_gate_catches_one_more_launch(gate):
+def test_the_gate_catches_one_more_launch(gate: Any) -> None:
     code, printed = gate(launches_Adam_10=2)
     assert code == 1
     assert printed.err.startswith(f"worse: {LAUNCHES}(Adam, 10)")
 
 
-def test_the_gate_catches_a_counter_that_is_gone(gate):
+def test_the_gate_catches_a_counter_that_is_gone(gate: Any) -> None:
     assert gate(instructions_Adam_numba=None)[0] == 1
     assert gate(instructions_Adam_numba=math.nan)[0] == 1
 
 
-def test_wall_time_informs_and_fewer_instructions_pass(gate):
+def test_wall_time_informs_and_fewer_instructions_pass(gate: Any) -> None:
     code, printed = gate(latency_Adam_numba=65.0, instructions_Adam_numba=80_000.0)
     assert code == 0
     assert "| rules.Latency.track_latency | Adam, numba | 6.5 | 65 | 10.000 | time, informs only |" in printed.out
     assert "| 0.889 | changed |" in printed.out
 
 
-def test_a_tenth_of_a_percent_of_instructions_is_no_change_for_the_worse(gate):
+def test_a_tenth_of_a_percent_of_instructions_is_no_change_for_the_worse(gate: Any) -> None:
     assert gate(instructions_Adam_numba=90_100.0)[0] == 0
 
 
-def test_the_gate_cannot_pass_without_a_counter(tmp_path, capsys):
+def test_the_gate_cannot_pass_without_a_counter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     empty = results() | {"results": {}}
     base, new = save(tmp_path / "base", results()), save(tmp_path / "new", empty)
     assert TOOLS["compare_counters"].main([str(base), str(new)]) == 2
@@ -409,7 +415,7 @@ def test_the_gate_cannot_pass_without_a_counter(tmp_path, capsys):
     assert capsys.readouterr().err.count("\n") == 2
 
 
-def test_counting_values(tmp_path, capsys):
+def test_counting_values(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     check = TOOLS["check_results"].main
     save(tmp_path / "smoke", results())
     assert check([str(tmp_path), "--least", "12"]) == 0
@@ -420,7 +426,9 @@ def test_counting_values(tmp_path, capsys):
     assert check([str(tmp_path / "absent")]) == 1
 
 
-def test_a_failed_benchmark_fails_the_check_and_only_the_newest_run_counts(tmp_path, capsys):
+def test_a_failed_benchmark_fails_the_check_and_only_the_newest_run_counts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     check = TOOLS["check_results"].main
     save(tmp_path / "smoke", results(latency_Adam_numpy=None), "old.json")
     assert check([str(tmp_path), "--least", "1"]) == 1
@@ -433,7 +441,7 @@ def test_a_failed_benchmark_fails_the_check_and_only_the_newest_run_counts(tmp_p
     assert check([str(tmp_path), "--least", "1"]) == 1
 
 
-def test_results_are_normalised_once(tmp_path):
+def test_results_are_normalised_once(tmp_path: Path) -> None:
     folder = tmp_path / "gpu"
     save(folder, results())
     options = [str(folder), "--python", "3.11", "--require", "numpy=2.4.6", "numba=0.68.1", "--set", "gpu=H200", "cuda=13"]
@@ -459,7 +467,7 @@ def test_results_are_normalised_once(tmp_path):
     assert TOOLS["normalise"].main([str(folder), "--set", "gpu"]) == 1
 
 
-def test_the_configuration_is_json_and_the_script_is_a_script():
+def test_the_configuration_is_json_and_the_script_is_a_script() -> None:
     config = json.loads((ROOT / "asv.conf.json").read_text(encoding="utf-8"))
     assert config["environment_type"] == "virtualenv"
     assert all(len(versions) == 1 for versions in config["matrix"]["req"].values())

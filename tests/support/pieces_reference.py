@@ -170,7 +170,8 @@ class GradientNoise(Part):
         state = self.made.seed + (self.t[i] << 32)
         for number in (0, i, stream, index):
             state = _splitmix(state, number + 1)
-        return ((state >> (64 - self.digits[i])) + 0.5) / 2 ** self.digits[i]
+        digits = self.digits[i]
+        return float(((state >> (64 - digits)) + 0.5) / 2**digits)
 
 
 class Freeze(Part):

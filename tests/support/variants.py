@@ -30,7 +30,7 @@ def structures() -> list[Rule]:
     """One instance of every rule for each combination of its options."""
     found: list[Rule] = []
     for cls in rules().values():
-        fields = dataclasses.fields(cls)  # type: ignore[arg-type]
+        fields = dataclasses.fields(cls)
         names = [field.name for field in fields]
         found += [cls(**dict(zip(names, values, strict=True))) for values in itertools.product(*map(_choices, fields))]
     return found
@@ -38,7 +38,7 @@ def structures() -> list[Rule]:
 
 def label(rule: Rule) -> str:
     """The rule with what differs from its defaults."""
-    fields = dataclasses.fields(rule)  # type: ignore[arg-type]
+    fields = dataclasses.fields(rule)
     changed = [f"{f.name}={getattr(rule, f.name)}" for f in fields if getattr(rule, f.name) != f.default]
     return f"{type(rule).__name__}({','.join(changed)})"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,13 +61,13 @@ def made(formula: Callable[..., Any], *states: str) -> Rule:
 
 def special(dtype: str) -> list[Any]:
     info = np.finfo(dtype)
-    ends = [0.0, info.smallest_subnormal, info.tiny, 1.0, 0.1, 3.0, 88.0, info.max / 2, info.max, np.inf]
+    ends: list[Any] = [0.0, info.smallest_subnormal, info.tiny, 1.0, 0.1, 3.0, 88.0, info.max / 2, info.max, np.inf]
     return [info.dtype.type(x) for x in [*ends, *(-x for x in ends), np.nan]]
 
 
 def pairs(dtype: str) -> tuple[Array, Array]:
     """Every pair of special values."""
-    return tuple(x.ravel() for x in np.meshgrid(special(dtype), special(dtype)))  # type: ignore[return-value]
+    return tuple(x.ravel() for x in np.meshgrid(special(dtype), special(dtype)))
 
 
 def plain(rule: Rule, t: int, arrays: list[Array]) -> list[Array]:
@@ -78,7 +78,7 @@ def plain(rule: Rule, t: int, arrays: list[Array]) -> list[Array]:
         return [np.full(arrays[0].shape, r, arrays[0].dtype) for r in results]
 
 
-def run(rule: Rule, make: Callable[..., Any], p: Array, gradients: list[Array | None], pieces: int = 1) -> list[Array]:
+def run(rule: Rule, make: Callable[..., Any], p: Array, gradients: Sequence[Array | None], pieces: int = 1) -> list[Array]:
     """p and the states after a step for each gradient (None: p itself), each of so many pieces updated by itself."""
     traced, params = trace(rule, p.dtype.kind == "c"), [x.copy() for x in np.array_split(p, pieces)]
     group = make(traced, params)
@@ -90,13 +90,14 @@ def run(rule: Rule, make: Callable[..., Any], p: Array, gradients: list[Array | 
     return [np.concatenate(params), *states]
 
 
-def run_here(rule: Rule, p: Array, gradients: list[Array | None]) -> list[Array]:
+def run_here(rule: Rule, p: Array, gradients: Sequence[Array | None]) -> list[Array]:
     """What `run` gives of the executor that runs NumPy arrays now."""
     return run(rule, executor_of(p), p, gradients)
 
 
-def joined(re: Any, im: Any, dtype: str) -> Array:
+def joined(*components: Any, dtype: str) -> Array:
     """Complex numbers of real and imaginary parts, without arithmetic."""
+    re, im = components
     result = np.empty(np.shape(re), dtype)
     result.real, result.imag = re, im
     return result
@@ -283,7 +284,7 @@ def parts(dtype: str, rng: np.random.Generator) -> list[Array]:
 @both_complex
 def test_complex_operations_of_others(dtype: str, rng: np.random.Generator, executor: str) -> None:
     a, b, c, d = parts(dtype, rng)
-    x, y = joined(a, b, dtype), joined(c, d, dtype)
+    x, y = joined(a, b, dtype=dtype), joined(c, d, dtype=dtype)
     results = zip(["p", *COMPLEX], run_here(ALL_COMPLEX, x, [y]), run(ALL_COMPLEX, NumpyExecutor, x, [y]), strict=True)
     for name, got, wanted in results:
         same(got, wanted, what=name)
@@ -292,11 +293,11 @@ def test_complex_operations_of_others(dtype: str, rng: np.random.Generator, exec
 @both_complex
 def test_complex_operations_are_those_of_real_and_imaginary_parts(dtype: str, rng: np.random.Generator) -> None:
     a, b, c, d = parts(dtype, rng)
-    x, y = joined(a, b, dtype), joined(c, d, dtype)
+    x, y = joined(a, b, dtype=dtype), joined(c, d, dtype=dtype)
     together = run(ALL_COMPLEX, NumpyExecutor, x, [y])
     for number, (name, (formula, lowered)) in enumerate(COMPLEX.items(), start=1):
         with np.errstate(all="ignore"):
-            wanted = joined(*lowered(a, b, c, d), dtype)
+            wanted = joined(*lowered(a, b, c, d), dtype=dtype)
         rule = made(lambda self, t, p, g, f=formula: f(p, g))
         same(run(rule, NumpyExecutor, x, [y], 59)[0], wanted, what=name)
         same(together[number].astype(dtype), wanted, what=name)
@@ -304,7 +305,7 @@ def test_complex_operations_are_those_of_real_and_imaginary_parts(dtype: str, rn
 
 @both_complex
 def test_complex_operations_of_ordinary_numbers_equal_numpy(dtype: str, rng: np.random.Generator) -> None:
-    x, y = joined(*rng.normal(size=(2, 1003)), dtype), joined(*rng.normal(size=(2, 1003)), dtype)
+    x, y = joined(*rng.normal(size=(2, 1003)), dtype=dtype), joined(*rng.normal(size=(2, 1003)), dtype=dtype)
     for name, (formula, _) in COMPLEX.items():
         (got,) = run(made(lambda self, t, p, g, f=formula: f(p, g)), NumpyExecutor, x, [y])
         wanted = formula(x, y)
@@ -322,7 +323,7 @@ def check(formula: Callable[..., Any], dtype: str, what: Any, steps: int = 2) ->
     rng = np.random.default_rng(7)
     p, *others = rng.choice([*special(np.finfo(dtype).dtype.name), *rng.normal(size=40)], (steps + 1, 67)).astype(dtype)
     if dtype.startswith("complex"):
-        p, *others = (joined(x.real, x.real[::-1], dtype) for x in (p, *others))
+        p, *others = (joined(x.real, x.real[::-1], dtype=dtype) for x in (p, *others))
     rule = made(formula, "a", "b")
     names = ["p", *(s.name for s in trace(rule, p.dtype.kind == "c").states)]
     for gradients in (others, [None] * steps):
@@ -387,7 +388,7 @@ def test_results_in_place(name: str) -> None:
 def test_names_never_meet(executor: str, rng: np.random.Generator) -> None:
     names = ["m", "m_re", "m_old", "m_new", "m_re_old", "c0", "x3", "i", "n", "float", "β", "lr_h", "a", "b"]
     rule = made(lambda self, t, p, g, m, *rest: (p - self.a * g, m + g * t, *(r + g.real for r in rest)), *names)
-    p, g = joined(*rng.normal(size=(2, 50)), "complex64"), joined(*rng.normal(size=(2, 50)), "complex64")
+    p, g = joined(*rng.normal(size=(2, 50)), dtype="complex64"), joined(*rng.normal(size=(2, 50)), dtype="complex64")
     for got, wanted in zip(run_here(rule, p, [g, g]), run(rule, NumpyExecutor, p, [g, g]), strict=True):
         same(got, wanted)
 

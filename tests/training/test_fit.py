@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from gpuopt.training.history import History, running_mean
 FIT = sys.modules["gpuopt.training.fit"]
 
 
-def problem(count=20, seed=3):
+def problem(count: int = 20, seed: Any = 3) -> Any:
     """Least squares: data (x, y), params, and the loss with its gradient."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(count, 3))
@@ -25,7 +26,7 @@ def problem(count=20, seed=3):
     return (x, y), {"w": np.zeros(3)}
 
 
-def squares(params, x, y):
+def squares(params: Any, x: Any, y: Any) -> Any:
     error = x @ params["w"] - y
     return (error @ error) / len(x), {"w": 2 * (error @ x) / len(x)}
 
@@ -33,15 +34,15 @@ def squares(params, x, y):
 class Recorder:
     """A loss_and_grad that changes nothing and remembers the batches it was given."""
 
-    def __init__(self):
-        self.batches = []
+    def __init__(self) -> None:
+        self.batches: list[tuple[Any, ...]] = []
 
-    def __call__(self, params, *batch):
+    def __call__(self, params: Any, *batch: Any) -> Any:
         self.batches.append(tuple(array.copy() for array in batch))
         return 1.0, np.zeros_like(params)
 
 
-def seen(batch_size, count=10, **options):
+def seen(batch_size: int | None, count: int = 10, **options: Any) -> Any:
     """The examples of each update, of data that are their own numbers."""
     recorder = Recorder()
     fit(recorder, np.zeros(1), np.arange(count), GradientDescent(), batch_size, **options)
@@ -55,12 +56,12 @@ def seen(batch_size, count=10, **options):
     ("batch_size", "lengths"),
     [(1, [1] * 10), (4, [4, 4, 2]), (5, [5, 5]), (10, [10]), (None, [10]), (np.int64(4), [4, 4, 2])],
 )
-def test_batch_lengths(batch_size, lengths):
+def test_batch_lengths(batch_size: int | None, lengths: list[int]) -> None:
     batches = seen(batch_size, epochs=2)
     assert [len(batch) for batch in batches] == lengths * 2
 
 
-def test_every_epoch_is_a_new_permutation():
+def test_every_epoch_is_a_new_permutation() -> None:
     batches = seen(3, epochs=3)
     epochs = [[*itertools.chain(*batches[first : first + 4])] for first in (0, 4, 8)]
     assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
@@ -68,27 +69,27 @@ def test_every_epoch_is_a_new_permutation():
     assert epochs[0] != epochs[1] != epochs[2]
 
 
-def test_order_is_numpys_permutation_of_the_seed():
+def test_order_is_numpys_permutation_of_the_seed() -> None:
     rng = np.random.default_rng(7)
     expected = [*rng.permutation(10), *rng.permutation(10)]
     assert [*itertools.chain(*seen(3, epochs=2, seed=7))] == expected
 
 
-def test_generator_goes_on_in_its_stream():
+def test_generator_goes_on_in_its_stream() -> None:
     rng = np.random.default_rng(7)
     assert seen(3, epochs=1, seed=rng) + seen(3, epochs=1, seed=rng) == seen(3, epochs=2, seed=7)
 
 
-def test_without_shuffle_the_given_order():
+def test_without_shuffle_the_given_order() -> None:
     assert [*itertools.chain(*seen(3, epochs=2, shuffle=False))] == [*range(10)] * 2
 
 
-def test_one_batch_of_all_is_not_shuffled():
+def test_one_batch_of_all_is_not_shuffled() -> None:
     assert seen(None, epochs=2) == [[*range(10)]] * 2
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 64, 1024, 2000])
-def test_examples_stay_together_and_complete_in_large_data(batch_size):
+def test_examples_stay_together_and_complete_in_large_data(batch_size: int | None) -> None:
     count = 2500  # more than is gathered at a time
     recorder = Recorder()
     data = (np.arange(count), np.arange(count)[:, None] * [1, -1])
@@ -100,7 +101,7 @@ def test_examples_stay_together_and_complete_in_large_data(batch_size):
     assert_array_equal(second, first[:, None] * [1, -1])
 
 
-def test_data_are_not_altered():
+def test_data_are_not_altered() -> None:
     data, params = problem()
     before = [array.copy() for array in data]
     fit(squares, params, data, Adam(), batch_size=3, epochs=2)
@@ -111,7 +112,7 @@ def test_data_are_not_altered():
 # Updates
 
 
-def test_updates_are_those_of_a_plain_loop():
+def test_updates_are_those_of_a_plain_loop() -> None:
     data, params = problem()
     fit(squares, params, data, Momentum(lr=0.1), batch_size=6, epochs=3, seed=5)
 
@@ -127,7 +128,7 @@ def test_updates_are_those_of_a_plain_loop():
 
 
 @pytest.mark.parametrize("batch_size", [1, 8, None])
-def test_same_seed_same_bits(batch_size):
+def test_same_seed_same_bits(batch_size: int | None) -> None:
     results = []
     for seed in (1, 1, 2):
         data, params = problem()
@@ -138,14 +139,14 @@ def test_same_seed_same_bits(batch_size):
 
 
 @pytest.mark.parametrize("batch_size", [1, 8, None])
-def test_loss_falls(batch_size):
+def test_loss_falls(batch_size: int | None) -> None:
     data, params = problem()
     start = squares(params, *data)[0]
     fit(squares, params, data, GradientDescent(lr=0.05), batch_size, epochs=40)
     assert squares(params, *data)[0] < 0.02 * start
 
 
-def test_optimizer_goes_on_with_its_state():
+def test_optimizer_goes_on_with_its_state() -> None:
     data, params = problem()
     optimizer = Adam(lr=0.01).init(params)
     for _ in range(2):
@@ -157,11 +158,11 @@ def test_optimizer_goes_on_with_its_state():
     assert_array_equal(params["w"], expected["w"])
 
 
-def test_error_in_loss_and_grad_leaves_the_last_update_intact():
+def test_error_in_loss_and_grad_leaves_the_last_update_intact() -> None:
     data, params = problem()
     calls = []
 
-    def failing(params, *batch):
+    def failing(params: Any, *batch: Any) -> Any:
         calls.append(1)
         if len(calls) == 3:
             raise KeyError("mine")
@@ -180,7 +181,7 @@ def test_error_in_loss_and_grad_leaves_the_last_update_intact():
 # History
 
 
-def test_history_counts_and_loss():
+def test_history_counts_and_loss() -> None:
     data, params = problem()
     history = fit(squares, params, data, GradientDescent(), batch_size=6, epochs=3)
     assert (history.epochs, history.steps) == (3, 12)
@@ -191,7 +192,7 @@ def test_history_counts_and_loss():
     assert repr(history).startswith("History(epochs=3, steps=12, seconds=")
 
 
-def test_no_epochs_is_an_empty_history():
+def test_no_epochs_is_an_empty_history() -> None:
     data, params = problem()
     history = fit(squares, params, data, Adam(), epochs=0, batch_size=1)
     assert (history.epochs, history.steps, history.loss.tolist()) == (0, 0, [])
@@ -201,16 +202,16 @@ def test_no_epochs_is_an_empty_history():
 @pytest.mark.parametrize(
     "kind", [float, int, np.float32, np.float16, np.int64, np.array, lambda value: np.array(value, np.float32)]
 )
-def test_kinds_of_loss(kind):
+def test_kinds_of_loss(kind: Any) -> None:
     losses = iter([3, 1, 2])
     history = fit(lambda p, x: (kind(next(losses)), p * 0), np.zeros(2), np.zeros(3), GradientDescent(), 1, epochs=1)
     assert history.loss.tolist() == [3.0, 1.0, 2.0]
 
 
-def test_loss_in_a_reused_buffer_is_copied():
+def test_loss_in_a_reused_buffer_is_copied() -> None:
     buffer = np.zeros(())
 
-    def loss_and_grad(params, x):
+    def loss_and_grad(params: Any, x: Any) -> Any:
         buffer[...] += 1
         return buffer, params * 0
 
@@ -218,7 +219,7 @@ def test_loss_in_a_reused_buffer_is_copied():
     assert history.loss.tolist() == [1.0, 2.0, 3.0]
 
 
-def test_history_of_many_updates():
+def test_history_of_many_updates() -> None:
     count = 2500  # more than one block
     values = np.random.default_rng(0).normal(size=count)
     losses = iter(values)
@@ -229,7 +230,7 @@ def test_history_of_many_updates():
 
 
 @pytest.mark.parametrize(("batch_size", "lines", "scale"), [(6, 2, "log"), (None, 1, "log")])
-def test_plot(batch_size, lines, scale):
+def test_plot(batch_size: int | None, lines: int, scale: str) -> None:
     data, params = problem()
     history = fit(squares, params, data, GradientDescent(), batch_size, epochs=3)
     figure = pytest.importorskip("matplotlib.figure").Figure()
@@ -240,22 +241,23 @@ def test_plot(batch_size, lines, scale):
     assert (len(ax.lines), ax.get_yscale(), ax.get_xlabel()) == (lines, scale, "update")
 
 
-def test_plot_of_a_loss_below_zero_is_not_logarithmic():
+def test_plot_of_a_loss_below_zero_is_not_logarithmic() -> None:
     history = fit(lambda p, x: (-1.0, p * 0), np.zeros(1), np.zeros(4), GradientDescent(), 1, epochs=1)
     figure = pytest.importorskip("matplotlib.figure").Figure()
     assert history.plot(figure.subplots()).get_yscale() == "linear"
 
 
-def test_plot_makes_its_own_figure():
+def test_plot_makes_its_own_figure() -> None:
     pytest.importorskip("matplotlib").use("agg")
     import matplotlib.pyplot as plt
 
-    ax = History().plot()
-    assert plt.fignum_exists(ax.figure.number)
-    plt.close(ax.figure)
+    figure = History().plot().get_figure(root=True)
+    assert figure is not None
+    assert plt.fignum_exists(figure.number)
+    plt.close(figure)
 
 
-def test_running_mean():
+def test_running_mean() -> None:
     values = np.array([4.0, 2.0, 0.0, 8.0])
     assert running_mean(values, 1).tolist() == [4, 2, 0, 8]
     assert running_mean(values, 2).tolist() == [4, 3, 1, 4]
@@ -266,10 +268,10 @@ def test_running_mean():
 # Callback and progress bar
 
 
-def test_callback_sees_each_epoch_and_stops():
+def test_callback_sees_each_epoch_and_stops() -> None:
     calls = []
 
-    def callback(history):
+    def callback(history: Any) -> Any:
         calls.append((history.epochs, history.steps, history.loss.size, history.seconds))
         return history.epochs == 3
 
@@ -281,19 +283,19 @@ def test_callback_sees_each_epoch_and_stops():
 
 
 @pytest.mark.parametrize("answer", [None, False, 0])
-def test_callback_that_does_not_stop(answer):
+def test_callback_that_does_not_stop(answer: Any) -> None:
     data, params = problem()
     assert fit(squares, params, data, Adam(), batch_size=6, epochs=4, callback=lambda history: answer).epochs == 4
 
 
-def test_progress_bar_counts_updates(capsys):
+def test_progress_bar_counts_updates(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("tqdm")
     data, params = problem()
     fit(squares, params, data, Adam(), batch_size=6, epochs=3, progress=True)
     assert "12/12" in capsys.readouterr().err
 
 
-def test_no_bar_without_progress(capsys, monkeypatch):
+def test_no_bar_without_progress(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tqdm", None)  # importing it fails
     data, params = problem()
     fit(squares, params, data, Adam(), batch_size=6, epochs=3)
@@ -307,9 +309,9 @@ def test_no_bar_without_progress(capsys, monkeypatch):
         ("matplotlib.pyplot", lambda: History().plot()),
     ],
 )
-def test_missing_optional_package_is_named(monkeypatch, module, use):
+def test_missing_optional_package_is_named(monkeypatch: pytest.MonkeyPatch, module: str, use: Any) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ImportError, match=rf"needs {module.split('.')[0]}: pip install 'gpuopt\[demo\]'"):
+    with pytest.raises(ImportError, match=rf"needs {module.split('.', maxsplit=1)[0]}: pip install 'gpuopt\[demo\]'"):
         use()
 
 
@@ -317,7 +319,7 @@ def test_missing_optional_package_is_named(monkeypatch, module, use):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, np.float32(np.nan), np.array(np.inf)])
-def test_loss_not_finite_stops_before_its_update(bad):
+def test_loss_not_finite_stops_before_its_update(bad: Any) -> None:
     losses = iter([1.0] * 5 + [bad] + [1.0] * 9)
     params = np.zeros(1)
     optimizer = GradientDescent(lr=1.0).init(params)
@@ -330,17 +332,21 @@ def test_loss_not_finite_stops_before_its_update(bad):
 # A device that is not there: it counts what makes the host wait, and refuses what a loop must not do.
 
 
+def wait(self: Any, *_: Any) -> Any:
+    raise AssertionError("the loop waited for the device")
+
+
+WAIT: Any = wait
+
+
 class DeviceScalar:
     shape = ()
     dtype = np.dtype("float32")
 
-    def __init__(self, value):
+    def __init__(self, value: Any) -> None:
         self.value = value
 
-    def wait(self, *_):
-        raise AssertionError("the loop waited for the device")
-
-    __float__ = __bool__ = __int__ = __index__ = __array__ = __lt__ = __eq__ = __hash__ = item = get = tolist = wait
+    __float__ = __bool__ = __int__ = __index__ = __array__ = __lt__ = __eq__ = __hash__ = item = get = tolist = WAIT
 
 
 class DeviceArray:
@@ -348,17 +354,17 @@ class DeviceArray:
 
     waits = 0
 
-    def __init__(self, size, dtype):
+    def __init__(self, size: int, dtype: str) -> None:
         self.host = np.full(size, np.nan, dtype)
 
-    def __setitem__(self, at, loss):
+    def __setitem__(self, at: Any, loss: Any) -> None:
         self.host[at] = loss.value if isinstance(loss, DeviceScalar) else loss
 
-    def get(self):
+    def get(self) -> Any:
         DeviceArray.waits += 1
         return self.host.copy()
 
-    __float__ = __bool__ = __array__ = __iter__ = __getitem__ = DeviceScalar.wait
+    __float__ = __bool__ = __array__ = __iter__ = __getitem__ = WAIT
 
 
 class Device:
@@ -368,13 +374,13 @@ class Device:
 
 
 @pytest.fixture
-def device(monkeypatch):
+def device(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(FIT, "array_module", lambda *arrays: Device)
     monkeypatch.setattr(DeviceArray, "waits", 0)
     return DeviceArray
 
 
-def fit_on_device(losses, count=4, batch_size=1, optimizer=None, **options):
+def fit_on_device(losses: Any, count: int = 4, batch_size: int | None = 1, optimizer: Any = None, **options: Any) -> Any:
     losses = iter(losses)
     optimizer = optimizer or GradientDescent(lr=1.0).init(np.zeros(1))
     return fit(
@@ -387,21 +393,21 @@ def fit_on_device(losses, count=4, batch_size=1, optimizer=None, **options):
     )
 
 
-def test_loop_does_not_wait_for_the_device(device):
+def test_loop_does_not_wait_for_the_device(device: Any) -> None:
     waits = []
     history = fit_on_device(range(300), count=100, epochs=3, callback=lambda history: waits.append(device.waits))
     assert waits == [1, 2, 3]  # at the end of each epoch
     assert_array_equal(history.loss, np.arange(300))
 
 
-def test_short_epochs_do_not_wait_each(device):
+def test_short_epochs_do_not_wait_each(device: Any) -> None:
     waits = []
     fit_on_device(range(100), batch_size=None, epochs=100, callback=lambda history: waits.append(device.waits))
     assert waits == [0] * 63 + [1] * 36 + [2]
 
 
 @pytest.mark.parametrize("stop", [True, False])
-def test_device_loss_not_finite_is_found_at_its_update(device, stop):
+def test_device_loss_not_finite_is_found_at_its_update(device: Any, stop: bool) -> None:
     losses = [1.0] * 5 + [np.nan] + [1.0] * 2 + [np.inf] + [1.0] * 7
     optimizer = GradientDescent(lr=1.0).init(np.zeros(1))
     with pytest.raises(FloatingPointError, match=r"the loss is nan at update 6 \(epoch 2\)"):
@@ -409,13 +415,13 @@ def test_device_loss_not_finite_is_found_at_its_update(device, stop):
     assert optimizer.t == (12 if stop else 16)
 
 
-def test_device_loss_not_finite_in_a_later_block(device):
+def test_device_loss_not_finite_in_a_later_block(device: Any) -> None:
     losses = [1.0] * 2001 + [-np.inf] + [1.0] * 500
     with pytest.raises(FloatingPointError, match=r"the loss is -inf at update 2002 \(epoch 3\)"):
         fit_on_device(losses, count=834, epochs=3)
 
 
-def test_host_loss_beside_device_params(device):
+def test_host_loss_beside_device_params(device: Any) -> None:
     losses = iter([1.0, 2.0, np.nan])
     with pytest.raises(FloatingPointError, match="update 3"):
         fit(lambda p, x: (next(losses), np.ones(1)), np.zeros(1), np.zeros(4), GradientDescent(), 1)
@@ -425,7 +431,7 @@ def test_host_loss_beside_device_params(device):
 # Refused
 
 
-def call(**changes):
+def call(**changes: Any) -> Any:
     data, params = problem()
     arguments = {"loss_and_grad": squares, "params": params, "data": data, "rule": Adam(), "batch_size": 5, **changes}
     return fit(**arguments)
@@ -456,15 +462,15 @@ def call(**changes):
         ({"rule": Adam().init({"w": np.zeros(3), "b": np.zeros(1)})}, ValueError, "made for other arrays than params"),
     ],
 )
-def test_bad_arguments(changes, error, message):
-    def unreachable(*_):
+def test_bad_arguments(changes: Any, error: type[Exception], message: str) -> None:
+    def unreachable(*_: Any) -> None:
         raise AssertionError("trained with bad arguments")
 
     with pytest.raises(error, match=message):
         call(loss_and_grad=unreachable, **changes)
 
 
-def test_data_on_another_device_than_params(monkeypatch):
+def test_data_on_another_device_than_params(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FIT, "array_module", lambda *arrays: Device if arrays[0].ndim == 2 else np)
     with pytest.raises(TypeError, match=r"params are numpy arrays.* numpy\.asarray first"):
         call()
@@ -488,7 +494,7 @@ def test_data_on_another_device_than_params(monkeypatch):
         (("1.0", {"w": np.zeros(3)}), "not str"),
     ],
 )
-def test_bad_result_of_loss_and_grad(result, message):
+def test_bad_result_of_loss_and_grad(result: Any, message: str) -> None:
     params = {"w": np.zeros(3)}
     with pytest.raises(TypeError, match=message):
         call(params=params, loss_and_grad=lambda *_: result)
@@ -506,8 +512,8 @@ def test_bad_result_of_loss_and_grad(result, message):
         ({"data": [np.ones(3), np.ones(3)]}, TypeError, "data must be a NumPy or CuPy array, not list: pass a tuple of arrays"),
     ],
 )
-def test_an_option_that_is_wrong_is_named_before_anything_runs(options, error, message):
-    def never(params, x):
+def test_an_option_that_is_wrong_is_named_before_anything_runs(options: Any, error: type[Exception], message: str) -> None:
+    def never(params: Any, x: Any) -> None:
         raise AssertionError("was called")
 
     arguments = {

@@ -163,4 +163,4 @@ def test_the_result() -> None:
     assert set(dir(found)) == {"x", "fun", "jac", "nit", "nfev", "success", "status", "message"}
     assert "success: True" in repr(found)
     with pytest.raises(AttributeError):
-        _ = found.hess
+        getattr(found, "hess")  # noqa: B009

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.arrays.backend import ExecutorName
 from gpuopt.codegen.order import REDUCTION_CHUNK, chunks
 from gpuopt.executors.cpu.kernel import CompiledKernel
 from gpuopt.executors.cpu.numba_compile import fill_code, fold_code, loop_code, pack_code
@@ -51,7 +50,9 @@ class NumbaKernel(CompiledKernel):
         if self.pack is None or table is None:
             return super().call_of_pack(tile, thread)
         call = PackCall(self.pack, [], [], [])
-        self._bind(call, tile, thread, [place for place in self.code.places if place.array != PARAM])
+        self._bind(
+            call, tile, thread, [place for place in self.code.places if place.array != PARAM]
+        )
         call.arguments.extend([self.values, *table])
         return call
 
@@ -71,7 +72,7 @@ class NumbaKernel(CompiledKernel):
 class NumbaExecutor(TileExecutor):
     """Arrays that are updated by one loop, which reads and writes each element once."""
 
-    name: ExecutorName = "numba"
+    name = "numba"
     tile = folded = 524_288
     pack = 1_000_000
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.arrays.backend import ExecutorName
 from gpuopt.codegen.numpy import tile_code
 from gpuopt.executors.cpu.kernel import CompiledKernel
 from gpuopt.executors.cpu.scratch import Scratch
@@ -20,7 +19,9 @@ __all__ = ["NumpyExecutor"]
 class NumpyKernel(CompiledKernel):
     """A function of NumPy calls, which also takes scratch for what it computes in between."""
 
-    def __init__(self, kernel: Kernel, compute: np.dtype[Any], scratch: Scratch, sizes: Sequence[int]) -> None:
+    def __init__(
+        self, kernel: Kernel, compute: np.dtype[Any], scratch: Scratch, sizes: Sequence[int]
+    ) -> None:
         super().__init__(kernel, tile_code(kernel), compute, scratch, sizes)
         each = range(len(self.values))
         self._scalars = tuple(self.values[i : i + 1].reshape(()) for i in each)
@@ -41,7 +42,7 @@ class NumpyKernel(CompiledKernel):
 class NumpyExecutor(TileExecutor):
     """Arrays that are updated by NumPy's ufuncs, each on a tile that stays in the cache."""
 
-    name: ExecutorName = "numpy"
+    name = "numpy"
 
     def _compile(self, kernel: Kernel) -> CompiledKernel:
         return NumpyKernel(kernel, self.compute, self._scratch, self._sizes)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gpuopt.arrays.backend import ExecutorName, cpu_threads
+from gpuopt.arrays.backend import cpu_threads
 from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.codegen.order import REDUCTION_CHUNK, chunks
 from gpuopt.executors.cpu import pool
@@ -65,7 +65,7 @@ class TileExecutor(abc.ABC):
         The elements of each pack that there is.
     """
 
-    name: ExecutorName
+    name: str
     on_device = False
     tile = folded = 131_072
     small, pack = 8_192, 32_768
@@ -162,9 +162,13 @@ class TileExecutor(abc.ABC):
             work: list[WorkItem] = []
             for unit in self._chosen(self._updates, kernel, positions):
                 work += unit.work(grads)
-            self._each(lambda item, thread: item[0].update(compiled, item[1], thread), work, positions)
+            self._each(
+                lambda item, thread: item[0].update(compiled, item[1], thread), work, positions
+            )
 
-    def reduce(self, stage: Kernel, grads: Sequence[Any], scalars: Scalars, positions: list[int] | None) -> list[Any]:
+    def reduce(
+        self, stage: Kernel, grads: Sequence[Any], scalars: Scalars, positions: list[int] | None
+    ) -> list[Any]:
         """For each reduction, what it gives for each of the arrays at `positions` (None for all)."""
         compiled = self._kernels[stage]
         with np.errstate(all="ignore"):
@@ -172,7 +176,9 @@ class TileExecutor(abc.ABC):
             work: list[FoldItem] = []
             for unit in self._chosen(self._folds, stage, positions):
                 work += unit.folds(grads)
-            self._each(lambda item, thread: item[0].fold(compiled, item[1], thread), work, positions)
+            self._each(
+                lambda item, thread: item[0].fold(compiled, item[1], thread), work, positions
+            )
             return compiled.folds.totals(positions)
 
     def _chosen(self, units: _Units, kernel: Kernel, positions: list[int] | None) -> list[Any]:
@@ -184,7 +190,9 @@ class TileExecutor(abc.ABC):
             return [units.each[position] for position in positions]
         return units.each if kernel.random else units.packed
 
-    def _each(self, task: Callable[[Any, int], None], work: list[Any], positions: list[int] | None) -> None:
+    def _each(
+        self, task: Callable[[Any, int], None], work: list[Any], positions: list[int] | None
+    ) -> None:
         """Call ``task(item, thread)`` for all work, on several threads if its elements pay for them."""
         if self._threads > 1 and len(work) > 1 and self._size(positions) >= self.threaded:
             self._scratch.shared = True

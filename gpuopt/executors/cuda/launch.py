@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gpuopt.arrays.backend import ExecutorName
 from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.codegen.cuda.elementwise import KernelSource
 from gpuopt.codegen.cuda.reduction import fold_space, reductions_source
@@ -39,7 +38,7 @@ class CupyExecutor:
         Where the arrays are; a context manager that makes it the current one.
     """
 
-    name: ExecutorName = "cupy"
+    name = "cupy"
     on_device = True
     runtime: ClassVar[Runtime] = CUPY
 
@@ -61,7 +60,9 @@ class CupyExecutor:
             self._buffers = new_state(self.runtime.xp, program, self.compute, views, initial)
             self._singles = [
                 SingleArray(self.runtime, view, own, position, index, self._buffers)
-                for position, (view, own, index) in enumerate(zip(views, hyper_arrays, indices, strict=True))
+                for position, (view, own, index) in enumerate(
+                    zip(views, hyper_arrays, indices, strict=True)
+                )
             ]
             self.states = [single.state for single in self._singles]
             arrays = views, hyper_arrays, self.states, indices

@@ -127,7 +127,9 @@ class Visit:
     """A page that was opened, with all that went wrong on it."""
 
     def __init__(self, page: Any, address: str) -> None:
-        self.page, self.address, self.errors, self.remote = page, address, [], []
+        self.page, self.address = page, address
+        self.errors: list[str] = []
+        self.remote: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("requestfailed", lambda request: self.errors.append(f"failed: {request.url}"))
         page.on("response", lambda r: self.errors.append(f"{r.status}: {r.url}") if r.status >= 400 else None)

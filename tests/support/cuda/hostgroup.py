@@ -22,10 +22,10 @@ from .hostrun import HostKernel, available
 class DeviceArray(np.ndarray[Any, Any]):
     """A NumPy array with what the executor asks of a CuPy array: a device to enter, and where its memory is."""
 
-    device = contextlib.nullcontext()
+    device: Any = contextlib.nullcontext()
 
     @property
-    def data(self) -> Any:  # type: ignore[override]
+    def data(self) -> Any:
         return _Memory(self.__array_interface__["data"][0])
 
 

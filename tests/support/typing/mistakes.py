@@ -260,4 +260,3 @@ go.adam()  # wrong
 go.Adagrad()  # wrong
 go.abs2()  # wrong
 name: int = opt.executor  # wrong
-opt.executor == "cuda"  # wrong, says mypy

@@ -77,3 +77,7 @@ for name in ("float32", "float64"):
 made = [np.linspace(0, 1, 5), np.full((4, 4), 0.5), np.array([1.0, 2.0]), np.where(x > 0, x, 0.0), x.reshape(3, 1).copy()]
 go.SGD().init(made)
 annotated({"w": np.zeros(3)}, {"w": np.zeros(3)}, np.zeros(3), [Layer(np.zeros(3), np.zeros(1))])
+
+# To mypy these are lists of two types, so the dict is one of objects.
+rates = {"lr": [np.ones(3), None], "factor": [np.ones(3), np.ones(2)]}
+go.chain(go.scale(1.0), go.SGD()).init([np.zeros(3), np.zeros(2)], rates).step([np.ones(3), np.ones(2)])
