@@ -34,11 +34,7 @@ class _Writer:
         self.names = {place.operand: f"a{number}" for number, place in enumerate(places(kernel))}
         self.targets = changes(kernel)
         # A new value that is some array's old one is copied first, before that array may change.
-        moved = [
-            Expr(-1 - k, "copy", (e,))
-            for k, e in enumerate(dict.fromkeys(self.targets.values()))
-            if e.op == "input"
-        ]
+        moved = [Expr(-1 - k, "copy", (e,)) for k, e in enumerate(dict.fromkeys(self.targets.values())) if e.op == "input"]
         self.targets |= {c: m for m in moved for c, e in self.targets.items() if e is m.args[0]}
         self.ops = [*moved, *kernel.ops]
         self.last = {arg: step for step, op in enumerate(self.ops) for arg in op.args}
@@ -56,25 +52,16 @@ class _Writer:
         for component, expr in self.targets.items():
             if self.where[expr] != self.names[component]:
                 self.lines.append(f"copyto({self.names[component]}, {self.where[expr]})")
-        arguments = [
-            *self.names.values(),
-            *(f"{kind}{i}" for kind, n in self.counts.items() for i in range(n)),
-        ]
+        arguments = [*self.names.values(), *(f"{kind}{i}" for kind, n in self.counts.items() for i in range(n))]
         arguments += [f"k{number}" for number in range(len(host) + len(fixed))]
         comments = [f"    # {name} is {component}" for component, name in self.names.items()]
         comments += [f"    # {self.where[e]} = {format_expr(e)}" for e in host]
         body = [f"    {line}" for line in self.lines or ["pass"]]
-        source = "\n".join(
-            [f"def update({', '.join(arguments)}):  # {self.kernel.name}", *comments, *body, ""]
-        )
-        scope: dict[str, Any] = {
-            name: getattr(np, name) for name, op in OPS.items() if op.numpy
-        } | {"copyto": np.copyto}
+        source = "\n".join([f"def update({', '.join(arguments)}):  # {self.kernel.name}", *comments, *body, ""])
+        scope: dict[str, Any] = {name: getattr(np, name) for name, op in OPS.items() if op.numpy} | {"copyto": np.copyto}
         scope["stochastic_bfloat16"] = _stochastic_bfloat16
         exec(source, scope)  # the text is made here from a fixed set of calls
-        return TileCode(
-            scope["update"], places(self.kernel), self.counts["w"], self.counts["b"], fixed, source
-        )
+        return TileCode(scope["update"], places(self.kernel), self.counts["w"], self.counts["b"], fixed, source)
 
     def _write(self, step: int, op: Expr) -> None:
         operands = [self._location(arg) for arg in op.args]
@@ -91,9 +78,7 @@ class _Writer:
         elif op.op == "choose":
             self.lines.append(f"copyto({out}, {operands[1]} if {operands[0]} else {operands[2]})")
         elif op.op == "stochastic_bfloat16":
-            self.lines.append(
-                f"stochastic_bfloat16({', '.join([*operands, out, self._scratch('b', set())])})"
-            )
+            self.lines.append(f"stochastic_bfloat16({', '.join([*operands, out, self._scratch('b', set())])})")
         elif op.op == "copy":
             self.lines.append(f"copyto({out}, {operands[0]})")
         else:
@@ -104,15 +89,11 @@ class _Writer:
 
     def _choose(self, step: int, op: Expr) -> str:
         """Where the result goes: its own place, the place of a value that dies here, or scratch."""
-        late = (
-            op.args if op.op == "stochastic_bfloat16" else ()
-        )  # what is read after the result was begun
+        late = op.args if op.op == "stochastic_bfloat16" else ()  # what is read after the result was begun
         if op.op == "where" and op.args[1] is not op.args[2]:
             late = op.args[1:2]
         barred = {self._location(arg) for arg in late}
-        if any(
-            arg.op == "input" and arg.value == GRAD for arg in late
-        ):  # which may be the parameter itself
+        if any(arg.op == "input" and arg.value == GRAD for arg in late):  # which may be the parameter itself
             barred.add(self.names.get(PARAM, ""))
         if op.boolean:
             return self._scratch("b", barred)
@@ -120,16 +101,11 @@ class _Writer:
             name = self.names[component]
             if self._over(component, step) and self._free(name, step) and name not in barred:
                 return name
-        if self.last[op] < len(
-            self.ops
-        ):  # a temporary value may lie in any array whose old value is over
+        if self.last[op] < len(self.ops):  # a temporary value may lie in any array whose old value is over
             for arg in op.args:
                 name = "" if arg.host or arg.boolean else self._location(arg)
                 inside = [component for component, own in self.names.items() if own == name]
-                writable = all(
-                    component in self.targets and self._over(component, step)
-                    for component in inside
-                )
+                writable = all(component in self.targets and self._over(component, step) for component in inside)
                 if name and writable and self._free(name, step) and name not in barred:
                     return name
         return self._scratch("w", barred)
@@ -142,9 +118,7 @@ class _Writer:
     def _over(self, component: Operand, step: int) -> bool:
         """Whether the old value is needed no more; the gradient may be the parameter itself, so p waits for both."""
         arrays = (PARAM, GRAD) if component == PARAM else (component,)
-        return not any(
-            e.op == "input" and e.value in arrays and last > step for e, last in self.last.items()
-        )
+        return not any(e.op == "input" and e.value in arrays and last > step for e, last in self.last.items())
 
     def _scratch(self, kind: str, barred: set[str]) -> str:
         for number in range(self.counts[kind]):

@@ -46,9 +46,7 @@ def cuda_source(rule: Bindable, dtype: DTypeLike = "float32") -> str:
         If CuPy is not installed. A GPU is not needed.
     """
     if not isinstance(rule, Bindable):
-        raise TypeError(
-            f"rule must be a gpuopt.Rule, such as gpuopt.Adam(), got {type(rule).__name__}"
-        )
+        raise TypeError(f"rule must be a gpuopt.Rule, such as gpuopt.Adam(), got {type(rule).__name__}")
     of = named(dtype if isinstance(dtype, str) and dtype in COMPUTE else np.dtype(dtype).name)
     try:
         import cupy  # noqa: F401 - what follows imports it when it is called
@@ -58,9 +56,7 @@ def cuda_source(rule: Bindable, dtype: DTypeLike = "float32") -> str:
     except ModuleNotFoundError as error:
         message = "gpuopt.cuda_source needs CuPy (no GPU): pip install 'gpuopt[cuda13]' or 'gpuopt[cuda12]'"
         raise ModuleNotFoundError(message, name=error.name) from error
-    return "\n".join(
-        complete_source(compile_kernel(written), written.dtypes) for written in kernels(rule, of)
-    )
+    return "\n".join(complete_source(compile_kernel(written), written.dtypes) for written in kernels(rule, of))
 
 
 def kernels(rule: Bindable, of: np.dtype[Any], capturable: bool = False) -> list[KernelSource]:

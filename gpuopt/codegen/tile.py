@@ -56,27 +56,15 @@ class TileCode:
 def changes(kernel: Kernel) -> dict[Operand, Expr]:
     """The new value of each operand that changes; in a stage, the values that each reduction takes."""
     if kernel.reductions:
-        return {
-            result(number): reduction.args[0] for number, reduction in enumerate(kernel.reductions)
-        }
-    return {
-        op: expr
-        for op, expr in kernel.stores.items()
-        if not (expr.op == "input" and expr.value == op)
-    }
+        return {result(number): reduction.args[0] for number, reduction in enumerate(kernel.reductions)}
+    return {op: expr for op, expr in kernel.stores.items() if not (expr.op == "input" and expr.value == op)}
 
 
 def places(kernel: Kernel) -> tuple[Place, ...]:
     """Every operand that is read or changes, in a fixed order."""
     changed = changes(kernel)
     return tuple(
-        Place(
-            operand.array,
-            operand,
-            PARTS[operand.component],
-            operand in kernel.loads,
-            operand in changed,
-        )
+        Place(operand.array, operand, PARTS[operand.component], operand in kernel.loads, operand in changed)
         for operand in dict.fromkeys([*kernel.loads, *changed])
     )
 

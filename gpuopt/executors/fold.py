@@ -26,9 +26,7 @@ def fold(ufunc: np.ufunc, run: Any, out: Any) -> None:
     """Fold the elements of `run`, which begins with a chunk, into `out`: a row of lanes for each chunk."""
     whole, lanes = run.size // REDUCTION_CHUNK, LANES
     if whole:
-        ufunc.reduce(
-            run[: whole * REDUCTION_CHUNK].reshape(whole, ROWS, lanes), axis=1, out=out[:whole]
-        )
+        ufunc.reduce(run[: whole * REDUCTION_CHUNK].reshape(whole, ROWS, lanes), axis=1, out=out[:whole])
     rest = run[whole * REDUCTION_CHUNK :]
     rows = rest.size // lanes
     if rows:
@@ -98,17 +96,11 @@ class Folds:
         """For each reduction the totals of `arrays` (None for all), whose chunks were folded: an array of float64."""
         found = []
         for op, last, levels in zip(self.ops, self._last, self._levels, strict=True):
-            for array in (
-                self._deep if arrays is None else [array for array in arrays if array in self._deep]
-            ):
+            for array in self._deep if arrays is None else [array for array in arrays if array in self._deep]:
                 for lower, upper in itertools.pairwise(levels[array]):
                     fold(UFUNCS[op], lower.reshape(-1), upper)
             rows = last if arrays is None else last[arrays]
-            sums = (
-                np.add.accumulate(rows, axis=1, dtype=np.float64)[:, -1] + 0.0
-                if op == "sum"
-                else rows.max(axis=1)
-            )
+            sums = np.add.accumulate(rows, axis=1, dtype=np.float64)[:, -1] + 0.0 if op == "sum" else rows.max(axis=1)
             found.append(sums.astype(np.float64))
         return found
 

@@ -259,7 +259,7 @@ def test_one_launch_a_step_and_a_second_one_is_counted(monkeypatch: pytest.Monke
     module = importlib.import_module("gpuopt.executors.cuda.launch")
     plan = module.CupyExecutor.plan
 
-    def twice(*arguments):
+    def twice(*arguments: Any) -> Any:
         launches = plan(*arguments)
         launches.join(launches)
         return launches

@@ -56,31 +56,19 @@ def complete_source(
         got = f"{len(argument_dtypes)} dtypes and {len(flags)} contiguity flags"
         raise ValueError(f"{kernel.name} has {kernel.nargs} parameters; got {got}")
     dtypes = [None if dtype is None else np.dtype(dtype) for dtype in argument_dtypes]
-    inputs, outputs, type_map = kernel._decide_params_type(
-        tuple(dtypes[: kernel.nin]), tuple(dtypes[kernel.nin :])
-    )
+    inputs, outputs, type_map = kernel._decide_params_type(tuple(dtypes[: kernel.nin]), tuple(dtypes[kernel.nin :]))
     described = []
-    arguments = zip(
-        kernel.params, dtypes, inputs + outputs, flags, raw_ndims or [0] * len(flags), strict=False
-    )
+    arguments = zip(kernel.params, dtypes, inputs + outputs, flags, raw_ndims or [0] * len(flags), strict=False)
     for parameter, dtype, scalar_dtype, flag, raw_ndim in arguments:
         if dtype is None:
             described.append(_scalar(scalar_dtype))
         else:
-            layout = (
-                (ndim, flag) if not parameter.raw else (raw_ndim, flag) if raw_ndims else (1, True)
-            )
+            layout = (ndim, flag) if not parameter.raw else (raw_ndim, flag) if raw_ndims else (1, True)
             described.append(_array(dtype, *layout, index_32_bits))
     indexer = import_module("cupy._core._carray").Indexer
     described.append(code_generator._ArgInfo(_INDEXER, indexer, None, ndim, True, index_32_bits))
     code: str = code_generator._get_elementwise_kernel_code(
-        tuple(described),
-        type_map,
-        kernel.params,
-        kernel.operation,
-        kernel.name,
-        kernel.preamble,
-        **kernel.kwargs,
+        tuple(described), type_map, kernel.params, kernel.operation, kernel.name, kernel.preamble, **kernel.kwargs
     )
     return "".join(f"#include <{header}>\n" for header in core._cupy_header_list) + code
 

@@ -23,16 +23,7 @@ from gpuopt.tracing.operands import GRAD, PARAM, Operand, state
 from gpuopt.tracing.ops import OPS
 from gpuopt.tracing.program import Kernel
 
-__all__ = [
-    "OPTIONS",
-    "PREAMBLE",
-    "CudaPrinter",
-    "KernelSource",
-    "KernelWriter",
-    "Others",
-    "identifier",
-    "kernel_source",
-]
+__all__ = ["OPTIONS", "PREAMBLE", "CudaPrinter", "KernelSource", "KernelWriter", "Others", "identifier", "kernel_source"]
 
 OPTIONS = ("--fmad=false",)
 """No contraction of a product and a sum, which would give other bits than a CPU's."""
@@ -110,20 +101,12 @@ class KernelSource:
         """From each argument's declaration with its dtype."""
         declared = [", ".join(written for written, _ in side) for side in (inputs, outputs)]
         dtypes = tuple(dtype for _, dtype in (*inputs, *outputs))
-        return cls(
-            declared[0], declared[1], "\n".join(lines), name, reads, arrays, dtypes, preamble
-        )
+        return cls(declared[0], declared[1], "\n".join(lines), name, reads, arrays, dtypes, preamble)
 
     def python(self) -> str:
         """The Python expression that makes the kernel."""
         body = "\n".join(f"    {line}" for line in self.body.splitlines())
-        arguments = [
-            f'"{self.inputs}"',
-            f'"{self.outputs}"',
-            f'"""\n{body}\n    """',
-            f'"{self.name}"',
-            f"options={OPTIONS!r}",
-        ]
+        arguments = [f'"{self.inputs}"', f'"{self.outputs}"', f'"""\n{body}\n    """', f'"{self.name}"', f"options={OPTIONS!r}"]
         return "cupy.ElementwiseKernel(\n    " + ",\n    ".join(arguments) + ",\n)"
 
 
@@ -203,9 +186,7 @@ class CudaPrinter:
 class KernelWriter(CudaPrinter):
     """Writes the statements of array code: loads, operations, stores."""
 
-    def __init__(
-        self, kernel: Kernel, p: np.dtype[Any], g: np.dtype[Any], others: Others, stored: bool
-    ) -> None:
+    def __init__(self, kernel: Kernel, p: np.dtype[Any], g: np.dtype[Any], others: Others, stored: bool) -> None:
         super().__init__(COMPUTE[p.name])
         self.kernel, self.stored = kernel, stored
         self.inputs = {GRAD: g, **dict(others)}
@@ -230,17 +211,12 @@ class KernelWriter(CudaPrinter):
             self.lines = ["if (k_in[0] != 0) {", *(f"  {line}" for line in self.lines), "}"]
         reads = tuple(array for array in self.read if array in self.inputs)
         states = (state(each.name) for each in kernel.states)
-        arrays = (
-            PARAM,
-            *(array for array in states if array in self.read or array in self.changed),
-        )
+        arrays = (PARAM, *(array for array in states if array in self.read or array in self.changed))
         inputs = [*map(self._declared, reads), *scalars]
         name = f"gpuopt_{identifier(kernel.name).lower()}_{self.dtypes[PARAM].name}"
         if kernel.random:
             inputs.append(("int32 array_number", None))
-        return KernelSource.of(
-            inputs, [*map(self._declared, arrays)], [*comments, *self.lines], name, reads, arrays
-        )
+        return KernelSource.of(inputs, [*map(self._declared, arrays)], [*comments, *self.lines], name, reads, arrays)
 
     def _randomize(self, index: str) -> None:
         """A line for each random number."""
@@ -252,27 +228,19 @@ class KernelWriter(CudaPrinter):
     def _declared(self, array: Operand) -> tuple[str, np.dtype[Any] | None]:
         return f"{self.dtypes[array].name} {self._parameter(array)}", self.dtypes[array]
 
-    def _scalars(
-        self, first: int = 0, row: str = ""
-    ) -> tuple[list[tuple[str, np.dtype[Any] | None]], list[str]]:
+    def _scalars(self, first: int = 0, row: str = "") -> tuple[list[tuple[str, np.dtype[Any] | None]], list[str]]:
         """Name the scalars; the parameters they come by with their dtypes (None for a number), and what they are.
 
         Of those that are stored, the `first` stand behind others, and there may be a `row` of them for each array.
         """
         for number, scalar in enumerate(self.kernel.scalars):
-            self.names[scalar] = (
-                f"{self.unique(scalar, scalar.value)}_h" if scalar.op == "hyper" else f"c{number}"
-            )
-        comments = [
-            f"// {self.names[s]} = {format_expr(s)}" for s in self.kernel.scalars if s.op != "hyper"
-        ]
+            self.names[scalar] = f"{self.unique(scalar, scalar.value)}_h" if scalar.op == "hyper" else f"c{number}"
+        comments = [f"// {self.names[s]} = {format_expr(s)}" for s in self.kernel.scalars if s.op != "hyper"]
         kind = self.compute.name
         if not self.stored:
             return [(f"{kind} {self.names[s]}", None) for s in self.kernel.scalars], comments
         for number, scalar in enumerate(self.kernel.scalars, start=first):
-            self.lines.append(
-                f"const {self.real} {self.names[scalar]} = {self._stored(number, row)};"
-            )
+            self.lines.append(f"const {self.real} {self.names[scalar]} = {self._stored(number, row)};")
         return [(f"raw {kind} k_in", self.compute)], comments
 
     def _stored(self, number: int, row: str) -> str:
@@ -295,24 +263,16 @@ class KernelWriter(CudaPrinter):
 
     def _compute(self) -> None:
         """A line for each value that is used twice or stored; the others are written where they are used."""
-        stored = {
-            expr: self.operand(operand, "new") for operand, expr in self.kernel.stores.items()
-        }
+        stored = {expr: self.operand(operand, "new") for operand, expr in self.kernel.stores.items()}
         for op in self.kernel.ops:
             if op in stored or self.uses[op] > 1:
                 value = self.formula(op)
                 self.names[op] = stored.get(op, f"x{op.index}")
-                self.lines.append(
-                    f"const {'bool' if op.boolean else self.real} {self.names[op]} = {value};"
-                )
+                self.lines.append(f"const {'bool' if op.boolean else self.real} {self.names[op]} = {value};")
 
     def _store(self, array: Operand, index: str = "") -> None:
         dtype = self.dtypes[array]
-        values = [
-            self.value(expr)
-            for operand, expr in self.kernel.stores.items()
-            if operand.array == array
-        ]
+        values = [self.value(expr) for operand, expr in self.kernel.stores.items() if operand.array == array]
         if len(values) == 2:
             value = f"complex<{self.real}>({values[0]}, {values[1]})"
         else:

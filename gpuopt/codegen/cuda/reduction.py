@@ -72,12 +72,7 @@ def reduction_source(
 
 @functools.lru_cache(maxsize=512)
 def reductions_source(
-    stage: Kernel,
-    states: tuple[str, ...],
-    p: np.dtype[Any],
-    g: np.dtype[Any],
-    others: Others = (),
-    stored: bool = False,
+    stage: Kernel, states: tuple[str, ...], p: np.dtype[Any], g: np.dtype[Any], others: Others = (), stored: bool = False
 ) -> KernelSource:
     """The kernel that reduces many arrays in C order, as `gpuopt.codegen.cuda.table.table_source` finds them.
 
@@ -90,24 +85,15 @@ def reductions_source(
 class _ReductionWriter(KernelWriter):
     def _reduced(self, index: str) -> list[str]:
         """The lines that add a lane of a chunk, and go on with the sum of which it is the last part."""
-        reductions, kinds = (
-            list(enumerate(self.kernel.reductions)),
-            [reduction.op for reduction in self.kernel.reductions],
-        )
+        reductions, kinds = list(enumerate(self.kernel.reductions)), [reduction.op for reduction in self.kernel.reductions]
         for array in self.read:
             self._load(array, index)
         self._randomize("at")
         self._compute()
-        adds = [
-            f"t{k} = {self._add(r.op, f't{k}', self.value(r.args[0], 'add'))};"
-            for k, r in reductions
-        ]
+        adds = [f"t{k} = {self._add(r.op, f't{k}', self.value(r.args[0], 'add'))};" for k, r in reductions]
         return [
             f"const ptrdiff_t first = at_chunk * {LANES * ROWS} + lane;",
-            *(
-                f"{self.real} t{k} = {self.literal(REDUCTIONS[op].nothing)};"
-                for k, op in enumerate(kinds)
-            ),
+            *(f"{self.real} t{k} = {self.literal(REDUCTIONS[op].nothing)};" for k, op in enumerate(kinds)),
             f"const ptrdiff_t rest = (elements - first + {LANES - 1}) / {LANES};",
             f"const int rows_here = rest <= 0 ? 0 : rest < {ROWS} ? (int)rest : {ROWS};",
             "#pragma unroll 4",
@@ -118,25 +104,15 @@ class _ReductionWriter(KernelWriter):
             *self._climb(kinds),
         ]
 
-    def _text(
-        self, inputs: list[tuple[str, Any]], lines: list[str], preamble: str = PREAMBLE
-    ) -> KernelSource:
+    def _text(self, inputs: list[tuple[str, Any]], lines: list[str], preamble: str = PREAMBLE) -> KernelSource:
         outputs: list[tuple[str, Any]] = [
             (f"raw {self.compute.name} lanes", self.compute),
             ("raw int32 tickets", np.dtype(np.int32)),
         ]
-        outputs += [
-            (f"raw float64 total_{k}", np.dtype(np.float64))
-            for k in range(len(self.kernel.reductions))
-        ]
+        outputs += [(f"raw float64 total_{k}", np.dtype(np.float64)) for k in range(len(self.kernel.reductions))]
         name = f"gpuopt_{identifier(self.kernel.name).lower()}_reduction_{self.dtypes[PARAM].name}"
         return KernelSource.of(
-            [*inputs, ("int64 lane_stride", None)],
-            outputs,
-            lines,
-            name,
-            tuple(self.read),
-            preamble=preamble,
+            [*inputs, ("int64 lane_stride", None)], outputs, lines, name, tuple(self.read), preamble=preamble
         )
 
     def _add(self, op: str, a: str, b: str) -> str:
@@ -145,15 +121,9 @@ class _ReductionWriter(KernelWriter):
     def _climb(self, kinds: list[str]) -> list[str]:
         """The sums of sums, level by level."""
         from_lanes = f"((const volatile {self.real}*)&lanes[0])[{{0}} + {{1}} * lane_stride]"
-        keep = [
-            f"  lanes[room + (level + mine) * {LANES} + lane + {k} * lane_stride] = t{k};"
-            for k in range(len(kinds))
-        ]
+        keep = [f"  lanes[room + (level + mine) * {LANES} + lane + {k} * lane_stride] = t{k};" for k in range(len(kinds))]
         clear = [f"  t{k} = {self.literal(REDUCTIONS[op].nothing)};" for k, op in enumerate(kinds)]
-        again = [
-            f"    t{k} = {self._add(op, f't{k}', from_lanes.format('from', k))};"
-            for k, op in enumerate(kinds)
-        ]
+        again = [f"    t{k} = {self._add(op, f't{k}', from_lanes.format('from', k))};" for k, op in enumerate(kinds)]
         total = []
         for k, op in enumerate(kinds):
             value = f"(double){from_lanes.format(f'room + level * {LANES} + n', k)}"
@@ -165,11 +135,7 @@ class _ReductionWriter(KernelWriter):
         parts = {"keep": keep, "clear": clear, "again": again, "total": total}
         written = {name: "\n".join(lines) for name, lines in parts.items()}
         return _CLIMB.format(
-            **written,
-            elements="(elements > 0 ? elements : 1)",
-            chunk=LANES * ROWS,
-            rows=ROWS,
-            lanes=LANES,
+            **written, elements="(elements > 0 ? elements : 1)", chunk=LANES * ROWS, rows=ROWS, lanes=LANES
         ).splitlines()
 
 
@@ -177,18 +143,10 @@ class _OneWriter(_ReductionWriter):
     def reduction(self) -> KernelSource:
         scalars, comments = self._scalars()
         given, self.lines = self.lines, []
-        given += [
-            f"const ptrdiff_t at_chunk = i / {LANES}, lane = i % {LANES}, room = 0, array_total = 0;"
-        ]
-        inputs = [
-            (f"raw {self.dtypes[array].name} {self._parameter(array)}", self.dtypes[array])
-            for array in self.read
-        ]
+        given += [f"const ptrdiff_t at_chunk = i / {LANES}, lane = i % {LANES}, room = 0, array_total = 0;"]
+        inputs = [(f"raw {self.dtypes[array].name} {self._parameter(array)}", self.dtypes[array]) for array in self.read]
         numbers = [("int32 array_number", None)] if self.kernel.random else []
-        return self._text(
-            [*inputs, *scalars, *numbers, ("int64 elements", None)],
-            [*comments, *given, *self._reduced("[at]")],
-        )
+        return self._text([*inputs, *scalars, *numbers, ("int64 elements", None)], [*comments, *given, *self._reduced("[at]")])
 
 
 class _ManyWriter(TableWriter, _ReductionWriter):

@@ -83,9 +83,7 @@ class CompiledKernel(abc.ABC):
         arguments: list[Any] = []
         for place in self.code.places:
             x = operands.get(place.array)
-            if place.part or not (
-                place.array == GRAD or (x is not None and is_flat(x, self.compute))
-            ):
+            if place.part or not (place.array == GRAD or (x is not None and is_flat(x, self.compute))):
                 return None
             arguments.append(x)
         return arguments
@@ -118,9 +116,7 @@ class CompiledKernel(abc.ABC):
             if place.written:
                 call.scatters.append((place.array, place.part, values))
 
-    def operands(
-        self, tile: Tile, g: Any, thread: int, places: Iterable[Place]
-    ) -> tuple[list[Any], list[tuple[Place, Any]]]:
+    def operands(self, tile: Tile, g: Any, thread: int, places: Iterable[Place]) -> tuple[list[Any], list[tuple[Place, Any]]]:
         """The operands at those places; and of each that must be copied back, where it is meanwhile."""
         arguments, written = [], []
         for place in places:
@@ -157,10 +153,7 @@ class CompiledKernel(abc.ABC):
 
     def _randomize(self, tile: Any, operand: Operand, values: Any, thread: int) -> None:
         """Fill an array with the random numbers of a tile."""
-        room = [
-            self.scratch.array(thread, what, tile.size, np.dtype(np.uint64))
-            for what in ("index", "rest", "work")
-        ]
+        room = [self.scratch.array(thread, what, tile.size, np.dtype(np.uint64)) for what in ("index", "rest", "work")]
         index, first = tile.array.indices(tile.offset, self.scratch.ramp(tile.size), *room)
         key, stream = self.kernel.random[operand]
         start = base(tuple(self._number(expr) for expr in key), tile.array.index, stream)

@@ -50,9 +50,7 @@ class NumbaKernel(CompiledKernel):
         if self.pack is None or table is None:
             return super().call_of_pack(tile, thread)
         call = PackCall(self.pack, [], [], [])
-        self._bind(
-            call, tile, thread, [place for place in self.code.places if place.array != PARAM]
-        )
+        self._bind(call, tile, thread, [place for place in self.code.places if place.array != PARAM])
         call.arguments.extend([self.values, *table])
         return call
 

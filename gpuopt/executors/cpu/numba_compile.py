@@ -50,9 +50,7 @@ def fill_code(dtype: np.dtype[Any]) -> Any:
     import numba
 
     function = loaded(fill_source(dtype)).fill
-    flat, whole = (
-        numba.types.Array(kind, 1, "C") for kind in (numba.from_dtype(dtype), numba.types.uint64)
-    )
+    flat, whole = (numba.types.Array(kind, 1, "C") for kind in (numba.from_dtype(dtype), numba.types.uint64))
     function.compile((flat, numba.types.uint64, whole))
     return function
 
@@ -62,10 +60,6 @@ def pack_code(code: TileCode, compute: np.dtype[Any]) -> Any:
     import numba
 
     function = loaded(code.source).pack
-    flat, table = (
-        numba.types.Array(kind, 1, "C") for kind in (numba.from_dtype(compute), numba.types.int64)
-    )
-    function.compile(
-        (*[flat] * sum(place.operand != PARAM for place in code.places), flat, table, table)
-    )
+    flat, table = (numba.types.Array(kind, 1, "C") for kind in (numba.from_dtype(compute), numba.types.int64))
+    function.compile((*[flat] * sum(place.operand != PARAM for place in code.places), flat, table, table))
     return function

@@ -57,9 +57,7 @@ class _Job:
                 with self._changed:
                     self._closed = True
                     self._changed.wait_for(lambda: not self._active)
-            except (
-                BaseException
-            ) as error:  # Ctrl-C while waiting: nobody may still write when this returns
+            except BaseException as error:  # Ctrl-C while waiting: nobody may still write when this returns
                 self._stop(error)
         if self._error:
             raise self._error
@@ -71,9 +69,7 @@ _starting = threading.Lock()
 
 
 def _serve(jobs: queue.SimpleQueue[tuple[_Job, int]]) -> None:
-    with np.errstate(
-        all="ignore"
-    ):  # a thread does not inherit the caller's; gradients may hold any value
+    with np.errstate(all="ignore"):  # a thread does not inherit the caller's; gradients may hold any value
         while True:
             job, slot = jobs.get()
             job.work(slot)
@@ -98,9 +94,7 @@ def run(task: Callable[[int, int], None], count: int, threads: int) -> None:
     job, helpers = _Job(task, count), min(threads, count) - 1
     with _starting:
         while len(_helpers) < helpers:
-            thread = threading.Thread(
-                target=_serve, args=(_jobs,), name=f"gpuopt-{len(_helpers)}", daemon=True
-            )
+            thread = threading.Thread(target=_serve, args=(_jobs,), name=f"gpuopt-{len(_helpers)}", daemon=True)
             try:
                 thread.start()
             except RuntimeError:  # no more threads are to be had: the caller does the work

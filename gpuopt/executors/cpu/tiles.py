@@ -162,13 +162,9 @@ class TileExecutor(abc.ABC):
             work: list[WorkItem] = []
             for unit in self._chosen(self._updates, kernel, positions):
                 work += unit.work(grads)
-            self._each(
-                lambda item, thread: item[0].update(compiled, item[1], thread), work, positions
-            )
+            self._each(lambda item, thread: item[0].update(compiled, item[1], thread), work, positions)
 
-    def reduce(
-        self, stage: Kernel, grads: Sequence[Any], scalars: Scalars, positions: list[int] | None
-    ) -> list[Any]:
+    def reduce(self, stage: Kernel, grads: Sequence[Any], scalars: Scalars, positions: list[int] | None) -> list[Any]:
         """For each reduction, what it gives for each of the arrays at `positions` (None for all)."""
         compiled = self._kernels[stage]
         with np.errstate(all="ignore"):
@@ -176,9 +172,7 @@ class TileExecutor(abc.ABC):
             work: list[FoldItem] = []
             for unit in self._chosen(self._folds, stage, positions):
                 work += unit.folds(grads)
-            self._each(
-                lambda item, thread: item[0].fold(compiled, item[1], thread), work, positions
-            )
+            self._each(lambda item, thread: item[0].fold(compiled, item[1], thread), work, positions)
             return compiled.folds.totals(positions)
 
     def _chosen(self, units: _Units, kernel: Kernel, positions: list[int] | None) -> list[Any]:
@@ -190,9 +184,7 @@ class TileExecutor(abc.ABC):
             return [units.each[position] for position in positions]
         return units.each if kernel.random else units.packed
 
-    def _each(
-        self, task: Callable[[Any, int], None], work: list[Any], positions: list[int] | None
-    ) -> None:
+    def _each(self, task: Callable[[Any, int], None], work: list[Any], positions: list[int] | None) -> None:
         """Call ``task(item, thread)`` for all work, on several threads if its elements pay for them."""
         if self._threads > 1 and len(work) > 1 and self._size(positions) >= self.threaded:
             self._scratch.shared = True

@@ -84,9 +84,7 @@ class ArrayTile(Tile):
 
     __slots__ = ("_direct", "array", "offset", "operands", "where")
 
-    def __init__(
-        self, array: TiledArray, where: Any, operands: dict[Operand, Any], size: int, offset: int
-    ) -> None:
+    def __init__(self, array: TiledArray, where: Any, operands: dict[Operand, Any], size: int, offset: int) -> None:
         self.array, self.where, self.operands = array, where, operands
         self.size, self.offset = size, offset
         self._direct: dict[CompiledKernel, list[Any] | None] = {}
@@ -126,10 +124,7 @@ class TileStream:
 
     def fold(self, kernel: CompiledKernel, gradients: list[Any], thread: int) -> None:
         for number in range(len(kernel.folds.ops)):
-            values = (
-                kernel.mapped(tile, g, thread)[number]
-                for tile, g in zip(self._tiles, gradients, strict=True)
-            )
+            values = (kernel.mapped(tile, g, thread)[number] for tile, g in zip(self._tiles, gradients, strict=True))
             kernel.fold_stream(number, self.position, values, thread)
 
 

@@ -60,9 +60,7 @@ class CupyExecutor:
             self._buffers = new_state(self.runtime.xp, program, self.compute, views, initial)
             self._singles = [
                 SingleArray(self.runtime, view, own, position, index, self._buffers)
-                for position, (view, own, index) in enumerate(
-                    zip(views, hyper_arrays, indices, strict=True)
-                )
+                for position, (view, own, index) in enumerate(zip(views, hyper_arrays, indices, strict=True))
             ]
             self.states = [single.state for single in self._singles]
             arrays = views, hyper_arrays, self.states, indices

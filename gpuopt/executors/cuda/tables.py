@@ -116,14 +116,8 @@ class LaunchPlanner:
         self._strides = [view.param.strides for view in views]
         self._in_order = all(view.param.flags.c_contiguous for view in views)
         alike: dict[Others, dict[int, Sequence[int]]] = {}
-        for position, (view, hyper, own) in enumerate(
-            zip(views, hyper_arrays, states, strict=True)
-        ):
-            if (
-                view.size
-                and view.flat is not None
-                and all(_is_flat(x, view) for x in hyper.values())
-            ):
+        for position, (view, hyper, own) in enumerate(zip(views, hyper_arrays, states, strict=True)):
+            if view.size and view.flat is not None and all(_is_flat(x, view) for x in hyper.values()):
                 kind = tuple((name, array.dtype) for name, array in hyper.items())
                 addresses = map(_address, (view.param, *hyper.values(), *own.values()))
                 alike.setdefault(kind, {})[position] = [view.size, indices[position], *addresses]
@@ -174,12 +168,7 @@ class LaunchPlanner:
         uploads: UploadCache | CapturedUploads,
     ) -> LaunchPlan:
         """A launch for all arrays that are alike, with addresses from `uploads`."""
-        if (
-            self._only is not None
-            and positions is None
-            and not in_order
-            and self._like_params(grads)
-        ):
+        if self._only is not None and positions is None and not in_order and self._like_params(grads):
             addresses = uploads.of([g.data.ptr for g in grads])
             return LaunchPlan([TableLaunch(self._only, self._dtypes[0], addresses)], [])
         found: dict[tuple[Table, Any], list[int]] = {}
