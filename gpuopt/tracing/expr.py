@@ -45,7 +45,10 @@ def trace_error(message: str) -> TraceError:
         frame = frame.f_back
     file, number = frame.f_code.co_filename, frame.f_lineno
     line = linecache.getline(file, number).strip()
-    return TraceError(f"{message}\n  {file}, line {number}, in {frame.f_code.co_name}" + (f":\n    {line}" if line else ""))
+    return TraceError(
+        f"{message}\n  {file}, line {number}, in {frame.f_code.co_name}"
+        + (f":\n    {line}" if line else "")
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -73,6 +76,8 @@ class Expr:
     args: tuple[Expr, ...] = ()
     value: Any = None
     host: bool = False
+    size: int = 1
+    """How many operations and leaves its formula would have, written out."""
 
     @property
     def boolean(self) -> bool:
@@ -107,18 +112,29 @@ class Graph:
         """The value of a real operation; the few identities used here change no bit but that of a rounded product."""
         known = OPS.get(op)
         if known is None or not known.boolean:
-            args = (args[0], *map(self._number, args[1:])) if op == "where" else tuple(map(self._number, args))
+            args = (
+                (args[0], *map(self._number, args[1:]))
+                if op == "where"
+                else tuple(map(self._number, args))
+            )
         host = all(arg.host for arg in args)
         if known is None or not (known.host if host else known.on_arrays):
             raise trace_error(f"np.{op} of arrays is not available in a rule; {ELEMENTWISE}")
         if host:
             if op in LOGICAL:  # Python's `and` would give an operand, not a truth value
-                args = tuple(arg if arg.boolean else self.node("not_equal", arg, self.constant(0)) for arg in args)
+                args = tuple(
+                    arg if arg.boolean else self.node("not_equal", arg, self.constant(0))
+                    for arg in args
+                )
             return self._intern(op, args, None, host=True)
         if op in LOGICAL:
             args = tuple(self._array_mask(arg) for arg in args)
         if op == "where" and args[0].host:
-            return args[1] if args[1] is args[2] else self._intern("choose", (self._number(args[0]), *args[1:]))
+            return (
+                args[1]
+                if args[1] is args[2]
+                else self._intern("choose", (self._number(args[0]), *args[1:]))
+            )
         if op == "multiply":
             return self._multiply(*args)
         return self._intern(op, args)
@@ -174,24 +190,42 @@ class Graph:
             return x
         return self._intern("not_equal", (self._number(x), self.constant(0)))
 
-    def _intern(self, op: str, args: tuple[Expr, ...], value: Any = None, host: bool = False) -> Expr:
+    def _intern(
+        self, op: str, args: tuple[Expr, ...], value: Any = None, host: bool = False
+    ) -> Expr:
         key = (op, value if value is None else repr(value), *(arg.index for arg in args))
         if key not in self._made:
-            self._made[key] = Expr(len(self._made), op, args, value, host)
+            size = 1 + sum(arg.size for arg in args)
+            self._made[key] = Expr(len(self._made), op, args, value, host, size)
         return self._made[key]
 
 
-def format_expr(expr: Expr, nested: bool = False) -> str:
-    """Write the formula of `expr` for a reader."""
+READABLE = 30
+"""How many operations and leaves a formula may have that is written inside another one."""
+
+
+def format_expr(expr: Expr, nested: bool = False, readable: int = READABLE) -> str:
+    """Write the formula of `expr` for a reader.
+
+    What is made of more than `readable` operations and leaves is called by its name, ``x12``, as
+    the generated code calls it: formulas share values, and written out they double with each line.
+    """
+    if not expr.args:
+        return _format_leaf(expr)
+    op = OPS.get(expr.op)
+    infix = op is not None and op.infix
+    args = [
+        f"x{arg.index}" if arg.args and arg.size > readable else format_expr(arg, infix, readable)
+        for arg in expr.args
+    ]
+    written = op.text.format(*args) if op is not None else f"{expr.op}({', '.join(args)})"
+    return f"({written})" if nested and infix else written
+
+
+def _format_leaf(expr: Expr) -> str:
     if expr.op == "constant":
         return f"{expr.value:g}" if float(f"{expr.value:g}") == expr.value else repr(expr.value)
-    if not expr.args:
-        return "size" if expr.op == "size" else str(expr.value)
-    if expr.op in REDUCTIONS:
-        return f"{expr.op}({format_expr(expr.args[0])})"
-    op = OPS[expr.op]
-    written = op.text.format(*(format_expr(arg, op.infix) for arg in expr.args))
-    return f"({written})" if nested and op.infix else written
+    return "size" if expr.op == "size" else str(expr.value)
 
 
 def reduction_keys(exprs: Iterable[Expr]) -> list[ReductionKey]:
@@ -200,7 +234,9 @@ def reduction_keys(exprs: Iterable[Expr]) -> list[ReductionKey]:
     return [expr.value for expr in ends if expr.reduces or expr.op == "size"]
 
 
-def reachable(roots: Iterable[Expr], within: Callable[[Expr], bool] = lambda _: True) -> Iterator[Expr]:
+def reachable(
+    roots: Iterable[Expr], within: Callable[[Expr], bool] = lambda _: True
+) -> Iterator[Expr]:
     """The `roots`, what they are made of, and so on; not beyond what is not `within`."""
     waiting, seen = list(roots), set()
     while waiting:

@@ -35,7 +35,11 @@ class Operand(NamedTuple):
 
     def components(self, is_complex: bool) -> tuple[Operand, ...]:
         """The real components of the array."""
-        return (self._replace(component="re"), self._replace(component="im")) if is_complex else (self,)
+        return (
+            (self._replace(component="re"), self._replace(component="im"))
+            if is_complex
+            else (self,)
+        )
 
     def __str__(self) -> str:
         """A name for readers."""

@@ -86,7 +86,9 @@ def _op(
     return Op(name, host, numba, cuda, call, text or f"{name}({arguments})", boolean, exact)
 
 
-def _infix(name: str, sign: str, host: Callable[..., float] | None = None, boolean: bool = False) -> Op:
+def _infix(
+    name: str, sign: str, host: Callable[..., float] | None = None, boolean: bool = False
+) -> Op:
     """Describe an operation between two values that Python and C++ write alike."""
     text = f"{{0}} {sign} {{1}}"
     return _op(name, 2, host or text, text, text, text=text, boolean=boolean)

@@ -30,7 +30,9 @@ def state_names(update: Any) -> dict[str, float | None]:
     for part in update.parts:
         own = own_states(part.formula)
         if clash := [name for name in own if part.named(name, "_") in states]:
-            raise TraceError(f"{type(part.formula).__name__}.update: state {clash[0]} has the same name in another part")
+            raise TraceError(
+                f"{type(part.formula).__name__}.update: state {clash[0]} has the same name in another part"
+            )
         states |= {part.named(name, "_"): initial for name, initial in own.items()}
     return states
 
@@ -52,7 +54,9 @@ def own_states(formula: Any) -> dict[str, float | None]:
         elif isinstance(initial, (int, float)) and not isinstance(initial, bool):
             states[parameter.name] = float(initial)
         else:
-            raise TraceError(f"{name}.update: state {parameter.name} needs a number to start at, as in {parameter.name}=0.0")
+            raise TraceError(
+                f"{name}.update: state {parameter.name} needs a number to start at, as in {parameter.name}=0.0"
+            )
     return states
 
 
@@ -82,18 +86,27 @@ class PartsRun:
         self._arrays, self._passed, self._scheduled = arrays, passed, scheduled
         self.values: dict[Operand, Symbol] = {PARAM: self.array(PARAM)}
         asking = [number for number, part in enumerate(parts) if has_hook(part.formula, "accept")]
-        self._asked = parts[: max(asking) + 1] if asking else ()  # run even if held: a step is accepted or not as a whole
+        self._asked = (
+            parts[: max(asking) + 1] if asking else ()
+        )  # run even if held: a step is accepted or not as a whole
         self._flow = {"g": self.array(GRAD), "new": self.array(PARAM)}
         self._t, self._gates = Symbol(graph, graph.leaf("step", "t")), 0
-        self._acting: Any = None  # whether what follows acts in this step; with `passed`, that is known beforehand
+        self._acting: Any = (
+            None  # whether what follows acts in this step; with `passed`, that is known beforehand
+        )
         for part, formula in self._stand_ins():
             self._part(part, formula)
         if passed is None and self.accept is None:
             self.accept = self._always()
         self.values[PARAM] = self._unless_held(self._flow["new"], self.array(PARAM))
         if len(self.values[PARAM].parts) == 2 and not is_complex:
-            raise TraceError(f"{self.name}.update gives a complex parameter for a real one: take its .real")
-        self.values = {array: value.widened() if self._is_complex(array) else value for array, value in self.values.items()}
+            raise TraceError(
+                f"{self.name}.update gives a complex parameter for a real one: take its .real"
+            )
+        self.values = {
+            array: value.widened() if self._is_complex(array) else value
+            for array, value in self.values.items()
+        }
         if precision.master:
             self.values[state(MASTER)] = self.values[PARAM]
         if precision.stochastic_rounding and self.values[PARAM].parts != self.array(PARAM).parts:
@@ -101,17 +114,26 @@ class PartsRun:
 
     def _rounded(self, p: Symbol) -> Symbol:
         """The new p rounded up or down at random; where it does not act in this step, p is a bfloat16 and stays what it is."""
-        u = uniform(p, self.precision.seed, Symbol(self.graph, self.graph.leaf("step", "t")), ROUNDING)
+        u = uniform(
+            p, self.precision.seed, Symbol(self.graph, self.graph.leaf("step", "t")), ROUNDING
+        )
         return Symbol(self.graph, self.graph.stochastic_bfloat16(p.parts[0], u.parts[0]))
 
     def _unless_held(self, new: Symbol, old: Symbol) -> Any:
         """The new value, or the old one where the update itself must see to what does not act in this step."""
-        return new if self._passed is not None or self._acting is None else np.where(self._acting, new, old)
+        return (
+            new
+            if self._passed is not None or self._acting is None
+            else np.where(self._acting, new, old)
+        )
 
     def array(self, array: Operand) -> Symbol:
         """An array as it is before the step."""
         where = state(MASTER) if array == PARAM and self.precision.master else array
-        re, *im = (self.graph.leaf("input", component) for component in where.components(self._is_complex(array)))
+        re, *im = (
+            self.graph.leaf("input", component)
+            for component in where.components(self._is_complex(array))
+        )
         return Symbol(self.graph, re, *im)
 
     def _is_complex(self, array: Operand) -> bool:
@@ -119,7 +141,11 @@ class PartsRun:
 
     def _stand_ins(self) -> list[BoundPart]:
         """Each part, and its formula with symbols for hyperparameters."""
-        names = ((part.named(name), getattr(part.formula, name)) for part in self.parts for name in part.formula.ranges)
+        names = (
+            (part.named(name), getattr(part.formula, name))
+            for part in self.parts
+            for name in part.formula.ranges
+        )
         used = [name for name, value in names if value is not None or name in self._arrays]
         made = bind(self.parts, {name: self._hyper(name) for name in used})
         for part, formula in made:
@@ -128,8 +154,12 @@ class PartsRun:
             taken = {*reserved_names(), *dir(type(formula)), *part.formula.hyperparameters}
             for name in formula.numbers():
                 if name in taken:
-                    raise TraceError(f"{type(formula).__name__}.numbers: {name!r} is the name of a hyperparameter or a method")
-                vars(formula)[name] = Symbol(self.graph, self.graph.leaf("number", part.named(name)))
+                    raise TraceError(
+                        f"{type(formula).__name__}.numbers: {name!r} is the name of a hyperparameter or a method"
+                    )
+                vars(formula)[name] = Symbol(
+                    self.graph, self.graph.leaf("number", part.named(name))
+                )
         return made
 
     def _hyper(self, name: str) -> Symbol:
@@ -161,7 +191,11 @@ class PartsRun:
                 return
         self.graph.part = (part.scope, part.name)
         t, p, last = self._t, self.array(PARAM), self._flow[formula._arguments[-1]]
-        accepted = self._ask(formula, formula.accept(t, p, last)) if has_hook(formula, "accept") else self._always()
+        accepted = (
+            self._ask(formula, formula.accept(t, p, last))
+            if has_hook(formula, "accept")
+            else self._always()
+        )
         if self._acting is not None and (self._asked or self._passed is None):
             self.graph.acting = self._acting.parts[0]
         first, *after = _named(
@@ -172,14 +206,22 @@ class PartsRun:
             formula.update(t, p, last, *before),
         )
         if has_hook(formula, "numbers"):
-            self._adapt(part, formula, formula.adapt(p, last, accepted) if has_hook(formula, "adapt") else None)
+            self._adapt(
+                part,
+                formula,
+                formula.adapt(p, last, accepted) if has_hook(formula, "adapt") else None,
+            )
         self.graph.acting = None
         self._flow[formula._gives] = first
         if held:
             return
         if has_hook(formula, "start"):
-            begun = _named(formula, self.graph, "start", [each.name for each in states], formula.start(p))
-            after = [a.widened() if len(b.parts) == 2 else a for a, b in zip(after, begun, strict=True)]
+            begun = _named(
+                formula, self.graph, "start", [each.name for each in states], formula.start(p)
+            )
+            after = [
+                a.widened() if len(b.parts) == 2 else a for a, b in zip(after, begun, strict=True)
+            ]
         for name, new, old in zip(states, after, before, strict=True):
             self.values[name] = self._unless_held(new, old)
         if has_hook(formula, "steps"):
@@ -187,7 +229,9 @@ class PartsRun:
 
     def _always(self) -> Any:
         """A truth value that holds."""
-        return Symbol(self.graph, self.graph.node("equal", self.graph.constant(0), self.graph.constant(0)))
+        return Symbol(
+            self.graph, self.graph.node("equal", self.graph.constant(0), self.graph.constant(0))
+        )
 
     def _ask(self, formula: Any, answer: Any) -> Any:
         """Let a part decide whether the step is made; its answer."""
@@ -205,10 +249,18 @@ class PartsRun:
         """Take the new values of the numbers of the whole optimizer that a part has."""
         name, names = type(formula).__name__, list(formula.numbers())
         if not has_hook(formula, "adapt"):
-            raise TraceError(f"{name} has numbers of the whole optimizer, so it needs a method adapt(self, p, g, accepted)")
-        for number, value in zip(names, _named(formula, self.graph, "adapt", names, result), strict=True):
+            raise TraceError(
+                f"{name} has numbers of the whole optimizer, so it needs a method adapt(self, p, g, accepted)"
+            )
+        for number, value in zip(
+            names, _named(formula, self.graph, "adapt", names, result), strict=True
+        ):
             (expr, *imaginary) = value.parts
-            if imaginary or not expr.host or any(total.scope == "array" for total in reduction_keys([expr])):
+            if (
+                imaginary
+                or not expr.host
+                or any(total.scope == "array" for total in reduction_keys([expr]))
+            ):
                 raise TraceError(
                     f"{name}.adapt must give numbers of the whole optimizer, made of others, of hyperparameters and of "
                     f"reductions of all arrays, such as gpuopt.tree_max; for {number} it gave {value!r}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from gpuopt.tracing.expr import Expr, ReductionKey, reduction_keys
+from gpuopt.tracing.expr import Expr, ReductionKey, format_expr, reduction_keys
 from gpuopt.tracing.operands import Operand
 
 __all__ = ["Kernel", "StateSpec", "UpdateProgram"]
@@ -69,6 +69,17 @@ class Kernel:
         """Whether scalars may differ from array to array, being made of reductions of each."""
         return any(key.scope == "array" for key in self.needs)
 
+    def __str__(self) -> str:
+        """The kernel for readers: scalars by their formulas, then a line for each operation."""
+        lines = [f"scalar {_name(e)} = {format_expr(e)}" for e in self.scalars if e.args]
+        lines += [f"{_name(e)} = {format_expr(e, readable=1)}" for e in self.ops]
+        lines += [f"{target} <- {_name(value)}" for target, value in self.stores.items()]
+        lines += [
+            f"{_name(e)} = {e.op}({_name(e.args[0])}), of the {e.value.scope}"
+            for e in self.reductions
+        ]
+        return "\n".join(lines)
+
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class UpdateProgram:
@@ -110,3 +121,21 @@ class UpdateProgram:
     def accept(self) -> Expr | None:
         """The truth value that decides whether the step is made at all; None where it always is."""
         return self.update.accept
+
+    def __str__(self) -> str:
+        """The program for readers, kernel by kernel."""
+        found = []
+        for number, kernel in enumerate(self.kernels, start=1):
+            what = "update" if kernel is self.update else f"stage {number}"
+            reads = ", ".join(map(str, kernel.loads))
+            lines = [f"{self.name}, {what}: reads {reads}", *str(kernel).splitlines()]
+            found.append("\n  ".join(lines))
+        if self.accept is not None:
+            found.append(f"made only if {format_expr(self.accept)}")
+        found += [f"then {name} = {format_expr(value)}" for name, value in self.shared.items()]
+        return "\n".join(found)
+
+
+def _name(expr: Expr) -> str:
+    """What a line calls a value: an operation by its number, anything else by itself."""
+    return f"x{expr.index}" if expr.args else format_expr(expr)

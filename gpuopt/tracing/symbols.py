@@ -16,7 +16,12 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from gpuopt.rules.traced import Traced
 from gpuopt.tracing.expr import ELEMENTWISE, Expr, Graph, TraceError, format_expr, trace_error
 
-_ALIASES = {"fabs": "absolute", "bitwise_and": "logical_and", "bitwise_or": "logical_or", "invert": "logical_not"}
+_ALIASES = {
+    "fabs": "absolute",
+    "bitwise_and": "logical_and",
+    "bitwise_or": "logical_or",
+    "invert": "logical_not",
+}
 
 
 class Symbol(NDArrayOperatorsMixin, Traced):
@@ -46,7 +51,11 @@ class Symbol(NDArrayOperatorsMixin, Traced):
         return Symbol(self._graph, self._re, self.imag._re)
 
     def conj(self) -> Symbol:
-        return Symbol(self._graph, self._re, None if self._im is None else self._graph.node("negative", self._im))
+        return Symbol(
+            self._graph,
+            self._re,
+            None if self._im is None else self._graph.node("negative", self._im),
+        )
 
     conjugate = conj
 
@@ -54,7 +63,9 @@ class Symbol(NDArrayOperatorsMixin, Traced):
         if method != "__call__":
             raise trace_error(f"np.{ufunc.__name__}.{method} is not elementwise; {ELEMENTWISE}")
         if kwargs.get("out") is not None:
-            raise trace_error("an operator such as += would alter the caller's array: write x = x + y")
+            raise trace_error(
+                "an operator such as += would alter the caller's array: write x = x + y"
+            )
         if ufunc is np.invert and (self._re.host or not self._re.boolean):
             raise trace_error("~ is for comparisons of arrays: use np.logical_not")
         return apply(self._graph, _ALIASES.get(ufunc.__name__, ufunc.__name__), inputs)
@@ -68,7 +79,9 @@ class Symbol(NDArrayOperatorsMixin, Traced):
             if isinstance(error, TraceError):
                 raise
             written = ", ".join([*("…" for _ in args), *(f"{name}=…" for name in kwargs)])
-            raise trace_error(f"np.{func.__name__}({written}) is not available in a rule with these arguments") from None
+            raise trace_error(
+                f"np.{func.__name__}({written}) is not available in a rule with these arguments"
+            ) from None
 
     def __bool__(self) -> bool:
         if self._re.op == "hyper" and self._im is None:
@@ -114,14 +127,22 @@ class Symbol(NDArrayOperatorsMixin, Traced):
         return _any(self._graph, self)
 
     def _no_number(self, *_: Any) -> NoReturn:
-        what = "a hyperparameter or t is a symbol here" if self._re.host else "an array in a rule is not a single number"
-        raise trace_error(f"{what}: use np.sqrt, np.abs, np.maximum … instead of float(), math.* or max()")
+        what = (
+            "a hyperparameter or t is a symbol here"
+            if self._re.host
+            else "an array in a rule is not a single number"
+        )
+        raise trace_error(
+            f"{what}: use np.sqrt, np.abs, np.maximum … instead of float(), math.* or max()"
+        )
 
     def __format__(self, specification: str) -> str:
         return self._no_number() if specification else repr(self)
 
     def _no_sequence(self, *_: Any) -> NoReturn:
-        raise trace_error("a rule sees whole arrays, not their elements: it cannot index, iterate or ask for a length")
+        raise trace_error(
+            "a rule sees whole arrays, not their elements: it cannot index, iterate or ask for a length"
+        )
 
     __float__ = __int__ = __complex__ = __index__ = __round__ = __trunc__ = __array__ = _no_number
     __getitem__ = __setitem__ = __iter__ = __len__ = __contains__ = _no_sequence
@@ -145,14 +166,18 @@ def lift(graph: Graph, x: Any) -> Symbol:
         return Symbol(graph, graph.constant(float(x)))
     if isinstance(x, (complex, np.complexfloating)):
         return Symbol(graph, graph.constant(float(x.real)), graph.constant(float(x.imag)))
-    raise trace_error(f"a rule computes with its arguments, hyperparameters and numbers, not with {type(x).__name__} {x!r}")
+    raise trace_error(
+        f"a rule computes with its arguments, hyperparameters and numbers, not with {type(x).__name__} {x!r}"
+    )
 
 
 def apply(graph: Graph, name: str, inputs: tuple[Any, ...]) -> Symbol:
     """The symbol of the ufunc `name` applied to `inputs`, complex values lowered to their parts."""
     xs = [lift(graph, x) for x in inputs]
     if name in ("subtract", "negative") and all(x._re.boolean for x in xs):
-        raise trace_error(f"NumPy has no {name} of truth values: use np.where, np.logical_not, & or |")
+        raise trace_error(
+            f"NumPy has no {name} of truth values: use np.where, np.logical_not, & or |"
+        )
     if name == "conjugate":
         return xs[0].conj()
     if name == "positive":
@@ -186,7 +211,11 @@ def _each(name: str) -> Callable[..., Symbol]:
     """An operation on complex values that acts on real and imaginary parts alike (absent parts are 0)."""
 
     def lowered(graph: Graph, *xs: Symbol) -> Symbol:
-        return Symbol(graph, graph.node(name, *(x._re for x in xs)), graph.node(name, *(x.imag._re for x in xs)))
+        return Symbol(
+            graph,
+            graph.node(name, *(x._re for x in xs)),
+            graph.node(name, *(x.imag._re for x in xs)),
+        )
 
     return lowered
 
@@ -231,10 +260,16 @@ def _where(graph: Graph, condition: Any, x: Any, y: Any) -> Symbol:
     mask = chosen if chosen._re.boolean else chosen != 0
     if a._im is None and b._im is None:
         return Symbol(graph, graph.node("where", mask._re, a._re, b._re))
-    return Symbol(graph, graph.node("where", mask._re, a._re, b._re), graph.node("where", mask._re, a.imag._re, b.imag._re))
+    return Symbol(
+        graph,
+        graph.node("where", mask._re, a._re, b._re),
+        graph.node("where", mask._re, a.imag._re, b.imag._re),
+    )
 
 
-def _clip(graph: Graph, a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:  # noqa: A002
+def _clip(
+    graph: Graph, a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None
+) -> Any:  # noqa: A002
     low, high = (a_min if min is None else min), (a_max if max is None else max)
     a = a if low is None else np.maximum(a, low)
     return a if high is None else np.minimum(a, high)
@@ -245,7 +280,9 @@ def _reduce(graph: Graph, kind: str, x: Symbol, over: str = "array") -> Symbol:
         total = _reduce(graph, "sum", x, over)
         if over == "array":
             return total / Symbol(graph, graph.size())  # type: ignore[no-any-return]
-        ones = _where(graph, x.real == x.real, 1.0, 1.0)  # as many as act, of which there may be none
+        ones = _where(
+            graph, x.real == x.real, 1.0, 1.0
+        )  # as many as act, of which there may be none
         return total / np.maximum(_reduce(graph, "sum", ones, over), 1.0)  # type: ignore[no-any-return]
     if kind == "max" and x._im is not None:
         raise trace_error("complex numbers have no largest one: take the maximum of np.abs(x)")
@@ -292,7 +329,9 @@ _DERIVED: dict[str, Callable[..., Any]] = {
     "square": lambda x: x * x,
     "reciprocal": lambda x: 1 / x,
     "isnan": lambda x: x != x,
-    "isfinite": lambda x: _isfinite(x.real) if x._im is None else _isfinite(x.real) & _isfinite(x.imag),
+    "isfinite": lambda x: (
+        _isfinite(x.real) if x._im is None else _isfinite(x.real) & _isfinite(x.imag)
+    ),
     "isinf": lambda x: _isinf(x.real) if x._im is None else _isinf(x.real) | _isinf(x.imag),
 }
 _FUNCTIONS: dict[Any, Callable[..., Any]] = {

@@ -64,26 +64,44 @@ def trace(
     scheduled: dict[str, Any] = {}
     for part in update.parts:
         if masked:
-            values = ((part.named(name), getattr(part.formula, name)) for name in part.formula.ranges)
-            scheduled |= {name: value for name, value in values if callable(value) and name not in arrays}
-        dynamic = {n for n in part.formula.ranges if getattr(part.formula, n) is not None or part.named(n) in arrays}
-        rest = ((n, type(v), v) for n, v in part.formula.hyperparameters.items() if n not in dynamic)
+            values = (
+                (part.named(name), getattr(part.formula, name)) for name in part.formula.ranges
+            )
+            scheduled |= {
+                name: value for name, value in values if callable(value) and name not in arrays
+            }
+        dynamic = {
+            n
+            for n in part.formula.ranges
+            if getattr(part.formula, n) is not None or part.named(n) in arrays
+        }
+        rest = (
+            (n, type(v), v) for n, v in part.formula.hyperparameters.items() if n not in dynamic
+        )
         key.append((part.name, part.scope, type(part.formula), tuple(rest)))
         plain = copy.copy(part.formula)
-        for name in dynamic:  # the cache must not keep a schedule alive, nor what it refers to, unless it traces it
+        for name in (
+            dynamic
+        ):  # the cache must not keep a schedule alive, nor what it refers to, unless it traces it
             object.__setattr__(plain, name, 0.0)
         bare.append(part._replace(formula=plain))
     gates = sum(has_hook(part.formula, "steps") for part in bare)
     passed = None if masked else gates if passed is None else passed
-    followed = tuple((name, v if isinstance(v, Hashable) else id(v)) for name, v in scheduled.items())
-    structure = _Structure(tuple(bare), (tuple(key), off, is_complex, arrays, passed, followed, precision), scheduled)
+    followed = tuple(
+        (name, v if isinstance(v, Hashable) else id(v)) for name, v in scheduled.items()
+    )
+    structure = _Structure(
+        tuple(bare), (tuple(key), off, is_complex, arrays, passed, followed, precision), scheduled
+    )
     return _traced(structure, off, is_complex, arrays, passed, precision)
 
 
 class _Structure:
     """Parts that compare by what decides their trace; and the schedules that are traced with them."""
 
-    def __init__(self, parts: tuple[Part, ...], key: tuple[Any, ...], scheduled: dict[str, Any]) -> None:
+    def __init__(
+        self, parts: tuple[Part, ...], key: tuple[Any, ...], scheduled: dict[str, Any]
+    ) -> None:
         self.parts, self.key, self.scheduled = parts, key, scheduled
 
     def __hash__(self) -> int:
@@ -104,8 +122,19 @@ def _traced(
 ) -> UpdateProgram:
     names = state_names(structure) | ({MASTER: None} if precision.master else {})
     found: frozenset[str] = frozenset()
-    while True:  # a state is complex where the rule makes it so: begin with real ones, until nothing changes
-        run = PartsRun(structure.parts, Graph(off), is_complex, found, arrays, passed, structure.scheduled, precision)
+    while (
+        True
+    ):  # a state is complex where the rule makes it so: begin with real ones, until nothing changes
+        run = PartsRun(
+            structure.parts,
+            Graph(off),
+            is_complex,
+            found,
+            arrays,
+            passed,
+            structure.scheduled,
+            precision,
+        )
         seen = frozenset(name for name in names if len(run.values[state(name)].parts) == 2) | found
         if seen == found:
             return _assemble(run, names)
@@ -140,16 +169,29 @@ def _assemble(run: PartsRun, names: dict[str, float | None]) -> UpdateProgram:
         depths[expr] = max((depths[arg] for arg in expr.args), default=0) + expr.reduces
         if expr.reduces:
             by_depth.setdefault(depths[expr], []).append(expr)
-    touched = {expr.value.array for expr in used if expr.op == "input"} | {operand.array for operand in stores}
-    kept = {part.named(s, "_") for part in run.parts if has_hook(part.formula, "evaluation") for s in own_states(part.formula)}
+    touched = {expr.value.array for expr in used if expr.op == "input"} | {
+        operand.array for operand in stores
+    }
+    kept = {
+        part.named(s, "_")
+        for part in run.parts
+        if has_hook(part.formula, "evaluation")
+        for s in own_states(part.formula)
+    }
     kept |= {MASTER} if run.precision.master else set()
-    states = tuple(StateSpec(s, v, s in run.found) for s, v in names.items() if state(s) in touched or s in kept)
+    states = tuple(
+        StateSpec(s, v, s in run.found)
+        for s, v in names.items()
+        if state(s) in touched or s in kept
+    )
     return UpdateProgram(
         name=run.name,
         complex=run.complex,
         states=states,
         hyper=tuple(part.named(name) for part in run.parts for name in part.formula.ranges),
-        stages=tuple(_kernel(run, states, {}, tuple(found)) for _, found in sorted(by_depth.items())),
+        stages=tuple(
+            _kernel(run, states, {}, tuple(found)) for _, found in sorted(by_depth.items())
+        ),
         update=_kernel(run, states, stores, (), accept),
         shared=run.adapted,
     )
@@ -164,9 +206,13 @@ def _kernel(
 ) -> Kernel:
     """The array code that ends in `stores`, or in `reductions`; what it needs of reductions comes in as scalars."""
     ends = [*stores.values(), *(expr.args[0] for expr in reductions)]
-    live = sorted(set(reachable(ends, within=lambda expr: not expr.host)), key=lambda expr: expr.index)
+    live = sorted(
+        set(reachable(ends, within=lambda expr: not expr.host)), key=lambda expr: expr.index
+    )
     ops = tuple(expr for expr in live if expr.args and not expr.host)
-    outer = dict.fromkeys(arg for op in ops for arg in op.args if arg.host) | dict.fromkeys(e for e in ends if e.host)
+    outer = dict.fromkeys(arg for op in ops for arg in op.args if arg.host) | dict.fromkeys(
+        e for e in ends if e.host
+    )
     loads = tuple(expr.value for expr in live if expr.op == "input")
     random = {operand: made for operand, made in run.graph.random.items() if operand in loads}
     outer |= dict.fromkeys(part for key, _ in random.values() for part in key)
