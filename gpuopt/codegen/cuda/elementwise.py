@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.arrays.dtypes import COMPUTE, state_dtype
+from gpuopt.codegen.cuda.parts import part
 from gpuopt.codegen.tile import PARTS
 from gpuopt.tracing.expr import Expr, format_expr
 from gpuopt.tracing.operands import GRAD, PARAM, Operand, state
@@ -28,35 +29,8 @@ __all__ = ["OPTIONS", "PREAMBLE", "CudaPrinter", "KernelSource", "KernelWriter",
 OPTIONS = ("--fmad=false",)
 """No contraction of a product and a sum, which would give other bits than a CPU's."""
 
-PREAMBLE = """
-// NaN propagates, and of two zeros the second is taken, as NumPy does on a CPU.
-template <typename T> __device__ __forceinline__ T largest(T a, T b) { return a > b || a != a ? a : b; }
-template <typename T> __device__ __forceinline__ T smallest(T a, T b) { return a < b || a != a ? a : b; }
-template <typename T> __device__ __forceinline__ T signum(T a) {
-  return a > T(0) ? T(1) : a < T(0) ? T(-1) : a == T(0) ? T(0) : a;
-}
-// 16 random bits are added to those that a bfloat16 has no room for, which are then cut; NaN stays.
-template <typename T> __device__ __forceinline__ T stochastic_bfloat16(T a, T u) {
-  return a != a ? a : __uint_as_float((__float_as_uint(a) + (unsigned int)(u * T(65536))) & 0xFFFF0000u);
-}
-// SplitMix64, begun anew for each seed, step, array and stream, at any element.
-__device__ __forceinline__ unsigned long long mixed(unsigned long long z) {
-  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
-  z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
-  return z ^ (z >> 31);
-}
-template <typename T>
-__device__ __forceinline__ T uniform(unsigned long long a, unsigned long long b, unsigned long long c, unsigned long long d,
-                                     int array, int stream, unsigned long long index) {
-  const unsigned long long golden = 0x9E3779B97F4A7C15ull;
-  unsigned long long start = mixed((a | b << 16 | c << 32 | d << 48) + golden);
-  start = mixed(start + (array + 1ull) * golden);
-  start = mixed(start + (stream + 1ull) * golden);
-  const unsigned long long z = mixed(start + (index + 1) * golden);
-  return sizeof(T) == 4 ? T(z >> 41) * T(1.1920928955078125e-7) + T(5.9604644775390625e-8)
-                        : T(z >> 12) * T(2.220446049250313e-16) + T(1.1102230246251565e-16);
-}
-"""
+PREAMBLE = "\n" + part("helpers") + part("random")
+"""What the body of a kernel may call."""
 
 
 @dataclasses.dataclass(frozen=True)

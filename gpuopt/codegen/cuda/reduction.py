@@ -1,7 +1,10 @@
-"""From a stage of an `UpdateProgram` to the text of a CUDA kernel that reduces arrays in the order of `gpuopt.executors.fold`.
+"""From a stage of an `UpdateProgram` to the text of a CUDA kernel that reduces arrays.
 
-A thread adds one lane of one chunk. The last of those that a sum waits for, told by a ticket that each draws, goes on with that
-sum; so one launch does it all, whoever comes last decides no bit, and all tickets are 0 again in the end.
+The order of additions is that of `gpuopt.executors.fold`. One launch computes every level of a sum:
+the pattern is that of the sample threadFenceReduction of NVIDIA's cuda-samples, with a ticket for
+each sum of each level in place of one for the grid. Each thread adds one lane of one chunk. Then it
+takes a ticket; the thread that takes the last ticket of a sum computes the next level. The result
+does not depend on the order of arrival, and every ticket is reset to 0.
 """
 
 from __future__ import annotations
@@ -20,6 +23,10 @@ from gpuopt.tracing.program import Kernel
 
 __all__ = ["fold_space", "reduction_source", "reductions_source"]
 
+# The fences: a thread writes its part (`keep`), then a fence, then takes a ticket, so that whoever
+# sees the ticket sees the part. The thread with the last ticket fences again before it reads the
+# others' parts, which are read as volatile, past the cache of its multiprocessor. The last thread
+# of a lane takes a ticket of the array in the same way; the last of these adds the lanes.
 _CLIMB = """\
 ptrdiff_t level = 0, here = ({elements} + {chunk} - 1) / {chunk}, mine = at_chunk;
 bool last = true;
