@@ -1,135 +1,185 @@
 """From a `Kernel` to one Python function of NumPy calls that write into given arrays.
 
-The function updates its arrays in place: an operation writes where its result belongs as soon as the old value there is
-no longer needed, and into scratch until then. Nothing is allocated when it runs.
+The function updates its arrays in place: an operation writes where its result belongs as soon as
+the old value there is needed no longer, and into scratch until then. It allocates nothing.
 """
 
 from __future__ import annotations
 
 import functools
+import sys
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 
 from gpuopt.codegen.tile import TileCode, changes, constants, places
 from gpuopt.tracing.expr import Expr, format_expr
-from gpuopt.tracing.operands import GRAD, PARAM, Operand
+from gpuopt.tracing.operands import Operand
 from gpuopt.tracing.ops import OPS
 from gpuopt.tracing.program import Kernel
 
-__all__ = ["tile_code"]
+__all__ = ["may_share", "tile_code"]
+
+
+def may_share(a: Operand, b: Operand) -> bool:
+    """Tell whether two operands may be the same memory: a gradient may be its parameter.
+
+    Components of complex arrays are copied into scratch before the function is called, so they
+    share nothing.
+    """
+    return a == b or (not a.component and {a.kind, b.kind} == {"param", "grad"})
 
 
 @functools.lru_cache(maxsize=512)
 def tile_code(kernel: Kernel) -> TileCode:
     """Generate the function that runs `kernel` on one tile."""
-    return _Writer(kernel).result()
+    writer, fixed = _Writer(kernel), constants(kernel)
+    scratch = writer.buffers.scratch
+    scalars = [f"k{number}" for number in range(len(kernel.scalars) + len(fixed))]
+    arguments = ", ".join([*writer.arrays.values(), *scratch["w"], *scratch["b"], *scalars])
+    comments = [f"# {name} is {operand}" for operand, name in writer.arrays.items()]
+    comments += [f"# {writer.where[expr]} = {format_expr(expr)}" for expr in kernel.scalars]
+    body = [f"    {line}" for line in [*comments, *(writer.lines or ["pass"])]]
+    source = "\n".join([f"def update({arguments}):  # {kernel.name}", *body, ""])
+    scope: dict[str, Any] = {name: getattr(np, name) for name, op in OPS.items() if op.numpy}
+    scope |= {"copyto": np.copyto, "stochastic_bfloat16": _stochastic_bfloat16}
+    exec(source, scope)  # the text is made here from a fixed set of calls
+    sizes = len(scratch["w"]), len(scratch["b"])
+    return TileCode(scope["update"], places(kernel), *sizes, fixed, source)
+
+
+class _Buffers:
+    """Finds a buffer for each value by a linear scan: it is kept until the last step that reads it.
+
+    Buffers are the arrays of a kernel, and scratch: ``w0``, ``w1`` … of the compute dtype, and
+    ``b0``, ``b1`` … for truth values.
+
+    Parameters
+    ----------
+    arrays : dict
+        The name of the buffer of each operand.
+    results : dict
+        The new values of those that change. The others are never written.
+    last : dict
+        The step that reads a value last. A result is read after all steps.
+    end : int
+        The number of steps.
+    """
+
+    def __init__(
+        self,
+        arrays: dict[Operand, str],
+        results: dict[Operand, Expr],
+        last: dict[Expr, int],
+        end: int,
+    ) -> None:
+        self._last, self._end = last, end
+        self._homes = [(expr, arrays[operand]) for operand, expr in results.items()]
+        self._busy = dict.fromkeys(arrays.values(), sys.maxsize)
+        """The last step in which the content of each buffer is needed."""
+        old = [(expr.value, step) for expr, step in last.items() if expr.op == "input"]
+        for operand in results:
+            steps = (step for other, step in old if may_share(operand, other))
+            self._busy[arrays[operand]] = max(steps, default=-1)
+        self.scratch: dict[str, list[str]] = {"w": [], "b": []}
+
+    def place(self, expr: Expr, step: int, operands: list[str], barred: Collection[str]) -> str:
+        """The buffer for the value that a step computes from what lies in `operands`.
+
+        A result goes home if it can. Another value takes the place of an operand that is needed
+        no longer; scratch is taken where neither is possible, or the buffer is `barred`.
+        """
+        if expr.boolean:
+            return self.take("b", self._last[expr], step, barred)
+        wanted = [name for result, name in self._homes if result is expr]
+        if self._last[expr] < self._end:
+            wanted += operands
+        for name in wanted:
+            if self._busy.get(name, sys.maxsize) <= step and name not in barred:
+                self._busy[name] = self._last[expr]
+                return name
+        return self.take("w", self._last[expr], step, barred)
+
+    def take(self, kind: str, until: int, step: int, barred: Collection[str] = ()) -> str:
+        """A scratch buffer of that kind, the first that is free; a new one if none is."""
+        names = self.scratch[kind]
+        free = (name for name in names if self._busy[name] <= step and name not in barred)
+        name = next(free, f"{kind}{len(names)}")
+        if name not in self._busy:
+            names.append(name)
+        self._busy[name] = until
+        return name
 
 
 class _Writer:
-    """Chooses a place for every value (`where`), and writes the calls (`lines`)."""
+    """Writes the calls of a kernel.
+
+    Attributes
+    ----------
+    arrays : dict
+        The name of each operand's array.
+    where : dict
+        Where each value is: in an array, in scratch, or a scalar.
+    lines : list of str
+        The calls.
+    """
 
     def __init__(self, kernel: Kernel) -> None:
-        self.kernel, self.lines = kernel, list[str]()
-        self.names = {place.operand: f"a{number}" for number, place in enumerate(places(kernel))}
-        self.targets = changes(kernel)
+        self.arrays = {place.operand: f"a{number}" for number, place in enumerate(places(kernel))}
+        results = changes(kernel)
         # A new value that is some array's old one is copied first, before that array may change.
-        moved = [Expr(-1 - k, "copy", (e,)) for k, e in enumerate(dict.fromkeys(self.targets.values())) if e.op == "input"]
-        self.targets |= {c: m for m in moved for c, e in self.targets.items() if e is m.args[0]}
-        self.ops = [*moved, *kernel.ops]
-        self.last = {arg: step for step, op in enumerate(self.ops) for arg in op.args}
-        self.last |= dict.fromkeys(self.targets.values(), len(self.ops))
-        self.where: dict[Expr, str] = {}
-        self.busy: dict[str, Expr] = {}
-        self.counts = {"w": 0, "b": 0}
+        old = dict.fromkeys(expr for expr in results.values() if expr.op == "input")
+        copies = {expr: Expr(-1 - number, "copy", (expr,)) for number, expr in enumerate(old)}
+        results = {operand: copies.get(expr, expr) for operand, expr in results.items()}
+        steps = [*copies.values(), *kernel.ops]
+        last = {arg: step for step, op in enumerate(steps) for arg in op.args}
+        last |= dict.fromkeys(results.values(), len(steps))
+        self.buffers = _Buffers(self.arrays, results, last, len(steps))
+        scalars = [*kernel.scalars, *constants(kernel)]
+        self.where = {expr: f"k{number}" for number, expr in enumerate(scalars)}
+        self.where |= {expr: self.arrays[expr.value] for expr in last if expr.op == "input"}
+        self.lines = [line for step, op in enumerate(steps) for line in self._calls(step, op)]
+        for operand, expr in results.items():
+            if self.where[expr] != self.arrays[operand]:
+                self.lines.append(f"copyto({self.arrays[operand]}, {self.where[expr]})")
 
-    def result(self) -> TileCode:
-        host, fixed = self.kernel.scalars, constants(self.kernel)
-        for number, expr in enumerate([*host, *fixed]):
-            self.where[expr] = f"k{number}"
-        for step, op in enumerate(self.ops):
-            self._write(step, op)
-        for component, expr in self.targets.items():
-            if self.where[expr] != self.names[component]:
-                self.lines.append(f"copyto({self.names[component]}, {self.where[expr]})")
-        arguments = [*self.names.values(), *(f"{kind}{i}" for kind, n in self.counts.items() for i in range(n))]
-        arguments += [f"k{number}" for number in range(len(host) + len(fixed))]
-        comments = [f"    # {name} is {component}" for component, name in self.names.items()]
-        comments += [f"    # {self.where[e]} = {format_expr(e)}" for e in host]
-        body = [f"    {line}" for line in self.lines or ["pass"]]
-        source = "\n".join([f"def update({', '.join(arguments)}):  # {self.kernel.name}", *comments, *body, ""])
-        scope: dict[str, Any] = {name: getattr(np, name) for name, op in OPS.items() if op.numpy} | {"copyto": np.copyto}
-        scope["stochastic_bfloat16"] = _stochastic_bfloat16
-        exec(source, scope)  # the text is made here from a fixed set of calls
-        return TileCode(scope["update"], places(self.kernel), self.counts["w"], self.counts["b"], fixed, source)
-
-    def _write(self, step: int, op: Expr) -> None:
-        operands = [self._location(arg) for arg in op.args]
-        out = self._choose(step, op)
-        for arg in op.args:  # what dies here may give its place to later values
-            if self.last[arg] == step and self.busy.get(self.where.get(arg, "")) is arg:
-                del self.busy[self.where[arg]]
-        self.busy[out] = op
-        self.where[op] = out
+    def _calls(self, step: int, op: Expr) -> list[str]:
+        """The calls that compute one value."""
+        operands = [self.where[arg] for arg in op.args]
+        numbers = [self.where[arg] for arg in op.args if not arg.boolean]
+        out = self.where[op] = self.buffers.place(op, step, numbers, self._read_late(op))
         if op.op == "where":
             mask, a, b = operands
-            self.lines += [f"copyto({out}, {b})"] if out != b else []
-            self.lines.append(f"copyto({out}, {a}, where={mask})")
-        elif op.op == "choose":
-            self.lines.append(f"copyto({out}, {operands[1]} if {operands[0]} else {operands[2]})")
-        elif op.op == "stochastic_bfloat16":
-            self.lines.append(f"stochastic_bfloat16({', '.join([*operands, out, self._scratch('b', set())])})")
-        elif op.op == "copy":
-            self.lines.append(f"copyto({out}, {operands[0]})")
-        else:
-            self.lines.append(OPS[op.op].numpy.format(*operands, out=out))
+            others = [f"copyto({out}, {b})"] if out != b else []
+            return [*others, f"copyto({out}, {a}, where={mask})"]
+        if op.op == "choose":
+            return [f"copyto({out}, {operands[1]} if {operands[0]} else {operands[2]})"]
+        if op.op == "copy":
+            return [f"copyto({out}, {operands[0]})"]
+        if op.op == "stochastic_bfloat16":
+            mask = self.buffers.take("b", step, step)
+            return [f"stochastic_bfloat16({', '.join([*operands, out, mask])})"]
+        return [OPS[op.op].numpy.format(*operands, out=out)]
 
-    def _location(self, expr: Expr) -> str:
-        return self.names[expr.value] if expr.op == "input" else self.where[expr]
-
-    def _choose(self, step: int, op: Expr) -> str:
-        """Where the result goes: its own place, the place of a value that dies here, or scratch."""
-        late = op.args if op.op == "stochastic_bfloat16" else ()  # what is read after the result was begun
-        if op.op == "where" and op.args[1] is not op.args[2]:
+    def _read_late(self, op: Expr) -> set[str]:
+        """The buffers that are read after the result was begun, so that it cannot lie there."""
+        late: tuple[Expr, ...] = ()
+        if op.op == "stochastic_bfloat16":
+            late = op.args
+        elif op.op == "where" and op.args[1] is not op.args[2]:
             late = op.args[1:2]
-        barred = {self._location(arg) for arg in late}
-        if any(arg.op == "input" and arg.value == GRAD for arg in late):  # which may be the parameter itself
-            barred.add(self.names.get(PARAM, ""))
-        if op.boolean:
-            return self._scratch("b", barred)
-        for component in [c for c, e in self.targets.items() if e is op]:
-            name = self.names[component]
-            if self._over(component, step) and self._free(name, step) and name not in barred:
-                return name
-        if self.last[op] < len(self.ops):  # a temporary value may lie in any array whose old value is over
-            for arg in op.args:
-                name = "" if arg.host or arg.boolean else self._location(arg)
-                inside = [component for component, own in self.names.items() if own == name]
-                writable = all(component in self.targets and self._over(component, step) for component in inside)
-                if name and writable and self._free(name, step) and name not in barred:
-                    return name
-        return self._scratch("w", barred)
-
-    def _free(self, name: str, step: int) -> bool:
-        """Whether no value lies there that is needed after this step."""
-        held = self.busy.get(name)
-        return held is None or self.last[held] == step
-
-    def _over(self, component: Operand, step: int) -> bool:
-        """Whether the old value is needed no more; the gradient may be the parameter itself, so p waits for both."""
-        arrays = (PARAM, GRAD) if component == PARAM else (component,)
-        return not any(e.op == "input" and e.value in arrays and last > step for e, last in self.last.items())
-
-    def _scratch(self, kind: str, barred: set[str]) -> str:
-        for number in range(self.counts[kind]):
-            if (name := f"{kind}{number}") not in self.busy and name not in barred:
-                return name
-        self.counts[kind] += 1
-        return f"{kind}{self.counts[kind] - 1}"
+        found = {self.where[arg] for arg in late}
+        for arg in late:
+            if arg.op == "input":
+                found |= {
+                    name for operand, name in self.arrays.items() if may_share(operand, arg.value)
+                }
+        return found
 
 
 def _stochastic_bfloat16(x: Any, u: Any, out: Any, mask: Any) -> None:
-    """Add 16 random bits to those that a bfloat16 has no room for, which are then cut; NaN stays."""
+    """Add 16 random bits to those that a bfloat16 has no room for, then cut them; NaN stays."""
     whole = out.view(np.uint32)
     np.multiply(u, out.dtype.type(65536), out=out)
     np.copyto(whole, out, casting="unsafe")

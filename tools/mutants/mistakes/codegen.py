@@ -23,10 +23,17 @@ MISTAKES = [
     ),
     Mistake(
         "the gradient for scratch",
-        "codegen.numpy:_Writer._choose",
-        "all(_1 in self.targets and _2 for _1 in _3)",
-        "all(_2 for _1 in _3)",
+        "codegen.numpy:_Buffers",
+        "dict.fromkeys(_1.values(), sys.maxsize)",
+        "dict.fromkeys(_1.values(), -1)",
         "test_operations test_bits",
+    ),
+    Mistake(
+        "a parameter overwritten that is its own gradient",
+        "may_share",
+        "_1 == _2 or _3",
+        "_1 == _2",
+        "test_operations::test_operations_on_values_they_replace",
     ),
     Mistake(
         "15 random bits for 16",
