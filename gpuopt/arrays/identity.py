@@ -14,7 +14,7 @@ __all__ = ["SameObjects"]
 class SameObjects:
     """Objects that were seen last, some of which may be None, by weak references.
 
-    An object that was collected since is never the same: its reference gives None, as if it had
+    An object that was collected since is never the same. Its reference gives None, as if it had
     been missing, and another object may have its id.
     """
 
@@ -22,13 +22,10 @@ class SameObjects:
 
     def __init__(self) -> None:
         self._seen: list[Callable[[], Any]] = []
-        # References to what is gone; each is added by its own callback.
-        self._collected: list[Any] = []
+        self._collected: list[Any] = []  # references to what is gone
 
     def __call__(self, objects: Sequence[Any]) -> bool:
-        """Whether these are the objects that were remembered, in the same order, all of them
-        alive.
-        """
+        """Whether these are the remembered objects, in the same order, all of them alive."""
         if self._collected or not self._seen or len(objects) != len(self._seen):
             return False
         return all(map(operator.is_, objects, map(operator.call, self._seen)))

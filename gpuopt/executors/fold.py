@@ -1,9 +1,11 @@
-"""Reductions in one fixed order, so that every executor and every cut into tiles gives the same bits.
+"""Reductions in one fixed order: every executor and every cut into tiles gives the same bits.
 
-The elements of an array, in the order of their indices, lie in rows of 256 lanes. In each chunk of 64 rows the lanes are added
-one row after another, in the compute dtype; what is left, 256 numbers a chunk, is folded in the same way until one row of
-256 remains. That row is added in float64, one lane after another. Sums over several arrays are of these totals, in float64.
-Lanes that have no element hold the number that changes nothing. The error is that of 64 additions for a factor of 64 in size.
+The elements of an array, in the order of their indices, lie in rows of 256 lanes. In each chunk of
+64 rows the lanes are added one row after another, in the compute dtype. That leaves 256 numbers a
+chunk, which are folded in the same way, until one row of 256 remains. That row is added in float64,
+one lane after another. Sums over several arrays are of these totals, in float64. Lanes without an
+element hold the number that changes nothing. For each factor of 64 in size, the error is that of 64
+additions.
 """
 
 from __future__ import annotations
@@ -22,12 +24,13 @@ __all__ = ["UFUNCS", "Folds", "fold", "fold_stream"]
 UFUNCS: dict[str, np.ufunc] = {name: getattr(np, r.op.name) for name, r in REDUCTIONS.items()}
 
 
-def fold(ufunc: np.ufunc, run: Any, out: Any) -> None:
-    """Fold the elements of `run`, which begins with a chunk, into `out`: a row of lanes for each chunk."""
-    whole, lanes = run.size // REDUCTION_CHUNK, LANES
+def fold(ufunc: np.ufunc, values: Any, out: Any) -> None:
+    """Fold flat `values`, which begin with a chunk, into `out`: a row of lanes for each chunk."""
+    whole, lanes = values.size // REDUCTION_CHUNK, LANES
     if whole:
-        ufunc.reduce(run[: whole * REDUCTION_CHUNK].reshape(whole, ROWS, lanes), axis=1, out=out[:whole])
-    rest = run[whole * REDUCTION_CHUNK :]
+        full = values[: whole * REDUCTION_CHUNK].reshape(whole, ROWS, lanes)
+        ufunc.reduce(full, axis=1, out=out[:whole])
+    rest = values[whole * REDUCTION_CHUNK :]
     rows = rest.size // lanes
     if rows:
         ufunc.reduce(rest[: rows * lanes].reshape(rows, lanes), axis=0, out=out[whole])
@@ -36,30 +39,35 @@ def fold(ufunc: np.ufunc, run: Any, out: Any) -> None:
         some[...] = ufunc(some, tail, out=some) if rows else tail
 
 
-def fold_stream(ufunc: np.ufunc, runs: Iterable[Any], stage: Any, out: Any) -> None:
-    """Fold elements that come in runs of any length; `stage` is room for a chunk of them."""
+def fold_stream(ufunc: np.ufunc, portions: Iterable[Any], room: Any, out: Any) -> None:
+    """Fold values that come in flat portions of any length; `room` is for a chunk of them."""
     held = row = 0
-    for each in runs:
-        run = each
-        while run.size:
-            taken, run = run[: REDUCTION_CHUNK - held], run[REDUCTION_CHUNK - held :]
-            stage[held : held + taken.size] = taken
+    for portion in portions:
+        values = portion
+        while values.size:
+            taken, values = values[: REDUCTION_CHUNK - held], values[REDUCTION_CHUNK - held :]
+            room[held : held + taken.size] = taken
             held += taken.size
             if held == REDUCTION_CHUNK:
-                fold(ufunc, stage, out[row:])
+                fold(ufunc, room, out[row:])
                 held, row = 0, row + 1
     if held:
-        fold(ufunc, stage[:held], out[row:])
+        fold(ufunc, room[:held], out[row:])
 
 
-def fold_many(ufunc: np.ufunc, run: Any, sizes: list[int], out: Any) -> None:
-    """Fold arrays of less than a chunk, one after another in `run`, each into its row of `out`; equal ones at once."""
+def fold_many(ufunc: np.ufunc, values: Any, sizes: list[int], out: Any) -> None:
+    """Fold arrays of less than a chunk each, one after another in `values`, into rows of `out`.
+
+    Neighbours of equal size are folded at once.
+    """
     start = row = 0
     for size, same in itertools.groupby(sizes):
         count, rows = len(list(same)), size // LANES
-        block, into = run[start : start + count * size].reshape(count, size), out[row : row + count]
+        block = values[start : start + count * size].reshape(count, size)
+        into = out[row : row + count]
         if rows:
-            ufunc.reduce(block[:, : rows * LANES].reshape(count, rows, LANES), axis=1, out=into)
+            full = block[:, : rows * LANES].reshape(count, rows, LANES)
+            ufunc.reduce(full, axis=1, out=into)
         if tail := size - rows * LANES:
             some = into[:, :tail]
             some[...] = ufunc(some, block[:, rows * LANES :]) if rows else block
@@ -67,42 +75,64 @@ def fold_many(ufunc: np.ufunc, run: Any, sizes: list[int], out: Any) -> None:
 
 
 class Folds:
-    """What the reductions of one stage need for arrays of the given sizes: a row of lanes for each chunk, on each level."""
+    """What the reductions of a stage are folded into, for arrays of the given sizes.
+
+    That is a row of lanes for each chunk of an array; on the next level, one for each chunk of
+    those rows; and so on to one row. All arrays have their last rows together.
+
+    Parameters
+    ----------
+    ops : list of str
+        The reductions: ``"sum"`` or ``"max"``.
+    sizes : list of int
+        The elements of each array.
+    dtype : dtype
+    """
 
     def __init__(self, ops: list[str], sizes: list[int], dtype: np.dtype[Any]) -> None:
         self.ops = ops
         self._last = [np.full((len(sizes), LANES), REDUCTIONS[op].nothing, dtype) for op in ops]
-        self._levels = [
-            [_levels(last[i : i + 1], size, op) for i, size in enumerate(sizes)]
-            for op, last in zip(ops, self._last, strict=True)
-        ]
-        self._deep = dict.fromkeys(index for index, size in enumerate(sizes) if chunks(size) > 1)
+        self._levels: list[list[list[Any]]] = []
+        for op, last in zip(ops, self._last, strict=True):
+            of_each = [_levels(last[i : i + 1], size, op) for i, size in enumerate(sizes)]
+            self._levels.append(of_each)
+        self._deep = dict.fromkeys(i for i, size in enumerate(sizes) if chunks(size) > 1)
 
-    def rows(self, reduction: int, array: int) -> Any:
-        """Where the chunks of an array are folded into."""
-        return self._levels[reduction][array][0]
+    def rows(self, reduction: int, position: int) -> Any:
+        """The rows that the chunks of an array are folded into."""
+        return self._levels[reduction][position][0]
 
-    def fold_pack(self, reduction: int, arrays: list[int], sizes: list[int], run: Any) -> None:
-        """Fold small arrays that follow one another in `run`."""
+    def fold_pack(
+        self, reduction: int, positions: list[int], sizes: list[int], values: Any
+    ) -> None:
+        """Fold small arrays that follow one another in `values`."""
         last, ufunc = self._last[reduction], UFUNCS[self.ops[reduction]]
-        if arrays[-1] - arrays[0] == len(arrays) - 1:
-            fold_many(ufunc, run, sizes, last[arrays[0] : arrays[-1] + 1])
+        if positions[-1] - positions[0] == len(positions) - 1:
+            fold_many(ufunc, values, sizes, last[positions[0] : positions[-1] + 1])
         else:
-            rows = last[arrays]
-            fold_many(ufunc, run, sizes, rows)
-            last[arrays] = rows
+            rows = last[positions]
+            fold_many(ufunc, values, sizes, rows)
+            last[positions] = rows
 
-    def totals(self, arrays: list[int] | None) -> list[Any]:
-        """For each reduction the totals of `arrays` (None for all), whose chunks were folded: an array of float64."""
+    def totals(self, positions: list[int] | None) -> list[Any]:
+        """For each reduction, the totals of the arrays at `positions` (None for all).
+
+        Their chunks were folded. The totals are an array of float64.
+        """
+        deep = self._deep if positions is None else [p for p in positions if p in self._deep]
         found = []
         for op, last, levels in zip(self.ops, self._last, self._levels, strict=True):
-            for array in self._deep if arrays is None else [array for array in arrays if array in self._deep]:
-                for lower, upper in itertools.pairwise(levels[array]):
+            for position in deep:
+                for lower, upper in itertools.pairwise(levels[position]):
                     fold(UFUNCS[op], lower.reshape(-1), upper)
-            rows = last if arrays is None else last[arrays]
-            sums = np.add.accumulate(rows, axis=1, dtype=np.float64)[:, -1] + 0.0 if op == "sum" else rows.max(axis=1)
-            found.append(sums.astype(np.float64))
+            rows = last if positions is None else last[positions]
+            found.append(_add_lanes(rows) if op == "sum" else rows.max(axis=1).astype(np.float64))
         return found
+
+
+def _add_lanes(rows: Any) -> Any:
+    """The sum of each row in float64, one lane after another; -0.0 becomes 0.0."""
+    return np.add.accumulate(rows, axis=1, dtype=np.float64)[:, -1] + 0.0
 
 
 def _levels(last: Any, size: int, op: str) -> list[Any]:

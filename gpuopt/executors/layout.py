@@ -1,8 +1,8 @@
 """Where an array's elements lie in memory, and where its state lies: shared by the executors.
 
-An executor works on elements that follow one another. A `ParamView` sees a parameter in the order of
-its memory: so C order, Fortran order and any other permutation of axes are one flat array. Its state
-is a part of one flat buffer, in the same order.
+An executor works on elements that follow one another. A `ParamView` sees a parameter in the order
+of its memory: so C order, Fortran order and any other permutation of axes are one flat array. Its
+state is a part of one flat buffer, in the same order.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A kernel made ready to run on a CPU: its generated function, the scalars it is called with, and its scratch."""
+"""A kernel made ready to run on a CPU: its generated function, its scalars, and its scratch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ __all__ = ["CompiledKernel"]
 
 
 class CompiledKernel(abc.ABC):
-    """A kernel for arrays of one dtype. What is not a flat array of the compute dtype is copied into scratch, and back.
+    """A kernel for arrays of one dtype.
+
+    Operands that are no flat arrays of the compute dtype are copied into scratch, and back.
 
     Parameters
     ----------
@@ -83,13 +85,14 @@ class CompiledKernel(abc.ABC):
         arguments: list[Any] = []
         for place in self.code.places:
             x = operands.get(place.array)
-            if place.part or not (place.array == GRAD or (x is not None and is_flat(x, self.compute))):
+            direct = place.array == GRAD or (x is not None and is_flat(x, self.compute))
+            if place.part or not direct:
                 return None
             arguments.append(x)
         return arguments
 
     def run(self, tile: Tile, g: Any, thread: int) -> None:
-        """Run the function on a tile, through scratch where an operand cannot be passed as it is."""
+        """Run the function on a tile, through scratch if an operand cannot be passed as it is."""
         arguments, written = self.operands(tile, g, thread, self.code.places)
         self.call(arguments, tile.size, thread)
         for place, values in written:
@@ -103,7 +106,7 @@ class CompiledKernel(abc.ABC):
         return call
 
     def _bind(self, call: PackCall, tile: PackTile, thread: int, places: Iterable[Place]) -> None:
-        """Add the operands at those places to the arguments: as they are, or gathered in scratch."""
+        """Add the operands at those places to the arguments: themselves, or gathered in scratch."""
         for place in places:
             x = None if place.part else tile.flat(place.array, None)
             if x is not None and is_flat(x, self.compute):
@@ -116,8 +119,10 @@ class CompiledKernel(abc.ABC):
             if place.written:
                 call.scatters.append((place.array, place.part, values))
 
-    def operands(self, tile: Tile, g: Any, thread: int, places: Iterable[Place]) -> tuple[list[Any], list[tuple[Place, Any]]]:
-        """The operands at those places; and of each that must be copied back, where it is meanwhile."""
+    def operands(
+        self, tile: Tile, g: Any, thread: int, places: Iterable[Place]
+    ) -> tuple[list[Any], list[tuple[Place, Any]]]:
+        """The operands at those places; and what must be copied back, with where it lies now."""
         arguments, written = [], []
         for place in places:
             x = None if place.part else tile.flat(place.array, g)
@@ -135,7 +140,7 @@ class CompiledKernel(abc.ABC):
         return arguments, written
 
     def mapped(self, tile: Tile, g: Any, thread: int) -> list[Any]:
-        """For each reduction what is to be reduced of a tile: a flat array."""
+        """For each reduction, what is to be reduced of a tile: a flat array."""
         arguments, _ = self.operands(tile, g, thread, self.code.places)
         self.call(arguments, tile.size, thread)
         return arguments[len(arguments) - len(self.kernel.reductions) :]
@@ -147,13 +152,15 @@ class CompiledKernel(abc.ABC):
             fold(UFUNCS[self.folds.ops[number]], values, rows)
 
     def fold_stream(self, number: int, position: int, values: Iterable[Any], thread: int) -> None:
-        """Fold what comes of an array in flat arrays of any length, for one of the reductions."""
+        """Fold the values of one array for one of the reductions; they come in any portions."""
         room = self.scratch.array(thread, "stage", REDUCTION_CHUNK, self.compute)
         fold_stream(UFUNCS[self.folds.ops[number]], values, room, self.folds.rows(number, position))
 
     def _randomize(self, tile: Any, operand: Operand, values: Any, thread: int) -> None:
         """Fill an array with the random numbers of a tile."""
-        room = [self.scratch.array(thread, what, tile.size, np.dtype(np.uint64)) for what in ("index", "rest", "work")]
+        whole = np.dtype(np.uint64)
+        names = "index", "rest", "work"
+        room = [self.scratch.array(thread, name, tile.size, whole) for name in names]
         index, first = tile.array.indices(tile.offset, self.scratch.ramp(tile.size), *room)
         key, stream = self.kernel.random[operand]
         start = base(tuple(self._number(expr) for expr in key), tile.array.index, stream)
@@ -166,5 +173,5 @@ class CompiledKernel(abc.ABC):
         return float(self.scalars[self.kernel.scalars.index(scalar)])
 
     def fill(self, values: Any, start: int, index: Any, room: list[Any]) -> None:
-        """Fill an array with random numbers: those at `index` of the sequence that begins at `start`."""
+        """Fill an array with random numbers, from those of the sequence that begins at `start`."""
         fill(values, start, index, *room)

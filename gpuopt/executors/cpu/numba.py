@@ -1,4 +1,4 @@
-"""The Numba executor: a kernel as one compiled loop, run over tiles by the threads that the NumPy executor uses."""
+"""The Numba executor: a kernel as one compiled loop, run over tiles."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ __all__ = ["NumbaExecutor"]
 
 
 class NumbaKernel(CompiledKernel):
-    """A loop that reads and writes each element once; one for packed arrays, and one that folds what it maps."""
+    """A loop that reads and writes each element once.
+
+    A second one does that to packed arrays; a reduction's folds what it maps.
+    """
 
     def __init__(
         self,
@@ -50,12 +53,14 @@ class NumbaKernel(CompiledKernel):
         if self.pack is None or table is None:
             return super().call_of_pack(tile, thread)
         call = PackCall(self.pack, [], [], [])
-        self._bind(call, tile, thread, [place for place in self.code.places if place.array != PARAM])
+        self._bind(
+            call, tile, thread, [place for place in self.code.places if place.array != PARAM]
+        )
         call.arguments.extend([self.values, *table])
         return call
 
     def fold_tile(self, tile: ArrayTile, g: Any, thread: int) -> None:
-        """Map and fold a tile in one loop, which writes a row for each chunk and nothing else."""
+        """Map and fold a tile in one loop, which writes nothing but a row for each chunk."""
         operands, _ = self.operands(tile, g, thread, self._reads)
         first, position = tile.offset // REDUCTION_CHUNK, tile.array.position
         last = first + chunks(tile.size)

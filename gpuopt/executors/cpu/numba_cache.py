@@ -1,6 +1,7 @@
-"""The private cache folder of generated loops, so that Numba can keep their machine code beside them.
+"""The private cache folder of generated loops, beside which Numba keeps their machine code.
 
-A loop's text is written there under a name made from its content, and the next process need not compile.
+A loop's text is written there under a name made from its content. The next process need not compile
+it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ __all__ = ["cache_folder", "loaded"]
 def cache_folder() -> Path:
     """The folder of generated loops: this user's alone, since loading them runs them.
 
-    The folder ``gpuopt`` in ``GPUOPT_CACHE_DIR``, or in the user's cache folder; a temporary one where that cannot be.
+    It is ``gpuopt`` in ``GPUOPT_CACHE_DIR``, or in the user's cache folder; a temporary one if that
+    cannot be.
     """
     try:
         folder = _asked_folder() / "gpuopt"
@@ -55,11 +57,13 @@ def _temporary_folder() -> Path:
 
 @functools.lru_cache(maxsize=512)
 def loaded(source: str) -> ModuleType:
-    """Import the text as a module from the cache folder; its file appears there whole or not at all."""
+    """Import the text as a module from the cache folder; its file appears there whole or not."""
     name = f"gpuopt_loop_{hashlib.sha256(source.encode()).hexdigest()[:32]}"
     path = cache_folder() / f"{name}.py"
     if not path.exists() or path.read_text(encoding="utf-8") != source:
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False, encoding="utf-8") as file:
+        with tempfile.NamedTemporaryFile(
+            "w", dir=path.parent, suffix=".tmp", delete=False, encoding="utf-8"
+        ) as file:
             file.write(source)
         Path(file.name).replace(path)
     spec = importlib.util.spec_from_file_location(name, path)

@@ -23,43 +23,50 @@ __all__ = ["fill_code", "fold_code", "loop_code", "pack_code"]
 def loop_code(kernel: Kernel, compute: np.dtype[Any]) -> TileCode:
     """Generate and compile the loop that runs `kernel` on flat arrays of dtype `compute`."""
     source = loop_source(kernel)
-    module = loaded(source)
-    import numba
-
-    real = numba.from_dtype(compute)
-    flat = numba.types.Array(real, 1, "C")
-    module.loop.compile((flat,) * (len(places(kernel)) + 1))
-    return TileCode(module.loop, places(kernel), 0, 0, constants(kernel), source)
+    function, operands = loaded(source).loop, places(kernel)
+    function.compile((_array(compute),) * (len(operands) + 1))
+    return TileCode(function, operands, 0, 0, constants(kernel), source)
 
 
 @functools.lru_cache(maxsize=512)
 def fold_code(stage: Kernel, compute: np.dtype[Any]) -> Any:
-    """Compile the function that folds a tile, in the order of `gpuopt.executors.fold`: of what is read, scalars, and rows."""
-    import numba
+    """Compile the function that folds a tile, in the order of `gpuopt.executors.fold`.
 
+    It takes what is read, the scalars, and rows of lanes for each reduction.
+    """
     function = loaded(fold_source(stage)).fold
-    real = numba.from_dtype(compute)
-    flat, rows = (numba.types.Array(real, ndim, "C") for ndim in (1, 2))
+    flat, rows = _array(compute), _array(compute, 2)
     function.compile((*[flat] * len(stage.loads), flat, *[rows] * len(stage.reductions)))
     return function
 
 
 @functools.lru_cache(maxsize=2)
 def fill_code(dtype: np.dtype[Any]) -> Any:
-    """The function that does what `gpuopt.arrays.random.fill` does: of a run of that dtype, where to begin, and indices."""
+    """Compile the function that does what `gpuopt.arrays.random.fill` does.
+
+    It takes a flat array of that dtype, where the sequence begins, and the indices in it.
+    """
     import numba
 
-    function = loaded(fill_source(dtype)).fill
-    flat, whole = (numba.types.Array(kind, 1, "C") for kind in (numba.from_dtype(dtype), numba.types.uint64))
-    function.compile((flat, numba.types.uint64, whole))
+    function, whole = loaded(fill_source(dtype)).fill, numba.types.uint64
+    function.compile((_array(dtype), whole, _array(np.dtype(np.uint64))))
     return function
 
 
 def pack_code(code: TileCode, compute: np.dtype[Any]) -> Any:
-    """The function that runs the loop of `code` on many parameters, given the table of their addresses and ends."""
+    """Compile the function that runs the loop of `code` on many parameters.
+
+    It takes the other operands, the scalars, and the addresses and ends of the parameters.
+    """
+    function = loaded(code.source).pack
+    gathered = sum(place.operand != PARAM for place in code.places)
+    flat, table = _array(compute), _array(np.dtype(np.int64))
+    function.compile((*[flat] * gathered, flat, table, table))
+    return function
+
+
+def _array(dtype: np.dtype[Any], ndim: int = 1) -> Any:
+    """Numba's type of arrays in C order."""
     import numba
 
-    function = loaded(code.source).pack
-    flat, table = (numba.types.Array(kind, 1, "C") for kind in (numba.from_dtype(compute), numba.types.int64))
-    function.compile((*[flat] * sum(place.operand != PARAM for place in code.places), flat, table, table))
-    return function
+    return numba.types.Array(numba.from_dtype(dtype), ndim, "C")

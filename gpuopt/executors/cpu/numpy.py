@@ -19,7 +19,9 @@ __all__ = ["NumpyExecutor"]
 class NumpyKernel(CompiledKernel):
     """A function of NumPy calls, which also takes scratch for what it computes in between."""
 
-    def __init__(self, kernel: Kernel, compute: np.dtype[Any], scratch: Scratch, sizes: Sequence[int]) -> None:
+    def __init__(
+        self, kernel: Kernel, compute: np.dtype[Any], scratch: Scratch, sizes: Sequence[int]
+    ) -> None:
         super().__init__(kernel, tile_code(kernel), compute, scratch, sizes)
         each = range(len(self.values))
         self._scalars = tuple(self.values[i : i + 1].reshape(()) for i in each)

@@ -1,4 +1,4 @@
-"""Small arrays packed into one tile, because a Python call for each would cost more than its arithmetic."""
+"""Small arrays packed into one tile: a Python call for each would cost more than its arithmetic."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class PackCall(NamedTuple):
 
 
 class PackTile(Tile):
-    """Small arrays that are updated as one: their elements follow one another in the buffers of the state.
+    """Small arrays that are updated as one. Their state is one stretch of the buffers.
 
     Attributes
     ----------
@@ -101,7 +101,10 @@ class PackTile(Tile):
             start += x.size
 
     def table(self, dtype: np.dtype[Any]) -> tuple[Any, Any] | None:
-        """The parameters' addresses and where each ends in the pack; None unless all are aligned and of `dtype`."""
+        """The parameters' addresses, and where each ends in the pack.
+
+        None unless all are aligned and of `dtype`.
+        """
         params = self.arrays[PARAM]
         if params[0].dtype != dtype or not self._aligned:
             return None

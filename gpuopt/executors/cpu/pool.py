@@ -1,7 +1,8 @@
 """The threads that the CPU executors share.
 
-The caller works too, and helpers join as they are free: if many threads step optimizers of their own at once, nobody
-waits for a helper and no more than the pool's threads are added. A forked child starts with no helpers.
+The caller works too, and helpers join as they are free. If many threads step optimizers of their
+own at once, nobody waits for a helper, and no more than the pool's threads are added. A forked
+child starts with no helpers.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class _Job:
                 with self._changed:
                     self._closed = True
                     self._changed.wait_for(lambda: not self._active)
-            except BaseException as error:  # Ctrl-C while waiting: nobody may still write when this returns
+            except BaseException as error:  # Ctrl-C while waiting: nobody may write after this
                 self._stop(error)
         if self._error:
             raise self._error
@@ -69,7 +70,7 @@ _starting = threading.Lock()
 
 
 def _serve(jobs: queue.SimpleQueue[tuple[_Job, int]]) -> None:
-    with np.errstate(all="ignore"):  # a thread does not inherit the caller's; gradients may hold any value
+    with np.errstate(all="ignore"):  # a thread has its own; gradients may hold any value
         while True:
             job, slot = jobs.get()
             job.work(slot)
@@ -89,12 +90,15 @@ if hasattr(os, "register_at_fork"):
 def run(task: Callable[[int, int], None], count: int, threads: int) -> None:
     """Call ``task(index, slot)`` for every index below `count`, on up to `threads` threads.
 
-    `slot`, below `threads`, tells calls that run at the same time apart. The calling thread is one of them.
+    `slot`, below `threads`, tells calls that run at the same time apart. The calling thread is one
+    of them.
     """
     job, helpers = _Job(task, count), min(threads, count) - 1
     with _starting:
         while len(_helpers) < helpers:
-            thread = threading.Thread(target=_serve, args=(_jobs,), name=f"gpuopt-{len(_helpers)}", daemon=True)
+            thread = threading.Thread(
+                target=_serve, args=(_jobs,), name=f"gpuopt-{len(_helpers)}", daemon=True
+            )
             try:
                 thread.start()
             except RuntimeError:  # no more threads are to be had: the caller does the work

@@ -23,7 +23,8 @@ class Scratch:
     Attributes
     ----------
     shared : bool
-        Whether several threads work by now. Then what one of them needs is made for all: any may need it next.
+        Whether several threads work by now. Then what one of them needs is made for all, as any may
+        need it next.
     """
 
     def __init__(self, threads: int, largest: int) -> None:
@@ -34,7 +35,8 @@ class Scratch:
     def array(self, thread: int, name: Hashable, size: int, dtype: np.dtype[Any]) -> Any:
         """A flat array of a thread's own.
 
-        Two threads may both make it. Whichever is kept is used by one of them alone, so no lock is needed.
+        Two threads may both make it. Whichever is kept is used by one of them alone, so no lock is
+        needed.
         """
         found = self._of_thread[thread].get((name, size))
         if found is None:

@@ -1,7 +1,8 @@
-"""What the CPU executors share: arrays cut into tiles, or packed, each run through a generated function.
+"""The base of the CPU executors: generated functions run on tiles, and on packs of small arrays.
 
-Large arrays are cut into tiles that several threads take in turn; small ones are packed, many into one tile, because a
-Python call for each would cost more than its arithmetic. Nothing is allocated after the first step.
+Large arrays are cut into tiles that several threads take in turn. Small ones are packed, many into
+one tile, because a Python call for each would cost more than its arithmetic. Nothing is allocated
+after the first step.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class PlannedRun(functools.partial[None]):
 
 
 class _Units(NamedTuple):
-    """What a step goes through: each array by itself; or packs, and the arrays that are in none."""
+    """What a step goes through: each array by itself; or packs, and the arrays in none."""
 
     each: list[TiledArray]
     packed: list[TiledArray | PackedArrays]
@@ -96,18 +97,11 @@ class TileExecutor(abc.ABC):
             for where in self._packs(small)
         ]
         self.packs = [pack.size for pack in packs]
-        fold_limit = chunks(self.folded) * REDUCTION_CHUNK
-        largest = max(min(size, max(self.tile, fold_limit)) for size in self._sizes)
+        limit = chunks(self.folded) * REDUCTION_CHUNK
+        largest = max(min(size, max(self.tile, limit)) for size in self._sizes)
         self._scratch = Scratch(self._threads, max([largest, *self.packs]))
-        arrays, in_order = [], []
-        for i, (view, own, seen) in enumerate(zip(views, hyper_arrays, self.states, strict=True)):
-            which, operands = (i, indices[i]), {PARAM: view.param, **own}
-            arrays.append(TiledArray(*which, operands, view.axes, self.tile, buffers, view.start))
-            # Reductions follow the order of indices: how the array lies in memory decides no bit.
-            axes = tuple(range(view.param.ndim))
-            own_states = {state(name): array for name, array in seen.items()}
-            in_order.append(TiledArray(*which, operands | own_states, axes, fold_limit, {}))
-        self._updates, self._folds = _Units.of(arrays, packs), _Units.of(in_order, packs)
+        self._updates = _Units.of(self._tiled(views, hyper_arrays, indices, buffers), packs)
+        self._folds = _Units.of(self._tiled_in_order(views, hyper_arrays, indices, limit), packs)
         self._kernels: dict[Kernel, CompiledKernel] = {}
         self.prepare(program)
 
@@ -127,6 +121,35 @@ class TileExecutor(abc.ABC):
             total += view.size
         if len(pack) > 1:
             yield pack
+
+    def _tiled(
+        self,
+        views: list[ParamView],
+        hyper_arrays: list[dict[Operand, Any]],
+        indices: list[int],
+        buffers: dict[Operand, Any],
+    ) -> list[TiledArray]:
+        """The arrays as they are updated: cut in the order of their memory."""
+        arrays = []
+        for i, (view, own) in enumerate(zip(views, hyper_arrays, strict=True)):
+            where = view.axes, self.tile, buffers, view.start
+            arrays.append(TiledArray(i, indices[i], {PARAM: view.param, **own}, *where))
+        return arrays
+
+    def _tiled_in_order(
+        self,
+        views: list[ParamView],
+        hyper_arrays: list[dict[Operand, Any]],
+        indices: list[int],
+        limit: int,
+    ) -> list[TiledArray]:
+        """The arrays as they are reduced: cut in the order of indices; no layout decides a bit."""
+        arrays = []
+        for i, (view, own) in enumerate(zip(views, hyper_arrays, strict=True)):
+            states = {state(name): array for name, array in self.states[i].items()}
+            operands, axes = {PARAM: view.param, **own, **states}, range(view.param.ndim)
+            arrays.append(TiledArray(i, indices[i], operands, tuple(axes), limit, {}))
+        return arrays
 
     @abc.abstractmethod
     def _compile(self, kernel: Kernel) -> CompiledKernel:
@@ -162,17 +185,23 @@ class TileExecutor(abc.ABC):
             work: list[WorkItem] = []
             for unit in self._chosen(self._updates, kernel, positions):
                 work += unit.work(grads)
-            self._each(lambda item, thread: item[0].update(compiled, item[1], thread), work, positions)
+            self._each(lambda it, thread: it[0].update(compiled, it[1], thread), work, positions)
 
-    def reduce(self, stage: Kernel, grads: Sequence[Any], scalars: Scalars, positions: list[int] | None) -> list[Any]:
-        """For each reduction, what it gives for each of the arrays at `positions` (None for all)."""
+    def reduce(
+        self,
+        stage: Kernel,
+        grads: Sequence[Any],
+        scalars: Scalars,
+        positions: list[int] | None,
+    ) -> list[Any]:
+        """For each reduction, what it gives for each array at `positions` (None for all)."""
         compiled = self._kernels[stage]
         with np.errstate(all="ignore"):
             compiled.scalars[...] = scalars
             work: list[FoldItem] = []
             for unit in self._chosen(self._folds, stage, positions):
                 work += unit.folds(grads)
-            self._each(lambda item, thread: item[0].fold(compiled, item[1], thread), work, positions)
+            self._each(lambda it, thread: it[0].fold(compiled, it[1], thread), work, positions)
             return compiled.folds.totals(positions)
 
     def _chosen(self, units: _Units, kernel: Kernel, positions: list[int] | None) -> list[Any]:
@@ -184,8 +213,10 @@ class TileExecutor(abc.ABC):
             return [units.each[position] for position in positions]
         return units.each if kernel.random else units.packed
 
-    def _each(self, task: Callable[[Any, int], None], work: list[Any], positions: list[int] | None) -> None:
-        """Call ``task(item, thread)`` for all work, on several threads if its elements pay for them."""
+    def _each(
+        self, task: Callable[[Any, int], None], work: list[Any], positions: list[int] | None
+    ) -> None:
+        """Call ``task(item, thread)`` for all work, on several threads if that pays."""
         if self._threads > 1 and len(work) > 1 and self._size(positions) >= self.threaded:
             self._scratch.shared = True
             pool.run(lambda n, thread: task(work[n], thread), len(work), self._threads)

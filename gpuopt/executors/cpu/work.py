@@ -30,7 +30,7 @@ __all__ = [
 
 
 def is_flat(x: Any, dtype: np.dtype[Any]) -> bool:
-    """Whether a function can take `x` as it is: a flat array of that dtype, aligned, without gaps."""
+    """Whether a function can take `x`: a flat array of that dtype, aligned and without gaps."""
     if x.ndim != 1 or x.dtype != dtype:
         return False
     flags = x.flags
@@ -57,7 +57,7 @@ class Tile(abc.ABC):
 
     @abc.abstractmethod
     def load(self, operand: Operand, part: str, values: Any, g: Any) -> None:
-        """Copy an operand into `values`; of a complex one its `part`, ``"real"`` or ``"imag"``."""
+        """Copy an operand into `values`; of a complex one the `part`, ``"real"`` or ``"imag"``."""
 
     @abc.abstractmethod
     def store(self, operand: Operand, part: str, values: Any) -> None:
@@ -84,7 +84,9 @@ class ArrayTile(Tile):
 
     __slots__ = ("_direct", "array", "offset", "operands", "where")
 
-    def __init__(self, array: TiledArray, where: Any, operands: dict[Operand, Any], size: int, offset: int) -> None:
+    def __init__(
+        self, array: TiledArray, where: Any, operands: dict[Operand, Any], size: int, offset: int
+    ) -> None:
         self.array, self.where, self.operands = array, where, operands
         self.size, self.offset = size, offset
         self._direct: dict[CompiledKernel, list[Any] | None] = {}
@@ -124,7 +126,8 @@ class TileStream:
 
     def fold(self, kernel: CompiledKernel, gradients: list[Any], thread: int) -> None:
         for number in range(len(kernel.folds.ops)):
-            values = (kernel.mapped(tile, g, thread)[number] for tile, g in zip(self._tiles, gradients, strict=True))
+            items = zip(self._tiles, gradients, strict=True)
+            values = (kernel.mapped(tile, g, thread)[number] for tile, g in items)
             kernel.fold_stream(number, self.position, values, thread)
 
 
@@ -139,7 +142,9 @@ FoldItem = tuple[Foldable, Any]
 
 
 class TiledArray:
-    """One array, cut into tiles: of its memory, or along its axes where it or an array beside it has gaps.
+    """One array, cut into tiles.
+
+    The tiles are of its memory; or along its axes, if it or an array beside it has gaps.
 
     Parameters
     ----------

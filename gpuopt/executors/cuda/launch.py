@@ -1,6 +1,7 @@
 """The CUDA executor: launches kernels that are generated from a program, on CuPy arrays.
 
-One launch updates all arrays that lie in memory without gaps, as do their gradients. Others are launched one by one.
+One launch updates all arrays that lie in memory without gaps, as do their gradients. Others take a
+launch each.
 """
 
 from __future__ import annotations
@@ -58,9 +59,10 @@ class CupyExecutor:
         self.device, self.compute = params[0].device, COMPUTE[params[0].dtype.name]
         with self.device:
             self._buffers = new_state(self.runtime.xp, program, self.compute, views, initial)
+            each = zip(views, hyper_arrays, indices, strict=True)
             self._singles = [
                 SingleArray(self.runtime, view, own, position, index, self._buffers)
-                for position, (view, own, index) in enumerate(zip(views, hyper_arrays, indices, strict=True))
+                for position, (view, own, index) in enumerate(each)
             ]
             self.states = [single.state for single in self._singles]
             arrays = views, hyper_arrays, self.states, indices
@@ -78,8 +80,8 @@ class CupyExecutor:
     def prepare(self, program: UpdateProgram) -> None:
         """Make room for what `program` needs, and compile its kernels for the usual gradients.
 
-        Those are of the parameters' dtype. A kernel whose scalars are made on the device is compiled
-        by who has these; see `dry_run`.
+        Those are of the parameters' dtype. If its scalars are made on the device, who has them
+        compiles a kernel, by `dry_run`.
         """
         if program in self._prepared:
             return

@@ -21,7 +21,8 @@ class Launches:
     calls : list of callable
         Each launches a kernel.
     begun : bool
-        Whether one may have been launched. It was not if the first could not be, as without a compiler.
+        Whether one may have been launched. It was not if the first could not be, as without a
+        compiler.
     """
 
     def __init__(self, device: Any) -> None:
@@ -29,7 +30,7 @@ class Launches:
         self.calls: list[Callable[[], object]] = []
 
     def add(self, kernel: Any, *arguments: Any, **size: int) -> None:
-        """Add a kernel with its arguments, and the `size` of its loop unless that follows from them."""
+        """Add a kernel with its arguments, and its loop's `size` unless that follows from them."""
         self.calls.append(functools.partial(kernel, *arguments, **size))
 
     def join(self, launches: Launches) -> None:

@@ -55,6 +55,6 @@ def check_process() -> None:
     _process = _process or os.getpid()
     if _process != os.getpid():
         raise RuntimeError(
-            "this process was forked after CUDA was used, and CUDA does not work in a forked process: "
-            "start processes with multiprocessing.get_context('spawn')"
+            "this process was forked after CUDA was used, and CUDA does not work in a forked "
+            "process: start processes with multiprocessing.get_context('spawn')"
         )

@@ -1,4 +1,4 @@
-"""Launches for one array: of an odd layout, or with such a gradient, so that no table can hold it."""
+"""Launches for one array, which no table can hold: it has gaps, or its gradient has."""
 
 from __future__ import annotations
 

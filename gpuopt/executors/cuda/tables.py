@@ -21,11 +21,14 @@ __all__ = ["LaunchPlan", "LaunchPlanner", "Table", "TableLaunch"]
 
 
 LISTS = 8
-"""Lists of addresses that are kept for a table; a step needs one for each dtype of gradients: fewer."""
+"""Lists of addresses that are kept for a table.
+
+A step needs one for each dtype of gradients, of which there are fewer.
+"""
 
 
 class Table:
-    """Where arrays without gaps lie whose arrays for hyperparameters have the same names and dtypes.
+    """Addresses of arrays without gaps that have the same kinds of arrays for hyperparameters.
 
     Parameters
     ----------
@@ -46,7 +49,7 @@ class Table:
     chunk, fold : array of int32
         Which array each chunk is of, of an update and of a reduction.
     rows : array of int64
-        A row of `columns` for each array of the executor; those that are not in the table have empty ones.
+        A row of `columns` for each array of the executor; empty for those that are not here.
     """
 
     def __init__(
@@ -73,7 +76,16 @@ class Table:
 
 
 class TableLaunch(NamedTuple):
-    """One launch for the arrays of a table whose gradients have one dtype: the address of each gradient, or 0."""
+    """One launch for the arrays of a table whose gradients have one dtype.
+
+    Attributes
+    ----------
+    table : Table
+    dtype : dtype
+        Of the gradients.
+    gradients : array
+        The address of each, or 0.
+    """
 
     table: Table
     dtype: np.dtype[Any]
@@ -81,7 +93,7 @@ class TableLaunch(NamedTuple):
 
 
 class LaunchPlan(NamedTuple):
-    """What updates the arrays that have a gradient: launches for many, and positions of those that take one each."""
+    """The launches of a step: of tables, and the positions of the arrays that take one each."""
 
     launches: list[TableLaunch]
     singles: list[int]
@@ -116,8 +128,10 @@ class LaunchPlanner:
         self._strides = [view.param.strides for view in views]
         self._in_order = all(view.param.flags.c_contiguous for view in views)
         alike: dict[Others, dict[int, Sequence[int]]] = {}
-        for position, (view, hyper, own) in enumerate(zip(views, hyper_arrays, states, strict=True)):
-            if view.size and view.flat is not None and all(_is_flat(x, view) for x in hyper.values()):
+        arrays = zip(views, hyper_arrays, states, strict=True)
+        for position, (view, hyper, own) in enumerate(arrays):
+            flat = view.flat is not None and all(_is_flat(x, view) for x in hyper.values())
+            if flat and view.size:
                 kind = tuple((name, array.dtype) for name, array in hyper.items())
                 addresses = map(_address, (view.param, *hyper.values(), *own.values()))
                 alike.setdefault(kind, {})[position] = [view.size, indices[position], *addresses]
@@ -139,7 +153,7 @@ class LaunchPlanner:
         return list(dict.fromkeys(self._tables.values()))
 
     def make_room(self, programs: int) -> None:
-        """Make room for the addresses of a step that runs so many programs, each for other arrays."""
+        """Make room for the addresses of a step of so many programs, each for other arrays."""
         self._addresses.make_room(LISTS * max(len(self.tables), 1) * programs)
 
     def plan(self, grads: Sequence[Any], positions: list[int] | None, in_order: bool) -> LaunchPlan:
@@ -148,7 +162,8 @@ class LaunchPlanner:
         Parameters
         ----------
         in_order : bool
-            Whether the elements must be counted in C order; arrays in another order are not launched together then.
+            Whether the elements must be counted in C order. Then arrays in another order take a
+            launch each.
         """
         in_order = in_order and not self._in_order
         if self._capturable and self._runtime.capturing():
@@ -168,7 +183,8 @@ class LaunchPlanner:
         uploads: UploadCache | CapturedUploads,
     ) -> LaunchPlan:
         """A launch for all arrays that are alike, with addresses from `uploads`."""
-        if self._only is not None and positions is None and not in_order and self._like_params(grads):
+        together = self._only is not None and positions is None and not in_order
+        if self._only is not None and together and self._like_params(grads):
             addresses = uploads.of([g.data.ptr for g in grads])
             return LaunchPlan([TableLaunch(self._only, self._dtypes[0], addresses)], [])
         found: dict[tuple[Table, Any], list[int]] = {}

@@ -1,4 +1,7 @@
-"""Numbers that the host brings to the device between steps, through pinned memory, without waiting for it."""
+"""Numbers that the host brings to the device between steps, through pinned memory.
+
+Nothing waits for that, unless the device is some steps behind.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,9 @@ _RING = 4
 class PinnedUpload:
     """Numbers on the device, and the pinned memory that they are copied from.
 
-    They are written again only after they were copied; where the device is some steps behind, that waits. Steps of one
-    optimizer follow one another on the device, on whatever streams, so what a step reads there is not overwritten before
-    it ran.
+    They are written again only after they were copied; if the device is some steps behind, that
+    waits. Steps of one optimizer follow one another on the device, on whatever streams, so what a
+    step reads there is not overwritten before it ran.
 
     Attributes
     ----------
@@ -45,7 +48,7 @@ class PinnedUpload:
 
 
 class UploadRing:
-    """Uploads that take turns, for numbers that are others at every step: the host seldom waits for the device."""
+    """Uploads that take turns, for numbers that change at every step: the host seldom waits."""
 
     def __init__(self, runtime: Runtime, width: int, dtype: Any) -> None:
         self._uploads = [PinnedUpload(runtime, width, dtype) for _ in range(_RING)]
@@ -66,7 +69,7 @@ class UploadCache:
         The most numbers of an upload.
     dtype : dtype
     count : int
-        How many are kept, of which the one used longest ago is written anew; no fewer than one step uses.
+        How many are kept: no fewer than one step uses. The one used longest ago is written anew.
     """
 
     def __init__(self, runtime: Runtime, width: int, dtype: Any, count: int) -> None:
@@ -93,13 +96,13 @@ class UploadCache:
         return upload.array
 
     def keep(self, key: tuple[int, ...]) -> PinnedUpload | None:
-        """The upload that holds these numbers, if there is one; from now on it is never written again."""
+        """The upload that holds these numbers, if there is one; it is never written again."""
         if key in self._recent:
             self._kept[key] = self._recent.pop(key)
         return self._kept.get(key)
 
     def take(self) -> PinnedUpload:
-        """An upload that the cache gives up; it is a new one only where uploads were taken or kept before."""
+        """An upload that the cache gives up; a new one only if others were taken or kept before."""
         if self._unused:
             return self._unused.pop()
         if len(self._recent) < self._count:
@@ -108,10 +111,11 @@ class UploadCache:
 
 
 class CapturedUploads:
-    """Uploads for launches that a CUDA graph captures. Every replay reads them, so none is ever written again.
+    """Uploads for launches that a CUDA graph captures; every replay reads them.
 
-    What the cache holds was copied before the capture, and serves both. Anything else is copied by the graph itself: until a
-    replay, which may never come, it is not there. So it is not found again, not even by the next capture.
+    None is ever written again. What the cache holds was copied before the capture, and serves both.
+    Anything else is copied by the graph itself: until a replay, which may never come, it is not
+    there. So it is not found again, not even by the next capture.
     """
 
     def __init__(self, cache: UploadCache) -> None:
