@@ -98,15 +98,17 @@ def share(a: Any, b: Any) -> bool:
     """Whether two arrays have an element in common; True where that is too hard to tell."""
     one, other = (np.asarray(_Addresses(x)) if is_cupy(x) else x for x in (a, b))
     try:
-        return np.shares_memory(one, other, max_work=100_000)  # type: ignore[arg-type]  # any number
+        return np.shares_memory(one, other, max_work=100_000)  # type: ignore[arg-type]
     except (np.exceptions.TooHardError, TypeError):
         return np.may_share_memory(one, other)
 
 
 class _Addresses:
-    """Where the elements of a CuPy array lie, as NumPy asks for it. NumPy compares the addresses, and reads nothing there.
+    """Where the elements of a CuPy array lie, as NumPy asks for it. NumPy compares the addresses,
+    and reads nothing there.
 
-    CuPy's own ``shares_memory`` either launches kernels and waits for them, or compares the bounds alone.
+    CuPy's own ``shares_memory`` either launches kernels and waits for them, or compares the bounds
+    alone.
     """
 
     def __init__(self, array: Any) -> None:

@@ -15,15 +15,19 @@ from gpuopt.tracing.ops import OPS, REDUCTIONS, Op
 __all__ = ["Evaluate", "compile_host"]
 
 Evaluate = Callable[..., tuple[float, ...]]
-"""``(t, hyper, totals)`` to numbers: from the step, the hyperparameters and the results of reductions."""
+"""``(t, hyper, totals)`` to numbers: from the step, the hyperparameters and the results of
+reductions.
+"""
 
 
 @functools.lru_cache(maxsize=1024)
 def compile_host(scalars: tuple[Expr, ...]) -> Evaluate:
-    """The host code: from the step, the hyperparameters and the results of reductions to the scalars.
+    """The host code: from the step, the hyperparameters and the results of reductions to the
+    scalars.
 
     Python's functions raise where IEEE's give an infinity or NaN. Then all is computed anew by
-    functions that give those: both arms of a ``where`` are computed, so 1/0 and log(-1) are no errors.
+    functions that give those: both arms of a ``where`` are computed, so 1/0 and log(-1) are no
+    errors.
     """
     guarded = ["    try:", *(f"    {line}" for line in _statements(scalars))]
     guarded += ["    except raised:", "        return again()(t, hyper, totals)"]

@@ -1,4 +1,6 @@
-"""From a `Kernel` to the text of one loop over flat arrays, which Numba compiles; needs no Numba itself."""
+"""From a `Kernel` to the text of one loop over flat arrays, which Numba compiles; needs no Numba
+itself.
+"""
 
 from __future__ import annotations
 
@@ -114,20 +116,28 @@ def loop_source(kernel: Kernel) -> str:
         "scalars": "\n".join(scalars),
         "body": "\n".join(f"        {line}" for line in body or ["pass"]),
         "packed": "".join(f"{name}, " for operand, name in arrays.items() if operand != PARAM),
-        "sliced": "".join("p, " if operand == PARAM else f"{name}[start : ends[j]], " for operand, name in arrays.items()),
+        "sliced": "".join(
+            "p, " if operand == PARAM else f"{name}[start : ends[j]], "
+            for operand, name in arrays.items()
+        ),
     }
     return _header(kernel) + _LOOP.format(**parts)
 
 
 @functools.lru_cache(maxsize=512)
 def fold_source(stage: Kernel) -> str:
-    """Write the module with the function that folds a tile, in the order of `gpuopt.executors.fold`."""
+    """Write the module with the function that folds a tile, in the order of
+    `gpuopt.executors.fold`.
+    """
     arrays = {operand: f"a{number}" for number, operand in enumerate(stage.loads)}
     names, scalars, body = _statements(stage, arrays)
     rows = [f"r{number}" for number in range(len(stage.reductions))]
     values = [names[reduction.args[0]] for reduction in stage.reductions]
     adds = [REDUCTIONS[reduction.op].op.numba for reduction in stage.reductions]
-    sums = [f"{row}[lane] = {add.format(f'{row}[lane]', value)}" for row, value, add in zip(rows, values, adds, strict=True)]
+    sums = [
+        f"{row}[lane] = {add.format(f'{row}[lane]', value)}"
+        for row, value, add in zip(rows, values, adds, strict=True)
+    ]
     first = [f"{row}[lane] = {value}" for row, value in zip(rows, values, strict=True)]
     parts = {
         "arguments": "".join(f"{name}, " for name in arrays.values()),
@@ -145,9 +155,17 @@ def fold_source(stage: Kernel) -> str:
 
 
 def fill_source(dtype: np.dtype[Any]) -> str:
-    """Write the module with the function that does what `gpuopt.arrays.random.fill` does, for runs of that dtype."""
+    """Write the module with the function that does what `gpuopt.arrays.random.fill` does, for runs
+    of that dtype.
+    """
     digits = np.finfo(dtype).nmant
-    parts = {"golden": GOLDEN, "first": FIRST, "second": SECOND, "cut": 64 - digits, "whole": f"int{8 * dtype.itemsize}"}
+    parts = {
+        "golden": GOLDEN,
+        "first": FIRST,
+        "second": SECOND,
+        "cut": 64 - digits,
+        "whole": f"int{8 * dtype.itemsize}",
+    }
     return _HEADER + _FILL.format(**parts, scale=2.0**-digits, half=2.0 ** -(digits + 1))
 
 
@@ -159,8 +177,12 @@ def _indented(lines: list[str], by: int) -> str:
     return "\n".join(" " * by + line for line in lines)
 
 
-def _statements(kernel: Kernel, arrays: dict[Operand, str]) -> tuple[dict[Expr, str], list[str], list[str]]:
-    """Names of all values; and the lines that give the scalars, and those that load element i and compute with it."""
+def _statements(
+    kernel: Kernel, arrays: dict[Operand, str]
+) -> tuple[dict[Expr, str], list[str], list[str]]:
+    """Names of all values; and the lines that give the scalars, and those that load element i and
+    compute with it.
+    """
     names: dict[Expr, str] = {}
     scalars = ["    zero, one = k.dtype.type(0), k.dtype.type(1)"]
     for number, expr in enumerate([*kernel.scalars, *constants(kernel)]):

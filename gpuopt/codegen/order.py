@@ -1,4 +1,6 @@
-"""The fixed order in which every executor reduces: lanes, rows and chunks; `gpuopt.executors.fold` says what they are."""
+"""The fixed order in which every executor reduces: lanes, rows and chunks; `gpuopt.executors.fold`
+says what they are.
+"""
 
 from __future__ import annotations
 

@@ -21,7 +21,8 @@ __all__ = ["cuda_source", "kernels"]
 
 
 def cuda_source(rule: Bindable, dtype: DTypeLike = "float32") -> str:
-    """The complete CUDA C++ text of a rule's kernel, as CuPy compiles it for any number of contiguous arrays.
+    """The complete CUDA C++ text of a rule's kernel, as CuPy compiles it for any number of
+    contiguous arrays.
 
     A chain with reductions has several texts, one after another: one for each reduction, for the
     scalars that follow from them, for the update, and, if the GPU decides about a step, for its
@@ -46,7 +47,9 @@ def cuda_source(rule: Bindable, dtype: DTypeLike = "float32") -> str:
         If CuPy is not installed. A GPU is not needed.
     """
     if not isinstance(rule, Bindable):
-        raise TypeError(f"rule must be a gpuopt.Rule, such as gpuopt.Adam(), got {type(rule).__name__}")
+        raise TypeError(
+            f"rule must be a gpuopt.Rule, such as gpuopt.Adam(), got {type(rule).__name__}"
+        )
     of = named(dtype if isinstance(dtype, str) and dtype in COMPUTE else np.dtype(dtype).name)
     try:
         import cupy  # noqa: F401 - what follows imports it when it is called
@@ -54,13 +57,20 @@ def cuda_source(rule: Bindable, dtype: DTypeLike = "float32") -> str:
         from gpuopt.codegen.cuda.compile import compile_kernel
         from gpuopt.codegen.cuda.complete import complete_source
     except ModuleNotFoundError as error:
-        message = "gpuopt.cuda_source needs CuPy (no GPU): pip install 'gpuopt[cuda13]' or 'gpuopt[cuda12]'"
+        message = (
+            "gpuopt.cuda_source needs CuPy (no GPU): "
+            "pip install 'gpuopt[cuda13]' or 'gpuopt[cuda12]'"
+        )
         raise ModuleNotFoundError(message, name=error.name) from error
-    return "\n".join(complete_source(compile_kernel(written), written.dtypes) for written in kernels(rule, of))
+    return "\n".join(
+        complete_source(compile_kernel(written), written.dtypes) for written in kernels(rule, of)
+    )
 
 
 def kernels(rule: Bindable, of: np.dtype[Any], capturable: bool = False) -> list[KernelSource]:
-    """The kernels of a step for arrays of dtype `of`, in order: reductions, scalars made of them, the update, the count."""
+    """The kernels of a step for arrays of dtype `of`, in order: reductions, scalars made of them,
+    the update, the count.
+    """
     if is_partitioned(rule):
         raise TypeError(f"{rule!r} has kernels for each of its rules: pass one of the rules")
     update = rule.update_for("")

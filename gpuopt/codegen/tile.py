@@ -18,7 +18,9 @@ PARTS = {"re": "real", "im": "imag", "": ""}
 
 
 class Place(NamedTuple):
-    """An operand that a function reads or writes: `part` of an array, or all of it where that is empty."""
+    """An operand that a function reads or writes: `part` of an array, or all of it where that is
+    empty.
+    """
 
     array: Operand
     operand: Operand
@@ -29,7 +31,8 @@ class Place(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TileCode:
-    """A generated function, and what to call it with: places, scratch, masks, scalars, in this order.
+    """A generated function, and what to call it with: places, scratch, masks, scalars, in this
+    order.
 
     Attributes
     ----------
@@ -54,17 +57,31 @@ class TileCode:
 
 
 def changes(kernel: Kernel) -> dict[Operand, Expr]:
-    """The new value of each operand that changes; in a stage, the values that each reduction takes."""
+    """The new value of each operand that changes; in a stage, the values that each reduction
+    takes.
+    """
     if kernel.reductions:
-        return {result(number): reduction.args[0] for number, reduction in enumerate(kernel.reductions)}
-    return {op: expr for op, expr in kernel.stores.items() if not (expr.op == "input" and expr.value == op)}
+        return {
+            result(number): reduction.args[0] for number, reduction in enumerate(kernel.reductions)
+        }
+    return {
+        op: expr
+        for op, expr in kernel.stores.items()
+        if not (expr.op == "input" and expr.value == op)
+    }
 
 
 def places(kernel: Kernel) -> tuple[Place, ...]:
     """Every operand that is read or changes, in a fixed order."""
     changed = changes(kernel)
     return tuple(
-        Place(operand.array, operand, PARTS[operand.component], operand in kernel.loads, operand in changed)
+        Place(
+            operand.array,
+            operand,
+            PARTS[operand.component],
+            operand in kernel.loads,
+            operand in changed,
+        )
         for operand in dict.fromkeys([*kernel.loads, *changed])
     )
 

@@ -1,7 +1,7 @@
 """The graph of a traced rule: real values, each made once, as operations on others.
 
-`Graph` makes the values, `Expr` is one of them, and `format_expr` writes one as a formula. What `update` computes with are the
-`gpuopt.tracing.symbols`, which record into a graph.
+`Graph` makes the values, `Expr` is one of them, and `format_expr` writes one as a formula. What
+`update` computes with are the `gpuopt.tracing.symbols`, which record into a graph.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from gpuopt.tracing.operands import Operand
 from gpuopt.tracing.ops import LOGICAL, OPS, REDUCTIONS
 
 ELEMENTWISE = (
-    "a rule is elementwise: use operators and np.sqrt, np.abs, np.maximum, np.minimum, np.where, np.sign, np.exp …, or a "
-    "reduction to one number: np.sum, np.mean, np.max, np.min, np.all, np.any, np.linalg.norm, gpuopt.tree_sum …"
+    "a rule is elementwise: use operators and np.sqrt, np.abs, np.maximum, np.minimum, np.where, "
+    "np.sign, np.exp …, or a "
+    "reduction to one number: np.sum, np.mean, np.max, np.min, np.all, np.any, np.linalg.norm, "
+    "gpuopt.tree_sum …"
 )
 
 
@@ -35,7 +37,9 @@ _INTERNAL = (
     *(str(_HERE.with_name("rules") / f"{name}.py") for name in ("base", "noise", "reductions")),
     f"{Path(np.__file__).parent}{os.sep}",
 )
-"""Files that stand between a rule's line and an error: the tracer's, what formulas call, and NumPy's."""
+"""Files that stand between a rule's line and an error: the tracer's, what formulas call, and
+NumPy's.
+"""
 
 
 def trace_error(message: str) -> TraceError:
@@ -64,11 +68,11 @@ SIZE = ReductionKey("size", "array")
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True)
 class Expr:
-    """One real value: an operation on others, an array's component, a hyperparameter, the step ``t``, a constant, or a number
-    of the whole optimizer.
+    """One real value: an operation on others, an array's component, a hyperparameter, the step
+    ``t``, a constant, or a number of the whole optimizer.
 
-    A value whose arguments are all *host* values is one too, and so is a reduction of an array value: it is computed once
-    a step, in float64, by scalar code.
+    A value whose arguments are all *host* values is one too, and so is a reduction of an array
+    value: it is computed once a step, in float64, by scalar code.
     """
 
     index: int
@@ -89,15 +93,21 @@ class Expr:
 
 
 class Graph:
-    """Makes expressions, each distinct one once. `off` names the hyperparameters that are the constant 0."""
+    """Makes expressions, each distinct one once. `off` names the hyperparameters that are the
+    constant 0.
+    """
 
     def __init__(self, off: frozenset[str] = frozenset()) -> None:
         self.off = off
         self.part = ("", "")
-        """The scope and the name of the part that is being traced, which its reductions are called by."""
+        """The scope and the name of the part that is being traced, which its reductions are called
+        by.
+        """
         self._made: dict[tuple[Any, ...], Expr] = {}
         self.acting: Expr | None = None
-        """Where not all arrays act, whether this one does: others take no part in what is reduced over the tree."""
+        """Where not all arrays act, whether this one does: others take no part in what is reduced
+        over the tree.
+        """
         self._calls: dict[tuple[str, str], int] = {}
         self.random: dict[Operand, tuple[tuple[Expr, ...], int]] = {}
         """What are random numbers among the inputs: the numbers of their key, and which stream."""
@@ -109,7 +119,9 @@ class Graph:
         return self.leaf("constant", float(value))
 
     def node(self, op: str, *args: Expr) -> Expr:
-        """The value of a real operation; the few identities used here change no bit but that of a rounded product."""
+        """The value of a real operation; the few identities used here change no bit but that of a
+        rounded product.
+        """
         known = OPS.get(op)
         if known is None or not known.boolean:
             args = (
@@ -140,9 +152,11 @@ class Graph:
         return self._intern(op, args)
 
     def reduce(self, op: str, parts: tuple[Expr, ...], scope: str) -> list[Expr]:
-        """The numbers that ``"sum"`` or ``"max"`` makes of an array's components, over one ``"array"`` or the ``"tree"``.
+        """The numbers that ``"sum"`` or ``"max"`` makes of an array's components, over one
+        ``"array"`` or the ``"tree"``.
 
-        They are called by the part and by how many it asked for before, so that traces for other dtypes call them alike.
+        They are called by the part and by how many it asked for before, so that traces for other
+        dtypes call them alike.
         """
         if any(x.host for x in parts[:1]):
             raise trace_error(f"{op} of a number: a reduction is of array values")
@@ -170,7 +184,9 @@ class Graph:
         return self.leaf("input", operand)
 
     def stochastic_bfloat16(self, x: Expr, u: Expr) -> Expr:
-        """`x` rounded to one of the two bfloat16 beside it, by 16 bits of the uniform number `u`; see `gpuopt.rules.noise`."""
+        """`x` rounded to one of the two bfloat16 beside it, by 16 bits of the uniform number `u`;
+        see `gpuopt.rules.noise`.
+        """
         return self._intern("stochastic_bfloat16", (self._number(x), u))
 
     def _multiply(self, a: Expr, b: Expr) -> Expr:

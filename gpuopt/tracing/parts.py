@@ -1,4 +1,6 @@
-"""All parts of an update run once on symbols: rules, and the pieces around them, one after another."""
+"""All parts of an update run once on symbols: rules, and the pieces around them, one after
+another.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +27,16 @@ __all__ = ["PartsRun", "own_states", "state_names"]
 
 
 def state_names(update: Any) -> dict[str, float | None]:
-    """The states and their initial values (None where ``start`` gives them), from the signatures of ``update``."""
+    """The states and their initial values (None where ``start`` gives them), from the signatures of
+    ``update``.
+    """
     states: dict[str, float | None] = {}
     for part in update.parts:
         own = own_states(part.formula)
         if clash := [name for name in own if part.named(name, "_") in states]:
             raise TraceError(
-                f"{type(part.formula).__name__}.update: state {clash[0]} has the same name in another part"
+                f"{type(part.formula).__name__}.update: state {clash[0]} has the same name in "
+                "another part"
             )
         states |= {part.named(name, "_"): initial for name, initial in own.items()}
     return states
@@ -55,16 +60,18 @@ def own_states(formula: Any) -> dict[str, float | None]:
             states[parameter.name] = float(initial)
         else:
             raise TraceError(
-                f"{name}.update: state {parameter.name} needs a number to start at, as in {parameter.name}=0.0"
+                f"{name}.update: state {parameter.name} needs a number to start at, as in "
+                f"{parameter.name}=0.0"
             )
     return states
 
 
 class PartsRun:
-    """All parts run on symbols: `values`, the new value of p and of every state; whether the step is accepted; and `adapted`,
-    the new values of the numbers of the whole optimizer.
+    """All parts run on symbols: `values`, the new value of p and of every state; whether the step
+    is accepted; and `adapted`, the new values of the numbers of the whole optimizer.
 
-    `found` names the states that are known to be complex. With a master copy, that is what all parts see for p.
+    `found` names the states that are known to be complex. With a master copy, that is what all
+    parts see for p.
     """
 
     def __init__(
@@ -113,14 +120,18 @@ class PartsRun:
             self.values[PARAM] = self._rounded(self.values[PARAM])
 
     def _rounded(self, p: Symbol) -> Symbol:
-        """The new p rounded up or down at random; where it does not act in this step, p is a bfloat16 and stays what it is."""
+        """The new p rounded up or down at random; where it does not act in this step, p is a
+        bfloat16 and stays what it is.
+        """
         u = uniform(
             p, self.precision.seed, Symbol(self.graph, self.graph.leaf("step", "t")), ROUNDING
         )
         return Symbol(self.graph, self.graph.stochastic_bfloat16(p.parts[0], u.parts[0]))
 
     def _unless_held(self, new: Symbol, old: Symbol) -> Any:
-        """The new value, or the old one where the update itself must see to what does not act in this step."""
+        """The new value, or the old one where the update itself must see to what does not act in
+        this step.
+        """
         return (
             new
             if self._passed is not None or self._acting is None
@@ -155,7 +166,8 @@ class PartsRun:
             for name in formula.numbers():
                 if name in taken:
                     raise TraceError(
-                        f"{type(formula).__name__}.numbers: {name!r} is the name of a hyperparameter or a method"
+                        f"{type(formula).__name__}.numbers: {name!r} is the name of a "
+                        "hyperparameter or a method"
                     )
                 vars(formula)[name] = Symbol(
                     self.graph, self.graph.leaf("number", part.named(name))
@@ -175,7 +187,8 @@ class PartsRun:
             return lift(self.graph, self._scheduled[name](completed))
         except TraceError as error:
             raise TraceError(
-                f"{name} follows a schedule, which must run on the GPU here, where a piece of the chain decides whether a step "
+                f"{name} follows a schedule, which must run on the GPU here, where a piece of the "
+                "chain decides whether a step "
                 f"is made: write it with NumPy's functions, or use one of gpuopt.schedules. {error}"
             ) from None
 
@@ -238,7 +251,8 @@ class PartsRun:
         answer = lift(self.graph, answer)
         if len(answer.parts) == 2 or not answer.parts[0].host:
             raise TraceError(
-                f"{type(formula).__name__}.accept must return one truth value for the step, as np.max or gpuopt.tree_max give; "
+                f"{type(formula).__name__}.accept must return one truth value for the step, as "
+                "np.max or gpuopt.tree_max give; "
                 f"it returned {answer!r}"
             )
         answer = answer != 0
@@ -250,7 +264,8 @@ class PartsRun:
         name, names = type(formula).__name__, list(formula.numbers())
         if not has_hook(formula, "adapt"):
             raise TraceError(
-                f"{name} has numbers of the whole optimizer, so it needs a method adapt(self, p, g, accepted)"
+                f"{name} has numbers of the whole optimizer, so it needs a method adapt(self, p, "
+                "g, accepted)"
             )
         for number, value in zip(
             names, _named(formula, self.graph, "adapt", names, result), strict=True
@@ -262,13 +277,17 @@ class PartsRun:
                 or any(total.scope == "array" for total in reduction_keys([expr]))
             ):
                 raise TraceError(
-                    f"{name}.adapt must give numbers of the whole optimizer, made of others, of hyperparameters and of "
-                    f"reductions of all arrays, such as gpuopt.tree_max; for {number} it gave {value!r}"
+                    f"{name}.adapt must give numbers of the whole optimizer, made of others, of "
+                    "hyperparameters and of "
+                    f"reductions of all arrays, such as gpuopt.tree_max; for {number} it gave "
+                    f"{value!r}"
                 )
             self.adapted[part.named(number)] = expr
 
     def _hold(self, before: Any, now: Any) -> None:
-        """What follows acts only where `now` is more than `before`, in the step with that number."""
+        """What follows acts only where `now` is more than `before`, in the step with that
+        number.
+        """
         self._t, self._gates = before + 1, self._gates + 1
         self._acting = before != now if self._acting is None else self._acting & (before != now)
 

@@ -94,14 +94,16 @@ class UpdateProgram:
     states : tuple of StateSpec
         The state that is read or changed; other state is not listed.
     hyper : tuple of str
-        The float hyperparameters of all parts by their full names, in order; whether they are used or not.
+        The float hyperparameters of all parts by their full names, in order; whether they are used
+        or not.
     stages : tuple of Kernel
-        The kernels that reduce, before the update: one for reductions of array values, one for those that need its results,
-        and so on.
+        The kernels that reduce, before the update: one for reductions of array values, one for
+        those that need its results, and so on.
     update : Kernel
         The kernel that stores new values.
     shared : dict
-        The new value of each number of the whole optimizer, by its full name, after a step or a refusal of one.
+        The new value of each number of the whole optimizer, by its full name, after a step or a
+        refusal of one.
     """
 
     name: str

@@ -1,7 +1,8 @@
 """Symbols: what a rule's ``update`` computes with while it is traced.
 
-A `Symbol` stands for an array or a host scalar. It answers to NumPy's operators and ufuncs and records each as a node
-of a `Graph`. Complex arithmetic is lowered here to real and imaginary parts, so everything after sees real values only.
+A `Symbol` stands for an array or a host scalar. It answers to NumPy's operators and ufuncs and
+records each as a node of a `Graph`. Complex arithmetic is lowered here to real and imaginary parts,
+so everything after sees real values only.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ _ALIASES = {
 
 
 class Symbol(NDArrayOperatorsMixin, Traced):
-    """An array or a scalar of a rule under trace: its real part, and its imaginary part where it is complex."""
+    """An array or a scalar of a rule under trace: its real part, and its imaginary part where it is
+    complex.
+    """
 
     __slots__ = ("_graph", "_im", "_re")
     __hash__ = None  # type: ignore[assignment]
@@ -89,7 +92,8 @@ class Symbol(NDArrayOperatorsMixin, Traced):
         if self._re.op == "input" and self._re.value.kind == "hyper":
             return True
         raise trace_error(
-            "a rule may branch on hyperparameters (on a static one, or on whether a float one is the constant 0), "
+            "a rule may branch on hyperparameters (on a static one, or on whether a float one is "
+            "the constant 0), "
             "not on array values or on t: use np.where, np.maximum or np.minimum"
         )
 
@@ -141,7 +145,8 @@ class Symbol(NDArrayOperatorsMixin, Traced):
 
     def _no_sequence(self, *_: Any) -> NoReturn:
         raise trace_error(
-            "a rule sees whole arrays, not their elements: it cannot index, iterate or ask for a length"
+            "a rule sees whole arrays, not their elements: it cannot index, iterate or ask for a "
+            "length"
         )
 
     __float__ = __int__ = __complex__ = __index__ = __round__ = __trunc__ = __array__ = _no_number
@@ -167,7 +172,8 @@ def lift(graph: Graph, x: Any) -> Symbol:
     if isinstance(x, (complex, np.complexfloating)):
         return Symbol(graph, graph.constant(float(x.real)), graph.constant(float(x.imag)))
     raise trace_error(
-        f"a rule computes with its arguments, hyperparameters and numbers, not with {type(x).__name__} {x!r}"
+        "a rule computes with its arguments, hyperparameters and numbers, not with "
+        f"{type(x).__name__} {x!r}"
     )
 
 
@@ -189,7 +195,8 @@ def apply(graph: Graph, name: str, inputs: tuple[Any, ...]) -> Symbol:
     if any(len(x.parts) == 2 for x in xs):
         if name not in _COMPLEX:
             raise trace_error(
-                f"np.{name} of complex arrays is not available in a rule: work with x.real and x.imag, or abs2(x)"
+                f"np.{name} of complex arrays is not available in a rule: work with x.real and "
+                "x.imag, or abs2(x)"
             )
         return _COMPLEX[name](graph, *xs)
     return Symbol(graph, graph.node(name, *(x.parts[0] for x in xs)))
@@ -202,13 +209,16 @@ def _power(graph: Graph, x: Symbol, y: Symbol) -> Symbol:
     value = exponent.value if exponent.op == "constant" else None
     if value not in _POWERS:
         raise trace_error(
-            "of an array, only the powers x**2, x**0.5, x**1 and x**-1 are available in a rule; write x * x * x for x**3"
+            "of an array, only the powers x**2, x**0.5, x**1 and x**-1 are available in a rule; "
+            "write x * x * x for x**3"
         )
     return lift(graph, _POWERS[value](x))
 
 
 def _each(name: str) -> Callable[..., Symbol]:
-    """An operation on complex values that acts on real and imaginary parts alike (absent parts are 0)."""
+    """An operation on complex values that acts on real and imaginary parts alike (absent parts are
+    0).
+    """
 
     def lowered(graph: Graph, *xs: Symbol) -> Symbol:
         return Symbol(
@@ -268,8 +278,14 @@ def _where(graph: Graph, condition: Any, x: Any, y: Any) -> Symbol:
 
 
 def _clip(
-    graph: Graph, a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None
-) -> Any:  # noqa: A002
+    graph: Graph,
+    a: Any,
+    a_min: Any = None,
+    a_max: Any = None,
+    *,
+    min: Any = None,  # noqa: A002
+    max: Any = None,  # noqa: A002
+) -> Any:
     low, high = (a_min if min is None else min), (a_max if max is None else max)
     a = a if low is None else np.maximum(a, low)
     return a if high is None else np.minimum(a, high)
@@ -283,7 +299,8 @@ def _reduce(graph: Graph, kind: str, x: Symbol, over: str = "array") -> Symbol:
         ones = _where(
             graph, x.real == x.real, 1.0, 1.0
         )  # as many as act, of which there may be none
-        return total / np.maximum(_reduce(graph, "sum", ones, over), 1.0)  # type: ignore[no-any-return]
+        count = np.maximum(_reduce(graph, "sum", ones, over), 1.0)
+        return total / count  # type: ignore[no-any-return]
     if kind == "max" and x._im is not None:
         raise trace_error("complex numbers have no largest one: take the maximum of np.abs(x)")
     return Symbol(graph, *graph.reduce(kind, x.parts, over))

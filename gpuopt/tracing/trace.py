@@ -1,8 +1,10 @@
-"""A rule run once on symbols gives an `UpdateProgram`: straight-line array code, and scalar code for the host.
+"""A rule run once on symbols gives an `UpdateProgram`: straight-line array code, and scalar code
+for the host.
 
-The array code is a list of real operations on the components of arrays; every executor runs that list. The scalar code is
-evaluated once a step, in float64; its results enter the array code as arguments, so a new learning rate never means a new
-kernel. A reduction is scalar code whose argument is an array: it cuts the array code into stages.
+The array code is a list of real operations on the components of arrays; every executor runs that
+list. The scalar code is evaluated once a step, in float64; its results enter the array code as
+arguments, so a new learning rate never means a new kernel. A reduction is scalar code whose
+argument is an array: it cuts the array code into stages.
 """
 
 from __future__ import annotations
@@ -38,8 +40,8 @@ def trace(
     Parameters
     ----------
     update : Update
-        Its static hyperparameters, and which of its float ones are the constant 0, decide the result; the values of
-        the others do not. Results are cached by that.
+        Its static hyperparameters, and which of its float ones are the constant 0, decide the
+        result; the values of the others do not. Results are cached by that.
     is_complex : bool
         Whether parameter and gradient are complex.
     arrays : frozenset of str
@@ -47,10 +49,12 @@ def trace(
     passed : int or None
         How many parts with a method ``steps`` let the rest of the chain act; None for all.
     masked : bool
-        Whether that is decided while the update runs, by what the scalar code makes of the count. Schedules are traced then,
-        and every update asks whether it is made, so that it can be launched without being made.
+        Whether that is decided while the update runs, by what the scalar code makes of the count.
+        Schedules are traced then, and every update asks whether it is made, so that it can be
+        launched without being made.
     precision : Precision
-        Whether p is read from a master copy, a state that is stored with it, or rounded at random when it is stored.
+        Whether p is read from a master copy, a state that is stored with it, or rounded at random
+        when it is stored.
 
     Raises
     ------
@@ -97,7 +101,9 @@ def trace(
 
 
 class _Structure:
-    """Parts that compare by what decides their trace; and the schedules that are traced with them."""
+    """Parts that compare by what decides their trace; and the schedules that are traced with
+    them.
+    """
 
     def __init__(
         self, parts: tuple[Part, ...], key: tuple[Any, ...], scheduled: dict[str, Any]
@@ -154,7 +160,9 @@ def passes(update: Update, t: int) -> int:
 
 
 def _assemble(run: PartsRun, names: dict[str, float | None]) -> UpdateProgram:
-    """Keep what is read or changed, put it in order, and cut it where a reduction must be known before what follows."""
+    """Keep what is read or changed, put it in order, and cut it where a reduction must be known
+    before what follows.
+    """
     stores: dict[Operand, Expr] = {}
     for array, value in run.values.items():
         if value.parts != run.array(array).parts:
@@ -204,7 +212,9 @@ def _kernel(
     reductions: tuple[Expr, ...],
     accept: Expr | None = None,
 ) -> Kernel:
-    """The array code that ends in `stores`, or in `reductions`; what it needs of reductions comes in as scalars."""
+    """The array code that ends in `stores`, or in `reductions`; what it needs of reductions comes
+    in as scalars.
+    """
     ends = [*stores.values(), *(expr.args[0] for expr in reductions)]
     live = sorted(
         set(reachable(ends, within=lambda expr: not expr.host)), key=lambda expr: expr.index

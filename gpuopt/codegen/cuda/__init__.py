@@ -1,4 +1,5 @@
-"""CUDA C++ text: for one array, for many by a table, for reductions, and for the scalars made of them.
+"""CUDA C++ text: for one array, for many by a table, for reductions, and for the scalars made of
+them.
 
 Comes in: a traced program and dtypes. Imports: `arrays`, `tracing` and the rest of `codegen`.
 """

@@ -16,5 +16,10 @@ def compile_kernel(written: KernelSource) -> Any:
     import cupy
 
     return cupy.ElementwiseKernel(
-        written.inputs, written.outputs, written.body, written.name, preamble=written.preamble, options=OPTIONS
+        written.inputs,
+        written.outputs,
+        written.body,
+        written.name,
+        preamble=written.preamble,
+        options=OPTIONS,
     )

@@ -1,8 +1,8 @@
 """From a `Kernel` to the text of a CUDA elementwise kernel; needs neither CuPy nor a GPU.
 
-Every operand is loaded first and every result stored last, so that all loads are in flight together. Arithmetic is in the
-compute dtype, scalars included. Names carry endings (``g_in``, ``p_io``, ``m_old``, ``m_new``, ``lr_h``), so a rule's own
-names never meet those of C++ or CuPy.
+Every operand is loaded first and every result stored last, so that all loads are in flight
+together. Arithmetic is in the compute dtype, scalars included. Names carry endings (``g_in``,
+``p_io``, ``m_old``, ``m_new``, ``lr_h``), so a rule's own names never meet those of C++ or CuPy.
 """
 
 from __future__ import annotations
@@ -24,7 +24,16 @@ from gpuopt.tracing.operands import GRAD, PARAM, Operand, state
 from gpuopt.tracing.ops import OPS
 from gpuopt.tracing.program import Kernel
 
-__all__ = ["OPTIONS", "PREAMBLE", "CudaPrinter", "KernelSource", "KernelWriter", "Others", "identifier", "kernel_source"]
+__all__ = [
+    "OPTIONS",
+    "PREAMBLE",
+    "CudaPrinter",
+    "KernelSource",
+    "KernelWriter",
+    "Others",
+    "identifier",
+    "kernel_source",
+]
 
 OPTIONS = ("--fmad=false",)
 """No contraction of a product and a sum, which would give other bits than a CPU's."""
@@ -42,8 +51,8 @@ class KernelSource:
     inputs, outputs, body, name : str
         The arguments of ``ElementwiseKernel``; among the inputs are the kernel's scalars, in order.
     reads : tuple of Operand
-        The arrays among the inputs, which come first: g, and those that stand for hyperparameters; of a reduction all
-        that it reads.
+        The arrays among the inputs, which come first: g, and those that stand for hyperparameters;
+        of a reduction all that it reads.
     arrays : tuple of Operand
         p and the states, in the order of the outputs where there are any.
     dtypes : tuple of dtype or None
@@ -75,12 +84,20 @@ class KernelSource:
         """From each argument's declaration with its dtype."""
         declared = [", ".join(written for written, _ in side) for side in (inputs, outputs)]
         dtypes = tuple(dtype for _, dtype in (*inputs, *outputs))
-        return cls(declared[0], declared[1], "\n".join(lines), name, reads, arrays, dtypes, preamble)
+        return cls(
+            declared[0], declared[1], "\n".join(lines), name, reads, arrays, dtypes, preamble
+        )
 
     def python(self) -> str:
         """The Python expression that makes the kernel."""
         body = "\n".join(f"    {line}" for line in self.body.splitlines())
-        arguments = [f'"{self.inputs}"', f'"{self.outputs}"', f'"""\n{body}\n    """', f'"{self.name}"', f"options={OPTIONS!r}"]
+        arguments = [
+            f'"{self.inputs}"',
+            f'"{self.outputs}"',
+            f'"""\n{body}\n    """',
+            f'"{self.name}"',
+            f"options={OPTIONS!r}",
+        ]
         return "cupy.ElementwiseKernel(\n    " + ",\n    ".join(arguments) + ",\n)"
 
 
@@ -92,16 +109,19 @@ Others = tuple[tuple[Operand, np.dtype[Any]], ...]
 def kernel_source(
     kernel: Kernel, p: np.dtype[Any], g: np.dtype[Any], others: Others = (), stored: bool = False
 ) -> KernelSource:
-    """The source of `kernel` for parameters of dtype `p`, gradients of dtype `g` and arrays for hyperparameters.
+    """The source of `kernel` for parameters of dtype `p`, gradients of dtype `g` and arrays for
+    hyperparameters.
 
-    Where its scalars are `stored`, made by a kernel that ran before, they are read from an array and not given as arguments;
-    before them stands whether the step is accepted, if that is asked.
+    Where its scalars are `stored`, made by a kernel that ran before, they are read from an array
+    and not given as arguments; before them stands whether the step is accepted, if that is asked.
     """
     return KernelWriter(kernel, p, g, others, stored).elementwise()
 
 
 class CudaPrinter:
-    """Writes expressions in C++, in a floating-point type; `names` are those that have a name already."""
+    """Writes expressions in C++, in a floating-point type; `names` are those that have a name
+    already.
+    """
 
     def __init__(self, compute: np.dtype[Any]) -> None:
         self.compute, self.real = compute, {"float32": "float", "float64": "double"}[compute.name]
@@ -109,7 +129,9 @@ class CudaPrinter:
         self._unique: dict[tuple[str, Hashable], str] = {}
 
     def unique(self, key: Expr | Operand, name: str) -> str:
-        """An identifier that stands for `key`, made of `name`: another one than those of its kind."""
+        """An identifier that stands for `key`, made of `name`: another one than those of its
+        kind.
+        """
         kind = type(key).__name__
         if (kind, key) not in self._unique:
             taken = {own for (other, _), own in self._unique.items() if other == kind}
@@ -125,11 +147,15 @@ class CudaPrinter:
         return self.unique(array, prefix + array.name)
 
     def operand(self, operand: Operand, age: str) -> str:
-        """The name of an old or new operand: ``m_old``, ``z_new_re``; no array's name can end like that."""
+        """The name of an old or new operand: ``m_old``, ``z_new_re``; no array's name can end like
+        that.
+        """
         return f"{self.array(operand.array)}_{age}{operand.component and '_'}{operand.component}"
 
     def value(self, expr: Expr, inside: str = "") -> str:
-        """How `expr` is written as an operand of the operation `inside`, in brackets where they are needed."""
+        """How `expr` is written as an operand of the operation `inside`, in brackets where they are
+        needed.
+        """
         if expr in self.names:
             return self.names[expr]
         if expr.op == "input":
@@ -160,7 +186,9 @@ class CudaPrinter:
 class KernelWriter(CudaPrinter):
     """Writes the statements of array code: loads, operations, stores."""
 
-    def __init__(self, kernel: Kernel, p: np.dtype[Any], g: np.dtype[Any], others: Others, stored: bool) -> None:
+    def __init__(
+        self, kernel: Kernel, p: np.dtype[Any], g: np.dtype[Any], others: Others, stored: bool
+    ) -> None:
         super().__init__(COMPUTE[p.name])
         self.kernel, self.stored = kernel, stored
         self.inputs = {GRAD: g, **dict(others)}
@@ -185,12 +213,17 @@ class KernelWriter(CudaPrinter):
             self.lines = ["if (k_in[0] != 0) {", *(f"  {line}" for line in self.lines), "}"]
         reads = tuple(array for array in self.read if array in self.inputs)
         states = (state(each.name) for each in kernel.states)
-        arrays = (PARAM, *(array for array in states if array in self.read or array in self.changed))
+        arrays = (
+            PARAM,
+            *(array for array in states if array in self.read or array in self.changed),
+        )
         inputs = [*map(self._declared, reads), *scalars]
         name = f"gpuopt_{identifier(kernel.name).lower()}_{self.dtypes[PARAM].name}"
         if kernel.random:
             inputs.append(("int32 array_number", None))
-        return KernelSource.of(inputs, [*map(self._declared, arrays)], [*comments, *self.lines], name, reads, arrays)
+        return KernelSource.of(
+            inputs, [*map(self._declared, arrays)], [*comments, *self.lines], name, reads, arrays
+        )
 
     def _randomize(self, index: str) -> None:
         """A line for each random number."""
@@ -202,19 +235,29 @@ class KernelWriter(CudaPrinter):
     def _declared(self, array: Operand) -> tuple[str, np.dtype[Any] | None]:
         return f"{self.dtypes[array].name} {self._parameter(array)}", self.dtypes[array]
 
-    def _scalars(self, first: int = 0, row: str = "") -> tuple[list[tuple[str, np.dtype[Any] | None]], list[str]]:
-        """Name the scalars; the parameters they come by with their dtypes (None for a number), and what they are.
+    def _scalars(
+        self, first: int = 0, row: str = ""
+    ) -> tuple[list[tuple[str, np.dtype[Any] | None]], list[str]]:
+        """Name the scalars; the parameters they come by with their dtypes (None for a number), and
+        what they are.
 
-        Of those that are stored, the `first` stand behind others, and there may be a `row` of them for each array.
+        Of those that are stored, the `first` stand behind others, and there may be a `row` of them
+        for each array.
         """
         for number, scalar in enumerate(self.kernel.scalars):
-            self.names[scalar] = f"{self.unique(scalar, scalar.value)}_h" if scalar.op == "hyper" else f"c{number}"
-        comments = [f"// {self.names[s]} = {format_expr(s)}" for s in self.kernel.scalars if s.op != "hyper"]
+            self.names[scalar] = (
+                f"{self.unique(scalar, scalar.value)}_h" if scalar.op == "hyper" else f"c{number}"
+            )
+        comments = [
+            f"// {self.names[s]} = {format_expr(s)}" for s in self.kernel.scalars if s.op != "hyper"
+        ]
         kind = self.compute.name
         if not self.stored:
             return [(f"{kind} {self.names[s]}", None) for s in self.kernel.scalars], comments
         for number, scalar in enumerate(self.kernel.scalars, start=first):
-            self.lines.append(f"const {self.real} {self.names[scalar]} = {self._stored(number, row)};")
+            self.lines.append(
+                f"const {self.real} {self.names[scalar]} = {self._stored(number, row)};"
+            )
         return [(f"raw {kind} k_in", self.compute)], comments
 
     def _stored(self, number: int, row: str) -> str:
@@ -236,17 +279,27 @@ class KernelWriter(CudaPrinter):
                 self.lines.append(f"const {self.real} {self.operand(operand, 'old')} = {value};")
 
     def _compute(self) -> None:
-        """A line for each value that is used twice or stored; the others are written where they are used."""
-        stored = {expr: self.operand(operand, "new") for operand, expr in self.kernel.stores.items()}
+        """A line for each value that is used twice or stored; the others are written where they are
+        used.
+        """
+        stored = {
+            expr: self.operand(operand, "new") for operand, expr in self.kernel.stores.items()
+        }
         for op in self.kernel.ops:
             if op in stored or self.uses[op] > 1:
                 value = self.formula(op)
                 self.names[op] = stored.get(op, f"x{op.index}")
-                self.lines.append(f"const {'bool' if op.boolean else self.real} {self.names[op]} = {value};")
+                self.lines.append(
+                    f"const {'bool' if op.boolean else self.real} {self.names[op]} = {value};"
+                )
 
     def _store(self, array: Operand, index: str = "") -> None:
         dtype = self.dtypes[array]
-        values = [self.value(expr) for operand, expr in self.kernel.stores.items() if operand.array == array]
+        values = [
+            self.value(expr)
+            for operand, expr in self.kernel.stores.items()
+            if operand.array == array
+        ]
         if len(values) == 2:
             value = f"complex<{self.real}>({values[0]}, {values[1]})"
         else:

@@ -36,9 +36,10 @@ while (true) {{
   __threadfence();
   const ptrdiff_t above = mine / {rows}, next = level + here, left = here - above * {rows};
   const int members = left < {rows} ? (int)left : {rows};
-  if (atomicAdd(&tickets[room + (next + above) * {lanes} + lane], 1) != members - 1) {{ last = false; break; }}
+  int* const ticket = &tickets[room + (next + above) * {lanes} + lane];
+  if (atomicAdd(ticket, 1) != members - 1) {{ last = false; break; }}
   __threadfence();
-  tickets[room + (next + above) * {lanes} + lane] = 0;
+  *ticket = 0;
 {clear}
   for (int row = 0; row < members; ++row) {{
     const ptrdiff_t from = room + (level + above * {rows} + row) * {lanes} + lane;
@@ -68,39 +69,57 @@ def fold_space(size: int) -> int:
 def reduction_source(
     stage: Kernel, p: np.dtype[Any], g: np.dtype[Any], others: Others = (), stored: bool = False
 ) -> KernelSource:
-    """The kernel that reduces one array, for dtypes as in `gpuopt.codegen.cuda.elementwise.kernel_source`.
+    """The kernel that reduces one array, for dtypes as in
+    `gpuopt.codegen.cuda.elementwise.kernel_source`.
 
-    Its loop is over `LANES` lanes for each chunk. It takes what it reads, scalars, the array's number if there are random
-    numbers, the number of elements, how far the lanes of two reductions are apart, then lanes, tickets (0 before and after),
-    and a float64 for each total.
+    Its loop is over `LANES` lanes for each chunk. It takes what it reads, scalars, the array's
+    number if there are random numbers, the number of elements, how far the lanes of two reductions
+    are apart, then lanes, tickets (0 before and after), and a float64 for each total.
     """
     return _OneWriter(stage, p, g, others, stored).reduction()
 
 
 @functools.lru_cache(maxsize=512)
 def reductions_source(
-    stage: Kernel, states: tuple[str, ...], p: np.dtype[Any], g: np.dtype[Any], others: Others = (), stored: bool = False
+    stage: Kernel,
+    states: tuple[str, ...],
+    p: np.dtype[Any],
+    g: np.dtype[Any],
+    others: Others = (),
+    stored: bool = False,
 ) -> KernelSource:
-    """The kernel that reduces many arrays in C order, as `gpuopt.codegen.cuda.table.table_source` finds them.
+    """The kernel that reduces many arrays in C order, as `gpuopt.codegen.cuda.table.table_source`
+    finds them.
 
-    After tables and scalars it takes how far the lanes of two reductions are apart, lanes, tickets, and for each total a row
-    with a float64 for each array of the optimizer.
+    After tables and scalars it takes how far the lanes of two reductions are apart, lanes, tickets,
+    and for each total a row with a float64 for each array of the optimizer.
     """
     return _ManyWriter(stage, p, g, others, stored, states).reduction()
 
 
 class _ReductionWriter(KernelWriter):
     def _reduced(self, index: str) -> list[str]:
-        """The lines that add a lane of a chunk, and go on with the sum of which it is the last part."""
-        reductions, kinds = list(enumerate(self.kernel.reductions)), [reduction.op for reduction in self.kernel.reductions]
+        """The lines that add a lane of a chunk, and go on with the sum of which it is the last
+        part.
+        """
+        reductions, kinds = (
+            list(enumerate(self.kernel.reductions)),
+            [reduction.op for reduction in self.kernel.reductions],
+        )
         for array in self.read:
             self._load(array, index)
         self._randomize("at")
         self._compute()
-        adds = [f"t{k} = {self._add(r.op, f't{k}', self.value(r.args[0], 'add'))};" for k, r in reductions]
+        adds = [
+            f"t{k} = {self._add(r.op, f't{k}', self.value(r.args[0], 'add'))};"
+            for k, r in reductions
+        ]
         return [
             f"const ptrdiff_t first = at_chunk * {LANES * ROWS} + lane;",
-            *(f"{self.real} t{k} = {self.literal(REDUCTIONS[op].nothing)};" for k, op in enumerate(kinds)),
+            *(
+                f"{self.real} t{k} = {self.literal(REDUCTIONS[op].nothing)};"
+                for k, op in enumerate(kinds)
+            ),
             f"const ptrdiff_t rest = (elements - first + {LANES - 1}) / {LANES};",
             f"const int rows_here = rest <= 0 ? 0 : rest < {ROWS} ? (int)rest : {ROWS};",
             "#pragma unroll 4",
@@ -111,15 +130,25 @@ class _ReductionWriter(KernelWriter):
             *self._climb(kinds),
         ]
 
-    def _text(self, inputs: list[tuple[str, Any]], lines: list[str], preamble: str = PREAMBLE) -> KernelSource:
+    def _text(
+        self, inputs: list[tuple[str, Any]], lines: list[str], preamble: str = PREAMBLE
+    ) -> KernelSource:
         outputs: list[tuple[str, Any]] = [
             (f"raw {self.compute.name} lanes", self.compute),
             ("raw int32 tickets", np.dtype(np.int32)),
         ]
-        outputs += [(f"raw float64 total_{k}", np.dtype(np.float64)) for k in range(len(self.kernel.reductions))]
+        outputs += [
+            (f"raw float64 total_{k}", np.dtype(np.float64))
+            for k in range(len(self.kernel.reductions))
+        ]
         name = f"gpuopt_{identifier(self.kernel.name).lower()}_reduction_{self.dtypes[PARAM].name}"
         return KernelSource.of(
-            [*inputs, ("int64 lane_stride", None)], outputs, lines, name, tuple(self.read), preamble=preamble
+            [*inputs, ("int64 lane_stride", None)],
+            outputs,
+            lines,
+            name,
+            tuple(self.read),
+            preamble=preamble,
         )
 
     def _add(self, op: str, a: str, b: str) -> str:
@@ -128,21 +157,33 @@ class _ReductionWriter(KernelWriter):
     def _climb(self, kinds: list[str]) -> list[str]:
         """The sums of sums, level by level."""
         from_lanes = f"((const volatile {self.real}*)&lanes[0])[{{0}} + {{1}} * lane_stride]"
-        keep = [f"  lanes[room + (level + mine) * {LANES} + lane + {k} * lane_stride] = t{k};" for k in range(len(kinds))]
+        keep = [
+            f"  lanes[room + (level + mine) * {LANES} + lane + {k} * lane_stride] = t{k};"
+            for k in range(len(kinds))
+        ]
         clear = [f"  t{k} = {self.literal(REDUCTIONS[op].nothing)};" for k, op in enumerate(kinds)]
-        again = [f"    t{k} = {self._add(op, f't{k}', from_lanes.format('from', k))};" for k, op in enumerate(kinds)]
+        again = [
+            f"    t{k} = {self._add(op, f't{k}', from_lanes.format('from', k))};"
+            for k, op in enumerate(kinds)
+        ]
         total = []
         for k, op in enumerate(kinds):
             value = f"(double){from_lanes.format(f'room + level * {LANES} + n', k)}"
             add = REDUCTIONS[op].op.cuda.format("sum", value, T="double")
             start = "0.0" if op == "sum" else "-1.0 / 0.0"
             total.append(
-                f"    {{ double sum = {start}; for (int n = 0; n < {LANES}; ++n) sum = {add}; total_{k}[array_total] = sum; }}"
+                "    "
+                f"{{ double sum = {start}; for (int n = 0; n < {LANES}; ++n) sum = {add}; "
+                f"total_{k}[array_total] = sum; }}"
             )
         parts = {"keep": keep, "clear": clear, "again": again, "total": total}
         written = {name: "\n".join(lines) for name, lines in parts.items()}
         return _CLIMB.format(
-            **written, elements="(elements > 0 ? elements : 1)", chunk=LANES * ROWS, rows=ROWS, lanes=LANES
+            **written,
+            elements="(elements > 0 ? elements : 1)",
+            chunk=LANES * ROWS,
+            rows=ROWS,
+            lanes=LANES,
         ).splitlines()
 
 
@@ -150,10 +191,21 @@ class _OneWriter(_ReductionWriter):
     def reduction(self) -> KernelSource:
         scalars, comments = self._scalars()
         given, self.lines = self.lines, []
-        given += [f"const ptrdiff_t at_chunk = i / {LANES}, lane = i % {LANES}, room = 0, array_total = 0;"]
-        inputs = [(f"raw {self.dtypes[array].name} {self._parameter(array)}", self.dtypes[array]) for array in self.read]
+        given += [
+            (
+                f"const ptrdiff_t at_chunk = i / {LANES}, lane = i % {LANES}, room = 0, array_total = "
+                "0;"
+            )
+        ]
+        inputs = [
+            (f"raw {self.dtypes[array].name} {self._parameter(array)}", self.dtypes[array])
+            for array in self.read
+        ]
         numbers = [("int32 array_number", None)] if self.kernel.random else []
-        return self._text([*inputs, *scalars, *numbers, ("int64 elements", None)], [*comments, *given, *self._reduced("[at]")])
+        return self._text(
+            [*inputs, *scalars, *numbers, ("int64 elements", None)],
+            [*comments, *given, *self._reduced("[at]")],
+        )
 
 
 class _ManyWriter(TableWriter, _ReductionWriter):
@@ -162,7 +214,10 @@ class _ManyWriter(TableWriter, _ReductionWriter):
         self.point(self.read)
         given, self.lines = self.lines, []
         given += [
-            f"const ptrdiff_t at_chunk = i / {LANES} - {self.cell('fold')}, elements = {self.cell('size')};",
+            (
+                f"const ptrdiff_t at_chunk = i / {LANES} - {self.cell('fold')}, elements = "
+                f"{self.cell('size')};"
+            ),
             f"const ptrdiff_t room = {self.cell('room')}, array_total = {self.cell('number')};",
             *(f"__builtin_assume(__isGlobal({self._parameter(array)}_at));" for array in self.read),
         ]

@@ -1,8 +1,9 @@
-"""From the scalar code of a program to a CUDA kernel: for what depends on reductions, on the device.
+"""From the scalar code of a program to a CUDA kernel: for what depends on reductions, on the
+device.
 
-One thread an array computes, in float64, what a kernel takes as scalars. What depends on no reduction
-is computed on the host as ever, and comes in as arguments. But if the device counts the steps, it
-computes everything, so that no argument changes from step to step.
+One thread an array computes, in float64, what a kernel takes as scalars. What depends on no
+reduction is computed on the host as ever, and comes in as arguments. But if the device counts the
+steps, it computes everything, so that no argument changes from step to step.
 """
 
 from __future__ import annotations
@@ -20,7 +21,14 @@ from gpuopt.tracing.expr import Expr, ReductionKey, format_expr, reachable
 from gpuopt.tracing.ops import REDUCTIONS
 from gpuopt.tracing.program import Kernel, UpdateProgram
 
-__all__ = ["ScalarArgument", "ScalarSource", "StepRecord", "count_source", "needs_scalars", "scalar_source"]
+__all__ = [
+    "ScalarArgument",
+    "ScalarSource",
+    "StepRecord",
+    "count_source",
+    "needs_scalars",
+    "scalar_source",
+]
 
 
 class StepRecord(enum.IntEnum):
@@ -88,8 +96,8 @@ class ScalarSource:
     count : int
         How many numbers these are.
     width : int
-        How many numbers there are for each array: whether the step is accepted, if that is asked, and
-        the scalars.
+        How many numbers there are for each array: whether the step is accepted, if that is asked,
+        and the scalars.
     """
 
     kernel: KernelSource
@@ -109,7 +117,9 @@ def _device_values(ends: list[Expr], device_counts: bool) -> list[Expr]:
     found: dict[Expr, bool] = {}
     for expr in sorted(set(reachable(ends, within=lambda e: not e.reduces)), key=lambda e: e.index):
         own = expr.reduces or expr.op == "size" or (device_counts and expr.op != "constant")
-        found[expr] = expr.host and (own or (not expr.reduces and any(found[arg] for arg in expr.args)))
+        found[expr] = expr.host and (
+            own or (not expr.reduces and any(found[arg] for arg in expr.args))
+        )
     return [expr for expr, device in found.items() if device]
 
 
@@ -121,7 +131,11 @@ def needs_scalars(kernel: Kernel, device_counts: bool) -> bool:
 
 @functools.lru_cache(maxsize=512)
 def scalar_source(
-    program: UpdateProgram, kernel: Kernel, compute: np.dtype[Any], device_counts: bool, per_array: bool = False
+    program: UpdateProgram,
+    kernel: Kernel,
+    compute: np.dtype[Any],
+    device_counts: bool,
+    per_array: bool = False,
 ) -> ScalarSource:
     """The kernel for the scalars of `kernel`, one of those of `program`, kept in the compute dtype.
 
@@ -141,9 +155,20 @@ def count_source(program: UpdateProgram) -> ScalarSource:
 
 
 class _ScalarWriter(CudaPrinter):
-    def __init__(self, program: UpdateProgram, compute: np.dtype[Any], device_counts: bool, per_array: bool = False) -> None:
+    def __init__(
+        self,
+        program: UpdateProgram,
+        compute: np.dtype[Any],
+        device_counts: bool,
+        per_array: bool = False,
+    ) -> None:
         super().__init__(np.dtype(np.float64))
-        self.program, self.kept, self.device_counts, self.per_array = program, compute, device_counts, per_array
+        self.program, self.kept, self.device_counts, self.per_array = (
+            program,
+            compute,
+            device_counts,
+            per_array,
+        )
         self.rule = identifier(program.name).lower()
         self.lines: list[str] = []
         self.totals: dict[ReductionKey, str] = {}
@@ -165,31 +190,52 @@ class _ScalarWriter(CudaPrinter):
             ScalarArgument(f"raw {self.kept.name} k", self.kept, "scalars"),
         ]
         source = self._source(inputs, outputs, f"gpuopt_{self.rule}_scalars_{self.kept.name}")
-        return ScalarSource(source, (*inputs, *outputs), compile_host(tuple(given)), len(given), len(results))
+        return ScalarSource(
+            source, (*inputs, *outputs), compile_host(tuple(given)), len(given), len(results)
+        )
 
     def count(self) -> ScalarSource:
         adapted, inputs = self.program.shared, list[ScalarArgument]()
         if adapted:
             self._made_of(list(adapted.values()))
-            self.lines += [f"{self._number(name)}[0] = (float)({self.value(expr, 'call')});" for name, expr in adapted.items()]
-            self.lines = [f"if (steps[{StepRecord.ANY_GRADIENT:d}] != 0) {{", *(f"  {line}" for line in self.lines), "}"]
+            self.lines += [
+                f"{self._number(name)}[0] = (float)({self.value(expr, 'call')});"
+                for name, expr in adapted.items()
+            ]
+            self.lines = [
+                f"if (steps[{StepRecord.ANY_GRADIENT:d}] != 0) {{",
+                *(f"  {line}" for line in self.lines),
+                "}",
+            ]
             inputs = self._inputs(0)
         completed, accepted, gradient = (f"steps[{offset:d}]" for offset in StepRecord)
-        self.lines += [f"if ({accepted} != 0) {completed} = {completed} + 1;", f"{accepted} = 0;", f"{gradient} = 0;"]
+        self.lines += [
+            f"if ({accepted} != 0) {completed} = {completed} + 1;",
+            f"{accepted} = 0;",
+            f"{gradient} = 0;",
+        ]
         outputs = [_RECORD, *self._numbers()]
-        source = self._source(inputs, outputs, f"gpuopt_{self.rule}_count" if adapted else "gpuopt_count")
+        source = self._source(
+            inputs, outputs, f"gpuopt_{self.rule}_count" if adapted else "gpuopt_count"
+        )
         return ScalarSource(source, (*inputs, *outputs), compile_host(()), 0, 0)
 
-    def _source(self, inputs: list[ScalarArgument], outputs: list[ScalarArgument], name: str) -> KernelSource:
+    def _source(
+        self, inputs: list[ScalarArgument], outputs: list[ScalarArgument], name: str
+    ) -> KernelSource:
         """The lines as a kernel with these arguments."""
-        declared, written = ([(a.declared, a.dtype) for a in arguments] for arguments in (inputs, outputs))
+        declared, written = (
+            [(a.declared, a.dtype) for a in arguments] for arguments in (inputs, outputs)
+        )
         return KernelSource.of(declared, written, self.lines, name)
 
     def _made_of(self, results: list[Expr]) -> list[Expr]:
         """Lines for what `results` are made of; what of it the host gives."""
         device = _device_values(results, self.device_counts)
         needed = dict.fromkeys(arg for expr in device if not expr.reduces for arg in expr.args)
-        given = [e for e in dict.fromkeys([*needed, *results]) if e not in device and e.op != "constant"]
+        given = [
+            e for e in dict.fromkeys([*needed, *results]) if e not in device and e.op != "constant"
+        ]
         for number, expr in enumerate(given):
             self.names[expr] = f"h[i * {len(given)} + {number}]" if self.per_array else f"h{number}"
         for expr in device:
@@ -208,13 +254,18 @@ class _ScalarWriter(CudaPrinter):
             inputs.append(ScalarArgument("raw float64 hyper", wide, "hyper"))
         for key, name in self.totals.items():
             inputs.append(ScalarArgument(f"raw float64 {name}", wide, "total", key))
-            inputs.append(ScalarArgument(f"raw uint8 {name}_of", np.dtype(np.uint8), "total_of", key))
+            inputs.append(
+                ScalarArgument(f"raw uint8 {name}_of", np.dtype(np.uint8), "total_of", key)
+            )
         return inputs
 
     def _numbers(self) -> list[ScalarArgument]:
         """The numbers of the whole optimizer that are read or written."""
         real = np.dtype(np.float32)
-        return [ScalarArgument(f"raw float32 {name}", real, "number", key) for key, name in self.numbers.items()]
+        return [
+            ScalarArgument(f"raw float32 {name}", real, "number", key)
+            for key, name in self.numbers.items()
+        ]
 
     def _number(self, key: str) -> str:
         """The parameter of a number of the whole optimizer."""
@@ -230,12 +281,19 @@ class _ScalarWriter(CudaPrinter):
         elif expr.op == "completed":
             self.lines.append(f"const double {name} = (double)steps[{StepRecord.COMPLETED:d}];")
         elif expr.op == "hyper":
-            self.lines.append(f"const double {name} = hyper[{self.program.hyper.index(expr.value)}];  // {expr.value}")
+            self.lines.append(
+                f"const double {name} = hyper[{self.program.hyper.index(expr.value)}];  // "
+                f"{expr.value}"
+            )
         elif expr.op == "number":
-            self.lines.append(f"const double {name} = (double){self._number(expr.value)}[0];  // {expr.value}")
+            self.lines.append(
+                f"const double {name} = (double){self._number(expr.value)}[0];  // {expr.value}"
+            )
         else:
             kind = "bool" if expr.boolean else "double"
-            self.lines.append(f"const {kind} {name} = {self.formula(expr)};  // {format_expr(expr)}")
+            self.lines.append(
+                f"const {kind} {name} = {self.formula(expr)};  // {format_expr(expr)}"
+            )
         self.names[expr] = name
 
     def _total(self, expr: Expr, name: str) -> None:
@@ -245,16 +303,31 @@ class _ScalarWriter(CudaPrinter):
             self.lines.append(f"const double {name} = {row}[own[i]];")
             return
         each = REDUCTIONS[op].op.cuda.format(name, f"{row}[n]", T=self.real)
-        self.lines.append(f"double {name} = {self.literal(REDUCTIONS[op].nothing)};  // {format_expr(expr)}, of all")
-        self.lines.append(f"for (long long n = 0; n < arrays; ++n) {{ if ({row}_of[n]) {name} = {each}; }}")
+        self.lines.append(
+            f"double {name} = {self.literal(REDUCTIONS[op].nothing)};  // {format_expr(expr)}, of "
+            "all"
+        )
+        self.lines.append(
+            f"for (long long n = 0; n < arrays; ++n) {{ if ({row}_of[n]) {name} = {each}; }}"
+        )
 
     def _keep(self, kernel: Kernel, results: list[Expr]) -> None:
         """Keep what was made, and count the step of each array."""
         kind = "float" if self.kept.name == "float32" else "double"
         values = [self.value(expr, "call") for expr in results]
         if kernel.accept is not None:
-            self.lines.append(f"const bool accepted = active[own[i]] && {self.value(kernel.accept, 'and')};")
+            self.lines.append(
+                f"const bool accepted = active[own[i]] && {self.value(kernel.accept, 'and')};"
+            )
             self.lines.append(f"if (active[own[i]]) steps[{StepRecord.ANY_GRADIENT:d}] = 1;")
-            self.lines += ["if (accepted) {", "  counts[i] = counts[i] + 1;", f"  steps[{StepRecord.ACCEPTED:d}] = 1;", "}"]
+            self.lines += [
+                "if (accepted) {",
+                "  counts[i] = counts[i] + 1;",
+                f"  steps[{StepRecord.ACCEPTED:d}] = 1;",
+                "}",
+            ]
             values[0] = "accepted"
-        self.lines += [f"k[i * {len(values)} + {number}] = ({kind})({value});" for number, value in enumerate(values)]
+        self.lines += [
+            f"k[i * {len(values)} + {number}] = ({kind})({value});"
+            for number, value in enumerate(values)
+        ]

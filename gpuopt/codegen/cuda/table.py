@@ -1,8 +1,10 @@
-"""From a `Kernel` to the text of a CUDA kernel that updates many arrays at once, found by a table of addresses.
+"""From a `Kernel` to the text of a CUDA kernel that updates many arrays at once, found by a table
+of addresses.
 
-Each 256 threads take a chunk of one array. A thread loads 16 bytes of the narrowest array, and as many elements of the others,
-of all arrays before it stores any; what is left at the end of an array, and arrays that do not begin at a multiple of 16 bytes,
-go element by element. The formula is written once, for any number of elements.
+Each 256 threads take a chunk of one array. A thread loads 16 bytes of the narrowest array, and as
+many elements of the others, of all arrays before it stores any; what is left at the end of an
+array, and arrays that do not begin at a multiple of 16 bytes, go element by element. The formula is
+written once, for any number of elements.
 """
 
 from __future__ import annotations
@@ -26,7 +28,10 @@ UPDATE_CHUNK = 4096
 
 MOVES = "\n" + part("moves")
 """How a kernel moves 16 bytes at a time."""
-_HEADERS = {"float16": "#include <cupy/float16.cuh>\n", "bfloat16": "#include <cupy/bfloat16.cuh>\n"}
+_HEADERS = {
+    "float16": "#include <cupy/float16.cuh>\n",
+    "bfloat16": "#include <cupy/bfloat16.cuh>\n",
+}
 _TYPES = {
     "bool": "bool",
     "int8": "signed char",
@@ -47,23 +52,39 @@ _TYPES = {
 
 
 def columns(others: Others, states: Sequence[str]) -> list[str | Operand]:
-    """What a row of the table holds of an array, in order; where its gradient is stands elsewhere, since it may move.
+    """What a row of the table holds of an array, in order; where its gradient is stands elsewhere,
+    since it may move.
 
-    The number of elements, its first chunk and its number in the optimizer come first; then its first chunk of a reduction and
-    where that has room for sums; then addresses.
+    The number of elements, its first chunk and its number in the optimizer come first; then its
+    first chunk of a reduction and where that has room for sums; then addresses.
     """
-    return ["size", "chunk", "number", "fold", "room", PARAM, *(array for array, _ in others), *map(state, states)]
+    return [
+        "size",
+        "chunk",
+        "number",
+        "fold",
+        "room",
+        PARAM,
+        *(array for array, _ in others),
+        *map(state, states),
+    ]
 
 
 @functools.lru_cache(maxsize=512)
 def table_source(
-    kernel: Kernel, states: tuple[str, ...], p: np.dtype[Any], g: np.dtype[Any], others: Others = (), stored: bool = False
+    kernel: Kernel,
+    states: tuple[str, ...],
+    p: np.dtype[Any],
+    g: np.dtype[Any],
+    others: Others = (),
+    stored: bool = False,
 ) -> KernelSource:
-    """The source of `kernel` for many contiguous arrays; as `gpuopt.codegen.cuda.elementwise.kernel_source` for one.
+    """The source of `kernel` for many contiguous arrays; as
+    `gpuopt.codegen.cuda.elementwise.kernel_source` for one.
 
-    Its loop is over `LANES` for each chunk. It takes the array of each chunk, the rows of the table (with the `columns` of
-    `others` and of all `states`), the address of each array's gradient (0 where it has none), and the scalars; those that are
-    `stored` lie in a row for each array.
+    Its loop is over `LANES` for each chunk. It takes the array of each chunk, the rows of the table
+    (with the `columns` of `others` and of all `states`), the address of each array's gradient (0
+    where it has none), and the scalars; those that are `stored` lie in a row for each array.
     """
     return _UpdateWriter(kernel, p, g, others, stored, states).update()
 
@@ -79,7 +100,13 @@ class TableWriter(KernelWriter):
     """The first arguments."""
 
     def __init__(
-        self, kernel: Kernel, p: np.dtype[Any], g: np.dtype[Any], others: Others, stored: bool, states: Sequence[str]
+        self,
+        kernel: Kernel,
+        p: np.dtype[Any],
+        g: np.dtype[Any],
+        others: Others,
+        stored: bool,
+        states: Sequence[str],
     ) -> None:
         super().__init__(kernel, p, g, others, stored)
         self._place = columns(others, states)
@@ -89,10 +116,14 @@ class TableWriter(KernelWriter):
         return "g_at" if column == GRAD else f"row[{self._place.index(column)}]"
 
     def point(self, used: Sequence[Operand]) -> None:
-        """The lines that name the addresses of arrays, and the array's number where that is asked."""
+        """The lines that name the addresses of arrays, and the array's number where that is
+        asked.
+        """
         for array in used:
             kind = f"{'' if array in self.changed else 'const '}{_TYPES[self.dtypes[array].name]}*"
-            self.lines.append(f"{kind} const {self._parameter(array)}_at = ({kind}){self.cell(array)};")
+            self.lines.append(
+                f"{kind} const {self._parameter(array)}_at = ({kind}){self.cell(array)};"
+            )
         if self.kernel.random:
             self.lines.append(f"const int array_number = {self.cell('number')};")
 
@@ -107,7 +138,14 @@ class TableWriter(KernelWriter):
 
     def preamble(self, used: Sequence[Operand]) -> str:
         """What the body uses, with the headers of types that CuPy does not see."""
-        return "".join(_HEADERS[n] for n in dict.fromkeys(self.dtypes[a].name for a in used) if n in _HEADERS) + PREAMBLE
+        return (
+            "".join(
+                _HEADERS[n]
+                for n in dict.fromkeys(self.dtypes[a].name for a in used)
+                if n in _HEADERS
+            )
+            + PREAMBLE
+        )
 
 
 class _UpdateWriter(TableWriter):
@@ -119,40 +157,87 @@ class _UpdateWriter(TableWriter):
         self.point(used)
         given, self.lines = self.lines, []
         self._update(used)
-        given += ["const auto update = [&](auto width, ptrdiff_t at) {", *(f"  {line}" for line in self.lines), "};"]
+        given += [
+            "const auto update = [&](auto width, ptrdiff_t at) {",
+            *(f"  {line}" for line in self.lines),
+            "};",
+        ]
         given += self._chunk(used)
-        taken = "g_at != 0" if kernel.accept is None or not self.stored else f"g_at != 0 && {self._stored(0, 'leaf')} != 0"
+        taken = (
+            "g_at != 0"
+            if kernel.accept is None or not self.stored
+            else f"g_at != 0 && {self._stored(0, 'leaf')} != 0"
+        )
         name = f"gpuopt_{identifier(kernel.name).lower()}_{self.dtypes[PARAM].name}"
         inside = tuple(array for array in used if array not in self.inputs)
         reads = tuple(array for array in used if array in self.inputs)
         lines = [*comments, *self.for_each(given, taken)]
-        return KernelSource.of([*self.tables, *scalars], [], lines, name, reads, inside, self.preamble(used) + MOVES)
+        return KernelSource.of(
+            [*self.tables, *scalars], [], lines, name, reads, inside, self.preamble(used) + MOVES
+        )
 
     def _chunk(self, used: list[Operand]) -> list[str]:
-        """The lines that go through a chunk: by 16 bytes where every address allows it, then one by one."""
-        narrow = min(self.dtypes[array].itemsize for array in used if array not in self.inputs or array == GRAD)
-        count, addresses, size = max(1, 16 // narrow), " | ".join(map(self.cell, used)), self.cell("size")
+        """The lines that go through a chunk: by 16 bytes where every address allows it, then one by
+        one.
+        """
+        narrow = min(
+            self.dtypes[array].itemsize
+            for array in used
+            if array not in self.inputs or array == GRAD
+        )
+        count, addresses, size = (
+            max(1, 16 // narrow),
+            " | ".join(map(self.cell, used)),
+            self.cell("size"),
+        )
         return [
             f"const ptrdiff_t first = (i / {LANES} - {self.cell('chunk')}) * {UPDATE_CHUNK};",
-            f"const ptrdiff_t stop = {size} < first + {UPDATE_CHUNK} ? {size} : first + {UPDATE_CHUNK};",
-            f"const ptrdiff_t whole = (({addresses}) & 15) == 0 ? stop - (stop - first) % {count} : first;",
+            (
+                f"const ptrdiff_t stop = {size} < first + {UPDATE_CHUNK} ? {size} : first + "
+                f"{UPDATE_CHUNK};"
+            ),
+            (
+                f"const ptrdiff_t whole = (({addresses}) & 15) == 0 ? stop - (stop - first) % {count} "
+                ": first;"
+            ),
             "#pragma unroll 1",
-            f"for (ptrdiff_t at = first + lane * {count}; at < whole; at += {LANES * count}) update(Width<{count}, 16>(), at);",
+            (
+                f"for (ptrdiff_t at = first + lane * {count}; at < whole; at += {LANES * count}) "
+                f"update(Width<{count}, 16>(), at);"
+            ),
             "#pragma unroll 1",
-            f"for (ptrdiff_t at = whole + lane; at < stop; at += {LANES}) update(Width<1, 0>(), at);",
+            (
+                f"for (ptrdiff_t at = whole + lane; at < stop; at += {LANES}) update(Width<1, 0>(), "
+                "at);"
+            ),
         ]
 
     def _update(self, used: list[Operand]) -> None:
         """The lines that load, compute and store some elements."""
         before = ["const int n = decltype(width)::count, bytes = decltype(width)::bytes;"]
-        before += [f"Several<{_TYPES[self.dtypes[array].name]}, n, bytes> {self._parameter(array)};" for array in used]
-        before += [f"{self._parameter(array)}.load({self._parameter(array)}_at + at);" for array in used if array in self.read]
+        before += [
+            f"Several<{_TYPES[self.dtypes[array].name]}, n, bytes> {self._parameter(array)};"
+            for array in used
+        ]
+        before += [
+            f"{self._parameter(array)}.load({self._parameter(array)}_at + at);"
+            for array in used
+            if array in self.read
+        ]
         for array in self.read:
             self._load(array, ".item[k]")
         self._randomize("at + k")
         self._compute()
         for array in self.changed:
             self._store(array, ".item[k]")
-        after = [f"{self._parameter(array)}.store({self._parameter(array)}_at + at);" for array in self.changed]
-        loop = ["#pragma unroll", "for (int k = 0; k < n; ++k) {", *(f"  {x}" for x in self.lines), "}"]
+        after = [
+            f"{self._parameter(array)}.store({self._parameter(array)}_at + at);"
+            for array in self.changed
+        ]
+        loop = [
+            "#pragma unroll",
+            "for (int k = 0; k < n; ++k) {",
+            *(f"  {x}" for x in self.lines),
+            "}",
+        ]
         self.lines = [*before, *loop, *after]
