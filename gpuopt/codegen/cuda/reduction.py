@@ -192,10 +192,8 @@ class _OneWriter(_ReductionWriter):
         scalars, comments = self._scalars()
         given, self.lines = self.lines, []
         given += [
-            (
-                f"const ptrdiff_t at_chunk = i / {LANES}, lane = i % {LANES}, room = 0, array_total = "
-                "0;"
-            )
+            f"const ptrdiff_t at_chunk = i / {LANES}, lane = i % {LANES};",
+            "const ptrdiff_t room = 0, array_total = 0;",
         ]
         inputs = [
             (f"raw {self.dtypes[array].name} {self._parameter(array)}", self.dtypes[array])

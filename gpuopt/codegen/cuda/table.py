@@ -190,26 +190,19 @@ class _UpdateWriter(TableWriter):
             " | ".join(map(self.cell, used)),
             self.cell("size"),
         )
+        aligned, many = f"(({addresses}) & 15) == 0", f"Width<{count}, 16>()"
         return [
             f"const ptrdiff_t first = (i / {LANES} - {self.cell('chunk')}) * {UPDATE_CHUNK};",
-            (
-                f"const ptrdiff_t stop = {size} < first + {UPDATE_CHUNK} ? {size} : first + "
-                f"{UPDATE_CHUNK};"
-            ),
-            (
-                f"const ptrdiff_t whole = (({addresses}) & 15) == 0 ? stop - (stop - first) % {count} "
-                ": first;"
-            ),
+            f"const ptrdiff_t end = first + {UPDATE_CHUNK}, stop = {size} < end ? {size} : end;",
+            f"const ptrdiff_t whole = {aligned} ? stop - (stop - first) % {count} : first;",
             "#pragma unroll 1",
-            (
-                f"for (ptrdiff_t at = first + lane * {count}; at < whole; at += {LANES * count}) "
-                f"update(Width<{count}, 16>(), at);"
-            ),
+            f"for (ptrdiff_t at = first + lane * {count}; at < whole; at += {LANES * count}) {{",
+            f"  update({many}, at);",
+            "}",
             "#pragma unroll 1",
-            (
-                f"for (ptrdiff_t at = whole + lane; at < stop; at += {LANES}) update(Width<1, 0>(), "
-                "at);"
-            ),
+            f"for (ptrdiff_t at = whole + lane; at < stop; at += {LANES}) {{",
+            "  update(Width<1, 0>(), at);",
+            "}",
         ]
 
     def _update(self, used: list[Operand]) -> None:
