@@ -11,16 +11,40 @@ import pytest
 from gpuopt.arrays import backend
 from gpuopt.executors import executor_of as choose
 from gpuopt.executors.cpu.tiles import TileExecutor
-from tests.support.cuda import hostrun, nvrtc
+from tests.support.cuda import hostrun, kept, nvrtc
 from tests.support.executors import EXECUTORS, parameter, running_on
+from tests.support.plan import named, projected
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--exhaustive", action="store_true", help="try all combinations of rule, dtype, layout, option and executor"
+    )
     parser.addoption("--require-gpu", action="store_true", help="run the tests that need a GPU, and fail where there is none")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "gpu: needs a GPU; runs with --require-gpu, and fails there if the GPU is gone")
+    config.addinivalue_line(
+        "markers",
+        "every(*axes, **given): takes rows of values of `tests.support.plan`; all combinations with --exhaustive",
+    )
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Once a run, and not in each of several processes, remove what compilers made for texts that are gone."""
+    if not hasattr(session.config, "workerinput"):
+        kept.forget()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a test that is marked with `every` its rows of the plan."""
+    for mark in metafunc.definition.iter_markers("every"):
+        axes, rows = projected(mark.args, mark.kwargs, metafunc.config.getoption("--exhaustive"))
+        marked = [pytest.param(*row, marks=pytest.mark.gpu if "cupy" in row else (), id=named(row)) for row in rows]
+        indirect = ["executor"] if "executor" in axes else []
+        metafunc.definition.add_marker(pytest.mark.parametrize(axes, marked, indirect=indirect))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from gpuopt.arrays.dtypes import COMPUTE, named
 from gpuopt.codegen.source import kernels
 from gpuopt.rules import rules
 from gpuopt.tracing.operands import GRAD
-from tests.support.cuda import nvrtc
+from tests.support.cuda import machine, nvrtc
 from tests.support.cuda.hostgroup import cupy_on_the_cpu
 from tests.support.executors import beside_numpy, running_on
 from tests.support.pieces import EVERY_EXAMPLE, EXAMPLES, chained
@@ -51,13 +50,10 @@ def test_a_chain_is_one_elementwise_kernel_and_one_reduction() -> None:
 def test_it_compiles_to_lean_machine_code(chain: Any, dtype: str, capturable: bool) -> None:
     if dtype.startswith("complex") and chain is CHAIN:
         chain = go.chain(*(piece for piece in CHAIN.pieces if not isinstance(piece, go.bounds)))
-    module, text = import_module("gpuopt.codegen.cuda.compile"), import_module("gpuopt.codegen.cuda.complete")
     for written in kernels(chain, named(dtype), capturable):
-        kernel = module.compile_kernel(written)
-        compiled = nvrtc.compile_cubin(text.complete_source(kernel, written.dtypes), "sm_90", text.kernel_options(kernel))
-        assert (compiled.spill_stores, compiled.spill_loads, compiled.stack) == (0, 0, 0), written.name
+        compiled = machine.compile_lean(written)
         if written.arrays and COMPUTE[dtype] == np.float32:
-            assert not nvrtc.fp64_instructions(nvrtc.sass(compiled))
+            assert not nvrtc.fp64_instructions(machine.sass(compiled))
 
 
 def results(executor: str, rule: Any, seed: int, dtype: str, nan: bool) -> list[Any]:

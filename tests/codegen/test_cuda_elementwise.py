@@ -21,7 +21,7 @@ from gpuopt.codegen.source import kernels
 from gpuopt.executors.cpu.numpy import NumpyExecutor
 from gpuopt.rules import Adam, Momentum, Rule
 from gpuopt.tracing.trace import trace
-from tests.support.cuda import nvrtc
+from tests.support.cuda import machine, nvrtc
 from tests.support.cuda.hostgroup import one_by_one
 from tests.support.variants import DTYPES, STRUCTURES, bits, label, mixed
 
@@ -33,13 +33,9 @@ some_rules = pytest.mark.parametrize("rule", [Momentum(nesterov=True), Adam(amsg
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
 
-def compile_lean(rule: Rule, p: str, g: str, arch: str) -> nvrtc.Compiled:
+def compiled_lean(rule: Rule, p: str, g: str, arch: str) -> nvrtc.Compiled:
     """Compile the rule's kernel with its own options; no thread may keep anything but registers."""
-    module, text = import_module("gpuopt.codegen.cuda.compile"), import_module("gpuopt.codegen.cuda.complete")
-    written = kernel_source(trace(rule, is_complex(named(p))).update, named(p), named(g))
-    kernel = module.compile_kernel(written)
-    compiled = nvrtc.compile_cubin(text.complete_source(kernel, written.dtypes), arch, text.kernel_options(kernel))
-    assert (compiled.spill_stores, compiled.spill_loads, compiled.stack) == (0, 0, 0)
+    compiled = machine.compile_lean(kernel_source(trace(rule, is_complex(named(p))).update, named(p), named(g)), arch)
     assert compiled.registers <= (64 if p != "complex128" else 72)  # above 64, fewer threads fit on a multiprocessor
     return compiled
 
@@ -50,7 +46,7 @@ def compile_lean(rule: Rule, p: str, g: str, arch: str) -> nvrtc.Compiled:
 @every_dtype
 def test_it_compiles_to_lean_machine_code(rule: Rule, dtype: str, arch: str) -> None:
     """Every array is read and written once, as a whole."""
-    code = nvrtc.sass(compile_lean(rule, dtype, dtype, arch))
+    code = machine.sass(compiled_lean(rule, dtype, dtype, arch))
     assert bool(nvrtc.fp64_instructions(code)) == (COMPUTE[dtype] == np.float64)
     traced = trace(rule, dtype.startswith("complex"))
     bits_of = {s.name: state_dtype(COMPUTE[dtype], s.complex).itemsize * 8 for s in traced.states}
@@ -64,7 +60,7 @@ def test_it_compiles_to_lean_machine_code(rule: Rule, dtype: str, arch: str) -> 
 @pytest.mark.usefixtures("compiles_cuda_text")
 @pytest.mark.parametrize("p", REAL)
 def test_a_gradient_of_another_dtype_compiles(p: str) -> None:
-    compile_lean(Momentum(), p, "float64" if p != "float64" else "float16", "sm_90")
+    compiled_lean(Momentum(), p, "float64" if p != "float64" else "float16", "sm_90")
 
 
 @pytest.mark.usefixtures("compiles_cuda_text")

@@ -23,7 +23,7 @@ from gpuopt.tracing.operands import PARAM
 from gpuopt.tracing.trace import trace
 from tests.support.cuda import hostrun
 from tests.support.cuda.hostgroup import cupy_on_the_cpu, one_by_one
-from tests.support.variants import DTYPES, STRUCTURES, bits, label, mixed, sample
+from tests.support.variants import DTYPES, bits, label, mixed, sample
 
 REAL = [name for name in DTYPES if not name.startswith("complex")]
 SIZES = [0, 1, 2, 3, 4, 5, 7, 8, 9, 255, 257, 511, 512, 513, 1023, 1024, 1025, 2047, 2048, 2049, 4095, 4096, 4097, 8192, 12301]
@@ -88,8 +88,7 @@ def of_sizes(dtype: str, steps: int, missing: bool = False) -> Make:
     return make
 
 
-@pytest.mark.parametrize("rule", STRUCTURES, ids=label)
-@every_dtype
+@pytest.mark.every("rule", "dtype", executor=("cuda text",))
 def test_every_rule_on_arrays_of_many_sizes(rule: Rule, dtype: str) -> None:
     """Special values among them: as the NumPy executor has it."""
     check(rule, of_sizes(dtype, 3))
@@ -101,18 +100,15 @@ def test_many_arrays_are_as_one_by_one(rule: Rule, dtype: str) -> None:
     check(rule, of_sizes(dtype, 2), executors=("one by one", "table"))
 
 
-@pytest.mark.parametrize(
-    ("rule", "dtype"),
-    [*((rule, "float32") for rule in STRUCTURES), *((Adam(), dtype) for dtype in DTYPES if dtype != "float32")],
-    ids=lambda x: label(x) if isinstance(x, Rule) else x,
-)
+@pytest.mark.every("rule", "dtype", executor=("cuda text",))
 def test_arrays_updated_unequally_often(rule: Rule, dtype: str) -> None:
     """One launch has other scalars for each array."""
-    check(
-        rule,
-        of_sizes(dtype, 4, missing=True),
-        executors=("numpy", "table", "one by one") if rule == Adam() else ("numpy", "table"),
-    )
+    check(rule, of_sizes(dtype, 4, missing=True))
+
+
+@every_dtype
+def test_arrays_updated_unequally_often_one_by_one(dtype: str) -> None:
+    check(Adam(), of_sizes(dtype, 4, missing=True), executors=("numpy", "table", "one by one"))
 
 
 @every_dtype

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Sequence
-from importlib import import_module
 
 import numpy as np
 import pytest
@@ -22,8 +21,8 @@ from gpuopt.rules import Adam, GradientDescent, Momentum, Rule
 from gpuopt.tracing.operands import Operand, hyper_array
 from gpuopt.tracing.program import Kernel
 from gpuopt.tracing.trace import trace
-from tests.support.cuda import nvrtc
-from tests.support.variants import DTYPES, STRUCTURES, label
+from tests.support.cuda import machine, nvrtc
+from tests.support.variants import DTYPES, label
 
 EVERYTHING = os.environ.get("GPUOPT_TEST_ARCHITECTURES") == "all"
 EVERY_ARCHITECTURE = ["sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120"]
@@ -38,12 +37,8 @@ def compiled_table(
     traced: Kernel, p: str, g: str, arch: str, others: Sequence[tuple[Operand, str]] = (), stored: bool = False
 ) -> nvrtc.Compiled:
     """Compile the kernel with its own options; no thread may keep anything but registers."""
-    module, text = import_module("gpuopt.codegen.cuda.compile"), import_module("gpuopt.codegen.cuda.complete")
     states, beside = tuple(state.name for state in traced.states), tuple((name, np.dtype(dtype)) for name, dtype in others)
-    written = table_source(traced, states, named(p), named(g), beside, stored)
-    kernel = module.compile_kernel(written)
-    compiled = nvrtc.compile_cubin(text.complete_source(kernel, written.dtypes), arch, text.kernel_options(kernel))
-    assert (compiled.spill_stores, compiled.spill_loads, compiled.stack) == (0, 0, 0)
+    compiled = machine.compile_lean(table_source(traced, states, named(p), named(g), beside, stored), arch)
     assert compiled.registers <= 96  # five blocks of 128 threads on a multiprocessor, each thread with its loads in flight
     return compiled
 
@@ -61,7 +56,7 @@ def wide_moves(traced: Kernel, p: str, g: str) -> tuple[int, int]:
 
 def check_code(compiled: nvrtc.Compiled, traced: Kernel, p: str, g: str) -> None:
     """Wide loads, then wide stores, nothing between them; addresses known to be global; no float64 that was not asked for."""
-    code = nvrtc.sass(compiled)
+    code = machine.sass(compiled)
     assert bool(nvrtc.fp64_instructions(code)) == (COMPUTE[p] == np.float64 or g == "float64")
     accesses = nvrtc.global_accesses(code)
     assert [a.instruction for a in accesses if not a.instruction.startswith(("LDG", "STG"))] == []
@@ -72,8 +67,7 @@ def check_code(compiled: nvrtc.Compiled, traced: Kernel, p: str, g: str) -> None
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
-@pytest.mark.parametrize("rule", STRUCTURES, ids=label)
-@every_dtype
+@pytest.mark.every("rule", "dtype", executor=("cuda text",))
 def test_every_rule(rule: Rule, dtype: str, arch: str) -> None:
     traced = trace(rule, is_complex(named(dtype))).update
     compiled = compiled_table(traced, dtype, dtype, arch)
@@ -125,7 +119,7 @@ def test_an_array_for_a_hyperparameter(dtype: str, other: str) -> None:
     compiled = compiled_table(traced, dtype, dtype, "sm_90", [(hyper_array("lr"), other)])
     elements = max(1, 16 // min(4 if COMPUTE[dtype] == np.float32 else 8, named(dtype).itemsize))
     nbytes, plain = elements * np.dtype(other).itemsize, trace(Adam(), is_complex(named(dtype))).update
-    accesses = nvrtc.global_accesses(nvrtc.sass(compiled))
+    accesses = nvrtc.global_accesses(machine.sass(compiled))
     assert all(access.instruction.startswith(("LDG", "STG")) for access in accesses)
     loads, stores = wide_moves(plain, dtype, dtype)
     wide = [access.is_load for access in accesses if access.bits == 128]

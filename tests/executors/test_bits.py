@@ -7,19 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpuopt.arrays import backend
 from gpuopt.arrays.dtypes import COMPUTE, state_dtype
-from gpuopt.executors.cpu.tiles import TileExecutor
+from gpuopt.executors import executor_of
 from gpuopt.rules import Rule, rules
-from tests.support.layouts import LAYOUTS, contiguous, fortran, permuted, placed, strided
+from tests.support.executors import running_on
+from tests.support.layouts import contiguous, placed
 from tests.support.reference import LOOPS
-from tests.support.variants import DTYPES, STRUCTURES, TOLERANCE, bits, label, sample
+from tests.support.variants import TOLERANCE, bits, sample
 
 STEPS = 5
 SHAPE = (6, 5)
 
-every_rule = pytest.mark.parametrize("rule", STRUCTURES, ids=label)
-every_dtype = pytest.mark.parametrize("dtype", DTYPES)
+every = pytest.mark.every
 
 
 def read_only(array: Any) -> Any:
@@ -48,9 +47,8 @@ def test_every_rule_has_a_loop() -> None:
     assert set(LOOPS) == set(rules()), "tests/support/reference.py needs a plain loop for each rule"
 
 
-@every_rule
-@every_dtype
-def test_formula(rule: Rule, dtype: str, xp: Any, rng: np.random.Generator) -> None:
+@every("rule", "dtype", "executor")
+def test_formula(rule: Rule, dtype: str, executor: str, xp: Any, rng: np.random.Generator) -> None:
     """Parameters and state follow the plain loop, in the dtypes promised."""
     p, gradients = data(rng, dtype)
     opt = run(rule, xp, p, gradients)
@@ -79,32 +77,22 @@ def check_layout(rule: Rule, dtype: str, layout: Any, gradient_layout: Any, xp: 
         assert np.array_equal(bits(other.state[name]), bits(array)), name
 
 
-@every_rule
-@every_dtype
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("gradient_layout", LAYOUTS)
-def test_layout(
-    rule: Rule, dtype: str, layout: Any, gradient_layout: Any, tile_group: type[TileExecutor], rng: np.random.Generator
-) -> None:
+@every("rule", "dtype", "layout", "gradient_layout", "executor", executor=("numpy", "numba"))
+def test_layout(rule: Rule, dtype: str, layout: Any, gradient_layout: Any, executor: str, rng: np.random.Generator) -> None:
     """The layout of parameters and gradients decides no bit."""
     check_layout(rule, dtype, layout, gradient_layout, np, rng)
 
 
-@pytest.mark.gpu
-@every_rule
-@pytest.mark.parametrize("dtype", ["float16", "float32", "complex64"])
-@pytest.mark.parametrize("layouts", [(strided, fortran), (fortran, fortran), (contiguous, permuted)])
-def test_layout_on_a_gpu(rule: Rule, dtype: str, layouts: tuple[Any, Any], rng: np.random.Generator) -> None:
-    """The same; each layout is a kernel to compile there, so a few of each sort."""
-    import cupy
-
-    check_layout(rule, dtype, *layouts, cupy, rng)
+@every("rule", "dtype", "layout", "gradient_layout", "executor", executor=("cupy",))
+def test_layout_on_a_gpu(
+    rule: Rule, dtype: str, layout: Any, gradient_layout: Any, executor: str, xp: Any, rng: np.random.Generator
+) -> None:
+    check_layout(rule, dtype, layout, gradient_layout, xp, rng)
 
 
-@every_rule
-@pytest.mark.parametrize("dtype", ["float32", "float16", "complex64"])
+@every("rule", "dtype", "executor", executor=("numpy", "numba"))
 def test_tiles_and_packs(
-    rule: Rule, dtype: str, tile_group: type[TileExecutor], rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+    rule: Rule, dtype: str, executor: str, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Arrays updated one by one, packed, cut into tiles, and on threads have the same bits."""
     shapes = [(7,), (), (0,), (3, 4), (40, 30), (1,), (1000,), (2, 3, 4)]
@@ -113,7 +101,7 @@ def test_tiles_and_packs(
     alone = [run(rule, np, p, [g[i] for g in gradients]) for i, p in enumerate(params)]
     for tile, pack, small, threaded in [(131072, 32768, 8192, 10**9), (100, 40, 20, 10**9), (64, 5, 2, 0)]:
         for name, value in {"tile": tile, "pack": pack, "small": small, "threaded": threaded}.items():
-            monkeypatch.setattr(tile_group, name, value)
+            monkeypatch.setattr(executor_of(params[0]), name, value)
         together = rule.init([p.copy() for p in params])
         for g in gradients:
             together.step(g)
@@ -123,9 +111,8 @@ def test_tiles_and_packs(
                 assert np.array_equal(bits(together.state[name][i]), bits(array)), (shapes[i], name)
 
 
-@every_rule
-@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64"])
-def test_gradient_of_another_dtype(rule: Rule, dtype: str, xp: Any, rng: np.random.Generator) -> None:
+@every("rule", "dtype", "executor", dtype=("float32", "float64", "complex64"))
+def test_gradient_of_another_dtype(rule: Rule, dtype: str, executor: str, xp: Any, rng: np.random.Generator) -> None:
     """A real gradient of another dtype is cast to the dtype computed in, then used."""
     if dtype.startswith("complex"):
         opt = rule.init(xp.zeros(3, dtype))
@@ -139,19 +126,16 @@ def test_gradient_of_another_dtype(rule: Rule, dtype: str, xp: Any, rng: np.rand
         assert np.array_equal(bits(given.params), bits(wanted.params))
 
 
-@every_rule
-@every_dtype
-def test_numba_has_the_bits_of_numpy(rule: Rule, dtype: str, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+@every("rule", "dtype", executor=("numba",))
+def test_numba_has_the_bits_of_numpy(rule: Rule, dtype: str, rng: np.random.Generator) -> None:
     """Small arrays, which are packed, and large ones; parameters and state."""
-    if reason := backend.why_not_numba():
-        pytest.skip(reason)
     shapes = [(3, 4), (1000,), (), (0,), (20_000,)]
     params = [sample(rng, shape, dtype) for shape in shapes]
     gradients = [[sample(rng, shape, dtype, scale) for shape in shapes] for scale in (1.0, 1e-4, 1e4)]
     results = []
     for name in ("numpy", "numba"):
-        monkeypatch.setenv("GPUOPT_CPU", name)
-        opt = rule.init([p.copy() for p in params])
+        with running_on(name):
+            opt = rule.init([p.copy() for p in params])
         assert opt.executor == name
         for g in gradients:
             opt.step(g)
@@ -159,14 +143,10 @@ def test_numba_has_the_bits_of_numpy(rule: Rule, dtype: str, rng: np.random.Gene
     assert all(map(np.array_equal, *results))
 
 
-@pytest.mark.gpu
-@every_rule
-@every_dtype
-def test_gpu_has_the_bits_of_the_cpu(rule: Rule, dtype: str, rng: np.random.Generator) -> None:
-    import cupy
-
+@every("rule", "dtype", "executor", executor=("cupy",))
+def test_gpu_has_the_bits_of_the_cpu(rule: Rule, dtype: str, executor: str, xp: Any, rng: np.random.Generator) -> None:
     p, gradients = data(rng, dtype, (1003,))
-    cpu, gpu = run(rule, np, p, gradients), run(rule, cupy, p, gradients)
+    cpu, gpu = run(rule, np, p, gradients), run(rule, xp, p, gradients)
     assert np.array_equal(bits(gpu.params), bits(cpu.params))
     for name, array in cpu.state.items():
         assert np.array_equal(bits(gpu.state[name]), bits(array)), name

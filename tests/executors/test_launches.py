@@ -18,10 +18,9 @@ from gpuopt.tracing.operands import hyper_array
 from gpuopt.tracing.trace import trace
 from tests.support.cuda.simulated import arrays, during, no_gpu
 from tests.support.pieces import EXAMPLES, chained
-from tests.support.variants import STRUCTURES, label
 
 pytestmark = pytest.mark.skipif(no_gpu.why_not() is not None, reason=str(no_gpu.why_not()))
-every_structure = pytest.mark.parametrize("rule", STRUCTURES, ids=label)
+every_rule = pytest.mark.every("rule", executor=("cuda text",))
 
 
 @pytest.fixture
@@ -38,7 +37,7 @@ def gapped(array: Any) -> Any:
 # Launches
 
 
-@every_structure
+@every_rule
 def test_one_launch_updates_all_arrays(rule: Rule, log: Any) -> None:
     for count in (1, 10):
         opt, grads = rule.init(arrays(count)), arrays(count)
@@ -50,13 +49,13 @@ def test_one_launch_updates_a_thousand_arrays(rule: type[Rule], log: Any) -> Non
     assert during(log, rule().init(arrays(1000)), arrays(1000))["launch"] == 1
 
 
-@every_structure
+@every_rule
 def test_one_launch_for_each_dtype(rule: Rule, log: Any) -> None:
     opt = rule.init([*arrays(7), *arrays(5, "float64"), *arrays(3)])
     assert during(log, opt, [*arrays(7), *arrays(5, "float64"), *arrays(3)])["launch"] == 2
 
 
-@every_structure
+@every_rule
 def test_one_launch_where_arrays_were_updated_unequally_often(rule: Rule, log: Any) -> None:
     opt, grads = rule.init(arrays(9)), arrays(9)
     for missing in (3, 5, 3):
@@ -148,7 +147,7 @@ def test_init_waits_for_what_it_began(name: str, capturable: bool, log: Any) -> 
     assert log.events[-1] == ("wait",)
 
 
-@every_structure
+@every_rule
 def test_a_step_allocates_nothing(rule: Rule, log: Any) -> None:
     params = [*arrays(6), *arrays(2, "float64"), gapped(arrays(1)[0])]
     opt, one, other = rule.init(params), *([*arrays(6), *arrays(2, "float64"), gapped(arrays(1)[0])] for _ in range(2))

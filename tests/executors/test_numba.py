@@ -19,9 +19,10 @@ import gpuopt as go
 from gpuopt.arrays import backend
 from gpuopt.arrays.precision import Precision
 from gpuopt.tracing.trace import trace
-from tests.support.variants import STRUCTURES, bits, label
+from tests.support.variants import bits
 
 ROOT = Path(__file__).parents[2]
+WIDE = {"sqrt": "sqrt", "divide": "div"}
 STEP = """
 import numpy as np, gpuopt as go
 p = [np.ones(3, "float32"), np.ones(100_000, "float32"), np.ones((4, 4), "float32")]
@@ -125,19 +126,18 @@ def test_a_file_that_was_changed_is_not_run(tmp_path: Path, code: Any, monkeypat
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="reads x86 assembly")
-@pytest.mark.parametrize("rule", [r for r in STRUCTURES if "Adam" in label(r) or "RMSProp" in label(r)], ids=label)
-@pytest.mark.parametrize(("dtype", "suffix"), [("float32", "ps"), ("float64", "pd")])
+@pytest.mark.every("rule", "dtype", executor=("numba",), dtype=("float32", "float64"))
 def test_the_loop_is_vector_code(
-    rule: Any, dtype: str, suffix: str, tmp_path: Path, code: Any, cache: Any, monkeypatch: pytest.MonkeyPatch
+    rule: Any, dtype: str, tmp_path: Path, code: Any, cache: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Packed roots and divisions on wide registers; nothing contracted to a fused multiply-add."""
     monkeypatch.setenv("GPUOPT_CACHE_DIR", str(tmp_path))  # machine code from the cache has no text
     cache.loaded.cache_clear()
     code.loop_code.cache_clear()
-    function = code.loop_code(trace(rule).update, np.dtype(dtype)).function
-    (assembly,) = function.inspect_asm().values()
+    program, suffix = trace(rule).update, {"float32": "ps", "float64": "pd"}[dtype]
+    (assembly,) = code.loop_code(program, np.dtype(dtype)).function.inspect_asm().values()
     wide = re.findall(rf"\bv?(sqrt|div){suffix}\s.*%(?:[yz]mm|xmm)\d+", assembly)
-    assert {"sqrt", "div"} <= set(wide)
+    assert {WIDE[op.op] for op in program.ops if op.op in WIDE} <= set(wide)
     assert not re.findall(r"\bvfn?m(?:add|sub)", assembly)
 
 

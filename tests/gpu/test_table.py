@@ -13,7 +13,7 @@ import gpuopt as go
 from gpuopt.codegen.cuda.table import UPDATE_CHUNK
 from gpuopt.executors import using
 from gpuopt.rules import Adam, GradientDescent, Rule
-from tests.support.variants import DTYPES, STRUCTURES, bits, label, sample
+from tests.support.variants import DTYPES, bits, sample
 
 pytestmark = pytest.mark.gpu
 SHAPES = [
@@ -59,8 +59,7 @@ def check(opt: Any, twin: Any) -> None:
             assert np.array_equal(bits(one), bits(other)), (name, other.shape)
 
 
-@pytest.mark.parametrize("rule", STRUCTURES, ids=label)
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.every("rule", "dtype", executor=("cupy",))
 def test_many_arrays_have_the_bits_of_the_cpu(rule: Rule, dtype: str, rng: np.random.Generator) -> None:
     """Gradients that moved, that begin off 16 bytes, and that are missing."""
     params = tree(rng, dtype)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import itertools
+from collections.abc import Hashable
 from importlib import import_module
 from typing import Any
 
@@ -34,6 +35,12 @@ def structures() -> list[Rule]:
         names = [field.name for field in fields]
         found += [cls(**dict(zip(names, values, strict=True))) for values in itertools.product(*map(_choices, fields))]
     return found
+
+
+def facets(rule: Rule) -> list[Hashable]:
+    """What must meet every dtype and executor: the class, and each option that may be chosen."""
+    chosen = [(f.name, getattr(rule, f.name)) for f in dataclasses.fields(rule) if len(_choices(f)) > 1]
+    return [type(rule).__name__, *chosen]
 
 
 def label(rule: Rule) -> str:

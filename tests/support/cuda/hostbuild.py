@@ -1,19 +1,18 @@
 """Compile a kernel's text for the CPU: g++, CuPy's own headers, and ``shim`` for what CUDA C++ has and C++ has not.
 
-A library is kept in a folder under the system's temporary one, so that a text is compiled once (0.2 s).
+A library is kept, so that a text is compiled once (0.2 s).
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
 import shutil
 import subprocess
-import tempfile
 from functools import cache
 from importlib import metadata, util
 from pathlib import Path
+
+from .kept import kept, key
 
 _SHIM = Path(__file__).with_name("shim")
 # Every operation rounds by itself (no contraction), as NumPy's do. CuPy's headers warn, and reinterpret types.
@@ -37,16 +36,15 @@ def available() -> str | None:
 def compile_library(source: str) -> Path:
     """Return the shared library of this source: compiled once for each source, shim, compiler and CuPy."""
     source, headers = _without_assembly(source), _cupy_headers()
-    library = _folder() / f"{_key(source, headers)}.so"
-    if not library.exists():
-        partial = library.with_suffix(f".{os.getpid()}")
+
+    def make(library: Path) -> None:
         command = ["g++", "-x", "c++", "-shared", *_FLAGS, f"-I{_SHIM}", f"-I{headers}", "-include", str(_common(headers))]
-        command += ["-", "-o", str(partial)]
+        command += ["-", "-o", str(library)]
         done = subprocess.run(command, input=source, capture_output=True, text=True, check=False)
         if done.returncode:
             raise HostCompileError(done.stderr)
-        partial.replace(library)  # atomic: another test process may compile the same text
-    return library
+
+    return kept(f"{_key(source, headers)}.so", make)
 
 
 @cache
@@ -54,14 +52,14 @@ def _common(headers: Path) -> Path:
     """Return the header that every text needs first, compiled once beside it, which spares half of a compiler's time."""
     included = ["device.hpp", *(f"cupy/{name}" for name in ("complex.cuh", "carray.cuh", "atomics.cuh", "math_constants.h"))]
     text = "".join(f"#include <{name}>\n" for name in included)
-    header = _folder() / f"{_key(text, headers)}.hpp"
-    compiled = header.with_suffix(".hpp.gch")
-    if not compiled.exists():
-        header.write_text(text)
-        partial = header.with_suffix(f".{os.getpid()}")
-        command = ["g++", "-x", "c++-header", *_FLAGS, f"-I{_SHIM}", f"-I{headers}", str(header), "-o", str(partial)]
+    name = f"{_key(text, headers)}.hpp"
+    header = kept(name, lambda path: path.write_text(text))
+
+    def make(compiled: Path) -> None:
+        command = ["g++", "-x", "c++-header", *_FLAGS, f"-I{_SHIM}", f"-I{headers}", str(header), "-o", str(compiled)]
         subprocess.run(command, capture_output=True, text=True, check=True)
-        partial.replace(compiled)
+
+    kept(f"{name}.gch", make)
     return header
 
 
@@ -84,23 +82,17 @@ def _cupy_headers() -> Path:
 
 def _key(source: str, headers: Path) -> str:
     """Return a name that changes with whatever the library depends on."""
-    shim = [path.read_text() for path in sorted(_SHIM.rglob("*")) if path.is_file()]
-    versions = [f"{item.name} {item.version}" for item in metadata.distributions() if item.name.startswith("cupy")]
-    parts = [source, *shim, str(headers), *versions, *_FLAGS, _compiler()]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    return key(source, str(headers), *_surroundings())
 
 
 @cache
+def _surroundings() -> tuple[str, ...]:
+    """Return all that is the same for every text: the shim, CuPy, and the compiler with its options."""
+    shim = [path.read_text() for path in sorted(_SHIM.rglob("*")) if path.is_file()]
+    versions = [f"{item.name} {item.version}" for item in metadata.distributions() if item.name.startswith("cupy")]
+    return (*shim, *versions, *_FLAGS, _compiler())
+
+
 def _compiler() -> str:
     """Return the version of g++."""
     return subprocess.run(["g++", "--version"], capture_output=True, text=True, check=True).stdout
-
-
-@cache
-def _folder() -> Path:
-    """Return this user's folder of compiled kernels, which nobody else can write to."""
-    folder = Path(tempfile.gettempdir()) / f"gpuopt-host-kernels-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.stat().st_uid != os.getuid():
-        raise RuntimeError(f"{folder} belongs to another user; remove it")
-    return folder

@@ -72,6 +72,12 @@ def available(*, disassembler: bool = False) -> str | None:
     return None
 
 
+def version() -> tuple[int, int]:
+    """Return the version of the compiler."""
+    found: tuple[int, int] = import_module("cupy_backends.cuda.libs.nvrtc").getVersion()
+    return found
+
+
 def compile_cubin(text: str, arch: str = "sm_90", options: Sequence[str] = ()) -> Compiled:
     """Compile the text of one kernel into machine code.
 

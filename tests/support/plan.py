@@ -1,0 +1,64 @@
+"""What the everyday suite tries of every rule: one plan for all tests, so that a kernel compiled for one serves all.
+
+Each rule meets every dtype, every executor and every layout; each two of these meet, and so does each option of a rule.
+``pytest --exhaustive`` tries all combinations.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gpuopt.rules import Rule
+from tests.support.covering import Facets, covering
+from tests.support.executors import EXECUTORS, ON_NUMPY
+from tests.support.layouts import LAYOUTS
+from tests.support.variants import DTYPES, STRUCTURES, facets, label
+
+AXES: dict[str, Sequence[Any]] = {
+    "rule": STRUCTURES,
+    "dtype": DTYPES,
+    "executor": EXECUTORS,
+    "layout": LAYOUTS,
+    "gradient_layout": LAYOUTS,
+}
+FACETS: dict[str, Facets] = {"rule": facets, "pause": lambda pause: [pause[0]]}
+
+
+@functools.cache
+def plan() -> list[tuple[Any, ...]]:
+    """Rows for the executors that run NumPy arrays, and rows for a GPU, which need nothing of the others."""
+    parts = [covering({**AXES, "executor": executors}, FACETS) for executors in (ON_NUMPY, ("cupy",))]
+    return [row for rows in parts for row in rows]
+
+
+def projected(
+    axes: Sequence[str], given: Mapping[str, Sequence[Any]], exhaustive: bool
+) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Axes, and rows of their values: all combinations, or as few as the plan has.
+
+    `given` are values that an axis of the plan is restricted to, or the values of another axis, which is added.
+    """
+    allowed = {axis: [value for value in AXES[axis] if value in given.get(axis, AXES[axis])] for axis in AXES}
+    more = {axis: values for axis, values in given.items() if axis not in AXES}
+    own = {axis: allowed[axis] for axis in axes} | more
+    if exhaustive:
+        return list(own), list(itertools.product(*own.values()))
+    if more:
+        return list(own), covering(own, FACETS)
+    rows = (dict(zip(AXES, row, strict=True)) for row in plan())
+    fitting = (row for row in rows if all(row[axis] in allowed[axis] for axis in given))
+    return list(own), list(dict.fromkeys(tuple(row[axis] for axis in own) for row in fitting))
+
+
+def named(row: Sequence[Any]) -> str:
+    """What a test with these values is called."""
+    return "-".join(map(_named, row))
+
+
+def _named(value: Any) -> str:
+    if isinstance(value, Rule):
+        return label(value)
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else getattr(value, "__name__", str(value))
