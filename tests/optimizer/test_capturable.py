@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
-import pickle
 from typing import Any
 
 import numpy as np
@@ -79,34 +77,15 @@ def counted(name: str, function: Any, calls: list[str]) -> Any:
     return called
 
 
-@pytest.mark.parametrize("how", ["state_dict", "pickle", "copy"])
-def test_resume_is_bitwise(how: str) -> None:
-    """Where arrays have different counts too; the counts are those of the device afterwards."""
-    found = []
-    for pause in (False, True):
-        params, grads = arrays()
-        with cupy_on_the_cpu():
-            opt = go.chain(go.skip_nonfinite(), go.Adam(SCHEDULE)).init(params, capturable=True)
-            for step in range(7):
-                fill(grads, step)
-                opt.step([None if step == 1 else grads[0], *grads[1:]])
-                if pause and step == 4:
-                    opt = paused(opt, how)
-            assert opt.capturable
-            found.append(everything(opt, look=alike))
-    assert found[0] == found[1]
-    assert found[0][1:3] == (6, [5, 6, 6, 6])
-
-
-def paused(opt: go.Optimizer, how: str) -> go.Optimizer:
-    if how == "pickle":
-        pickled: go.Optimizer = pickle.loads(pickle.dumps(opt))
-        return pickled
-    if how == "copy":
-        return copy.copy(opt)
-    fresh: go.Optimizer = opt.rule.init(opt.params, capturable=True)
-    fresh.load_state_dict(opt.state_dict())
-    return fresh
+def test_counts_are_those_of_the_device() -> None:
+    """Arrays may have different ones; a step that is skipped is none."""
+    params, grads = arrays()
+    with cupy_on_the_cpu():
+        opt = go.chain(go.skip_nonfinite(), go.Adam(SCHEDULE)).init(params, capturable=True)
+        for step in range(7):
+            fill(grads, step)
+            opt.step([None if step == 1 else grads[0], *grads[1:]])
+        assert (opt.t, opt.counts) == (6, [5, 6, 6, 6])
 
 
 def test_it_changes_nothing(xp: Any, executor: str) -> None:

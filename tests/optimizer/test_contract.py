@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import copy
 import dataclasses
 import pickle
@@ -16,15 +15,12 @@ from hypothesis import settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 import gpuopt as go
-from gpuopt.arrays import backend
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, named
 from gpuopt.arrays.tree import TreeSpec, leaves
-from tests.support.executors import only
-from tests.support.optimizers import everything, gradients, raw
+from tests.support.executors import ON_NUMPY, called, only
+from tests.support.optimizers import Pair, everything, gradients, raw, tree
 from tests.support.reference import LOOPS
-from tests.support.variants import DTYPES, STRUCTURES, bits, label, sample
-
-Pair = collections.namedtuple("Pair", "w b")
+from tests.support.variants import DTYPES, bits, sample
 
 
 def containers(node: Any) -> Any:
@@ -32,14 +28,6 @@ def containers(node: Any) -> Any:
     if isinstance(node, dict):
         return dict, {key: containers(value) for key, value in node.items()}
     return (type(node), [containers(value) for value in node]) if isinstance(node, (list, tuple)) else None
-
-
-def tree(xp: Any) -> Any:
-    return {
-        "layers": [Pair(xp.ones((2, 3)), xp.zeros(3, "f4")), (xp.ones((3, 1), "f4"), xp.zeros(()))],
-        "empty": xp.zeros((0, 2)),
-        "scale": xp.ones(2, "c8"),
-    }
 
 
 TREES = {
@@ -125,16 +113,15 @@ def test_arrays_that_are_updated_together_are_told_apart_by_their_keys(xp: Any) 
     assert [params["a"].tolist(), params["b"].tolist()] == [[-1.0, -1.0], [-4.0, -4.0]]
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("rule", STRUCTURES, ids=label)
-def test_state_is_kept_in_the_dtype_of_the_arithmetic(rule: go.Rule, dtype: str) -> None:
+@pytest.mark.every("rule", "dtype", "executor", executor=ON_NUMPY)
+def test_state_is_kept_in_the_dtype_of_the_arithmetic(rule: go.Rule, dtype: str, executor: str) -> None:
     opt = rule.init([np.ones(3, named(dtype))])
     for name, (array,) in opt.state.items():
         second = name in ("v", "v_max") and not isinstance(rule, go.Momentum)
         wanted = COMPUTE[dtype] if second or not is_complex(named(dtype)) else named(dtype)
         assert array.dtype == wanted
         assert not array.any()
-    assert opt.executor == backend.cpu_executor()
+    assert opt.executor == called(executor)
 
 
 def test_state_may_be_read_as_it_changes() -> None:
@@ -192,34 +179,6 @@ def test_a_schedule_may_end_with_the_last_step() -> None:
     assert opt.t == 2
     opt.load_state_dict(start)
     assert opt.t == 0
-
-
-def paused(opt: go.Optimizer, how: str) -> go.Optimizer:
-    """The optimizer as it goes on: in a new process, say, or copied."""
-    if how == "load":
-        params = copy.deepcopy(opt.params)
-        new: go.Optimizer = dataclasses.replace(opt.rule, lr=0.123).init(params)
-        new.load_state_dict(pickle.loads(pickle.dumps(opt.state_dict())))
-        return new
-    copied: go.Optimizer = pickle.loads(pickle.dumps(opt)) if how == "pickle" else copy.deepcopy(opt)
-    return copied
-
-
-@pytest.mark.parametrize("how", ["load", "pickle", "deepcopy"])
-@pytest.mark.parametrize("at", range(5))
-@pytest.mark.parametrize("rule", [go.Momentum(), go.RMSProp(centered=True, momentum=0.5), go.AdamW(amsgrad=True)], ids=label)
-def test_resume_is_bitwise(rule: go.Rule, at: int, how: str) -> None:
-    straight, broken = rule.init(tree(np)), rule.init(tree(np))
-    for step in range(4):
-        if step == at:
-            broken = paused(broken, how)
-        for opt in (straight, broken):
-            grads = gradients(opt.params, step)
-            opt.step({**grads, "scale": None} if step == 1 else grads)
-    if at == 4:
-        broken = paused(broken, how)
-    assert everything(broken) == everything(straight)
-    assert repr(broken) == repr(straight)
 
 
 def test_what_is_saved_is_a_copy_in_plain_containers() -> None:

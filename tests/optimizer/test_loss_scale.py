@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import pickle
 from typing import Any, ClassVar
 
@@ -110,31 +109,12 @@ def test_a_refused_step_changes_the_scale_alone(executor: str, bad: float) -> No
 
 
 @of_numpy_arrays
-@pytest.mark.parametrize("how", ["state_dict", "pickle", "copy", "deepcopy"])
-def test_resume_is_bitwise(executor: str, how: str) -> None:
-    found = []
-    for pause in (None, *range(7)):
-        x = np.linspace(-1, 1, 20, dtype="float32")
-        opt = go.chain(go.LossScale(64.0, interval=2), go.clip_global_norm(1.0), go.Adam(0.1)).init(x)
-        for k in range(7):
-            opt.step(np.full(20, np.inf if k == 3 else k, "float32") * opt.loss_scale)
-            if k == pause:
-                opt = paused(opt, how)
-        state = [bits(a).tolist() for a in (opt.params, *opt.state.values(), *opt.numbers.values())]
-        found.append([state, opt.t, opt.state_dict()["numbers"]])
-    assert all(one == found[0] for one in found)
-    assert found[0][-1] == {"LossScale.scale": 128.0, "LossScale.good": 1.0}
-
-
-def paused(opt: go.Optimizer, how: str) -> go.Optimizer:
-    if how == "pickle":
-        pickled: go.Optimizer = pickle.loads(pickle.dumps(opt))
-        return pickled
-    if how != "state_dict":
-        return copy.copy(opt) if how == "copy" else copy.deepcopy(opt)
-    fresh: go.Optimizer = opt.rule.init(opt.params)
-    fresh.load_state_dict(opt.state_dict())
-    return fresh
+def test_what_is_saved_of_it(executor: str) -> None:
+    x = np.linspace(-1, 1, 20, dtype="float32")
+    opt = go.chain(go.LossScale(64.0, interval=2), go.clip_global_norm(1.0), go.Adam(0.1)).init(x)
+    for k in range(7):
+        opt.step(np.full(20, np.inf if k == 3 else k, "float32") * opt.loss_scale)
+    assert opt.state_dict()["numbers"] == {"LossScale.scale": 128.0, "LossScale.good": 1.0}
 
 
 def test_in_a_captured_step() -> None:

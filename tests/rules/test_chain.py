@@ -11,22 +11,9 @@ import pytest
 
 import gpuopt as go
 from gpuopt import schedules
-from tests.support.optimizers import everything
 from tests.support.refusals import INF, NAN, refused, table
+from tests.support.resume import EVERYTHING
 from tests.support.variants import bits
-
-EVERYTHING = go.chain(
-    go.skip_nonfinite(),
-    go.freeze("frozen"),
-    go.accumulate(3),
-    go.clip_global_norm(2.0),
-    go.gradient_noise(0.1, seed=3),
-    go.weight_decay(0.1),
-    go.Adam(0.1),
-    go.decoupled_weight_decay(0.2),
-    go.lookahead(2),
-    go.average(0.5),
-)
 
 
 def tree(rng: np.random.Generator, dtype: str = "float32") -> dict[str, Any]:
@@ -251,26 +238,6 @@ def test_evaluation_gives_new_arrays(dtype: str, rng: np.random.Generator) -> No
     found["a"][...] = 7
     assert not np.array_equal(opt.evaluation()["a"], found["a"])
     assert np.array_equal(go.SGD().init(params).evaluation()["b"], params["b"])
-
-
-def loaded(opt: Any) -> Any:
-    """A new optimizer with a copy of the parameters and all of the state."""
-    again = opt.rule.init(copy.deepcopy(opt.params))
-    again.load_state_dict(pickle.loads(pickle.dumps(opt.state_dict())))
-    return again
-
-
-@pytest.mark.parametrize("resumed", [loaded, lambda opt: pickle.loads(pickle.dumps(opt)), copy.deepcopy])
-@pytest.mark.parametrize("steps", range(1, 8))
-def test_resumed_at_any_place_of_a_window(resumed: Any, steps: int, rng: np.random.Generator) -> None:
-    gradients = [tree(rng) | {"frozen": None} for _ in range(14)]
-    opt, whole = (EVERYTHING.init(tree(np.random.default_rng(1))) for _ in range(2))
-    for k, g in enumerate(gradients):
-        opt = resumed(opt) if k == steps else opt
-        opt.step(g)
-        whole.step(g)
-        assert everything(opt) == everything(whole)
-    assert opt.rule == EVERYTHING
 
 
 def test_another_chain_of_the_same_kind() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import pickle
 from typing import Any
 
 import numpy as np
@@ -214,8 +213,8 @@ def test_as_separate_optimizers(executor: str, rng: np.random.Generator) -> None
     assert sorted(len(group.indices) for group in opt._binding.groups) == [2, 4]
 
 
-def test_state_and_resume(rng: np.random.Generator) -> None:
-    """Trees like the parameters, None where a rule has no such state; a resumed one goes on bit for bit."""
+def test_state(rng: np.random.Generator) -> None:
+    """Trees like the parameters, None where a rule has no such state."""
 
     def draw() -> dict[str, Any]:
         return {"embed": rng.normal(size=4), "layers": [{"w": rng.normal(size=(2, 3)), "b": rng.normal(size=3)}]}
@@ -224,21 +223,11 @@ def test_state_and_resume(rng: np.random.Generator) -> None:
     assert opt.state["m"]["embed"] is None
     assert opt.state["v"]["layers"][0]["w"].shape == (2, 3)
     assert set(opt.state) == {"accumulate_total", "m", "v", "average_mean"}
-    gradients = [draw() for _ in range(5)]
+    gradients = [draw() for _ in range(3)]
     gradients[1]["embed"] = None
-    for g in gradients[:3]:
+    for g in gradients:
         opt.step(g)
     assert opt.counts == {"embed": 2, "layers": [{"w": 3, "b": 3}]}
-    again = mixed().init(copy.deepcopy(opt.params))
-    again.load_state_dict(pickle.loads(pickle.dumps(opt.state_dict())))
-    pickled = pickle.loads(pickle.dumps(opt))
-    for g in gradients[3:]:
-        for one in (opt, again, pickled):
-            one.step(g)
-    for one in (again, pickled):
-        for a, b in [(opt.params, one.params), (opt.evaluation(), one.evaluation())]:
-            assert np.array_equal(bits(a["embed"]), bits(b["embed"]))
-            assert np.array_equal(bits(a["layers"][0]["w"]), bits(b["layers"][0]["w"]))
 
 
 def test_another_partition_of_the_same_kind() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,18 @@ def everything(opt: go.Optimizer[Any], *trees: Any, look: Callable[[Any], Any] =
     """All that an optimizer holds, and all that is in `trees`, to be compared with ``==``."""
     held = (opt.params, opt.state, dict(opt.numbers), *trees)
     return [list(map(look, leaves(tree))) for tree in held], opt.t, opt.counts, opt.rule
+
+
+Pair = collections.namedtuple("Pair", "w b")
+
+
+def tree(xp: Any) -> Any:
+    """Arrays of several dtypes in containers of every kind, one of them without elements."""
+    return {
+        "layers": [Pair(xp.ones((2, 3)), xp.zeros(3, "f4")), (xp.ones((3, 1), "f4"), xp.zeros(()))],
+        "empty": xp.zeros((0, 2)),
+        "scale": xp.ones(2, "c8"),
+    }
 
 
 def gradients(params: Any, seed: int = 0) -> Any:

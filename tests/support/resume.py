@@ -1,0 +1,146 @@
+"""Situations in which an optimizer is saved, pickled or copied, and how that is done.
+
+What is new and keeps something between steps, a kind of state or a piece, gets a situation here.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import pickle
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+import gpuopt as go
+from tests.support import captures
+from tests.support.optimizers import gradients, tree
+from tests.support.variants import DTYPES, sample
+
+
+@dataclasses.dataclass(frozen=True)
+class Situation:
+    """A rule, arrays, what is given to `init`, and the gradients of a step; `pauses` are steps before which it stops."""
+
+    rule: Any
+    params: Callable[[], Any]
+    grads: Callable[[Any, int], Any]
+    pauses: range = range(5)
+    steps: int = 5
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def init(self, params: Any) -> Any:
+        return self.rule.init(params, **self.options)
+
+
+def missing_once(opt: Any, step: int) -> Any:
+    grads = gradients(opt.params, step)
+    return {**grads, "scale": None} if step == 1 else grads
+
+
+def named_arrays(seed: int = 1) -> dict[str, Any]:
+    rng = np.random.default_rng(seed)
+    return {name: sample(rng, shape, "float32") for name, shape in [("a", (3, 2)), ("b", ()), ("frozen", (4,))]}
+
+
+def captured(opt: Any, step: int) -> Any:
+    """Gradients in arrays that stay; one is missing once, and one is not finite once."""
+    grads = captures.fill([np.empty_like(p) for p in opt.params], step)
+    return [None if step == 1 else grads[0], *grads[1:]]
+
+
+def two_arrays(dtype: str) -> Callable[[], Any]:
+    def arrays() -> Any:
+        rng = np.random.default_rng(2)
+        return [sample(rng, (4, 3), dtype), sample(rng, (3,), dtype)]
+
+    return arrays
+
+
+def second_missing(opt: Any, step: int) -> Any:
+    first, second = gradients(opt.params, step)
+    return [first, None if step == 1 else second]
+
+
+def layers() -> Any:
+    rng = np.random.default_rng(3)
+    return {"embed": rng.normal(size=4), "layers": [{"w": rng.normal(size=(2, 3)), "b": rng.normal(size=3)}]}
+
+
+def embed_missing(opt: Any, step: int) -> Any:
+    grads = gradients(opt.params, step)
+    return {**grads, "embed": None} if step == 1 else grads
+
+
+EVERYTHING = go.chain(
+    go.skip_nonfinite(),
+    go.freeze("frozen"),
+    go.accumulate(3),
+    go.clip_global_norm(2.0),
+    go.gradient_noise(0.1, seed=3),
+    go.weight_decay(0.1),
+    go.Adam(0.1),
+    go.decoupled_weight_decay(0.2),
+    go.lookahead(2),
+    go.average(0.5),
+)
+GROUPS = {"layers/*/w": go.chain(go.accumulate(2), go.Adam(0.1)), "*": go.chain(go.clip(0.5), go.Momentum(0.2))}
+PRECISIONS: list[tuple[str, str, dict[str, Any]]] = [
+    ("float16", "master", {"master": True}),
+    ("bfloat16", "master", {"master": True}),
+    ("bfloat16", "stochastic rounding", {"stochastic_rounding": True, "seed": 2**32 - 5}),
+]
+AVERAGED = go.chain(go.Adam(0.1), go.average(0.5))
+SITUATIONS = {
+    "momentum": Situation(go.Momentum(), lambda: tree(np), missing_once),
+    "rmsprop": Situation(go.RMSProp(centered=True, momentum=0.5), lambda: tree(np), missing_once),
+    "adamw": Situation(go.AdamW(amsgrad=True), lambda: tree(np), missing_once),
+    "a long chain": Situation(
+        EVERYTHING, named_arrays, lambda opt, step: named_arrays(step) | {"frozen": None}, range(1, 8), 14
+    ),
+    "a partition": Situation(go.chain(go.clip_global_norm(2.0), go.partition(GROUPS), go.average(0.9)), layers, embed_missing),
+    "counts on the device": Situation(
+        go.chain(go.skip_nonfinite(), go.Adam(captures.SCHEDULE)),
+        lambda: captures.arrays()[0],
+        captured,
+        range(1, 7),
+        7,
+        {"capturable": True},
+    ),
+    "a scaled loss": Situation(
+        go.chain(go.LossScale(64.0, interval=2), go.clip_global_norm(1.0), go.Adam(0.1)),
+        lambda: np.linspace(-1, 1, 20, dtype="float32"),
+        lambda opt, step: np.full(20, np.inf if step == 3 else step, "float32") * opt.loss_scale,
+        range(8),
+        7,
+    ),
+    "arrays for hyperparameters": Situation(
+        AVERAGED,
+        two_arrays("float32"),
+        second_missing,
+        options={"hyper": {"lr": [np.array([0.1, 0.2, 0.3], np.float32), None]}},
+    ),
+    **{
+        f"{dtype}, {name}": Situation(AVERAGED, two_arrays(dtype), second_missing, options=options)
+        for dtype, name, options in PRECISIONS
+        if dtype in DTYPES
+    },
+}
+PAUSES = [(name, step) for name, situation in SITUATIONS.items() for step in situation.pauses]
+
+
+def loaded(opt: Any, situation: Situation) -> Any:
+    """As in a new process: arrays of its own, and all the rest from what was saved, the learning rate too."""
+    lr = {name: 0.123 for name, value in opt.rule.hyperparameters.items() if name == "lr" and isinstance(value, float)}
+    again = dataclasses.replace(situation, rule=opt.rule.replace(lr)).init(copy.deepcopy(opt.params))
+    again.load_state_dict(pickle.loads(pickle.dumps(opt.state_dict())))
+    return again
+
+
+WAYS: dict[str, Callable[[Any, Situation], Any]] = {
+    "state_dict": loaded,
+    "pickle": lambda opt, situation: pickle.loads(pickle.dumps(opt)),
+    "copy": lambda opt, situation: copy.copy(opt),
+    "deepcopy": lambda opt, situation: copy.deepcopy(opt),
+}
