@@ -15,7 +15,7 @@ from gpuopt.codegen.cuda.table import table_source
 from gpuopt.rules.base import Bindable
 from gpuopt.rules.hooks import device_counts
 from gpuopt.rules.partitions import is_partitioned
-from gpuopt.tracing.trace import trace
+from gpuopt.tracing.trace import Masked, trace
 
 __all__ = ["cuda_source", "kernels"]
 
@@ -75,7 +75,8 @@ def kernels(rule: Bindable, of: np.dtype[Any], capturable: bool = False) -> list
         raise TypeError(f"{rule!r} has kernels for each of its rules: pass one of the rules")
     update = rule.update_for("")
     counted = device_counts([update], capturable)
-    whole, found = trace(update, is_complex(of), masked=counted), list[KernelSource]()
+    mode = Masked() if counted else None
+    whole, found = trace(update, is_complex(of), mode=mode), list[KernelSource]()
     states = tuple(state.name for state in whole.states)
     for each in whole.kernels:
         stored = needs_scalars(each, counted)

@@ -27,8 +27,8 @@ from gpuopt.optimizer.hyperparameters import (
 )
 from gpuopt.rules.base import Bindable
 from gpuopt.rules.hooks import device_counts
-from gpuopt.tracing.parts import state_names
 from gpuopt.tracing.program import UpdateProgram
+from gpuopt.tracing.signatures import state_names
 
 __all__ = ["Binding", "RuleChange"]
 

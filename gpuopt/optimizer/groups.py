@@ -19,9 +19,9 @@ from gpuopt.rules.base import Update, bind
 from gpuopt.rules.hooks import has_hook
 from gpuopt.tracing.expr import ReductionKey
 from gpuopt.tracing.operands import hyper_array
-from gpuopt.tracing.parts import own_states
 from gpuopt.tracing.program import Kernel, UpdateProgram
-from gpuopt.tracing.trace import passes, trace
+from gpuopt.tracing.signatures import own_states
+from gpuopt.tracing.trace import Masked, Open, gates_open, trace
 
 __all__ = ["GroupStep", "ParamGroup", "batches"]
 
@@ -197,11 +197,11 @@ class ParamGroup:
         """The programs of an update, for each number of open gates; the last is the whole."""
         arrays = frozenset(self._hyper_arrays[0])
         if self._device_counts:
-            return [trace(update, self._complex, arrays, masked=True, precision=self._precision)]
+            return [trace(update, self._complex, arrays, Masked(), self._precision)]
         gates = sum(has_hook(part.formula, "steps") for part in update.parts)
         return [
-            trace(update, self._complex, arrays, n, precision=self._precision)
-            for n in range(gates + 1)
+            trace(update, self._complex, arrays, Open(opened), self._precision)
+            for opened in range(gates + 1)
         ]
 
     def check_change(self, update: Update) -> list[UpdateProgram]:
@@ -233,7 +233,7 @@ class ParamGroup:
         own = gradients if self.has_all else [gradients[index] for index in self.indices]
         counts = [count + 1 for count in self.counts]
         gated = len(self.programs) > 1
-        opened = {count: passes(self.update, count) if gated else 0 for count in set(counts)}
+        opened = {count: gates_open(self.update, count) if gated else 0 for count in set(counts)}
         together: dict[tuple[int, int], list[int]] = {}
         for position, (count, g) in enumerate(zip(counts, own, strict=True)):
             if g is not None:

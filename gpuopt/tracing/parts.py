@@ -1,12 +1,14 @@
-"""All parts of an update run once on symbols: rules, and the pieces around them, one after
-another.
+"""All parts of an update, run once on symbols: `trace_parts`.
+
+Each part goes through the same stages: it is bound to symbols, asked whether the step is accepted,
+updates, adapts its numbers, and may close a gate for the parts behind it.
 """
 
 from __future__ import annotations
 
-import inspect
+import dataclasses
 import numbers
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -18,278 +20,297 @@ from gpuopt.rules.hooks import has_hook
 from gpuopt.rules.noise import uniform
 from gpuopt.tracing.expr import Expr, Graph, TraceError, reduction_keys
 from gpuopt.tracing.operands import GRAD, PARAM, Operand, hyper_array, state
+from gpuopt.tracing.signatures import own_states
 from gpuopt.tracing.symbols import Symbol, lift
 
 if TYPE_CHECKING:
     from gpuopt.rules.base import Part
 
-__all__ = ["PartsRun", "own_states", "state_names"]
+__all__ = ["Masked", "Mode", "Open", "Setting", "Traced", "trace_parts"]
 
 
-def state_names(update: Any) -> dict[str, float | None]:
-    """The states and their initial values (None where ``start`` gives them), from the signatures of
-    ``update``.
-    """
-    states: dict[str, float | None] = {}
-    for part in update.parts:
-        own = own_states(part.formula)
-        if clash := [name for name in own if part.named(name, "_") in states]:
-            raise TraceError(
-                f"{type(part.formula).__name__}.update: state {clash[0]} has the same name in "
-                "another part"
-            )
-        states |= {part.named(name, "_"): initial for name, initial in own.items()}
-    return states
+class Open(NamedTuple):
+    """The host knows which gates are open: the first so many. What is behind the others rests.
 
-
-def own_states(formula: Any) -> dict[str, float | None]:
-    """The states of one formula and their initial values, from the signature of its ``update``."""
-    name, arguments = type(formula).__name__, formula._arguments
-    _, *parameters = inspect.signature(type(formula).update).parameters.values()
-    if tuple(p.name for p in parameters[: len(arguments)]) != arguments:
-        wanted = f"{name}.update must begin with (self, {', '.join(arguments)})"
-        raise TraceError(f"{wanted}, got {inspect.signature(type(formula).update)}")
-    states: dict[str, float | None] = {}
-    for parameter in parameters[len(arguments) :]:
-        initial = parameter.default
-        if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
-            raise TraceError(f"{name}.update: state {parameter} must be an ordinary parameter")
-        if has_hook(formula, "start"):
-            states[parameter.name] = None
-        elif isinstance(initial, (int, float)) and not isinstance(initial, bool):
-            states[parameter.name] = float(initial)
-        else:
-            raise TraceError(
-                f"{name}.update: state {parameter.name} needs a number to start at, as in "
-                f"{parameter.name}=0.0"
-            )
-    return states
-
-
-class PartsRun:
-    """All parts run on symbols: `values`, the new value of p and of every state; whether the step
-    is accepted; and `adapted`, the new values of the numbers of the whole optimizer.
-
-    `found` names the states that are known to be complex. With a master copy, that is what all
-    parts see for p.
+    Each number of open gates is a program of its own, so a step runs only what acts.
     """
 
-    def __init__(
-        self,
-        parts: tuple[Part, ...],
-        graph: Graph,
-        is_complex: bool,
-        found: frozenset[str],
-        arrays: frozenset[str],
-        passed: int | None,
-        scheduled: dict[str, Any],
-        precision: Precision,
-    ) -> None:
-        self.precision = precision
-        self.parts, self.graph, self.complex, self.found = parts, graph, is_complex, found
-        self.name = next(type(part.formula).__name__ for part in parts if not part.name)
-        self.accept: Any = None
-        self.adapted: dict[str, Expr] = {}
-        self._arrays, self._passed, self._scheduled = arrays, passed, scheduled
-        self.values: dict[Operand, Symbol] = {PARAM: self.array(PARAM)}
-        asking = [number for number, part in enumerate(parts) if has_hook(part.formula, "accept")]
-        self._asked = (
-            parts[: max(asking) + 1] if asking else ()
-        )  # run even if held: a step is accepted or not as a whole
-        self._flow = {"g": self.array(GRAD), "new": self.array(PARAM)}
+    gates: int
+
+
+class Masked(NamedTuple):
+    """The device decides which gates are open: all parts run, what does not act keeps its value.
+
+    Schedules are traced, and every update asks whether it is made.
+    """
+
+
+Mode: TypeAlias = Open | Masked
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """What parts are traced for.
+
+    Attributes
+    ----------
+    complex : bool
+        Whether parameter and gradient are complex.
+    complex_states : frozenset of str
+        The states that are known to be complex.
+    arrays : frozenset of str
+        The hyperparameters that are arrays, by their full names.
+    mode : Open or Masked
+    schedules : dict
+        The schedules to trace, by the full name of the hyperparameter.
+    precision : Precision
+        With a master copy, that is what all parts see for p.
+    """
+
+    complex: bool
+    complex_states: frozenset[str]
+    arrays: frozenset[str]
+    mode: Mode
+    schedules: dict[str, Any]
+    precision: Precision
+
+    def is_complex(self, array: Operand) -> bool:
+        """Whether an array is complex."""
+        return self.complex if array in (PARAM, GRAD) else array.name in self.complex_states
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Traced:
+    """What running all parts gave.
+
+    Attributes
+    ----------
+    values : dict
+        The new value of p and of every state.
+    changed : dict
+        Those that differ from the value before the step.
+    accept : Expr or None
+        Whether the step is made; None where it always is.
+    adapted : dict
+        The new values of the numbers of the whole optimizer, by their full names.
+    random : dict
+        Which inputs are random numbers: the numbers of their key, and which stream.
+    """
+
+    values: dict[Operand, Symbol]
+    changed: dict[Operand, Symbol]
+    accept: Expr | None
+    adapted: dict[str, Expr]
+    random: dict[Operand, tuple[tuple[Expr, ...], int]]
+
+
+def trace_parts(parts: tuple[Part, ...], graph: Graph, setting: Setting) -> Traced:
+    """Run all parts on symbols that record into `graph`, one after another."""
+    run = _Run(parts, graph, setting)
+    for part, formula in run.bound():
+        run.trace(part, formula)
+    return run.finished()
+
+
+class _Run:
+    """The values that flow from part to part.
+
+    `_flow` holds the gradient and the proposed parameter as the next part sees them, `_t` its
+    count. `_gates` counts the gates passed so far; `_active` is the truth value that all of them
+    are open, None before the first.
+    """
+
+    def __init__(self, parts: tuple[Part, ...], graph: Graph, setting: Setting) -> None:
+        self._parts, self._graph, self._setting = parts, graph, setting
+        self._masked = isinstance(setting.mode, Masked)
+        asking = [n for n, part in enumerate(parts) if has_hook(part.formula, "accept")]
+        # These run even behind a closed gate: a step is accepted or not as a whole.
+        self._asked = parts[: max(asking) + 1] if asking else ()
+        self._values: dict[Operand, Symbol] = {PARAM: self._array(PARAM)}
+        self._flow = {"g": self._array(GRAD), "new": self._array(PARAM)}
         self._t, self._gates = Symbol(graph, graph.leaf("step", "t")), 0
-        self._acting: Any = (
-            None  # whether what follows acts in this step; with `passed`, that is known beforehand
-        )
-        for part, formula in self._stand_ins():
-            self._part(part, formula)
-        if passed is None and self.accept is None:
-            self.accept = self._always()
-        self.values[PARAM] = self._unless_held(self._flow["new"], self.array(PARAM))
-        if len(self.values[PARAM].parts) == 2 and not is_complex:
-            raise TraceError(
-                f"{self.name}.update gives a complex parameter for a real one: take its .real"
-            )
-        self.values = {
-            array: value.widened() if self._is_complex(array) else value
-            for array, value in self.values.items()
-        }
-        if precision.master:
-            self.values[state(MASTER)] = self.values[PARAM]
-        if precision.stochastic_rounding and self.values[PARAM].parts != self.array(PARAM).parts:
-            self.values[PARAM] = self._rounded(self.values[PARAM])
+        self._active: Any = None
+        self._accept: Any = None
+        self._adapted: dict[str, Expr] = {}
 
-    def _rounded(self, p: Symbol) -> Symbol:
-        """The new p rounded up or down at random; where it does not act in this step, p is a
-        bfloat16 and stays what it is.
-        """
-        u = uniform(
-            p, self.precision.seed, Symbol(self.graph, self.graph.leaf("step", "t")), ROUNDING
-        )
-        return Symbol(self.graph, self.graph.stochastic_bfloat16(p.parts[0], u.parts[0]))
-
-    def _unless_held(self, new: Symbol, old: Symbol) -> Any:
-        """The new value, or the old one where the update itself must see to what does not act in
-        this step.
-        """
-        return (
-            new
-            if self._passed is not None or self._acting is None
-            else np.where(self._acting, new, old)
-        )
-
-    def array(self, array: Operand) -> Symbol:
-        """An array as it is before the step."""
-        where = state(MASTER) if array == PARAM and self.precision.master else array
-        re, *im = (
-            self.graph.leaf("input", component)
-            for component in where.components(self._is_complex(array))
-        )
-        return Symbol(self.graph, re, *im)
-
-    def _is_complex(self, array: Operand) -> bool:
-        return self.complex if array in (PARAM, GRAD) else array.name in self.found
-
-    def _stand_ins(self) -> list[BoundPart]:
-        """Each part, and its formula with symbols for hyperparameters."""
-        names = (
-            (part.named(name), getattr(part.formula, name))
-            for part in self.parts
-            for name in part.formula.ranges
-        )
-        used = [name for name, value in names if value is not None or name in self._arrays]
-        made = bind(self.parts, {name: self._hyper(name) for name in used})
+    def bound(self) -> list[BoundPart]:
+        """Bind: each part, and its formula with symbols for hyperparameters and numbers."""
+        used = []
+        for part in self._parts:
+            for name in part.formula.ranges:
+                full = part.named(name)
+                if getattr(part.formula, name) is not None or full in self._setting.arrays:
+                    used.append(full)
+        made = bind(self._parts, {name: self._hyper(name) for name in used})
         for part, formula in made:
-            if not has_hook(formula, "numbers"):
-                continue
-            taken = {*reserved_names(), *dir(type(formula)), *part.formula.hyperparameters}
-            for name in formula.numbers():
-                if name in taken:
-                    raise TraceError(
-                        f"{type(formula).__name__}.numbers: {name!r} is the name of a "
-                        "hyperparameter or a method"
-                    )
-                vars(formula)[name] = Symbol(
-                    self.graph, self.graph.leaf("number", part.named(name))
-                )
+            if has_hook(formula, "numbers"):
+                self._bind_numbers(part, formula)
         return made
 
+    def trace(self, part: Part, formula: Any) -> None:
+        """Run one part: ask, update, adapt; behind a closed gate only what is asked."""
+        states = [state(part.named(name, "_")) for name in own_states(part.formula)]
+        before = [self._array(each) for each in states]
+        self._values |= zip(states, before, strict=True)
+        mode = self._setting.mode
+        closed = isinstance(mode, Open) and self._gates > mode.gates
+        if closed:
+            self._flow["new"] = self._array(PARAM)
+            if part not in self._asked:
+                return
+        t, p, last = self._t, self._array(PARAM), self._flow[formula._arguments[-1]]
+        self._graph.part = (part.scope, part.name)
+        accepted = self._ask(formula, t, p, last)
+        if self._active is not None and (self._asked or self._masked):
+            self._graph.acting = self._active.parts[0]
+        names = [formula._arguments[-1] if part.name else "p", *(each.name for each in states)]
+        result = formula.update(t, p, last, *before)
+        first, *after = _named(formula, self._graph, "update", names, result)
+        self._adapt(part, formula, p, last, accepted)
+        self._graph.acting = None
+        self._flow[formula._gives] = first
+        if closed:
+            return
+        after = self._as_started(formula, [each.name for each in states], p, after)
+        for each, new, old in zip(states, after, before, strict=True):
+            self._values[each] = self._if_active(new, old)
+        if has_hook(formula, "steps"):
+            self._pass_gate(formula.steps(t - 1), formula.steps(t))
+
+    def finished(self) -> Traced:
+        """Finish: the new parameter, widened, copied and rounded as it is stored."""
+        setting, values = self._setting, self._values
+        if self._masked and self._accept is None:
+            self._accept = self._always()
+        values[PARAM] = self._if_active(self._flow["new"], self._array(PARAM))
+        if len(values[PARAM].parts) == 2 and not setting.complex:
+            rule = next(type(part.formula).__name__ for part in self._parts if not part.name)
+            raise TraceError(
+                f"{rule}.update gives a complex parameter for a real one: take its .real"
+            )
+        for array, value in values.items():
+            values[array] = value.widened() if setting.is_complex(array) else value
+        if setting.precision.master:
+            values[state(MASTER)] = values[PARAM]
+        if setting.precision.stochastic_rounding and self._changes(PARAM):
+            values[PARAM] = self._rounded(values[PARAM])
+        changed = {array: value for array, value in values.items() if self._changes(array)}
+        accept = None if self._accept is None else self._accept.parts[0]
+        return Traced(values, changed, accept, self._adapted, self._graph.random)
+
+    def _array(self, array: Operand) -> Symbol:
+        """An array as it is before the step."""
+        setting = self._setting
+        where = state(MASTER) if array == PARAM and setting.precision.master else array
+        components = where.components(setting.is_complex(array))
+        re, *im = (self._graph.leaf("input", component) for component in components)
+        return Symbol(self._graph, re, *im)
+
+    def _changes(self, array: Operand) -> bool:
+        """Whether the new value of an array is another than the old one."""
+        return self._values[array].parts != self._array(array).parts
+
+    def _rounded(self, p: Symbol) -> Symbol:
+        """The new p rounded up or down at random.
+
+        Where it does not act in this step, p is a bfloat16 and stays what it is.
+        """
+        t = Symbol(self._graph, self._graph.leaf("step", "t"))
+        u = uniform(p, self._setting.precision.seed, t, ROUNDING)
+        return Symbol(self._graph, self._graph.stochastic_bfloat16(p.parts[0], u.parts[0]))
+
+    def _if_active(self, new: Symbol, old: Symbol) -> Any:
+        """The new value; in a masked program the old one where a gate before it is closed."""
+        mask = self._masked and self._active is not None
+        return np.where(self._active, new, old) if mask else new
+
     def _hyper(self, name: str) -> Symbol:
-        if name in self._scheduled:
+        """The symbol of a hyperparameter, or of the schedule that it follows on the device."""
+        setting = self._setting
+        if name in setting.schedules:
             return self._traced_schedule(name)
-        leaf = ("input", hyper_array(name)) if name in self._arrays else ("hyper", name)
-        return Symbol(self.graph, self.graph.leaf(*leaf))
+        leaf = ("input", hyper_array(name)) if name in setting.arrays else ("hyper", name)
+        return Symbol(self._graph, self._graph.leaf(*leaf))
 
     def _traced_schedule(self, name: str) -> Symbol:
-        """A hyperparameter that follows a schedule, where the device counts the steps."""
-        completed = Symbol(self.graph, self.graph.leaf("completed", "completed"))
+        completed = Symbol(self._graph, self._graph.leaf("completed", "completed"))
         try:
-            return lift(self.graph, self._scheduled[name](completed))
+            return lift(self._graph, self._setting.schedules[name](completed))
         except TraceError as error:
             raise TraceError(
                 f"{name} follows a schedule, which must run on the GPU here, where a piece of the "
-                "chain decides whether a step "
-                f"is made: write it with NumPy's functions, or use one of gpuopt.schedules. {error}"
+                "chain decides whether a step is made: write it with NumPy's functions, or use one "
+                f"of gpuopt.schedules. {error}"
             ) from None
 
-    def _part(self, part: Part, formula: Any) -> None:
-        """Run one part, unless a part before it holds it back."""
-        states = [state(part.named(name, "_")) for name in own_states(part.formula)]
-        before = [self.array(name) for name in states]
-        self.values |= zip(states, before, strict=True)
-        held = self._passed is not None and self._gates > self._passed
-        if held:
-            self._flow["new"] = self.array(PARAM)
-            if part not in self._asked:
-                return
-        self.graph.part = (part.scope, part.name)
-        t, p, last = self._t, self.array(PARAM), self._flow[formula._arguments[-1]]
-        accepted = (
-            self._ask(formula, formula.accept(t, p, last))
-            if has_hook(formula, "accept")
-            else self._always()
-        )
-        if self._acting is not None and (self._asked or self._passed is None):
-            self.graph.acting = self._acting.parts[0]
-        first, *after = _named(
-            formula,
-            self.graph,
-            "update",
-            [formula._arguments[-1] if part.name else "p", *(each.name for each in states)],
-            formula.update(t, p, last, *before),
-        )
-        if has_hook(formula, "numbers"):
-            self._adapt(
-                part,
-                formula,
-                formula.adapt(p, last, accepted) if has_hook(formula, "adapt") else None,
-            )
-        self.graph.acting = None
-        self._flow[formula._gives] = first
-        if held:
-            return
-        if has_hook(formula, "start"):
-            begun = _named(
-                formula, self.graph, "start", [each.name for each in states], formula.start(p)
-            )
-            after = [
-                a.widened() if len(b.parts) == 2 else a for a, b in zip(after, begun, strict=True)
-            ]
-        for name, new, old in zip(states, after, before, strict=True):
-            self.values[name] = self._unless_held(new, old)
-        if has_hook(formula, "steps"):
-            self._hold(formula.steps(t - 1), formula.steps(t))
+    def _bind_numbers(self, part: Part, formula: Any) -> None:
+        """Make attributes of the numbers of the whole optimizer that a part keeps."""
+        taken = {*reserved_names(), *dir(type(formula)), *part.formula.hyperparameters}
+        for name in formula.numbers():
+            if name in taken:
+                raise TraceError(
+                    f"{type(formula).__name__}.numbers: {name!r} is the name of a "
+                    "hyperparameter or a method"
+                )
+            leaf = self._graph.leaf("number", part.named(name))
+            vars(formula)[name] = Symbol(self._graph, leaf)
 
     def _always(self) -> Any:
         """A truth value that holds."""
-        return Symbol(
-            self.graph, self.graph.node("equal", self.graph.constant(0), self.graph.constant(0))
-        )
+        zero = self._graph.constant(0)
+        return Symbol(self._graph, self._graph.node("equal", zero, zero))
 
-    def _ask(self, formula: Any, answer: Any) -> Any:
-        """Let a part decide whether the step is made; its answer."""
-        answer = lift(self.graph, answer)
+    def _ask(self, formula: Any, t: Symbol, p: Symbol, last: Symbol) -> Any:
+        """Accept: let a part decide whether the step is made; its answer."""
+        if not has_hook(formula, "accept"):
+            return self._always()
+        answer = lift(self._graph, formula.accept(t, p, last))
         if len(answer.parts) == 2 or not answer.parts[0].host:
             raise TraceError(
                 f"{type(formula).__name__}.accept must return one truth value for the step, as "
-                "np.max or gpuopt.tree_max give; "
-                f"it returned {answer!r}"
+                f"np.max or gpuopt.tree_max give; it returned {answer!r}"
             )
         answer = answer != 0
-        self.accept = answer if self.accept is None else self.accept & answer
+        self._accept = answer if self._accept is None else self._accept & answer
         return answer
 
-    def _adapt(self, part: Part, formula: Any, result: Any) -> None:
-        """Take the new values of the numbers of the whole optimizer that a part has."""
+    def _adapt(self, part: Part, formula: Any, p: Symbol, last: Symbol, accepted: Any) -> None:
+        """Adapt: take the new values of the numbers of the whole optimizer that a part keeps."""
+        if not has_hook(formula, "numbers"):
+            return
         name, names = type(formula).__name__, list(formula.numbers())
         if not has_hook(formula, "adapt"):
             raise TraceError(
                 f"{name} has numbers of the whole optimizer, so it needs a method adapt(self, p, "
                 "g, accepted)"
             )
-        for number, value in zip(
-            names, _named(formula, self.graph, "adapt", names, result), strict=True
-        ):
+        values = _named(formula, self._graph, "adapt", names, formula.adapt(p, last, accepted))
+        for number, value in zip(names, values, strict=True):
             (expr, *imaginary) = value.parts
-            if (
-                imaginary
-                or not expr.host
-                or any(total.scope == "array" for total in reduction_keys([expr]))
-            ):
+            own = any(key.scope == "array" for key in reduction_keys([expr]))
+            if imaginary or not expr.host or own:
                 raise TraceError(
                     f"{name}.adapt must give numbers of the whole optimizer, made of others, of "
-                    "hyperparameters and of "
-                    f"reductions of all arrays, such as gpuopt.tree_max; for {number} it gave "
-                    f"{value!r}"
+                    "hyperparameters and of reductions of all arrays, such as gpuopt.tree_max; "
+                    f"for {number} it gave {value!r}"
                 )
-            self.adapted[part.named(number)] = expr
+            self._adapted[part.named(number)] = expr
 
-    def _hold(self, before: Any, now: Any) -> None:
-        """What follows acts only where `now` is more than `before`, in the step with that
-        number.
-        """
+    def _as_started(
+        self, formula: Any, names: list[str], p: Symbol, after: list[Symbol]
+    ) -> list[Symbol]:
+        """The new states, complex where ``start`` makes them so."""
+        if not has_hook(formula, "start"):
+            return after
+        begun = _named(formula, self._graph, "start", names, formula.start(p))
+        pairs = zip(after, begun, strict=True)
+        return [new.widened() if len(start.parts) == 2 else new for new, start in pairs]
+
+    def _pass_gate(self, before: Any, now: Any) -> None:
+        """Let what follows act where `now` is more than `before`, in the step of that number."""
         self._t, self._gates = before + 1, self._gates + 1
-        self._acting = before != now if self._acting is None else self._acting & (before != now)
+        opens = before != now
+        self._active = opens if self._active is None else self._active & opens
 
 
 def _named(formula: Any, graph: Graph, method: str, names: list[str], result: Any) -> list[Symbol]:

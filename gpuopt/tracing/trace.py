@@ -10,6 +10,7 @@ argument is an array: it cuts the array code into stages.
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
@@ -18,21 +19,21 @@ from gpuopt.arrays.precision import MASTER, PLAIN, Precision
 from gpuopt.rules.hooks import has_hook
 from gpuopt.tracing.expr import Expr, Graph, TraceError, reachable
 from gpuopt.tracing.operands import Operand, state
-from gpuopt.tracing.parts import PartsRun, own_states, state_names
+from gpuopt.tracing.parts import Masked, Mode, Open, Setting, Traced, trace_parts
 from gpuopt.tracing.program import Kernel, StateSpec, UpdateProgram
+from gpuopt.tracing.signatures import own_states, state_names
 
 if TYPE_CHECKING:
     from gpuopt.rules.base import Part, Update
 
-__all__ = ["TraceError", "own_states", "passes", "state_names", "trace"]
+__all__ = ["Masked", "Open", "TraceError", "gates_open", "trace"]
 
 
 def trace(
     update: Update,
     is_complex: bool = False,
     arrays: frozenset[str] = frozenset(),
-    passed: int | None = None,
-    masked: bool = False,
+    mode: Mode | None = None,
     precision: Precision = PLAIN,
 ) -> UpdateProgram:
     """Run the ``update`` of a rule, or of every part of a chain, on symbols.
@@ -46,12 +47,9 @@ def trace(
         Whether parameter and gradient are complex.
     arrays : frozenset of str
         The hyperparameters that are arrays, by their full names.
-    passed : int or None
-        How many parts with a method ``steps`` let the rest of the chain act; None for all.
-    masked : bool
-        Whether that is decided while the update runs, by what the scalar code makes of the count.
-        Schedules are traced then, and every update asks whether it is made, so that it can be
-        launched without being made.
+    mode : Open or Masked, optional
+        How many gates let the rest of the chain act, or that this is decided while the update runs,
+        by what the scalar code makes of the count. All gates are open by default.
     precision : Precision
         Whether p is read from a master copy, a state that is stored with it, or rounded at random
         when it is stored.
@@ -62,53 +60,58 @@ def trace(
         If ``update`` is neither elementwise nor a reduction; the message names the line and the
         remedy.
     """
-    fields = update.hyperparameters
-    off = frozenset(name for name in update.ranges if fields[name] == 0.0 and name not in arrays)
-    bare, key = [], []
-    scheduled: dict[str, Any] = {}
-    for part in update.parts:
-        if masked:
-            values = (
-                (part.named(name), getattr(part.formula, name)) for name in part.formula.ranges
-            )
-            scheduled |= {
-                name: value for name, value in values if callable(value) and name not in arrays
-            }
-        dynamic = {
-            n
-            for n in part.formula.ranges
-            if getattr(part.formula, n) is not None or part.named(n) in arrays
-        }
-        rest = (
-            (n, type(v), v) for n, v in part.formula.hyperparameters.items() if n not in dynamic
-        )
-        key.append((part.name, part.scope, type(part.formula), tuple(rest)))
-        plain = copy.copy(part.formula)
-        for name in (
-            dynamic
-        ):  # the cache must not keep a schedule alive, nor what it refers to, unless it traces it
-            object.__setattr__(plain, name, 0.0)
-        bare.append(part._replace(formula=plain))
-    gates = sum(has_hook(part.formula, "steps") for part in bare)
-    passed = None if masked else gates if passed is None else passed
+    values = update.hyperparameters
+    off = frozenset(name for name in update.ranges if values[name] == 0.0 and name not in arrays)
+    if mode is None:
+        mode = Open(len(_gates(update)))
+    schedules = _schedules(update, arrays) if isinstance(mode, Masked) else {}
+    bare = [_bare(part, arrays) for part in update.parts]
     followed = tuple(
-        (name, v if isinstance(v, Hashable) else id(v)) for name, v in scheduled.items()
+        (name, v if isinstance(v, Hashable) else id(v)) for name, v in schedules.items()
     )
-    structure = _Structure(
-        tuple(bare), (tuple(key), off, is_complex, arrays, passed, followed, precision), scheduled
+    key = (
+        tuple(part_key for _, part_key in bare),
+        off,
+        is_complex,
+        arrays,
+        mode,
+        followed,
+        precision,
     )
-    return _traced(structure, off, is_complex, arrays, passed, precision)
+    setting = Setting(is_complex, frozenset(), arrays, mode, schedules, precision)
+    return _traced(_Structure(tuple(part for part, _ in bare), key), _Unkeyed(setting, off))
+
+
+def _schedules(update: Update, arrays: frozenset[str]) -> dict[str, Any]:
+    """The schedules that hyperparameters follow, by full name."""
+    found = {}
+    for part in update.parts:
+        for name in part.formula.ranges:
+            full, value = part.named(name), getattr(part.formula, name)
+            if callable(value) and full not in arrays:
+                found[full] = value
+    return found
+
+
+def _bare(part: Part, arrays: frozenset[str]) -> tuple[Part, Hashable]:
+    """A part without the values of its float hyperparameters, and what decides its trace.
+
+    The cache must not keep a schedule alive, nor what it refers to, unless it traces it.
+    """
+    formula, plain, rest = part.formula, copy.copy(part.formula), []
+    for name, value in formula.hyperparameters.items():
+        if name in formula.ranges and (value is not None or part.named(name) in arrays):
+            object.__setattr__(plain, name, 0.0)
+        else:
+            rest.append((name, type(value), value))
+    return part._replace(formula=plain), (part.name, part.scope, type(formula), tuple(rest))
 
 
 class _Structure:
-    """Parts that compare by what decides their trace; and the schedules that are traced with
-    them.
-    """
+    """Parts that compare by what decides their trace."""
 
-    def __init__(
-        self, parts: tuple[Part, ...], key: tuple[Any, ...], scheduled: dict[str, Any]
-    ) -> None:
-        self.parts, self.key, self.scheduled = parts, key, scheduled
+    def __init__(self, parts: tuple[Part, ...], key: Hashable) -> None:
+        self.parts, self.key = parts, key
 
     def __hash__(self) -> int:
         return hash(self.key)
@@ -117,97 +120,104 @@ class _Structure:
         return isinstance(other, _Structure) and self.key == other.key
 
 
+class _Unkeyed:
+    """What is traced with a structure, and follows from its key: no part of the cache's own key."""
+
+    def __init__(self, setting: Setting, off: frozenset[str]) -> None:
+        self.setting, self.off = setting, off
+
+    def __hash__(self) -> int:
+        return 0
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Unkeyed)
+
+
 @functools.lru_cache(maxsize=512)
-def _traced(
-    structure: _Structure,
-    off: frozenset[str],
-    is_complex: bool,
-    arrays: frozenset[str],
-    passed: int | None,
-    precision: Precision,
-) -> UpdateProgram:
-    names = state_names(structure) | ({MASTER: None} if precision.master else {})
-    found: frozenset[str] = frozenset()
-    while (
-        True
-    ):  # a state is complex where the rule makes it so: begin with real ones, until nothing changes
-        run = PartsRun(
-            structure.parts,
-            Graph(off),
-            is_complex,
-            found,
-            arrays,
-            passed,
-            structure.scheduled,
-            precision,
-        )
-        seen = frozenset(name for name in names if len(run.values[state(name)].parts) == 2) | found
-        if seen == found:
-            return _assemble(run, names)
-        found = seen
+def _traced(structure: _Structure, given: _Unkeyed) -> UpdateProgram:
+    setting = given.setting
+    names = state_names(structure) | ({MASTER: None} if setting.precision.master else {})
+    while True:
+        # A state is complex where the rule makes it so: begin with real ones, until none is new.
+        traced = trace_parts(structure.parts, Graph(given.off), setting)
+        seen = {name for name in names if len(traced.values[state(name)].parts) == 2}
+        if seen <= setting.complex_states:
+            return _assemble(structure.parts, setting, traced, names)
+        found = setting.complex_states | seen
+        setting = dataclasses.replace(setting, complex_states=found)
 
 
-def passes(update: Update, t: int) -> int:
-    """How many parts with a method ``steps`` let the rest of the chain act in the `t`-th call."""
-    count = 0
-    gates: list[Any] = [part.formula for part in update.parts if has_hook(part.formula, "steps")]
-    for gate in gates:
+def _gates(update: Update) -> list[Any]:
+    """The formulas that hold back what follows them in some steps."""
+    return [part.formula for part in update.parts if has_hook(part.formula, "steps")]
+
+
+def gates_open(update: Update, t: int) -> int:
+    """How many gates let the rest of the chain act in the `t`-th call."""
+    for count, gate in enumerate(_gates(update)):
         before, t = gate.steps(t - 1), gate.steps(t)
         if before == t:
             return count
-        count += 1
-    return count
+    return len(_gates(update))
 
 
-def _assemble(run: PartsRun, names: dict[str, float | None]) -> UpdateProgram:
+def _assemble(
+    parts: tuple[Part, ...], setting: Setting, traced: Traced, names: dict[str, float | None]
+) -> UpdateProgram:
     """Keep what is read or changed, put it in order, and cut it where a reduction must be known
     before what follows.
     """
     stores: dict[Operand, Expr] = {}
-    for array, value in run.values.items():
-        if value.parts != run.array(array).parts:
-            stores |= zip(array.components(len(value.parts) == 2), value.parts, strict=True)
-    accept = None if run.accept is None else run.accept.parts[0]
-    decided = [*([] if accept is None else [accept]), *run.adapted.values()]
-    roots = [*stores.values(), *decided]
+    for array, value in traced.changed.items():
+        stores |= zip(array.components(len(value.parts) == 2), value.parts, strict=True)
+    decided = [*([] if traced.accept is None else [traced.accept]), *traced.adapted.values()]
+    used = sorted({*reachable([*stores.values(), *decided])}, key=lambda expr: expr.index)
+    touched = {expr.value.array for expr in used if expr.op == "input"}
+    touched |= {operand.array for operand in stores}
+    kept = _evaluated(parts) | ({MASTER} if setting.precision.master else set())
+    states = tuple(
+        StateSpec(name, initial, name in setting.complex_states)
+        for name, initial in names.items()
+        if state(name) in touched or name in kept
+    )
+    rule = next(type(part.formula).__name__ for part in parts if not part.name)
+    frame = Kernel(name=rule, complex=setting.complex, states=states)
+    return UpdateProgram(
+        name=rule,
+        complex=setting.complex,
+        states=states,
+        hyper=tuple(part.named(name) for part in parts for name in part.formula.ranges),
+        stages=tuple(_kernel(frame, traced, {}, stage) for stage in _stages(used)),
+        update=_kernel(frame, traced, stores, (), traced.accept),
+        shared=traced.adapted,
+    )
+
+
+def _evaluated(parts: tuple[Part, ...]) -> set[str]:
+    """The states that `Optimizer.evaluation` reads."""
+    found = set()
+    for part in parts:
+        if has_hook(part.formula, "evaluation"):
+            found |= {part.named(name, "_") for name in own_states(part.formula)}
+    return found
+
+
+def _stages(used: list[Expr]) -> list[tuple[Expr, ...]]:
+    """The reductions among `used` by depth: those of array values, those that need their results,
+    and so on.
+    """
     by_depth: dict[int, list[Expr]] = {}
     depths: dict[Expr, int] = {}
-    used = sorted(set(reachable(roots)), key=lambda expr: expr.index)
     for expr in used:  # the arguments of a value come before it
         depths[expr] = max((depths[arg] for arg in expr.args), default=0) + expr.reduces
         if expr.reduces:
             by_depth.setdefault(depths[expr], []).append(expr)
-    touched = {expr.value.array for expr in used if expr.op == "input"} | {
-        operand.array for operand in stores
-    }
-    kept = {
-        part.named(s, "_")
-        for part in run.parts
-        if has_hook(part.formula, "evaluation")
-        for s in own_states(part.formula)
-    }
-    kept |= {MASTER} if run.precision.master else set()
-    states = tuple(
-        StateSpec(s, v, s in run.found)
-        for s, v in names.items()
-        if state(s) in touched or s in kept
-    )
-    return UpdateProgram(
-        name=run.name,
-        complex=run.complex,
-        states=states,
-        hyper=tuple(part.named(name) for part in run.parts for name in part.formula.ranges),
-        stages=tuple(
-            _kernel(run, states, {}, tuple(found)) for _, found in sorted(by_depth.items())
-        ),
-        update=_kernel(run, states, stores, (), accept),
-        shared=run.adapted,
-    )
+    return [tuple(found) for _, found in sorted(by_depth.items())]
 
 
 def _kernel(
-    run: PartsRun,
-    states: tuple[StateSpec, ...],
+    frame: Kernel,
+    traced: Traced,
     stores: dict[Operand, Expr],
     reductions: tuple[Expr, ...],
     accept: Expr | None = None,
@@ -216,20 +226,16 @@ def _kernel(
     in as scalars.
     """
     ends = [*stores.values(), *(expr.args[0] for expr in reductions)]
-    live = sorted(
-        set(reachable(ends, within=lambda expr: not expr.host)), key=lambda expr: expr.index
-    )
+    found = {*reachable(ends, within=lambda expr: not expr.host)}
+    live = sorted(found, key=lambda expr: expr.index)
     ops = tuple(expr for expr in live if expr.args and not expr.host)
-    outer = dict.fromkeys(arg for op in ops for arg in op.args if arg.host) | dict.fromkeys(
-        e for e in ends if e.host
-    )
+    outer = dict.fromkeys(arg for op in ops for arg in op.args if arg.host)
+    outer |= dict.fromkeys(expr for expr in ends if expr.host)
     loads = tuple(expr.value for expr in live if expr.op == "input")
-    random = {operand: made for operand, made in run.graph.random.items() if operand in loads}
+    random = {operand: made for operand, made in traced.random.items() if operand in loads}
     outer |= dict.fromkeys(part for key, _ in random.values() for part in key)
-    return Kernel(
-        name=run.name,
-        complex=run.complex,
-        states=states,
+    return dataclasses.replace(
+        frame,
         loads=loads,
         ops=ops,
         stores=stores,

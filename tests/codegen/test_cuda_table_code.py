@@ -20,7 +20,7 @@ from gpuopt.codegen.cuda.table import table_source
 from gpuopt.rules import Adam, GradientDescent, Momentum, Rule
 from gpuopt.tracing.operands import Operand, hyper_array
 from gpuopt.tracing.program import Kernel
-from gpuopt.tracing.trace import trace
+from gpuopt.tracing.trace import Masked, trace
 from tests.support.cuda import machine, nvrtc
 from tests.support.variants import DTYPES, label
 
@@ -93,7 +93,7 @@ def test_gradients_of_another_dtype(p: str, g: str) -> None:
 def test_scalars_that_the_device_holds(dtype: str) -> None:
     """A row of them for each array: where the arrays' step counts differ, and where the device decides about a step."""
     for rule, device_counts in ((Adam(), False), (go.chain(go.skip_nonfinite(), Adam()), True)):
-        traced = trace(rule.update_for(""), is_complex(named(dtype)), masked=device_counts).update
+        traced = trace(rule.update_for(""), is_complex(named(dtype)), mode=Masked() if device_counts else None).update
         check_code(compiled_table(traced, dtype, dtype, "sm_90", stored=True), traced, dtype, dtype)
 
 

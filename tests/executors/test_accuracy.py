@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from gpuopt.rules import Adam, AdamW, Momentum, RMSProp, Rule
-from gpuopt.tracing.trace import state_names
+from gpuopt.tracing.signatures import state_names
 from tests.support.variants import label
 
 AVERAGES = {"m": "beta1", "v": "beta2", "c": "beta"}

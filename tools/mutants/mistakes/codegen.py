@@ -9,9 +9,9 @@ __all__ = ["MISTAKES"]
 MISTAKES = [
     Mistake(
         "a master copy not stored",
-        "PartsRun",
-        "self.values[state(MASTER)] = self.values[PARAM]",
-        "self.values[state(MASTER)] = self.array(state(MASTER))",
+        "parts:_Run.finished",
+        "values[state(MASTER)] = values[PARAM]",
+        "values[state(MASTER)] = self._array(state(MASTER))",
         "test_precision",
     ),
     Mistake(

@@ -1,0 +1,51 @@
+"""The states of a formula, read from the signature of its ``update``."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from gpuopt.rules.hooks import has_hook
+from gpuopt.tracing.expr import TraceError
+
+__all__ = ["own_states", "state_names"]
+
+
+def state_names(update: Any) -> dict[str, float | None]:
+    """The states and their initial values (None where ``start`` gives them), from the signatures of
+    ``update``.
+    """
+    states: dict[str, float | None] = {}
+    for part in update.parts:
+        own = own_states(part.formula)
+        if clash := [name for name in own if part.named(name, "_") in states]:
+            raise TraceError(
+                f"{type(part.formula).__name__}.update: state {clash[0]} has the same name in "
+                "another part"
+            )
+        states |= {part.named(name, "_"): initial for name, initial in own.items()}
+    return states
+
+
+def own_states(formula: Any) -> dict[str, float | None]:
+    """The states of one formula and their initial values, from the signature of its ``update``."""
+    name, arguments = type(formula).__name__, formula._arguments
+    _, *parameters = inspect.signature(type(formula).update).parameters.values()
+    if tuple(p.name for p in parameters[: len(arguments)]) != arguments:
+        wanted = f"{name}.update must begin with (self, {', '.join(arguments)})"
+        raise TraceError(f"{wanted}, got {inspect.signature(type(formula).update)}")
+    states: dict[str, float | None] = {}
+    for parameter in parameters[len(arguments) :]:
+        initial = parameter.default
+        if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
+            raise TraceError(f"{name}.update: state {parameter} must be an ordinary parameter")
+        if has_hook(formula, "start"):
+            states[parameter.name] = None
+        elif isinstance(initial, (int, float)) and not isinstance(initial, bool):
+            states[parameter.name] = float(initial)
+        else:
+            raise TraceError(
+                f"{name}.update: state {parameter.name} needs a number to start at, as in "
+                f"{parameter.name}=0.0"
+            )
+    return states
