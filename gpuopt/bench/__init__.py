@@ -1,5 +1,8 @@
 """``gpuopt bench``: the time of a step beside what else a user could take, and beside the memory's
 floor.
+
+Comes in: options of the command line. Imports: every wing before it; rivals only where they are
+installed.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 batches.
 
 Prints a table and draws the loss curves. The data come with scikit-learn; nothing is downloaded.
+Comes in: options of the command line. Imports: every wing before it.
 """
 
 from __future__ import annotations

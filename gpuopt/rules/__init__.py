@@ -1,6 +1,7 @@
 """The update rules and pieces: one class for each, the formula and nothing else.
 
-Read :mod:`gpuopt.rules.descent` first; after its two rules you can write one.
+Read :mod:`gpuopt.rules.descent` first; after its two rules you can write one. Comes in: the values
+of hyperparameters. Imports: NumPy, and the random bits of `arrays`.
 """
 
 from gpuopt.rules import adaptive, base, descent, gradient_pieces, parameter_pieces
