@@ -71,7 +71,8 @@ class Partition(Composite):
     def __post_init__(self) -> None:
         if not isinstance(self.rules, dict) or not self.rules:
             raise TypeError(
-                f"partition needs a dict of rules, such as {'*': gpuopt.Adam()}, got {self.rules!r}"
+                "partition needs a dict of rules, such as {'*': gpuopt.Adam()}, got "
+                f"{self.rules!r}"
             )
         for key, rule in self.rules.items():
             if not isinstance(rule, (Rule, Chain)) or is_partitioned(rule):

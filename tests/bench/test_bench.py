@@ -25,6 +25,7 @@ from gpuopt.arrays.dtypes import named
 from gpuopt.bench import by_hand, libraries, measure, report, rivals
 from gpuopt.bench.by_hand import CHAIN
 from gpuopt.rules import Adam, AdamW, GradientDescent, Momentum, RMSProp, Rule, rules
+from tests.support.executors import only
 
 LIKE_BY_HAND = {
     "GradientDescent": GradientDescent(lr=0.01),
@@ -122,6 +123,7 @@ def test_streams_touch_every_element(size: int, monkeypatch: pytest.MonkeyPatch)
     assert (source == 6).all()
 
 
+@only("numpy", "numba", "cupy")
 def test_an_executor_is_chosen_and_the_choice_undone(executor: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(backend.CPU_VARIABLE, raising=False)
     xp = measure.module_of(executor)
