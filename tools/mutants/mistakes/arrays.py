@@ -117,7 +117,7 @@ MISTAKES = [
         "tree:_match",
         "map(tree.__getitem__, _1)",
         "tree.values()",
-        "test_contract::test_arrays_that_are_updated_together_are_told_apart_by_their_keys",
+        "test_tree",
     ),
     Mistake(
         "a named tuple that becomes a tuple",
