@@ -79,7 +79,8 @@ def trace(
         precision,
     )
     setting = Setting(is_complex, frozenset(), arrays, mode, schedules, precision)
-    return _traced(_Structure(tuple(part for part, _ in bare), key), _Unkeyed(setting, off))
+    parts = tuple(part for part, _ in bare)
+    return _traced(_Structure(parts, key, setting, off))
 
 
 def _schedules(update: Update, arrays: frozenset[str]) -> dict[str, Any]:
@@ -108,10 +109,12 @@ def _bare(part: Part, arrays: frozenset[str]) -> tuple[Part, Hashable]:
 
 
 class _Structure:
-    """Parts that compare by what decides their trace."""
+    """What is traced; it compares by the key, which decides all the rest."""
 
-    def __init__(self, parts: tuple[Part, ...], key: Hashable) -> None:
-        self.parts, self.key = parts, key
+    def __init__(
+        self, parts: tuple[Part, ...], key: Hashable, setting: Setting, off: frozenset[str]
+    ) -> None:
+        self.parts, self.key, self.setting, self.off = parts, key, setting, off
 
     def __hash__(self) -> int:
         return hash(self.key)
@@ -120,26 +123,13 @@ class _Structure:
         return isinstance(other, _Structure) and self.key == other.key
 
 
-class _Unkeyed:
-    """What is traced with a structure, and follows from its key: no part of the cache's own key."""
-
-    def __init__(self, setting: Setting, off: frozenset[str]) -> None:
-        self.setting, self.off = setting, off
-
-    def __hash__(self) -> int:
-        return 0
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Unkeyed)
-
-
 @functools.lru_cache(maxsize=512)
-def _traced(structure: _Structure, given: _Unkeyed) -> UpdateProgram:
-    setting = given.setting
+def _traced(structure: _Structure) -> UpdateProgram:
+    setting = structure.setting
     names = state_names(structure) | ({MASTER: None} if setting.precision.master else {})
     while True:
         # A state is complex where the rule makes it so: begin with real ones, until none is new.
-        traced = trace_parts(structure.parts, Graph(given.off), setting)
+        traced = trace_parts(structure.parts, Graph(structure.off), setting)
         seen = {name for name in names if len(traced.values[state(name)].parts) == 2}
         if seen <= setting.complex_states:
             return _assemble(structure.parts, setting, traced, names)
