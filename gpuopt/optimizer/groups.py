@@ -21,7 +21,7 @@ from gpuopt.tracing.expr import ReductionKey
 from gpuopt.tracing.operands import hyper_array
 from gpuopt.tracing.program import Kernel, UpdateProgram
 from gpuopt.tracing.signatures import own_states
-from gpuopt.tracing.trace import Masked, Open, gates_open, trace
+from gpuopt.tracing.trace import Masked, Open, gates, gates_open, trace
 
 __all__ = ["GroupStep", "ParamGroup", "batches"]
 
@@ -198,10 +198,9 @@ class ParamGroup:
         arrays = frozenset(self._hyper_arrays[0])
         if self._device_counts:
             return [trace(update, self._complex, arrays, Masked(), self._precision)]
-        gates = sum(has_hook(part.formula, "steps") for part in update.parts)
         return [
             trace(update, self._complex, arrays, Open(opened), self._precision)
-            for opened in range(gates + 1)
+            for opened in range(len(gates(update)) + 1)
         ]
 
     def check_change(self, update: Update) -> list[UpdateProgram]:
@@ -240,11 +239,11 @@ class ParamGroup:
                 alike = opened[count], 0 if self.executor.on_device else count
                 together.setdefault(alike, []).append(position)
         steps = []
-        for (gates, _), positions in together.items():
+        for (which, _), positions in together.items():
             found = {counts[position] for position in positions}
             count_or_counts = found.pop() if len(found) == 1 else counts
             chosen = None if len(positions) == len(own) else positions
-            steps.append(GroupStep(self, self.programs[gates], count_or_counts, chosen, own, hyper))
+            steps.append(GroupStep(self, self.programs[which], count_or_counts, chosen, own, hyper))
         return steps
 
     def counts_after(self, steps: Iterable[GroupStep]) -> list[int]:

@@ -26,7 +26,7 @@ from gpuopt.tracing.signatures import own_states, state_names
 if TYPE_CHECKING:
     from gpuopt.rules.base import Part, Update
 
-__all__ = ["Masked", "Open", "TraceError", "gates_open", "trace"]
+__all__ = ["Masked", "Open", "TraceError", "gates", "gates_open", "trace"]
 
 
 def trace(
@@ -63,7 +63,7 @@ def trace(
     values = update.hyperparameters
     off = frozenset(name for name in update.ranges if values[name] == 0.0 and name not in arrays)
     if mode is None:
-        mode = Open(len(_gates(update)))
+        mode = Open(len(gates(update)))
     schedules = _schedules(update, arrays) if isinstance(mode, Masked) else {}
     bare = [_bare(part, arrays) for part in update.parts]
     followed = tuple(
@@ -137,18 +137,18 @@ def _traced(structure: _Structure) -> UpdateProgram:
         setting = dataclasses.replace(setting, complex_states=found)
 
 
-def _gates(update: Update) -> list[Any]:
+def gates(update: Update) -> list[Any]:
     """The formulas that hold back what follows them in some steps."""
     return [part.formula for part in update.parts if has_hook(part.formula, "steps")]
 
 
 def gates_open(update: Update, t: int) -> int:
     """How many gates let the rest of the chain act in the `t`-th call."""
-    for count, gate in enumerate(_gates(update)):
+    for count, gate in enumerate(gates(update)):
         before, t = gate.steps(t - 1), gate.steps(t)
         if before == t:
             return count
-    return len(_gates(update))
+    return len(gates(update))
 
 
 def _assemble(
