@@ -18,12 +18,12 @@ from gpuopt.arrays.precision import MASTER, Precision
 from gpuopt.arrays.tree import TreeSpec
 from gpuopt.executors import executor_of
 from gpuopt.optimizer.groups import ParamGroup
+from gpuopt.optimizer.hyper_arrays import match_hyper_arrays
 from gpuopt.optimizer.hyperparameters import (
     HyperValues,
     Updates,
     check_traceable,
     initial_values,
-    match_hyper_arrays,
 )
 from gpuopt.rules.base import Bindable
 from gpuopt.rules.hooks import device_counts
