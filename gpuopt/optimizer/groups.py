@@ -1,118 +1,26 @@
 """Arrays of one dtype under one update: what runs them, and how often each was updated.
 
 Comes in: an update, and its arrays. Goes out: what the update runs for them, and a `GroupStep` for
-arrays that take a step together.
+those that take a step together.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, state_dtype
 from gpuopt.arrays.precision import MASTER, PLAIN, Precision
-from gpuopt.codegen.host import Evaluate
-from gpuopt.executors import Executor, Launch, ScalarRows, Scalars, executor_of
+from gpuopt.executors import Executor, executor_of
+from gpuopt.optimizer.group_steps import GroupStep
 from gpuopt.rules.base import Update, bind
 from gpuopt.rules.hooks import has_hook
-from gpuopt.tracing.expr import ReductionKey
 from gpuopt.tracing.operands import hyper_array
-from gpuopt.tracing.program import Kernel, UpdateProgram
+from gpuopt.tracing.program import UpdateProgram
 from gpuopt.tracing.signatures import own_states
 from gpuopt.tracing.trace import Masked, Open, gates, gates_open, trace
 
-__all__ = ["GroupStep", "ParamGroup", "batches"]
-
-
-@dataclasses.dataclass(eq=False, slots=True)
-class GroupStep:
-    """One launch of a step: the arrays it updates, their program, and its scalars.
-
-    Attributes
-    ----------
-    group : ParamGroup
-    program : UpdateProgram
-    count : int or list of int
-        Which step of theirs it is: a number, or one for each array of the group.
-    positions : list of int or None
-        Which arrays of the group; None for all.
-    gradients : sequence of array
-        Of all arrays of the group.
-    hyper : dict
-        The hyperparameters of the update, by their full names.
-    """
-
-    group: ParamGroup
-    program: UpdateProgram
-    count: int | list[int]
-    positions: list[int] | None
-    gradients: Sequence[Any]
-    hyper: dict[str, float]
-
-    @property
-    def members(self) -> Sequence[int]:
-        """The positions, written out."""
-        return range(len(self.group.indices)) if self.positions is None else self.positions
-
-    @property
-    def indices(self) -> list[int]:
-        """Which arrays of the optimizer they are."""
-        every = self.group.indices
-        return every if self.positions is None else [every[position] for position in self.positions]
-
-    def split(self) -> Iterator[GroupStep]:
-        """A step for each of the arrays."""
-        for position in self.members:
-            yield dataclasses.replace(self, positions=[position])
-
-    def scalars(self, evaluate: Evaluate) -> Scalars | ScalarRows:
-        """The results of scalar code: numbers, or a row for each array if counts differ."""
-        if isinstance(self.count, int):
-            return evaluate(self.count, self.hyper)
-        of_count = {count: evaluate(count, self.hyper) for count in set(self.count)}
-        if len(set(of_count.values())) == 1:
-            return of_count[self.count[0]]
-        return ScalarRows([of_count[count] for count in self.count])
-
-    def launch(self, scalars: Scalars | ScalarRows) -> Launch:
-        """The call that is left, given the scalars."""
-        return self.group.executor.plan(
-            self.program.update, self.gradients, scalars, self.positions
-        )
-
-
-def batches(steps: Sequence[GroupStep]) -> Iterator[list[tuple[GroupStep, Kernel]]]:
-    """The stages of all steps, in batches: what one needs, the batches before it give.
-
-    A total over the tree is there when every step that has part in it was reduced.
-
-    Raises
-    ------
-    RuntimeError
-        If stages wait for one another.
-    """
-    waiting = [(step, list(step.program.stages)) for step in steps]
-    missing = Counter(key for _, stages in waiting for stage in stages for key in _tree_keys(stage))
-    while any(stages for _, stages in waiting):
-        ready = []
-        for step, stages in waiting:
-            if stages and not any(missing[key] for key in stages[0].needs):
-                ready.append((step, stages.pop(0)))
-        if not ready:
-            raise RuntimeError(
-                "reductions over all arrays wait for one another: pieces ask for them in different "
-                "orders"
-            )
-        yield ready
-        for _, stage in ready:
-            missing.subtract(_tree_keys(stage))
-
-
-def _tree_keys(stage: Kernel) -> list[ReductionKey]:
-    """The totals over the tree to which a stage adds."""
-    return [reduction.value for reduction in stage.reductions if reduction.value.scope == "tree"]
+__all__ = ["ParamGroup"]
 
 
 class ParamGroup:

@@ -30,7 +30,7 @@ ORDER = (
     ("executors.cpu", "pool scratch work packs kernel tiles numpy numba_cache numba_compile numba"),
     ("executors.cuda", "runtime uploads tables launches singles launch"),
     ("executors", "__init__"),
-    ("optimizer", "gradients guard hyperparameters hyper_arrays groups binding"),
+    ("optimizer", "gradients guard hyperparameters hyper_arrays group_steps groups binding"),
     ("optimizer.steps", "plain totals staged device_memory device __init__"),
     ("optimizer", "saved capturing optimizer capture __init__"),
     ("training", "history fit minimize"),

@@ -17,7 +17,8 @@ from gpuopt.codegen.host import compile_host
 from gpuopt.executors.cuda.launches import Launches
 from gpuopt.executors.scalars import AnyScalars, ScalarRows
 from gpuopt.optimizer.binding import Binding, RuleChange
-from gpuopt.optimizer.groups import GroupStep, ParamGroup, batches
+from gpuopt.optimizer.group_steps import GroupStep, batches
+from gpuopt.optimizer.groups import ParamGroup
 from gpuopt.optimizer.hyperparameters import ValuesOfUpdates
 from gpuopt.optimizer.steps.device_memory import DeviceMemory, Masks
 from gpuopt.optimizer.steps.plain import PlainSteps, StepPlan

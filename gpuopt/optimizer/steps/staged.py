@@ -15,7 +15,7 @@ import numpy as np
 from gpuopt.codegen.host import compile_host
 from gpuopt.executors import CpuExecutor
 from gpuopt.optimizer.binding import Binding
-from gpuopt.optimizer.groups import GroupStep, batches
+from gpuopt.optimizer.group_steps import GroupStep, batches
 from gpuopt.optimizer.hyperparameters import ValuesOfUpdates
 from gpuopt.optimizer.steps.plain import PlainSteps, StepPlan
 from gpuopt.optimizer.steps.totals import Totals
