@@ -6,29 +6,19 @@ A replay is a single launch, so it costs the host next to nothing, for any numbe
 from __future__ import annotations
 
 import contextlib
-import linecache
-import traceback
 from collections.abc import Callable
 from typing import Any
 
 from gpuopt.arrays import check
 from gpuopt.arrays.backend import is_cupy
 from gpuopt.arrays.tree import CupyArray, LossAndGrad
+from gpuopt.optimizer.capture_checks import REFUSED, check_arguments, check_batch, explain
 from gpuopt.optimizer.capturing import Capturing
 from gpuopt.optimizer.optimizer import Optimizer
 
 __all__ = ["CapturedStep", "graph"]
 
 _WARM_UP = 3  # the first call compiles, by the last the memory pool holds all that a call takes
-_REFUSED = (
-    "CuPy captures neither cuBLAS (@, dot, matmul, tensordot, einsum) nor cuSOLVER, cuSPARSE and "
-    "cuRAND, nor any copy "
-    "of a value to the host or of an array from it (float(x), if x, x.get(), x[mask], cupy.asarray "
-    "of a NumPy array). "
-    "Use elementwise functions, sums, FFTs or kernels of your own, and compute the rest "
-    "beforehand, as part of the batch; "
-    "or capture the update alone (docs/cuda-graphs.md)"
-)
 
 
 def graph(loss_and_grad: LossAndGrad, opt: Optimizer, *batch: CupyArray) -> CapturedStep:
@@ -71,7 +61,7 @@ def graph(loss_and_grad: LossAndGrad, opt: Optimizer, *batch: CupyArray) -> Capt
         for x, y in batches:
             loss = step(x, y)
     """
-    inside = _check(loss_and_grad, opt, batch)
+    inside = check_arguments(loss_and_grad, opt, batch)
     with inside.exclusive("captured"), inside.device:
         return CapturedStep(loss_and_grad, opt, batch, inside)
 
@@ -122,8 +112,7 @@ class CapturedStep:
         if not is_cupy(loss):
             raise TypeError(
                 "go.graph: the loss must be a 0-d CuPy array, which replays can write, not "
-                f"{type(loss).__name__}: leave it on "
-                "the device"
+                f"{type(loss).__name__}: leave it on the device"
             )
         self._inside.dry_run(grads)
 
@@ -136,13 +125,13 @@ class CapturedStep:
         except BaseException as error:
             with contextlib.suppress(Exception):  # it may have been broken off already
                 stream.end_capture()
-            _explain(error)
+            explain(error)
             raise
         try:
             return loss, grads, stream.end_capture()
         except Exception as error:
             raise RuntimeError(
-                f"go.graph: what loss_and_grad did cannot be captured ({error}). {_REFUSED}"
+                f"go.graph: what loss_and_grad did cannot be captured ({error}). {REFUSED}"
             ) from error
 
     def __call__(self, *batch: CupyArray) -> Any:
@@ -168,14 +157,13 @@ class CapturedStep:
             If the rule's structure is no longer the captured one.
         """
         if batch:
-            _check_batch(batch, self.batch)
+            check_batch(batch, self.batch)
         with self._inside.exclusive("replayed"):
             self._inside.check()
             if self._inside.structure != self._structure:
                 raise RuntimeError(
                     "opt.rule has another structure than the captured step (more than its numbers "
-                    "changed): "
-                    "capture it anew with go.graph"
+                    "changed): capture it anew with go.graph"
                 )
             with self._inside.device:
                 for kept, new in zip(self.batch, batch, strict=False):
@@ -199,79 +187,3 @@ def _allocator(pool: Any) -> Callable[[int], Any]:
         )
 
     return allocate
-
-
-def _check(loss_and_grad: Any, opt: Any, batch: tuple[Any, ...]) -> Capturing:
-    """The inside of an optimizer that can be captured."""
-    if not callable(loss_and_grad):
-        raise TypeError(f"go.graph: loss_and_grad must be callable, not {loss_and_grad!r}")
-    if not isinstance(opt, Optimizer):
-        raise TypeError(
-            "go.graph: opt must be an Optimizer, from rule.init(params, capturable=True), got "
-            f"{type(opt).__name__}"
-        )
-    if opt.executor != "cupy":
-        raise ValueError(
-            "go.graph: a CUDA graph needs an optimizer of CuPy arrays; for NumPy arrays call "
-            "opt.step"
-        )
-    if not opt.capturable:
-        raise ValueError(
-            "go.graph: this optimizer's steps cannot be captured: make it with rule.init(params, "
-            "capturable=True)"
-        )
-    if (inside := opt._capturing()) is None:
-        raise ValueError(f"go.graph: {opt.rule!r} updates none of the arrays")
-    for number, array in enumerate(batch):
-        if not is_cupy(array):
-            raise TypeError(
-                f"go.graph: batch[{number}] must be a CuPy array, which every replay reads, got "
-                f"{type(array).__name__}: "
-                f"{_remedy(array)}"
-            )
-    return inside
-
-
-def _remedy(array: Any) -> str:
-    return (
-        "give the arrays one by one, as in *batch"
-        if isinstance(array, (tuple, list))
-        else "use cupy.asarray"
-    )
-
-
-def _check_batch(new: tuple[Any, ...], kept: tuple[Any, ...]) -> None:
-    if len(new) != len(kept):
-        raise ValueError(
-            f"the step was captured with {len(kept)} arrays for its batch, got {len(new)}"
-        )
-    for number, (array, static) in enumerate(zip(new, kept, strict=True)):
-        if not is_cupy(array):
-            raise TypeError(
-                f"batch[{number}] must be a CuPy array, got {type(array).__name__}: "
-                f"{_remedy(array)}"
-            )
-        if (array.shape, array.dtype) != (static.shape, static.dtype):
-            found, wanted = (f"{a.dtype} {a.shape}" for a in (array, static))
-            raise ValueError(f"batch[{number}] must be {wanted}, as it was captured, got {found}")
-
-
-def _explain(error: BaseException) -> None:
-    """Raise RuntimeError if CuPy or CUDA refused to capture; the message names the user's line."""
-    said = str(error).lower()
-    if not (
-        isinstance(error, RuntimeError) and "stream" in said and "captur" in said
-    ):  # NotImplementedError is one
-        return
-    where = ""
-    for frame, number in traceback.walk_tb(error.__traceback__):
-        if frame.f_globals.get("__name__", "").partition(".")[0] not in (
-            "cupy",
-            "cupy_backends",
-            "cupyx",
-            "gpuopt",
-        ):
-            line = linecache.getline(frame.f_code.co_filename, number).strip()
-            code = frame.f_code
-            where = f"\n  {code.co_filename}, line {number}, in {code.co_name}:\n    {line}"
-    raise RuntimeError(f"go.graph: {error}. {_REFUSED}{where}") from error

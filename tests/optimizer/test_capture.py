@@ -14,7 +14,7 @@ import pytest
 
 import gpuopt as go
 from gpuopt.arrays import check
-from gpuopt.optimizer import capture
+from gpuopt.optimizer import capture, capture_checks
 from tests.support.captures import CHAINS, SCHEDULE, arrays, fill
 from tests.support.cuda.recorder import Recorder, recording_on_the_cpu
 from tests.support.optimizers import alike, everything
@@ -99,7 +99,8 @@ def streams(monkeypatch: pytest.MonkeyPatch) -> Iterator[Streams]:
     with recording_on_the_cpu() as recorder:
         found = Streams(recorder)
         monkeypatch.setattr(cupy, "cuda", found)
-        monkeypatch.setattr(capture, "is_cupy", lambda array: isinstance(array, np.ndarray))
+        for module in (capture, capture_checks):
+            monkeypatch.setattr(module, "is_cupy", lambda array: isinstance(array, np.ndarray))
         yield found
 
 

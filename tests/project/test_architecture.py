@@ -32,7 +32,7 @@ ORDER = (
     ("executors", "__init__"),
     ("optimizer", "gradients guard hyperparameters hyper_arrays group_steps groups binding"),
     ("optimizer.steps", "plain totals staged device_memory device __init__"),
-    ("optimizer", "saved capturing optimizer capture __init__"),
+    ("optimizer", "saved capturing optimizer capture_checks capture __init__"),
     ("training", "history fit minimize"),
     ("bench", "measure by_hand libraries rivals report __init__"),
     ("demo", "network runs picture __init__"),
