@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, Generic, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from gpuopt.arrays import check
-from gpuopt.arrays.backend import device_of
 from gpuopt.arrays.precision import Precision
 from gpuopt.arrays.tree import ArrayTree, HyperArrays, PartialTree, TreeSpec
 from gpuopt.executors import executor_of
+from gpuopt.optimizer.attributes import OptimizerAttributes
 from gpuopt.optimizer.binding import Binding
 from gpuopt.optimizer.capturing import Capturing
 from gpuopt.optimizer.gradients import GradientReader
 from gpuopt.optimizer.guard import Guard
 from gpuopt.optimizer.saved import Saved, like, state_dict_of
-from gpuopt.optimizer.steps import Steps, choose
+from gpuopt.optimizer.steps import choose
 from gpuopt.rules.base import Bindable, BindableT_co
-from gpuopt.rules.chains import loss_scale_name
 
 if TYPE_CHECKING:
     from gpuopt.optimizer.steps.device import CountingSteps
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Optimizer"]
 
 
-class Optimizer(Generic[BindableT_co]):
+class Optimizer(OptimizerAttributes[BindableT_co]):
     """A rule bound to arrays, which it updates in place.
 
     Made by ``rule.init(params)``.
@@ -80,17 +78,7 @@ class Optimizer(Generic[BindableT_co]):
     array([0.5, 0.5, 0.5])
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_binding",
-        "_given",
-        "_guard",
-        "_params",
-        "_reader",
-        "_rule",
-        "_state",
-        "_steps",
-    )
+    __slots__ = ("_given", "_reader")
 
     def __init__(
         self,
@@ -118,76 +106,10 @@ class Optimizer(Generic[BindableT_co]):
         self._given = by_name and {
             name: spec.build(spec.match(tree, name)) for name, tree in by_name.items()
         }
-        self._steps: Steps = choose(binding, binding.now)
+        self._steps = choose(binding, binding.now)
         self._state = binding.state()
         self._reader = GradientReader(spec, binding.leaves, binding.states, binding.updated)
         self._guard = Guard(spec, params, executor_of(binding.leaves[0]).on_device)
-
-    @property
-    def params(self) -> Any:
-        """The arrays, as given to `init`."""
-        return self._params
-
-    @property
-    def state(self) -> dict[str, Any]:
-        """The rule's state by name: trees like `params`, of views for reading."""
-        return dict(self._state)
-
-    @property
-    def executor(self) -> str:
-        """The executor of the update: ``"numpy"``, ``"numba"`` or ``"cupy"``."""
-        return self._binding.executor
-
-    @property
-    def capturable(self) -> bool:
-        """Whether steps may be captured in a CUDA graph: the option of `init`."""
-        return self._binding.capturable
-
-    @property
-    def t(self) -> int:
-        """The number of completed steps.
-
-        If a GPU counts them (`skip_nonfinite`, `capturable`), reading waits for it.
-        """
-        with self._there() if self._binding.device_counts else nullcontext():
-            return self._steps.t
-
-    @property
-    def counts(self) -> Any:
-        """The number of updates of each array, a tree like `params`; reading may wait as for
-        `t`.
-        """
-        with self._there() if self._binding.device_counts else nullcontext():
-            return self._binding.spec.build(self._steps.counts)
-
-    @property
-    def numbers(self) -> dict[str, Any]:
-        """The numbers of the whole optimizer that pieces keep, by name.
-
-        They are 0-d float32 arrays on the device of the parameters, for reading; steps alter them
-        in place.
-        """
-        return dict(self._steps.numbers)
-
-    @property
-    def loss_scale(self) -> Any:
-        """The scale of `LossScale`, to multiply the loss by: a 0-d float32 array.
-
-        It lies on the parameters' device. Steps alter it in place, also on a GPU and in a captured
-        step; nothing waits for it.
-
-        Raises
-        ------
-        AttributeError
-            If the chain has no `LossScale`.
-        """
-        name = loss_scale_name(self._rule)
-        if name is None:
-            raise AttributeError(
-                f"{self._rule!r} scales no loss: put gpuopt.LossScale() first, chain(LossScale(), "
-                "...)"
-            )
-        return self._steps.numbers[name]
 
     @property
     def rule(self) -> BindableT_co:
@@ -208,11 +130,6 @@ class Optimizer(Generic[BindableT_co]):
             self._guard.check_whole()
             self._change(rule)
             self._guard.unfinished = None
-
-    def _there(self) -> AbstractContextManager[Any]:
-        """A context with the arrays' device as current; RuntimeError in a forked process."""
-        self._guard.check_process()
-        return device_of(self._binding.leaves[0])
 
     def _change(self, rule: Any, resumed: bool = False) -> None:
         """Go on with another rule. It is inconsistent until the caller has changed the rest."""
@@ -309,23 +226,10 @@ class Optimizer(Generic[BindableT_co]):
 
     def __getstate__(self) -> dict[str, Any]:
         options = {**dataclasses.asdict(self._binding.precision), "capturable": self.capturable}
-        made = {
-            "params": self._params,
-            "rule": self._rule,
-            "hyper": self._given,
-            "options": options,
-        }
-        return {**made, "state_dict": self.state_dict()}
+        made = {"params": self._params, "rule": self._rule, "hyper": self._given}
+        return {**made, "options": options, "state_dict": self.state_dict()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         made = state["rule"], state["params"], state["hyper"]
         self.__init__(*made, **state["options"])  # type: ignore[misc]
         self.load_state_dict(state["state_dict"])
-
-    def __repr__(self) -> str:
-        count, precision = len(self._binding.leaves), str(self._binding.precision)
-        arrays, options = (
-            f"{count} array{'s' if count > 1 else ''}",
-            f", {precision}" if precision else "",
-        )
-        return f"<Optimizer {self._rule!r}, {arrays}, t={self.t}, {self.executor}{options}>"

@@ -53,7 +53,7 @@ def test_a_forked_process_is_told_to_be_spawned(monkeypatch: pytest.MonkeyPatch)
         calls += [lambda: opt.step(np.ones(3, np.float32)), lambda: repr(opt), lambda: setattr(opt, "rule", CHAIN)]
         ours = os.getpid()
         monkeypatch.setattr(
-            "gpuopt.optimizer.optimizer.device_of", lambda array: nullcontext() if os.getpid() == ours else 1 / 0
+            "gpuopt.optimizer.attributes.device_of", lambda array: nullcontext() if os.getpid() == ours else 1 / 0
         )
         for call in (*calls, lambda: go.Adam().init(p)):
             said = in_a_fork(call)

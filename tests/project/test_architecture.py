@@ -32,7 +32,7 @@ ORDER = (
     ("executors", "__init__"),
     ("optimizer", "gradients guard hyperparameters hyper_arrays group_steps groups binding"),
     ("optimizer.steps", "plain totals staged device_memory device __init__"),
-    ("optimizer", "saved capturing optimizer capture_checks capture __init__"),
+    ("optimizer", "saved capturing attributes optimizer capture_checks capture __init__"),
     ("training", "history fit minimize"),
     ("bench", "measure by_hand libraries rivals report __init__"),
     ("demo", "network runs picture __init__"),
@@ -201,9 +201,10 @@ def test_every_public_name_has_a_docstring(name: str) -> None:
 
 
 def methods(item: Any) -> list[tuple[str, Any]]:
-    """The public functions and properties of a class, as written in it."""
-    found = vars(item).items() if inspect.isclass(item) else ()
-    named = [(n, v.fget if isinstance(v, property) else v) for n, v in found if not n.startswith("_")]
+    """The public functions and properties of a class, its own and those that it has from classes of the package."""
+    classes = [base for base in reversed(item.__mro__) if base.__module__.startswith("gpuopt")] if inspect.isclass(item) else []
+    found = {name: value for base in classes for name, value in vars(base).items() if not name.startswith("_")}
+    named = [(n, v.fget if isinstance(v, property) else v) for n, v in found.items()]
     return [(n, v) for n, v in named if inspect.isfunction(v)]
 
 

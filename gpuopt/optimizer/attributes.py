@@ -1,0 +1,108 @@
+"""What an optimizer can be asked: its arrays and their state, its counts and numbers, its options.
+
+`Optimizer` adds what alters them.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Generic
+
+from gpuopt.arrays.backend import device_of
+from gpuopt.optimizer.binding import Binding
+from gpuopt.optimizer.guard import Guard
+from gpuopt.optimizer.steps import Steps
+from gpuopt.rules.base import BindableT_co
+from gpuopt.rules.chains import loss_scale_name
+
+__all__ = ["OptimizerAttributes"]
+
+
+class OptimizerAttributes(Generic[BindableT_co]):
+    """The attributes of an optimizer, for reading."""
+
+    __slots__ = ("__weakref__", "_binding", "_guard", "_params", "_rule", "_state", "_steps")
+
+    _binding: Binding
+    _guard: Guard
+    _params: Any
+    _rule: BindableT_co
+    _state: dict[str, Any]
+    _steps: Steps
+
+    @property
+    def params(self) -> Any:
+        """The arrays, as given to `init`."""
+        return self._params
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The rule's state by name: trees like `params`, of views for reading."""
+        return dict(self._state)
+
+    @property
+    def executor(self) -> str:
+        """The executor of the update: ``"numpy"``, ``"numba"`` or ``"cupy"``."""
+        return self._binding.executor
+
+    @property
+    def capturable(self) -> bool:
+        """Whether steps may be captured in a CUDA graph: the option of `init`."""
+        return self._binding.capturable
+
+    @property
+    def t(self) -> int:
+        """The number of completed steps.
+
+        If a GPU counts them (`skip_nonfinite`, `capturable`), reading waits for it.
+        """
+        with self._there() if self._binding.device_counts else nullcontext():
+            return self._steps.t
+
+    @property
+    def counts(self) -> Any:
+        """The number of updates of each array, a tree like `params`; reading may wait as for
+        `t`.
+        """
+        with self._there() if self._binding.device_counts else nullcontext():
+            return self._binding.spec.build(self._steps.counts)
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """The numbers of the whole optimizer that pieces keep, by name.
+
+        They are 0-d float32 arrays on the device of the parameters, for reading; steps alter them
+        in place.
+        """
+        return dict(self._steps.numbers)
+
+    @property
+    def loss_scale(self) -> Any:
+        """The scale of `LossScale`, to multiply the loss by: a 0-d float32 array.
+
+        It lies on the parameters' device. Steps alter it in place, also on a GPU and in a captured
+        step; nothing waits for it.
+
+        Raises
+        ------
+        AttributeError
+            If the chain has no `LossScale`.
+        """
+        name = loss_scale_name(self._rule)
+        if name is None:
+            raise AttributeError(
+                f"{self._rule!r} scales no loss: put gpuopt.LossScale() first, "
+                "chain(LossScale(), ...)"
+            )
+        return self._steps.numbers[name]
+
+    def _there(self) -> AbstractContextManager[Any]:
+        """A context with the arrays' device as current; RuntimeError in a forked process."""
+        self._guard.check_process()
+        return device_of(self._binding.leaves[0])
+
+    def __repr__(self) -> str:
+        count, precision = len(self._binding.leaves), str(self._binding.precision)
+        arrays = f"{count} array{'s' if count > 1 else ''}"
+        options = f", {precision}" if precision else ""
+        return f"<Optimizer {self._rule!r}, {arrays}, t={self.t}, {self.executor}{options}>"
