@@ -5,17 +5,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 from numbers import Real
-from typing import Any, Generic
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from gpuopt.arrays.backend import array_module, is_array, is_cupy
-from gpuopt.arrays.precision import PLAIN
+from gpuopt.arrays.precision import PLAIN, Precision
 from gpuopt.optimizer.binding import Binding
 from gpuopt.optimizer.steps import Steps
 from gpuopt.rules.base import Bindable, BindableT_co
 
 __all__ = ["VERSION", "Saved", "like", "state_dict_of"]
+
+BindableT = TypeVar("BindableT", bound=Bindable)
 
 VERSION = 1
 """The version of the format, which is written and read."""
@@ -57,58 +59,73 @@ def like(target: Any, source: Any) -> Any:
     )
 
 
+def _check_format(saved: Any) -> None:
+    """Raise TypeError or ValueError if `saved` is no state dict, or one that this cannot read."""
+    if not isinstance(saved, dict):
+        raise TypeError(
+            f"state_dict must be a dict from Optimizer.state_dict(), got {type(saved).__name__}"
+        )
+    needed = ("version", "rule", "hyper", "t", "counts", "state")
+    if missing := [key for key in needed if key not in saved]:
+        raise ValueError(
+            f"state_dict must be a dict from Optimizer.state_dict(); missing: {', '.join(missing)}"
+        )
+    if saved["version"] != VERSION:
+        raise ValueError(
+            f"state_dict has version {saved['version']!r}, this gpuopt reads version {VERSION}"
+        )
+
+
+def _check_origin(saved: dict[str, Any], rule: Bindable, precision: Precision) -> None:
+    """Raise ValueError if it is of an optimizer of another rule, or with other options."""
+    if not str(saved["rule"]).startswith(f"{_name(rule)}("):
+        raise ValueError(f"state_dict is of the rule {saved['rule']}, this optimizer's is {rule!r}")
+    if saved.get("outline", rule.outline) != rule.outline:
+        raise ValueError(
+            f"state_dict is of {saved['outline']}, this optimizer's rule is {rule.outline}"
+        )
+    was, now = saved.get("precision", dataclasses.asdict(PLAIN)), dataclasses.asdict(precision)
+    if was != now:
+        raise ValueError(
+            f"state_dict is of an optimizer whose init was given {was}, this one's {now}: give "
+            "init the same"
+        )
+
+
+def _rule(saved: dict[str, Any], rule: BindableT) -> BindableT:
+    """The rule with the saved hyperparameters, where it has no schedules."""
+    known = rule.hyperparameters
+    if not isinstance(saved["hyper"], dict) or not saved["hyper"].keys() <= known.keys():
+        raise ValueError(
+            f"state_dict['hyper'] must be a dict of hyperparameters of {_name(rule)}, got "
+            f"{saved['hyper']!r}"
+        )
+    hyper = {name: value for name, value in saved["hyper"].items() if not callable(known[name])}
+    found = rule.replace(hyper)
+    if found.structure != rule.structure:
+        raise ValueError(
+            f"state_dict is of the rule {saved['rule']}, which chooses other arrays than {rule!r}"
+        )
+    return found
+
+
+def _name(rule: Bindable) -> str:
+    return repr(rule).partition("(")[0]
+
+
 class Saved(Generic[BindableT_co]):
     """The parts of a state dict, checked against the optimizer that is to go on with it."""
 
     def __init__(self, saved: Any, rule: BindableT_co, binding: Binding) -> None:
-        spec, precision = binding.spec, binding.precision
-        if not isinstance(saved, dict):
-            raise TypeError(
-                f"state_dict must be a dict from Optimizer.state_dict(), got {type(saved).__name__}"
-            )
-        if missing := [
-            key for key in ("version", "rule", "hyper", "t", "counts", "state") if key not in saved
-        ]:
-            raise ValueError(
-                "state_dict must be a dict from Optimizer.state_dict(); missing: "
-                f"{', '.join(missing)}"
-            )
-        if saved["version"] != VERSION:
-            raise ValueError(
-                f"state_dict has version {saved['version']!r}, this gpuopt reads version {VERSION}"
-            )
-        self._saved, self._spec, name = saved, spec, repr(rule).partition("(")[0]
-        if not str(saved["rule"]).startswith(f"{name}("):
-            raise ValueError(
-                f"state_dict is of the rule {saved['rule']}, this optimizer's is {rule!r}"
-            )
-        if saved.get("outline", rule.outline) != rule.outline:
-            raise ValueError(
-                f"state_dict is of {saved['outline']}, this optimizer's rule is {rule.outline}"
-            )
-        was, now = saved.get("precision", dataclasses.asdict(PLAIN)), dataclasses.asdict(precision)
-        if was != now:
-            raise ValueError(
-                f"state_dict is of an optimizer whose init was given {was}, this one's {now}: give "
-                "init the same"
-            )
-        known = rule.hyperparameters
-        if not isinstance(saved["hyper"], dict) or not saved["hyper"].keys() <= known.keys():
-            raise ValueError(
-                f"state_dict['hyper'] must be a dict of hyperparameters of {name}, got "
-                f"{saved['hyper']!r}"
-            )
-        hyper = {name: value for name, value in saved["hyper"].items() if not callable(known[name])}
-        self.rule = rule.replace(hyper)
-        if self.rule.structure != rule.structure:
-            raise ValueError(
-                f"state_dict is of the rule {saved['rule']}, which chooses other arrays than "
-                f"{rule!r}"
-            )
+        self._saved, self._spec = saved, binding.spec
+        _check_format(saved)
+        _check_origin(saved, rule, binding.precision)
+        self.rule = _rule(saved, rule)
         self.t = self._count(saved["t"], "t")
-        counts = spec.match(saved["counts"], "state_dict['counts']")
+        counts = self._spec.match(saved["counts"], "state_dict['counts']")
         self.counts = [
-            self._count(n, f"counts{path}") for n, path in zip(counts, spec.paths, strict=True)
+            self._count(n, f"counts{path}")
+            for n, path in zip(counts, self._spec.paths, strict=True)
         ]
         if max(self.counts) > self.t:
             raise ValueError(
