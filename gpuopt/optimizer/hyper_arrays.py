@@ -18,7 +18,7 @@ from gpuopt.arrays.memory import Memory
 from gpuopt.arrays.tree import TreeSpec
 from gpuopt.optimizer.hyperparameters import misfit
 from gpuopt.rules.base import Update
-from gpuopt.rules.formula import Range
+from gpuopt.rules.ranges import Range
 
 __all__ = ["match_hyper_arrays"]
 

@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from gpuopt.rules.base import Update
-from gpuopt.rules.formula import Range
 from gpuopt.rules.hooks import has_hook
+from gpuopt.rules.ranges import Range
 from gpuopt.schedules import first_untraceable
 
 __all__ = [

@@ -26,13 +26,6 @@ from gpuopt.rules.descent import (
     GradientDescent,
     Momentum,
 )
-from gpuopt.rules.formula import (
-    Bound,
-    Decay,
-    Hyper,
-    NonNegative,
-    Positive,
-)
 from gpuopt.rules.gradient_pieces import (
     LossScale,
     accumulate,
@@ -59,6 +52,13 @@ from gpuopt.rules.parameter_pieces import (
 from gpuopt.rules.partitions import (
     Partition,
     partition,
+)
+from gpuopt.rules.ranges import (
+    Bound,
+    Decay,
+    Hyper,
+    NonNegative,
+    Positive,
 )
 from gpuopt.rules.reductions import (
     tree_max,

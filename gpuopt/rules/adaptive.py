@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.rules.base import Rule, abs2, debias
-from gpuopt.rules.formula import Decay, NonNegative, Positive
+from gpuopt.rules.ranges import Decay, NonNegative, Positive
 
 __all__ = ["Adam", "AdamW", "RMSProp"]
 

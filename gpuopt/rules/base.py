@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
 
-from gpuopt.rules.formula import Formula, HyperValue, Range
+from gpuopt.rules.formula import Formula
 from gpuopt.rules.hooks import HookName, allowed_hooks, has_hook
+from gpuopt.rules.ranges import HyperValue, Range
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self, final
 
 from gpuopt.rules.base import Bindable, Part, Piece
-from gpuopt.rules.formula import Range
+from gpuopt.rules.ranges import Range
 
 __all__ = ["Composite", "Joined", "named_parts"]
 

@@ -6,7 +6,7 @@ from dataclasses import KW_ONLY
 from typing import Any
 
 from gpuopt.rules.base import Rule
-from gpuopt.rules.formula import Decay, NonNegative
+from gpuopt.rules.ranges import Decay, NonNegative
 
 __all__ = ["SGD", "GradientDescent", "Momentum"]
 

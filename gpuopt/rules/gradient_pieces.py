@@ -8,9 +8,9 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from gpuopt.rules.base import GradientPiece, abs2
-from gpuopt.rules.formula import Hyper, HyperValue, NonNegative, Positive, Range
 from gpuopt.rules.noise import standard_normal
 from gpuopt.rules.paths import matches
+from gpuopt.rules.ranges import Hyper, HyperValue, NonNegative, Positive, Range
 from gpuopt.rules.reductions import tree_max, tree_norm
 
 __all__ = [

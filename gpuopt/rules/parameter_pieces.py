@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.rules.base import ParameterPiece
-from gpuopt.rules.formula import Bound, Decay, NonNegative
+from gpuopt.rules.ranges import Bound, Decay, NonNegative
 
 __all__ = ["average", "bounds", "decoupled_weight_decay", "lookahead"]
 

@@ -1,0 +1,95 @@
+"""The types that annotate hyperparameters: each says what values may be given."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeAlias
+
+import numpy as np
+
+__all__ = ["Bound", "Decay", "Hyper", "NonNegative", "Positive"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """The values that a hyperparameter may take: ``low <= x`` (or ``low < x``) and ``x < high``.
+
+    NaN is in no range.
+    """
+
+    text: str
+    low: float = -math.inf
+    high: float = math.inf
+    open_low: bool = False
+    infinite: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        if not math.isfinite(value):
+            return self.infinite and not math.isnan(value)
+        return self.low <= value < self.high and not (self.open_low and value == self.low)
+
+    def __repr__(self) -> str:
+        return f"Range({self.text!r})"
+
+
+if TYPE_CHECKING:
+    # A hyperparameter is given more strictly than it is read: `Adam("0.1")` is an error to type
+    # checkers, `1 - self.beta` never. So each of these types, read from ``self``, passes for
+    # anything: by its base `Any`, or by ``__get__``.
+
+    class Symbol:
+        """The type of a hyperparameter while ``update`` is traced; no user passes one."""
+
+        def __get__(self, instance: object, owner: type | None = None) -> Any: ...
+
+    class NumpyReal(Any, Protocol):  # type: ignore[misc]
+        """A real NumPy scalar, such as ``np.float32(0.1)``."""
+
+        @property
+        def dtype(self) -> np.dtype[Any]: ...
+        def is_integer(self) -> bool: ...
+
+    class StepFunction(Any, Protocol):  # type: ignore[misc]
+        """A schedule: a function from the number of completed steps to a number."""
+
+        def __call__(self, step: int, /) -> float | NumpyReal: ...
+
+    HyperValue: TypeAlias = float | NumpyReal | StepFunction | Symbol
+else:
+    HyperValue = float | Callable[[int], float]
+
+FINITE = Range("a finite number")
+
+Hyper: TypeAlias = Annotated[HyperValue, FINITE]
+"""A float hyperparameter: a finite number, or a schedule, a function of the completed steps."""
+NonNegative: TypeAlias = Annotated[HyperValue, Range("a finite number >= 0", low=0.0)]
+"""A `Hyper` that is at least 0, such as a learning rate."""
+Positive: TypeAlias = Annotated[HyperValue, Range("a finite number > 0", low=0.0, open_low=True)]
+"""A `Hyper` that is greater than 0, such as an epsilon."""
+Decay: TypeAlias = Annotated[HyperValue, Range("a number in [0, 1)", low=0.0, high=1.0)]
+"""A `Hyper` in [0, 1): the decay of a moving average."""
+Bound: TypeAlias = Annotated[HyperValue, Range("a number, which may be infinite", infinite=True)]
+"""A `Hyper` that may be infinite as well, such as the end of an interval."""
+
+
+def _document(aliases: Mapping[str, Any]) -> None:
+    """Let ``help(gpuopt.NonNegative)`` and IPython's ``?`` say what it is."""
+    for name, alias in aliases.items():
+        (allowed,) = alias.__metadata__
+        alias.__doc__ = (
+            f"``gpuopt.{name}`` annotates a hyperparameter that is {allowed.text}, or a schedule: "
+            "a function from the number of completed steps to such a number."
+        )
+
+
+_document(
+    {
+        "Hyper": Hyper,
+        "NonNegative": NonNegative,
+        "Positive": Positive,
+        "Decay": Decay,
+        "Bound": Bound,
+    }
+)
