@@ -4,18 +4,11 @@ Read :mod:`gpuopt.rules.descent` first; after its two rules you can write one. C
 of hyperparameters. Imports: NumPy, and the random bits of `arrays`.
 """
 
-from gpuopt.rules import adaptive, base, descent, gradient_pieces, parameter_pieces
+from gpuopt.rules import adaptive, descent, gradient_pieces, parameter_pieces, piece
 from gpuopt.rules.adaptive import (
     Adam,
     AdamW,
     RMSProp,
-)
-from gpuopt.rules.base import (
-    GradientPiece,
-    ParameterPiece,
-    Rule,
-    abs2,
-    debias,
 )
 from gpuopt.rules.chains import (
     Chain,
@@ -53,6 +46,10 @@ from gpuopt.rules.partitions import (
     Partition,
     partition,
 )
+from gpuopt.rules.piece import (
+    GradientPiece,
+    ParameterPiece,
+)
 from gpuopt.rules.ranges import (
     Bound,
     Decay,
@@ -65,6 +62,11 @@ from gpuopt.rules.reductions import (
     tree_mean,
     tree_norm,
     tree_sum,
+)
+from gpuopt.rules.rule import (
+    Rule,
+    abs2,
+    debias,
 )
 
 __all__ = [
@@ -112,7 +114,7 @@ __all__ = [
 ]
 
 
-def rules() -> dict[str, type[base.Rule]]:
+def rules() -> dict[str, type[Rule]]:
     """Every rule of the library by its name, simplest first."""
     found = [
         item
@@ -120,12 +122,10 @@ def rules() -> dict[str, type[base.Rule]]:
         for item in vars(module).values()
         if isinstance(item, type)
     ]
-    return {
-        cls.__name__: cls for cls in found if issubclass(cls, base.Rule) and cls is not base.Rule
-    }
+    return {cls.__name__: cls for cls in found if issubclass(cls, Rule) and cls is not Rule}
 
 
-def pieces() -> dict[str, type[base.Piece]]:
+def pieces() -> dict[str, type[piece.Piece]]:
     """Every piece of the library by its name."""
     found = [
         item
@@ -133,5 +133,5 @@ def pieces() -> dict[str, type[base.Piece]]:
         for item in vars(module).values()
         if isinstance(item, type)
     ]
-    kinds = (base.Piece, base.GradientPiece, base.ParameterPiece)
-    return {cls.__name__: cls for cls in found if issubclass(cls, base.Piece) and cls not in kinds}
+    kinds = (piece.Piece, GradientPiece, ParameterPiece)
+    return {cls.__name__: cls for cls in found if issubclass(cls, piece.Piece) and cls not in kinds}

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.rules.base import Rule, abs2, debias
 from gpuopt.rules.ranges import Decay, NonNegative, Positive
+from gpuopt.rules.rule import Rule, abs2, debias
 
 __all__ = ["Adam", "AdamW", "RMSProp"]
 

@@ -1,18 +1,15 @@
-"""Base classes of rules and pieces, the interface that `init` needs, two helpers for formulas."""
+"""What `init` binds to arrays: updates, made of the parts of a rule, a chain or a partition."""
 
 from __future__ import annotations
 
 import copy
-import math
 import typing
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
 
-import numpy as np
-
 from gpuopt.rules.formula import Formula
-from gpuopt.rules.hooks import HookName, allowed_hooks, has_hook
-from gpuopt.rules.ranges import HyperValue, Range
+from gpuopt.rules.hooks import HookName
+from gpuopt.rules.ranges import Range
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -21,19 +18,8 @@ if TYPE_CHECKING:
     from gpuopt.optimizer.optimizer import Optimizer
 
     BindableT_co = TypeVar("BindableT_co", bound="Bindable", default=Any, covariant=True)
-
-    class ChainRule:
-        """The rule of a chain, as a piece sees it: its hyperparameters can be read."""
-
-        def __getattr__(self, name: str) -> float | Any: ...
 else:
     BindableT_co = typing.TypeVar("BindableT_co", covariant=True)
-    ChainRule = Any  # the annotations of pieces are evaluated
-
-ValueT = typing.TypeVar("ValueT")
-"""A number or an array, as a formula computes with."""
-
-__all__ = ["GradientPiece", "ParameterPiece", "Rule", "abs2", "debias"]
 
 
 class Part(NamedTuple):
@@ -157,140 +143,6 @@ class Bindable:
         return Optimizer(self, params, hyper, **options, capturable=capturable)
 
 
-@typing.dataclass_transform(frozen_default=True)
-class Rule(Formula, Bindable):
-    """An update rule: hyperparameters, and the formula that turns a gradient into a step.
-
-    A subclass annotates its hyperparameters and defines ``update``. It becomes a frozen dataclass;
-    all fields except ``lr`` are keyword-only. Fields annotated `Hyper`, `NonNegative`, `Positive`,
-    `Decay`, `Bound` or ``float`` are *dynamic*: they may change, or follow a schedule, without a
-    new kernel. Fields annotated ``bool``, ``int`` or ``str`` are *static*: ``update`` may branch on
-    them.
-
-    ``update(self, t, p, g, <state>=<initial value>, ...)`` returns ``(p, *state)``: the updated
-    parameter and the updated state. It is elementwise: operators, ``np.sqrt``, ``np.maximum``,
-    ``np.where``, ``np.logical_not`` … of whole arrays; and it may reduce an array to a number:
-    ``np.sum``, ``np.mean``, ``np.max``, ``np.linalg.norm`` … of the array, or `gpuopt.tree_sum`,
-    `gpuopt.tree_norm` … of all arrays. It runs once on symbols for each structure, so it reads
-    values from outside (a global, say) once.
-
-    It may define more methods, called hooks: ``start``, ``check``, and ``numbers`` with ``adapt``,
-    as a `GradientPiece` may. A method with another meaning may not have the name of a hook.
-
-    Parameters
-    ----------
-    t : int
-        The count of this array's updates, including this one: 1, 2, …
-    p, g : array
-        Parameter and gradient.
-    **state : array
-        One array for each name. It starts at the default value, or at the result of ``start(self,
-        p)`` (a tuple, one value a state) if the rule defines that.
-
-    Examples
-    --------
-    >>> import gpuopt as go
-    >>> class SignDescent(go.Rule):
-    ...     lr: go.NonNegative = 0.01
-    ...     def update(self, t, p, g):
-    ...         return p - self.lr * np.sign(g)
-    >>> float(SignDescent(lr=0.5).update(1, 3.0, -2.0))
-    3.5
-    """
-
-    _arguments: ClassVar[tuple[str, ...]] = ("t", "p", "g")
-    _may_have: ClassVar[frozenset[HookName]] = allowed_hooks("Rule")
-    _gives: ClassVar[str] = "new"
-    _keyword_only: ClassVar[bool] = True
-
-    if TYPE_CHECKING:  # of a rule that is not known: ``type[Rule]``
-
-        def __init__(
-            self, lr: HyperValue = ..., /, **hyperparameters: HyperValue | str | None
-        ) -> None: ...
-
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        """The rule itself."""
-        return (Part("", "", self),)
-
-    @property
-    def structure(self) -> Any:
-        return type(self)
-
-    @property
-    def outline(self) -> str:
-        return type(self).__name__
-
-    def update_for(self, key: Hashable) -> Rule:
-        return self
-
-
-class Piece(Formula):
-    """A part of a chain before or after its rule. It may read the hyperparameters of `rule`."""
-
-    _arguments: ClassVar[tuple[str, ...]] = ()
-
-    rule: ChainRule
-
-    if not TYPE_CHECKING:  # it would let a type checker believe in any name
-
-        def __getattr__(self, name: str) -> Any:
-            why = ": it is set where a chain is run" if name == "rule" else ""
-            if name != "rule" and has_hook(self, "numbers"):
-                why = "; if it is one of its numbers, it is set where a chain is run"
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{why}")
-
-
-@typing.dataclass_transform(frozen_default=True)
-class GradientPiece(Piece):
-    """A piece that changes the gradient before the rule sees it. Write it like a rule.
-
-    ``update(self, t, p, g, <state>=<initial value>, ...)`` returns ``(g, *state)``. Fields may be
-    given by position.
-
-    A piece may have more methods, called hooks. ``steps(self, t)`` says how often the rest of the
-    chain has acted after `t` calls: it is held where that number does not grow by 1
-    (`gpuopt.accumulate`). ``accept(self, t, p, g)`` gives a truth value of numbers, made by
-    reductions; where it is false, nothing changes in this step (`gpuopt.skip_nonfinite`).
-    ``numbers(self)`` gives numbers of the whole optimizer by name, with what they start at:
-    attributes in the other methods, and ``adapt(self, p, g, accepted)`` returns their values after
-    each step, a tuple; `accepted` is what this piece's ``accept`` answered (`gpuopt.LossScale`).
-    ``holds(self, paths)`` says for each path whether its array stays as it is (`gpuopt.freeze`).
-    A method with another meaning may not have the name of a hook.
-
-    Examples
-    --------
-    >>> import gpuopt as go
-    >>> class soft_clip(go.GradientPiece):
-    ...     limit: go.Positive
-    ...     def update(self, t, p, g):
-    ...         return self.limit * np.tanh(g / self.limit)
-    >>> rule = go.chain(soft_clip(2.0), go.Adam(lr=0.1))
-    """
-
-    _arguments: ClassVar[tuple[str, ...]] = ("t", "p", "g")
-    _may_have: ClassVar[frozenset[HookName]] = allowed_hooks("GradientPiece")
-    _gives: ClassVar[str] = "g"
-    _example: ClassVar[str] = "gpuopt.clip(1.0)"
-
-
-@typing.dataclass_transform(frozen_default=True)
-class ParameterPiece(Piece):
-    """A piece that changes, or observes, the parameter of the rule. Write it like a rule.
-
-    ``update(self, t, p, new, <state>=<initial value>, ...)`` returns ``(new, *state)``; `p` is the
-    parameter before the step. Fields may be given by position. `Optimizer.evaluation` returns the
-    result of a method ``evaluation(self, p, *state)``, called with NumPy or CuPy arrays, in place
-    of `p`. It may keep numbers of the whole optimizer, as a `GradientPiece` may.
-    """
-
-    _arguments: ClassVar[tuple[str, ...]] = ("t", "p", "new")
-    _may_have: ClassVar[frozenset[HookName]] = allowed_hooks("ParameterPiece")
-    _gives: ClassVar[str] = "new"
-    _example: ClassVar[str] = "gpuopt.bounds(0.0, 1.0)"
-
-
 class BoundPart(NamedTuple):
     """A part of an update, and its formula with values in place of hyperparameters."""
 
@@ -314,30 +166,3 @@ def bind(parts: Sequence[Part], values: Mapping[str, Any]) -> list[BoundPart]:
         if part.name:
             vars(formula)["rule"] = rule
     return bound
-
-
-def abs2(x: ValueT) -> ValueT:
-    """The squared modulus ``|x|**2``, a real array; ``x * x`` if `x` is real."""
-    value: Any = x
-    squared: ValueT = (
-        value.real * value.real + value.imag * value.imag
-        if np.iscomplexobj(value)
-        else value * value
-    )
-    return squared
-
-
-def debias(average: ValueT, beta: Any, t: Any) -> ValueT:
-    """A moving average that started at 0, corrected for that start: ``average / (1 - beta**t)``.
-
-    The factor is computed as ``-expm1(t * log(beta))``; that keeps its digits if `beta` is close to
-    1.
-    """
-    value: Any = average
-    factor: Any
-    if isinstance(beta, (int, float)):
-        factor = 1.0 / -math.expm1(t * math.log(beta)) if beta > 0 else 1.0
-    else:
-        factor = np.where(beta > 0, 1.0 / -np.expm1(t * np.log(beta)), 1.0)
-    corrected: ValueT = value * factor
-    return corrected

@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self, final
 
-from gpuopt.rules.base import Bindable, Part, Piece
+from gpuopt.rules.base import Bindable, Part
+from gpuopt.rules.piece import Piece
 from gpuopt.rules.ranges import Range
 
 __all__ = ["Composite", "Joined", "named_parts"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import KW_ONLY
 from typing import Any
 
-from gpuopt.rules.base import Rule
 from gpuopt.rules.ranges import Decay, NonNegative
+from gpuopt.rules.rule import Rule
 
 __all__ = ["SGD", "GradientDescent", "Momentum"]
 

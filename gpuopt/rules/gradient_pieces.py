@@ -7,11 +7,12 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from gpuopt.rules.base import GradientPiece, abs2
 from gpuopt.rules.noise import standard_normal
 from gpuopt.rules.paths import matches
+from gpuopt.rules.piece import GradientPiece
 from gpuopt.rules.ranges import Hyper, HyperValue, NonNegative, Positive, Range
 from gpuopt.rules.reductions import tree_max, tree_norm
+from gpuopt.rules.rule import abs2
 
 __all__ = [
     "LossScale",

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.arrays.random import base, fill
-from gpuopt.rules.base import ValueT
+from gpuopt.rules.rule import ValueT
 from gpuopt.rules.traced import Traced
 
 __all__ = ["standard_normal"]

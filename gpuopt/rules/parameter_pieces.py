@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.rules.base import ParameterPiece
+from gpuopt.rules.piece import ParameterPiece
 from gpuopt.rules.ranges import Bound, Decay, NonNegative
 
 __all__ = ["average", "bounds", "decoupled_weight_decay", "lookahead"]

@@ -6,11 +6,12 @@ import dataclasses
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, ClassVar, final, overload
 
-from gpuopt.rules.base import Bindable, Rule, Update
+from gpuopt.rules.base import Bindable, Update
 from gpuopt.rules.chains import Chain
 from gpuopt.rules.composite import Composite, Joined
 from gpuopt.rules.hooks import has_hook
 from gpuopt.rules.paths import matches
+from gpuopt.rules.rule import Rule
 
 __all__ = ["Partition", "partition"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.rules.base import abs2
+from gpuopt.rules.rule import abs2
 from gpuopt.rules.traced import Traced
 
 __all__ = ["tree_max", "tree_mean", "tree_norm", "tree_sum"]

@@ -1,0 +1,85 @@
+"""The base classes of pieces: they stand in a chain before or after its rule."""
+
+from __future__ import annotations
+
+import typing
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from gpuopt.rules.formula import Formula
+from gpuopt.rules.hooks import HookName, allowed_hooks, has_hook
+
+__all__ = ["GradientPiece", "ParameterPiece"]
+
+if TYPE_CHECKING:
+
+    class ChainRule:
+        """The rule of a chain, as a piece sees it: its hyperparameters can be read."""
+
+        def __getattr__(self, name: str) -> float | Any: ...
+else:
+    ChainRule = Any  # the annotations of pieces are evaluated
+
+
+class Piece(Formula):
+    """A part of a chain before or after its rule. It may read the hyperparameters of `rule`."""
+
+    _arguments: ClassVar[tuple[str, ...]] = ()
+
+    rule: ChainRule
+
+    if not TYPE_CHECKING:  # it would let a type checker believe in any name
+
+        def __getattr__(self, name: str) -> Any:
+            why = ": it is set where a chain is run" if name == "rule" else ""
+            if name != "rule" and has_hook(self, "numbers"):
+                why = "; if it is one of its numbers, it is set where a chain is run"
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{why}")
+
+
+@typing.dataclass_transform(frozen_default=True)
+class GradientPiece(Piece):
+    """A piece that changes the gradient before the rule sees it. Write it like a rule.
+
+    ``update(self, t, p, g, <state>=<initial value>, ...)`` returns ``(g, *state)``. Fields may be
+    given by position.
+
+    A piece may have more methods, called hooks. ``steps(self, t)`` says how often the rest of the
+    chain has acted after `t` calls: it is held where that number does not grow by 1
+    (`gpuopt.accumulate`). ``accept(self, t, p, g)`` gives a truth value of numbers, made by
+    reductions; where it is false, nothing changes in this step (`gpuopt.skip_nonfinite`).
+    ``numbers(self)`` gives numbers of the whole optimizer by name, with what they start at:
+    attributes in the other methods, and ``adapt(self, p, g, accepted)`` returns their values after
+    each step, a tuple; `accepted` is what this piece's ``accept`` answered (`gpuopt.LossScale`).
+    ``holds(self, paths)`` says for each path whether its array stays as it is (`gpuopt.freeze`).
+    A method with another meaning may not have the name of a hook.
+
+    Examples
+    --------
+    >>> import gpuopt as go
+    >>> class soft_clip(go.GradientPiece):
+    ...     limit: go.Positive
+    ...     def update(self, t, p, g):
+    ...         return self.limit * np.tanh(g / self.limit)
+    >>> rule = go.chain(soft_clip(2.0), go.Adam(lr=0.1))
+    """
+
+    _arguments: ClassVar[tuple[str, ...]] = ("t", "p", "g")
+    _may_have: ClassVar[frozenset[HookName]] = allowed_hooks("GradientPiece")
+    _gives: ClassVar[str] = "g"
+    _example: ClassVar[str] = "gpuopt.clip(1.0)"
+
+
+@typing.dataclass_transform(frozen_default=True)
+class ParameterPiece(Piece):
+    """A piece that changes, or observes, the parameter of the rule. Write it like a rule.
+
+    ``update(self, t, p, new, <state>=<initial value>, ...)`` returns ``(new, *state)``; `p` is the
+    parameter before the step. Fields may be given by position. `Optimizer.evaluation` returns the
+    result of a method ``evaluation(self, p, *state)``, called with NumPy or CuPy arrays, in place
+    of `p`. It may keep numbers of the whole optimizer, as a `GradientPiece` may.
+    """
+
+    _arguments: ClassVar[tuple[str, ...]] = ("t", "p", "new")
+    _may_have: ClassVar[frozenset[HookName]] = allowed_hooks("ParameterPiece")
+    _gives: ClassVar[str] = "new"
+    _example: ClassVar[str] = "gpuopt.bounds(0.0, 1.0)"

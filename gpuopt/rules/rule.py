@@ -1,0 +1,116 @@
+"""The base class of rules, and two helpers for their formulas."""
+
+from __future__ import annotations
+
+import math
+import typing
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from gpuopt.rules.base import Bindable, Part
+from gpuopt.rules.formula import Formula
+from gpuopt.rules.hooks import HookName, allowed_hooks
+from gpuopt.rules.ranges import HyperValue
+
+__all__ = ["Rule", "abs2", "debias"]
+
+ValueT = typing.TypeVar("ValueT")
+"""A number or an array, as a formula computes with."""
+
+
+@typing.dataclass_transform(frozen_default=True)
+class Rule(Formula, Bindable):
+    """An update rule: hyperparameters, and the formula that turns a gradient into a step.
+
+    A subclass annotates its hyperparameters and defines ``update``. It becomes a frozen dataclass;
+    all fields except ``lr`` are keyword-only. Fields annotated `Hyper`, `NonNegative`, `Positive`,
+    `Decay`, `Bound` or ``float`` are *dynamic*: they may change, or follow a schedule, without a
+    new kernel. Fields annotated ``bool``, ``int`` or ``str`` are *static*: ``update`` may branch on
+    them.
+
+    ``update(self, t, p, g, <state>=<initial value>, ...)`` returns ``(p, *state)``: the updated
+    parameter and the updated state. It is elementwise: operators, ``np.sqrt``, ``np.maximum``,
+    ``np.where``, ``np.logical_not`` … of whole arrays; and it may reduce an array to a number:
+    ``np.sum``, ``np.mean``, ``np.max``, ``np.linalg.norm`` … of the array, or `gpuopt.tree_sum`,
+    `gpuopt.tree_norm` … of all arrays. It runs once on symbols for each structure, so it reads
+    values from outside (a global, say) once.
+
+    It may define more methods, called hooks: ``start``, ``check``, and ``numbers`` with ``adapt``,
+    as a `GradientPiece` may. A method with another meaning may not have the name of a hook.
+
+    Parameters
+    ----------
+    t : int
+        The count of this array's updates, including this one: 1, 2, …
+    p, g : array
+        Parameter and gradient.
+    **state : array
+        One array for each name. It starts at the default value, or at the result of ``start(self,
+        p)`` (a tuple, one value a state) if the rule defines that.
+
+    Examples
+    --------
+    >>> import gpuopt as go
+    >>> class SignDescent(go.Rule):
+    ...     lr: go.NonNegative = 0.01
+    ...     def update(self, t, p, g):
+    ...         return p - self.lr * np.sign(g)
+    >>> float(SignDescent(lr=0.5).update(1, 3.0, -2.0))
+    3.5
+    """
+
+    _arguments: ClassVar[tuple[str, ...]] = ("t", "p", "g")
+    _may_have: ClassVar[frozenset[HookName]] = allowed_hooks("Rule")
+    _gives: ClassVar[str] = "new"
+    _keyword_only: ClassVar[bool] = True
+
+    if TYPE_CHECKING:  # of a rule that is not known: ``type[Rule]``
+
+        def __init__(
+            self, lr: HyperValue = ..., /, **hyperparameters: HyperValue | str | None
+        ) -> None: ...
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The rule itself."""
+        return (Part("", "", self),)
+
+    @property
+    def structure(self) -> Any:
+        return type(self)
+
+    @property
+    def outline(self) -> str:
+        return type(self).__name__
+
+    def update_for(self, key: Hashable) -> Rule:
+        return self
+
+
+def abs2(x: ValueT) -> ValueT:
+    """The squared modulus ``|x|**2``, a real array; ``x * x`` if `x` is real."""
+    value: Any = x
+    squared: ValueT = (
+        value.real * value.real + value.imag * value.imag
+        if np.iscomplexobj(value)
+        else value * value
+    )
+    return squared
+
+
+def debias(average: ValueT, beta: Any, t: Any) -> ValueT:
+    """A moving average that started at 0, corrected for that start: ``average / (1 - beta**t)``.
+
+    The factor is computed as ``-expm1(t * log(beta))``; that keeps its digits if `beta` is close to
+    1.
+    """
+    value: Any = average
+    factor: Any
+    if isinstance(beta, (int, float)):
+        factor = 1.0 / -math.expm1(t * math.log(beta)) if beta > 0 else 1.0
+    else:
+        factor = np.where(beta > 0, 1.0 / -np.expm1(t * np.log(beta)), 1.0)
+    corrected: ValueT = value * factor
+    return corrected
