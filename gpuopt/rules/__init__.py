@@ -4,7 +4,7 @@ Read :mod:`gpuopt.rules.descent` first; after its two rules you can write one. C
 of hyperparameters. Imports: NumPy, and the random bits of `arrays`.
 """
 
-from gpuopt.rules import adaptive, descent, gradient_pieces, parameter_pieces, piece
+from gpuopt.rules import adaptive, descent, gradient_pieces, parameter_pieces, piece, step_pieces
 from gpuopt.rules.adaptive import (
     Adam,
     AdamW,
@@ -20,17 +20,13 @@ from gpuopt.rules.descent import (
     Momentum,
 )
 from gpuopt.rules.gradient_pieces import (
-    LossScale,
-    accumulate,
     centralize,
     clip,
     clip_global_norm,
     clip_norm,
-    freeze,
     gradient_noise,
     maximize,
     scale,
-    skip_nonfinite,
     weight_decay,
 )
 from gpuopt.rules.noise import (
@@ -67,6 +63,12 @@ from gpuopt.rules.rule import (
     Rule,
     abs2,
     debias,
+)
+from gpuopt.rules.step_pieces import (
+    LossScale,
+    accumulate,
+    freeze,
+    skip_nonfinite,
 )
 
 __all__ = [
@@ -129,7 +131,7 @@ def pieces() -> dict[str, type[piece.Piece]]:
     """Every piece of the library by its name."""
     found = [
         item
-        for module in (gradient_pieces, parameter_pieces)
+        for module in (gradient_pieces, step_pieces, parameter_pieces)
         for item in vars(module).values()
         if isinstance(item, type)
     ]

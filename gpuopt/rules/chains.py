@@ -9,10 +9,10 @@ from typing import Any, final
 from gpuopt.rules.base import Bindable, Part, Update
 from gpuopt.rules.composite import Composite, Joined, named_parts
 from gpuopt.rules.formula import Formula
-from gpuopt.rules.gradient_pieces import LossScale
 from gpuopt.rules.hooks import has_hook
 from gpuopt.rules.piece import GradientPiece, ParameterPiece, Piece
 from gpuopt.rules.rule import Rule
+from gpuopt.rules.step_pieces import LossScale
 
 __all__ = ["Chain", "chain"]
 

@@ -1,31 +1,28 @@
-"""Pieces that change the gradient before the rule sees it, simplest first."""
+"""Pieces that change the gradient before the rule sees it, simplest first.
+
+Those that decide whether there is a step are in `step_pieces.py`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from gpuopt.rules.noise import standard_normal
-from gpuopt.rules.paths import matches
 from gpuopt.rules.piece import GradientPiece
-from gpuopt.rules.ranges import Hyper, HyperValue, NonNegative, Positive, Range
-from gpuopt.rules.reductions import tree_max, tree_norm
+from gpuopt.rules.ranges import Hyper, NonNegative, Positive
+from gpuopt.rules.reductions import tree_norm
 from gpuopt.rules.rule import abs2
 
 __all__ = [
-    "LossScale",
-    "accumulate",
     "centralize",
     "clip",
     "clip_global_norm",
     "clip_norm",
-    "freeze",
     "gradient_noise",
     "maximize",
     "scale",
-    "skip_nonfinite",
     "weight_decay",
 ]
 
@@ -149,118 +146,6 @@ class centralize(GradientPiece):
         return g - np.mean(g)
 
 
-class accumulate(GradientPiece):
-    """The mean of `k` gradients: the rest of the chain acts, and counts, every `k`-th step.
-
-    Parameters
-    ----------
-    k : int
-        The number of gradients, at least 1.
-    """
-
-    k: int
-
-    def check(self) -> None:
-        if self.k < 1:
-            raise ValueError(f"accumulate: k must be at least 1, got {self.k!r}")
-
-    def steps(self, t: Any) -> Any:
-        return t // self.k
-
-    def update(self, t: Any, p: Any, g: Any, total: Any = 0.0) -> Any:
-        total = np.where((t - 1) % self.k == 0, g, total + g)
-        return (1.0 / self.k) * total, total
-
-
-class skip_nonfinite(GradientPiece):
-    """Skip the step if the gradient of any array holds an infinity or NaN.
-
-    Parameters, state and counts stay as they were, bit for bit. A GPU decides by itself: nothing
-    waits.
-    """
-
-    def accept(self, t: Any, p: Any, g: Any) -> Any:
-        return _finite(g)
-
-    def update(self, t: Any, p: Any, g: Any) -> Any:
-        return g
-
-
-def _finite(g: Any) -> Any:
-    """Whether the gradients of all arrays are finite."""
-    return (
-        tree_max(np.maximum(np.abs(g.real), np.abs(g.imag)) if np.iscomplexobj(g) else np.abs(g))
-        < np.inf
-    )
-
-
-class LossScale(GradientPiece):
-    """Dynamic loss scaling (Micikevicius et al. 2018), with the rule of PyTorch's ``GradScaler``:
-    ``g ← g/scale``.
-
-    For float16, where small gradients vanish: multiply the loss by `Optimizer.loss_scale` before
-    the backward pass, and this piece divides the gradients by it. If the gradient of any array
-    holds an infinity or NaN, the step is skipped as by `skip_nonfinite`, and the scale is
-    multiplied by `backoff`, down to 1. After `interval` other steps in a row it is multiplied by
-    `growth`. A GPU decides all that by itself: nothing waits. It stands first in a chain, so that
-    the others see unscaled gradients.
-
-    Parameters
-    ----------
-    initial : float
-        The scale of the first step, at least 1, within the range of float32.
-    growth : float or schedule
-        Greater than 1. A scale that float32 cannot hold does not grow.
-    backoff : float or schedule
-        Between 0 and 1.
-    interval : int
-        From 1 to 2**24.
-    """
-
-    initial: Annotated[float, Range("a finite number >= 1", low=1.0)] = 65536.0
-    growth: Annotated[HyperValue, Range("a finite number > 1", low=1.0, open_low=True)] = 2.0
-    backoff: Annotated[
-        HyperValue, Range("a number between 0 and 1", low=0.0, high=1.0, open_low=True)
-    ] = 0.5
-    interval: int = 2000
-    scale: ClassVar[Any]
-    good: ClassVar[Any]
-
-    def check(self) -> None:
-        if callable(self.initial):
-            raise TypeError(
-                "LossScale: initial must be a number, as it is that of the first step, got "
-                f"{self.initial!r}"
-            )
-        if self.initial >= _BEYOND_FLOAT32:
-            raise ValueError(
-                "LossScale: initial must be a number that float32 can hold, at most 3.4e38, got "
-                f"{self.initial!r}"
-            )
-        if not 1 <= self.interval <= 2**24:
-            raise ValueError(f"LossScale: interval must be from 1 to 2**24, got {self.interval!r}")
-
-    def numbers(self) -> dict[str, Any]:
-        return {"scale": self.initial, "good": 0.0}
-
-    def accept(self, t: Any, p: Any, g: Any) -> Any:
-        return _finite(g)
-
-    def update(self, t: Any, p: Any, g: Any) -> Any:
-        return g / self.scale
-
-    def adapt(self, p: Any, g: Any, accepted: Any) -> Any:
-        good = self.good + 1
-        larger = self.scale * self.growth
-        grown = np.where((good >= self.interval) & (larger < _BEYOND_FLOAT32), larger, self.scale)
-        scale = np.where(accepted, grown, np.maximum(self.scale * self.backoff, 1.0))
-        return scale, np.where(accepted & (good < self.interval), good, 0.0)
-
-
-_BEYOND_FLOAT32 = 2.0**128 - 2.0**103
-"""The smallest number that float32 rounds to an infinity."""
-
-
 class gradient_noise(GradientPiece):
     """Add normal noise of variance ``eta / t**gamma`` to every element (each complex part).
 
@@ -288,28 +173,3 @@ class gradient_noise(GradientPiece):
 
     def update(self, t: Any, p: Any, g: Any) -> Any:
         return g + (self.eta / t**self.gamma) ** 0.5 * standard_normal(g, self.seed, t)
-
-
-class freeze(GradientPiece):
-    """Leave some arrays unchanged: they have no state, and their gradients may be None.
-
-    Parameters
-    ----------
-    pattern : str
-        Of the arrays' paths, as for `partition`; it must match at least one.
-    """
-
-    pattern: str
-
-    def holds(self, paths: Sequence[str]) -> list[bool]:
-        """Whether each path's array is frozen."""
-        found = [matches(self.pattern, path) for path in paths]
-        if not any(found):
-            raise ValueError(
-                f"freeze: {self.pattern!r} matches no array; there are "
-                f"{', '.join(map(repr, paths))}"
-            )
-        return found
-
-    def update(self, t: Any, p: Any, g: Any) -> Any:
-        return g

@@ -19,10 +19,8 @@ from gpuopt.rules.hooks import HOOKS
 PACKAGE = Path(go.__file__).parent
 ORDER = (
     ("arrays", "dtypes backend tree memory identity check precision random"),
-    (
-        "rules",
-        "hooks ranges formula base rule piece paths traced reductions noise descent adaptive gradient_pieces parameter_pieces",
-    ),
+    ("rules", "hooks ranges formula base rule piece paths traced reductions noise"),
+    ("rules", "descent adaptive gradient_pieces step_pieces parameter_pieces"),
     ("rules", "composite chains partitions compose __init__"),
     ("", "schedules"),
     ("tracing", "operands ops expr symbols signatures parts program trace"),
