@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.codegen.cuda.elementwise import PREAMBLE, KernelSource, KernelWriter, Others, identifier
+from gpuopt.codegen.cuda.elementwise import PREAMBLE, KernelSource, KernelWriter, Others
+from gpuopt.codegen.cuda.printer import identifier
 from gpuopt.codegen.cuda.table import TableWriter
 from gpuopt.codegen.order import LANES, ROWS, chunks
 from gpuopt.tracing.operands import PARAM

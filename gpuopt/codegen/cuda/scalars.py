@@ -15,7 +15,8 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from gpuopt.codegen.cuda.elementwise import CudaPrinter, KernelSource, identifier
+from gpuopt.codegen.cuda.elementwise import KernelSource
+from gpuopt.codegen.cuda.printer import CudaPrinter, identifier
 from gpuopt.codegen.host import Evaluate, compile_host
 from gpuopt.tracing.expr import Expr, ReductionKey, format_expr, reachable
 from gpuopt.tracing.ops import REDUCTIONS

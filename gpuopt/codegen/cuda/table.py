@@ -15,8 +15,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gpuopt.codegen.cuda.elementwise import PREAMBLE, KernelSource, KernelWriter, Others, identifier
+from gpuopt.codegen.cuda.elementwise import PREAMBLE, KernelSource, KernelWriter, Others
 from gpuopt.codegen.cuda.parts import part
+from gpuopt.codegen.cuda.printer import identifier
 from gpuopt.codegen.order import LANES
 from gpuopt.tracing.operands import GRAD, PARAM, Operand, state
 from gpuopt.tracing.program import Kernel
