@@ -25,7 +25,7 @@ ORDER = (
     ("", "schedules"),
     ("tracing", "operands ops expr symbols signatures parts program trace"),
     ("codegen", "order host tile numpy numba"),
-    ("codegen.cuda", "parts printer elementwise table reduction scalars compile complete"),
+    ("codegen.cuda", "parts printer elementwise table reduction scalar_arguments scalars compile complete"),
     ("codegen", "source"),
     ("executors", "layout fold scalars"),
     ("executors.cpu", "pool scratch work packs kernel tiles numpy numba_cache numba_compile numba"),

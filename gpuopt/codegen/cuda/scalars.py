@@ -8,104 +8,24 @@ steps, it computes everything, so that no argument changes from step to step.
 
 from __future__ import annotations
 
-import dataclasses
-import enum
 import functools
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from gpuopt.codegen.cuda.elementwise import KernelSource
 from gpuopt.codegen.cuda.printer import CudaPrinter, identifier
-from gpuopt.codegen.host import Evaluate, compile_host
+from gpuopt.codegen.cuda.scalar_arguments import ScalarArgument, ScalarSource, StepRecord
+from gpuopt.codegen.host import compile_host
 from gpuopt.tracing.expr import Expr, ReductionKey, format_expr, reachable
 from gpuopt.tracing.ops import REDUCTIONS
 from gpuopt.tracing.program import Kernel, UpdateProgram
 
-__all__ = [
-    "ScalarArgument",
-    "ScalarSource",
-    "StepRecord",
-    "count_source",
-    "needs_scalars",
-    "scalar_source",
-]
-
-
-class StepRecord(enum.IntEnum):
-    """The offsets in the device's int64 record of steps."""
-
-    COMPLETED = 0
-    """How many steps were completed."""
-    ACCEPTED = 1
-    """Whether the step that is being made was accepted; `count_source` sets it back."""
-    ANY_GRADIENT = 2
-    """Whether any array has a gradient in it; `count_source` sets it back too."""
-
-
-ArgumentKind: TypeAlias = Literal[
-    "indices",  # of the arrays of the group among those of the optimizer
-    "active",  # which arrays of the optimizer have a gradient
-    "arrays",  # how many arrays the optimizer has
-    "given",  # a number of the host, by its place; or an array with a row of them for each array
-    "hyper",  # an array of the hyperparameters
-    "total",  # the row of a reduction, by its key: a number for each array of the optimizer
-    "total_of",  # which arrays of the optimizer take part in it
-    "number",  # a number of the whole optimizer, by its name, in an array
-    "counts",  # how often each array of the group was updated
-    "record",  # what `StepRecord` says
-    "scalars",  # room for what is made: a row for each array of the group
-]
-
-
-class ScalarArgument(NamedTuple):
-    """An argument of a kernel of scalars: how it is declared, and what its caller passes there.
-
-    Attributes
-    ----------
-    declared : str
-        The parameter as CuPy takes it.
-    dtype : dtype or None
-        Of an array; None for a number.
-    kind : ArgumentKind
-        The meaning of what is passed.
-    key : ReductionKey, str, int or None
-        Which of that kind, if there are several.
-    """
-
-    declared: str
-    dtype: np.dtype[Any] | None
-    kind: ArgumentKind
-    key: ReductionKey | str | int | None = None
+__all__ = ["count_source", "needs_scalars", "scalar_source"]
 
 
 _ARRAYS = ScalarArgument("int64 arrays", None, "arrays")
 _RECORD = ScalarArgument("raw int64 steps", np.dtype(np.int64), "record")
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class ScalarSource:
-    """A kernel of scalars, and its signature, by which it is called.
-
-    Attributes
-    ----------
-    kernel : KernelSource
-    arguments : tuple of ScalarArgument
-        All of them, in order.
-    given : callable
-        What the host gives: numbers, from the count, the hyperparameters and None.
-    count : int
-        How many numbers these are.
-    width : int
-        How many numbers there are for each array: whether the step is accepted, if that is asked,
-        and the scalars.
-    """
-
-    kernel: KernelSource
-    arguments: tuple[ScalarArgument, ...]
-    given: Evaluate
-    count: int
-    width: int
 
 
 def _results(kernel: Kernel) -> list[Expr]:
@@ -164,12 +84,8 @@ class _ScalarWriter(CudaPrinter):
         per_array: bool = False,
     ) -> None:
         super().__init__(np.dtype(np.float64))
-        self.program, self.kept, self.device_counts, self.per_array = (
-            program,
-            compute,
-            device_counts,
-            per_array,
-        )
+        self.program, self.kept = program, compute
+        self.device_counts, self.per_array = device_counts, per_array
         self.rule = identifier(program.name).lower()
         self.lines: list[str] = []
         self.totals: dict[ReductionKey, str] = {}
@@ -282,10 +198,8 @@ class _ScalarWriter(CudaPrinter):
         elif expr.op == "completed":
             self.lines.append(f"const double {name} = (double)steps[{StepRecord.COMPLETED:d}];")
         elif expr.op == "hyper":
-            self.lines.append(
-                f"const double {name} = hyper[{self.program.hyper.index(expr.value)}];  // "
-                f"{expr.value}"
-            )
+            place = self.program.hyper.index(expr.value)
+            self.lines.append(f"const double {name} = hyper[{place}];  // {expr.value}")
         elif expr.op == "number":
             self.lines.append(
                 f"const double {name} = (double){self._number(expr.value)}[0];  // {expr.value}"
@@ -304,10 +218,8 @@ class _ScalarWriter(CudaPrinter):
             self.lines.append(f"const double {name} = {row}[own[i]];")
             return
         each = REDUCTIONS[op].op.cuda.format(name, f"{row}[n]", T=self.real)
-        self.lines.append(
-            f"double {name} = {self.literal(REDUCTIONS[op].nothing)};  // {format_expr(expr)}, of "
-            "all"
-        )
+        nothing = self.literal(REDUCTIONS[op].nothing)
+        self.lines.append(f"double {name} = {nothing};  // {format_expr(expr)}, of all")
         self.lines.append(
             f"for (long long n = 0; n < arrays; ++n) {{ if ({row}_of[n]) {name} = {each}; }}"
         )

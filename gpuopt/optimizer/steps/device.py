@@ -12,7 +12,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from gpuopt.codegen.cuda.scalars import StepRecord, count_source, needs_scalars, scalar_source
+from gpuopt.codegen.cuda.scalar_arguments import StepRecord
+from gpuopt.codegen.cuda.scalars import count_source, needs_scalars, scalar_source
 from gpuopt.codegen.host import compile_host
 from gpuopt.executors.cuda.launches import Launches
 from gpuopt.executors.scalars import AnyScalars, ScalarRows

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from gpuopt.codegen.cuda.scalars import ScalarSource, StepRecord
+from gpuopt.codegen.cuda.scalar_arguments import ScalarSource, StepRecord
 from gpuopt.executors.cuda.launch import CupyExecutor
 from gpuopt.executors.cuda.uploads import CapturedUploads, UploadCache, UploadRing
 from gpuopt.optimizer.binding import Binding, RuleChange
