@@ -19,7 +19,7 @@ from gpuopt.rules.hooks import HOOKS
 PACKAGE = Path(go.__file__).parent
 ORDER = (
     ("arrays", "dtypes backend tree memory identity check precision random"),
-    ("rules", "hooks ranges formula base rule piece paths traced reductions noise"),
+    ("rules", "hooks ranges formula base rule piece schedule paths traced reductions noise"),
     ("rules", "descent adaptive gradient_pieces step_pieces parameter_pieces"),
     ("rules", "composite chains partitions compose __init__"),
     ("", "schedules"),

@@ -149,7 +149,7 @@ MISTAKES = [
     ),
     Mistake(
         "a boundary one step late",
-        "schedules:_chosen",
+        "schedule:chosen",
         "bisect.bisect_right(_1, _2)",
         "bisect.bisect_left(_1, _2)",
         "test_schedules",
@@ -171,7 +171,7 @@ MISTAKES = [
     Mistake(
         "a line beyond its end",
         "Polynomial.__call__",
-        "_largest(1 - _1, 0.0)",
+        "largest(1 - _1, 0.0)",
         "1 - _1",
         "test_schedules",
     ),
@@ -184,14 +184,14 @@ MISTAKES = [
     ),
     Mistake(
         "two boundaries at one step",
-        "schedules:_increasing",
+        "schedule:increasing",
         "_1 <= _2",
         "_1 < _2",
         "test_schedules::test_refused",
     ),
     Mistake(
         "an infinity for a schedule's number",
-        "schedules:_number",
+        "schedule:finite",
         "not math.isfinite(_1)",
         "False",
         "test_schedules::test_refused",

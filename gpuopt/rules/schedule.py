@@ -1,0 +1,145 @@
+"""What schedules are made of: their base class, checks of their fields, helpers for their formulas.
+
+A helper takes numbers, or the symbols of a trace.
+"""
+
+from __future__ import annotations
+
+import abc
+import bisect
+import dataclasses
+import itertools
+import math
+import numbers
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = [
+    "CheckedSchedule",
+    "Schedule",
+    "between",
+    "chosen",
+    "finite",
+    "increasing",
+    "largest",
+    "where",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule(abc.ABC):
+    """A function from the number of completed steps to a float."""
+
+    @abc.abstractmethod
+    def __call__(self, step: int) -> float:
+        """The value for the update after `step` completed steps."""
+
+    def plot(self, steps: int, ax: Axes | None = None) -> Axes:
+        """Draw the values of the first `steps` steps.
+
+        Parameters
+        ----------
+        steps : int
+            The number of steps, at least 1.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; the current axes by default.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
+        from gpuopt.arrays.backend import optional_import
+
+        whole(self, "steps of plot", steps)
+        if ax is None:
+            ax = optional_import("matplotlib.pyplot", "Schedule.plot").gca()
+        ax.plot(range(steps), [self(step) for step in range(steps)])
+        ax.set(xlabel="completed steps", ylabel="value")
+        return ax
+
+    def __repr__(self) -> str:
+        fields = ", ".join(
+            f"{field.name}={getattr(self, field.name)!r}" for field in dataclasses.fields(self)
+        )
+        return f"schedules.{type(self).__name__}({fields})"
+
+
+def finite(schedule: Schedule, name: str) -> None:
+    """Check a field that must be a finite number, and store it as a float."""
+    value = getattr(schedule, name)
+    what = f"schedules.{type(schedule).__name__}: {name} must be a finite number, got {value!r}"
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(what)
+    if not math.isfinite(value):
+        raise ValueError(what)
+    object.__setattr__(schedule, name, float(value))
+
+
+def whole(schedule: Schedule, name: str, value: Any) -> int:
+    """Check a number of steps."""
+    what = (
+        f"schedules.{type(schedule).__name__}: {name} must be a whole number of at least 1, "
+        f"got {value!r}"
+    )
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(what)
+    if value < 1:
+        raise ValueError(what)
+    return int(value)
+
+
+class CheckedSchedule(Schedule):
+    """A schedule whose ``float`` fields are finite, and whose ``int`` fields are at least 1."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            if field.type == "float":
+                finite(self, field.name)
+            elif field.type == "int":
+                whole(self, field.name, getattr(self, field.name))
+
+
+def increasing(schedule: Schedule, boundaries: Any, parts: int, kind: str) -> tuple[int, ...]:
+    """Check the steps at which one of several parts follows another."""
+    found = tuple(whole(schedule, "boundaries", boundary) for boundary in boundaries)
+    name = f"schedules.{type(schedule).__name__}"
+    if any(b <= a for a, b in itertools.pairwise(found)):
+        raise ValueError(f"{name}: boundaries must increase, got {boundaries!r}")
+    if len(found) != parts - 1:
+        raise ValueError(f"{name}: {parts} {kind} need {parts - 1} boundaries, got {len(found)}")
+    return found
+
+
+def where(condition: Any, a: Any, b: Any) -> Any:
+    """`a` if the condition holds, else `b`: for numbers and for symbols."""
+    return (a if condition else b) if isinstance(condition, bool) else np.where(condition, a, b)
+
+
+def chosen(step: Any, boundaries: Sequence[int], values: Sequence[Callable[[Any], Any]]) -> Any:
+    """The value that applies at `step`: the second from the first boundary on, and so on; each
+    counts from its own start.
+    """
+    starts = (0, *boundaries)
+    if isinstance(step, numbers.Integral):
+        part = bisect.bisect_right(boundaries, step)
+        return values[part](step - starts[part])
+    found = values[0](step)
+    for start, value in zip(boundaries, values[1:], strict=True):
+        found = np.where(step >= start, value(np.maximum(step - start, 0)), found)
+    return found
+
+
+def largest(a: Any, b: Any) -> Any:
+    """The larger of two numbers or symbols."""
+    return max(a, b) if isinstance(a, numbers.Real) else np.maximum(a, b)
+
+
+def between(start: float, end: float, part: Any) -> Any:
+    """From `start` to `end` along half a cosine; both ends are exact."""
+    wave = math.cos(math.pi * part) if isinstance(part, float) else np.cos(math.pi * part)
+    return where(part >= 1, end, where(part <= 0, start, end + (start - end) * (1 + wave) / 2))
