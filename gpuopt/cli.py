@@ -35,6 +35,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0; or 2, after one line on stderr, if an option is wrong or not possible
         here.
     """
+    options = _parser().parse_args(arguments)
+    try:
+        code = int(options.run(options))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # As in `gpuopt info | head -1`: nobody reads on, and the interpreter must not try to flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (ModuleNotFoundError, RuntimeError, TraceError, ValueError) as error:
+        print(f"gpuopt {options.command}: {_first_line(error)}", file=sys.stderr)
+        return 2
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a wrong option in one line; ``--help`` has the rest."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    """The commands; each sets `run`, the function that runs it."""
     parser = _Parser(
         prog="gpuopt", description="First-order optimizers for plain NumPy and CuPy arrays."
     )
@@ -54,45 +77,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     bench.add_arguments(bench_parser)
     bench_parser.set_defaults(run=bench.main)
     kernel_parser = commands.add_parser("kernel", help="print the CUDA kernels of a rule")
+    _add_kernel_arguments(kernel_parser)
+    kernel_parser.set_defaults(run=_kernel)
+    return parser
+
+
+def _add_kernel_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``gpuopt kernel`` to `parser`."""
     names = ", ".join(map(str.lower, rules()))
-    kernel_parser.add_argument(
+    parser.add_argument(
         "rule",
         metavar="RULE",
         type=_rule,
         help=f"one of {names}, or an expression such as 'chain(clip(1.0), Adam(1e-3))'",
     )
-    kernel_parser.add_argument(
+    parser.add_argument(
         "--dtype",
         choices=list(COMPUTE),
         default="float32",
         help="dtype of parameter and gradient (default: float32)",
     )
-    kernel_parser.add_argument(
+    parser.add_argument(
         "--complete",
         action="store_true",
         help="print the whole text that CuPy compiles; needs CuPy, no GPU",
     )
-    kernel_parser.set_defaults(run=_kernel)
-    options = parser.parse_args(arguments)
-    try:
-        code = int(options.run(options))
-        sys.stdout.flush()
-        return code
-    except (
-        BrokenPipeError
-    ):  # as in `gpuopt info | head -1`: nobody reads on, and the interpreter must not try to flush
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except (ModuleNotFoundError, RuntimeError, TraceError, ValueError) as error:
-        print(f"gpuopt {options.command}: {_first_line(error)}", file=sys.stderr)
-        return 2
-
-
-class _Parser(argparse.ArgumentParser):
-    """Reports a wrong option in one line; ``--help`` has the rest."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
 
 
 def _rule(text: str) -> Any:

@@ -19,100 +19,11 @@ from gpuopt.arrays.backend import optional_import
 from gpuopt.arrays.dtypes import named
 from gpuopt.arrays.precision import Precision
 from gpuopt.bench import report
-from gpuopt.bench.measure import EXECUTORS, pin_allocator, why_not
+from gpuopt.bench.arguments import OPTIONS, add_arguments
+from gpuopt.bench.measure import pin_allocator, why_not
 from gpuopt.bench.rivals import Case, compare, subjects, why_no_graph
 
 __all__ = ["add_arguments", "main"]
-
-DTYPES = ("float16", "bfloat16", "float32", "float64")
-OPTIONS = ("master", "stochastic_rounding", "capturable")
-FORMATS = (".md", ".json", ".png")
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of ``gpuopt bench`` to `parser`."""
-    parser.description = (
-        "Time a step of every rule, and of a chain, beside the expression a user would write, "
-        "PyTorch's fused and foreach "
-        "optimizers and optax under jit (each where it is installed), and beside the memory's "
-        "speed. All take turns in one "
-        "process; medians."
-    )
-    add = parser.add_argument
-    add(
-        "--rules",
-        nargs="+",
-        type=_rule,
-        metavar="NAME",
-        help=f"what to measure (default: all: {', '.join(subjects())})",
-    )
-    add(
-        "--sizes",
-        nargs="+",
-        type=_positive,
-        default=[1_000_000, 16_000_000],
-        metavar="N",
-        help="elements of one array (default: 1000000 16000000)",
-    )
-    add(
-        "--many",
-        nargs=2,
-        type=_positive,
-        default=[300, 1_000],
-        metavar=("ARRAYS", "SIZE"),
-        help="also many arrays of one size (default: 300 1000)",
-    )
-    add(
-        "--dtype",
-        choices=DTYPES,
-        default="float32",
-        help="of the arrays; bfloat16 needs ml_dtypes (default: float32)",
-    )
-    add(
-        "--init",
-        nargs="+",
-        choices=OPTIONS,
-        default=[],
-        metavar="OPTION",
-        help=f"options of init: {', '.join(OPTIONS)}",
-    )
-    add(
-        "--graph",
-        action="store_true",
-        help="also the replay of a step captured in a CUDA graph (CuPy; implies capturable)",
-    )
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument(
-        "--executors",
-        nargs="+",
-        choices=EXECUTORS,
-        help="executors to measure (default: those of --backend)",
-    )
-    where.add_argument(
-        "--backend",
-        choices=backend.CHOICES,
-        help="numpy: every CPU executor that works here; cupy: the GPU; auto: the GPU where there "
-        "is one (default: auto)",
-    )
-    add(
-        "--rounds",
-        type=_positive,
-        default=15,
-        metavar="N",
-        help="turns that each takes (default: 15)",
-    )
-    add(
-        "--format",
-        choices=["text", "markdown"],
-        default="text",
-        help="of what is printed (default: text)",
-    )
-    add(
-        "--output",
-        type=_output,
-        metavar="FILE",
-        help="also write a table (.md), all numbers (.json) or a picture (.png; needs matplotlib)",
-    )
 
 
 def main(args: argparse.Namespace) -> int:
@@ -135,9 +46,8 @@ def main(args: argparse.Namespace) -> int:
         for case in _cases(args, executors, options):
             cases.append(case)
             found = report.Report.of(cases, args.dtype, options)
-            if (
-                args.output is not None and args.output.suffix == ".json"
-            ):  # what is measured is kept if this is stopped
+            if args.output is not None and args.output.suffix == ".json":
+                # What is measured is kept if this is stopped.
                 args.output.write_text(report.as_json(found), encoding="utf-8")
         if args.output is not None and args.output.suffix == ".png":
             report.draw(found, args.output)
@@ -236,26 +146,3 @@ def _cases(args: argparse.Namespace, executors: list[str], options: list[str]) -
         yield compare(name, group, size, count, args.dtype, args.rounds, options, graph)
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr)
-
-
-def _rule(text: str) -> str:
-    known = {name.lower(): name for name in subjects()}
-    if text.lower() not in known:
-        raise argparse.ArgumentTypeError(
-            f"there is no rule {text!r}; the rules are {', '.join(known)}"
-        )
-    return known[text.lower()]
-
-
-def _positive(text: str) -> int:
-    plain = text.strip().replace("_", "")
-    if not plain.isdecimal() or int(plain) < 1:
-        raise argparse.ArgumentTypeError(f"must be an integer of at least 1, not {text!r}")
-    return int(plain)
-
-
-def _output(text: str) -> Path:
-    path = Path(text)
-    if path.suffix not in FORMATS:
-        raise argparse.ArgumentTypeError(f"{text} must end in one of {', '.join(FORMATS)}")
-    return path

@@ -13,76 +13,20 @@ import math
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import gpuopt.arrays.backend
 from gpuopt.arrays.backend import optional_import
+from gpuopt.demo.arguments import add_arguments, rule_class
 from gpuopt.demo.network import load_digits
 from gpuopt.demo.picture import FORMATS, draw
 from gpuopt.demo.runs import Run, Way, make_rule, train
-from gpuopt.rules import GradientDescent, Rule, rules
+from gpuopt.rules import rules
 from gpuopt.training.history import History
 
 __all__ = ["add_arguments", "main", "rule_class"]
 
 _ROW = "{:<17} {:<16} {:>8} {:>14} {:>14} {:>9} {:>9}"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of ``gpuopt demo`` to `parser`."""
-    parser.description = (
-        "Train a 64-32-10 network on scikit-learn's handwritten digits with every rule, in three "
-        "ways."
-    )
-    epochs = ", ".join(f"{way.epochs} {way.name}" for way in map(Way.of, (1, 32, None)))
-    add = parser.add_argument
-    add(
-        "--rule",
-        nargs="+",
-        type=rule_class,
-        metavar="NAME",
-        help=f"rules to train with (default: all: {', '.join(rules())})",
-    )
-    add(
-        "--batch-size",
-        nargs="+",
-        type=_batch_size,
-        default=[1, 32, None],
-        metavar="N",
-        help="examples an update sees: 1 is stochastic, more is mini-batch (typically a power of "
-        "two), "
-        "'all' is batch; each makes a panel (default: 1 32 all)",
-    )
-    add(
-        "--epochs",
-        type=_integer(1),
-        metavar="N",
-        help=f"passes over the training data (default: {epochs})",
-    )
-    add(
-        "--lr",
-        type=_learning_rate,
-        help="learning rate of every run (default: one that suits rule and batch size)",
-    )
-    add(
-        "--seed",
-        type=_integer(0),
-        default=0,
-        help="decides split, first weights and order of examples (default: 0)",
-    )
-    add(
-        "--backend",
-        choices=["auto", "numpy", "cupy"],
-        help="where to compute (default: what GPUOPT_BACKEND says, or auto)",
-    )
-    add(
-        "--output",
-        type=Path,
-        default=Path("gpuopt-demo.png"),
-        metavar="FILE",
-        help="where to draw the loss curves: .png, .pdf or .svg (default: gpuopt-demo.png)",
-    )
 
 
 def main(args: argparse.Namespace) -> int:
@@ -189,44 +133,3 @@ def _print_table(runs: list[Run]) -> None:
                 f"{run.history.seconds:.2f}",
             )
             print(_ROW.format(*start, *result))
-
-
-def rule_class(text: str) -> type[Rule]:
-    """The rule of that name, in any case and with or without hyphens; an argparse type."""
-    known = {name.lower(): cls for name, cls in rules().items()} | {"sgd": GradientDescent}
-    name = text.lower().replace("-", "").replace("_", "")
-    if name not in known:
-        raise argparse.ArgumentTypeError(
-            f"there is no rule {text!r}; the rules are {', '.join(known)}"
-        )
-    return known[name]
-
-
-def _integer(least: int) -> Callable[[str], int]:
-    def integer(text: str) -> int:
-        if not text.strip().lstrip("+-").isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(
-                f"must be an integer of at least {least}, not {text!r}"
-            )
-        return int(text)
-
-    return integer
-
-
-def _batch_size(text: str) -> int | None:
-    if text == "all":
-        return None
-    try:
-        return _integer(1)(text)
-    except argparse.ArgumentTypeError as error:
-        raise argparse.ArgumentTypeError(f"{error}; or 'all'") from None
-
-
-def _learning_rate(text: str) -> float:
-    try:
-        lr = float(text)
-    except ValueError:
-        lr = math.nan
-    if not 0 <= lr < math.inf:
-        raise argparse.ArgumentTypeError(f"must be a finite number >= 0, not {text!r}")
-    return lr

@@ -35,8 +35,8 @@ ORDER = (
     ("optimizer.steps", "plain totals staged device_memory device __init__"),
     ("optimizer", "saved capturing attributes optimizer capture_checks capture __init__"),
     ("training", "history fit minimize"),
-    ("bench", "measure by_hand libraries rivals report __init__"),
-    ("demo", "network runs picture __init__"),
+    ("bench", "measure by_hand libraries rivals report arguments __init__"),
+    ("demo", "network runs picture arguments __init__"),
     ("", "__init__ cli __main__"),
 )
 """Every file of the package in the order in which an update is processed: each may import those before it, and no other."""

@@ -1,0 +1,143 @@
+"""The options of ``gpuopt bench``, and what their values may be."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from gpuopt.arrays import backend
+from gpuopt.bench.measure import EXECUTORS
+from gpuopt.bench.rivals import subjects
+
+__all__ = ["OPTIONS", "add_arguments"]
+
+
+DTYPES = ("float16", "bfloat16", "float32", "float64")
+OPTIONS = ("master", "stochastic_rounding", "capturable")
+FORMATS = (".md", ".json", ".png")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``gpuopt bench`` to `parser`."""
+    parser.description = (
+        "Time a step of every rule, and of a chain, beside the expression a user would write, "
+        "PyTorch's fused and foreach optimizers and optax under jit (each where it is installed), "
+        "and beside the memory's speed. All take turns in one process; medians."
+    )
+    _add_arrays(parser)
+    _add_init(parser)
+    _add_executors(parser)
+    _add_output(parser)
+
+
+def _add_arrays(parser: argparse.ArgumentParser) -> None:
+    """Options for what is measured: rules, and the arrays that they update."""
+    parser.add_argument(
+        "--rules",
+        nargs="+",
+        type=_rule,
+        metavar="NAME",
+        help=f"what to measure (default: all: {', '.join(subjects())})",
+    )
+    parser.add_argument(
+        "--sizes",
+        nargs="+",
+        type=_positive,
+        default=[1_000_000, 16_000_000],
+        metavar="N",
+        help="elements of one array (default: 1000000 16000000)",
+    )
+    parser.add_argument(
+        "--many",
+        nargs=2,
+        type=_positive,
+        default=[300, 1_000],
+        metavar=("ARRAYS", "SIZE"),
+        help="also many arrays of one size (default: 300 1000)",
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        default="float32",
+        help="of the arrays; bfloat16 needs ml_dtypes (default: float32)",
+    )
+
+
+def _add_init(parser: argparse.ArgumentParser) -> None:
+    """Options for how the optimizers are made."""
+    parser.add_argument(
+        "--init",
+        nargs="+",
+        choices=OPTIONS,
+        default=[],
+        metavar="OPTION",
+        help=f"options of init: {', '.join(OPTIONS)}",
+    )
+    parser.add_argument(
+        "--graph",
+        action="store_true",
+        help="also the replay of a step captured in a CUDA graph (CuPy; implies capturable)",
+    )
+
+
+def _add_executors(parser: argparse.ArgumentParser) -> None:
+    """Options for where it is measured; they exclude each other."""
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--executors",
+        nargs="+",
+        choices=EXECUTORS,
+        help="executors to measure (default: those of --backend)",
+    )
+    where.add_argument(
+        "--backend",
+        choices=backend.CHOICES,
+        help="numpy: every CPU executor that works here; cupy: the GPU; auto: the GPU where there "
+        "is one (default: auto)",
+    )
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    """Options for how often it is measured, and how the numbers are shown."""
+    parser.add_argument(
+        "--rounds",
+        type=_positive,
+        default=15,
+        metavar="N",
+        help="turns that each takes (default: 15)",
+    )
+    parser.add_argument(
+        "--format",
+        choices=["text", "markdown"],
+        default="text",
+        help="of what is printed (default: text)",
+    )
+    parser.add_argument(
+        "--output",
+        type=_output,
+        metavar="FILE",
+        help="also write a table (.md), all numbers (.json) or a picture (.png; needs matplotlib)",
+    )
+
+
+def _rule(text: str) -> str:
+    known = {name.lower(): name for name in subjects()}
+    if text.lower() not in known:
+        raise argparse.ArgumentTypeError(
+            f"there is no rule {text!r}; the rules are {', '.join(known)}"
+        )
+    return known[text.lower()]
+
+
+def _positive(text: str) -> int:
+    plain = text.strip().replace("_", "")
+    if not plain.isdecimal() or int(plain) < 1:
+        raise argparse.ArgumentTypeError(f"must be an integer of at least 1, not {text!r}")
+    return int(plain)
+
+
+def _output(text: str) -> Path:
+    path = Path(text)
+    if path.suffix not in FORMATS:
+        raise argparse.ArgumentTypeError(f"{text} must end in one of {', '.join(FORMATS)}")
+    return path

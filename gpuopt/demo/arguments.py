@@ -1,0 +1,118 @@
+"""The options of ``gpuopt demo``, and what their values may be."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+from gpuopt.demo.runs import Way
+from gpuopt.rules import GradientDescent, Rule, rules
+
+__all__ = ["add_arguments", "rule_class"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``gpuopt demo`` to `parser`."""
+    parser.description = (
+        "Train a 64-32-10 network on scikit-learn's handwritten digits with every rule, in three "
+        "ways."
+    )
+    _add_runs(parser)
+    _add_surroundings(parser)
+
+
+def _add_runs(parser: argparse.ArgumentParser) -> None:
+    """Options for what is trained: rules, batch sizes, epochs and learning rates."""
+    parser.add_argument(
+        "--rule",
+        nargs="+",
+        type=rule_class,
+        metavar="NAME",
+        help=f"rules to train with (default: all: {', '.join(rules())})",
+    )
+    parser.add_argument(
+        "--batch-size",
+        nargs="+",
+        type=_batch_size,
+        default=[1, 32, None],
+        metavar="N",
+        help="examples an update sees: 1 is stochastic, more is mini-batch (typically a power of "
+        "two), 'all' is batch; each makes a panel (default: 1 32 all)",
+    )
+    epochs = ", ".join(f"{way.epochs} {way.name}" for way in map(Way.of, (1, 32, None)))
+    parser.add_argument(
+        "--epochs",
+        type=_integer(1),
+        metavar="N",
+        help=f"passes over the training data (default: {epochs})",
+    )
+    parser.add_argument(
+        "--lr",
+        type=_learning_rate,
+        help="learning rate of every run (default: one that suits rule and batch size)",
+    )
+
+
+def _add_surroundings(parser: argparse.ArgumentParser) -> None:
+    """Options for what all runs share: random numbers, arrays, and the picture."""
+    parser.add_argument(
+        "--seed",
+        type=_integer(0),
+        default=0,
+        help="decides split, first weights and order of examples (default: 0)",
+    )
+    parser.add_argument(
+        "--backend",
+        choices=["auto", "numpy", "cupy"],
+        help="where to compute (default: what GPUOPT_BACKEND says, or auto)",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("gpuopt-demo.png"),
+        metavar="FILE",
+        help="where to draw the loss curves: .png, .pdf or .svg (default: gpuopt-demo.png)",
+    )
+
+
+def rule_class(text: str) -> type[Rule]:
+    """The rule of that name, in any case and with or without hyphens; an argparse type."""
+    known = {name.lower(): cls for name, cls in rules().items()} | {"sgd": GradientDescent}
+    name = text.lower().replace("-", "").replace("_", "")
+    if name not in known:
+        raise argparse.ArgumentTypeError(
+            f"there is no rule {text!r}; the rules are {', '.join(known)}"
+        )
+    return known[name]
+
+
+def _integer(least: int) -> Callable[[str], int]:
+    def integer(text: str) -> int:
+        if not text.strip().lstrip("+-").isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(
+                f"must be an integer of at least {least}, not {text!r}"
+            )
+        return int(text)
+
+    return integer
+
+
+def _batch_size(text: str) -> int | None:
+    if text == "all":
+        return None
+    try:
+        return _integer(1)(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}; or 'all'") from None
+
+
+def _learning_rate(text: str) -> float:
+    try:
+        lr = float(text)
+    except ValueError:
+        lr = math.nan
+    if not 0 <= lr < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a finite number >= 0, not {text!r}")
+    return lr
