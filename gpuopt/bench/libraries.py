@@ -17,6 +17,14 @@ __all__ = ["PRECISION", "optax_step", "torch_step"]
 
 PRECISION = ("master", "stochastic_rounding")
 """The options of `init` that the optimizers of these libraries do not have."""
+_TORCH: dict[str, tuple[str, dict[str, Any]]] = {
+    "GradientDescent": ("SGD", {}),
+    "Momentum": ("SGD", {"momentum": 0.9}),
+    "RMSProp": ("RMSprop", {"alpha": 0.9}),
+    "Adam": ("Adam", {}),
+    "AdamW": ("AdamW", {}),
+}
+"""The class of ``torch.optim`` for each rule that it has, and the arguments beside the rate."""
 
 
 def torch_step(
@@ -32,39 +40,28 @@ def torch_step(
 
     It keeps the state of parameters of 16 bits in 16 bits.
     """
-    kinds = {
-        "GradientDescent": "SGD",
-        "Momentum": "SGD",
-        "RMSProp": "RMSprop",
-        "Adam": "Adam",
-        "AdamW": "AdamW",
-    }
-    if (
-        name not in kinds
-        or not set(options).isdisjoint(PRECISION)
-        or (torch := _optional("torch")) is None
-    ):
+    if name not in _TORCH or not set(options).isdisjoint(PRECISION):
+        return None
+    if (torch := _optional("torch")) is None:
         return None
     torch.set_num_threads(backend.cpu_threads())
-
-    def move(a: Any) -> Any:
-        bits = (
-            a.view(np.int16) if a.dtype.name == "bfloat16" else a
-        )  # which PyTorch does not know as NumPy's
-        tensor = torch.from_dlpack(bits).clone() if gpu else torch.from_numpy(bits.copy())
-        return tensor if bits is a else tensor.view(torch.bfloat16)
-
-    params = [move(a) for a in arrays]
+    params = [_tensor(torch, a, gpu) for a in arrays]
     for param, gradient in zip(params, gradients, strict=True):
-        param.grad = move(gradient)
-    kind: dict[str, dict[str, Any]] = {"Momentum": {"momentum": 0.9}, "RMSProp": {"alpha": 0.9}}
+        param.grad = _tensor(torch, gradient, gpu)
+    kind, arguments = _TORCH[name]
     try:
-        step: Step = getattr(torch.optim, kinds[name])(
-            params, lr=1e-3, **{how: True}, **kind.get(name, {})
-        ).step
+        step: Step = getattr(torch.optim, kind)(params, lr=1e-3, **{how: True}, **arguments).step
     except (TypeError, RuntimeError):  # RMSprop has no fused form
         return None
     return step
+
+
+def _tensor(torch: Any, array: Any, gpu: bool) -> Any:
+    """A copy of the array as PyTorch's."""
+    # PyTorch does not know NumPy's bfloat16.
+    bits = array.view(np.int16) if array.dtype.name == "bfloat16" else array
+    tensor = torch.from_dlpack(bits).clone() if gpu else torch.from_numpy(bits.copy())
+    return tensor if bits is array else tensor.view(torch.bfloat16)
 
 
 def optax_step(

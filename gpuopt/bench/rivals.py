@@ -102,46 +102,49 @@ def compare(
         Whether the replay of a captured step takes part.
     """
     xp, kind = module_of(executors[0]), named(dtype)
-    arrays, gradients = (
-        make_arrays(xp, size, count, kind),
-        make_arrays(xp, size, count, kind, seed=1),
+    arrays = make_arrays(xp, size, count, kind)
+    gradients = make_arrays(xp, size, count, kind, seed=1)
+    steps, moved = _ours(
+        name, [*executors, *([GRAPH] if graph else [])], xp, arrays, gradients, options
     )
-    steps: dict[str, Step] = {}
-    moved = 0
-    for executor in [*executors, *([GRAPH] if graph else [])]:
-        runs = executors[0] if executor == GRAPH else executor
-        opt = optimizer(
-            subjects()[name](),
-            [a.copy() for a in arrays],
-            runs,
-            None,
-            **dict.fromkeys(options, True),
-        )
-        moved = bytes_a_step(opt) + (
-            sum(int(g.nbytes) for g in gradients) if name == CHAIN else 0
-        )  # read for their norm
-        steps[executor] = (
-            _replay(opt, gradients, xp) if executor == GRAPH else _bound(opt, gradients)
-        )
-    waits = [waiting(xp)]
+    own, waits = list(steps), [waiting(xp)]
     steps |= _others(name, xp, arrays, gradients, options, waits)
     words = max(1, moved // 8)  # of float32, each read and written: as many bytes as a step moves
     streams = stream_steps(xp, words)
     steps |= streams
     few = xp is np and size * count >= 1_000_000
     found = medians(in_turns(steps, rounds, lambda: [wait() for wait in waits], 4 if few else 20))
-    streamed = {how: found[how] * moved / (8 * words) for how in streams}
-    ours = {executor: found[executor] for executor in (*executors, GRAPH) if executor in found}
     return Case(
-        name,
-        count,
-        size,
-        dtype,
-        moved,
-        ours,
-        {rival: found[rival] for rival in RIVALS if rival in found},
-        streamed,
+        rule=name,
+        count=count,
+        size=size,
+        dtype=dtype,
+        moved=moved,
+        ours={executor: found[executor] for executor in own},
+        rivals={rival: found[rival] for rival in RIVALS if rival in found},
+        streams={how: found[how] * moved / (8 * words) for how in streams},
     )
+
+
+def _ours(
+    name: str,
+    executors: list[str],
+    xp: Any,
+    arrays: list[Any],
+    gradients: list[Any],
+    options: Sequence[str],
+) -> tuple[dict[str, Step], int]:
+    """A step on each executor, or the replay of one, and the bytes that a step must move."""
+    steps: dict[str, Step] = {}
+    moved = 0
+    for executor in executors:
+        params, graph = [a.copy() for a in arrays], executor == GRAPH
+        runs = executors[0] if graph else executor
+        opt = optimizer(subjects()[name](), params, runs, None, **dict.fromkeys(options, True))
+        again = gradients if name == CHAIN else ()  # the chain reads them for their norm
+        moved = bytes_a_step(opt) + sum(int(g.nbytes) for g in again)
+        steps[executor] = _replay(opt, gradients, xp) if graph else _bound(opt, gradients)
+    return steps, moved
 
 
 def _bound(opt: Any, gradients: list[Any]) -> Step:

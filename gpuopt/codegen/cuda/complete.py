@@ -55,39 +55,27 @@ def complete_source(
     ValueError
         A sequence is not as long as the signature.
     """
-    code_generator, core = import_module("cupy._core._kernel"), import_module("cupy._core.core")
     flags = [contiguous] * kernel.nargs if isinstance(contiguous, bool) else list(contiguous)
     if not len(argument_dtypes) == len(flags) == kernel.nargs:
         got = f"{len(argument_dtypes)} dtypes and {len(flags)} contiguity flags"
         raise ValueError(f"{kernel.name} has {kernel.nargs} parameters; got {got}")
-    dtypes = [None if dtype is None else np.dtype(dtype) for dtype in argument_dtypes]
-    inputs, outputs, type_map = kernel._decide_params_type(
-        tuple(dtypes[: kernel.nin]), tuple(dtypes[kernel.nin :])
-    )
-    described = []
-    arguments = zip(
-        kernel.params, dtypes, inputs + outputs, flags, raw_ndims or [0] * len(flags), strict=False
-    )
-    for parameter, dtype, scalar_dtype, flag, raw_ndim in arguments:
-        if dtype is None:
-            described.append(_scalar(scalar_dtype))
-        else:
-            layout = (
-                (ndim, flag) if not parameter.raw else (raw_ndim, flag) if raw_ndims else (1, True)
-            )
-            described.append(_array(dtype, *layout, index_32_bits))
-    indexer = import_module("cupy._core._carray").Indexer
-    described.append(code_generator._ArgInfo(_INDEXER, indexer, None, ndim, True, index_32_bits))
-    code: str = code_generator._get_elementwise_kernel_code(
+    layouts = [(ndim, flag) for flag in flags]
+    for place, parameter in enumerate(kernel.params):
+        if parameter.raw:
+            layouts[place] = (raw_ndims[place], flags[place]) if raw_ndims else (1, True)
+    described, types = _described(kernel, argument_dtypes, layouts, index_32_bits)
+    described.append(_info(_INDEXER, _type("_carray", "Indexer"), None, ndim, True, index_32_bits))
+    code: str = import_module("cupy._core._kernel")._get_elementwise_kernel_code(
         tuple(described),
-        type_map,
+        types,
         kernel.params,
         kernel.operation,
         kernel.name,
         kernel.preamble,
         **kernel.kwargs,
     )
-    return "".join(f"#include <{header}>\n" for header in core._cupy_header_list) + code
+    headers = import_module("cupy._core.core")._cupy_header_list
+    return "".join(f"#include <{header}>\n" for header in headers) + code
 
 
 def kernel_options(kernel: Any) -> tuple[str, ...]:
@@ -95,15 +83,31 @@ def kernel_options(kernel: Any) -> tuple[str, ...]:
     return tuple(kernel.kwargs.get("options", ()))
 
 
-def _array(dtype: Any, ndim: int, contiguous: bool, index_32_bits: bool) -> Any:
-    """Describe an array to CuPy's code generator."""
-    info = import_module("cupy._core._kernel")._ArgInfo
-    return info(_ARRAY, import_module("cupy").ndarray, dtype, ndim, contiguous, index_32_bits)
+def _described(
+    kernel: Any, dtypes: Sequence[Any], layouts: Sequence[tuple[int, bool]], index_32_bits: bool
+) -> tuple[list[Any], Any]:
+    """Describe all arguments to CuPy's code generator; and what its type names stand for.
 
-
-def _scalar(dtype: Any) -> Any:
-    """Describe a Python scalar, which CuPy converts to the parameter's dtype, to its code
-    generator.
+    `layouts` has dimensions and contiguity of each, where it is an array.
     """
-    info = import_module("cupy._core._kernel")._ArgInfo
-    return info(_SCALAR, import_module("cupy._core._scalar").CScalar, dtype, 0, True, True)
+    given = [None if dtype is None else np.dtype(dtype) for dtype in dtypes]
+    inputs, outputs, types = kernel._decide_params_type(
+        tuple(given[: kernel.nin]), tuple(given[kernel.nin :])
+    )
+    array, scalar = import_module("cupy").ndarray, _type("_scalar", "CScalar")
+    described = []
+    for dtype, of_scalar, layout in zip(given, inputs + outputs, layouts, strict=True):
+        if dtype is None:  # a Python scalar, which CuPy converts to the parameter's dtype
+            described.append(_info(_SCALAR, scalar, of_scalar, 0, True, True))
+        else:
+            described.append(_info(_ARRAY, array, dtype, *layout, index_32_bits))
+    return described, types
+
+
+def _info(*described: Any) -> Any:
+    """An argument as CuPy's code generator sees it."""
+    return import_module("cupy._core._kernel")._ArgInfo(*described)
+
+
+def _type(module: str, name: str) -> Any:
+    return getattr(import_module(f"cupy._core.{module}"), name)
