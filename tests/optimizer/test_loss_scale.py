@@ -11,6 +11,7 @@ import pytest
 import gpuopt as go
 from tests.support.cuda.recorder import recording_on_the_cpu
 from tests.support.executors import of_numpy_arrays
+from tests.support.refusals import refused, table
 from tests.support.variants import bits
 
 
@@ -166,25 +167,52 @@ def test_fit_uses_it(executor: str, xp: Any) -> None:
         go.minimize(lambda x: (x, x), xp.ones(3), opt.rule)
 
 
-def test_where_it_may_stand() -> None:
-    adam, scale, x = go.Adam(), go.LossScale(), {"a": np.ones(2), "b": np.ones(2)}
-    opt = go.chain(scale, go.partition({"a": adam, "b": go.chain(go.clip(1.0), go.SGD(0.1))})).init(x)
+def test_it_may_stand_before_a_partition() -> None:
+    x = {"a": np.ones(2), "b": np.ones(2)}
+    rule = go.partition({"a": go.Adam(), "b": go.chain(go.clip(1.0), go.SGD(0.1))})
+    opt = go.chain(go.LossScale(), rule).init(x)
     opt.step({"a": np.ones(2), "b": np.full(2, np.nan)})
     assert (float(opt.loss_scale), opt.t, x["a"].tolist()) == (32768.0, 0, [1, 1])
-    for piece in (go.clip(1.0), go.weight_decay(0.1), go.skip_nonfinite()):
-        with pytest.raises(
-            ValueError, match=rf"{type(piece).__name__}\(.*\) would see gradients that are still scaled: put LossS"
-        ):
-            go.chain(go.freeze("a"), piece, go.LossScale(), go.SGD())
+
+
+def test_it_may_stand_after_what_reads_no_gradient() -> None:
     go.chain(go.freeze("a"), go.LossScale(), go.SGD())
-    with pytest.raises(ValueError, match="there can be one LossScale"):
-        go.chain(scale, go.chain(go.LossScale(2.0), adam))
-    with pytest.raises(ValueError, match=r"partition: LossScale\(.*so it must stand in front: chain\(LossScale"):
-        go.partition({"*": go.chain(scale, adam)})
-    with pytest.raises(ValueError, match=r"of every step of all arrays, so it must stand before accumulate\(k=2\)"):
-        go.chain(go.accumulate(2), scale, adam)
-    with pytest.raises(AttributeError, match=r"scales no loss: put gpuopt.LossScale\(\) first"):
-        _ = adam.init(x).loss_scale
+
+
+@pytest.mark.parametrize("piece", [go.clip(1.0), go.weight_decay(0.1), go.skip_nonfinite()], ids=lambda p: type(p).__name__)
+def test_it_may_not_stand_after_what_reads_the_gradient(piece: Any) -> None:
+    told = f"{piece!r} would see gradients that are still scaled: put LossScale"
+    refused(lambda: go.chain(go.freeze("a"), piece, go.LossScale(), go.SGD()), ValueError, (told,))
+
+
+@table(
+    (
+        "two",
+        lambda: go.chain(go.LossScale(), go.chain(go.LossScale(2.0), go.Adam())),
+        ValueError,
+        ("there can be one LossScale",),
+    ),
+    (
+        "in a partition",
+        lambda: go.partition({"*": go.chain(go.LossScale(), go.Adam())}),
+        ValueError,
+        ("partition: LossScale(", "so it must stand in front: chain(LossScale"),
+    ),
+    (
+        "after accumulate",
+        lambda: go.chain(go.accumulate(2), go.LossScale(), go.Adam()),
+        ValueError,
+        ("of every step of all arrays, so it must stand before accumulate(k=2)",),
+    ),
+    (
+        "nowhere",
+        lambda: go.Adam().init(np.ones(2)).loss_scale,
+        AttributeError,
+        ("scales no loss: put gpuopt.LossScale() first, chain(LossScale(), ...)",),
+    ),
+)
+def test_where_it_may_not_stand(action: Any, error: type[Exception], words: tuple[str, ...]) -> None:
+    refused(action, error, words)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from tests.support.cuda import machine, nvrtc
 from tests.support.executors import ON_NUMPY, of_numpy_arrays
 from tests.support.layouts import LAYOUTS
 from tests.support.reference import LOOPS
+from tests.support.refusals import refused, table
 from tests.support.variants import TOLERANCE, bits, sample
 
 pytest.importorskip("ml_dtypes", reason="ml_dtypes is not installed")
@@ -335,24 +336,39 @@ class Scaled(go.ParameterPiece):
         return (p - 1) * 1024
 
 
-def test_refusals() -> None:
-    half, tree = np.ones(3, np.float16), {"a": np.ones(2, BF16), "b": [np.ones(2, np.float16)]}
-    cases: list[tuple[Any, Any, dict[str, Any], type[Exception], str]] = [
-        (go.Adam(), tree, STOCHASTIC, ValueError, r"params\['b'\]\[0\] is float16, .* use master=True"),
-        (go.Adam(), half, MASTER | STOCHASTIC, ValueError, "master=True and stochastic_rounding=True exclude each other"),
-        (go.Adam(), half, {"master": 1}, TypeError, "master must be True or False, got 1"),
-        (go.Adam(), half, {"stochastic_rounding": "yes"}, TypeError, "stochastic_rounding must be True or False, got 'yes'"),
-        (go.Adam(), half, {"seed": -1}, ValueError, r"seed must be from 0 to 2\*\*32 - 1, got -1"),
-        (go.Adam(), half, {"seed": 2**32}, ValueError, r"seed must be from 0 to 2\*\*32 - 1, got 4294967296"),
-        (go.Adam(), half, {"seed": 1.5}, TypeError, r"seed must be a whole number from 0 to 2\*\*32 - 1, got 1.5"),
-        (go.Adam(), half, {"seed": True}, TypeError, "seed must be a whole number .* got True"),
-        (Own(), half, MASTER, ValueError, "a state called 'master', .* rename it"),
-        (go.chain(Own(), go.average()), np.ones(3), MASTER, ValueError, "a state called 'master', .* rename it"),
-    ]
-    for rule, params, options, error, message in cases:
-        with pytest.raises(error, match=message):
-            rule.init(params, **options)
-    go.chain(go.freeze("b"), go.Adam()).init(tree, **STOCHASTIC)  # what is not updated is not rounded
+def two_kinds() -> dict[str, Any]:
+    """A tree of both dtypes of 16 bits."""
+    return {"a": np.ones(2, BF16), "b": [np.ones(2, np.float16)]}
+
+
+def init(rule: Any = go.Adam(), params: Any = None, **options: Any) -> Any:  # noqa: B008 - a rule is frozen
+    """What makes an optimizer, of a float16 array if no other is given."""
+    return lambda: rule.init(np.ones(3, np.float16) if params is None else params(), **options)
+
+
+@table(
+    ("float16", init(params=two_kinds, **STOCHASTIC), ValueError, ("params['b'][0] is float16, ", "use master=True")),
+    ("both", init(**MASTER, **STOCHASTIC), ValueError, ("master=True and stochastic_rounding=True exclude each other",)),
+    ("master", init(master=1), TypeError, ("master must be True or False, got 1",)),
+    ("rounding", init(stochastic_rounding="yes"), TypeError, ("stochastic_rounding must be True or False, got 'yes'",)),
+    ("seed below 0", init(seed=-1), ValueError, ("seed must be from 0 to 2**32 - 1, got -1",)),
+    ("seed of 33 bits", init(seed=2**32), ValueError, ("seed must be from 0 to 2**32 - 1, got 4294967296",)),
+    ("seed a float", init(seed=1.5), TypeError, ("seed must be a whole number from 0 to 2**32 - 1, got 1.5",)),
+    ("seed a bool", init(seed=True), TypeError, ("seed must be a whole number ", " got True")),
+    ("own master", init(Own(), **MASTER), ValueError, ("a state called 'master', ", "rename it")),
+    (
+        "own master in a chain",
+        init(go.chain(Own(), go.average()), lambda: np.ones(3), **MASTER),
+        ValueError,
+        ("a state called 'master', ", "rename it"),
+    ),
+)
+def test_what_is_refused(action: Any, error: type[Exception], words: tuple[str, ...]) -> None:
+    refused(action, error, words)
+
+
+def test_what_is_not_updated_is_not_rounded() -> None:
+    go.chain(go.freeze("b"), go.Adam()).init(two_kinds(), **STOCHASTIC)
 
 
 def test_a_state_called_master_is_a_state_like_others() -> None:

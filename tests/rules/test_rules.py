@@ -13,6 +13,7 @@ import gpuopt as go
 from gpuopt.arrays import backend
 from gpuopt.rules import Rule, rules
 from tests.support.reference import LOOPS
+from tests.support.refusals import refused, table
 from tests.support.variants import STRUCTURES, label
 
 every_rule = pytest.mark.parametrize("rule", STRUCTURES, ids=label)
@@ -193,19 +194,31 @@ def test_state_that_starts_at_the_parameter() -> None:
         assert opt.params[0].tolist() == [[2.0, 2.0]] * 3
 
 
-def test_rules_that_cannot_be() -> None:
-    with pytest.raises(TypeError, match="has no method update"):
-        type("Empty", (go.Rule,), {})
-    with pytest.raises(TypeError, match="use one such as"):
-        go.Rule()
-    update = {"update": lambda self, t, p, g: p}
-    for hint in (list, tuple[float, float]):
-        with pytest.raises(TypeError, match="things is annotated"):
-            type("Odd", (go.Rule,), {"__annotations__": {"things": hint}, **update})
-    with pytest.raises(TypeError, match=r"rule Bare: k = 2.0 has no annotation: write k: gpuopt.Hyper = 2.0 for a"):
-        type("Bare", (go.Rule,), {"k": 2.0, **update})
-    with pytest.raises(TypeError, match=r"rule Hides: 'start' is a method of rules: give the hyperparameter another name"):
-        type("Hides", (go.Rule,), {"__annotations__": {"start": float}, "start": 1.0, **update})
+def rule_of(**body: Any) -> Any:
+    """A class with that in its body, beside an ``update``."""
+    return type("Odd", (go.Rule,), {"update": lambda self, t, p, g: p, **body})
+
+
+@table(
+    ("no update", lambda: type("Empty", (go.Rule,), {}), TypeError, ("rule Empty has no method update(self, t, p, g, ...)",)),
+    ("base class", go.Rule, TypeError, ("Rule is a base class: use one such as gpuopt.Adam()",)),
+    ("list", lambda: rule_of(__annotations__={"k": list}), TypeError, ("rule Odd: k is annotated <class 'list'>",)),
+    ("tuple", lambda: rule_of(__annotations__={"k": tuple[float]}), TypeError, ("rule Odd: k is annotated tuple[float]",)),
+    (
+        "no annotation",
+        lambda: rule_of(k=2.0),
+        TypeError,
+        ("rule Odd: k = 2.0 has no annotation: write k: gpuopt.Hyper = 2.0 for a hyperparameter, or k: ClassVar = 2.0",),
+    ),
+    (
+        "a hook's name",
+        lambda: rule_of(__annotations__={"start": float}, start=1.0),
+        TypeError,
+        ("rule Odd: 'start' is a method of rules: give the hyperparameter another name",),
+    ),
+)
+def test_a_rule_that_cannot_be(action: Any, error: type[Exception], words: tuple[str, ...]) -> None:
+    refused(action, error, words)
 
 
 def test_constants_and_static_fields() -> None:
@@ -247,25 +260,26 @@ def test_what_cannot_be_traced_says_why(update: Any, message: str) -> None:
         broken().init(np.zeros(3))
 
 
+LITTLE: list[Any] = [
+    pytest.param(lambda self, t, p, g: np.clip(p, 0, 1), 1.0, id="only p"),
+    pytest.param(lambda self, t, p, g: p * (1 - self.lr), 1.0, id="p and a hyperparameter"),
+    pytest.param(lambda self, t, p, g: 0.25, 0.25, id="a constant"),
+    pytest.param(lambda self, t, p, g: p, 2.0, id="nothing"),
+    pytest.param(lambda self, t, p, g: np.where(t % 2 == 0, p, p - g) - t // 2, 1.0, id="every second step"),
+]
+
+
 @pytest.mark.parametrize("name", ["numpy", "numba"])
-def test_rules_that_touch_little(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only p, only a constant, or nothing at all; and every second step, by arithmetic of the host."""
+@pytest.mark.parametrize(("update", "wanted"), LITTLE)
+def test_rules_that_touch_little(update: Any, wanted: float, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if name == "numba" and (reason := backend.why_not_numba()):
         pytest.skip(reason)
     monkeypatch.setenv("GPUOPT_CPU", name)
-    bodies = [
-        (lambda self, t, p, g: np.clip(p, 0, 1), [1.0, 1.0]),
-        (lambda self, t, p, g: p * (1 - self.lr), [1.0, 1.0]),
-        (lambda self, t, p, g: 0.25, [0.25, 0.25]),
-        (lambda self, t, p, g: p, [2.0, 2.0]),
-        (lambda self, t, p, g: np.where(t % 2 == 0, p, p - g) - t // 2, [1.0, 1.0]),
-    ]
-    for update, wanted in bodies:
-        rule = type("add", (go.Rule,), {"__annotations__": {"lr": float}, "lr": 0.5, "update": update})()
-        params = [np.full(2, 2.0), np.full(2, 2.0)]
-        opt = rule.init(params)
-        opt.step([np.ones(2), np.ones(2)])
-        assert [p.tolist() for p in params] == [wanted, wanted]
+    rule = type("add", (go.Rule,), {"__annotations__": {"lr": float}, "lr": 0.5, "update": update})()
+    params = [np.full(2, 2.0), np.full(2, 2.0)]
+    opt = rule.init(params)
+    opt.step([np.ones(2), np.ones(2)])
+    assert [p.tolist() for p in params] == [[wanted, wanted], [wanted, wanted]]
 
 
 def test_a_start_that_needs_a_scheduled_hyperparameter() -> None:
