@@ -18,6 +18,7 @@ from gpuopt.optimizer import capture, capture_checks
 from tests.support.captures import CHAINS, SCHEDULE, arrays, fill
 from tests.support.cuda.recorder import Recorder, recording_on_the_cpu
 from tests.support.optimizers import alike, everything
+from tests.support.refusals import refused, table
 from tests.support.variants import bits
 
 SCALED = go.chain(go.LossScale(2.0**20, interval=2), go.clip_global_norm(0.5), go.Adam(SCHEDULE))
@@ -300,20 +301,34 @@ def test_what_a_graph_reads_is_not_written_again(streams: Streams) -> None:
     assert found[0] == found[1]
 
 
-def test_a_bad_batch_makes_no_step(streams: Streams) -> None:
+@table(
+    ("two arrays", lambda x: (x, x), ValueError, ("captured with 1 arrays for its batch, got 2",)),
+    ("a number", lambda x: (1.0,), TypeError, ("batch[0] must be a CuPy array, got float: use cupy.asarray",)),
+    (
+        "a tuple",
+        lambda x: ((x,),),
+        TypeError,
+        ("batch[0] must be a CuPy array, got tuple: give the arrays one by one, as in *batch",),
+    ),
+    (
+        "another shape",
+        lambda x: (np.zeros(2, "float32"),),
+        ValueError,
+        ("batch[0] must be float32 (1,), as it was captured, got float32 (2,)",),
+    ),
+    (
+        "another dtype",
+        lambda x: (np.zeros(1),),
+        ValueError,
+        ("batch[0] must be float32 (1,), as it was captured, got float64 (1,)",),
+    ),
+)
+def test_a_bad_batch_makes_no_step(streams: Streams, action: Any, error: type[Exception], words: tuple[str, ...]) -> None:
     params, grads = arrays()
     opt = go.Adam(0.1).init(params, capturable=True)
     x = np.zeros(1, "float32")
     step = graph(model(streams, opt, grads)[0], opt, x)
-    for batch, error, message in [
-        ((x, x), ValueError, "captured with 1 arrays for its batch, got 2"),
-        ((1.0,), TypeError, r"batch\[0\] must be a CuPy array, got float: use cupy.asarray"),
-        (((x,),), TypeError, r"batch\[0\] must be a CuPy array, got tuple: give the arrays one by one, as in \*batch"),
-        ((np.zeros(2, "float32"),), ValueError, r"batch\[0\] must be float32 \(1,\), as it was captured, got float32 \(2,\)"),
-        ((np.zeros(1),), ValueError, r"batch\[0\] must be float32 \(1,\), as it was captured, got float64 \(1,\)"),
-    ]:
-        with pytest.raises(error, match=message):
-            step(*batch)
+    refused(lambda: step(*action(x)), error, words)
     assert opt.t == 0
 
 
@@ -342,40 +357,71 @@ def test_another_structure_is_to_be_captured_anew(streams: Streams) -> None:
         step()
 
 
-def test_what_is_captured_is_checked(streams: Streams) -> None:
+FROZEN = go.chain(go.freeze("*"), go.Adam())
+
+
+@table(
+    ("no function", lambda f, opt, g: (None, opt), TypeError, ("loss_and_grad must be callable, not None",)),
+    (
+        "a rule",
+        lambda f, opt, g: (f, go.Adam()),
+        TypeError,
+        ("opt must be an Optimizer, from rule.init(params, capturable=True), got Adam",),
+    ),
+    (
+        "not capturable",
+        lambda f, opt, g: (f, go.Adam().init(opt.params)),
+        ValueError,
+        ("make it with rule.init(params, capturable=True)",),
+    ),
+    (
+        "nothing to update",
+        lambda f, opt, g: (f, FROZEN.init(opt.params, capturable=True)),
+        ValueError,
+        ("updates none of the arrays",),
+    ),
+    (
+        "a number",
+        lambda f, opt, g: (f, opt, 1.0),
+        TypeError,
+        ("batch[0] must be a CuPy array, ", " got float: use cupy.asarray"),
+    ),
+    (
+        "a tuple",
+        lambda f, opt, g: (f, opt, (np.zeros(1),)),
+        TypeError,
+        ("must be a CuPy array", " got tuple: give the arrays one by one, as in *batch"),
+    ),
+    (
+        "a step inside",
+        lambda f, opt, g: (lambda params: opt.step(g), opt),
+        RuntimeError,
+        ("by a call inside its own step or inside go.graph, and cannot be",),
+    ),
+    (
+        "no pair",
+        lambda f, opt, g: (lambda params: 3, opt),
+        TypeError,
+        ("loss_and_grad must return a pair (loss, grads), not a int",),
+    ),
+    (
+        "a loss on the host",
+        lambda f, opt, g: (lambda params: (3.0, g), opt),
+        TypeError,
+        ("the loss must be a 0-d CuPy array, which replays can write, not float: leave it on the device",),
+    ),
+    (
+        "a gradient missing",
+        lambda f, opt, g: (lambda params: (np.zeros(()), g[1:]), opt),
+        ValueError,
+        ("grads must have 4 entries, got 3",),
+    ),
+)
+def test_what_is_captured_is_checked(streams: Streams, action: Any, error: type[Exception], words: tuple[str, ...]) -> None:
     params, grads = arrays()
     opt = go.Adam().init(params, capturable=True)
-    right = model(streams, opt, grads)[0]
-    for arguments, error, message in [
-        ((None, opt), TypeError, "loss_and_grad must be callable, not None"),
-        ((right, go.Adam()), TypeError, r"opt must be an Optimizer, from rule.init\(params, capturable=True\), got Adam"),
-        ((right, go.Adam().init(params)), ValueError, r"make it with rule.init\(params, capturable=True\)"),
-        ((right, go.chain(go.freeze("*"), go.Adam()).init(params, capturable=True)), ValueError, "updates none of the arrays"),
-        (
-            (right, opt, 1.0),
-            TypeError,
-            r"batch\[0\] must be a CuPy array, .* got float: use cupy.asarray",
-        ),
-        (
-            (right, opt, (np.zeros(1),)),
-            TypeError,
-            r"must be a CuPy array.* got tuple: give the arrays one by one, as in \*batch",
-        ),
-        (
-            (lambda params: opt.step(grads), opt),
-            RuntimeError,
-            "by a call inside its own step or inside go.graph, and cannot be",
-        ),
-        ((lambda params: 3, opt), TypeError, r"loss_and_grad must return a pair \(loss, grads\), not a int"),
-        (
-            (lambda params: (3.0, grads), opt),
-            TypeError,
-            "the loss must be a 0-d CuPy array, which replays can write, not float",
-        ),
-        ((lambda params: (np.zeros(()), grads[1:]), opt), ValueError, "grads must have 4 entries, got 3"),
-    ]:
-        with pytest.raises(error, match=message):
-            graph(*arguments)
+    arguments = action(model(streams, opt, grads)[0], opt, grads)
+    refused(lambda: graph(*arguments), error, words)
     assert not streams.recorder.recording
 
 

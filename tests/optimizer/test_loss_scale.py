@@ -370,24 +370,31 @@ def test_what_adapt_may_not_do(wrong: str, message: str) -> None:
         go.chain(with_total(wrong), go.SGD(0.1)).init(np.ones(3))
 
 
-def test_numbers_need_adapt_and_a_number_to_start_at() -> None:
-    class lazy(go.GradientPiece):
-        def numbers(self) -> Any:
-            return {"x": 1.0}
+def with_numbers(start: Any, **methods: Any) -> Any:
+    """What makes an optimizer of a piece whose numbers start so."""
+    body = {"numbers": lambda self: start, "update": lambda self, t, p, g: g, **methods}
+    piece = type("lazy", (go.GradientPiece,), body)
+    return lambda: go.chain(piece(), go.SGD(0.1)).init(np.ones(3))
 
-        def update(self, t: Any, p: Any, g: Any) -> Any:
-            return g
 
-    with pytest.raises(go.TraceError, match=r"lazy has numbers of the whole optimizer, so it needs a method adapt"):
-        go.chain(lazy(), go.SGD(0.1)).init(np.ones(3))
-    for start, error, message in [
-        ({"x": "a"}, TypeError, r"lazy\.numbers: x must start at a number, got 'a'"),
-        (["x"], TypeError, r"lazy\.numbers must return a dict of initial values by name, got \['x'\]"),
-        ({"x": 1e39}, ValueError, r"lazy\.numbers: x must start at a number that float32 can hold, got 1e\+39"),
-    ]:
-        setattr(lazy, "numbers", lambda self, start=start: start)  # noqa: B010
-        with pytest.raises(error, match=message):
-            go.chain(lazy(), go.SGD()).init(np.ones(1))
+@table(
+    (
+        "no adapt",
+        with_numbers({"x": 1.0}),
+        go.TraceError,
+        ("lazy has numbers of the whole optimizer, so it needs a method adapt",),
+    ),
+    ("a text", with_numbers({"x": "a"}), TypeError, ("lazy.numbers: x must start at a number, got 'a'",)),
+    ("no dict", with_numbers(["x"]), TypeError, ("lazy.numbers must return a dict of initial values by name, got ['x']",)),
+    (
+        "too large",
+        with_numbers({"x": 1e39}),
+        ValueError,
+        ("lazy.numbers: x must start at a number that float32 can hold, got 1e+39",),
+    ),
+)
+def test_numbers_need_adapt_and_a_number_to_start_at(action: Any, error: type[Exception], words: tuple[str, ...]) -> None:
+    refused(action, error, words)
 
 
 def test_a_piece_alone_has_no_numbers_yet() -> None:
