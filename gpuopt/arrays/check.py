@@ -45,8 +45,8 @@ def _parameter(array: Any, name: str) -> None:
         raise TypeError(f"{name} {_NO_ARRAY}, got {type(array).__name__}{hint}")
     if isinstance(array, np.ma.MaskedArray):
         raise TypeError(
-            f"{name} is a masked array, which has no meaning for an update: use its .data or "
-            ".filled()"
+            f"{name} is a masked array, which has no meaning for an update: "
+            "use its .data or .filled()"
         )
     _dtype(array, name)
     if isinstance(array, np.ndarray) and not array.flags.writeable:

@@ -49,8 +49,7 @@ class Precision:
         if self.master and self.stochastic_rounding:
             raise ValueError(
                 "init: master=True and stochastic_rounding=True exclude each other: a master copy "
-                "is rounded to nearest, and "
-                "loses nothing by it; choose one"
+                "is rounded to nearest, and loses nothing by it; choose one"
             )
         object.__setattr__(self, "seed", operator.index(seed) if self.stochastic_rounding else 0)
 

@@ -137,8 +137,8 @@ class TreeSpec:
             ]
         if isinstance(tree, (set, frozenset)) or hasattr(tree, "__next__"):
             raise TypeError(
-                f"{name}{path} is a {type(tree).__name__}, which has no lasting order: use a list "
-                "or a dict"
+                f"{name}{path} is a {type(tree).__name__}, which has no lasting order: "
+                "use a list or a dict"
             )
         self.paths.append(path)
         self.names.append("/".join(map(str, keys)))

@@ -65,8 +65,8 @@ def main(args: argparse.Namespace) -> int:
             bar.update(before + way.epochs * way.updates(examples) - bar.n)
     title = (
         "A 64-32-10 network learns to read handwritten digits\n"
-        f"{examples} to train, {len(test[0])} to test, float32, {runs[0].executor} executor, seed "
-        f"{args.seed}"
+        f"{examples} to train, {len(test[0])} to test, float32, {runs[0].executor} executor, "
+        f"seed {args.seed}"
     )
     print(title)
     _print_table(runs)

@@ -16,8 +16,8 @@ __all__ = ["add_arguments", "rule_class"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``gpuopt demo`` to `parser`."""
     parser.description = (
-        "Train a 64-32-10 network on scikit-learn's handwritten digits with every rule, in three "
-        "ways."
+        "Train a 64-32-10 network on scikit-learn's handwritten digits with every rule, "
+        "in three ways."
     )
     _add_runs(parser)
     _add_surroundings(parser)

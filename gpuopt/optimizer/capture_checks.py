@@ -36,13 +36,13 @@ def check_arguments(loss_and_grad: Any, opt: Any, batch: tuple[Any, ...]) -> Cap
         )
     if opt.executor != "cupy":
         raise ValueError(
-            "go.graph: a CUDA graph needs an optimizer of CuPy arrays; for NumPy arrays call "
-            "opt.step"
+            "go.graph: a CUDA graph needs an optimizer of CuPy arrays; "
+            "for NumPy arrays call opt.step"
         )
     if not opt.capturable:
         raise ValueError(
-            "go.graph: this optimizer's steps cannot be captured: make it with rule.init(params, "
-            "capturable=True)"
+            "go.graph: this optimizer's steps cannot be captured: "
+            "make it with rule.init(params, capturable=True)"
         )
     if (inside := opt._capturing()) is None:
         raise ValueError(f"go.graph: {opt.rule!r} updates none of the arrays")

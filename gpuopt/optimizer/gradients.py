@@ -145,6 +145,5 @@ class GradientReader:
             if not same:
                 raise ValueError(
                     f"grads{self._spec.paths[index]} shares memory with {self._names[other]}, "
-                    "which the step would alter "
-                    "before it is read: pass a copy"
+                    "which the step would alter before it is read: pass a copy"
                 )

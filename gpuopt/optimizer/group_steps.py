@@ -98,8 +98,8 @@ def batches(steps: Sequence[GroupStep]) -> Iterator[list[tuple[GroupStep, Kernel
                 ready.append((step, stages.pop(0)))
         if not ready:
             raise RuntimeError(
-                "reductions over all arrays wait for one another: pieces ask for them in different "
-                "orders"
+                "reductions over all arrays wait for one another: "
+                "pieces ask for them in different orders"
             )
         yield ready
         for _, stage in ready:

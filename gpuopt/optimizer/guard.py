@@ -61,8 +61,7 @@ class Guard:
         if self._lock.locked():
             raise RuntimeError(
                 "this optimizer is in use by another thread, or by a call inside its own step or "
-                "inside go.graph, and cannot "
-                f"be {what} now"
+                f"inside go.graph, and cannot be {what} now"
             )
         return self._lock
 
@@ -70,9 +69,9 @@ class Guard:
         """Raise RuntimeError if CUDA was used before the process was forked."""
         if self._process and self._process != os.getpid():
             raise RuntimeError(
-                "this optimizer's arrays are on a GPU and this process was forked after that; CUDA "
-                "does not work in a "
-                "forked process: start processes with multiprocessing.get_context('spawn')"
+                "this optimizer's arrays are on a GPU and this process was forked after that; "
+                "CUDA does not work in a forked process: start processes with "
+                "multiprocessing.get_context('spawn')"
             )
 
     def check_whole(self) -> None:
@@ -81,8 +80,7 @@ class Guard:
         if self.inconsistent:
             raise RuntimeError(
                 "an earlier step or load of this optimizer was broken off halfway, so parameters "
-                "and state do not belong "
-                "together: restore the parameters and call load_state_dict"
+                "and state do not belong together: restore the parameters and call load_state_dict"
             )
 
     def check(self) -> None:
@@ -108,7 +106,6 @@ class Guard:
         for path, array, was in zip(self._spec.paths, now, bound, strict=True):
             if array is not was:
                 raise ValueError(
-                    f"params{path} is no longer the array that was given to init: assign into that "
-                    "one, "
-                    f"params{path}[...] = x, or init anew"
+                    f"params{path} is no longer the array that was given to init: "
+                    f"assign into that one, params{path}[...] = x, or init anew"
                 )

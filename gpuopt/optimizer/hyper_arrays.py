@@ -76,8 +76,8 @@ def _check_name(given: Any, updates: Sequence[Update | None]) -> None:
     if not any(_full_name(given, update) for update in there):
         names = ", ".join(sorted({name for update in there for name in update.ranges}))
         raise ValueError(
-            f"hyper[{given!r}]: no rule here has a float hyperparameter {given!r}; there are "
-            f"{names}"
+            f"hyper[{given!r}]: no rule here has a float hyperparameter {given!r}; "
+            f"there are {names}"
         )
 
 
@@ -99,8 +99,8 @@ def _fitted(
     _check_array(array, allowed, COMPUTE[param.dtype.name], what)
     if shared := memory.sharing(array):
         raise ValueError(
-            f"{what} shares memory with params{spec.paths[shared[0]]}, which a step alters: pass a "
-            "copy"
+            f"{what} shares memory with params{spec.paths[shared[0]]}, which a step alters: "
+            "pass a copy"
         )
     return seen
 

@@ -123,8 +123,8 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
     def rule(self, rule: BindableT_co) -> None:  # type: ignore[misc] # told when it is set
         if not isinstance(rule, Bindable) or rule.structure != self._rule.structure:
             raise TypeError(
-                f"opt.rule must keep the structure of {self._rule!r}, got {rule!r}; for another, "
-                "init anew"
+                f"opt.rule must keep the structure of {self._rule!r}, got {rule!r}; "
+                "for another, init anew"
             )
         with self._guard.exclusive("given a rule"):
             self._guard.check_whole()

@@ -87,8 +87,8 @@ def _check_origin(saved: dict[str, Any], rule: Bindable, precision: Precision) -
     was, now = saved.get("precision", dataclasses.asdict(PLAIN)), dataclasses.asdict(precision)
     if was != now:
         raise ValueError(
-            f"state_dict is of an optimizer whose init was given {was}, this one's {now}: give "
-            "init the same"
+            f"state_dict is of an optimizer whose init was given {was}, this one's {now}: "
+            "give init the same"
         )
 
 

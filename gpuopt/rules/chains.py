@@ -111,8 +111,8 @@ class Chain(Composite):
         for piece in self.pieces:
             if isinstance(piece, LossScale) and piece is not before:
                 raise ValueError(
-                    f"chain: {before!r} would see gradients that are still scaled: put {piece!r} "
-                    "before it"
+                    f"chain: {before!r} would see gradients that are still scaled: "
+                    f"put {piece!r} before it"
                 )
 
     def __repr__(self) -> str:

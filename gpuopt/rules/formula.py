@@ -60,8 +60,8 @@ class Formula:
         def __new__(cls, *_, **__):
             if "_arguments" in vars(cls):
                 raise TypeError(
-                    f"{cls.__name__} is a base class: use one such as {cls._example}, or write a "
-                    "subclass"
+                    f"{cls.__name__} is a base class: use one such as {cls._example}, "
+                    "or write a subclass"
                 )
             return super().__new__(cls)
 
@@ -205,8 +205,8 @@ def _check_class(cls: type) -> None:
     reserved = reserved_names()
     if taken := [name for name in annotated if name in reserved]:
         raise TypeError(
-            f"rule {cls.__name__}: {taken[0]!r} is a method of rules: give the hyperparameter "
-            "another name"
+            f"rule {cls.__name__}: {taken[0]!r} is a method of rules: "
+            "give the hyperparameter another name"
         )
 
 
@@ -222,6 +222,6 @@ def _range(cls: type, name: str, hint: Any) -> Range:
             return FINITE
     raise TypeError(
         f"rule {cls.__name__}: {name} is annotated {hint!r}; a hyperparameter is a Hyper "
-        "(NonNegative, Positive, Decay), or a bool, an int or a str that is fixed when the rule "
-        "is made"
+        "(NonNegative, Positive, Decay), or a bool, an int or a str "
+        "that is fixed when the rule is made"
     )

@@ -27,8 +27,8 @@ class decoupled_weight_decay(ParameterPiece):
     def update(self, t: Any, p: Any, new: Any) -> Any:
         if not hasattr(self.rule, "lr"):
             raise TypeError(
-                f"decoupled_weight_decay needs a rule with lr, got {type(self.rule).__name__}: use "
-                "weight_decay"
+                f"decoupled_weight_decay needs a rule with lr, got {type(self.rule).__name__}: "
+                "use weight_decay"
             )
         return new - self.rule.lr * self.weight_decay * p
 

@@ -86,16 +86,15 @@ class Partition(Composite):
                 if has_hook(part.formula, "numbers")
             ]:
                 raise ValueError(
-                    f"partition: {found[0]!r} keeps numbers of all arrays, so it must stand in "
-                    "front: "
-                    f"chain({found[0]!r}, partition(...))"
+                    f"partition: {found[0]!r} keeps numbers of all arrays, "
+                    f"so it must stand in front: chain({found[0]!r}, partition(...))"
                 )
             if key is None:
                 raise TypeError("partition: None cannot be a key")
             if self.by is None and not isinstance(key, str):
                 raise TypeError(
-                    f"partition: a pattern must be a string, got {key!r}; with by=function keys "
-                    "may be anything"
+                    f"partition: a pattern must be a string, got {key!r}; "
+                    "with by=function keys may be anything"
                 )
         if self.by is not None and not callable(self.by):
             raise TypeError(
@@ -141,8 +140,7 @@ class Partition(Composite):
         if strays := [path for path, key in zip(paths, keys, strict=True) if key is None]:
             raise ValueError(
                 f"partition: no pattern of {list(self.rules)} matches "
-                f"{', '.join(map(repr, strays))}; "
-                "add one, such as '*' for all others"
+                f"{', '.join(map(repr, strays))}; add one, such as '*' for all others"
             )
         found: list[Hashable] = list(keys)
         for key, rule in self.rules.items():
