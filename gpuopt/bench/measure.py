@@ -64,9 +64,8 @@ def module_of(executor: str) -> Any:
 
 def waiting(xp: Any) -> Step:
     """A function that waits until the device has finished; on a CPU it does nothing."""
-    return (
-        (lambda: None) if xp is np else (lambda: xp.cuda.Device().synchronize())
-    )  # other libraries have other streams
+    # The device, not a stream: other libraries have other streams.
+    return (lambda: None) if xp is np else (lambda: xp.cuda.Device().synchronize())
 
 
 def make_arrays(

@@ -158,9 +158,8 @@ class Binding:
             If they need other state, or a hyperparameter is not valid here.
         """
         updates = {key: rule.update_for(key) for key in self.updates}
-        step = (
-            None if resumed else 0 if self.device_counts else self.t
-        )  # a device is not waited for
+        # A device is not waited for.
+        step = None if resumed else 0 if self.device_counts else self.t
         hyper = self._checked(updates, step)
         return RuleChange(
             updates, hyper, [group.check_change(updates[group.key]) for group in self.groups]

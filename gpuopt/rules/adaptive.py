@@ -131,7 +131,6 @@ class AdamW(Rule):
             v_hat = v_max = np.maximum(v_max, v)
         if self.bias_correction:
             m_hat, v_hat = debias(m_hat, self.beta1, t), debias(v_hat, self.beta2, t)
-        decay = (
-            self.lr * self.weight_decay * p
-        )  # not p * (1 - lr * wd): next to 1, a small product would lose its digits
+        # Not p * (1 - lr * wd): next to 1, a small product would lose its digits.
+        decay = self.lr * self.weight_decay * p
         return p - (decay + self.lr * m_hat / (np.sqrt(v_hat) + self.eps)), m, v, v_max

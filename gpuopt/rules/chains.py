@@ -105,9 +105,8 @@ class Chain(Composite):
             raise ValueError(
                 f"chain: the loss has one scale, so there can be one LossScale: {self!r}"
             )
-        before = next(
-            (piece for piece in self.pieces if not has_hook(piece, "holds")), None
-        )  # freeze may be first
+        # A freeze may be first.
+        before = next((piece for piece in self.pieces if not has_hook(piece, "holds")), None)
         for piece in self.pieces:
             if isinstance(piece, LossScale) and piece is not before:
                 raise ValueError(

@@ -45,9 +45,8 @@ class StagedSteps(PlainSteps):
             part.launch(_evaluated(part.program.update.scalars, part, totals)) for part in made
         ]
         counts = [group.counts_after(made) for group in binding.groups]
-        t = (
-            binding.t + 1 if made or not steps else binding.t
-        )  # without any gradient it is a step too
+        # Without any gradient it is a step, too.
+        t = binding.t + 1 if made or not steps else binding.t
         return StepPlan(launches, counts, t, _adapted(steps, totals))
 
     def execute(self, plan: StepPlan) -> None:
