@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, SupportsFloat, TypeAlias, TypeVar
 
 import numpy as np
@@ -101,8 +103,6 @@ class TreeSpec:
         The leaves.
     containers : list
         Every dict, list and tuple of the tree.
-    entries : list of tuple
-        Every entry of these: its container, its key or index, and the entry itself.
     keys : list or None
         The keys of the tree, if it is a dict of leaves alone.
     """
@@ -112,8 +112,10 @@ class TreeSpec:
         self.names: list[str] = []
         self.leaves: list[Any] = []
         self.containers: list[Any] = []
-        self.entries: list[tuple[Any, Any, Any]] = []
         self._node = self._read(tree, (), name, ())
+        self._dicts = [each for each in self.containers if isinstance(each, dict)]
+        self._lengths, self._keys = [*map(len, self.containers)], [*chain(*self._dicts)]
+        self._entries = [*self._entries_now()]
         flat = (
             isinstance(tree, dict) and len(tree) == len(self.leaves) and len(self.containers) == 1
         )
@@ -124,9 +126,7 @@ class TreeSpec:
         if id(tree) in above:
             raise ValueError(f"{name}{path} contains itself")
         if isinstance(tree, (dict, list, tuple)):
-            entries = tree.items() if isinstance(tree, dict) else enumerate(tree)
             self.containers.append(tree)
-            self.entries += [(tree, k, v) for k, v in entries]
         if isinstance(tree, dict):
             return dict, {
                 k: self._read(v, (*keys, k), name, (*above, id(tree))) for k, v in tree.items()
@@ -144,6 +144,21 @@ class TreeSpec:
         self.names.append("/".join(map(str, keys)))
         self.leaves.append(tree)
         return None
+
+    def _entries_now(self) -> Iterator[Any]:
+        """What the containers hold now, one after another."""
+        return chain(*[c.values() if isinstance(c, dict) else c for c in self.containers])
+
+    def unchanged(self) -> bool:
+        """Whether each container holds the very objects that it held at first, in that order.
+
+        Where it says no, `match` tells whether the tree is still of that structure.
+        """
+        return (
+            [*map(len, self.containers)] == self._lengths
+            and [*chain(*self._dicts)] == self._keys
+            and all(map(operator.is_, self._entries_now(), self._entries))
+        )
 
     def match(self, tree: Any, name: str) -> list[Any]:
         """The leaves of `tree` in the order of this one's; lists and tuples may stand for each

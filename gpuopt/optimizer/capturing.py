@@ -55,5 +55,5 @@ class Capturing:
         need.
         """
         self._guard.check()
-        gradients, _ = self._reader.read(grads)
+        gradients, *_ = self._reader.read(grads)
         self._steps.execute(self._steps.dry_run(gradients))

@@ -60,8 +60,11 @@ class GradientReader:
         self._names = [f"params{path}" for path in spec.paths] + [name for _, name in state]
         self._memory = Memory(params + [array for array, _ in state], self._names)
 
-    def read(self, grads: Any) -> tuple[list[Any], bool]:
-        """The gradient of each array, or None; and whether each array that is updated has one.
+    def read(self, grads: Any) -> tuple[list[Any], bool, bool]:
+        """The gradient of each array, or None.
+
+        With it whether each array that is updated has one, and whether all are known to be the
+        arrays that were read last, by themselves and not by value.
 
         Raises
         ------
@@ -82,15 +85,16 @@ class GradientReader:
                 and not self._memory.foreign
                 and self._memory.owners.isdisjoint(map(id, found))
             ):
-                return found, True
-            return self._checked(found), self._complete(found)
-        if not self._same(found):
+                return found, True, False
+            return self._checked(found), self._complete(found), False
+        same = self._same(found)
+        if not same:
             self._same.forget()
             if not self._plain_on_device(found):
                 self._checked(found)
             self._same.remember(found)
             self._whole = self._complete(found)
-        return found, self._whole
+        return found, self._whole, same
 
     def _complete(self, found: list[Any]) -> bool:
         """Whether each array that is updated has a gradient."""

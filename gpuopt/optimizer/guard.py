@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import os
 import threading
 from typing import Any, Protocol
@@ -46,10 +45,6 @@ class Guard:
         self._spec, self._params = spec, params
         self._lock, self._process = threading.Lock(), os.getpid() if on_device else 0
         self.unfinished: Work | None = None
-        self._lengths = [len(container) for container in spec.containers]
-        self._containers = [container for container, _, _ in spec.entries]
-        self._keys = [key for _, key, _ in spec.entries]
-        self._entries = [entry for _, _, entry in spec.entries]
 
     @property
     def inconsistent(self) -> bool:
@@ -87,15 +82,7 @@ class Guard:
         """Check all that; ValueError if an entry of params was replaced: a step would miss it."""
         if self.unfinished is not None or self._process:
             self.check_whole()
-        try:  # where every entry is itself, the tree is what it was
-            unchanged = [*map(len, self._spec.containers)] == self._lengths and all(
-                map(
-                    operator.is_, map(operator.getitem, self._containers, self._keys), self._entries
-                )
-            )
-        except LookupError:
-            unchanged = False
-        if not unchanged:
+        if not self._spec.unchanged():
             self._check_leaves()
 
     def _check_leaves(self) -> None:

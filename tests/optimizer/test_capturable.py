@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import gc
+import weakref
 from typing import Any
 
 import numpy as np
@@ -51,6 +53,63 @@ def test_a_captured_step_replays_as_steps_of_numpy(name: str, monkeypatch: pytes
             found.append(everything(opt, look=alike))
     assert found[0] == found[1]
     assert found[0] == found[2]
+
+
+def test_a_capture_shares_no_memory_with_the_steps_around_it() -> None:
+    """Though it has the gradients of the step before: what those brought to the device is overwritten by later ones."""
+    rule = go.chain(go.clip_global_norm(0.5), go.Adam(SCHEDULE))
+    with recording_on_the_cpu() as recorder:
+        found = []
+        for captured in (False, True):
+            params, grads = arrays()
+            opt = rule.init(params, capturable=True)
+            opt.step(fill(grads, 0))
+            if captured:
+                with recorder.capture():
+                    opt.step(grads)
+            for step in range(40):
+                opt.step(fill(arrays()[1], 100 + step))
+            fill(grads, 1)
+            recorder.replay() if captured else opt.step(grads)
+            opt.step(fill(grads, 2))
+            found.append(everything(opt, look=alike))
+    assert found[0] == found[1]
+
+
+class Shifting(go.Rule):
+    """A shift of 0 is in no kernel."""
+
+    shift: go.Hyper
+
+    def update(self, t: Any, p: Any, g: Any) -> Any:
+        return p - (g + self.shift if self.shift else g)
+
+
+def test_a_rule_that_needs_another_kernel_is_used_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though the gradients are those of the step before."""
+    monkeypatch.setenv("GPUOPT_CPU", "numpy")
+    found = []
+    for enter in (contextlib.nullcontext, cupy_on_the_cpu):
+        params, grads = arrays()
+        with enter():
+            opt = Shifting(shift=0.0).init(params, capturable=True)
+            opt.step(fill(grads, 0))
+            opt.rule = Shifting(shift=0.5)
+            opt.step(grads)
+            found.append(everything(opt, look=alike))
+    assert found[0] == found[1]
+
+
+def test_gradients_with_gaps_are_not_kept_alive() -> None:
+    with cupy_on_the_cpu():
+        x, g = np.ones((4, 3)), np.ones((4, 6))[:, ::2]
+        opt = go.Adam().init(x, capturable=True)
+        for _ in range(2):
+            opt.step(g)
+        seen = weakref.ref(g)
+        del g
+        gc.collect()
+        assert seen() is None
 
 
 @pytest.mark.parametrize("name", CHAINS)

@@ -20,13 +20,16 @@ class Launches:
         Where they are launched.
     calls : list of callable
         Each launches a kernel.
+    lasting : bool
+        Whether they may be made again by a step with the same gradients: they hold none of these,
+        which would live as long.
     begun : bool
         Whether one may have been launched. It was not if the first could not be, as without a
         compiler.
     """
 
     def __init__(self, device: Any) -> None:
-        self.device, self.begun = device, False
+        self.device, self.begun, self.lasting = device, False, True
         self.calls: list[Callable[[], object]] = []
 
     def add(self, kernel: Any, *arguments: Any, **size: int) -> None:
@@ -35,6 +38,7 @@ class Launches:
 
     def join(self, launches: Launches) -> None:
         """Add others, which come next."""
+        self.lasting = self.lasting and launches.lasting
         self.calls += launches.calls
 
     def __call__(self) -> None:

@@ -70,6 +70,7 @@ class SingleArray:
                 p, outputs = view.flat, [x.reshape(-1) for x in outputs]
         launch = self._runtime.compile_kernel(source)
         launches.add(launch, *inputs, *self._scalars(kernel, given), p, *outputs)
+        launches.lasting = False
 
     def add_reduction(
         self,
@@ -91,6 +92,7 @@ class SingleArray:
         arguments = *reads, *self._scalars(stage, given), param.size, *room, *own
         launch = self._runtime.compile_kernel(source)
         launches.add(launch, *arguments, size=chunks(param.size) * LANES)
+        launches.lasting = False
 
     def _scalars(self, kernel: Kernel, given: KernelScalars) -> tuple[Any, ...]:
         """Its scalars; and its index in the optimizer, if random numbers depend on that."""

@@ -89,7 +89,7 @@ class DeviceSteps(PlainSteps):
         self.structure += any(group.programs != programs for group, programs in groups)
         super().use(change)
 
-    def plan(self, gradients: list[Any], complete: bool) -> StepPlan:
+    def plan(self, gradients: list[Any], complete: bool, same: bool) -> StepPlan:
         with self.device:
             steps = self._steps(gradients)
             launches = self._launches(steps, self._masks(steps))
@@ -161,6 +161,7 @@ class CountingSteps(DeviceSteps):
 
     def __init__(self, binding: Binding) -> None:
         super().__init__(binding)
+        self._last: Launches | None = None  # of the step before, if the next may make them again
         self.numbers = {name: array.reshape(()) for name, array in self._memory.numbers.items()}
         with self.device:
             self._sent = self._memory.send_hyper(binding.now)
@@ -186,20 +187,33 @@ class CountingSteps(DeviceSteps):
         super().prepare(change)
 
     def use(self, change: RuleChange) -> None:
+        self._last = None
         super().use(change)
         with self.device:
             self._memory.keep_hyper(self._sent)
 
-    def plan(self, gradients: list[Any], complete: bool) -> StepPlan:
+    def plan(self, gradients: list[Any], complete: bool, same: bool) -> StepPlan:
+        last, self._last = self._last, None
         with self.device:
-            steps = self._steps(gradients)
-            launches = self._launches(steps, self._masks(steps))
+            captured = self.binding.capturable and self._runtime.capturing()
+            if captured or not same or last is None:
+                last = self._launches_of(gradients)
+        if last.lasting and not captured:
+            self._last = last
+        last.begun = False
+        return self._uncounted(last)
+
+    def _launches_of(self, gradients: list[Any]) -> Launches:
+        """All that a step with these gradients launches."""
+        steps = self._steps(gradients)
+        launches = self._launches(steps, self._masks(steps))
         if not steps:  # no array has a gradient, which is a step all the same
             launches.add(self._count_one)
-        return self._uncounted(launches)
+        return launches
 
     def dry_run(self, gradients: list[Any]) -> StepPlan:
         """The plan of a step that launches what another one does, and changes nothing."""
+        self._last = None
         with self.device:
             steps = self._steps(gradients)
             masks = self._masks(steps)._replace(active=self._memory.mask(()))

@@ -79,10 +79,11 @@ class PlainSteps:
         """Go on with updates that `prepare` has made ready."""
         self.binding.use(change)
 
-    def plan(self, gradients: list[Any], complete: bool) -> StepPlan:
+    def plan(self, gradients: list[Any], complete: bool, same: bool) -> StepPlan:
         """Compute the scalars of a step, and find what it launches; nothing is written.
 
-        With `complete`, every array that is updated has a gradient.
+        With `complete`, every array that is updated has a gradient; with `same`, the gradients are
+        the arrays that they were in the step before.
         """
         binding, hyper = self.binding, self.hyper()
         launches: list[Launch] = []

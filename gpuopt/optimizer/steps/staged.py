@@ -34,7 +34,7 @@ class StagedSteps(PlainSteps):
             name: np.full((), value, np.float32) for name, value in binding.initial.items()
         }
 
-    def plan(self, gradients: list[Any], complete: bool) -> StepPlan:
+    def plan(self, gradients: list[Any], complete: bool, same: bool) -> StepPlan:
         binding, hyper = self.binding, self.hyper()
         steps = [
             step for group in binding.groups for step in group.steps(gradients, hyper[group.key])

@@ -13,7 +13,7 @@ from unittest import mock
 
 from gpuopt.executors import using
 
-from .hostgroup import _Memory, host_executor, host_runtime
+from .hostgroup import _Memory, gradients_are_recognized, host_executor, host_runtime
 
 
 class Recorder:
@@ -75,7 +75,8 @@ def recording_on_the_cpu() -> Iterator[Recorder]:
     usual.cuda.get_current_stream = lambda: stream
     usual.cuda.Event = functools.partial(_Event, recorder)
     runtime = dataclasses.replace(usual, compile_kernel=_recorded(recorder, usual.compile_kernel))
-    with mock.patch.object(_Memory, "copy_from_host_async", copy), using(host_executor(runtime)):
+    executor, copying = host_executor(runtime), mock.patch.object(_Memory, "copy_from_host_async", copy)
+    with copying, using(executor), gradients_are_recognized():
         yield recorder
 
 

@@ -49,4 +49,25 @@ MISTAKES = [
         "_1[0]",
         "test_reductions",
     ),
+    Mistake(
+        "a captured step takes the launches of the step before",
+        "CountingSteps.plan",
+        "self.binding.capturable and _1",
+        "False",
+        "test_capturable::test_a_capture_shares_no_memory_with_the_steps_around_it",
+    ),
+    Mistake(
+        "launches of another rule made again",
+        "CountingSteps.use",
+        "self._last = None",
+        "pass",
+        "test_capturable::test_a_rule_that_needs_another_kernel_is_used_at_once",
+    ),
+    Mistake(
+        "gradients with gaps kept alive",
+        "CountingSteps.plan",
+        "last.lasting",
+        "True",
+        "test_capturable::test_gradients_with_gaps_are_not_kept_alive",
+    ),
 ]
