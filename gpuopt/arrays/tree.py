@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterator, Mapping
-from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, SupportsFloat, TypeAlias, TypeVar
 
 import numpy as np
@@ -113,9 +111,6 @@ class TreeSpec:
         self.leaves: list[Any] = []
         self.containers: list[Any] = []
         self._node = self._read(tree, (), name, ())
-        self._dicts = [each for each in self.containers if isinstance(each, dict)]
-        self._lengths, self._keys = [*map(len, self.containers)], [*chain(*self._dicts)]
-        self._entries = [*self._entries_now()]
         flat = (
             isinstance(tree, dict) and len(tree) == len(self.leaves) and len(self.containers) == 1
         )
@@ -144,21 +139,6 @@ class TreeSpec:
         self.names.append("/".join(map(str, keys)))
         self.leaves.append(tree)
         return None
-
-    def _entries_now(self) -> Iterator[Any]:
-        """What the containers hold now, one after another."""
-        return chain(*[c.values() if isinstance(c, dict) else c for c in self.containers])
-
-    def unchanged(self) -> bool:
-        """Whether each container holds the very objects that it held at first, in that order.
-
-        Where it says no, `match` tells whether the tree is still of that structure.
-        """
-        return (
-            [*map(len, self.containers)] == self._lengths
-            and [*chain(*self._dicts)] == self._keys
-            and all(map(operator.is_, self._entries_now(), self._entries))
-        )
 
     def match(self, tree: Any, name: str) -> list[Any]:
         """The leaves of `tree` in the order of this one's; lists and tuples may stand for each

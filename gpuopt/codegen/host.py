@@ -12,11 +12,11 @@ import numpy as np
 from gpuopt.tracing.expr import Expr, ReductionKey, format_expr, reachable
 from gpuopt.tracing.ops import OPS, REDUCTIONS, Op
 
-__all__ = ["Evaluate", "compile_host"]
+__all__ = ["Evaluate", "compile_host", "state_key"]
 
 Evaluate = Callable[..., tuple[float, ...]]
-"""``(t, hyper, totals)`` to numbers: from the step, the hyperparameters and the results of
-reductions.
+"""``(t, hyper, totals)`` to numbers: from the step, the hyperparameters (and, by their `state_key`,
+the states that are one number) and the results of reductions.
 """
 
 
@@ -60,6 +60,11 @@ def _called(scalars: tuple[Expr, ...]) -> list[Op]:
     return [OPS[e.op] for e in _values(scalars) if e.op in OPS and callable(OPS[e.op].host)]
 
 
+def state_key(name: str) -> str:
+    """The key of a state that is one number, among the hyperparameters that code is given."""
+    return f"state {name}"
+
+
 def _values(scalars: tuple[Expr, ...]) -> list[Expr]:
     """The host values that the scalars are made of, in order."""
     found = set(reachable(scalars, within=lambda expr: not expr.reduces))
@@ -96,6 +101,7 @@ def _quiet(op: Op) -> Callable[..., float]:
 _LEAVES: dict[str, Callable[[Any], str]] = {
     "constant": lambda value: repr(value) if math.isfinite(value) else f"float('{value}')",
     **dict.fromkeys(["hyper", "number"], lambda name: f"hyper[{name!r}]"),
+    "state": lambda name: f"hyper[{state_key(name)!r}]",
     "step": lambda _: "float(t)",
     **dict.fromkeys(["size", *REDUCTIONS], lambda total: f"totals[{total!r}]"),
 }

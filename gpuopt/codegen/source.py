@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, named
+from gpuopt.codegen.cuda.device_values import needs_scalars
 from gpuopt.codegen.cuda.elementwise import KernelSource
 from gpuopt.codegen.cuda.reduction import reductions_source
-from gpuopt.codegen.cuda.scalars import count_source, needs_scalars, scalar_source
+from gpuopt.codegen.cuda.scalars import count_source, scalar_source
 from gpuopt.codegen.cuda.table import table_source
 from gpuopt.rules.base import Bindable
 from gpuopt.rules.hooks import device_counts

@@ -38,7 +38,8 @@ class OptimizerAttributes(Generic[BindableT_co]):
     @property
     def state(self) -> dict[str, Any]:
         """The rule's state by name: trees like `params`, of views for reading."""
-        return dict(self._state)
+        build, numbers = self._binding.spec.build, self._steps.scalar_states
+        return self._state | {name: build(views) for name, views in numbers.items()}
 
     @property
     def executor(self) -> str:

@@ -7,7 +7,7 @@ the hyperparameters of each update, and how far the host has counted. `Optimizer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -43,6 +43,7 @@ class RuleChange(NamedTuple):
     updates: Updates
     hyper: HyperValues
     programs: Sequence[list[UpdateProgram]]
+    varying: Sequence[frozenset[str]]
 
     @property
     def begun(self) -> bool:
@@ -146,11 +147,15 @@ class Binding:
     @property
     def now(self) -> RuleChange:
         """The updates in use."""
-        return RuleChange(self.updates, self.hyper, [group.programs for group in self.groups])
+        programs = [group.programs for group in self.groups]
+        varying = [group.varying for group in self.groups]
+        return RuleChange(self.updates, self.hyper, programs, varying)
 
-    def check_change(self, rule: Bindable, resumed: bool = False) -> RuleChange:
+    def check_change(
+        self, rule: Bindable, resumed: bool = False, kept: Iterable[str] = ()
+    ) -> RuleChange:
         """The updates of another rule for the same state; a `resumed` one's schedules are not
-        asked.
+        asked, and it goes on with the states that are one number which are `kept`.
 
         Raises
         ------
@@ -161,14 +166,21 @@ class Binding:
         # A device is not waited for.
         step = None if resumed else 0 if self.device_counts else self.t
         hyper = self._checked(updates, step)
-        return RuleChange(
-            updates, hyper, [group.check_change(updates[group.key]) for group in self.groups]
-        )
+        programs, varying = [], []
+        for group in self.groups:
+            values = self.hyper.checked[group.key], hyper.checked[group.key]
+            found, names = group.check_change(updates[group.key], *values, kept)
+            programs.append(found)
+            varying.append(names)
+        return RuleChange(updates, hyper, programs, varying)
 
     def use(self, change: RuleChange) -> None:
         """Go on with other updates."""
-        for group, programs in zip(self.groups, change.programs, strict=True):
+        for group, programs, varying in zip(
+            self.groups, change.programs, change.varying, strict=True
+        ):
             group.update, group.programs = change.updates[group.key], programs
+            group.varying = varying
         self.updates, self.hyper = change.updates, change.hyper
 
     def load(self, t: int, counts: Sequence[int]) -> None:

@@ -6,19 +6,22 @@ those that take a step together.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, state_dtype
 from gpuopt.arrays.precision import MASTER, PLAIN, Precision
+from gpuopt.codegen.host import compile_host, state_key
 from gpuopt.executors import Executor, executor_of
 from gpuopt.optimizer.group_steps import GroupStep
 from gpuopt.rules.base import Update, bind
 from gpuopt.rules.hooks import has_hook
+from gpuopt.tracing.expr import Expr
 from gpuopt.tracing.operands import hyper_array
 from gpuopt.tracing.program import UpdateProgram
 from gpuopt.tracing.signatures import own_states
 from gpuopt.tracing.trace import Masked, Open, gates, gates_open, trace
+from gpuopt.tracing.weights import Decay
 
 __all__ = ["ParamGroup"]
 
@@ -74,6 +77,7 @@ class ParamGroup:
         self.key, self.indices, self.counts = key, indices, [0] * len(indices)
         self.has_all = len(indices) == len(leaves)
         self.update, self.programs = update, self.programs_of(update)
+        self.varying = _varying(self.programs)
         named = [
             {hyper_array(name): array for name, array in own.items()} for own in self._hyper_arrays
         ]
@@ -101,57 +105,101 @@ class ParamGroup:
                 found |= zip(names, several, strict=True)
         return found
 
-    def programs_of(self, update: Update) -> list[UpdateProgram]:
-        """The programs of an update, for each number of open gates; the last is the whole."""
-        arrays = frozenset(self._hyper_arrays[0])
-        if self._device_counts:
-            return [trace(update, self._complex, arrays, Masked(), self._precision)]
-        return [
-            trace(update, self._complex, arrays, Open(opened), self._precision)
-            for opened in range(len(gates(update)) + 1)
-        ]
+    def programs_of(
+        self, update: Update, varying: frozenset[str] = frozenset()
+    ) -> list[UpdateProgram]:
+        """The programs of an update, for each number of open gates; the last is the whole.
 
-    def check_change(self, update: Update) -> list[UpdateProgram]:
-        """The programs of another update of the arrays.
+        `varying` names corrections of averages whose decay changes between steps.
+        """
+        arrays = frozenset(self._hyper_arrays[0])
+        what = update, self._complex, arrays
+        if self._device_counts:  # whatever varies, it is the same program
+            return [trace(*what, Masked(), self._precision)]
+        opened = range(len(gates(update)) + 1)
+        return [trace(*what, Open(number), self._precision, varying) for number in opened]
+
+    def decays(self, update: Update) -> dict[str, Decay]:
+        """The decays of the averages that an update of these arrays corrects, by name."""
+        whole = Open(len(gates(update)))
+        arrays = frozenset(self._hyper_arrays[0])
+        return trace(update, self._complex, arrays, whole, self._precision).decays
+
+    def check_change(
+        self,
+        update: Update,
+        before: Mapping[str, float],
+        after: Mapping[str, float],
+        kept: Iterable[str],
+    ) -> tuple[list[UpdateProgram], frozenset[str]]:
+        """The programs of another update of the arrays, and which of its corrections vary.
+
+        Parameters
+        ----------
+        update : Update
+        before, after : dict
+            The values of the hyperparameters of this update, and of that one.
+        kept : iterable of str
+            The states that are one number which a state dict holds.
 
         Raises
         ------
         ValueError
             If it needs other state.
         """
-        programs = self.programs_of(update)
+        old = self.programs[-1]
+        programs = self.programs_of(update, self.varying)
+        new = programs[-1].decays
+        varying = self.varying.union(kept, _varying(programs)) & new.keys()
+        varying |= {
+            name
+            for name in new.keys() & old.decays.keys() - varying
+            if _value(new[name].beta, after) != _value(old.decays[name].beta, before)
+        }
+        programs = self.programs_of(update, frozenset(varying))
         had, needs = (
             [(s.name, s.complex) for s in found[-1].states] for found in (self.programs, programs)
         )
         if had != needs:
             rule = next(part.formula for part in update.parts if not part.name)
-            now, before = ([name for name, _ in states] for states in (needs, had))
+            wanted, found = ([name for name, _ in states] for states in (needs, had))
             raise ValueError(
-                f"{rule!r} needs the state {now}, this optimizer has {before}: init anew"
+                f"{rule!r} needs the state {wanted}, this optimizer has {found}: init anew"
             )
-        return programs
+        return programs, frozenset(varying)
 
-    def steps(self, gradients: Sequence[Any], hyper: dict[str, float]) -> list[GroupStep]:
+    def steps(
+        self,
+        gradients: Sequence[Any],
+        hyper: dict[str, float],
+        scalar_states: Mapping[str, Sequence[float]] = {},
+    ) -> list[GroupStep]:
         """The group's steps for these gradients, which are of all arrays of the optimizer.
 
         Arrays go together if they run the same; and, on a CPU, where another launch costs nothing,
-        if they were updated equally often.
+        if they were updated equally often, and are alike in the states that are one number.
         """
+        names = [n for n in self.programs[-1].update.scalar_states if n in scalar_states]
+        rows = [[scalar_states[name][index] for index in self.indices] for name in names]
+        numbers = [*zip(*rows, strict=True)] if rows else [()] * len(self.indices)
         own = gradients if self.has_all else [gradients[index] for index in self.indices]
         counts = [count + 1 for count in self.counts]
         gated = len(self.programs) > 1
         opened = {count: gates_open(self.update, count) if gated else 0 for count in set(counts)}
-        together: dict[tuple[int, int], list[int]] = {}
+        together: dict[tuple[int, int, tuple[float, ...]], list[int]] = {}
         for position, (count, g) in enumerate(zip(counts, own, strict=True)):
             if g is not None:
-                alike = opened[count], 0 if self.executor.on_device else count
+                same_count = 0 if self.executor.on_device else count
+                alike = opened[count], same_count, numbers[position]
                 together.setdefault(alike, []).append(position)
         steps = []
-        for (which, _), positions in together.items():
+        keys = [*map(state_key, names)]
+        for (which, _, values), positions in together.items():
             found = {counts[position] for position in positions}
             count_or_counts = found.pop() if len(found) == 1 else counts
             chosen = None if len(positions) == len(own) else positions
-            steps.append(GroupStep(self, self.programs[which], count_or_counts, chosen, own, hyper))
+            given = {**hyper, **dict(zip(keys, values, strict=True))} if keys else hyper
+            steps.append(GroupStep(self, self.programs[which], count_or_counts, chosen, own, given))
         return steps
 
     def counts_after(self, steps: Iterable[GroupStep]) -> list[int]:
@@ -186,3 +234,13 @@ class ParamGroup:
                     got = f"{type(array).__name__} {getattr(array, 'shape', '')}"
                     raise ValueError(f"{what}, {param.shape}, got {got}")
         return array.astype(param.dtype, copy=True)
+
+
+def _varying(programs: list[UpdateProgram]) -> frozenset[str]:
+    """The corrections of averages whose decay is known to change from step to step."""
+    return frozenset(name for name, decay in programs[-1].decays.items() if not decay.fixed)
+
+
+def _value(expr: Expr, hyper: Mapping[str, float]) -> float:
+    """The value of a number made of hyperparameters alone."""
+    return compile_host((expr,))(0, hyper)[0]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import threading
+from itertools import chain
 from typing import Any, Protocol
 
 from gpuopt.arrays.tree import TreeSpec
@@ -45,6 +47,10 @@ class Guard:
         self._spec, self._params = spec, params
         self._lock, self._process = threading.Lock(), os.getpid() if on_device else 0
         self.unfinished: Work | None = None
+        self._lengths = [*map(len, spec.containers)]
+        self._dicts = [each for each in spec.containers if isinstance(each, dict)]
+        self._keys = [*chain(*self._dicts)]
+        self._entries = [*chain(*map(_entries, spec.containers))]
 
     @property
     def inconsistent(self) -> bool:
@@ -82,7 +88,14 @@ class Guard:
         """Check all that; ValueError if an entry of params was replaced: a step would miss it."""
         if self.unfinished is not None or self._process:
             self.check_whole()
-        if not self._spec.unchanged():
+        # Where every container holds what it held, in that order, the tree is what it was.
+        containers = self._spec.containers
+        unchanged = (
+            [*map(len, containers)] == self._lengths
+            and [*chain(*self._dicts)] == self._keys
+            and all(map(operator.is_, chain(*map(_entries, containers)), self._entries))
+        )
+        if not unchanged:
             self._check_leaves()
 
     def _check_leaves(self) -> None:
@@ -96,3 +109,8 @@ class Guard:
                     f"params{path} is no longer the array that was given to init: "
                     f"assign into that one, params{path}[...] = x, or init anew"
                 )
+
+
+def _entries(container: Any) -> Any:
+    """What a container holds, in its order."""
+    return container.values() if isinstance(container, dict) else container

@@ -13,7 +13,7 @@ from gpuopt.arrays.precision import Precision
 from gpuopt.arrays.tree import ArrayTree, HyperArrays, PartialTree, TreeSpec
 from gpuopt.executors import executor_of
 from gpuopt.optimizer.attributes import OptimizerAttributes
-from gpuopt.optimizer.binding import Binding
+from gpuopt.optimizer.binding import Binding, RuleChange
 from gpuopt.optimizer.capturing import Capturing
 from gpuopt.optimizer.gradients import GradientReader
 from gpuopt.optimizer.guard import Guard
@@ -107,6 +107,7 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
             name: spec.build(spec.match(tree, name)) for name, tree in by_name.items()
         }
         self._steps = choose(binding, binding.now)
+        self._steps.use(binding.now)
         self._state = binding.state()
         self._reader = GradientReader(spec, binding.leaves, binding.states, binding.updated)
         self._guard = Guard(spec, params, executor_of(binding.leaves[0]).on_device)
@@ -128,12 +129,11 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
             )
         with self._guard.exclusive("given a rule"):
             self._guard.check_whole()
-            self._change(rule)
+            self._change(rule, self._binding.check_change(rule))
             self._guard.unfinished = None
 
-    def _change(self, rule: Any, resumed: bool = False) -> None:
+    def _change(self, rule: Any, change: RuleChange) -> None:
         """Go on with another rule. It is inconsistent until the caller has changed the rest."""
-        change = self._binding.check_change(rule, resumed)
         steps = choose(self._binding, change, self._steps)  # the last that may fail
         self._guard.unfinished = change
         steps.use(change)
@@ -199,7 +199,7 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
         """
         with self._guard.exclusive("copied"), self._there():
             self._guard.check()
-            return state_dict_of(self._rule, self._binding, self._steps, self._state)
+            return state_dict_of(self._rule, self._binding, self._steps, self.state)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue, bit for bit, from another optimizer of the same rule and like arrays.
@@ -217,11 +217,13 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
         """
         with self._guard.exclusive("loaded"), self._there():
             saved = Saved(state_dict, self._rule, self._binding)
-            arrays, numbers = saved.arrays(self._state), saved.numbers(self._steps.numbers)
-            self._change(saved.rule, resumed=True)
+            change = self._binding.check_change(saved.rule, True, saved.state)
+            arrays = saved.arrays(self._state, change)
+            progress = saved.progress(self._steps.numbers, change)
+            self._change(saved.rule, change)
             for target, source in arrays:
                 target[...] = like(target, source)
-            self._steps.load(saved.t, saved.counts, numbers)
+            self._steps.load(progress)
             self._guard.unfinished = None
 
     def __getstate__(self) -> dict[str, Any]:

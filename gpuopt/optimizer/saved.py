@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any, Generic, TypeVar
 
@@ -11,8 +11,9 @@ import numpy as np
 
 from gpuopt.arrays.backend import array_module, is_array, is_cupy
 from gpuopt.arrays.precision import PLAIN, Precision
-from gpuopt.optimizer.binding import Binding
-from gpuopt.optimizer.steps import Steps
+from gpuopt.optimizer.binding import Binding, RuleChange
+from gpuopt.optimizer.steps import Progress, Steps
+from gpuopt.optimizer.steps.scalar_states import closed_weights
 from gpuopt.rules.base import Bindable, BindableT_co
 
 __all__ = ["VERSION", "Saved", "like", "state_dict_of"]
@@ -117,10 +118,15 @@ class Saved(Generic[BindableT_co]):
     """The parts of a state dict, checked against the optimizer that is to go on with it."""
 
     def __init__(self, saved: Any, rule: BindableT_co, binding: Binding) -> None:
-        self._saved, self._spec = saved, binding.spec
+        self._saved, self._spec, self._binding = saved, binding.spec, binding
         _check_format(saved)
+        if not isinstance(saved["state"], dict):
+            held, names = type(saved["state"]).__name__, list(binding.state())
+            raise ValueError(f"state_dict holds the state {held}, this optimizer has {names}")
+        self.state: dict[str, Any] = saved["state"]
         _check_origin(saved, rule, binding.precision)
         self.rule = _rule(saved, rule)
+        self._origin = rule.replace(saved["hyper"])
         self.t = self._count(saved["t"], "t")
         counts = self._spec.match(saved["counts"], "state_dict['counts']")
         self.counts = [
@@ -150,12 +156,48 @@ class Saved(Generic[BindableT_co]):
                 raise TypeError(f"state_dict['numbers'][{name!r}] must be a number, got {value!r}")
         return {name: float(saved[name]) for name in names}
 
-    def arrays(self, state: dict[str, Any]) -> list[tuple[Any, Any]]:
+    def progress(self, numbers: Iterable[str], change: RuleChange) -> Progress:
+        """How far it came; `numbers` are those of the whole optimizer that are needed."""
+        return Progress(self.t, self.counts, self.numbers(numbers), self._scalar_states(change))
+
+    def _scalar_states(self, change: RuleChange) -> list[tuple[str, list[int], list[float]]]:
+        """The states that are one number and that the updates need.
+
+        The sum of an average's weights is not there where its decay was always the same.
+        """
+        found = []
+        for group, varying in zip(self._binding.groups, change.varying, strict=True):
+            for name in varying:
+                if name in self.state:
+                    values = self._weights(name, group.indices)
+                else:
+                    counts = [self.counts[index] for index in group.indices]
+                    origin = self._origin.update_for(group.key)
+                    values = closed_weights(group.decays(origin)[name], counts, origin.hyper(0))
+                found.append((name, group.indices, values))
+        return found
+
+    def _weights(self, name: str, indices: Sequence[int]) -> list[float]:
+        """The sums of an average's weights that are saved for the arrays at `indices`."""
+        what = f"state_dict['state'][{name!r}]"
+        saved, values = self._spec.match(self.state[name], what), []
+        for index in indices:
+            number, where = saved[index], f"{what}{self._spec.paths[index]}"
+            if not is_array(number) or number.shape != () or number.dtype != np.float64:
+                raise ValueError(f"{where} must be a 0-d float64 array, got {number!r}")
+            if not 0 <= float(number) <= 1:
+                raise ValueError(f"{where} must be a sum of weights in [0, 1], got {number!r}")
+            values.append(float(number))
+        return values
+
+    def arrays(self, state: dict[str, Any], change: RuleChange) -> list[tuple[Any, Any]]:
         """Each array of `state` with the saved one that goes there."""
-        saved = self._saved["state"]
-        if not isinstance(saved, dict) or saved.keys() != state.keys():
-            held = list(saved) if isinstance(saved, dict) else type(saved).__name__
-            raise ValueError(f"state_dict holds the state {held}, this optimizer has {list(state)}")
+        saved = self.state
+        numbers = {name for programs in change.programs for name in programs[-1].decays}
+        if saved.keys() - numbers != state.keys():
+            raise ValueError(
+                f"state_dict holds the state {list(saved)}, this optimizer has {list(state)}"
+            )
         pairs = []
         for name, tree in state.items():
             what = f"state_dict['state'][{name!r}]"

@@ -13,6 +13,7 @@ from gpuopt.rules.base import Bindable, Part
 from gpuopt.rules.formula import Formula
 from gpuopt.rules.hooks import HookName, allowed_hooks
 from gpuopt.rules.ranges import HyperValue
+from gpuopt.rules.traced import Traced
 
 __all__ = ["Rule", "abs2", "debias"]
 
@@ -103,12 +104,17 @@ def abs2(x: ValueT) -> ValueT:
 def debias(average: ValueT, beta: Any, t: Any) -> ValueT:
     """A moving average that started at 0, corrected for that start: ``average / (1 - beta**t)``.
 
-    The factor is computed as ``-expm1(t * log(beta))``; that keeps its digits if `beta` is close to
-    1.
+    The average is ``average = beta * average + (1 - beta) * x``, made in the same step. The
+    correction divides by the sum of its weights. That is ``1 - beta**t``, computed as
+    ``-expm1(t * log(beta))``, which keeps its digits if `beta` is close to 1. In an ``update``
+    `beta` may also follow a schedule, or be replaced between steps: then the sum is kept as a state
+    that is one number, ``w = beta * w + (1 - beta)``.
     """
     value: Any = average
     factor: Any
-    if isinstance(beta, (int, float)):
+    if isinstance(average, Traced) and (total := average.weights(beta, t)) is not None:
+        factor = 1.0 / total
+    elif isinstance(beta, (int, float)):
         factor = 1.0 / -math.expm1(t * math.log(beta)) if beta > 0 else 1.0
     else:
         factor = np.where(beta > 0, 1.0 / -np.expm1(t * np.log(beta)), 1.0)

@@ -16,6 +16,10 @@ class Traced:
         """The ``"sum"``, ``"mean"`` or ``"max"`` over all arrays of the optimizer."""
         raise NotImplementedError
 
+    def weights(self, beta: Any, t: Any) -> Any:
+        """The sum of the weights of this moving average, where it is not ``1 - beta**t``."""
+        raise NotImplementedError
+
     def uniform(self, key: tuple[Any, ...], stream: int) -> Any:
         """Uniform random numbers in (0, 1), one for each element."""
         raise NotImplementedError

@@ -109,6 +109,8 @@ class Graph:
         over the tree.
         """
         self._calls: dict[tuple[str, str], int] = {}
+        self.weights: Any = None
+        """What corrections of averages are made of, the `gpuopt.tracing.weights.Weights`."""
         self.random: dict[Operand, tuple[tuple[Expr, ...], int]] = {}
         """What are random numbers among the inputs: the numbers of their key, and which stream."""
 

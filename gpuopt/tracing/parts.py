@@ -22,6 +22,7 @@ from gpuopt.tracing.expr import Expr, Graph, TraceError, reduction_keys
 from gpuopt.tracing.operands import GRAD, PARAM, Operand, hyper_array, state
 from gpuopt.tracing.signatures import own_states
 from gpuopt.tracing.symbols import Symbol, lift
+from gpuopt.tracing.weights import Decay, Weights
 
 if TYPE_CHECKING:
     from gpuopt.rules.base import Part
@@ -65,6 +66,8 @@ class Setting:
         The schedules to trace, by the full name of the hyperparameter.
     precision : Precision
         With a master copy, that is what all parts see for p.
+    varying : frozenset of str
+        The corrections of averages whose decay changes from step to step.
     """
 
     complex: bool
@@ -73,6 +76,7 @@ class Setting:
     mode: Mode
     schedules: dict[str, Any]
     precision: Precision
+    varying: frozenset[str] = frozenset()
 
     def is_complex(self, array: Operand) -> bool:
         """Whether an array is complex."""
@@ -95,6 +99,10 @@ class Traced:
         The new values of the numbers of the whole optimizer, by their full names.
     random : dict
         Which inputs are random numbers: the numbers of their key, and which stream.
+    scalar_states : dict
+        The new value of each state that is one number.
+    decays : dict
+        The decay of each average that is corrected, by the correction's name.
     """
 
     values: dict[Operand, Symbol]
@@ -102,6 +110,8 @@ class Traced:
     accept: Expr | None
     adapted: dict[str, Expr]
     random: dict[Operand, tuple[tuple[Expr, ...], int]]
+    scalar_states: dict[str, Expr]
+    decays: dict[str, Decay]
 
 
 def trace_parts(parts: tuple[Part, ...], graph: Graph, setting: Setting) -> Traced:
@@ -132,6 +142,8 @@ class _Run:
         self._active: Any = None
         self._accept: Any = None
         self._adapted: dict[str, Expr] = {}
+        self._scalar_states: dict[str, Expr] = {}
+        self._weights = graph.weights = Weights(graph, setting.varying, self._masked)
 
     def bound(self) -> list[BoundPart]:
         """Bind: each part, and its formula with symbols for hyperparameters and numbers."""
@@ -160,6 +172,7 @@ class _Run:
                 return
         t, p, last = self._t, self._array(PARAM), self._flow[formula._arguments[-1]]
         self._graph.part = (part.scope, part.name)
+        self._weights.begin(part.named("", "_"), t.parts[0])
         accepted = self._ask(formula, t, p, last)
         if self._active is not None and (self._asked or self._masked):
             self._graph.acting = self._active.parts[0]
@@ -174,6 +187,7 @@ class _Run:
         after = self._as_started(formula, [each.name for each in states], p, after)
         for each, new, old in zip(states, after, before, strict=True):
             self._values[each] = self._if_active(new, old)
+        self._keep_weights()
         if has_hook(formula, "steps"):
             self._pass_gate(formula.steps(t - 1), formula.steps(t))
 
@@ -196,7 +210,9 @@ class _Run:
             values[PARAM] = self._rounded(values[PARAM])
         changed = {array: value for array, value in values.items() if self._changes(array)}
         accept = None if self._accept is None else self._accept.parts[0]
-        return Traced(values, changed, accept, self._adapted, self._graph.random)
+        decays = {name: self._weights.decay(name) for name in self._weights.decays}
+        kept = self._adapted, self._graph.random, self._scalar_states, decays
+        return Traced(values, changed, accept, *kept)
 
     def _array(self, array: Operand) -> Symbol:
         """An array as it is before the step."""
@@ -305,6 +321,13 @@ class _Run:
         begun = _named(formula, self._graph, "start", names, formula.start(p))
         pairs = zip(after, begun, strict=True)
         return [new.widened() if len(start.parts) == 2 else new for new, start in pairs]
+
+    def _keep_weights(self) -> None:
+        """Keep the sums of weights of a part's averages that are no function of the count."""
+        graph, weights = self._graph, self._weights
+        for name in weights.sums.keys() - self._scalar_states.keys():
+            new, old = Symbol(graph, weights.sums[name]), Symbol(graph, weights.before(name))
+            (self._scalar_states[name],) = self._if_active(new, old).parts
 
     def _pass_gate(self, before: Any, now: Any) -> None:
         """Let what follows act where `now` is more than `before`, in the step of that number."""

@@ -6,6 +6,7 @@ import dataclasses
 
 from gpuopt.tracing.expr import Expr, ReductionKey, format_expr, reduction_keys
 from gpuopt.tracing.operands import Operand
+from gpuopt.tracing.weights import Decay
 
 __all__ = ["Kernel", "StateSpec", "UpdateProgram"]
 
@@ -45,6 +46,8 @@ class Kernel:
         Which of the loads are random numbers: the numbers of their key, and which stream.
     accept : Expr or None
         The truth value without which nothing is stored; None where it always is.
+    scalar_states : dict
+        The new value of each state that is one number, by its name.
     """
 
     name: str
@@ -57,11 +60,13 @@ class Kernel:
     scalars: tuple[Expr, ...] = ()
     random: dict[Operand, tuple[tuple[Expr, ...], int]] = dataclasses.field(default_factory=dict)
     accept: Expr | None = None
+    scalar_states: dict[str, Expr] = dataclasses.field(default_factory=dict)
     needs: frozenset[ReductionKey] = dataclasses.field(init=False)
-    """The reductions that `scalars` and `accept` are made of."""
+    """The reductions that `scalars`, `accept` and `scalar_states` are made of."""
 
     def __post_init__(self) -> None:
-        asked = self.scalars if self.accept is None else (*self.scalars, self.accept)
+        asked = [*self.scalars, *self.scalar_states.values()]
+        asked += [] if self.accept is None else [self.accept]
         object.__setattr__(self, "needs", frozenset(reduction_keys(asked)))
 
     @property
@@ -104,6 +109,8 @@ class UpdateProgram:
     shared : dict
         The new value of each number of the whole optimizer, by its full name, after a step or a
         refusal of one.
+    decays : dict
+        The decay of each average that is corrected, by the correction's name.
     """
 
     name: str
@@ -113,6 +120,7 @@ class UpdateProgram:
     stages: tuple[Kernel, ...]
     update: Kernel
     shared: dict[str, Expr]
+    decays: dict[str, Decay] = dataclasses.field(default_factory=dict)
 
     @property
     def kernels(self) -> tuple[Kernel, ...]:
@@ -134,7 +142,8 @@ class UpdateProgram:
             found.append("\n  ".join(lines))
         if self.accept is not None:
             found.append(f"made only if {format_expr(self.accept)}")
-        found += [f"then {name} = {format_expr(value)}" for name, value in self.shared.items()]
+        then = {**self.update.scalar_states, **self.shared}
+        found += [f"then {name} = {format_expr(value)}" for name, value in then.items()]
         return "\n".join(found)
 
 

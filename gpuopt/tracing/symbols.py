@@ -107,6 +107,13 @@ class Symbol(NDArrayOperatorsMixin, Traced):
         """The ``"sum"``, ``"mean"`` or ``"max"`` over all arrays."""
         return _reduce(self._graph, kind, self, "tree")
 
+    def weights(self, beta: Any, t: Any) -> Symbol | None:
+        """The sum of the weights of this moving average; None where it is ``1 - beta**t``."""
+        graph = self._graph
+        (decay, *imaginary), (count, *_) = lift(graph, beta).parts, lift(graph, t).parts
+        total = None if imaginary or graph.weights is None else graph.weights.total(decay, count)
+        return None if total is None else Symbol(graph, total)
+
     def uniform(self, key: tuple[Any, ...], stream: int) -> Symbol:
         """Uniform random numbers in (0, 1), one for each element."""
         parts = tuple(lift(self._graph, part).parts[0] for part in key)

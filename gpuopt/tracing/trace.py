@@ -35,6 +35,7 @@ def trace(
     arrays: frozenset[str] = frozenset(),
     mode: Mode | None = None,
     precision: Precision = PLAIN,
+    varying: frozenset[str] = frozenset(),
 ) -> UpdateProgram:
     """Run the ``update`` of a rule, or of every part of a chain, on symbols.
 
@@ -53,6 +54,9 @@ def trace(
     precision : Precision
         Whether p is read from a master copy, a state that is stored with it, or rounded at random
         when it is stored.
+    varying : frozenset of str
+        The corrections of averages whose decay changes between steps, by the names that
+        `UpdateProgram.decays` has for them. Those whose decay follows a schedule are known.
 
     Raises
     ------
@@ -64,23 +68,28 @@ def trace(
     off = frozenset(name for name in update.ranges if values[name] == 0.0 and name not in arrays)
     if mode is None:
         mode = Open(len(gates(update)))
-    schedules = _schedules(update, arrays) if isinstance(mode, Masked) else {}
+    scheduled = _schedules(update, arrays)
+    schedules = scheduled if isinstance(mode, Masked) else {}
     bare = [_bare(part, arrays) for part in update.parts]
     followed = tuple(
         (name, v if isinstance(v, Hashable) else id(v)) for name, v in schedules.items()
     )
-    key = (
-        tuple(part_key for _, part_key in bare),
-        off,
-        is_complex,
-        arrays,
-        mode,
-        followed,
-        precision,
-    )
-    setting = Setting(is_complex, frozenset(), arrays, mode, schedules, precision)
+    what = is_complex, arrays, mode, followed, precision
+    key = tuple(part_key for _, part_key in bare), off, *what
+    setting = Setting(is_complex, frozenset(), arrays, mode, schedules, precision, varying)
     parts = tuple(part for part, _ in bare)
-    return _traced(_Structure(parts, key, setting, off))
+    program = _traced(_Structure(parts, (*key, varying), setting, off))
+    decays = program.decays.items() if scheduled else ()
+    moving = {name for name, decay in decays if not scheduled.keys().isdisjoint(_hyper(decay.beta))}
+    if moving <= varying:
+        return program
+    setting = dataclasses.replace(setting, varying=varying | moving)
+    return _traced(_Structure(parts, (*key, setting.varying), setting, off))
+
+
+def _hyper(expr: Expr) -> set[str]:
+    """The hyperparameters that a value is made of."""
+    return {leaf.value for leaf in reachable([expr]) if leaf.op == "hyper"}
 
 
 def _schedules(update: Update, arrays: frozenset[str]) -> dict[str, Any]:
@@ -161,6 +170,7 @@ def _assemble(
     for array, value in traced.changed.items():
         stores |= zip(array.components(len(value.parts) == 2), value.parts, strict=True)
     decided = [*([] if traced.accept is None else [traced.accept]), *traced.adapted.values()]
+    decided += traced.scalar_states.values()
     used = sorted({*reachable([*stores.values(), *decided])}, key=lambda expr: expr.index)
     touched = {expr.value.array for expr in used if expr.op == "input"}
     touched |= {operand.array for operand in stores}
@@ -178,8 +188,11 @@ def _assemble(
         states=states,
         hyper=tuple(part.named(name) for part in parts for name in part.formula.ranges),
         stages=tuple(_kernel(frame, traced, {}, stage) for stage in _stages(used)),
-        update=_kernel(frame, traced, stores, (), traced.accept),
+        update=dataclasses.replace(
+            _kernel(frame, traced, stores, (), traced.accept), scalar_states=traced.scalar_states
+        ),
         shared=traced.adapted,
+        decays=traced.decays,
     )
 
 

@@ -108,6 +108,7 @@ SITUATIONS = {
         7,
         {"capturable": True},
     ),
+    "decays that change": Situation(go.Adam(0.1, beta1=go.schedules.WarmUp(0.9, 4)), lambda: captures.arrays()[0], captured),
     "a scaled loss": Situation(
         go.chain(go.LossScale(64.0, interval=2), go.clip_global_norm(1.0), go.Adam(0.1)),
         lambda: np.linspace(-1, 1, 20, dtype="float32"),

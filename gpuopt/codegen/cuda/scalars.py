@@ -13,41 +13,20 @@ from typing import Any
 
 import numpy as np
 
+from gpuopt.codegen.cuda.device_values import device_values, results_of
 from gpuopt.codegen.cuda.elementwise import KernelSource
 from gpuopt.codegen.cuda.printer import CudaPrinter, identifier
 from gpuopt.codegen.cuda.scalar_arguments import ScalarArgument, ScalarSource, StepRecord
 from gpuopt.codegen.host import compile_host
-from gpuopt.tracing.expr import Expr, ReductionKey, format_expr, reachable
+from gpuopt.tracing.expr import Expr, ReductionKey, format_expr
 from gpuopt.tracing.ops import REDUCTIONS
 from gpuopt.tracing.program import Kernel, UpdateProgram
 
-__all__ = ["count_source", "needs_scalars", "scalar_source"]
+__all__ = ["count_source", "scalar_source"]
 
 
 _ARRAYS = ScalarArgument("int64 arrays", None, "arrays")
 _RECORD = ScalarArgument("raw int64 steps", np.dtype(np.int64), "record")
-
-
-def _results(kernel: Kernel) -> list[Expr]:
-    """Whether the step is accepted, if that is asked, and the scalars."""
-    return [*([] if kernel.accept is None else [kernel.accept]), *kernel.scalars]
-
-
-def _device_values(ends: list[Expr], device_counts: bool) -> list[Expr]:
-    """What of `ends`, and of their inputs, needs reductions; with `device_counts`, all of it."""
-    found: dict[Expr, bool] = {}
-    for expr in sorted(set(reachable(ends, within=lambda e: not e.reduces)), key=lambda e: e.index):
-        own = expr.reduces or expr.op == "size" or (device_counts and expr.op != "constant")
-        found[expr] = expr.host and (
-            own or (not expr.reduces and any(found[arg] for arg in expr.args))
-        )
-    return [expr for expr, device in found.items() if device]
-
-
-@functools.lru_cache(maxsize=512)
-def needs_scalars(kernel: Kernel, device_counts: bool) -> bool:
-    """Whether scalars are made on the device; those of an update also if it may not be made."""
-    return bool(_device_values(_results(kernel), device_counts)) or kernel.accept is not None
 
 
 @functools.lru_cache(maxsize=512)
@@ -90,20 +69,25 @@ class _ScalarWriter(CudaPrinter):
         self.lines: list[str] = []
         self.totals: dict[ReductionKey, str] = {}
         self.numbers: dict[str, str] = {}
+        self.states: dict[str, str] = {}
 
     def scalars(self, kernel: Kernel) -> ScalarSource:
-        results = _results(kernel)
-        given = self._made_of(results)
+        results = results_of(kernel)
+        given = self._made_of([*results, *kernel.scalar_states.values()])
         self._keep(kernel, results)
+        self._keep_states(kernel)
         inputs = [
             ScalarArgument("raw int32 own", np.dtype(np.int32), "indices"),
             ScalarArgument("raw uint8 active", np.dtype(np.uint8), "active"),
             *self._inputs(len(given)),
             *self._numbers(),
         ]
+        if kernel.scalar_states:
+            inputs.append(ScalarArgument("raw uint8 members", np.dtype(np.uint8), "members"))
         outputs = [
             ScalarArgument("raw int64 counts", np.dtype(np.int64), "counts"),
             _RECORD,
+            *self._states(),
             ScalarArgument(f"raw {self.kept.name} k", self.kept, "scalars"),
         ]
         source = self._source(inputs, outputs, f"gpuopt_{self.rule}_scalars_{self.kept.name}")
@@ -148,7 +132,7 @@ class _ScalarWriter(CudaPrinter):
 
     def _made_of(self, results: list[Expr]) -> list[Expr]:
         """Lines for what `results` are made of; what of it the host gives."""
-        device = _device_values(results, self.device_counts)
+        device = device_values(results, self.device_counts)
         needed = dict.fromkeys(arg for expr in device if not expr.reduces for arg in expr.args)
         given = [
             e for e in dict.fromkeys([*needed, *results]) if e not in device and e.op != "constant"
@@ -176,6 +160,18 @@ class _ScalarWriter(CudaPrinter):
             )
         return inputs
 
+    def _states(self) -> list[ScalarArgument]:
+        """The states that are one number and are read or written."""
+        wide = np.dtype(np.float64)
+        return [
+            ScalarArgument(f"raw float64 {name}", wide, "state", key)
+            for key, name in self.states.items()
+        ]
+
+    def _state(self, key: str) -> str:
+        """A state of the array that is one number."""
+        return f"{self.states.setdefault(key, f's{len(self.states)}')}[own[i]]"
+
     def _numbers(self) -> list[ScalarArgument]:
         """The numbers of the whole optimizer that are read or written."""
         real = np.dtype(np.float32)
@@ -200,6 +196,8 @@ class _ScalarWriter(CudaPrinter):
         elif expr.op == "hyper":
             place = self.program.hyper.index(expr.value)
             self.lines.append(f"const double {name} = hyper[{place}];  // {expr.value}")
+        elif expr.op == "state":
+            self.lines.append(f"const double {name} = {self._state(expr.value)};  // {expr.value}")
         elif expr.op == "number":
             self.lines.append(
                 f"const double {name} = (double){self._number(expr.value)}[0];  // {expr.value}"
@@ -244,3 +242,11 @@ class _ScalarWriter(CudaPrinter):
             f"k[i * {len(values)} + {number}] = ({kind})({value});"
             for number, value in enumerate(values)
         ]
+
+    def _keep_states(self, kernel: Kernel) -> None:
+        """Keep the states that are one number, of an array whose step is made."""
+        new = {name: self.value(expr, "call") for name, expr in kernel.scalar_states.items()}
+        if new:
+            made = "members[own[i]]" + ("" if kernel.accept is None else " && accepted")
+            lines = [f"  {self._state(name)} = {value};" for name, value in new.items()]
+            self.lines += [f"if ({made}) {{", *lines, "}"]

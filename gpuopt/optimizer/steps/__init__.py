@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from gpuopt.optimizer.binding import Binding, RuleChange
-from gpuopt.optimizer.steps.plain import PlainSteps, StepPlan
+from gpuopt.optimizer.steps.plain import PlainSteps, Progress, StepPlan
 from gpuopt.optimizer.steps.staged import StagedSteps
 from gpuopt.tracing.program import UpdateProgram
 
-__all__ = ["StepPlan", "Steps", "choose"]
+__all__ = ["Progress", "StepPlan", "Steps", "choose"]
 
 
 class Steps(Protocol):
@@ -31,6 +31,8 @@ class Steps(Protocol):
         The number of completed steps.
     counts : list of int
         The number of updates of each array.
+    scalar_states : dict
+        For each state that is one number a 0-d view for each array, or None.
     """
 
     @property
@@ -39,6 +41,8 @@ class Steps(Protocol):
     def t(self) -> int: ...
     @property
     def counts(self) -> list[int]: ...
+    @property
+    def scalar_states(self) -> Mapping[str, list[Any]]: ...
 
     def prepare(self, change: RuleChange) -> None:
         """Make ready what other updates run; those before stay in use."""
@@ -56,8 +60,8 @@ class Steps(Protocol):
     def execute(self, plan: StepPlan) -> None:
         """Make a step that was planned. An optimizer can become inconsistent only in here."""
 
-    def load(self, t: int, counts: list[int], numbers: Mapping[str, float]) -> None:
-        """Go on after `t` steps, with the counts of all arrays and the optimizer's numbers."""
+    def load(self, progress: Progress) -> None:
+        """Go on from there."""
 
 
 def choose(binding: Binding, change: RuleChange, before: Steps | None = None) -> Steps:
@@ -85,4 +89,5 @@ def _way(binding: Binding, change: RuleChange, before: Steps | None) -> type[Pla
 def _is_plain(programs: list[UpdateProgram]) -> bool:
     """Whether a step is one launch, whose scalars depend on counts and hyperparameters alone."""
     whole = programs[-1]
-    return len(programs) == 1 and not whole.stages and whole.accept is None and not whole.shared
+    alone = not whole.stages and whole.accept is None
+    return len(programs) == 1 and alone and not whole.shared and not whole.update.scalar_states

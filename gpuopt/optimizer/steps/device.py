@@ -12,8 +12,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from gpuopt.codegen.cuda.device_values import needs_scalars
 from gpuopt.codegen.cuda.scalar_arguments import StepRecord
-from gpuopt.codegen.cuda.scalars import count_source, needs_scalars, scalar_source
+from gpuopt.codegen.cuda.scalars import count_source, scalar_source
 from gpuopt.codegen.host import compile_host
 from gpuopt.executors.cuda.launches import Launches
 from gpuopt.executors.scalars import AnyScalars, ScalarRows
@@ -22,7 +23,7 @@ from gpuopt.optimizer.group_steps import GroupStep, batches
 from gpuopt.optimizer.groups import ParamGroup
 from gpuopt.optimizer.hyperparameters import ValuesOfUpdates
 from gpuopt.optimizer.steps.device_memory import DeviceMemory, Masks
-from gpuopt.optimizer.steps.plain import PlainSteps, StepPlan
+from gpuopt.optimizer.steps.plain import PlainSteps, Progress, StepPlan
 from gpuopt.tracing.program import Kernel, UpdateProgram
 
 __all__ = ["CountingSteps", "DeviceSteps"]
@@ -49,8 +50,14 @@ class DeviceSteps(PlainSteps):
         self.device, self._runtime = self._memory.device, self._memory.runtime
         self._prepared: set[tuple[ParamGroup, UpdateProgram]] = set()
 
+    @property
+    def scalar_states(self) -> Mapping[str, list[Any]]:
+        return self._memory.scalar_states.of_arrays()
+
     def prepare(self, change: RuleChange) -> None:
         super().prepare(change)
+        with self.device:
+            self._memory.scalar_states.prepare(change, lambda: self.counts)
         groups = zip(self.binding.groups, change.programs, strict=True)
         pairs = [(group, program) for group, programs in groups for program in programs]
         new = [pair for pair in pairs if pair not in self._prepared]
@@ -88,6 +95,13 @@ class DeviceSteps(PlainSteps):
         groups = zip(self.binding.groups, change.programs, strict=True)
         self.structure += any(group.programs != programs for group, programs in groups)
         super().use(change)
+        self._memory.scalar_states.use()
+
+    def load(self, progress: Progress) -> None:
+        super().load(progress)
+        with self.device:
+            for state in progress.scalar_states:
+                self._memory.scalar_states.set(*state)
 
     def plan(self, gradients: list[Any], complete: bool, same: bool) -> StepPlan:
         with self.device:
@@ -141,7 +155,9 @@ class DeviceSteps(PlainSteps):
             source = scalar_source(*made, per_array=True)
             given = (self._memory.upload(group, kernel, given.rows),)
         stored = executor.stored(kernel, source.width)
-        arguments = self._memory.arguments(source, group, masks, given, stored.rows.reshape(-1))
+        members = masks.members.get(step.program, masks.active)
+        rows = stored.rows.reshape(-1)
+        arguments = self._memory.arguments(source, group, masks, members, given, rows)
         launches.add(
             self._runtime.compile_kernel(source.kernel), *arguments, size=len(group.indices)
         )
@@ -216,7 +232,7 @@ class CountingSteps(DeviceSteps):
         self._last = None
         with self.device:
             steps = self._steps(gradients)
-            masks = self._masks(steps)._replace(active=self._memory.mask(()))
+            masks = self._masks(steps)._replace(active=self._memory.mask(()), members={})
             return self._uncounted(self._launches(steps, masks))
 
     def _uncounted(self, launches: Launches) -> StepPlan:
@@ -230,9 +246,9 @@ class CountingSteps(DeviceSteps):
     def _finish(self, steps: Sequence[GroupStep], masks: Masks, launches: Launches) -> None:
         if steps:  # what the numbers of the whole optimizer are made of is the same in all
             source = count_source(steps[0].program)
-            arguments = self._memory.arguments(source, steps[0].group, masks)
+            arguments = self._memory.arguments(source, steps[0].group, masks, masks.active)
             launches.add(self._runtime.compile_kernel(source.kernel), *arguments, size=1)
 
-    def load(self, t: int, counts: list[int], numbers: Mapping[str, float]) -> None:
+    def load(self, progress: Progress) -> None:
         with self.device:
-            self._memory.load(t, counts, numbers)
+            self._memory.load(progress)

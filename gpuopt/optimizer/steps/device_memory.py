@@ -16,6 +16,8 @@ from gpuopt.executors.cuda.launch import CupyExecutor
 from gpuopt.executors.cuda.uploads import CapturedUploads, UploadCache, UploadRing
 from gpuopt.optimizer.binding import Binding, RuleChange
 from gpuopt.optimizer.groups import ParamGroup
+from gpuopt.optimizer.steps.plain import Progress
+from gpuopt.optimizer.steps.scalar_states import ScalarStates
 from gpuopt.tracing.expr import SIZE, Expr, ReductionKey
 from gpuopt.tracing.ops import REDUCTIONS
 from gpuopt.tracing.program import Kernel, UpdateProgram
@@ -35,10 +37,13 @@ class Masks(NamedTuple):
         In each total.
     active : array
         At all: those that have a gradient.
+    members : dict
+        In each program that has states which are one number.
     """
 
     of: Mapping[ReductionKey, Any]
     active: Any
+    members: Mapping[UpdateProgram, Any] = {}
 
 
 class DeviceMemory:
@@ -82,6 +87,7 @@ class DeviceMemory:
             self.counts = {
                 group: xp.zeros(len(group.indices), np.int64) for group in binding.groups
             }
+            self.scalar_states = ScalarStates(binding, xp)
             self.numbers = {
                 name: xp.full(1, value, np.float32) for name, value in binding.initial.items()
             }
@@ -104,7 +110,8 @@ class DeviceMemory:
 
     def make_masks(self, change: RuleChange) -> None:
         """Make room for masks, and send those of a step of all arrays: a capture must find them."""
-        self._masks.make_room(len(self._totals) + MASKS)
+        programs = {program for found in change.programs for program in found}
+        self._masks.make_room(len(self._totals) + len(programs) + MASKS)
         groups = zip(self._binding.groups, change.programs, strict=True)
         self.masks([(group.indices, programs[-1]) for group, programs in groups])
         self.mask(())
@@ -117,7 +124,13 @@ class DeviceMemory:
                 for reduction in stage.reductions:
                     of.setdefault(reduction.value, set()).update(indices)
         every = {index for indices, _ in steps for index in indices}
-        return Masks({key: self.mask(indices) for key, indices in of.items()}, self.mask(every))
+        running: dict[UpdateProgram, set[int]] = {}
+        for indices, program in steps:
+            if program.update.scalar_states:
+                running.setdefault(program, set()).update(indices)
+        members = {program: self.mask(indices) for program, indices in running.items()}
+        of_totals = {key: self.mask(indices) for key, indices in of.items()}
+        return Masks(of_totals, self.mask(every), members)
 
     def mask(self, indices: Collection[int]) -> Any:
         """Which arrays of the optimizer are meant."""
@@ -159,14 +172,17 @@ class DeviceMemory:
         source: ScalarSource,
         group: ParamGroup,
         masks: Masks,
+        members: Any,
         given: Sequence[Any] = (),
         scalars: Any = None,
     ) -> list[Any]:
         """The arguments of a kernel of scalars of a group: its signature says which."""
         one = {"indices": self._indices[group], "active": masks.active, "arrays": self._size}
         one |= {"counts": self.counts[group], "record": self.record, "scalars": scalars}
+        one["members"] = members
         one["hyper"] = self._hyper.get(group.key)
         of_key: dict[str, Any] = {"given": given, "total": self._totals, "number": self.numbers}
+        of_key["state"] = self.scalar_states.rows
         found = []
         for argument in source.arguments:
             if argument.kind == "total_of":
@@ -177,12 +193,16 @@ class DeviceMemory:
                 found.append(one[argument.kind])
         return found
 
-    def load(self, t: int, counts: Sequence[int], numbers: Mapping[str, float]) -> None:
-        """Go on after `t` steps, with the counts of all arrays and the optimizer's numbers."""
+    def load(self, progress: Progress) -> None:
+        """Go on from there."""
         xp, record = self.runtime.xp, np.zeros(len(StepRecord), np.int64)
-        record[StepRecord.COMPLETED] = t
+        record[StepRecord.COMPLETED] = progress.t
         self.record[:] = xp.asarray(record)
         for group, array in self.counts.items():
-            array[:] = xp.asarray(np.array([counts[index] for index in group.indices], np.int64))
-        for name, value in numbers.items():
+            array[:] = xp.asarray(
+                np.array([progress.counts[index] for index in group.indices], np.int64)
+            )
+        for name, value in progress.numbers.items():
             self.numbers[name][:] = value
+        for state in progress.scalar_states:
+            self.scalar_states.set(*state)

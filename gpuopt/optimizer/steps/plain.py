@@ -6,7 +6,7 @@ counts one higher.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gpuopt.codegen.host import compile_host
@@ -14,7 +14,28 @@ from gpuopt.executors import Launch
 from gpuopt.optimizer.binding import Binding, RuleChange
 from gpuopt.optimizer.hyperparameters import ValuesOfUpdates
 
-__all__ = ["PlainSteps", "StepPlan"]
+__all__ = ["PlainSteps", "Progress", "StepPlan"]
+
+
+class Progress(NamedTuple):
+    """How far an optimizer came, beside parameters and state.
+
+    Attributes
+    ----------
+    t : int
+        How many steps were completed.
+    counts : list of int
+        How often each array was updated.
+    numbers : dict
+        The numbers of the whole optimizer by name.
+    scalar_states : list of tuple
+        The states that are one number: the name, arrays of the optimizer, and a number for each.
+    """
+
+    t: int
+    counts: list[int]
+    numbers: Mapping[str, float] = {}
+    scalar_states: Sequence[tuple[str, Sequence[int], Sequence[float]]] = ()
 
 
 class StepPlan(NamedTuple):
@@ -30,12 +51,15 @@ class StepPlan(NamedTuple):
         How many steps were completed then, as far as the host counts them.
     numbers : dict
         The next values of the whole optimizer's numbers, if the host keeps them.
+    scalar_states : list of tuple
+        Those of states that are one number, if the host keeps them, as in `Progress`.
     """
 
     launches: list[Launch]
     counts: list[list[int]]
     t: int
     numbers: Mapping[str, float] = {}
+    scalar_states: Sequence[tuple[str, Sequence[int], Sequence[float]]] = ()
 
     @property
     def begun(self) -> bool:
@@ -58,6 +82,11 @@ class PlainSteps:
 
     def __init__(self, binding: Binding) -> None:
         self.binding = binding
+
+    @property
+    def scalar_states(self) -> Mapping[str, list[Any]]:
+        """For each state that is one number a 0-d view for each array, or None."""
+        return {}
 
     @property
     def t(self) -> int:
@@ -118,6 +147,6 @@ class PlainSteps:
             group.counts = counts
         self.binding.t = plan.t
 
-    def load(self, t: int, counts: list[int], numbers: Mapping[str, float]) -> None:
-        """Go on after `t` steps, with the counts of all arrays and the optimizer's numbers."""
-        self.binding.load(t, counts)
+    def load(self, progress: Progress) -> None:
+        """Go on from there."""
+        self.binding.load(progress.t, progress.counts)

@@ -7,17 +7,18 @@ all, so it decides all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
 
 from gpuopt.codegen.host import compile_host
 from gpuopt.executors import CpuExecutor
-from gpuopt.optimizer.binding import Binding
+from gpuopt.optimizer.binding import Binding, RuleChange
 from gpuopt.optimizer.group_steps import GroupStep, batches
 from gpuopt.optimizer.hyperparameters import ValuesOfUpdates
-from gpuopt.optimizer.steps.plain import PlainSteps, StepPlan
+from gpuopt.optimizer.steps.plain import PlainSteps, Progress, StepPlan
+from gpuopt.optimizer.steps.scalar_states import ScalarStates
 from gpuopt.optimizer.steps.totals import Totals
 from gpuopt.tracing.expr import Expr
 
@@ -33,11 +34,27 @@ class StagedSteps(PlainSteps):
         self.numbers = {
             name: np.full((), value, np.float32) for name, value in binding.initial.items()
         }
+        self._scalar_states = ScalarStates(binding, np)
+
+    @property
+    def scalar_states(self) -> Mapping[str, list[Any]]:
+        return self._scalar_states.of_arrays()
+
+    def prepare(self, change: RuleChange) -> None:
+        super().prepare(change)
+        self._scalar_states.prepare(change, lambda: self.counts)
+
+    def use(self, change: RuleChange) -> None:
+        super().use(change)
+        self._scalar_states.use()
 
     def plan(self, gradients: list[Any], complete: bool, same: bool) -> StepPlan:
         binding, hyper = self.binding, self.hyper()
+        numbers = {name: row.tolist() for name, row in self._scalar_states.rows.items()}
         steps = [
-            step for group in binding.groups for step in group.steps(gradients, hyper[group.key])
+            step
+            for group in binding.groups
+            for step in group.steps(gradients, hyper[group.key], numbers)
         ]
         totals = self._reduced(steps)
         made = [part for step in steps for part in _accepted(step, totals)]
@@ -47,21 +64,24 @@ class StagedSteps(PlainSteps):
         counts = [group.counts_after(made) for group in binding.groups]
         # Without any gradient it is a step, too.
         t = binding.t + 1 if made or not steps else binding.t
-        return StepPlan(launches, counts, t, _adapted(steps, totals))
+        kept = [state for part in made for state in _next_scalar_states(part, totals)]
+        return StepPlan(launches, counts, t, _adapted(steps, totals), kept)
 
     def execute(self, plan: StepPlan) -> None:
         super().execute(plan)
-        self._set(plan.numbers)
+        self._set(plan)
 
-    def load(self, t: int, counts: list[int], numbers: Mapping[str, float]) -> None:
-        super().load(t, counts, numbers)
-        self._set(numbers)
+    def load(self, progress: Progress) -> None:
+        super().load(progress)
+        self._set(progress)
 
-    def _set(self, numbers: Mapping[str, float]) -> None:
-        """Give numbers of the whole optimizer other values."""
+    def _set(self, now: StepPlan | Progress) -> None:
+        """Take other numbers of the whole optimizer, and states that are one number."""
         with np.errstate(over="ignore"):
-            for name, value in numbers.items():
+            for name, value in now.numbers.items():
                 self.numbers[name][...] = value
+        for state in now.scalar_states:
+            self._scalar_states.set(*state)
 
     def hyper(self) -> ValuesOfUpdates:
         """The values of this step for each update: hyperparameters, and the optimizer's numbers."""
@@ -88,6 +108,16 @@ def _accepted(step: GroupStep, totals: Totals) -> Iterator[GroupStep]:
     for part in step.split() if step.program.update.per_array else [step]:
         if accept is None or _evaluated((accept,), part, totals)[0]:
             yield part
+
+
+def _next_scalar_states(
+    step: GroupStep, totals: Totals
+) -> Iterator[tuple[str, Sequence[int], Sequence[float]]]:
+    """The states that are one number after a step of arrays that are alike in them."""
+    new = step.program.update.scalar_states
+    values = _evaluated(tuple(new.values()), step, totals) if new else ()
+    for name, value in zip(new, values, strict=True):
+        yield name, step.indices, [value] * len(step.indices)
 
 
 def _adapted(steps: list[GroupStep], totals: Totals) -> dict[str, float]:

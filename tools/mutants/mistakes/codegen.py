@@ -17,8 +17,8 @@ MISTAKES = [
     Mistake(
         "1 - beta in float32",
         "host:_LEAVES",
-        "f'hyper[{_1!r}]'",
-        "f'float(__import__(\"numpy\").float32(hyper[{_1!r}]))'",
+        "f'hyper[{name!r}]'",
+        "f'float(__import__(\"numpy\").float32(hyper[{name!r}]))'",
         "test_accuracy",
     ),
     Mistake(

@@ -1,0 +1,110 @@
+"""The weights of moving averages, by whose sum `gpuopt.debias` divides.
+
+An average ``m = β·m + (1-β)·g`` that began at 0 is a sum of gradients. Its weights add up to
+``w = β·w + (1-β)``, which is ``1 - βᵗ`` if β is the same in all steps. Where it is not, w is a
+state that is one number.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gpuopt.tracing.expr import Expr, Graph, reachable
+
+__all__ = ["UNKNOWN", "Decay", "Weights"]
+
+
+class Decay(NamedTuple):
+    """The decay of an average that a formula corrects.
+
+    Attributes
+    ----------
+    beta : Expr
+        The decay in this step.
+    total : Expr
+        The sum of the weights after t steps, if the decay was always that.
+    fixed : bool
+        Whether the decay is taken to be the same in all steps.
+    """
+
+    beta: Expr
+    total: Expr
+    fixed: bool
+
+
+class Weights:
+    """What the corrections of one trace divide by.
+
+    Parameters
+    ----------
+    graph : Graph
+    varying : frozenset of str
+        The corrections whose decay is known to change from step to step, by their names.
+    kept : bool
+        Whether there is a sum for each correction, so that a decay may change without another
+        program. It is `UNKNOWN` while the decay was always the same.
+
+    Attributes
+    ----------
+    decays : dict
+        The decay, the count, and whether the decay is fixed, of each correction by its name.
+    sums : dict
+        The sum of the weights after this step, for those that have one.
+    """
+
+    def __init__(self, graph: Graph, varying: frozenset[str], kept: bool) -> None:
+        self._graph, self._varying, self._kept = graph, varying, kept
+        self._part, self._count, self._calls = "", graph.leaf("step", "t"), 0
+        self.decays: dict[str, tuple[Expr, Expr, bool]] = {}
+        self.sums: dict[str, Expr] = {}
+
+    def begin(self, part: str, count: Expr) -> None:
+        """Go on with a part, whose averages were updated so often after this step."""
+        self._part, self._count, self._calls = part, count, 0
+
+    def total(self, beta: Expr, t: Expr) -> Expr | None:
+        """The sum of the weights of the next average; None where ``1 - βᵗ`` is right."""
+        self._calls += 1
+        if not beta.host or t is not self._count:
+            return None
+        name = f"{self._part}debias({self._calls})"
+        fixed = name not in self._varying and all(e.op in _FIXED for e in _leaves(beta))
+        self.decays[name] = beta, t, fixed
+        if fixed and not self._kept:
+            return None
+        node, before = self._graph.node, self.before(name)
+        rest = node("subtract", self._graph.constant(1), beta)
+        self.sums[name] = new = node("add", node("multiply", beta, before), rest)
+        if fixed:
+            unknown = node("less", before, self._graph.constant(0))
+            self.sums[name] = node("where", unknown, before, new)
+            new = node("where", unknown, self._closed(beta, t), new)
+        return new
+
+    def before(self, name: str) -> Expr:
+        """The sum of the weights before this step."""
+        return self._graph.leaf("state", name)
+
+    def decay(self, name: str) -> Decay:
+        """The decay of a correction, with the sum that a constant one gives."""
+        beta, t, fixed = self.decays[name]
+        zero = self._graph.constant(0)
+        begun = self._graph.node("greater", t, zero)
+        return Decay(beta, self._graph.node("where", begun, self._closed(beta, t), zero), fixed)
+
+    def _closed(self, beta: Expr, t: Expr) -> Expr:
+        """``1 - βᵗ``, with all digits also for a β next to 1."""
+        node, constant = self._graph.node, self._graph.constant
+        total = node("negative", node("expm1", node("multiply", t, node("log", beta))))
+        return node("where", node("greater", beta, constant(0)), total, constant(1))
+
+
+UNKNOWN = -1.0
+"""The sum of the weights of an average whose decay was always the same: ``1 - βᵗ`` gives it."""
+
+_FIXED = ("constant", "hyper")
+"""What is the same in all steps; `gpuopt.tracing.trace` knows which hyperparameters are not."""
+
+
+def _leaves(expr: Expr) -> list[Expr]:
+    return [found for found in reachable([expr]) if not found.args]
