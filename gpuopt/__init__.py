@@ -52,7 +52,9 @@ from gpuopt.rules import (
 from gpuopt.tracing.trace import TraceError
 from gpuopt.training.fit import fit
 from gpuopt.training.history import History
-from gpuopt.training.minimize import OptimizeResult, minimize, scipy_method
+from gpuopt.training.minimize import minimize
+from gpuopt.training.result import OptimizeResult
+from gpuopt.training.scipy_method import scipy_method
 
 __version__ = "0.1.0"
 __all__ = [

@@ -96,12 +96,7 @@ def fit(
     _check_options(loss_and_grad, shuffle, callback)
     arrays, xp = _check_data(data, params)
     count = len(arrays[0])
-    size = count if batch_size is None else _integer("batch_size", batch_size, 1)
-    if size > count:
-        raise ValueError(
-            f"batch_size is {size}, but data has {count} examples (batch_size=None takes all of "
-            "them)"
-        )
+    size = _batch_size(batch_size, count)
     epochs = _integer("epochs", epochs, 0)
     optimizer = _optimizer(rule, params)
     rng = _generator(seed) if shuffle and size < count else None
@@ -188,6 +183,16 @@ def _check_data(data: Any, params: Any) -> tuple[tuple[Any, ...], Any]:
                 "first"
             )
     return arrays, xp
+
+
+def _batch_size(batch_size: Any, count: int) -> int:
+    size = count if batch_size is None else _integer("batch_size", batch_size, 1)
+    if size > count:
+        raise ValueError(
+            f"batch_size is {size}, but data has {count} examples (batch_size=None takes all of "
+            "them)"
+        )
+    return size
 
 
 def _optimizer(rule: Bindable | Optimizer, params: Any) -> Optimizer:
