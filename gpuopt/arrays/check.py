@@ -8,6 +8,7 @@ import numpy as np
 
 from gpuopt.arrays.backend import array_module, is_array, is_cupy
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, supported
+from gpuopt.arrays.foreign import conversion, on_gpu
 from gpuopt.arrays.memory import Memory
 
 __all__ = ["gradient", "loss_and_grads", "parameters", "place"]
@@ -36,13 +37,7 @@ def parameters(arrays: list[Any], paths: list[str]) -> None:
 
 def _parameter(array: Any, name: str) -> None:
     if not is_array(array):
-        number = isinstance(array, (int, float, complex, np.generic))
-        hint = (
-            ": make it a 0-d array"
-            if number
-            else " (params are an array, or lists, tuples and dicts of arrays)"
-        )
-        raise TypeError(f"{name} {_NO_ARRAY}, got {type(array).__name__}{hint}")
+        raise TypeError(f"{name} {_NO_ARRAY}, got {type(array).__name__}{_remedy(array, name)}")
     if isinstance(array, np.ma.MaskedArray):
         raise TypeError(
             f"{name} is a masked array, which has no meaning for an update: "
@@ -60,17 +55,26 @@ def _parameter(array: Any, name: str) -> None:
         )
 
 
+def _remedy(value: Any, name: str) -> str:
+    """What to do about a parameter that is no array."""
+    if isinstance(value, (int, float, complex, np.generic)):
+        return f": make it a 0-d array, np.array({name}, np.float64)"
+    if any(hasattr(type(value), of) for of in ("__array__", "__cuda_array_interface__", "toarray")):
+        return f": make it {conversion(value, name, 'cupy' if on_gpu(value) else 'np')}"
+    return " (params are an array, or lists, tuples and dicts of arrays)"
+
+
 def _dtype(array: Any, name: str) -> None:
-    if not supported(array.dtype):
-        kind = (
-            "in native byte order"
-            if array.dtype.name in COMPUTE
-            else f"of one of the dtypes {', '.join(COMPUTE)}"
-        )
-        raise TypeError(
-            f"{name} must be an array {kind}, got dtype "
-            f"{array.dtype.str if array.dtype.name in COMPUTE else array.dtype}"
-        )
+    if supported(array.dtype):
+        return
+    foreign = array.dtype.name in COMPUTE
+    kind = "in native byte order" if foreign else f"of one of the dtypes {', '.join(COMPUTE)}"
+    right = array.dtype.name if foreign else "float64"
+    hint = f": make it {name}.astype({right!r})" if foreign or array.dtype.kind in "biufO" else ""
+    raise TypeError(
+        f"{name} must be an array {kind}, got dtype "
+        f"{array.dtype.str if foreign else array.dtype}{hint}"
+    )
 
 
 def place(array: Any) -> str:
@@ -114,14 +118,14 @@ def gradient(g: Any, p: Any, path: str) -> None:
     name = f"grads{path}"
     if not is_array(g):
         raise TypeError(
-            f"{name} {_NO_ARRAY} or None, got {type(g).__name__}: pass np.asarray of it"
+            f"{name} {_NO_ARRAY} or None, got {type(g).__name__}: pass {_moved(g, name, p)}"
         )
     if isinstance(g, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array: use its .filled(0)")
     if is_cupy(g) != is_cupy(p):
         raise TypeError(
             f"{name} is a {array_module(g).__name__} array, params{path} a "
-            f"{array_module(p).__name__} array: move it first"
+            f"{array_module(p).__name__} array: move it first, {_moved(g, name, p)}"
         )
     if is_cupy(g) and g.device != p.device:
         raise ValueError(f"{name} is on {place(g)}, params{path} on {place(p)}: move it first")
@@ -131,3 +135,7 @@ def gradient(g: Any, p: Any, path: str) -> None:
         _dtype(g, name)
         if is_complex(g.dtype) or is_complex(p.dtype):
             raise TypeError(f"{name} must have the dtype of params{path}, {p.dtype}, got {g.dtype}")
+
+
+def _moved(g: Any, name: str, p: Any) -> str:
+    return conversion(g, name, "cupy" if is_cupy(p) else "np")

@@ -133,4 +133,18 @@ MISTAKES = [
         "_1 or _2",
         "test_identity",
     ),
+    Mistake(
+        "a tensor on a GPU that requires a gradient",
+        "on_gpu",
+        "return True",
+        "return False",
+        "test_check",
+    ),
+    Mistake(
+        "a matrix without its elements",
+        "conversion",
+        "_1 = f'{name}.toarray()'",
+        "pass",
+        "test_check test_fit",
+    ),
 ]

@@ -1,0 +1,47 @@
+"""Objects of other libraries, as far as they answer when somebody asks whether they are arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+class OnCuda:
+    """A tensor of PyTorch on a GPU."""
+
+    requires_grad = False
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        return {}
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        raise TypeError("can't convert cuda:0 device type tensor to numpy")
+
+
+class OnCudaWithGradient(OnCuda):
+    """One that requires a gradient."""
+
+    requires_grad = True
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        raise RuntimeError("Can't get __cuda_array_interface__ on Variable that requires grad")
+
+
+class Frame:
+    """A DataFrame."""
+
+    def __init__(self) -> None:
+        self.values = np.ones((20, 3))
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return self.values if dtype is None else self.values.astype(dtype)
+
+
+class Sparse:
+    """A sparse matrix."""
+
+    def toarray(self) -> Any:
+        return np.ones((20, 3))
