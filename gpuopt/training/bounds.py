@@ -1,75 +1,120 @@
-"""Bounds of a minimization, in each of the forms that `minimize` takes."""
+"""Bounds of a minimization, in each of the forms that `minimize` and SciPy take."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from gpuopt.arrays.backend import array_module, is_cupy
+from gpuopt.arrays.backend import array_module, is_array, is_cupy
 
-__all__ = ["projection"]
+__all__ = ["Box", "read_as_scipy"]
+
+_FORMS = (
+    "bounds must be (lo, hi), a (min, max) pair for each element of x, or a scipy.optimize.Bounds"
+)
 
 
-def projection(bounds: Any, x: Any) -> Callable[[Any], Any]:
-    """Clip an array to the bounds, in place."""
-    if bounds is None:
-        return lambda a: a
-    low, high = _limits(bounds, x)
-    if x.dtype.kind == "c":
-        raise TypeError("bounds need a real x0: complex numbers have no order")
-    xp = array_module(x)
-    for name, limit in (("lower", low), ("upper", high)):
-        if np.isnan(limit).any():
-            raise ValueError(f"bounds: a {name} bound is NaN; use None or an infinity for no bound")
-    try:
-        low, high = (
-            xp.asarray(np.broadcast_to(limit, x.shape).astype(x.dtype)) for limit in (low, high)
-        )
-    except ValueError:
-        raise ValueError(
-            f"bounds of shape {low.shape} and {high.shape} do not broadcast to x of shape {x.shape}"
-        ) from None
-    if bool((low > high).any()):
-        raise ValueError("bounds: a lower bound is above its upper bound")
-    return lambda a: xp.clip(a, low, high, out=a)
+class Box:
+    """What lies between a lower and an upper bound for each element of x.
+
+    Parameters
+    ----------
+    bounds : (lo, hi), sequence of pairs, or scipy.optimize.Bounds, or None
+    x : array
+        Where a minimization starts; its shape, dtype and device are those of `low` and `high`.
+    """
+
+    def __init__(self, bounds: Any, x: Any) -> None:
+        self.bounded = bounds is not None
+        if not self.bounded:
+            return
+        low, high = _limits(bounds, x)
+        if x.dtype.kind == "c":
+            raise TypeError("bounds need a real x0: complex numbers have no order")
+        xp = self._xp = array_module(x)
+        for name, limit in (("a lower", low), ("an upper", high)):
+            if np.isnan(limit).any():
+                raise ValueError(
+                    f"bounds: {name} bound is NaN; use None or an infinity for no bound"
+                )
+        try:
+            with np.errstate(over="ignore"):  # a bound that the dtype cannot hold is none
+                self.low, self.high = (
+                    xp.asarray(np.broadcast_to(limit, x.shape).astype(x.dtype))
+                    for limit in (low, high)
+                )
+        except ValueError:
+            raise ValueError(
+                f"bounds of shape {low.shape} and {high.shape} do not broadcast to x of shape "
+                f"{x.shape}"
+            ) from None
+        if bool((self.low > self.high).any()):
+            raise ValueError("bounds: a lower bound is above its upper bound")
+
+    def project(self, x: Any) -> None:
+        """Clip `x` in place."""
+        if self.bounded:
+            self._xp.clip(x, self.low, self.high, out=x)
+
+    def projected(self, gradient: Any, x: Any) -> Any:
+        """``x - clip(x - gradient)``, without losing a small gradient at a large x."""
+        if not self.bounded:
+            return gradient
+        return self._xp.clip(gradient, x - self.high, x - self.low)
+
+
+def read_as_scipy(bounds: Any) -> tuple[Any, Any]:
+    """Lower and upper bound of what SciPy takes: a ``Bounds``, or a sequence of pairs."""
+    return (bounds.lb, bounds.ub) if hasattr(bounds, "lb") else _pairs(bounds)
 
 
 def _limits(bounds: Any, x: Any) -> tuple[Any, Any]:
-    """Lower and upper bound as float64 arrays on the host, None as infinity."""
-    host = (
-        [b.get() if is_cupy(b) else b for b in (bounds.lb, bounds.ub)]
-        if hasattr(bounds, "lb")
-        else None
-    )
-    if (
-        host is None
-        and isinstance(bounds, tuple)
-        and len(bounds) == 2
-        and not _is_pair_list(bounds, x)
-    ):
-        host = [b.get() if is_cupy(b) else b for b in bounds]
-    if host is not None:
-        low, high = (
-            fallback if b is None else b
-            for b, fallback in zip(host, (-math.inf, math.inf), strict=True)
-        )
-        return np.asarray(low, np.float64), np.asarray(high, np.float64)
-    pairs = [tuple(pair) for pair in bounds]
-    if len(pairs) != x.size or any(len(pair) != 2 for pair in pairs):
+    """Lower and upper bound as float64 arrays on the host, without bounds an infinity."""
+    if hasattr(bounds, "lb"):
+        return _limit(bounds.lb, -math.inf), _limit(bounds.ub, math.inf)
+    if isinstance(bounds, tuple) and len(bounds) == 2 and not _are_pairs(bounds, x):
+        return _limit(bounds[0], -math.inf), _limit(bounds[1], math.inf)
+    low, high = _pairs(bounds)
+    if low.size != x.size:
         raise ValueError(
             f"bounds must hold a (min, max) pair for each of the {x.size} elements of x, got "
-            f"{len(pairs)} entries"
+            f"{low.size} entries"
         )
-    low = np.array([-math.inf if a is None else a for a, _ in pairs], np.float64)
-    high = np.array([math.inf if b is None else b for _, b in pairs], np.float64)
     return low.reshape(x.shape), high.reshape(x.shape)
 
 
-def _is_pair_list(bounds: tuple[Any, Any], x: Any) -> bool:
-    """Whether a tuple of two is SciPy's two pairs for an x of two elements: they are tuples
-    themselves.
-    """
-    return x.size == 2 and all(isinstance(pair, tuple) and len(pair) == 2 for pair in bounds)
+def _are_pairs(bounds: tuple[Any, Any], x: Any) -> bool:
+    """Whether a tuple of two is SciPy's two pairs for an x of two elements: arrays are not."""
+    return x.size == 2 and all(
+        isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in bounds
+    )
+
+
+def _pairs(bounds: Any) -> tuple[Any, Any]:
+    try:
+        pairs = [tuple(pair) for pair in bounds]
+    except TypeError:
+        raise TypeError(f"{_FORMS}, got {bounds!r}") from None
+    if not pairs or any(len(pair) != 2 for pair in pairs):
+        raise ValueError(f"{_FORMS}, got {bounds!r}")
+    low, high = zip(*([_entry(b) for b in pair] for pair in pairs), strict=True)
+    return _limit(low, -math.inf).ravel(), _limit(high, math.inf).ravel()
+
+
+def _entry(bound: Any) -> Any:
+    return bound.item() if is_array(bound) and bound.size == 1 else bound
+
+
+def _limit(limit: Any, none: float) -> Any:
+    """One side as a float64 array on the host, with `none` for each None."""
+    if is_cupy(limit):
+        limit = limit.get()
+    try:
+        if not isinstance(limit, np.ndarray):
+            number = np.frompyfunc(lambda bound: none if bound is None else bound, 1, 1)
+            limit = number(np.array(limit, object))
+        return np.asarray(limit, np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"{_FORMS}, with numbers or None, got {limit!r}") from None

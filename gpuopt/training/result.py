@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 __all__ = ["OptimizeResult", "ended"]
 
 MESSAGES = {
-    0: "The gradient is no larger than gtol.",
+    -1: "The minimization goes on.",
+    0: "The gradient became no larger than gtol.",
     1: "The number of iterations reached maxiter.",
-    2: "The function's value or gradient is not finite; x is the best found before.",
+    2: "The function's value or gradient is not finite; x is the best found.",
+    98: "The minimization was interrupted.",
     99: "The callback asked to stop.",
 }
 
@@ -20,18 +22,19 @@ class OptimizeResult(dict[str, Any]):
     Attributes
     ----------
     x : array
-        The solution, of the shape and on the device of ``x0``.
+        The best point found, of the shape and on the device of ``x0``.
     fun : float
         The function's value there.
     jac : array
         The gradient there.
-    nit, nfev : int
-        The number of updates, and of calls of the function.
+    nit, nfev, njev : int
+        The number of updates, and of calls of the function and of the gradient.
     success : bool
-        Whether the gradient became no larger than ``gtol``.
+        Whether the gradient became no larger than ``gtol``, there or at a later point with a larger
+        value.
     status : int
-        0 converged, 1 ``maxiter`` reached, 2 a value that is not finite, 99 stopped by the
-        callback.
+        0 converged, 1 ``maxiter`` reached, 2 a value or gradient that is not finite, 98
+        interrupted, 99 stopped by the callback; -1 where a callback is called.
     message : str
         The same in words.
     """
@@ -42,6 +45,7 @@ class OptimizeResult(dict[str, Any]):
         jac: Any
         nit: int
         nfev: int
+        njev: int
         success: bool
         status: int
         message: str
@@ -53,6 +57,9 @@ class OptimizeResult(dict[str, Any]):
             except KeyError:
                 raise AttributeError(name) from None
 
+        __setattr__ = dict.__setitem__
+        __delattr__ = dict.__delitem__
+
     def __dir__(self) -> list[str]:
         return list(self)
 
@@ -60,10 +67,16 @@ class OptimizeResult(dict[str, Any]):
         return "\n".join(f"{name:>8}: {value!r}" for name, value in self.items())
 
 
-def ended(status: int, nit: int) -> dict[str, Any]:
-    return {
-        "nit": nit,
-        "success": status == 0,
-        "status": status,
-        "message": MESSAGES.get(status, ""),
-    }
+def ended(
+    point: dict[str, Any], status: int, nit: int, calls: int, message: str = ""
+) -> OptimizeResult:
+    """The result at `point`, its x, fun and jac, after so many updates and calls."""
+    return OptimizeResult(
+        **point,
+        nit=nit,
+        nfev=calls,
+        njev=calls,
+        success=status == 0,
+        status=status,
+        message=message or MESSAGES[status],
+    )

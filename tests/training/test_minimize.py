@@ -1,4 +1,4 @@
-"""minimize in SciPy's shape, and as one of SciPy's methods."""
+"""minimize in SciPy's shape."""
 
 from __future__ import annotations
 
@@ -9,18 +9,8 @@ import numpy as np
 import pytest
 
 import gpuopt as go
-
-
-def rosenbrock(x: Any) -> tuple[Any, Any]:
-    a, b = x[1:] - x[:-1] ** 2, 1 - x[:-1]
-    g = 0 * x
-    g[:-1] = -400 * x[:-1] * a - 2 * b
-    g[1:] += 200 * a
-    return (100 * a**2 + b**2).sum(), g
-
-
-def bowl(x: Any, centre: Any = 3.0) -> tuple[Any, Any]:
-    return 0.5 * ((x - centre) ** 2).sum(), x - centre
+from tests.support.foreign import OnCuda, OnCudaWithGradient, Sparse
+from tests.support.problems import bowl, rosenbrock
 
 
 def test_rosenbrock(xp: Any) -> None:
@@ -52,63 +42,6 @@ def test_arguments_and_a_separate_gradient() -> None:
     assert np.allclose(found.x, -2)
 
 
-@pytest.mark.parametrize(
-    "bounds",
-    [
-        (-1.0, np.array([0.5, 9.0])),
-        [(-1, 0.5), (None, 9)],
-        ((-1, 0.5), (None, 9)),
-        (None, np.array([0.5, math.inf])),
-    ],
-)
-def test_bounds(bounds: Any) -> None:
-    found = go.minimize(bowl, np.array([-5.0, 8.0]), go.Adam(lr=0.1), bounds=bounds, maxiter=3000)
-    assert found.success
-    assert found.x == pytest.approx([0.5, 3.0], abs=1e-5)
-
-
-def test_scipys_bounds() -> None:
-    optimize = pytest.importorskip("scipy.optimize")
-    found = go.minimize(bowl, np.zeros(2), go.GradientDescent(0.5), bounds=optimize.Bounds([-1, 4], [2, 5]))
-    assert found.x.tolist() == [2.0, 4.0]
-    assert found.success
-
-
-def test_a_value_that_is_not_finite() -> None:
-    """The best x before it is returned."""
-    calls: list[Any] = []
-
-    def breaks(x: Any) -> tuple[Any, Any]:
-        calls.append(x.copy())
-        return (math.nan if len(calls) > 12 else bowl(x)[0]), bowl(x)[1]
-
-    found = go.minimize(breaks, np.zeros(2), go.GradientDescent(0.1), check_every=5)
-    assert (found.status, found.success) == (2, False)
-    assert np.array_equal(found.x, calls[10])
-    assert math.isfinite(found.fun)
-    assert go.minimize(lambda x: (math.inf, x), np.ones(2), go.Adam()).status == 2
-    assert go.minimize(lambda x: (0.0, x * math.nan), np.ones(2), go.Adam()).status == 2
-
-
-@pytest.mark.parametrize("how", ["true", "stop iteration", "intermediate result"])
-def test_callback(how: str) -> None:
-    seen = []
-
-    def by_x(x: Any) -> bool:
-        seen.append(x.copy())
-        if how == "stop iteration" and len(seen) == 3:
-            raise StopIteration
-        return len(seen) == 3
-
-    def by_result(intermediate_result: Any) -> bool:
-        return by_x(intermediate_result.x)
-
-    callback = by_result if how == "intermediate result" else by_x
-    found = go.minimize(bowl, np.zeros(2), go.GradientDescent(0.1), callback=callback, check_every=4)
-    assert (found.nit, found.status, len(seen)) == (8, 99, 3)
-    assert np.array_equal(found.x, seen[-1])
-
-
 REFUSED = [
     ({"maxiter": -1}, ValueError, "maxiter must be a whole number of at least 0, got -1"),
     ({"maxiter": 1.5}, ValueError, "maxiter"),
@@ -124,14 +57,50 @@ REFUSED = [
     ({"bounds": (math.nan, 1.0)}, ValueError, "a lower bound is NaN"),
     ({"bounds": (np.zeros(3), np.ones(3))}, ValueError, r"do not broadcast to x of shape \(2,\)"),
     ({"bounds": (0, 1), "x0": np.ones(2, "complex64")}, TypeError, "bounds need a real x0"),
+    ({"bounds": (0, math.nan)}, ValueError, "an upper bound is NaN; use None"),
+    ({"bounds": 0.5}, TypeError, r"bounds must be \(lo, hi\), a \(min, max\) pair"),
+    ({"bounds": []}, ValueError, "pair for each element of x"),
+    ({"bounds": [(0, 1, 2), (0, 1, 2)]}, ValueError, "pair for each element of x"),
+    ({"bounds": [(0, "a"), (0, 1)]}, TypeError, "with numbers or None, got"),
+    ({"maxiter": True}, ValueError, "maxiter"),
+    ({"maxiter": math.inf}, ValueError, "maxiter must be a whole number of at least 0, got inf"),
+    ({"callback": 3}, TypeError, "callback must be callable, not 3"),
+    ({"fun": 3}, TypeError, "fun must be callable, got 3"),
+    ({"x0": {"a": np.ones(2)}}, TypeError, r"got dict: .* make opt = rule\.init\(x0\) and call opt\.step"),
+    ({"x0": [np.ones(2), np.ones(3)]}, TypeError, r"got list: minimize takes one array"),
+    ({"x0": None}, TypeError, "x0 must be an array of numbers, got NoneType"),
+    ({"x0": OnCuda()}, TypeError, r"got OnCuda: pass cupy\.asarray\(x0\)$"),
+    ({"x0": OnCudaWithGradient()}, TypeError, r"pass cupy\.asarray\(x0\.detach\(\)\)$"),
+    ({"x0": Sparse()}, TypeError, r"got Sparse: pass np\.asarray\(x0\.toarray\(\)\)$"),
+    ({"fun": lambda x: (1.0, OnCuda())}, TypeError, r"return cupy\.asnumpy\(cupy\.asarray\(gradient\)\)$"),
+    ({"fun": lambda x: (1.0, Sparse())}, TypeError, r"return np\.asarray\(gradient\.toarray\(\)\)$"),
+    ({"x0": np.array([1, 2], object)}, TypeError, r"pass x0\.astype\(float\)"),
+    ({"x0": np.ma.masked_array([1.0, 2.0], [True, False])}, TypeError, r"masked array: pass x0\.filled\(0\.0\)"),
+    ({"rule": go.Adam}, TypeError, r"rule must be a gpuopt\.Rule, .* got type: Adam is a class, so call it, Adam\(\)"),
+    ({"rule": go.clip}, TypeError, r"got type: a piece works in a chain, as in gpuopt\.chain"),
+    ({"rule": go.clip(1.0)}, TypeError, r"got clip: a piece works in a chain, as in gpuopt\.chain"),
+    ({"rule": go.Adam().init(np.zeros(2))}, TypeError, r"got Optimizer: .* so pass optimizer\.rule"),
+    ({"rule": "adam"}, TypeError, r"rule must be a gpuopt\.Rule, such as gpuopt\.Adam\(\), got str$"),
+    ({"fun": lambda x: ((1.0, x), x)}, TypeError, "it returns more only with jac=True"),
+    ({"fun": bowl, "jac": lambda x: x}, TypeError, "it returns more only with jac=True"),
+    ({"fun": lambda x: (1.0 + 0j, x)}, TypeError, r"got \(1\+0j\): return np\.real\(value\)"),
+    ({"fun": lambda x: ("1", x)}, TypeError, "single real number, got '1'"),
+    ({"fun": lambda x: (None, x)}, TypeError, "single real number, got None"),
+    ({"fun": lambda x: (10**400, x)}, TypeError, "single real number, got 1000"),
+    ({"fun": lambda x: (1.0, None)}, TypeError, "the gradient must be an array of numbers, got None$"),
+    ({"fun": lambda x: (1.0, [None, 1.0])}, TypeError, r"the gradient must be an array of numbers, got \[None, 1\.0\]"),
+    ({"fun": lambda x: (1.0, [[1.0], [1.0, 2.0]])}, TypeError, "the gradient must be an array of numbers"),
+    ({"fun": lambda x: (1.0, x.astype(object))}, TypeError, r"return gradient\.astype\(float\)"),
+    ({"fun": lambda x: (1.0, [1j, 0])}, TypeError, r"but x is real: return np\.real\(gradient\)"),
+    ({"fun": lambda x: (1.0, [[1], [2]])}, ValueError, r"got \(2, 1\): return np\.reshape\(gradient, \(2,\)\)"),
 ]
 
 
 @pytest.mark.parametrize(("options", "error", "message"), REFUSED)
 def test_refused(options: dict[str, Any], error: type[Exception], message: str) -> None:
-    arguments = {"fun": bowl, "x0": np.zeros(2), **options}
+    arguments = {"fun": bowl, "x0": np.zeros(2), "rule": go.GradientDescent(0.1), **options}
     with pytest.raises(error, match=message):
-        go.minimize(rule=go.GradientDescent(0.1), **arguments)
+        go.minimize(**arguments)
 
 
 def test_an_error_of_the_function_propagates() -> None:
@@ -142,25 +111,29 @@ def test_an_error_of_the_function_propagates() -> None:
         go.minimize(breaks, np.zeros(2), go.Adam())
 
 
-def test_as_a_method_of_scipy() -> None:
-    optimize = pytest.importorskip("scipy.optimize")
-    method = go.scipy_method(go.Adam(lr=0.02))
-    options = {"maxiter": 20_000, "gtol": 1e-5}
-    found = optimize.minimize(rosenbrock, [-1.2, 1.0], jac=True, method=method, options=options)
-    assert found.success
-    assert found.x == pytest.approx([1, 1], abs=1e-4)
-    bounded = optimize.minimize(bowl, np.zeros(2), jac=True, method=method, bounds=[(0, 1), (0, 9)], tol=1e-5)
-    assert bounded.x == pytest.approx([1, 3], abs=1e-3)
-    with pytest.raises(ValueError, match="needs the gradient"):
-        optimize.minimize(lambda x: x @ x, np.ones(2), method=method)
-    with pytest.raises(TypeError, match=r"rule must be a gpuopt.Rule"):
-        go.scipy_method("adam")  # type: ignore[arg-type]
-
-
 def test_the_result() -> None:
     found = go.minimize(bowl, np.zeros(2), go.GradientDescent(0.5))
     assert found["x"] is found.x
-    assert set(dir(found)) == {"x", "fun", "jac", "nit", "nfev", "success", "status", "message"}
+    assert set(dir(found)) == {"x", "fun", "jac", "nit", "nfev", "njev", "success", "status", "message"}
     assert "success: True" in repr(found)
     with pytest.raises(AttributeError):
         getattr(found, "hess")  # noqa: B009
+    found.note = "mine"  # type: ignore[attr-defined]
+    assert found["note"] == "mine"
+    del found.note  # type: ignore[attr-defined]
+    assert "note" not in found
+
+
+def test_a_class_is_to_be_called_with_what_it_needs() -> None:
+    class Needy(go.Rule):
+        lr: go.Hyper
+
+        def update(self, t: Any, p: Any, g: Any) -> Any:
+            return p - self.lr * g
+
+    with pytest.raises(TypeError, match=r"Needy is a class, so call it, Needy\(lr=…\)"):
+        go.minimize(bowl, np.zeros(2), Needy)  # type: ignore[call-overload]
+
+
+def test_a_count_that_is_written_as_a_float() -> None:
+    assert go.minimize(bowl, np.zeros(2), go.GradientDescent(0.1), maxiter=1e1).nit == 10  # type: ignore[call-overload]

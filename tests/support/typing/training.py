@@ -127,6 +127,7 @@ def watch(intermediate_result: go.OptimizeResult) -> bool:
 
 result = go.minimize(value_and_gradient, np.ones(2), rule, callback=watch, bounds=(np.zeros(2), np.ones(2)), maxiter=5)
 print(result.x.shape, result.fun + result.nit + result.nfev, result.message.upper(), result.success, result["jac"])
+print(go.minimize(value_and_gradient, np.ones(2), rule, copy=False, maxiter=5).njev)
 method = go.scipy_method(rule)
 
 # Backend

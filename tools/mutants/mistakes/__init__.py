@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from tools.mutants.mistakes import arrays, codegen, executors, optimizer, rules, training
+from tools.mutants.mistakes import arrays, codegen, executors, minimize, optimizer, rules, training
 from tools.mutants.planting import Mistake
 
 __all__ = ["MISTAKES"]
 
-MISTAKES: list[Mistake] = [one for wing in (arrays, rules, codegen, executors, optimizer, training) for one in wing.MISTAKES]
+WINGS = (arrays, rules, codegen, executors, optimizer, training, minimize)
+MISTAKES: list[Mistake] = [one for wing in WINGS for one in wing.MISTAKES]

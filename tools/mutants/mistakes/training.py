@@ -35,32 +35,4 @@ MISTAKES = [
         "window",
         "test_fit::test_running_mean",
     ),
-    Mistake(
-        "an update that leaves the bounds",
-        "minimize",
-        "_1.step(_2)\n_3(_4)",
-        "_1.step(_2)",
-        "test_minimize",
-    ),
-    Mistake(
-        "the worst of the values that were seen",
-        "minimize",
-        "_1.fun <= _2.fun",
-        "_1.fun >= _2.fun",
-        "test_minimize",
-    ),
-    Mistake(
-        "a gradient that is not finite",
-        "minimize:_result",
-        "not math.isfinite(_1) or not math.isfinite(_2)",
-        "not math.isfinite(_1)",
-        "test_minimize",
-    ),
-    Mistake(
-        "convergence told by the gradient where there are bounds",
-        "minimize:_result",
-        "_1 - _2(_1 - _3)",
-        "_3",
-        "test_minimize",
-    ),
 ]

@@ -1,0 +1,102 @@
+"""What the loops are given besides numbers: a rule, a callback, and arrays of other libraries."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+
+from gpuopt.arrays.backend import array_module, is_array
+from gpuopt.arrays.dtypes import supported
+from gpuopt.arrays.foreign import conversion, on_gpu
+from gpuopt.optimizer.optimizer import Optimizer
+from gpuopt.rules.base import Bindable
+from gpuopt.rules.piece import Piece
+
+__all__ = [
+    "asks_to_stop",
+    "check_callback",
+    "check_rule",
+    "remedy",
+    "start",
+    "wants_result",
+]
+
+
+def check_rule(rule: Any) -> None:
+    """Raise TypeError for anything but a rule."""
+    if not isinstance(rule, Bindable):
+        raise TypeError(
+            "rule must be a gpuopt.Rule, such as gpuopt.Adam(), got "
+            f"{type(rule).__name__}{remedy(rule)}"
+        )
+
+
+def remedy(rule: Any) -> str:
+    """What to pass in place of something that is no rule but belongs to one."""
+    if isinstance(rule, type) and issubclass(rule, Bindable):
+        fields = inspect.signature(rule).parameters.values()
+        needed = ", ".join(f"{field.name}=…" for field in fields if field.default is field.empty)
+        return f": {rule.__name__} is a class, so call it, {rule.__name__}({needed})"
+    if isinstance(rule, Optimizer):
+        return ": an optimizer is made for the call, so pass optimizer.rule"
+    if isinstance(rule, Piece) or (isinstance(rule, type) and issubclass(rule, Piece)):
+        return ": a piece works in a chain, as in gpuopt.chain(gpuopt.clip(1.0), gpuopt.Adam())"
+    return ""
+
+
+def check_callback(callback: Any) -> None:
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback must be callable, not {callback!r}")
+
+
+def wants_result(callback: Any) -> bool:
+    """Whether a callback has the newer of SciPy's two forms: ``intermediate_result`` is all it
+    takes.
+    """
+    try:
+        return set(inspect.signature(callback).parameters) == {"intermediate_result"}
+    except ValueError:  # some functions that are written in C have no signature
+        return False
+
+
+def asks_to_stop(answer: Any) -> bool:
+    """Whether a callback's answer is True: Python's, NumPy's, or one that a device computes.
+
+    Whatever else a function returns, a count or an array, says nothing.
+    """
+    if isinstance(answer, (bool, np.bool_)):
+        return bool(answer)
+    return is_array(answer) and answer.shape == () and answer.dtype == bool and bool(answer)
+
+
+def start(x0: Any) -> Any:
+    """A copy of `x0` as an array that a rule can update."""
+    if isinstance(x0, np.ma.MaskedArray):
+        raise TypeError("x0 is a masked array: pass x0.filled(0.0), or with another number")
+    xp = array_module(x0)
+    try:
+        x = xp.array(x0, copy=True)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise _no_start(x0) from error
+    if is_array(x0) and supported(x.dtype):
+        return x
+    if x.dtype.kind == "O":
+        raise _no_start(x0)
+    if x.dtype.kind not in "biufc":
+        raise TypeError(f"x0 must be an array of numbers, got dtype {x.dtype}")
+    return x.astype(np.complex128 if x.dtype.kind == "c" else np.float64)
+
+
+def _no_start(x0: Any) -> TypeError:
+    if is_array(x0):
+        hint = "pass x0.astype(float)"
+    elif isinstance(x0, (list, tuple, dict, type(None))):
+        hint = (
+            "minimize takes one array; for several, make opt = rule.init(x0) and call "
+            "opt.step(gradients) in a loop"
+        )
+    else:
+        hint = f"pass {conversion(x0, 'x0', 'cupy' if on_gpu(x0) else 'np')}"
+    return TypeError(f"x0 must be an array of numbers, got {type(x0).__name__}: {hint}")

@@ -1,0 +1,116 @@
+"""The function to minimize: called as its author expects, and its results checked."""
+
+from __future__ import annotations
+
+import reprlib
+from typing import Any
+
+import numpy as np
+
+from gpuopt.arrays.backend import array_module, is_array, is_cupy
+from gpuopt.arrays.dtypes import supported
+from gpuopt.arrays.foreign import conversion
+
+__all__ = ["Objective", "real_number"]
+
+
+class Objective:
+    """The function's value and gradient at a point.
+
+    Parameters
+    ----------
+    fun, jac, args
+        As in `minimize`.
+    copy : bool
+        Whether `fun` and `jac` are given a copy of x at each call, as by SciPy, so that they may
+        keep and alter it.
+    """
+
+    def __init__(self, fun: Any, jac: Any, args: Any, copy: bool) -> None:
+        if not callable(fun):
+            raise TypeError(f"fun must be callable, got {reprlib.repr(fun)}")
+        if jac is not True and not callable(jac):
+            raise ValueError(
+                f"jac must be True (fun returns value and gradient) or a callable, got {jac!r}"
+            )
+        self._fun, self._jac = fun, jac
+        self._args = args if isinstance(args, tuple) else (args,)
+        self._copy = copy
+
+    def __call__(self, x: Any) -> tuple[Any, Any]:
+        """The value, a float or an array of one element on a device, and the gradient."""
+        result = self._fun(self._given(x), *self._args)
+        if self._jac is not True:
+            value = real_number(result)
+            return value, _gradient(self._jac(self._given(x), *self._args), x)
+        if not isinstance(result, (tuple, list)) or len(result) != 2:
+            raise TypeError(
+                "with jac=True, fun must return (value, gradient), got "
+                f"{type(result).__name__}: or pass a function that returns the gradient as jac"
+            )
+        return real_number(result[0]), _gradient(result[1], x)
+
+    def _given(self, x: Any) -> Any:
+        return x.copy(order="K") if self._copy else x
+
+
+def real_number(value: Any) -> Any:
+    """A function's value as a float, or as the array of one element that a device computes."""
+    if isinstance(value, float):
+        return float(value)
+    try:
+        found = value if is_cupy(value) else np.asarray(value)
+        kind = found.dtype.kind
+        if found.size == 1 and kind in "biufVO":
+            return found if is_cupy(found) else float(found.item())
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        kind = ""
+    hint = ": return np.real(value)" if kind == "c" else ""
+    if isinstance(value, tuple):
+        hint = ": it returns more only with jac=True"
+    raise TypeError(f"fun must return a single real number, got {_described(value)}{hint}")
+
+
+def _gradient(gradient: Any, x: Any) -> Any:
+    """A function's gradient as an array that can update x."""
+    if type(gradient) is type(x) and gradient.dtype == x.dtype and gradient.shape == x.shape:
+        return gradient
+    xp, to = array_module(x), "cupy" if is_cupy(x) else "np"
+    if is_array(gradient) and is_cupy(gradient) != is_cupy(x):
+        raise TypeError(
+            f"the gradient is a {array_module(gradient).__name__} array, x a {xp.__name__} array: "
+            f"return {conversion(gradient, 'gradient', to)}"
+        )
+    array = gradient
+    if not is_array(gradient):
+        try:
+            array = xp.asarray(gradient)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise _no_gradient(gradient, to) from error
+    kind = array.dtype.kind
+    if kind not in "biufcV":
+        raise _no_gradient(gradient, to)
+    if kind == "c" and x.dtype.kind != "c":
+        raise TypeError("the gradient is complex, but x is real: return np.real(gradient)")
+    if array is not gradient or not supported(array.dtype) or kind != x.dtype.kind:
+        array = array.astype(x.dtype)
+    if array.shape == x.shape:
+        return array
+    if array.size == x.size == 1:
+        return array.reshape(x.shape)
+    hint = f": return {to}.reshape(gradient, {x.shape})" if array.size == x.size else ""
+    raise ValueError(f"the gradient must have the shape of x, {x.shape}, got {array.shape}{hint}")
+
+
+def _no_gradient(gradient: Any, to: str) -> TypeError:
+    hint = f": return {conversion(gradient, 'gradient', to)}"
+    if is_array(gradient):
+        hint = f" of dtype {gradient.dtype}: return gradient.astype(float)"
+    elif isinstance(gradient, (list, tuple, dict, str, type(None))):
+        hint = ""
+    return TypeError(f"the gradient must be an array of numbers, got {_described(gradient)}{hint}")
+
+
+def _described(value: Any) -> str:
+    shape = getattr(value, "shape", ())
+    return f"{type(value).__name__} of shape {shape}" if shape else reprlib.repr(value)
