@@ -95,6 +95,10 @@ def loss_and_grads(result: Any) -> tuple[Any, Any]:
         found = type(loss).__name__ + (
             "" if shape is None else f" of shape {shape} and dtype {loss.dtype}"
         )
+        if getattr(loss, "size", 0) == 1 and shape:
+            found += ": return loss.reshape(())"
+        elif kind == "c" or isinstance(loss, complex):
+            found += ": return loss.real"
         raise TypeError(
             f"the loss that loss_and_grad returns must be a real number or 0-d array, not {found}"
         )

@@ -17,10 +17,12 @@ import numpy as np
 
 from gpuopt.arrays import check
 from gpuopt.arrays.backend import array_module, is_array, optional_import
+from gpuopt.arrays.foreign import conversion
 from gpuopt.arrays.tree import AnyArray, ArrayTree, LossAndGrad, leaves
 from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.rules.base import Bindable
 from gpuopt.rules.chains import loss_scale_name
+from gpuopt.training.arguments import asks_to_stop, check_callback, remedy
 from gpuopt.training.history import History
 
 __all__ = ["History", "fit"]
@@ -115,7 +117,7 @@ def fit(
             if history._unchecked >= _CHECK_EVERY or history.epochs == epochs:
                 history._check()
             history.seconds = time.perf_counter() - start
-            if callback is not None and callback(history):
+            if callback is not None and asks_to_stop(callback(history)):
                 history._check()
                 break
     return history
@@ -140,9 +142,9 @@ def _batches(
 
 
 def _check_options(loss_and_grad: Any, shuffle: Any, callback: Any) -> None:
-    for name, value in (("loss_and_grad", loss_and_grad), ("callback", callback)):
-        if not callable(value) and not (name == "callback" and value is None):
-            raise TypeError(f"{name} must be callable, not {value!r}")
+    if not callable(loss_and_grad):
+        raise TypeError(f"loss_and_grad must be callable, not {loss_and_grad!r}")
+    check_callback(callback)
     if not isinstance(shuffle, bool | np.bool_):
         raise TypeError(f"shuffle must be True or False, not {shuffle!r}")
 
@@ -160,12 +162,14 @@ def _check_data(data: Any, params: Any) -> tuple[tuple[Any, ...], Any]:
     arrays = data if isinstance(data, tuple) else (data,)
     if not arrays:
         raise ValueError("data is an empty tuple: it must hold at least one array")
-    for i, array in enumerate(arrays):
-        name = f"data[{i}]" if isinstance(data, tuple) else "data"
+    xp = array_module(*leaves(params))
+    to = "np" if xp is np else "cupy"
+    names = [f"data[{i}]" if isinstance(data, tuple) else "data" for i in range(len(arrays))]
+    for array, name in zip(arrays, names, strict=True):
         if not is_array(array):
-            hint = ": pass a tuple of arrays" if isinstance(array, list) else ""
             raise TypeError(
-                f"{name} must be a NumPy or CuPy array, not {type(array).__name__}{hint}"
+                f"{name} must be a NumPy or CuPy array, not {type(array).__name__}: pass "
+                f"{_as_arrays(array, name, to)}"
             )
         if not array.shape:
             raise ValueError(f"{name} is 0-d: the examples must lie along the first axis")
@@ -174,15 +178,22 @@ def _check_data(data: Any, params: Any) -> tuple[tuple[Any, ...], Any]:
         raise ValueError(f"the arrays of data must have one length, not {lengths}")
     if lengths[0] == 0:
         raise ValueError("data holds no examples")
-    xp = array_module(*leaves(params))
-    for array in arrays:
+    for array, name in zip(arrays, names, strict=True):
         if array_module(array) is not xp:
-            name = xp.__name__
             raise TypeError(
-                f"params are {name} arrays, data holds others: move the data with {name}.asarray "
-                "first"
+                f"params are {xp.__name__} arrays, {name} is not: pass "
+                f"{conversion(array, name, to)}"
             )
     return arrays, xp
+
+
+def _as_arrays(value: Any, name: str, to: str) -> str:
+    """What to pass in place of data that are no array."""
+    if isinstance(value, dict):
+        return f"a tuple of arrays, tuple({name}.values())"
+    if isinstance(value, list) and value and all(map(is_array, value)):
+        return f"a tuple of arrays, tuple({name})"
+    return conversion(value, name, to)
 
 
 def _batch_size(batch_size: Any, count: int) -> int:
@@ -198,7 +209,9 @@ def _batch_size(batch_size: Any, count: int) -> int:
 def _optimizer(rule: Bindable | Optimizer, params: Any) -> Optimizer:
     if not isinstance(rule, Optimizer):
         if not isinstance(rule, Bindable):
-            raise TypeError(f"rule must be a rule such as Adam() or an Optimizer, not {rule!r}")
+            raise TypeError(
+                f"rule must be a rule such as Adam() or an Optimizer, not {rule!r}{remedy(rule)}"
+            )
         made = rule.init(params)
         if loss_scale_name(rule) is not None:
             raise ValueError(

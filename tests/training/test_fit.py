@@ -5,15 +5,17 @@ from __future__ import annotations
 import itertools
 import re
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from gpuopt.rules import Adam, GradientDescent, Momentum
+from gpuopt.rules import Adam, GradientDescent, Momentum, clip
 from gpuopt.training.fit import fit
 from gpuopt.training.history import History, running_mean
+from tests.support.foreign import Frame, OnCuda, OnCudaWithGradient, Sparse
 
 FIT = sys.modules["gpuopt.training.fit"]
 
@@ -471,9 +473,60 @@ def test_bad_arguments(changes: Any, error: type[Exception], message: str) -> No
 
 
 def test_data_on_another_device_than_params(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(FIT, "array_module", lambda *arrays: Device if arrays[0].ndim == 2 else np)
-    with pytest.raises(TypeError, match=r"params are numpy arrays.* numpy\.asarray first"):
-        call()
+    class OnDevice(np.ndarray):
+        pass
+
+    monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(ndarray=OnDevice, __name__="cupy"))
+    data = np.zeros((20, 3)), np.zeros(20)
+    with pytest.raises(TypeError, match=r"params are numpy arrays, data\[1\] is not: pass cupy\.asnumpy\(data\[1\]\)"):
+        call(data=(data[0], data[1].view(OnDevice)))
+    with pytest.raises(TypeError, match=r"params are cupy arrays, data\[0\] is not: pass cupy\.asarray\(data\[0\]\)"):
+        call(data=data, params={"w": np.zeros(3).view(OnDevice)})
+    with pytest.raises(TypeError, match=r"data\[0\] must be .*, not list: pass cupy\.asarray\(data\[0\]\)"):
+        call(data=([1.0], data[1]), params={"w": np.zeros(3).view(OnDevice)})
+
+
+@pytest.mark.parametrize(
+    ("data", "remedy"),
+    [
+        (Frame(), "np.asarray(data)"),
+        ([[1.0, 2.0], [3.0, 4.0]], "np.asarray(data)"),
+        ([np.ones(3), np.ones(3)], "a tuple of arrays, tuple(data)"),
+        ({"x": np.ones(3), "y": np.ones(3)}, "a tuple of arrays, tuple(data.values())"),
+        ((np.ones(20), Frame()), "np.asarray(data[1])"),
+        (Sparse(), "np.asarray(data.toarray())"),
+        (OnCuda(), "cupy.asnumpy(cupy.asarray(data))"),
+        (OnCudaWithGradient(), "cupy.asnumpy(cupy.asarray(data.detach()))"),
+    ],
+)
+def test_a_remedy_for_data_that_are_no_arrays(data: Any, remedy: str) -> None:
+    """And it works where it is typed."""
+    with pytest.raises(TypeError, match=re.escape(f": pass {remedy}") + "$"):
+        call(data=data)
+    if "cupy" not in remedy:
+        remedied = eval(remedy.removeprefix("a tuple of arrays, "), {"np": np, "data": data})
+        arrays = remedied if isinstance(remedied, tuple) else (remedied,)
+        assert all(isinstance(array, np.ndarray) and array.dtype == float for array in arrays)
+
+
+@pytest.mark.parametrize("answer", [1, "no", np.ones(2), (True,), lambda: True])
+def test_an_answer_that_is_not_true_does_not_stop(answer: Any) -> None:
+    data, params = problem()
+    assert fit(squares, params, data, Adam(), batch_size=6, epochs=3, callback=lambda history: answer).epochs == 3
+
+
+@pytest.mark.parametrize(
+    ("rule", "remedy"),
+    [
+        (Adam, ": Adam is a class, so call it, Adam()"),
+        (clip(1.0), ": a piece works in a chain, as in gpuopt.chain(gpuopt.clip(1.0), gpuopt.Adam())"),
+        (clip, ": a piece works in a chain, as in gpuopt.chain(gpuopt.clip(1.0), gpuopt.Adam())"),
+        ("adam", ""),
+    ],
+)
+def test_a_remedy_for_what_is_no_rule(rule: Any, remedy: str) -> None:
+    with pytest.raises(TypeError, match=re.escape(f"not {rule!r}{remedy}") + "$"):
+        call(rule=rule)
 
 
 @pytest.mark.parametrize(
@@ -484,9 +537,12 @@ def test_data_on_another_device_than_params(monkeypatch: pytest.MonkeyPatch) -> 
         ([1.0, {"w": np.zeros(3)}], "must return a pair .*, not a list"),
         ((1.0,), "must return a pair .*, not a tuple of 1"),
         ((1.0, {"w": np.zeros(3)}, 0), "must return a pair .*, not a tuple of 3"),
-        ((np.ones(1), {"w": np.zeros(3)}), r"real number or 0-d array, not ndarray of shape \(1,\) and dtype float64"),
-        ((np.ones(20), {"w": np.zeros(3)}), r"not ndarray of shape \(20,\)"),
-        ((1j, {"w": np.zeros(3)}), "not complex"),
+        (
+            (np.ones(1), {"w": np.zeros(3)}),
+            r"real number or 0-d array, not ndarray of shape \(1,\) and dtype float64: return loss\.reshape\(\(\)\)$",
+        ),
+        ((np.ones(20), {"w": np.zeros(3)}), r"not ndarray of shape \(20,\) and dtype float64$"),
+        ((1j, {"w": np.zeros(3)}), r"not complex: return loss\.real$"),
         ((np.complex64(1), {"w": np.zeros(3)}), r"not complex64 of shape \(\) and dtype complex64"),
         ((True, {"w": np.zeros(3)}), "not bool"),
         (({"w": np.zeros(3)}, 1.0), "not dict"),
