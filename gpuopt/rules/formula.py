@@ -90,7 +90,8 @@ class Formula:
         allowed = self._ranges[name].text
         what = f"{type(self).__name__}: {name} must be {allowed}{{}}, got {value!r}{where}"
         if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
-            raise TypeError(what.format(" or a schedule (a callable from the step number to one)"))
+            schedule = "" if where else " or a schedule (a callable from the step number to one)"
+            raise TypeError(what.format(schedule))
         try:
             number = float(value)
         except OverflowError:
@@ -105,10 +106,19 @@ class Formula:
         for name in self._ranges:
             value = getattr(self, name)
             if callable(value):
-                value = self.number(name, value(step), f" from its schedule at step {step}")
+                value = self._scheduled(name, value, step)
             if value is not None:
                 values[name] = value
         return values
+
+    def _scheduled(self, name: str, schedule: Any, step: int) -> float:
+        try:
+            value = single(schedule(step))
+        except OverflowError:  # Python's answer where NumPy and a GPU say infinity
+            value = math.inf
+        if type(value) is float and value in self._ranges[name]:
+            return value
+        return self.number(name, value, f" from its schedule at step {step}, {schedule!r}")
 
     @property
     def ranges(self) -> dict[str, Range]:
@@ -123,6 +133,17 @@ class Formula:
     def replace(self, values: Mapping[str, Any]) -> Self:
         """A copy with other hyperparameters."""
         return dataclasses.replace(self, **values)
+
+
+def single(value: Any) -> Any:
+    """A schedule's value; the number in it, if it is a 0-d array of a real number.
+
+    ``np.where`` of numbers gives such an array.
+    """
+    if not hasattr(type(value), "item"):  # a symbol answers no question about its attributes
+        return value
+    kind = getattr(value.dtype, "kind", "O")
+    return value.item() if value.shape == () and kind in "iuf" else value
 
 
 def make_formula(cls: type[Formula]) -> None:

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     class StepFunction(Any, Protocol):  # type: ignore[misc]
         """A schedule: a function from the number of completed steps to a number."""
 
-        def __call__(self, step: int, /) -> float | NumpyReal: ...
+        def __call__(self, step: int, /) -> float | NumpyReal | np.ndarray[Any, Any]: ...
 
     HyperValue: TypeAlias = float | NumpyReal | StepFunction | Symbol
 else:

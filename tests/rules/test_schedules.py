@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from typing import Any
@@ -24,6 +25,7 @@ from gpuopt.schedules import (
     Step,
     WarmUp,
 )
+from tests.support.cuda.hostgroup import cupy_on_the_cpu
 
 # A schedule, and its exact values at some steps; the edges are among them.
 VALUES: list[tuple[Schedule, dict[int, float]]] = [
@@ -111,3 +113,72 @@ REFUSED: list[tuple[Any, type[Exception], str]] = [
 def test_refused(make: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         make()
+
+
+def steps_down(step: Any) -> Any:
+    return np.where(step < 1, 0.5, 0.25)
+
+
+ARRAYS: dict[str, Any] = {
+    "where": steps_down,
+    "joined": Joined((steps_down, Constant(1.0)), (2,)),
+    "warm-up": WarmUp(steps_down, 1, start=0.5),
+    "a constant": lambda step: np.array(0.5),
+    "an integer": lambda step: np.array(1),
+    "a scalar": lambda step: np.float32(0.5),
+}
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+@pytest.mark.parametrize("place", ["host", "device"])
+def test_a_0d_array_is_a_number(name: str, place: str) -> None:
+    """On a device the schedule is traced."""
+    schedule = ARRAYS[name]
+    with cupy_on_the_cpu() if place == "device" else contextlib.nullcontext():
+        x = np.zeros(1)
+        opt = go.chain(go.skip_nonfinite(), go.SGD(schedule)).init(x)
+        for _ in range(2):
+            opt.step(np.ones(1))
+        assert x[0] == -sum(float(np.squeeze(schedule(step))) for step in range(2))
+
+
+@pytest.mark.parametrize(
+    "value", [np.ones(2), np.ones(1), np.array(True), np.array(0.1 + 0j), np.array("0.1"), np.array(0.1, object), [0.1], None]
+)
+def test_what_is_no_number(value: Any) -> None:
+    """Nor is an array a hyperparameter without a schedule."""
+    with pytest.raises(
+        TypeError, match=r"GradientDescent: lr must be a finite number >= 0, got .* from its schedule at step 0, <func"
+    ):
+        go.SGD(lambda step: value).init(np.zeros(1))
+    with pytest.raises(TypeError, match=r"lr must be a finite number >= 0 or a schedule"):
+        go.SGD(np.array(0.1))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        Exponential(1e-8, 1e10),
+        Step(1e-8, every=1, factor=1e10),
+        WarmUp(Exponential(1e-8, 1e10), 2),
+        Joined((Constant(0.1), Exponential(1e-8, 1e10)), (2,)),
+        lambda step: 1e-8 * 1e10**step,
+        lambda step: 10 ** (10 * step) if step > 30 else 0.1,
+    ],
+)
+def test_a_schedule_that_grows_beyond_all_floats(schedule: Any) -> None:
+    """The step says which, and changes nothing."""
+    x = np.zeros(1)
+    opt = go.SGD(schedule).init(x)
+
+    def until_refused() -> None:
+        while opt.t < 40:
+            opt.step(np.zeros(1))
+
+    with pytest.raises(ValueError, match=r"GradientDescent: lr must be a finite number >= 0, got ") as caught:
+        until_refused()
+    assert str(caught.value).endswith(f" from its schedule at step {opt.t}, {schedule!r}")
+    assert opt.t > 30
+    opt.rule = go.SGD(0.5)
+    opt.step(np.ones(1))
+    assert x[0] == -0.5

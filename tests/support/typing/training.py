@@ -56,6 +56,7 @@ def counted(opt: go.Optimizer) -> int:
 # Rules and schedules
 rules = [go.Adam(0.1), go.Adam(1), go.Adam(lr=np.float32(0.1)), go.Adam(lr=Halving()), go.Adam(Late()), go.SGD()]
 by_step: list[Callable[[int], float]] = [lambda step: 0.1 / (1 + step), Halving(), go.schedules.Constant(0.1)]
+in_two_parts = go.Adam(lr=lambda step: np.where(step < 5, 0.1, 0.01))
 scheduled = [go.Momentum(lr=each, beta=lambda step: min(0.9, 0.1 * step), dampening=None) for each in by_step]
 warm = go.schedules.WarmUp(go.schedules.Cosine(1e-3, steps=900), steps=100)
 rate: float = warm(3)

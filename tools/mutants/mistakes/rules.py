@@ -114,9 +114,9 @@ MISTAKES = [
     ),
     Mistake(
         "what a schedule gives not checked",
-        "Formula.hyper",
-        "_1 = self.number(_2, _1(step), _3)",
-        "_1 = _1(step)",
+        "Formula._scheduled",
+        "type(_1) is float and _2",
+        "type(_1) is float",
         "test_refusals::test_schedule_in_step",
     ),
     Mistake(
@@ -195,5 +195,26 @@ MISTAKES = [
         "not math.isfinite(_1)",
         "False",
         "test_schedules::test_refused",
+    ),
+    Mistake(
+        "a schedule that grows beyond all floats",
+        "Formula._scheduled",
+        "_1 = math.inf",
+        "raise",
+        "test_schedules",
+    ),
+    Mistake(
+        "a 0-d array that is no number",
+        "Formula._scheduled",
+        "single(schedule(step))",
+        "schedule(step)",
+        "test_schedules",
+    ),
+    Mistake(
+        "a truth value for a number",
+        "formula:single",
+        "_1 and kind in 'iuf'",
+        "_1",
+        "test_schedules",
     ),
 ]
