@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import _thread
 import copy
+import ctypes
 import functools
 import linecache
 import multiprocessing
+import platform
+import queue
+import shutil
+import subprocess
 import sys
 import threading
 import tracemalloc
 import warnings
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -164,16 +172,27 @@ def test_a_step_inside_a_step_is_refused() -> None:
     assert everything(opt) == before
 
 
+def meet() -> None:
+    """Wait inside a call for another call: a helper must come."""
+    meeting = threading.Barrier(2, timeout=WAIT)
+
+    def task(index: int, slot: int) -> None:
+        meeting.wait()
+
+    pool.run(task, 2, 2)
+
+
 def child(expected: Any) -> None:
     same = trained(3) == expected
-    sys.exit(0 if same and all(helper.is_alive() for helper in pool._helpers) else 1)
+    meet()
+    sys.exit(0 if same else 1)
 
 
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
 def test_another_process_steps_after_threads_ran(method: str, threaded: None) -> None:
     """A forked child has none of the pool's threads: it must not wait for them."""
     expected = trained(3)
-    assert any(helper.is_alive() for helper in pool._helpers)
+    meet()
     context: Any = multiprocessing.get_context(method)
     process = context.Process(target=child, args=(expected,))
     with warnings.catch_warnings():  # from Python 3.12 on, that threads were running
@@ -351,12 +370,82 @@ def test_nothing_is_allocated_after_the_first_step(
 
 def test_without_another_thread_the_caller_does_the_work(threaded: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the system has no more threads to give, a step is slower, and nothing else."""
+    asked = list[Any]()
 
-    def refused(thread: threading.Thread) -> None:
+    def refused(*args: Any) -> None:
+        asked.append(args)
         raise RuntimeError("can't start new thread")
 
     expected = trained(3)
-    monkeypatch.setattr(pool, "_helpers", [])
-    monkeypatch.setattr(threading.Thread, "start", refused)
+    monkeypatch.setattr(pool, "_helpers", {})
+    monkeypatch.setattr(_thread, "start_new_thread", refused)
     assert trained(3) == expected
-    assert pool._helpers == []
+    assert asked
+
+
+def test_a_helper_works_in_the_callers_mode_of_floating_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the bits of a step would depend on who took which tile, once a library flushes subnormals to zero."""
+    started, start = list[Any](), _thread.start_new_thread
+
+    def noted(serve: Any, args: Any) -> int:
+        started.append(args[1])
+        return start(serve, args)
+
+    monkeypatch.setattr(pool, "_helpers", {})
+    monkeypatch.setattr(_thread, "start_new_thread", noted)
+    meet()
+    before = pool._mode()
+    monkeypatch.setattr(pool, "_mode", lambda: (0.0, 0.0))
+    meet()  # with another helper, which was started in that mode
+    monkeypatch.setattr(pool, "_mode", lambda: before)
+    meet()
+    assert started == [before, (0.0, 0.0)]
+    jobs: Any = queue.SimpleQueue()
+    pool._serve(jobs, (0.0, 0.0))  # begun in another mode than it should have: it serves nothing
+
+
+def test_a_job_that_is_over_holds_no_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a helper that came too late, or not yet, still holds the job."""
+    monkeypatch.setattr(pool, "_helpers", {})
+    monkeypatch.setattr(_thread, "start_new_thread", lambda *args: 0)  # nobody serves
+    array, done = np.ones(3), list[int]()
+    alive = weakref.ref(array)
+
+    def task(index: int, slot: int, array: Any = array) -> None:
+        done.append(index)
+
+    pool.run(task, 5, 2)
+    del task, array
+    assert sorted(done) == [0, 1, 2, 3, 4]
+    assert alive() is None
+
+
+CONTROL = """
+#include <xmmintrin.h>
+unsigned get(void) { return _mm_getcsr(); }
+void set(unsigned mode) { _mm_setcsr(mode); }
+"""
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="sets the mode of an x86 processor")
+@pytest.mark.parametrize("bit", [0x8000, 0x0040], ids=["results", "operands"])
+def test_subnormals_that_the_caller_flushes_are_flushed_by_all(bit: int, threaded: None, tmp_path: Path) -> None:
+    """As after `torch.set_flush_denormal`, or the import of a library built with -ffast-math."""
+    compiler = shutil.which("cc") or pytest.skip("no C compiler")
+    library = tmp_path / "control.so"
+    subprocess.run([compiler, "-shared", "-fPIC", "-x", "c", "-o", library, "-"], input=CONTROL, text=True, check=True)
+    control = ctypes.CDLL(str(library))
+    x, g = np.zeros(400_000, "f4"), np.full(400_000, 1e-38, "f4")
+    opt = go.SGD(0.25).init(x)
+    opt.step(g)  # the helpers begin here
+    assert np.count_nonzero(x) == x.size
+    before, flushed = control.get(), list[int]()
+    for mode in (before | bit, before) * 3:
+        x[...] = 0.0
+        control.set(mode)
+        try:
+            opt.step(g)
+        finally:
+            control.set(before)
+        flushed.append(int(np.count_nonzero(x == 0)))
+    assert flushed == [x.size, 0] * 3

@@ -3,12 +3,20 @@
 The caller works too, and helpers join as they are free. If many threads step optimizers of their
 own at once, nobody waits for a helper, and no more than the pool's threads are added. A forked
 child starts with no helpers.
+
+An interrupt may reach the caller between any two bytecodes. So the caller takes no lock that
+another thread waits for and adds to no count; what it calls is written in C; and it leaves a job
+only once each helper has finished it or can no longer begin it.
 """
 
 from __future__ import annotations
 
+import _thread
+import itertools
+import math
 import os
 import queue
+import sys
 import threading
 from collections.abc import Callable
 
@@ -16,98 +24,132 @@ import numpy as np
 
 __all__ = ["run"]
 
+_Mode = tuple[float, float]
+_SMALLEST, _SUBNORMAL, _HALF, _LARGE = sys.float_info.min, math.ulp(0.0), 0.5, 1e300
+
+
+def _mode() -> _Mode:
+    """Tell this thread's mode of floating point: a subnormal result, and a subnormal operand's.
+
+    Either may be 0. Any library may change the mode of the thread that loads or calls it.
+    """
+    return _SMALLEST * _HALF, _SUBNORMAL * _LARGE
+
+
+def _nothing(index: int, slot: int) -> None:
+    """Do the task of a job that is over, whose arrays nobody holds any more."""
+
 
 class _Job:
-    """Calls of one task, taken in order by whoever is free."""
+    """Calls of one task, taken in order by whoever is free.
 
-    def __init__(self, task: Callable[[int, int], None], count: int) -> None:
-        self._task, self._count, self._next = task, count, 0
-        self._changed = threading.Condition(threading.Lock())
-        self._active, self._closed = 0, False
-        self._error: BaseException | None = None
+    Each helper has a ticket, a lock that it holds while it works. If the caller has it, the helper
+    can no longer begin. The caller may take it twice, so it may begin to take them anew.
+    """
 
-    def _take(self) -> int:
-        with self._changed:
-            index, self._next = self._next, self._next + 1
-        return index
+    def __init__(self, task: Callable[[int, int], None], count: int, helpers: int) -> None:
+        self._task, self._count, self._numbers = task, count, itertools.count()
+        self._stopped = False
+        self._errors: list[BaseException] = []
+        self._tickets = [threading.RLock() for _ in range(helpers)]
+
+    def hand_to(self, jobs: queue.SimpleQueue[tuple[_Job, int]]) -> None:
+        """Call the helpers that wait there."""
+        for slot in range(1, len(self._tickets) + 1):
+            jobs.put((self, slot))
 
     def work(self, slot: int) -> None:
         """Do what is left of the job, as one of its threads."""
-        with self._changed:
-            if self._closed:
-                return
-            self._active += 1
-        try:
-            while (index := self._take()) < self._count:
-                self._task(index, slot)
-        except BaseException as error:
-            self._stop(error)
-        finally:
-            with self._changed:
-                self._active -= 1
-                self._changed.notify_all()
+        while not self._stopped and (index := next(self._numbers)) < self._count:
+            self._task(index, slot)
 
-    def _stop(self, error: BaseException) -> None:
-        with self._changed:
-            self._error, self._next = self._error or error, self._count
+    def help(self, slot: int) -> None:
+        """Work as a helper, unless the caller has finished."""
+        ticket = self._tickets[slot - 1]
+        if not ticket.acquire(blocking=False):
+            return
+        try:
+            self.work(slot)
+        except BaseException as error:
+            self._errors, self._stopped = [error], True
+        finally:
+            ticket.release()
 
     def finish(self) -> None:
-        """Let no helper begin any more, wait for those at work, and raise what went wrong."""
-        while not self._closed or self._active:
+        """Let no helper begin any more, and wait for those at work.
+
+        The caller has done its part, or gives up. An interrupt ends no wait: it is raised after it.
+        """
+        self._stopped = True
+        interrupt: list[BaseException] = []
+        while True:
             try:
-                with self._changed:
-                    self._closed = True
-                    self._changed.wait_for(lambda: not self._active)
-            except BaseException as error:  # Ctrl-C while waiting: nobody may write after this
-                self._stop(error)
-        if self._error:
-            raise self._error
+                for ticket in self._tickets:
+                    ticket.acquire()
+                self._task = _nothing
+                break
+            except BaseException as error:  # no call in here, so no other interrupt either
+                interrupt = [error]
+        if interrupt:
+            raise interrupt.pop()
+
+    def check(self) -> None:
+        """Raise what went wrong in a helper."""
+        if self._errors:
+            raise self._errors.pop()
 
 
-_jobs: queue.SimpleQueue[tuple[_Job, int]] = queue.SimpleQueue()
-_helpers: list[threading.Thread] = []
-_starting = threading.Lock()
+class _Helpers:
+    """Threads that wait for jobs, all in one mode of floating point."""
+
+    def __init__(self, mode: _Mode) -> None:
+        self.jobs: queue.SimpleQueue[tuple[_Job, int]] = queue.SimpleQueue()
+        self._mode, self._count, self._starting = mode, 0, threading.RLock()
+
+    def up_to(self, wanted: int) -> int:
+        """How many of so many helpers there are, once those that are missing were started."""
+        if self._count < wanted and self._starting.acquire(blocking=False):
+            try:
+                while self._count < wanted:
+                    _thread.start_new_thread(_serve, (self.jobs, self._mode))
+                    self._count += 1
+            except RuntimeError:  # no more threads are to be had: the caller does the work
+                pass
+            finally:
+                self._starting.release()
+        return min(self._count, wanted)
 
 
-def _serve(jobs: queue.SimpleQueue[tuple[_Job, int]]) -> None:
+def _serve(jobs: queue.SimpleQueue[tuple[_Job, int]], mode: _Mode) -> None:
+    if _mode() != mode:
+        return  # a system where a thread does not begin in the mode of the one that starts it
     with np.errstate(all="ignore"):  # a thread has its own; gradients may hold any value
         while True:
             job, slot = jobs.get()
-            job.work(slot)
-            del job  # or the last arrays would live until the next job
+            job.help(slot)
 
 
-def _forget() -> None:
-    """Begin anew in a forked child, where the helpers do not exist."""
-    global _jobs, _helpers, _starting
-    _jobs, _helpers, _starting = queue.SimpleQueue(), [], threading.Lock()
-
+_helpers: dict[_Mode, _Helpers] = {}
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+    os.register_at_fork(after_in_child=_helpers.clear)  # where they do not exist
 
 
 def run(task: Callable[[int, int], None], count: int, threads: int) -> None:
     """Call ``task(index, slot)`` for every index below `count`, on up to `threads` threads.
 
     `slot`, below `threads`, tells calls that run at the same time apart. The calling thread is one
-    of them.
+    of them. No call is left running when this returns or raises.
     """
-    job, helpers = _Job(task, count), min(threads, count) - 1
-    with _starting:
-        while len(_helpers) < helpers:
-            thread = threading.Thread(
-                target=_serve, args=(_jobs,), name=f"gpuopt-{len(_helpers)}", daemon=True
-            )
-            try:
-                thread.start()
-            except RuntimeError:  # no more threads are to be had: the caller does the work
-                break
-            _helpers.append(thread)
-        helpers = min(helpers, len(_helpers))
-    for slot in range(1, helpers + 1):
-        _jobs.put((job, slot))
+    mode = _mode()
+    helpers = _helpers.get(mode) or _helpers.setdefault(mode, _Helpers(mode))
+    job = _Job(task, count, helpers.up_to(min(threads, count) - 1))
     try:
-        job.work(0)
+        try:
+            job.hand_to(helpers.jobs)
+            job.work(0)
+        finally:
+            job.finish()
     finally:
-        job.finish()
+        job.finish()  # an interrupt may come on the way into the first, or out of its handler
+    job.check()
