@@ -16,7 +16,7 @@ import numpy as np
 from gpuopt.arrays.dtypes import state_dtype
 from gpuopt.tracing.program import UpdateProgram
 
-__all__ = ["Initial", "ParamView", "cut", "new_state", "no_values"]
+__all__ = ["ArrayOrder", "Initial", "ParamView", "cut", "new_state", "no_values"]
 
 Index = tuple[Any, ...]
 Initial = Callable[[int, tuple[int, ...]], Mapping[str, Any]]
@@ -63,6 +63,48 @@ class ParamView:
     def part(self, buffer: Any) -> Any:
         """Its part of a buffer, with the shape of `nd`."""
         return buffer[self.start : self.stop].reshape(self.nd.shape)
+
+
+class ArrayOrder:
+    """One array of an executor, as its tiles know it: they do not hold the array, which holds them.
+
+    Parameters
+    ----------
+    position, index : int
+        Which array of the executor it is, and of the optimizer.
+    shape : tuple of int
+    axes : tuple of int
+        The order of axes in which the tiles follow one another.
+
+    Attributes
+    ----------
+    in_order : bool
+        Whether that is the order of indices.
+    """
+
+    def __init__(
+        self, position: int, index: int, shape: tuple[int, ...], axes: tuple[int, ...]
+    ) -> None:
+        self.position, self.index = position, index
+        self._shape, self._axes = shape, axes
+        self.in_order = axes == tuple(range(len(axes)))
+
+    def indices(self, offset: int, ramp: Any, out: Any, rest: Any, work: Any) -> tuple[Any, int]:
+        """The index in C order of each element of the tile at `offset`, as numbers and what to add.
+
+        `ramp` holds 0, 1, 2 …; the others are scratch, all of the tile's size.
+        """
+        if self.in_order:
+            return ramp, offset
+        np.add(ramp, np.uint64(offset), out=rest)  # in the order of memory, taken apart by axes
+        out.fill(0)
+        for axis in reversed(self._axes):
+            length = np.uint64(self._shape[axis])
+            np.remainder(rest, length, out=work)
+            np.multiply(work, np.uint64(math.prod(self._shape[axis + 1 :])), out=work)
+            np.add(out, work, out=out)
+            np.floor_divide(rest, length, out=rest)
+        return out, 0
 
 
 def cut(shape: tuple[int, ...], limit: int) -> Iterator[tuple[Index, int]]:

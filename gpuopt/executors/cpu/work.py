@@ -6,14 +6,13 @@ A `TiledArray` gives the tiles of a step, each with its gradient; a `Tile` runs 
 from __future__ import annotations
 
 import abc
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from gpuopt.codegen.order import REDUCTION_CHUNK
-from gpuopt.executors.layout import cut
+from gpuopt.executors.layout import ArrayOrder, cut
 from gpuopt.tracing.operands import GRAD, PARAM, Operand
 
 if TYPE_CHECKING:
@@ -73,7 +72,8 @@ class ArrayTile(Tile):
 
     Attributes
     ----------
-    array : TiledArray
+    array : ArrayOrder
+        Which array, and where it has its elements.
     where : tuple
         Its index in the array; empty for all of it.
     operands : dict
@@ -85,7 +85,7 @@ class ArrayTile(Tile):
     __slots__ = ("_direct", "array", "offset", "operands", "where")
 
     def __init__(
-        self, array: TiledArray, where: Any, operands: dict[Operand, Any], size: int, offset: int
+        self, array: ArrayOrder, where: Any, operands: dict[Operand, Any], size: int, offset: int
     ) -> None:
         self.array, self.where, self.operands = array, where, operands
         self.size, self.offset = size, offset
@@ -175,9 +175,10 @@ class TiledArray:
         buffers: dict[Operand, Any],
         start: int = 0,
     ) -> None:
-        self.position, self.index, self.size = position, index, arrays[PARAM].size
+        self.position, self.size = position, arrays[PARAM].size
+        self._order = ArrayOrder(position, index, arrays[PARAM].shape, axes)
+        self._in_order = self._order.in_order
         self._axes, self._limit, self._buffers, self._start = axes, limit, buffers, start
-        self._shape, self._in_order = arrays[PARAM].shape, axes == tuple(range(len(axes)))
         self._arrays = {name: array.transpose(axes) for name, array in arrays.items()}
         self._flat = all(array.flags.c_contiguous for array in self._arrays.values())
         self._tiles: dict[bool, list[ArrayTile]] = {}
@@ -212,27 +213,10 @@ class TiledArray:
             first = self._start + offset
             operands = {name: _inside(array, where) for name, array in arrays.items()}
             operands |= {name: state[first : first + size] for name, state in self._buffers.items()}
-            tiles.append(ArrayTile(self, where, operands, size, offset))
+            tiles.append(ArrayTile(self._order, where, operands, size, offset))
             offset += size
         self._tiles[flat] = tiles
         return tiles
-
-    def indices(self, offset: int, ramp: Any, out: Any, rest: Any, work: Any) -> tuple[Any, int]:
-        """The index in C order of each element of the tile at `offset`, as numbers and what to add.
-
-        `ramp` holds 0, 1, 2 …; the others are scratch, all of the tile's size.
-        """
-        if self._in_order:
-            return ramp, offset
-        np.add(ramp, np.uint64(offset), out=rest)  # in the order of memory, taken apart by axes
-        out.fill(0)
-        for axis in reversed(self._axes):
-            length = np.uint64(self._shape[axis])
-            np.remainder(rest, length, out=work)
-            np.multiply(work, np.uint64(math.prod(self._shape[axis + 1 :])), out=work)
-            np.add(out, work, out=out)
-            np.floor_divide(rest, length, out=rest)
-        return out, 0
 
 
 def _inside(array: Any, index: Any) -> Any:

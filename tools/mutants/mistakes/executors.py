@@ -77,4 +77,11 @@ MISTAKES = [
         "pass",
         "test_threads::test_a_job_that_is_over_holds_no_arrays",
     ),
+    Mistake(
+        "tiles hold the array that holds them",
+        "TiledArray._cut",
+        "self._tiles[_1] = tiles",
+        "self._tiles[_1] = tiles\ntiles[0].operands = {**tiles[0].operands, self: None}",
+        "test_lifetime::test_an_optimizer_that_is_dropped_frees_its_arrays",
+    ),
 ]

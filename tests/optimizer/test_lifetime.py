@@ -1,0 +1,105 @@
+"""Memory goes when its owner goes: at once, without Python's collector of cycles."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gpuopt as go
+from tests.support.executors import of_numpy_arrays
+
+RULES: dict[str, tuple[go.Rule | go.Chain | go.Partition, str, dict[str, Any]]] = {
+    "plain": (go.Adam(0.1), "float32", {}),
+    "reductions": (go.chain(go.skip_nonfinite(), go.clip_norm(1.0), go.clip_global_norm(1.0), go.Adam(0.1)), "float32", {}),
+    "pieces": (go.chain(go.accumulate(2), go.SGD(0.1), go.lookahead(2), go.average()), "float32", {}),
+    "noise": (go.chain(go.gradient_noise(seed=1), go.SGD(0.1)), "float64", {}),
+    "numbers": (go.chain(go.LossScale(), go.Momentum(0.1)), "float16", {}),
+    "partition": (go.partition({"a": go.Adam(0.1), "*": go.SGD(0.1)}), "complex64", {}),
+    "schedule": (go.Adam(go.schedules.Cosine(0.1, 100)), "float32", {}),
+    "master": (go.Adam(0.1), "float16", {"master": True}),
+}
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """Nothing but counts of references frees memory; in the end there is no garbage of the library's."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        cyclic = {type(it).__qualname__ for it in gc.garbage if type(it).__module__.startswith("gpuopt")}
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    assert not cyclic
+
+
+def arrays(dtype: str) -> dict[str, Any]:
+    """Large and small ones, in several layouts."""
+    order, gaps = np.ones((30, 40), dtype).T, np.ones((20, 8), dtype)[:, ::2]
+    return {"a": np.ones(200_000, dtype), "b": [order, gaps, np.ones(4, dtype), np.ones(5, dtype)]}
+
+
+def used(rule: Any, dtype: str, options: dict[str, Any]) -> list[weakref.ref[Any]]:
+    """Make an optimizer and use it in all ways; what must be gone afterwards."""
+    params, grads = arrays(dtype), arrays(dtype)
+    opt = rule.init(params, **options)
+    for _ in range(3):
+        opt.step(grads)
+    opt.step({"a": None, "b": grads["b"]})
+    opt.load_state_dict(opt.state_dict())
+    opt.rule = rule
+    opt.evaluation()
+    with pytest.raises(ValueError):
+        opt.step({"a": None})
+    states = [weakref.ref(buffer) for tree in opt.state.values() if (buffer := getattr(tree["a"], "base", None)) is not None]
+    return [weakref.ref(opt), weakref.ref(params["a"]), weakref.ref(grads["a"]), *states]
+
+
+@of_numpy_arrays
+@pytest.mark.parametrize(("rule", "dtype", "options"), RULES.values(), ids=RULES)
+def test_an_optimizer_that_is_dropped_frees_its_arrays(
+    rule: Any, dtype: str, options: dict[str, Any], executor: str, uncollected: None
+) -> None:
+    assert not [alive for alive in used(rule, dtype, options) if alive() is not None]
+
+
+def minimized() -> Any:
+    return go.minimize(lambda x: (float(x @ x), 2 * x), np.ones(50_000), go.Adam(0.1), maxiter=3).x
+
+
+def fitted() -> Any:
+    params = {"w": np.zeros(50_000)}
+    go.fit(lambda p, x: (np.mean(x), {"w": np.ones(50_000)}), params, np.ones((20, 3)), go.Adam(0.1), batch_size=10)
+    return params["w"]
+
+
+def stepped() -> Any:
+    opt = go.Adam(0.1).init(np.ones(50_000))
+    opt.step(np.ones(50_000))
+    return opt.params
+
+
+@of_numpy_arrays
+@pytest.mark.parametrize("train", [stepped, minimized, fitted])
+def test_twelve_in_a_row_need_the_memory_of_one(train: Callable[[], Any], executor: str, uncollected: None) -> None:
+    assert train() is not None  # compiled
+    tracemalloc.start()
+    try:
+        train()
+        one = tracemalloc.get_traced_memory()[1]
+        tracemalloc.reset_peak()
+        for _ in range(12):
+            train()
+        assert tracemalloc.get_traced_memory()[1] < 1.5 * one
+    finally:
+        tracemalloc.stop()
