@@ -12,7 +12,7 @@ import numpy as np
 from gpuopt.arrays.random import FIRST, GOLDEN, SECOND
 from gpuopt.codegen.order import LANES, REDUCTION_CHUNK
 from gpuopt.codegen.tile import changes, constants, places
-from gpuopt.tracing.expr import Expr, format_expr
+from gpuopt.tracing.expr import Expr
 from gpuopt.tracing.operands import PARAM, Operand
 from gpuopt.tracing.ops import OPS, REDUCTIONS
 from gpuopt.tracing.program import Kernel
@@ -182,18 +182,20 @@ def _statements(
 ) -> tuple[dict[Expr, str], list[str], list[str]]:
     """Names of all values; and the lines that give the scalars, and those that load element i and
     compute with it.
+
+    No constant stands in them, so that another constant is not another text to compile.
     """
     names: dict[Expr, str] = {}
     scalars = ["    zero, one = k.dtype.type(0), k.dtype.type(1)"]
     for number, expr in enumerate([*kernel.scalars, *constants(kernel)]):
         names[expr] = f"k{number}"
-        scalars.append(f"    k{number} = k[{number}]  # {format_expr(expr)}")
+        scalars.append(f"    k{number} = k[{number}]")
     old = {operand: f"o{number}" for number, operand in enumerate(arrays)}
     names |= {leaf: old[leaf.value] for leaf in _inputs(kernel)}
     body = [f"{old[operand]} = {arrays[operand]}[i]" for operand in kernel.loads]
-    for op in kernel.ops:
+    for number, op in enumerate(kernel.ops):  # whose index depends on how many constants there are
         args = [names[arg] for arg in op.args]
-        names[op] = f"x{op.index}"
+        names[op] = f"x{number}"
         body.append(f"{names[op]} = {OPS[op.op].numba.format(*args)}")
     return names, scalars, body
 

@@ -9,6 +9,7 @@ import re
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 import gpuopt as go
 from gpuopt.arrays import backend
 from gpuopt.arrays.precision import Precision
+from gpuopt.codegen.numba import fold_source, loop_source
 from gpuopt.tracing.trace import trace
 from tests.support.variants import bits
 
@@ -178,3 +180,34 @@ def test_why_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GPUOPT_CPU")
     assert go.Adam().init(np.ones(3)).executor == "numpy"
     assert go.info()["reasons"]["numba"] == "Numba is not installed"
+
+
+def scaled_by(constant: float) -> go.Rule:
+    """A user's rule with a constant in its formula, of a class of its own."""
+
+    class Scaled(go.Rule):
+        lr: go.NonNegative = 0.1
+
+        def update(self, t: Any, p: Any, g: Any) -> Any:
+            return p - self.lr * np.maximum(constant * g, -constant)
+
+    return Scaled()
+
+
+OTHER_CONSTANTS: dict[str, Callable[[int], go.Rule | go.Chain]] = {
+    "a user's rule": lambda k: scaled_by(1.5 + k),
+    "accumulate": lambda k: go.chain(go.accumulate(2 + k), go.SGD(0.1)),
+    "lookahead": lambda k: go.chain(go.SGD(0.1), go.lookahead(2 + k)),
+    "the seed of noise": lambda k: go.chain(go.gradient_noise(seed=k), go.SGD(0.1)),
+    "a norm": lambda k: go.chain(go.clip_norm(1.0 + k), go.SGD(0.1)),
+}
+
+
+@pytest.mark.parametrize("rule", OTHER_CONSTANTS.values(), ids=OTHER_CONSTANTS)
+def test_another_constant_is_no_other_text(rule: Callable[[int], go.Rule | go.Chain]) -> None:
+    """Which would be another compilation, whose machine code a process never gives back."""
+    texts = set()
+    for k in range(3):
+        program = trace(rule(k).update_for(""))
+        texts.add("".join(map(fold_source, program.stages)) + loop_source(program.update))
+    assert len(texts) == 1

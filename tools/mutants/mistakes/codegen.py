@@ -49,4 +49,11 @@ MISTAKES = [
         "whole + lane; at < whole;",
         "test_cuda_table",
     ),
+    Mistake(
+        "a loop's text that depends on its constants",
+        "numba:_statements",
+        "names[op] = f'x{_1}'",
+        "names[op] = f'x{op.index}'",
+        "test_numba::test_another_constant_is_no_other_text",
+    ),
 ]
