@@ -1,5 +1,5 @@
-"""From a `Kernel` to the text of one loop over flat arrays, which Numba compiles; needs no Numba
-itself.
+"""From a `Kernel` to the text of one loop over flat arrays, whose functions Numba compiles; needs
+no Numba itself.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gpuopt.tracing.program import Kernel
 
 __all__ = ["fill_source", "fold_source", "loop_source"]
 
-_HEADER = '''"""A loop that gpuopt generated for one rule. It is made again when it is missing."""
+_HEADER = '''"""A loop that gpuopt generated for one rule."""
 
 import math
 
@@ -44,21 +44,18 @@ def elements(context, address, like):
 _ROUNDING = """import numpy as np
 
 
-@numba.njit
 def stochastic_bfloat16(a, u):
     bits = np.float32(a).view(np.uint32) + np.uint32(np.int32(u * np.float32(65536)))
     return np.uint32(bits & np.uint32(0xFFFF0000)).view(np.float32) if a == a else a
 
 
 """
-_LOOP = """@numba.njit(nogil=True, error_model="numpy", cache=True)
-def loop({arguments}k):
+_LOOP = """def loop({arguments}k):
 {scalars}
     for i in range({size}):
 {body}
 
 
-@numba.njit(nogil=True, error_model="numpy", cache=True)
 def pack({packed}k, addresses, ends):
     start = 0
     for j in range(addresses.size):
@@ -66,8 +63,7 @@ def pack({packed}k, addresses, ends):
         loop({sliced}k)
         start = ends[j]
 """
-_FOLD = """@numba.njit(nogil=True, error_model="numpy", cache=True)
-def chunk({arguments}k, {rows}):
+_FOLD = """def chunk({arguments}k, {rows}):
 {scalars}
     whole = {size} // {lanes}
     for lane in range(min({size}, {lanes})):
@@ -86,14 +82,12 @@ def chunk({arguments}k, {rows}):
 {again}
 
 
-@numba.njit(nogil=True, error_model="numpy", cache=True)
 def fold({arguments}k, {rows}):
     for n in range(r0.shape[0]):
         start, stop = n * {chunk}, min((n + 1) * {chunk}, {size})
         chunk({sliced}k, {row})
 """
-_FILL = """@numba.njit(nogil=True, cache=True)
-def fill(run, start, index):
+_FILL = """def fill(run, start, index):
     scale, half = run.dtype.type({scale}), run.dtype.type({half})
     for i in range(run.size):
         z = start + (index[i] + types.uint64(1)) * types.uint64({golden})
