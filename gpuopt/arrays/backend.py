@@ -24,7 +24,8 @@ __all__ = ["array_module", "info", "optional_import", "use", "xp"]
 
 VARIABLE, CPU_VARIABLE, THREADS_VARIABLE = "GPUOPT_BACKEND", "GPUOPT_CPU", "GPUOPT_NUM_THREADS"
 CHOICES = ("auto", "numpy", "cupy")
-CPU_CHOICES = ("numpy", "numba")
+cpu_choices = ["numpy", "numba"]
+"""The executors of NumPy arrays, to which `gpuopt.executors.register` adds."""
 _chosen: str | None = None
 
 
@@ -99,8 +100,8 @@ def cpu_executor() -> str:
     name = os.environ.get(CPU_VARIABLE)
     if not name:
         return "numpy" if why_not_numba() else "numba"
-    if name not in CPU_CHOICES:
-        raise ValueError(f"{CPU_VARIABLE} must be one of {', '.join(CPU_CHOICES)}, got {name!r}")
+    if name not in cpu_choices:
+        raise ValueError(f"{CPU_VARIABLE} must be one of {', '.join(cpu_choices)}, got {name!r}")
     if name == "numba" and (reason := why_not_numba()):
         raise RuntimeError(f"{CPU_VARIABLE}=numba was asked for but cannot be used: {reason}")
     return name
@@ -108,11 +109,14 @@ def cpu_executor() -> str:
 
 @functools.cache
 def why_not_numba() -> str | None:
-    """None if Numba can be imported, else the reason why not; the first call imports it."""
+    """None if Numba compiles here, else the reason why not; the first call imports it."""
     try:
         if importlib.util.find_spec("numba") is None:
             return "Numba is not installed (pip install 'gpuopt[numba]')"
-        import numba  # noqa: F401
+        import numba
+
+        if getattr(numba.config, "DISABLE_JIT", 0):
+            return "Numba compiles nothing, because NUMBA_DISABLE_JIT is set"
     except Exception as error:  # Numba refuses a NumPy that is newer than it knows
         return _reason(error)
     return None
@@ -171,8 +175,8 @@ def info() -> Info:
         reasons["cupy"] = f"works, but {'go.use' if _chosen else VARIABLE} chose numpy"
     if reason_numba := why_not_numba():
         reasons["numba"] = reason_numba
-    elif cpu == "numpy":
-        reasons["numba"] = f"works, but {CPU_VARIABLE} chose numpy"
+    elif cpu not in {None, "numba"}:
+        reasons["numba"] = f"works, but {CPU_VARIABLE} chose {cpu}"
     packages = ("numpy", "numba", "cupy", "ml_dtypes")
     own = {"gpuopt": sys.modules["gpuopt"].__version__, "python": platform.python_version()}
     return {

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuopt.arrays.backend import cpu_executor, is_cupy
+from gpuopt.arrays.backend import cpu_choices, cpu_executor, is_cupy
 from gpuopt.executors.layout import Initial, no_values
 from gpuopt.executors.scalars import AnyScalars, ScalarRows, Scalars, StoredScalars
 from gpuopt.tracing.operands import Operand
@@ -125,9 +125,14 @@ _in_place: type[Executor] | None = None
 """The executor of all arrays inside `using`."""
 
 
-def register(name: str, loader: Loader) -> None:
-    """Make an executor known by a name; `loader` is called, and may import, when arrays need it."""
+def register(name: str, loader: Loader, of_numpy: bool = True) -> None:
+    """Make an executor known by a name; `loader` is called, and may import, when arrays need it.
+
+    If it is one of NumPy arrays, ``GPUOPT_CPU`` may choose it.
+    """
     _loaders[name] = loader
+    if of_numpy and name not in cpu_choices:
+        cpu_choices.append(name)
 
 
 def executor_of(array: Any) -> type[Executor]:
@@ -166,4 +171,4 @@ def _cupy() -> type[Executor]:
 
 register("numpy", _numpy)
 register("numba", _numba)
-register("cupy", _cupy)
+register("cupy", _cupy, of_numpy=False)

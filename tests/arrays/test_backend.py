@@ -225,7 +225,7 @@ def test_a_choice_that_fails_leaves_the_one_before(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize(
     ("variable", "value", "choices"),
-    [("GPUOPT_BACKEND", "jax", "auto, numpy, cupy"), ("GPUOPT_CPU", "fortran", ", ".join(backend.CPU_CHOICES))],
+    [("GPUOPT_BACKEND", "jax", "auto, numpy, cupy"), ("GPUOPT_CPU", "fortran", ", ".join(backend.cpu_choices))],
 )
 def test_a_variable_with_a_wrong_value(variable: str, value: str, choices: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever needs it raises; `info`, which is asked when something is wrong, says it among its reasons."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import os
 import platform
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -86,6 +89,16 @@ def test_why_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GPUOPT_CPU")
     assert go.Adam().init(np.ones(3)).executor == "numpy"
     assert go.info()["reasons"]["numba"] == "Numba is not installed"
+
+
+def test_a_numba_that_compiles_nothing() -> None:
+    """Numba's own switch for debugging leaves the arrays to NumPy."""
+    script = "import numpy as np, gpuopt as go; print(go.Adam().init(np.ones(3)).executor, go.info()['reasons']['numba'])"
+    variables = {name: value for name, value in os.environ.items() if name != "GPUOPT_CPU"}
+    variables |= {"NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.strip() == "numpy Numba compiles nothing, because NUMBA_DISABLE_JIT is set"
 
 
 def scaled_by(constant: float) -> go.Rule:

@@ -9,6 +9,7 @@ import pytest
 
 import gpuopt as go
 from gpuopt import executors
+from gpuopt.arrays import backend
 from gpuopt.executors import Executor, executor_of, using
 from gpuopt.executors.cpu.numpy import NumpyExecutor
 from tests.support.executors import only
@@ -60,3 +61,19 @@ def test_a_registered_executor_is_loaded_when_arrays_need_it(monkeypatch: pytest
     assert not loaded
     assert executor_of(ARRAY) is Other
     assert loaded == ["numpy"]
+
+
+def test_the_variable_may_choose_what_was_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executors, "_loaders", dict(executors._loaders))
+    monkeypatch.setattr(backend, "cpu_choices", choices := list(backend.cpu_choices))
+    monkeypatch.setattr(executors, "cpu_choices", choices)
+    monkeypatch.setenv("GPUOPT_CPU", "other")
+    with pytest.raises(ValueError, match="GPUOPT_CPU must be one of numpy, numba, got 'other'"):
+        go.Adam().init(ARRAY.copy())
+    executors.register("other", lambda: Other)
+    executors.register("elsewhere", lambda: Other, of_numpy=False)
+    assert go.Adam().init(ARRAY.copy()).executor == "other"
+    assert go.info()["cpu"] == "other"
+    monkeypatch.setenv("GPUOPT_CPU", "elsewhere")
+    with pytest.raises(ValueError, match="GPUOPT_CPU must be one of numpy, numba, other, got 'elsewhere'"):
+        go.Adam().init(ARRAY.copy())

@@ -154,4 +154,18 @@ MISTAKES = [
         "''",
         "test_numba_cache::test_another_version_of_numba_finds_nothing",
     ),
+    Mistake(
+        "a registered executor cannot be chosen",
+        "executors:register",
+        "cpu_choices.append(name)",
+        "pass",
+        "test_registry::test_the_variable_may_choose_what_was_registered",
+    ),
+    Mistake(
+        "Numba chosen though it compiles nothing",
+        "why_not_numba",
+        "getattr(numba.config, 'DISABLE_JIT', 0)",
+        "False",
+        "test_numba::test_a_numba_that_compiles_nothing",
+    ),
 ]
