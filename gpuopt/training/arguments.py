@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,9 @@ __all__ = [
     "asks_to_stop",
     "check_callback",
     "check_rule",
+    "of_result",
     "remedy",
     "start",
-    "wants_result",
 ]
 
 
@@ -51,14 +52,17 @@ def check_callback(callback: Any) -> None:
         raise TypeError(f"callback must be callable, not {callback!r}")
 
 
-def wants_result(callback: Any) -> bool:
-    """Whether a callback has the newer of SciPy's two forms: ``intermediate_result`` is all it
-    takes.
+def of_result(callback: Any) -> Callable[[Any], Any]:
+    """A callback as a function of a result. It takes that itself only if ``intermediate_result`` is
+    its one parameter, as in SciPy; else it takes x.
     """
     try:
-        return set(inspect.signature(callback).parameters) == {"intermediate_result"}
+        newer = set(inspect.signature(callback).parameters) == {"intermediate_result"}
     except ValueError:  # some functions that are written in C have no signature
-        return False
+        newer = False
+    if newer:
+        return lambda found: callback(intermediate_result=found)
+    return lambda found: callback(found.x)
 
 
 def asks_to_stop(answer: Any) -> bool:

@@ -31,7 +31,8 @@ class Objective:
             raise TypeError(f"fun must be callable, got {reprlib.repr(fun)}")
         if jac is not True and not callable(jac):
             raise ValueError(
-                f"jac must be True (fun returns value and gradient) or a callable, got {jac!r}"
+                f"jac must be True (fun returns value and gradient) or a callable, got {jac!r}; "
+                "scipy.optimize.minimize with method=gpuopt.scipy_method(rule) takes differences"
             )
         self._fun, self._jac = fun, jac
         self._args = args if isinstance(args, tuple) else (args,)

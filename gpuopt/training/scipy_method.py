@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.rules.base import Bindable
-from gpuopt.training.arguments import check_callback, check_rule, start, wants_result
+from gpuopt.training.arguments import check_callback, check_rule, of_result, start
 from gpuopt.training.bounds import Box, read_as_scipy
 from gpuopt.training.minimize import minimize
 from gpuopt.training.objective import real_number
@@ -192,11 +192,11 @@ def _after_each_iteration(callback: Any) -> Any:
         return None
     from scipy import optimize
 
+    tell = of_result(callback)
+
     def after(intermediate_result: Any) -> None:
-        if intermediate_result.nit and wants_result(callback):
-            callback(intermediate_result=optimize.OptimizeResult(intermediate_result))
-        elif intermediate_result.nit:
-            callback(intermediate_result.x)
+        if intermediate_result.nit:
+            tell(optimize.OptimizeResult(intermediate_result))
 
     return after
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from typing import Any
 
 from gpuopt.arrays.backend import is_cupy
 from gpuopt.rules.base import Bindable
 from gpuopt.rules.chains import loss_scale_name
-from gpuopt.training.arguments import asks_to_stop, wants_result
+from gpuopt.training.arguments import asks_to_stop, of_result
 from gpuopt.training.bounds import Box
 from gpuopt.training.objective import Objective
 from gpuopt.training.result import OptimizeResult, ended
@@ -31,6 +32,7 @@ class Search:
 
     def run(self, maxiter: int, gtol: float, check_every: int, callback: Any) -> OptimizeResult:
         """Search until one of the reasons to stop; an interrupt gets the result so far."""
+        ask = None if callback is None else of_result(callback)
         try:
             for self._nit in itertools.count():
                 last = self._nit == maxiter
@@ -38,7 +40,7 @@ class Search:
                 value, gradient = self._evaluate(read=checked)
                 if checked:
                     status = self._status(value, gradient, gtol, last)
-                    if callback is not None and self._is_stopped(callback, value, gradient):
+                    if ask is not None and self._is_stopped(ask, value, gradient):
                         status = 99
                     if status >= 0:
                         return self._ended(status)
@@ -76,12 +78,10 @@ class Search:
             largest = _largest(self._box.projected(gradient, self._x))
         return 0 if largest <= gtol else 1 if last else -1
 
-    def _is_stopped(self, callback: Any, value: float, gradient: Any) -> bool:
+    def _is_stopped(self, ask: Callable[[Any], Any], value: float, gradient: Any) -> bool:
         now = ended(self._point(value, gradient), -1, self._nit, self._calls)
         try:
-            if wants_result(callback):
-                return asks_to_stop(callback(intermediate_result=now))
-            return asks_to_stop(callback(now.x))
+            return asks_to_stop(ask(now))
         except StopIteration:
             return True
 

@@ -492,6 +492,7 @@ def test_data_on_another_device_than_params(monkeypatch: pytest.MonkeyPatch) -> 
         (Frame(), "np.asarray(data)"),
         ([[1.0, 2.0], [3.0, 4.0]], "np.asarray(data)"),
         ([np.ones(3), np.ones(3)], "a tuple of arrays, tuple(data)"),
+        ([Frame(), Frame()], "a tuple of arrays, tuple(np.asarray(array) for array in data)"),
         ({"x": np.ones(3), "y": np.ones(3)}, "a tuple of arrays, tuple(data.values())"),
         ((np.ones(20), Frame()), "np.asarray(data[1])"),
         (Sparse(), "np.asarray(data.toarray())"),

@@ -62,6 +62,7 @@ REFUSED = [
     ({"bounds": []}, ValueError, "pair for each element of x"),
     ({"bounds": [(0, 1, 2), (0, 1, 2)]}, ValueError, "pair for each element of x"),
     ({"bounds": [(0, "a"), (0, 1)]}, TypeError, "with numbers or None, got"),
+    ({"jac": "2-point"}, ValueError, r"got '2-point'; scipy\.optimize\.minimize with method=gpuopt\.scipy_method\(rule\)"),
     ({"maxiter": True}, ValueError, "maxiter"),
     ({"maxiter": math.inf}, ValueError, "maxiter must be a whole number of at least 0, got inf"),
     ({"callback": 3}, TypeError, "callback must be callable, not 3"),
@@ -137,3 +138,8 @@ def test_a_class_is_to_be_called_with_what_it_needs() -> None:
 
 def test_a_count_that_is_written_as_a_float() -> None:
     assert go.minimize(bowl, np.zeros(2), go.GradientDescent(0.1), maxiter=1e1).nit == 10  # type: ignore[call-overload]
+
+
+def test_an_array_without_elements() -> None:
+    found = go.minimize(lambda x: (0.0, x), np.zeros((0, 3)), go.Adam(), bounds=(0, 1))
+    assert (found.x.shape, found.status) == ((0, 3), 0)

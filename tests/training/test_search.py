@@ -198,6 +198,7 @@ def test_the_signature_of_a_callback() -> None:
     assert seen == [((2,), None)] * 4
     go.minimize(bowl, np.zeros(2), go.GradientDescent(0.1), callback=seen.append, **options)
     assert seen[-1].shape == (2,)
+    assert go.minimize(bowl, np.zeros(2), go.GradientDescent(0.1), callback=max, **options).nit == 3
 
 
 def test_the_last_check_calls_the_callback_too() -> None:

@@ -121,7 +121,7 @@ MISTAKES = [
     ),
     Mistake(
         "a result for a callback that takes x too",
-        "wants_result",
+        "of_result",
         "_1 == {'intermediate_result'}",
         "'intermediate_result' in _1",
         "test_search test_scipy_method",
@@ -150,8 +150,8 @@ MISTAKES = [
     Mistake(
         "a callback before the first iteration",
         "_after_each_iteration",
-        "intermediate_result.nit and _1",
-        "_1",
+        "if intermediate_result.nit:\n    __1",
+        "__1",
         "test_scipy_method",
     ),
     Mistake(
