@@ -16,8 +16,6 @@ LONGER = {
     "tracing/expr.py": "to be divided",
     "tracing/parts.py": "to be divided",
     "tracing/symbols.py": "to be divided",
-    "training/minimize.py": "to be divided",
-    "training/fit.py: fit": "to be divided",
 }
 """What may be longer, with a reason; better nothing."""
 
