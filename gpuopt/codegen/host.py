@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.tracing.expr import Expr, ReductionKey, format_expr, reachable
+from gpuopt.tracing.expr import Expr, ReductionKey, reachable
 from gpuopt.tracing.ops import OPS, REDUCTIONS, Op
+from gpuopt.tracing.printing import format_expr
 
 __all__ = ["Evaluate", "compile_host"]
 

@@ -12,9 +12,10 @@ import numpy as np
 from gpuopt.arrays.random import FIRST, GOLDEN, SECOND
 from gpuopt.codegen.order import LANES, REDUCTION_CHUNK
 from gpuopt.codegen.tile import changes, constants, places
-from gpuopt.tracing.expr import Expr, format_expr
+from gpuopt.tracing.expr import Expr
 from gpuopt.tracing.operands import PARAM, Operand
 from gpuopt.tracing.ops import OPS, REDUCTIONS
+from gpuopt.tracing.printing import format_expr
 from gpuopt.tracing.program import Kernel
 
 __all__ = ["fill_source", "fold_source", "loop_source"]

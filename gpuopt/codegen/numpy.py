@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from gpuopt.codegen.tile import TileCode, changes, constants, places
-from gpuopt.tracing.expr import Expr, format_expr
+from gpuopt.tracing.expr import Expr
 from gpuopt.tracing.operands import Operand
 from gpuopt.tracing.ops import OPS
+from gpuopt.tracing.printing import format_expr
 from gpuopt.tracing.program import Kernel
 
 __all__ = ["may_share", "tile_code"]

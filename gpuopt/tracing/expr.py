@@ -1,58 +1,18 @@
 """The graph of a traced rule: real values, each made once, as operations on others.
 
-`Graph` makes the values, `Expr` is one of them, and `format_expr` writes one as a formula. What
-`update` computes with are the `gpuopt.tracing.symbols`, which record into a graph.
+`Graph` makes the values, and `Expr` is one of them. What `update` computes with are the
+`gpuopt.tracing.symbols`, which record into a graph.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import linecache
-import os
-import sys
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from gpuopt.tracing.errors import ELEMENTWISE, trace_error
 from gpuopt.tracing.operands import Operand
 from gpuopt.tracing.ops import LOGICAL, OPS, REDUCTIONS
-
-ELEMENTWISE = (
-    "a rule is elementwise: use operators and np.sqrt, np.abs, np.maximum, np.minimum, np.where, "
-    "np.sign, np.exp …, or a "
-    "reduction to one number: np.sum, np.mean, np.max, np.min, np.all, np.any, np.linalg.norm, "
-    "gpuopt.tree_sum …"
-)
-
-
-class TraceError(TypeError):
-    """A rule's ``update`` does something that cannot run elementwise on arrays."""
-
-
-_HERE = Path(__file__).parent
-_INTERNAL = (
-    f"{_HERE}{os.sep}",
-    *(str(_HERE.with_name("rules") / f"{name}.py") for name in ("base", "noise", "reductions")),
-    f"{Path(np.__file__).parent}{os.sep}",
-)
-"""Files that stand between a rule's line and an error: the tracer's, what formulas call, and
-NumPy's.
-"""
-
-
-def trace_error(message: str) -> TraceError:
-    """A TraceError that names the line of the rule that is being traced."""
-    frame = sys._getframe(1)
-    while frame.f_back and frame.f_code.co_filename.startswith(_INTERNAL):
-        frame = frame.f_back
-    file, number = frame.f_code.co_filename, frame.f_lineno
-    line = linecache.getline(file, number).strip()
-    return TraceError(
-        f"{message}\n  {file}, line {number}, in {frame.f_code.co_name}"
-        + (f":\n    {line}" if line else "")
-    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -214,34 +174,6 @@ class Graph:
             size = 1 + sum(arg.size for arg in args)
             self._made[key] = Expr(len(self._made), op, args, value, host, size)
         return self._made[key]
-
-
-READABLE = 30
-"""How many operations and leaves a formula may have that is written inside another one."""
-
-
-def format_expr(expr: Expr, nested: bool = False, readable: int = READABLE) -> str:
-    """Write the formula of `expr` for a reader.
-
-    What is made of more than `readable` operations and leaves is called by its name, ``x12``, as
-    the generated code calls it: formulas share values, and written out they double with each line.
-    """
-    if not expr.args:
-        return _format_leaf(expr)
-    op = OPS.get(expr.op)
-    infix = op is not None and op.infix
-    args = [
-        f"x{arg.index}" if arg.args and arg.size > readable else format_expr(arg, infix, readable)
-        for arg in expr.args
-    ]
-    written = op.text.format(*args) if op is not None else f"{expr.op}({', '.join(args)})"
-    return f"({written})" if nested and infix else written
-
-
-def _format_leaf(expr: Expr) -> str:
-    if expr.op == "constant":
-        return f"{expr.value:g}" if float(f"{expr.value:g}") == expr.value else repr(expr.value)
-    return "size" if expr.op == "size" else str(expr.value)
 
 
 def reduction_keys(exprs: Iterable[Expr]) -> list[ReductionKey]:

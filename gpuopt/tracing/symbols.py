@@ -15,7 +15,9 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from gpuopt.rules.traced import Traced
-from gpuopt.tracing.expr import ELEMENTWISE, Expr, Graph, TraceError, format_expr, trace_error
+from gpuopt.tracing.errors import ELEMENTWISE, TraceError, trace_error
+from gpuopt.tracing.expr import Expr, Graph
+from gpuopt.tracing.printing import format_expr
 
 _ALIASES = {
     "fabs": "absolute",

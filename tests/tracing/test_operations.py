@@ -22,7 +22,8 @@ from gpuopt.executors import executor_of
 from gpuopt.executors.cpu.numpy import NumpyExecutor
 from gpuopt.rules import Hyper, Rule, abs2
 from gpuopt.tracing import ops
-from gpuopt.tracing.expr import TraceError, reachable
+from gpuopt.tracing.errors import TraceError
+from gpuopt.tracing.expr import reachable
 from gpuopt.tracing.operands import state
 from gpuopt.tracing.ops import OPS
 from gpuopt.tracing.trace import trace

@@ -19,9 +19,10 @@ import numpy as np
 from gpuopt.arrays.dtypes import COMPUTE, state_dtype
 from gpuopt.codegen.cuda.parts import part
 from gpuopt.codegen.tile import PARTS
-from gpuopt.tracing.expr import Expr, format_expr
+from gpuopt.tracing.expr import Expr
 from gpuopt.tracing.operands import GRAD, PARAM, Operand, state
 from gpuopt.tracing.ops import OPS
+from gpuopt.tracing.printing import format_expr
 from gpuopt.tracing.program import Kernel
 
 __all__ = [

@@ -17,8 +17,9 @@ import numpy as np
 
 from gpuopt.codegen.cuda.elementwise import CudaPrinter, KernelSource, identifier
 from gpuopt.codegen.host import Evaluate, compile_host
-from gpuopt.tracing.expr import Expr, ReductionKey, format_expr, reachable
+from gpuopt.tracing.expr import Expr, ReductionKey, reachable
 from gpuopt.tracing.ops import REDUCTIONS
+from gpuopt.tracing.printing import format_expr
 from gpuopt.tracing.program import Kernel, UpdateProgram
 
 __all__ = [
