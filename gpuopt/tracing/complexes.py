@@ -17,7 +17,7 @@ Parts: TypeAlias = tuple[Expr, ...]
 
 def imaginary(graph: Graph, x: Parts) -> Expr:
     """The imaginary part, 0 of a real value."""
-    return x[1] if len(x) == 2 else graph.constant(0)
+    return x[1] if len(x) == 2 else graph.constant(False if x[0].boolean else 0)
 
 
 def _each(name: str) -> Callable[..., Parts]:

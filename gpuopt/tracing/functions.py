@@ -72,25 +72,26 @@ def reduced(graph: Graph, kind: str, a: Parts, over: str = "array") -> Parts:
         return apply(graph, "divide", total, apply(graph, "maximum", count, (graph.constant(1),)))
     if kind == "max" and len(a) == 2:
         raise trace_error("complex numbers have no largest one: take the maximum of np.abs(x)")
+    if kind == "max" and a[0].boolean:
+        return _holds(graph, a, over)
     return tuple(graph.reduce(kind, a, over))
 
 
 def _min(graph: Graph, a: Parts) -> Parts:
+    if a[0].boolean:
+        return _all(graph, a)
     return apply(graph, "negative", reduced(graph, "max", apply(graph, "negative", a)))
 
 
-def _found(graph: Graph, a: Parts, yes: float) -> Parts:
-    """The largest of `yes` where an element holds, and 1 - `yes` where it does not."""
-    chosen = _where(graph, a, (graph.constant(yes),), (graph.constant(1 - yes),))
-    return reduced(graph, "max", chosen)
-
-
-def _any(graph: Graph, a: Parts) -> Parts:
-    return apply(graph, "greater", _found(graph, a, 1), (graph.constant(0),))
+def _holds(graph: Graph, a: Parts, over: str = "array") -> Parts:
+    """Whether any element is not 0; of no elements none is."""
+    ones = _where(graph, a, (graph.constant(1),), (graph.constant(0),))
+    return apply(graph, "greater", reduced(graph, "max", ones, over), (graph.constant(0),))
 
 
 def _all(graph: Graph, a: Parts) -> Parts:
-    return apply(graph, "less_equal", _found(graph, a, 0), (graph.constant(0),))
+    zeros = apply(graph, "equal", a, (graph.constant(0),))
+    return apply(graph, "logical_not", _holds(graph, zeros))
 
 
 def _norm(graph: Graph, x: Parts) -> Parts:
@@ -99,10 +100,18 @@ def _norm(graph: Graph, x: Parts) -> Parts:
     return apply(graph, "sqrt", reduced(graph, "sum", (square,)))
 
 
+def _like(graph: Graph, a: Parts, value: int) -> Parts:
+    return (graph.constant(bool(value) if a[0].boolean else value),)
+
+
 def _where(graph: Graph, condition: Parts, x: Parts, y: Parts) -> Parts:
     mask = condition
     if not mask[0].boolean:
         mask = apply(graph, "not_equal", condition, (graph.constant(0),))
+    if x[0].boolean and y[0].boolean:
+        yes = apply(graph, "logical_and", mask, x)
+        no = apply(graph, "logical_and", apply(graph, "logical_not", mask), y)
+        return apply(graph, "logical_or", yes, no)
     re = graph.node("where", mask[0], x[0], y[0])
     if len(x) == len(y) == 1:
         return (re,)
@@ -134,7 +143,7 @@ _FUNCTIONS: dict[Any, _Function] = {
     np.min: _Function(_min, _EXTREME),
     np.amin: _Function(_min, _EXTREME),
     np.all: _Function(_all, "a axis out keepdims"),
-    np.any: _Function(_any, "a axis out keepdims"),
+    np.any: _Function(_holds, "a axis out keepdims"),
     np.linalg.norm: _Function(_norm, "x ord axis keepdims"),
     np.real: _Function(lambda graph, val: val[:1], "val"),
     np.imag: _Function(lambda graph, val: (imaginary(graph, val),), "val"),
@@ -142,6 +151,6 @@ _FUNCTIONS: dict[Any, _Function] = {
     np.isrealobj: _Function(lambda graph, x: len(x) == 1, "x"),
     np.clip: _Function(_clip, "a a_min a_max out"),
     np.copy: _Function(lambda graph, a: a, "a order subok"),
-    np.zeros_like: _Function(lambda graph, a: (graph.constant(0),), _LIKE),
-    np.ones_like: _Function(lambda graph, a: (graph.constant(1),), _LIKE),
+    np.zeros_like: _Function(lambda graph, a: _like(graph, a, 0), _LIKE),
+    np.ones_like: _Function(lambda graph, a: _like(graph, a, 1), _LIKE),
 }

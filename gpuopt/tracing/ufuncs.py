@@ -13,15 +13,9 @@ from gpuopt.tracing.complexes import COMPLEX, Parts
 from gpuopt.tracing.errors import ELEMENTWISE, trace_error
 from gpuopt.tracing.expr import Graph
 from gpuopt.tracing.keywords import refuse_keywords
+from gpuopt.tracing.truth import of_truth_values
 
 __all__ = ["apply", "call_ufunc", "parts_of"]
-
-_ALIASES = {
-    "fabs": "absolute",
-    "bitwise_and": "logical_and",
-    "bitwise_or": "logical_or",
-    "invert": "logical_not",
-}
 
 
 def parts_of(graph: Graph, x: Any) -> Parts:
@@ -30,7 +24,9 @@ def parts_of(graph: Graph, x: Any) -> Parts:
         return x.parts
     if isinstance(x, np.ndarray) and x.ndim == 0:
         x = x.item()
-    if isinstance(x, (bool, np.bool_, int, float, np.integer, np.floating)):
+    if isinstance(x, (bool, np.bool_)):
+        return (graph.constant(bool(x)),)
+    if isinstance(x, (int, float, np.integer, np.floating)):
         return (graph.constant(float(x)),)
     if isinstance(x, (complex, np.complexfloating)):
         return graph.constant(float(x.real)), graph.constant(float(x.imag))
@@ -50,19 +46,12 @@ def call_ufunc(
     if getattr(np, name, None) is not ufunc:
         raise trace_error(f"{name} is no function of NumPy; {ELEMENTWISE}")
     refuse_keywords(f"np.{name}", given)
-    xs = [parts_of(graph, x) for x in inputs]
-    if ufunc is np.invert and (xs[0][0].host or not xs[0][0].boolean):
-        raise trace_error("~ is for comparisons of arrays: use np.logical_not")
-    return apply(graph, name, *xs)
+    return apply(graph, name, *(parts_of(graph, x) for x in inputs))
 
 
 def apply(graph: Graph, name: str, *xs: Parts) -> Parts:
     """The ufunc `name` of values, complex ones by their real and imaginary parts."""
-    name = _ALIASES.get(name, name)
-    if name in ("subtract", "negative") and all(x[0].boolean for x in xs):
-        raise trace_error(
-            f"NumPy has no {name} of truth values: use np.where, np.logical_not, & or |"
-        )
+    name, xs = of_truth_values(graph, name, xs)
     if name in _DERIVED:
         return _DERIVED[name](graph, *xs)
     if any(len(x) == 2 for x in xs):
@@ -101,6 +90,17 @@ def _remainder(graph: Graph, x: Parts, y: Parts) -> Parts:
     return apply(graph, "subtract", x, apply(graph, "multiply", y, whole))
 
 
+def _fabs(graph: Graph, x: Parts) -> Parts:
+    if len(x) == 2:
+        raise trace_error("np.fabs is for real arrays: use np.abs")
+    return apply(graph, "absolute", x)
+
+
+def _exclusive_or(graph: Graph, x: Parts, y: Parts) -> Parts:
+    zero = (graph.constant(0),)
+    return apply(graph, "not_equal", *(apply(graph, "not_equal", each, zero) for each in (x, y)))
+
+
 def _reciprocal(graph: Graph, x: Parts) -> Parts:
     return apply(graph, "divide", (graph.constant(1),), x)
 
@@ -123,7 +123,10 @@ _POWERS: dict[float | None, Callable[[Graph, Parts], Parts]] = {
     2.0: lambda graph, x: apply(graph, "multiply", x, x),
 }
 _DERIVED: dict[str, Callable[..., Parts]] = {
+    "itself": lambda graph, x: x,
     "positive": lambda graph, x: x,
+    "fabs": _fabs,
+    "logical_xor": _exclusive_or,
     "conjugate": _conjugate,
     "power": _power,
     "floor_divide": _floor_divide,

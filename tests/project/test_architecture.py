@@ -22,10 +22,8 @@ ORDER = (
     ("rules", "hooks formula base paths traced reductions noise descent adaptive gradient_pieces parameter_pieces"),
     ("rules", "composite chains partitions compose __init__"),
     ("", "schedules"),
-    (
-        "tracing",
-        "operands ops errors expr printing keywords complexes ufuncs functions symbols signatures setting parts program trace",
-    ),
+    ("tracing", "operands ops errors expr printing keywords complexes truth ufuncs functions symbols"),
+    ("tracing", "signatures setting parts program trace"),
     ("codegen", "order host tile numpy numba"),
     ("codegen.cuda", "parts elementwise table reduction scalars compile complete"),
     ("codegen", "source"),
