@@ -53,20 +53,18 @@ def _divide(graph: Graph, x: Parts, y: Parts) -> Parts:
     node = graph.node
     if len(y) == 1:
         return node("divide", x[0], y[0]), node("divide", imaginary(graph, x), y[0])
-    product = _multiply(graph, x, (y[0], node("negative", y[1])))
-    square = _squared(graph, y)
-    return node("divide", product[0], square), node("divide", product[1], square)
+    square, a, b = _squared(graph, y), x[0], imaginary(graph, x)
+    re = node("quotient", square, a, b, *y)
+    return re, node("quotient", square, b, node("negative", a), *y)
 
 
 def _absolute(graph: Graph, x: Parts) -> Parts:
-    return (graph.node("sqrt", _squared(graph, x)),)
+    return (graph.node("modulus", _squared(graph, x), *x),)
 
 
 def _sign(graph: Graph, x: Parts) -> Parts:
-    (size,), zero = _absolute(graph, x), graph.constant(0)
-    none = graph.node("equal", size, zero)
-    re, im = _divide(graph, x, (size,))
-    return graph.node("where", none, zero, re), graph.node("where", none, zero, im)
+    square, (a, b) = _squared(graph, x), x
+    return graph.node("direction", square, a, b), graph.node("direction", square, b, a)
 
 
 def _equal(graph: Graph, x: Parts, y: Parts) -> Parts:

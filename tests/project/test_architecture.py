@@ -24,7 +24,7 @@ ORDER = (
     ("", "schedules"),
     ("tracing", "operands ops errors expr printing keywords complexes truth ufuncs functions symbols"),
     ("tracing", "signatures setting parts program trace"),
-    ("codegen", "order host tile numpy numba"),
+    ("codegen", "order wide host tile numpy numba"),
     ("codegen.cuda", "parts elementwise table reduction scalars compile complete"),
     ("codegen", "source"),
     ("executors", "layout fold scalars"),
