@@ -16,7 +16,6 @@ from gpuopt.codegen.wide import LARGE, NUMBA, TILE
 from gpuopt.tracing.expr import Expr
 from gpuopt.tracing.operands import PARAM, Operand
 from gpuopt.tracing.ops import OPS, REDUCTIONS
-from gpuopt.tracing.printing import format_expr
 from gpuopt.tracing.program import Kernel
 
 __all__ = ["fill_source", "fold_source", "loop_source"]
@@ -200,13 +199,14 @@ def _statements(
         ]
     for number, expr in enumerate([*kernel.scalars, *constants(kernel)]):
         names[expr] = f"k{number}"
-        scalars.append(f"    k{number} = k[{number}]  # {format_expr(expr)}")
+        # No formula of it stands here: rules that differ in a constant alone share their code.
+        scalars.append(f"    k{number} = k[{number}]")
     old = {operand: f"o{number}" for number, operand in enumerate(arrays)}
     names |= {leaf: old[leaf.value] for leaf in _inputs(kernel)}
     body = [f"{old[operand]} = {arrays[operand]}[i]" for operand in kernel.loads]
-    for op in kernel.ops:
+    for number, op in enumerate(kernel.ops):
         args = [names[arg] for arg in op.args]
-        names[op] = f"x{op.index}"
+        names[op] = f"x{number}"
         body.append(f"{names[op]} = {OPS[op.op].numba.format(*args)}")
     return names, scalars, body
 

@@ -141,6 +141,13 @@ MISTAKES = [
         "test_wide",
     ),
     Mistake(
+        "Numba's text made of places in the graph, which constants move",
+        "codegen.numba:_statements",
+        "for _1, _2 in enumerate(kernel.ops):\n    __1\n    _3[_2] = f'x{_1}'\n    __2",
+        "for _2 in kernel.ops:\n    __1\n    _3[_2] = f'x{_2.index}'\n    __2",
+        "test_numba_text",
+    ),
+    Mistake(
         "operations of any depth written inside of each other",
         "KernelWriter._compute",
         "_1 > _DEEP",
