@@ -347,3 +347,12 @@ def test_debias_of_a_constant(beta: Any, count: Any) -> None:
         opt.step(np.array([2.0]))
         p, m = Corrected().update(t, p, 2.0, m)
     assert x[0] == pytest.approx(p, rel=1e-14)
+
+
+@pytest.mark.parametrize("name", ["_ranges", "_static", "_hooks", "_arguments", "_gives"])
+def test_a_hyperparameter_is_called_like_nothing_of_gpuopt(name: str) -> None:
+    """Not even like what is private; and a class that is refused leaves no trace."""
+    body = {"__annotations__": {"lr": float, name: go.Hyper}, "lr": 0.1, name: 0.5, "update": lambda self, t, p, g: p}
+    with pytest.raises(TypeError, match=f"rule Odd: '{name}' is a method of rules: give the hyperparameter another name"):
+        type("Odd", (Rule,), body)
+    type("Fine", (Rule,), {"__annotations__": {"lr": float}, "lr": 0.1, "update": lambda self, t, p, g: p})

@@ -148,6 +148,20 @@ MISTAKES = [
         "test_numba_text",
     ),
     Mistake(
+        "two names that are one in C++",
+        "CudaPrinter.unique",
+        "while _1 in _2:\n    _1 += '_'",
+        "pass",
+        "test_names",
+    ),
+    Mistake(
+        "the name of a state without an ending of its own",
+        "CudaPrinter.operand",
+        "f'{_1}_{_2}{_3}{_4}'",
+        "f'{_1}{_3}{_4}'",
+        "test_names",
+    ),
+    Mistake(
         "operations of any depth written inside of each other",
         "KernelWriter._compute",
         "_1 > _DEEP",
