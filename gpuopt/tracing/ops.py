@@ -124,6 +124,8 @@ _OPS = (
     _op("absolute", 1, "abs({0})", "abs({0})", "fabs{f}({0})"),
     _op("floor", 1, _whole(np.floor), "", "floor{f}({0})"),
     _op("ceil", 1, _whole(np.ceil), "", "ceil{f}({0})"),
+    _op("floor_divide", 2, operator.floordiv, "", "floor_divide<{T}>({0}, {1})", text="{0} // {1}"),
+    _op("remainder", 2, operator.mod, "", "remainder_of<{T}>({0}, {1})", text="{0} % {1}"),
     _op("power", 2, math.pow, "", "pow{f}({0}, {1})", text="{0} ** {1}", exact=False),
     function("sqrt", exact=True),
     function("exp"),

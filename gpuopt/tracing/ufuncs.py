@@ -81,15 +81,6 @@ def _power(graph: Graph, x: Parts, y: Parts) -> Parts:
     return _POWERS[value](graph, x)
 
 
-def _floor_divide(graph: Graph, x: Parts, y: Parts) -> Parts:
-    return apply(graph, "floor", apply(graph, "divide", x, y))
-
-
-def _remainder(graph: Graph, x: Parts, y: Parts) -> Parts:
-    whole = _floor_divide(graph, x, y)
-    return apply(graph, "subtract", x, apply(graph, "multiply", y, whole))
-
-
 def _fabs(graph: Graph, x: Parts) -> Parts:
     if len(x) == 2:
         raise trace_error("np.fabs is for real arrays: use np.abs")
@@ -129,8 +120,6 @@ _DERIVED: dict[str, Callable[..., Parts]] = {
     "logical_xor": _exclusive_or,
     "conjugate": _conjugate,
     "power": _power,
-    "floor_divide": _floor_divide,
-    "remainder": _remainder,
     "square": lambda graph, x: apply(graph, "multiply", x, x),
     "reciprocal": _reciprocal,
     "isnan": lambda graph, x: apply(graph, "not_equal", x, x),

@@ -25,7 +25,7 @@ from gpuopt.tracing.expr import reachable
 from gpuopt.tracing.operands import state
 from gpuopt.tracing.ops import OPS
 from gpuopt.tracing.trace import trace
-from tests.support.executors import beside_numpy
+from tests.support.executors import beside_numpy, of_numpy_arrays
 from tests.support.formulas import (
     WIDE,
     Array,
@@ -86,7 +86,8 @@ FORMULAS: Formulas = {
     "cos": lambda x, y: np.cos(x),
 }  # fmt: skip
 HOST: Formulas = {
-    "power": np.power, "floor": lambda x, y: np.floor(x), "ceil": lambda x, y: np.ceil(x),
+    "power": np.power, "//": lambda x, y: x // y, "%": lambda x, y: x % y,
+    "floor": lambda x, y: np.floor(x), "ceil": lambda x, y: np.ceil(x),
     "and": np.logical_and, "or": np.logical_or,
 }  # fmt: skip
 # ~ of what Python compares is -1 or -2, so scalars of a rule have np.logical_not alone.
@@ -120,6 +121,20 @@ def test_others_equal_numpy_executor(formulas: Formulas, dtype: str, executor: s
     rule, (x, y) = all_at_once(formulas), pairs(dtype)
     for name, got, wanted in zip(["p", *formulas], run_here(rule, x, [y]), run(rule, NumpyExecutor, x, [y]), strict=True):
         same(got, wanted, 4 * (formulas is ROUNDED), name)
+
+
+@of_numpy_arrays
+def test_quotients_and_remainders_of_totals(executor: str) -> None:
+    """As Python rounds them down, also where the device computes scalars: 1 // 0.1 is 9."""
+    rule = made(lambda self, t, p, g, q, r: (p, np.sum(p) // np.sum(g), np.sum(p) % np.sum(g)), "q", "r")
+    chosen = [x for x in [*special("float64"), 0.3, -0.1, 7.0, -5.5] if x != 0 or not np.signbit(x)]  # a sum of -0 is 0
+    x, y = ([np.array([value]) for row in each for value in row] for each in np.meshgrid(chosen, chosen))
+    opt = rule.init([one.copy() for one in x])
+    opt.step(y)
+    with np.errstate(all="ignore"):
+        for number, (one, other) in enumerate(zip(x, y, strict=True)):
+            same(opt.state["q"][number], one // other, what=f"{one} // {other}")
+            same(opt.state["r"][number], one % other, what=f"{one} % {other}")
 
 
 @pytest.mark.parametrize("name", OF_SCALARS)

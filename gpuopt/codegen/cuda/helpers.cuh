@@ -4,6 +4,17 @@ template <typename T> __device__ __forceinline__ T smallest(T a, T b) { return a
 template <typename T> __device__ __forceinline__ T signum(T a) {
   return a > T(0) ? T(1) : a < T(0) ? T(-1) : a == T(0) ? T(0) : a;
 }
+// The remainder has the sign of the divisor, and the quotient is rounded down, as in NumPy and Python.
+template <typename T> __device__ __forceinline__ T remainder_of(T a, T b) {
+  const T rest = T(fmod(a, b));
+  return b == T(0) ? rest : rest == T(0) ? T(copysign(T(0), b)) : (b < T(0)) != (rest < T(0)) ? rest + b : rest;
+}
+template <typename T> __device__ __forceinline__ T floor_divide(T a, T b) {
+  if (b == T(0)) return a / b;
+  const T rest = T(fmod(a, b)), near = (a - rest) / b, below = rest != T(0) && (b < T(0)) != (rest < T(0)) ? near - T(1) : near;
+  const T whole = T(floor(below));
+  return below == T(0) ? T(copysign(T(0), a / b)) : below - whole > T(0.5) ? whole + T(1) : whole;
+}
 // 16 random bits are added to those that a bfloat16 has no room for, which are then cut; NaN stays.
 template <typename T> __device__ __forceinline__ T stochastic_bfloat16(T a, T u) {
   return a != a ? a : __uint_as_float((__float_as_uint(a) + (unsigned int)(u * T(65536))) & 0xFFFF0000u);

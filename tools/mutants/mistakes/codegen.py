@@ -162,6 +162,20 @@ MISTAKES = [
         "test_names",
     ),
     Mistake(
+        "a quotient rounded before it is rounded down",
+        "ops:_OPS",
+        "operator.floordiv",
+        "lambda x, y: float(np.floor(x / y))",
+        "test_operations::test_quotients_and_remainders_of_totals",
+    ),
+    TextMistake(
+        "a remainder with the sign of the dividend on a GPU",
+        "helpers.cuh",
+        "(b < T(0)) != (rest < T(0)) ? rest + b : rest",
+        "rest",
+        "test_operations::test_quotients_and_remainders_of_totals",
+    ),
+    Mistake(
         "operations of any depth written inside of each other",
         "KernelWriter._compute",
         "_1 > _DEEP",
