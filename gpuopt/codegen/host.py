@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.tracing.expr import Expr, ReductionKey, format_expr, reachable
+from gpuopt.codegen.wide import HOST
+from gpuopt.tracing.expr import Expr, ReductionKey, reachable
 from gpuopt.tracing.ops import OPS, REDUCTIONS, Op
 
 __all__ = ["Evaluate", "compile_host", "state_key"]
@@ -29,9 +30,10 @@ def compile_host(scalars: tuple[Expr, ...]) -> Evaluate:
     functions that give those: both arms of a ``where`` are computed, so 1/0 and log(-1) are no
     errors.
     """
-    guarded = ["    try:", *(f"    {line}" for line in _statements(scalars))]
+    values = _values(scalars)
+    guarded = ["    try:", *(f"    {line}" for line in _statements(values, scalars))]
     guarded += ["    except raised:", "        return again()(t, hyper, totals)"]
-    functions: dict[str, Any] = {op.name: op.host for op in _called(scalars)}
+    functions: dict[str, Any] = {op.name: op.host for op in _called(values)}
     again = functools.partial(_compile_quiet, scalars)
     return _function(guarded, {**functions, "raised": _RAISED, "again": again})
 
@@ -39,25 +41,27 @@ def compile_host(scalars: tuple[Expr, ...]) -> Evaluate:
 @functools.lru_cache(maxsize=64)
 def _compile_quiet(scalars: tuple[Expr, ...]) -> Evaluate:
     """The same, of functions that give IEEE's answers."""
-    return _function(_statements(scalars), {op.name: _quiet(op) for op in _called(scalars)})
+    values = _values(scalars)
+    return _function(_statements(values, scalars), {op.name: _quiet(op) for op in _called(values)})
 
 
 def _function(lines: list[str], scope: dict[str, Any]) -> Evaluate:
     """A function of these lines, which were made from a fixed set of operations."""
-    scope = {**scope, "ReductionKey": ReductionKey}
+    scope = {**HOST, **scope, "ReductionKey": ReductionKey}
     exec("\n".join(["def evaluate(t, hyper, totals=None):", *lines]), scope)
     return scope["evaluate"]  # type: ignore[no-any-return]
 
 
-def _statements(scalars: tuple[Expr, ...]) -> list[str]:
+def _statements(values: list[Expr], scalars: tuple[Expr, ...]) -> list[str]:
     """A line for each value that the scalars are made of, and one that returns them."""
-    lines = [f"    x{e.index} = {_host_code(e)}  # {format_expr(e)}" for e in _values(scalars)]
+    lines = [f"    x{e.index} = {_host_code(e)}" for e in values]
     return [*lines, f"    return ({''.join(f'x{e.index}, ' for e in scalars)})"]
 
 
-def _called(scalars: tuple[Expr, ...]) -> list[Op]:
+def _called(values: list[Expr]) -> list[Op]:
     """The operations among them that are functions."""
-    return [OPS[e.op] for e in _values(scalars) if e.op in OPS and callable(OPS[e.op].host)]
+    found = (OPS[op] for op in dict.fromkeys(e.op for e in values) if op in OPS)
+    return [op for op in found if callable(op.host)]
 
 
 def state_key(name: str) -> str:
@@ -67,7 +71,7 @@ def state_key(name: str) -> str:
 
 def _values(scalars: tuple[Expr, ...]) -> list[Expr]:
     """The host values that the scalars are made of, in order."""
-    found = set(reachable(scalars, within=lambda expr: not expr.reduces))
+    found = reachable(scalars, within=lambda expr: not expr.reduces)
     return sorted((expr for expr in found if expr.host), key=lambda expr: expr.index)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from gpuopt.arrays.random import FIRST, GOLDEN, SECOND
 from gpuopt.codegen.order import LANES, REDUCTION_CHUNK
 from gpuopt.codegen.tile import changes, constants, places
+from gpuopt.codegen.wide import LARGE, NUMBA, TILE
 from gpuopt.tracing.expr import Expr
 from gpuopt.tracing.operands import PARAM, Operand
 from gpuopt.tracing.ops import OPS, REDUCTIONS
@@ -164,7 +165,13 @@ def fill_source(dtype: np.dtype[Any]) -> str:
 
 
 def _header(kernel: Kernel) -> str:
-    return _HEADER + (_ROUNDING if any(op.op == "stochastic_bfloat16" for op in kernel.ops) else "")
+    """What the module begins with: what is needed of functions that Numba has not."""
+    used = {op.op for op in kernel.ops}
+    return (
+        _HEADER
+        + (_ROUNDING if "stochastic_bfloat16" in used else "")
+        + (NUMBA if used & TILE.keys() else "")
+    )
 
 
 def _indented(lines: list[str], by: int) -> str:
@@ -181,13 +188,18 @@ def _statements(
     """
     names: dict[Expr, str] = {}
     scalars = ["    zero, one = k.dtype.type(0), k.dtype.type(1)"]
+    if any(op.op in TILE for op in kernel.ops):
+        scalars += [
+            f"    large = k.dtype.type({LARGE[4]!r} if k.itemsize == 4 else {LARGE[8]!r})",
+            "    infinity = k.dtype.type(math.inf)",
+        ]
     for number, expr in enumerate([*kernel.scalars, *constants(kernel)]):
         names[expr] = f"k{number}"
         scalars.append(f"    k{number} = k[{number}]")
     old = {operand: f"o{number}" for number, operand in enumerate(arrays)}
     names |= {leaf: old[leaf.value] for leaf in _inputs(kernel)}
     body = [f"{old[operand]} = {arrays[operand]}[i]" for operand in kernel.loads]
-    for number, op in enumerate(kernel.ops):  # whose index depends on how many constants there are
+    for number, op in enumerate(kernel.ops):
         args = [names[arg] for arg in op.args]
         names[op] = f"x{number}"
         body.append(f"{names[op]} = {OPS[op.op].numba.format(*args)}")

@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 
 from gpuopt.codegen.tile import TileCode, changes, constants, places
-from gpuopt.tracing.expr import Expr, format_expr
+from gpuopt.codegen.wide import TILE
+from gpuopt.tracing.expr import Expr
 from gpuopt.tracing.operands import Operand
 from gpuopt.tracing.ops import OPS
+from gpuopt.tracing.printing import format_expr
 from gpuopt.tracing.program import Kernel
 
 __all__ = ["may_share", "tile_code"]
@@ -42,8 +44,8 @@ def tile_code(kernel: Kernel) -> TileCode:
     comments += [f"# {writer.where[expr]} = {format_expr(expr)}" for expr in kernel.scalars]
     body = [f"    {line}" for line in [*comments, *(writer.lines or ["pass"])]]
     source = "\n".join([f"def update({arguments}):  # {kernel.name}", *body, ""])
-    scope: dict[str, Any] = {name: getattr(np, name) for name, op in OPS.items() if op.numpy}
-    scope |= {"copyto": np.copyto, "stochastic_bfloat16": _stochastic_bfloat16}
+    scope: dict[str, Any] = {name: getattr(np, name) for name in OPS if hasattr(np, name)}
+    scope |= {"copyto": np.copyto, "stochastic_bfloat16": _stochastic_bfloat16, **TILE}
     exec(source, scope)  # the text is made here from a fixed set of calls
     sizes = len(scratch["w"]), len(scratch["b"])
     return TileCode(scope["update"], places(kernel), *sizes, fixed, source)
@@ -160,13 +162,19 @@ class _Writer:
         if op.op == "stochastic_bfloat16":
             mask = self.buffers.take("b", step, step)
             return [f"stochastic_bfloat16({', '.join([*operands, out, mask])})"]
-        return [OPS[op.op].numpy.format(*operands, out=out)]
+        call = OPS[op.op].numpy
+        if "{scratch}" in call:
+            scratch = self.buffers.take("w", step, step, {*operands, out})
+            return [call.format(*operands, out=out, scratch=scratch)]
+        return [call.format(*operands, out=out)]
 
     def _read_late(self, op: Expr) -> set[str]:
         """The buffers that are read after the result was begun, so that it cannot lie there."""
         late: tuple[Expr, ...] = ()
-        if op.op == "stochastic_bfloat16":
+        if op.op in ("stochastic_bfloat16", "quotient"):
             late = op.args
+        elif op.op in TILE:
+            late = op.args[1:]
         elif op.op == "where" and op.args[1] is not op.args[2]:
             late = op.args[1:2]
         found = {self.where[arg] for arg in late}

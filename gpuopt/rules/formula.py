@@ -50,7 +50,7 @@ class Formula:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "_arguments" in vars(cls):
+        if _is_base(cls):
             _BASES.append(cls)
             return
         make_formula(cls)
@@ -58,7 +58,7 @@ class Formula:
     if not TYPE_CHECKING:  # it would hide the fields from a type checker
 
         def __new__(cls, *_, **__):
-            if "_arguments" in vars(cls):
+            if _is_base(cls):
                 raise TypeError(
                     f"{cls.__name__} is a base class: use one such as {cls._example}, "
                     "or write a subclass"
@@ -146,6 +146,11 @@ def single(value: Any) -> Any:
     return value.item() if value.shape == () and kind in "iuf" else value
 
 
+def _is_base(cls: type[Formula]) -> bool:
+    """Whether a class is a kind of formula, which has no ``update`` of its own."""
+    return "_arguments" in vars(cls) and cls.__module__.startswith("gpuopt.rules.")
+
+
 def make_formula(cls: type[Formula]) -> None:
     """Make a class a frozen dataclass of its annotated hyperparameters.
 
@@ -209,7 +214,7 @@ def reserved_names() -> frozenset[str]:
     """The names that no hyperparameter may have: those of hooks, and of the base classes."""
     classes = {each for base in _BASES for each in base.__mro__[:-1]}
     own = {name for each in classes for name in (*vars(each), *inspect.get_annotations(each))}
-    return frozenset(HOOKS).union(name for name in own if not name.startswith("_"))
+    return frozenset(HOOKS).union(name for name in own if not name.startswith("__"))
 
 
 def _check_class(cls: type) -> None:

@@ -114,8 +114,9 @@ def debias(average: ValueT, beta: Any, t: Any) -> ValueT:
     factor: Any
     if isinstance(average, Traced) and (total := average.weights(beta, t)) is not None:
         factor = 1.0 / total
-    elif isinstance(beta, (int, float)):
-        factor = 1.0 / -math.expm1(t * math.log(beta)) if beta > 0 else 1.0
+    elif isinstance(beta, (int, float)):  # and t may be a symbol
+        expm1 = math.expm1 if isinstance(t, (int, float)) else np.expm1
+        factor = 1.0 / -expm1(t * math.log(beta)) if beta > 0 else 1.0
     else:
         factor = np.where(beta > 0, 1.0 / -np.expm1(t * np.log(beta)), 1.0)
     corrected: ValueT = value * factor

@@ -11,6 +11,7 @@ class Traced:
     """The stand-in for an array in ``update``, for questions that NumPy has no function for."""
 
     __slots__ = ()
+    parts: tuple[Any, ...]
 
     def over_tree(self, kind: str) -> Any:
         """The ``"sum"``, ``"mean"`` or ``"max"`` over all arrays of the optimizer."""

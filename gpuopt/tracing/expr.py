@@ -1,58 +1,18 @@
 """The graph of a traced rule: real values, each made once, as operations on others.
 
-`Graph` makes the values, `Expr` is one of them, and `format_expr` writes one as a formula. What
-`update` computes with are the `gpuopt.tracing.symbols`, which record into a graph.
+`Graph` makes the values, and `Expr` is one of them. What `update` computes with are the
+`gpuopt.tracing.symbols`, which record into a graph.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import linecache
-import os
-import sys
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from gpuopt.tracing.errors import ELEMENTWISE, trace_error
 from gpuopt.tracing.operands import Operand
 from gpuopt.tracing.ops import LOGICAL, OPS, REDUCTIONS
-
-ELEMENTWISE = (
-    "a rule is elementwise: use operators and np.sqrt, np.abs, np.maximum, np.minimum, np.where, "
-    "np.sign, np.exp …, or a "
-    "reduction to one number: np.sum, np.mean, np.max, np.min, np.all, np.any, np.linalg.norm, "
-    "gpuopt.tree_sum …"
-)
-
-
-class TraceError(TypeError):
-    """A rule's ``update`` does something that cannot run elementwise on arrays."""
-
-
-_HERE = Path(__file__).parent
-_INTERNAL = (
-    f"{_HERE}{os.sep}",
-    *(str(_HERE.with_name("rules") / f"{name}.py") for name in ("base", "noise", "reductions")),
-    f"{Path(np.__file__).parent}{os.sep}",
-)
-"""Files that stand between a rule's line and an error: the tracer's, what formulas call, and
-NumPy's.
-"""
-
-
-def trace_error(message: str) -> TraceError:
-    """A TraceError that names the line of the rule that is being traced."""
-    frame = sys._getframe(1)
-    while frame.f_back and frame.f_code.co_filename.startswith(_INTERNAL):
-        frame = frame.f_back
-    file, number = frame.f_code.co_filename, frame.f_lineno
-    line = linecache.getline(file, number).strip()
-    return TraceError(
-        f"{message}\n  {file}, line {number}, in {frame.f_code.co_name}"
-        + (f":\n    {line}" if line else "")
-    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -85,7 +45,8 @@ class Expr:
 
     @property
     def boolean(self) -> bool:
-        return self.op in OPS and OPS[self.op].boolean
+        """Whether it is a truth value."""
+        return isinstance(self.value, bool) or (self.op in OPS and OPS[self.op].boolean)
 
     @property
     def reduces(self) -> bool:
@@ -118,7 +79,8 @@ class Graph:
         return self._intern(op, (), value, host=op != "input")
 
     def constant(self, value: float) -> Expr:
-        return self.leaf("constant", float(value))
+        """A number, or a truth value."""
+        return self.leaf("constant", value if isinstance(value, bool) else float(value))
 
     def node(self, op: str, *args: Expr) -> Expr:
         """The value of a real operation; the few identities used here change no bit but that of a
@@ -126,11 +88,12 @@ class Graph:
         """
         known = OPS.get(op)
         if known is None or not known.boolean:
-            args = (
-                (args[0], *map(self._number, args[1:]))
-                if op == "where"
-                else tuple(map(self._number, args))
-            )
+            first = 1 if op == "where" else 0
+            args = (*args[:first], *map(self.number, args[first:]))
+        elif op not in LOGICAL:
+            args = tuple(self.number(arg) if arg.op == "constant" else arg for arg in args)
+        if op == "where" and args[0].op == "constant":
+            return args[1] if args[0].value else args[2]
         host = all(arg.host for arg in args)
         if known is None or not (known.host if host else known.on_arrays):
             raise trace_error(f"np.{op} of arrays is not available in a rule; {ELEMENTWISE}")
@@ -147,7 +110,7 @@ class Graph:
             return (
                 args[1]
                 if args[1] is args[2]
-                else self._intern("choose", (self._number(args[0]), *args[1:]))
+                else self._intern("choose", (self.number(args[0]), *args[1:]))
             )
         if op == "multiply":
             return self._multiply(*args)
@@ -165,7 +128,7 @@ class Graph:
         self._calls[self.part] = call = self._calls.get(self.part, -1) + 1
         found = []
         for component, part in zip(("re", "im"), parts, strict=False):
-            x = self._number(part)
+            x = self.number(part)
             if self.acting is not None and scope == "tree":
                 x = self.node("where", self.acting, x, self.constant(REDUCTIONS[op].nothing))
             total = ReductionKey("/".join((*self.part, str(call), op, component)), scope)
@@ -189,7 +152,7 @@ class Graph:
         """`x` rounded to one of the two bfloat16 beside it, by 16 bits of the uniform number `u`;
         see `gpuopt.rules.noise`.
         """
-        return self._intern("stochastic_bfloat16", (self._number(x), u))
+        return self._intern("stochastic_bfloat16", (self.number(x), u))
 
     def _multiply(self, a: Expr, b: Expr) -> Expr:
         """A product, scalar first; scalars that meet are multiplied on the host, in float64."""
@@ -199,51 +162,29 @@ class Graph:
             a, b = self.node("multiply", a, b.args[0]), b.args[1]
         return self._intern("multiply", (a, b))
 
-    def _number(self, x: Expr) -> Expr:
-        return self.node("where", x, self.constant(1), self.constant(0)) if x.boolean else x
+    def number(self, x: Expr) -> Expr:
+        """The number 1 or 0 of a truth value; any other value as it is."""
+        if not x.boolean:
+            return x
+        if x.op == "constant":
+            return self.constant(float(x.value))
+        return self.node("where", x, self.constant(1), self.constant(0))
 
     def _array_mask(self, x: Expr) -> Expr:
         """A truth value of arrays; a host value becomes one by comparing it with 0."""
         if x.boolean and not x.host:
             return x
-        return self._intern("not_equal", (self._number(x), self.constant(0)))
+        return self._intern("not_equal", (self.number(x), self.constant(0)))
 
     def _intern(
         self, op: str, args: tuple[Expr, ...], value: Any = None, host: bool = False
     ) -> Expr:
-        key = (op, value if value is None else repr(value), *(arg.index for arg in args))
+        # A mask of arrays may be made of numbers alone, and is another value than their comparison.
+        key = (op, host, value if value is None else repr(value), *(arg.index for arg in args))
         if key not in self._made:
             size = 1 + sum(arg.size for arg in args)
             self._made[key] = Expr(len(self._made), op, args, value, host, size)
         return self._made[key]
-
-
-READABLE = 30
-"""How many operations and leaves a formula may have that is written inside another one."""
-
-
-def format_expr(expr: Expr, nested: bool = False, readable: int = READABLE) -> str:
-    """Write the formula of `expr` for a reader.
-
-    What is made of more than `readable` operations and leaves is called by its name, ``x12``, as
-    the generated code calls it: formulas share values, and written out they double with each line.
-    """
-    if not expr.args:
-        return _format_leaf(expr)
-    op = OPS.get(expr.op)
-    infix = op is not None and op.infix
-    args = [
-        f"x{arg.index}" if arg.args and arg.size > readable else format_expr(arg, infix, readable)
-        for arg in expr.args
-    ]
-    written = op.text.format(*args) if op is not None else f"{expr.op}({', '.join(args)})"
-    return f"({written})" if nested and infix else written
-
-
-def _format_leaf(expr: Expr) -> str:
-    if expr.op == "constant":
-        return f"{expr.value:g}" if float(f"{expr.value:g}") == expr.value else repr(expr.value)
-    return "size" if expr.op == "size" else str(expr.value)
 
 
 def reduction_keys(exprs: Iterable[Expr]) -> list[ReductionKey]:

@@ -33,8 +33,8 @@ class Op:
     cuda : str
         The C++ expression: ``{T}`` is the compute type, ``{f}`` the suffix of its functions.
     numpy : str
-        The call that writes the result into ``{out}``. Empty where `gpuopt.codegen.numpy` needs
-        more than one call.
+        The call that writes the result into ``{out}``, perhaps with ``{scratch}`` of that size.
+        Empty where `gpuopt.codegen.numpy` needs more than one call.
     text : str
         The expression in a formula for readers.
     boolean : bool
@@ -124,6 +124,8 @@ _OPS = (
     _op("absolute", 1, "abs({0})", "abs({0})", "fabs{f}({0})"),
     _op("floor", 1, _whole(np.floor), "", "floor{f}({0})"),
     _op("ceil", 1, _whole(np.ceil), "", "ceil{f}({0})"),
+    _op("floor_divide", 2, operator.floordiv, "", "floor_divide<{T}>({0}, {1})", text="{0} // {1}"),
+    _op("remainder", 2, operator.mod, "", "remainder_of<{T}>({0}, {1})", text="{0} % {1}"),
     _op("power", 2, math.pow, "", "pow{f}({0}, {1})", text="{0} ** {1}", exact=False),
     function("sqrt", exact=True),
     function("exp"),
@@ -157,6 +159,30 @@ _OPS = (
         "{0} if {0} != {0} else float(({0} > 0) - ({0} < 0))",
         "one if {0} > zero else (-one if {0} < zero else (zero if {0} == zero else {0}))",
         "signum<{T}>({0})",
+    ),
+    # Of complex numbers, by the sum of the squares of the parts, and the parts; see
+    # `gpuopt.codegen.wide`.
+    _op(
+        "modulus",
+        3,
+        "modulus({0}, {1}, {2})",
+        "modulus({0}, {1}, {2}, one, large, infinity)",
+        "modulus<{T}>({0}, {1}, {2})",
+    ),
+    _op(
+        "direction",
+        3,
+        "direction({0}, {1}, {2})",
+        "direction({0}, {1}, {2}, zero, one, large, infinity)",
+        "direction<{T}>({0}, {1}, {2})",
+    ),
+    _op(
+        "quotient",
+        5,
+        "quotient({0}, {1}, {2}, {3}, {4})",
+        "quotient({0}, {1}, {2}, {3}, {4}, zero, one, large, infinity)",
+        "quotient<{T}>({0}, {1}, {2}, {3}, {4})",
+        numpy="quotient({0}, {1}, {2}, {3}, {4}, {out}, {scratch})",
     ),
     _op("where", 3, "{1} if {0} else {2}", "{1} if {0} else {2}", "{0} ? {1} : {2}", numpy=""),
     # A choice between arrays by a scalar; and what a bfloat16 is rounded with, by a random number.

@@ -6,112 +6,28 @@ updates, adapts its numbers, and may close a gate for the parts behind it.
 
 from __future__ import annotations
 
-import dataclasses
-import numbers
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpuopt.arrays.precision import MASTER, Precision
+from gpuopt.arrays.precision import MASTER
 from gpuopt.arrays.random import ROUNDING
 from gpuopt.rules.base import BoundPart, bind
 from gpuopt.rules.formula import reserved_names
 from gpuopt.rules.hooks import has_hook
 from gpuopt.rules.noise import uniform
-from gpuopt.tracing.expr import Expr, Graph, TraceError, reduction_keys
+from gpuopt.tracing.errors import TraceError
+from gpuopt.tracing.expr import Expr, Graph, reduction_keys
 from gpuopt.tracing.operands import GRAD, PARAM, Operand, hyper_array, state
-from gpuopt.tracing.signatures import own_states
+from gpuopt.tracing.setting import Masked, Open, Setting, Traced
+from gpuopt.tracing.signatures import is_value, named_results, own_states
 from gpuopt.tracing.symbols import Symbol, lift
-from gpuopt.tracing.weights import Decay, Weights
+from gpuopt.tracing.weights import Weights
 
 if TYPE_CHECKING:
     from gpuopt.rules.base import Part
 
-__all__ = ["Masked", "Mode", "Open", "Setting", "Traced", "trace_parts"]
-
-
-class Open(NamedTuple):
-    """The host knows which gates are open: the first so many. What is behind the others rests.
-
-    Each number of open gates is a program of its own, so a step runs only what acts.
-    """
-
-    gates: int
-
-
-class Masked(NamedTuple):
-    """The device decides which gates are open: all parts run, what does not act keeps its value.
-
-    Schedules are traced, and every update asks whether it is made.
-    """
-
-
-Mode: TypeAlias = Open | Masked
-
-
-@dataclasses.dataclass(frozen=True)
-class Setting:
-    """What parts are traced for.
-
-    Attributes
-    ----------
-    complex : bool
-        Whether parameter and gradient are complex.
-    complex_states : frozenset of str
-        The states that are known to be complex.
-    arrays : frozenset of str
-        The hyperparameters that are arrays, by their full names.
-    mode : Open or Masked
-    schedules : dict
-        The schedules to trace, by the full name of the hyperparameter.
-    precision : Precision
-        With a master copy, that is what all parts see for p.
-    varying : frozenset of str
-        The corrections of averages whose decay changes from step to step.
-    """
-
-    complex: bool
-    complex_states: frozenset[str]
-    arrays: frozenset[str]
-    mode: Mode
-    schedules: dict[str, Any]
-    precision: Precision
-    varying: frozenset[str] = frozenset()
-
-    def is_complex(self, array: Operand) -> bool:
-        """Whether an array is complex."""
-        return self.complex if array in (PARAM, GRAD) else array.name in self.complex_states
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Traced:
-    """What running all parts gave.
-
-    Attributes
-    ----------
-    values : dict
-        The new value of p and of every state.
-    changed : dict
-        Those that differ from the value before the step.
-    accept : Expr or None
-        Whether the step is made; None where it always is.
-    adapted : dict
-        The new values of the numbers of the whole optimizer, by their full names.
-    random : dict
-        Which inputs are random numbers: the numbers of their key, and which stream.
-    scalar_states : dict
-        The new value of each state that is one number.
-    decays : dict
-        The decay of each average that is corrected, by the correction's name.
-    """
-
-    values: dict[Operand, Symbol]
-    changed: dict[Operand, Symbol]
-    accept: Expr | None
-    adapted: dict[str, Expr]
-    random: dict[Operand, tuple[tuple[Expr, ...], int]]
-    scalar_states: dict[str, Expr]
-    decays: dict[str, Decay]
+__all__ = ["trace_parts"]
 
 
 def trace_parts(parts: tuple[Part, ...], graph: Graph, setting: Setting) -> Traced:
@@ -143,7 +59,7 @@ class _Run:
         self._accept: Any = None
         self._adapted: dict[str, Expr] = {}
         self._scalar_states: dict[str, Expr] = {}
-        self._weights = graph.weights = Weights(graph, setting.varying, self._masked)
+        self._weights = graph.weights = Weights(setting.varying, self._masked)
 
     def bound(self) -> list[BoundPart]:
         """Bind: each part, and its formula with symbols for hyperparameters and numbers."""
@@ -178,7 +94,7 @@ class _Run:
             self._graph.acting = self._active.parts[0]
         names = [formula._arguments[-1] if part.name else "p", *(each.name for each in states)]
         result = formula.update(t, p, last, *before)
-        first, *after = _named(formula, self._graph, "update", names, result)
+        first, *after = named_results(formula, self._graph, "update", names, result)
         self._adapt(part, formula, p, last, accepted)
         self._graph.acting = None
         self._flow[formula._gives] = first
@@ -210,7 +126,7 @@ class _Run:
             values[PARAM] = self._rounded(values[PARAM])
         changed = {array: value for array, value in values.items() if self._changes(array)}
         accept = None if self._accept is None else self._accept.parts[0]
-        decays = {name: self._weights.decay(name) for name in self._weights.decays}
+        decays = {name: self._weights.decay(self._graph, name) for name in self._weights.decays}
         kept = self._adapted, self._graph.random, self._scalar_states, decays
         return Traced(values, changed, accept, *kept)
 
@@ -280,13 +196,14 @@ class _Run:
         """Accept: let a part decide whether the step is made; its answer."""
         if not has_hook(formula, "accept"):
             return self._always()
-        answer = lift(self._graph, formula.accept(t, p, last))
-        if len(answer.parts) == 2 or not answer.parts[0].host:
+        returned = formula.accept(t, p, last)
+        parts = lift(self._graph, returned).parts if is_value(returned) else ()
+        if len(parts) != 1 or not parts[0].host:
             raise TraceError(
                 f"{type(formula).__name__}.accept must return one truth value for the step, as "
-                f"np.max or gpuopt.tree_max give; it returned {answer!r}"
+                f"np.max or gpuopt.tree_max give; it returned {returned!r}"
             )
-        answer = answer != 0
+        answer = Symbol(self._graph, *parts) != 0
         self._accept = answer if self._accept is None else self._accept & answer
         return answer
 
@@ -300,7 +217,9 @@ class _Run:
                 f"{name} has numbers of the whole optimizer, so it needs a method adapt(self, p, "
                 "g, accepted)"
             )
-        values = _named(formula, self._graph, "adapt", names, formula.adapt(p, last, accepted))
+        values = named_results(
+            formula, self._graph, "adapt", names, formula.adapt(p, last, accepted)
+        )
         for number, value in zip(names, values, strict=True):
             (expr, *imaginary) = value.parts
             own = any(key.scope == "array" for key in reduction_keys([expr]))
@@ -318,7 +237,7 @@ class _Run:
         """The new states, complex where ``start`` makes them so."""
         if not has_hook(formula, "start"):
             return after
-        begun = _named(formula, self._graph, "start", names, formula.start(p))
+        begun = named_results(formula, self._graph, "start", names, formula.start(p))
         pairs = zip(after, begun, strict=True)
         return [new.widened() if len(start.parts) == 2 else new for new, start in pairs]
 
@@ -326,7 +245,7 @@ class _Run:
         """Keep the sums of weights of a part's averages that are no function of the count."""
         graph, weights = self._graph, self._weights
         for name in weights.sums.keys() - self._scalar_states.keys():
-            new, old = Symbol(graph, weights.sums[name]), Symbol(graph, weights.before(name))
+            new, old = Symbol(graph, weights.sums[name]), Symbol(graph, weights.before(graph, name))
             (self._scalar_states[name],) = self._if_active(new, old).parts
 
     def _pass_gate(self, before: Any, now: Any) -> None:
@@ -334,17 +253,3 @@ class _Run:
         self._t, self._gates = before + 1, self._gates + 1
         opens = before != now
         self._active = opens if self._active is None else self._active & opens
-
-
-def _named(formula: Any, graph: Graph, method: str, names: list[str], result: Any) -> list[Symbol]:
-    """The values that a method returned, one for each name."""
-    values = result if isinstance(result, (tuple, list)) else (result,)
-    what = f"{type(formula).__name__}.{method} must return ({', '.join(names)})"
-    if result is None:
-        raise TraceError(f"{what}; it returned None: is a return missing?")
-    if len(values) != len(names):
-        raise TraceError(f"{what}, {len(names)} values; it returned {len(values)}")
-    for name, value in zip(names, values, strict=True):
-        if not isinstance(value, Symbol) and not isinstance(value, (numbers.Number, np.generic)):
-            raise TraceError(f"{what}; for {name} it returned {type(value).__name__} {value!r}")
-    return [lift(graph, value) for value in values]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from gpuopt.tracing.expr import Expr, ReductionKey, format_expr, reduction_keys
+from gpuopt.tracing.expr import Expr, ReductionKey, reduction_keys
 from gpuopt.tracing.operands import Operand
+from gpuopt.tracing.printing import format_expr
 from gpuopt.tracing.weights import Decay
 
 __all__ = ["Kernel", "StateSpec", "UpdateProgram"]

@@ -1,14 +1,19 @@
-"""The states of a formula, read from the signature of its ``update``."""
+"""The states of a formula, read from the signature of its ``update``; what its methods return."""
 
 from __future__ import annotations
 
 import inspect
+import numbers
 from typing import Any
 
-from gpuopt.rules.hooks import has_hook
-from gpuopt.tracing.expr import TraceError
+import numpy as np
 
-__all__ = ["own_states", "state_names"]
+from gpuopt.rules.hooks import has_hook
+from gpuopt.tracing.errors import TraceError
+from gpuopt.tracing.expr import Graph
+from gpuopt.tracing.symbols import Symbol, lift
+
+__all__ = ["is_value", "named_results", "own_states", "state_names"]
 
 
 def state_names(update: Any) -> dict[str, float | None]:
@@ -49,3 +54,24 @@ def own_states(formula: Any) -> dict[str, float | None]:
                 f"{parameter.name}=0.0"
             )
     return states
+
+
+def named_results(
+    formula: Any, graph: Graph, method: str, names: list[str], result: Any
+) -> list[Symbol]:
+    """The values that a method returned, one for each name."""
+    values = result if isinstance(result, (tuple, list)) else (result,)
+    what = f"{type(formula).__name__}.{method} must return ({', '.join(names)})"
+    if result is None:
+        raise TraceError(f"{what}; it returned None: is a return missing?")
+    if len(values) != len(names):
+        raise TraceError(f"{what}, {len(names)} values; it returned {len(values)}")
+    for name, value in zip(names, values, strict=True):
+        if not is_value(value):
+            raise TraceError(f"{what}; for {name} it returned {type(value).__name__} {value!r}")
+    return [lift(graph, value) for value in values]
+
+
+def is_value(x: Any) -> bool:
+    """Whether a method may return `x` as the value of an array or a number."""
+    return isinstance(x, (Symbol, numbers.Number, np.generic))

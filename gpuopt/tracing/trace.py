@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from gpuopt.arrays.precision import MASTER, PLAIN, Precision
 from gpuopt.rules.hooks import has_hook
-from gpuopt.tracing.expr import Expr, Graph, TraceError, reachable
+from gpuopt.tracing.errors import TraceError
+from gpuopt.tracing.expr import Expr, Graph, reachable
 from gpuopt.tracing.operands import Operand, state
-from gpuopt.tracing.parts import Masked, Mode, Open, Setting, Traced, trace_parts
+from gpuopt.tracing.parts import trace_parts
 from gpuopt.tracing.program import Kernel, StateSpec, UpdateProgram
+from gpuopt.tracing.setting import Masked, Mode, Open, Setting, Traced
 from gpuopt.tracing.signatures import own_states, state_names
 
 if TYPE_CHECKING:

@@ -33,11 +33,10 @@ class Decay(NamedTuple):
 
 
 class Weights:
-    """What the corrections of one trace divide by.
+    """What the corrections of one trace divide by; methods are given its graph, which has this.
 
     Parameters
     ----------
-    graph : Graph
     varying : frozenset of str
         The corrections whose decay is known to change from step to step, by their names.
     kept : bool
@@ -52,9 +51,10 @@ class Weights:
         The sum of the weights after this step, for those that have one.
     """
 
-    def __init__(self, graph: Graph, varying: frozenset[str], kept: bool) -> None:
-        self._graph, self._varying, self._kept = graph, varying, kept
-        self._part, self._count, self._calls = "", graph.leaf("step", "t"), 0
+    def __init__(self, varying: frozenset[str], kept: bool) -> None:
+        self._varying, self._kept = varying, kept
+        self._part, self._calls = "", 0
+        self._count: Expr | None = None
         self.decays: dict[str, tuple[Expr, Expr, bool]] = {}
         self.sums: dict[str, Expr] = {}
 
@@ -62,7 +62,7 @@ class Weights:
         """Go on with a part, whose averages were updated so often after this step."""
         self._part, self._count, self._calls = part, count, 0
 
-    def total(self, beta: Expr, t: Expr) -> Expr | None:
+    def total(self, graph: Graph, beta: Expr, t: Expr) -> Expr | None:
         """The sum of the weights of the next average; None where ``1 - βᵗ`` is right."""
         self._calls += 1
         if not beta.host or t is not self._count:
@@ -72,31 +72,25 @@ class Weights:
         self.decays[name] = beta, t, fixed
         if fixed and not self._kept:
             return None
-        node, before = self._graph.node, self.before(name)
-        rest = node("subtract", self._graph.constant(1), beta)
+        node, before = graph.node, self.before(graph, name)
+        rest = node("subtract", graph.constant(1), beta)
         self.sums[name] = new = node("add", node("multiply", beta, before), rest)
         if fixed:
-            unknown = node("less", before, self._graph.constant(0))
+            unknown = node("less", before, graph.constant(0))
             self.sums[name] = node("where", unknown, before, new)
-            new = node("where", unknown, self._closed(beta, t), new)
+            new = node("where", unknown, _closed(graph, beta, t), new)
         return new
 
-    def before(self, name: str) -> Expr:
+    def before(self, graph: Graph, name: str) -> Expr:
         """The sum of the weights before this step."""
-        return self._graph.leaf("state", name)
+        return graph.leaf("state", name)
 
-    def decay(self, name: str) -> Decay:
+    def decay(self, graph: Graph, name: str) -> Decay:
         """The decay of a correction, with the sum that a constant one gives."""
         beta, t, fixed = self.decays[name]
-        zero = self._graph.constant(0)
-        begun = self._graph.node("greater", t, zero)
-        return Decay(beta, self._graph.node("where", begun, self._closed(beta, t), zero), fixed)
-
-    def _closed(self, beta: Expr, t: Expr) -> Expr:
-        """``1 - βᵗ``, with all digits also for a β next to 1."""
-        node, constant = self._graph.node, self._graph.constant
-        total = node("negative", node("expm1", node("multiply", t, node("log", beta))))
-        return node("where", node("greater", beta, constant(0)), total, constant(1))
+        zero = graph.constant(0)
+        begun = graph.node("greater", t, zero)
+        return Decay(beta, graph.node("where", begun, _closed(graph, beta, t), zero), fixed)
 
 
 UNKNOWN = -1.0
@@ -108,3 +102,10 @@ _FIXED = ("constant", "hyper")
 
 def _leaves(expr: Expr) -> list[Expr]:
     return [found for found in reachable([expr]) if not found.args]
+
+
+def _closed(graph: Graph, beta: Expr, t: Expr) -> Expr:
+    """``1 - βᵗ``, with all digits also for a β next to 1."""
+    node, constant = graph.node, graph.constant
+    total = node("negative", node("expm1", node("multiply", t, node("log", beta))))
+    return node("where", node("greater", beta, constant(0)), total, constant(1))

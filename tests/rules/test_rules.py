@@ -243,7 +243,7 @@ BROKEN: list[tuple[Any, str]] = [
     (lambda self, t, p, g: (p, None), r"must return \(p\), 1 values; it returned 2"),
     (lambda self, t, p, g: ["p"], r"for p it returned str 'p'"),
     (lambda self, t, p, g: np.where(p), r"np.where\(…\) is not available in a rule with these arguments"),
-    (lambda self, t, p, g: np.clip(p, 0, 1, out=p), r"np.clip\(…, …, …, out=…\) is not available"),
+    (lambda self, t, p, g: np.clip(p, 0, 1, out=p), r"np.clip\(…, out=…\) is not available"),
     (lambda self, t, p, g: p * float(f"{p:.3f}"), "an array in a rule is not a single number"),
     (lambda self, t, p, g: p * math.sqrt(self.lr), "a hyperparameter or t is a symbol here"),
     (lambda self, t, p, g: p * np.float32(self.lr), "a hyperparameter or t is a symbol here"),
@@ -341,3 +341,32 @@ def test_what_annotates_a_hyperparameter_says_what_it_is(name: str) -> None:
     assert allowed.text in alias.__doc__
     assert repr(allowed) == f"Range({allowed.text!r})"
     assert allowed.text in repr(alias)
+
+
+@pytest.mark.parametrize("beta", [0.9, 0, 0.0, np.float64(0.9), 1e-300], ids=repr)
+@pytest.mark.parametrize("count", [lambda t: t, lambda t: np.maximum(t - 2, 1), lambda t: 5], ids=["t", "an expression", "5"])
+def test_debias_of_a_constant(beta: Any, count: Any) -> None:
+    """Traced and as it stands, where the decay is no hyperparameter."""
+
+    class Corrected(go.Rule):
+        lr: go.NonNegative = 0.1
+
+        def update(self, t: Any, p: Any, g: Any, m: Any = 0.0) -> Any:
+            m = beta * m + (1 - beta) * g
+            return p - self.lr * go.debias(m, beta, count(t)), m
+
+    x, p, m = np.ones(1), 1.0, 0.0
+    opt = Corrected().init(x)
+    for t in (1, 2, 3):
+        opt.step(np.array([2.0]))
+        p, m = Corrected().update(t, p, 2.0, m)
+    assert x[0] == pytest.approx(p, rel=1e-14)
+
+
+@pytest.mark.parametrize("name", ["_ranges", "_static", "_hooks", "_arguments", "_gives"])
+def test_a_hyperparameter_is_called_like_nothing_of_gpuopt(name: str) -> None:
+    """Not even like what is private; and a class that is refused leaves no trace."""
+    body = {"__annotations__": {"lr": float, name: go.Hyper}, "lr": 0.1, name: 0.5, "update": lambda self, t, p, g: p}
+    with pytest.raises(TypeError, match=f"rule Odd: '{name}' is a method of rules: give the hyperparameter another name"):
+        type("Odd", (Rule,), body)
+    type("Fine", (Rule,), {"__annotations__": {"lr": float}, "lr": 0.1, "update": lambda self, t, p, g: p})

@@ -18,8 +18,9 @@ from gpuopt.arrays.dtypes import COMPUTE, state_dtype
 from gpuopt.codegen.cuda.parts import part
 from gpuopt.codegen.cuda.printer import CudaPrinter, identifier
 from gpuopt.codegen.tile import PARTS
-from gpuopt.tracing.expr import format_expr
+from gpuopt.tracing.expr import Expr
 from gpuopt.tracing.operands import GRAD, PARAM, Operand, state
+from gpuopt.tracing.printing import format_expr
 from gpuopt.tracing.program import Kernel
 
 __all__ = [
@@ -96,6 +97,9 @@ class KernelSource:
         ]
         return "cupy.ElementwiseKernel(\n    " + ",\n    ".join(arguments) + ",\n)"
 
+
+_DEEP = 40
+"""How many operations may be written inside of each other; compilers and Python limit that."""
 
 Others = tuple[tuple[Operand, np.dtype[Any]], ...]
 """Operands and dtypes of the arrays that stand for hyperparameters."""
@@ -210,15 +214,17 @@ class KernelWriter(CudaPrinter):
                 self.lines.append(f"const {self.real} {self.operand(operand, 'old')} = {value};")
 
     def _compute(self) -> None:
-        """A line for each value that is used twice or stored; the others are written where they are
-        used.
+        """A line for each value that is used twice or stored, or deep inside of one; the others are
+        written where they are used.
         """
         stored = {
             expr: self.operand(operand, "new") for operand, expr in self.kernel.stores.items()
         }
+        depth: dict[Expr, int] = {}
         for op in self.kernel.ops:
-            if op in stored or self.uses[op] > 1:
-                value = self.formula(op)
+            depth[op] = 1 + max(depth.get(arg, 0) for arg in op.args)
+            if op in stored or self.uses[op] > 1 or depth[op] > _DEEP:
+                value, depth[op] = self.formula(op), 0
                 self.names[op] = stored.get(op, f"x{op.index}")
                 self.lines.append(
                     f"const {'bool' if op.boolean else self.real} {self.names[op]} = {value};"

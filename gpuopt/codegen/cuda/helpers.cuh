@@ -4,7 +4,46 @@ template <typename T> __device__ __forceinline__ T smallest(T a, T b) { return a
 template <typename T> __device__ __forceinline__ T signum(T a) {
   return a > T(0) ? T(1) : a < T(0) ? T(-1) : a == T(0) ? T(0) : a;
 }
+// The remainder has the sign of the divisor, and the quotient is rounded down, as in NumPy and Python.
+template <typename T> __device__ __forceinline__ T remainder_of(T a, T b) {
+  const T rest = T(fmod(a, b));
+  return b == T(0) ? rest : rest == T(0) ? T(copysign(T(0), b)) : (b < T(0)) != (rest < T(0)) ? rest + b : rest;
+}
+template <typename T> __device__ __forceinline__ T floor_divide(T a, T b) {
+  if (b == T(0)) return a / b;
+  const T rest = T(fmod(a, b)), near = (a - rest) / b, below = rest != T(0) && (b < T(0)) != (rest < T(0)) ? near - T(1) : near;
+  const T whole = T(floor(below));
+  return below == T(0) ? T(copysign(T(0), a / b)) : below - whole > T(0.5) ? whole + T(1) : whole;
+}
 // 16 random bits are added to those that a bfloat16 has no room for, which are then cut; NaN stays.
 template <typename T> __device__ __forceinline__ T stochastic_bfloat16(T a, T u) {
   return a != a ? a : __uint_as_float((__float_as_uint(a) + (unsigned int)(u * T(65536))) & 0xFFFF0000u);
+}
+// Complex numbers over the whole range of exponents: where the sum of the squares of a number's parts is small or large, the
+// parts are scaled by a power of two, which changes no bit of an ordinary result.
+template <typename T> __device__ __forceinline__ T extreme() {
+  return T(sizeof(T) == 4 ? 1.2379400392853803e+27 : 8.452712498170644e+270);
+}
+template <typename T> __device__ __forceinline__ T scale(T square) {
+  const T large = extreme<T>(), small = T(1) / large;
+  return square < small ? large : square <= large ? T(1) : small;
+}
+template <typename T> __device__ __forceinline__ T modulus(T square, T a, T b) {
+  const T infinity = T(1.0 / 0.0), by = scale(square), u = a * by, v = b * by;
+  return fabs(a) == infinity || fabs(b) == infinity ? infinity : T(sqrt(u * u + v * v)) / by;
+}
+template <typename T> __device__ __forceinline__ T direction(T square, T a, T b) {
+  const T infinity = T(1.0 / 0.0), by = scale(square), u = a * by, v = b * by;
+  const T ordinary = a == T(0) && b == T(0) ? T(0) : u / T(sqrt(u * u + v * v));
+  const bool first = fabs(a) == infinity, second = fabs(b) == infinity;
+  return first && !second ? (a > T(0) ? T(1) : T(-1)) : second && !first ? T(0) : ordinary;
+}
+template <typename T> __device__ __forceinline__ T quotient(T square, T a, T b, T c, T d) {
+  const T infinity = T(1.0 / 0.0), size = fabs(a * c + b * d), under = scale(square);
+  const bool plain = under == T(1) && size >= T(1) / extreme<T>() && size <= extreme<T>();
+  const T over = plain ? T(1) : scale(a * a + b * b);
+  const T x = a * over, y = b * over, u = c * under, v = d * under;
+  const T ratio = (x * u + y * v) / (u * u + v * v), ordinary = over == under ? ratio : ratio * under / over;
+  const bool vanishes = (fabs(c) == infinity && fabs(d) < infinity) || (fabs(d) == infinity && fabs(c) < infinity);
+  return c == T(0) && d == T(0) ? a / fabs(c) : vanishes ? a * T(0) + b * T(0) : ordinary;
 }

@@ -82,4 +82,7 @@ class CudaPrinter:
 
 def identifier(name: str) -> str:
     """A name of Python, or of several with dots between, as one of C++: β becomes u3b2."""
-    return "".join(c if c.isascii() else f"u{ord(c):x}" for c in name.replace(".", "__"))
+    plain = name.replace(".", "__")
+    return "".join(
+        c if c.isascii() and (c.isalnum() or c == "_") else f"u{ord(c):x}" for c in plain
+    )

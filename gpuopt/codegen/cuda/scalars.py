@@ -18,8 +18,9 @@ from gpuopt.codegen.cuda.elementwise import KernelSource
 from gpuopt.codegen.cuda.printer import CudaPrinter, identifier
 from gpuopt.codegen.cuda.scalar_arguments import ScalarArgument, ScalarSource, StepRecord
 from gpuopt.codegen.host import compile_host
-from gpuopt.tracing.expr import Expr, ReductionKey, format_expr
+from gpuopt.tracing.expr import Expr, ReductionKey
 from gpuopt.tracing.ops import REDUCTIONS
+from gpuopt.tracing.printing import format_expr
 from gpuopt.tracing.program import Kernel, UpdateProgram
 
 __all__ = ["count_source", "scalar_source"]

@@ -8,6 +8,13 @@ __all__ = ["MISTAKES"]
 
 MISTAKES = [
     Mistake(
+        "a step count taken for a number because the decay is one",
+        "debias",
+        "math.expm1 if _1 else np.expm1",
+        "math.expm1",
+        "test_rules::test_debias_of_a_constant",
+    ),
+    Mistake(
         "epsilon inside the root",
         "Adam.update",
         "np.sqrt(_1) + self.eps",

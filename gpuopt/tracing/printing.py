@@ -1,0 +1,35 @@
+"""Values as formulas for a reader: `format_expr`."""
+
+from __future__ import annotations
+
+from gpuopt.tracing.expr import Expr
+from gpuopt.tracing.ops import OPS
+
+__all__ = ["format_expr"]
+
+READABLE = 30
+"""How many operations and leaves a formula may have that is written inside another one."""
+
+
+def format_expr(expr: Expr, nested: bool = False, readable: int = READABLE) -> str:
+    """Write the formula of `expr` for a reader.
+
+    What is made of more than `readable` operations and leaves is called by its name, ``x12``, as
+    the generated code calls it: formulas share values, and written out they double with each line.
+    """
+    if not expr.args:
+        return _format_leaf(expr)
+    op = OPS.get(expr.op)
+    infix = op is not None and op.infix
+    args = [
+        f"x{arg.index}" if arg.args and arg.size > readable else format_expr(arg, infix, readable)
+        for arg in expr.args
+    ]
+    written = op.text.format(*args) if op is not None else f"{expr.op}({', '.join(args)})"
+    return f"({written})" if nested and infix else written
+
+
+def _format_leaf(expr: Expr) -> str:
+    if expr.op == "constant":
+        return f"{expr.value:g}" if float(f"{expr.value:g}") == expr.value else repr(expr.value)
+    return "size" if expr.op == "size" else str(expr.value)

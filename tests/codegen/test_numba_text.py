@@ -1,0 +1,41 @@
+"""Numba's text depends on what is computed, not on the constants: a new seed or count compiles nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import gpuopt as go
+from gpuopt.codegen import numba
+from gpuopt.tracing.trace import trace
+
+
+class Decays(go.Rule):
+    lr: go.NonNegative = 0.1
+    k: int = 1
+
+    def update(self, t: Any, p: Any, g: Any, m: Any = 0.0) -> Any:
+        m = m * (0.1 * self.k) + g * self.k
+        return p - self.lr * m * (t + self.k) * _total(g, self.k), m
+
+
+def _total(g: Any, k: int) -> Any:
+    return (g * k).sum() + k
+
+
+RULES: dict[str, Any] = {
+    "seed": lambda k: go.chain(go.gradient_noise(seed=k), go.SGD(0.1)),
+    "accumulate": lambda k: go.chain(go.accumulate(k + 1), go.SGD(0.1)),
+    "lookahead": lambda k: go.chain(go.SGD(0.1), go.lookahead(k + 1)),
+    "a rule's own": lambda k: Decays(k=k + 1),
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_constants_are_no_part_of_the_text(name: str) -> None:
+    def texts(k: int) -> list[str]:
+        found = trace(RULES[name](k).update_for("")).kernels
+        return [numba.fold_source(kernel) if kernel.reductions else numba.loop_source(kernel) for kernel in found]
+
+    assert texts(1) == texts(2) == texts(7)
