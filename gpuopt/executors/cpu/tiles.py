@@ -8,6 +8,7 @@ after the first step.
 from __future__ import annotations
 
 import abc
+import contextvars
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -28,6 +29,14 @@ from gpuopt.tracing.operands import PARAM, Operand, state
 from gpuopt.tracing.program import Kernel, UpdateProgram
 
 __all__ = ["TileExecutor"]
+
+
+_QUIET = contextvars.Context()
+"""Where NumPy reports no floating-point error, as gradients may hold any value.
+
+`numpy.errstate` is Python code, in which Ctrl-C could leave it to the caller for good.
+"""
+_QUIET.run(np.seterr, all="ignore")
 
 
 class PlannedRun(functools.partial[None]):
@@ -179,13 +188,17 @@ class TileExecutor(abc.ABC):
         positions: list[int] | None = None,
     ) -> None:
         """Update the arrays at `positions` (None for all)."""
+        _QUIET.copy().run(self._run, kernel, grads, scalars, positions)
+
+    def _run(
+        self, kernel: Kernel, grads: Sequence[Any], scalars: AnyScalars, positions: list[int] | None
+    ) -> None:
         compiled = self._kernels[kernel]
-        with np.errstate(all="ignore"):
-            compiled.scalars[...] = scalars
-            work: list[WorkItem] = []
-            for unit in self._chosen(self._updates, kernel, positions):
-                work += unit.work(grads)
-            self._each(lambda it, thread: it[0].update(compiled, it[1], thread), work, positions)
+        compiled.scalars[...] = scalars
+        work: list[WorkItem] = []
+        for unit in self._chosen(self._updates, kernel, positions):
+            work += unit.work(grads)
+        self._each(lambda it, thread: it[0].update(compiled, it[1], thread), work, positions)
 
     def reduce(
         self,
@@ -195,14 +208,18 @@ class TileExecutor(abc.ABC):
         positions: list[int] | None,
     ) -> list[Any]:
         """For each reduction, what it gives for each array at `positions` (None for all)."""
+        return _QUIET.copy().run(self._reduce, stage, grads, scalars, positions)
+
+    def _reduce(
+        self, stage: Kernel, grads: Sequence[Any], scalars: Scalars, positions: list[int] | None
+    ) -> list[Any]:
         compiled = self._kernels[stage]
-        with np.errstate(all="ignore"):
-            compiled.scalars[...] = scalars
-            work: list[FoldItem] = []
-            for unit in self._chosen(self._folds, stage, positions):
-                work += unit.folds(grads)
-            self._each(lambda it, thread: it[0].fold(compiled, it[1], thread), work, positions)
-            return compiled.folds.totals(positions)
+        compiled.scalars[...] = scalars
+        work: list[FoldItem] = []
+        for unit in self._chosen(self._folds, stage, positions):
+            work += unit.folds(grads)
+        self._each(lambda it, thread: it[0].fold(compiled, it[1], thread), work, positions)
+        return compiled.folds.totals(positions)
 
     def _chosen(self, units: _Units, kernel: Kernel, positions: list[int] | None) -> list[Any]:
         """What a step of the arrays at `positions` goes through.

@@ -168,4 +168,11 @@ MISTAKES = [
         "False",
         "test_numba::test_a_numba_that_compiles_nothing",
     ),
+    Mistake(
+        "floating-point errors reported in the caller's way",
+        "TileExecutor.run",
+        "_QUIET.copy().run(self._run, __1)",
+        "self._run(__1)",
+        "test_threads::test_a_users_error_state_and_special_values_stop_nothing",
+    ),
 ]
