@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
+import linecache
 import os
 import platform
 import re
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -130,3 +133,34 @@ def test_another_constant_is_no_other_text(rule: Callable[[int], go.Rule | go.Ch
         program = trace(rule(k).update_for(""))
         texts.add("".join(map(fold_source, program.stages)) + loop_source(program.update))
     assert len(texts) == 1
+
+
+def formula(terms: int) -> go.Rule:
+    """A user's rule with a formula of its own, of a class made in a loop."""
+
+    class Terms(go.Rule):
+        lr: go.NonNegative = 0.1
+
+        def update(self, t: Any, p: Any, g: Any) -> Any:
+            return p - self.lr * sum((abs(g) * g for _ in range(terms)), g)
+
+    return Terms()
+
+
+def test_a_formula_leaves_no_module_and_no_text_behind(code: Any) -> None:
+    formula(1).init(np.ones(3))
+    modules, lines, kept = set(sys.modules), set(linecache.cache), weakref.WeakSet[Any]()
+    for terms in (2, 3):
+        opt = formula(terms).init(np.ones(3))
+        group = opt._binding.groups[0]
+        executor: Any = group.executor
+        kept.add(executor._kernels[group.programs[0].update].code)
+        opt.step(np.ones(3))
+    del opt, group, executor
+    assert set(sys.modules) == modules
+    assert set(linecache.cache) == lines
+    assert kept
+    code._functions.cache_clear()
+    code.loop_code.cache_clear()
+    gc.collect()
+    assert not kept
