@@ -196,6 +196,8 @@ class _Library:
 
 
 class _Event:
+    done = True
+
     def __init__(self, log, **_):
         self._log = log
 

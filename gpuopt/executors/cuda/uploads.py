@@ -5,6 +5,8 @@ Nothing waits for that, unless the device is some steps behind.
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import functools
 from collections.abc import Sequence
 from typing import Any
@@ -24,12 +26,15 @@ class PinnedUpload:
 
     They are written again only after they were copied; if the device is some steps behind, that
     waits. Steps of one optimizer follow one another on the device, on whatever streams, so what a
-    step reads there is not overwritten before it ran.
+    step reads there is not overwritten before it ran. An upload that is dropped before its copy was
+    made leaves the pinned memory to `_COPYING`.
 
     Attributes
     ----------
     array : array
         The numbers on the device.
+    captured : bool
+        Whether a CUDA graph makes the copy: nobody can ask when.
     """
 
     def __init__(self, runtime: Runtime, width: int, dtype: Any) -> None:
@@ -37,6 +42,7 @@ class PinnedUpload:
         self._memory = runtime.cuda.alloc_pinned_memory(self.array.nbytes)
         self._host = np.frombuffer(self._memory, dtype, self.array.size)
         self._copied = runtime.cuda.Event(disable_timing=True)
+        self.captured = False
 
     def write(self, values: Any) -> Any:
         """Give the array, which holds `values` when what is launched from now on runs."""
@@ -45,6 +51,18 @@ class PinnedUpload:
         self.array.data.copy_from_host_async(self._host.ctypes.data, self._host.nbytes)
         self._copied.record()
         return self.array
+
+    def __del__(self) -> None:
+        """Keep the pinned memory while it is copied: CuPy gives it to whoever asks next."""
+        with contextlib.suppress(Exception):  # CUDA is gone at exit, and in a forked process
+            if not self.captured and not self._copied.done:
+                _COPYING.append((self._copied, self._memory))
+            while _COPYING and _COPYING[0][0].done:
+                _COPYING.popleft()
+
+
+_COPYING: collections.deque[tuple[Any, Any]] = collections.deque()
+"""Pinned memory of uploads that are gone, each with the event that its copy was made."""
 
 
 class UploadRing:
@@ -128,6 +146,7 @@ class CapturedUploads:
         upload = self._cache.keep(key)
         if upload is None:
             upload = self._cache.take()
+            upload.captured = True
             upload.write(key)
             self._copied_by_graphs.append(upload)
         return upload.array

@@ -48,6 +48,8 @@ def _seen(g: Any) -> Any:
 class _Event:
     """An event of a device that does everything at once."""
 
+    done = True
+
     def __init__(self, disable_timing: bool) -> None: ...
 
     def record(self) -> None: ...

@@ -51,6 +51,8 @@ class Recorder:
 class _Event:
     """An event that was recorded inside a capture last cannot be waited for, as CUDA has it."""
 
+    done = True
+
     def __init__(self, recorder: Recorder, disable_timing: bool) -> None:
         self.recorder, self.captured = recorder, False
 

@@ -175,4 +175,11 @@ MISTAKES = [
         "self._run(__1)",
         "test_threads::test_a_users_error_state_and_special_values_stop_nothing",
     ),
+    Mistake(
+        "pinned memory given back before it was copied",
+        "PinnedUpload.__del__",
+        "_COPYING.append(_1)",
+        "pass",
+        "test_uploads",
+    ),
 ]
