@@ -217,6 +217,10 @@ def reserved_names() -> frozenset[str]:
     return frozenset(HOOKS).union(name for name in own if not name.startswith("__"))
 
 
+_YOURS = ("update", "check")
+"""What a subclass defines, beside hooks."""
+
+
 def _check_class(cls: type) -> None:
     """Raise TypeError if an attribute lacks its annotation, or hides a method of rules."""
     annotated = inspect.get_annotations(cls)
@@ -233,6 +237,11 @@ def _check_class(cls: type) -> None:
         raise TypeError(
             f"rule {cls.__name__}: {taken[0]!r} is a method of rules: "
             "give the hyperparameter another name"
+        )
+    if taken := [name for name in vars(cls) if name in reserved.difference(HOOKS, _YOURS)]:
+        raise TypeError(
+            f"rule {cls.__name__}: {taken[0]!r} is what gpuopt calls something of its own: "
+            "give the method another name"
         )
 
 

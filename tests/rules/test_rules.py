@@ -370,3 +370,13 @@ def test_a_hyperparameter_is_called_like_nothing_of_gpuopt(name: str) -> None:
     with pytest.raises(TypeError, match=f"rule Odd: '{name}' is a method of rules: give the hyperparameter another name"):
         type("Odd", (Rule,), body)
     type("Fine", (Rule,), {"__annotations__": {"lr": float}, "lr": 0.1, "update": lambda self, t, p, g: p})
+
+
+@pytest.mark.parametrize("name", ["number", "hyper", "replace", "parts", "update_for", "init", "_scheduled"])
+@pytest.mark.parametrize("base", [go.Rule, go.GradientPiece, go.ParameterPiece])
+def test_a_method_is_called_like_nothing_of_gpuopt(base: Any, name: str) -> None:
+    """A helper of a user's formula would take the place of the library's own method, in silence."""
+    methods = {"update": lambda self, *arguments: arguments[1], name: lambda self, x: x}
+    with pytest.raises(TypeError, match=f"rule Odd: '{name}' is what gpuopt calls something of its own"):
+        type("Odd", (base,), methods)
+    type("Fine", (base,), {"update": methods["update"], "check": lambda self: None, "helper": methods[name]})

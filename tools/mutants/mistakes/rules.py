@@ -224,4 +224,11 @@ MISTAKES = [
         "_1",
         "test_schedules",
     ),
+    Mistake(
+        "a helper's name for a method of gpuopt",
+        "formula:_check_class",
+        "reserved.difference(HOOKS, _YOURS)",
+        "()",
+        "test_rules::test_a_method_is_called_like_nothing_of_gpuopt",
+    ),
 ]
