@@ -94,7 +94,8 @@ class TreeSpec:
     Attributes
     ----------
     paths : list of str
-        Each leaf's path without the tree's name, in the order of `leaves`.
+        Each leaf's path without the tree's name, in the order of `leaves`; a field of a named tuple
+        is ``.field``.
     names : list of str
         The same with slashes: ``layers/2/w``.
     leaves : list of array
@@ -110,25 +111,29 @@ class TreeSpec:
         self.names: list[str] = []
         self.leaves: list[Any] = []
         self.containers: list[Any] = []
-        self._node = self._read(tree, (), name, ())
+        self._node = self._read(tree, (), "", name, ())
         flat = (
             isinstance(tree, dict) and len(tree) == len(self.leaves) and len(self.containers) == 1
         )
         self.keys = list(tree) if flat else None
 
-    def _read(self, tree: Any, keys: tuple[Any, ...], name: str, above: tuple[int, ...]) -> Any:
-        path = "".join(f"[{key!r}]" for key in keys)
+    def _read(
+        self, tree: Any, keys: tuple[str, ...], path: str, name: str, above: tuple[int, ...]
+    ) -> Any:
         if id(tree) in above:
             raise ValueError(f"{name}{path} contains itself")
         if isinstance(tree, (dict, list, tuple)):
             self.containers.append(tree)
-        if isinstance(tree, dict):
-            return dict, {
-                k: self._read(v, (*keys, k), name, (*above, id(tree))) for k, v in tree.items()
-            }
-        if isinstance(tree, (list, tuple)):
+            within = *above, id(tree)
+            if isinstance(tree, dict):
+                return dict, {
+                    key: self._read(child, (*keys, str(key)), f"{path}[{key!r}]", name, within)
+                    for key, child in tree.items()
+                }
+            fields = getattr(type(tree), "_fields", range(len(tree)))
             return type(tree), [
-                self._read(v, (*keys, i), name, (*above, id(tree))) for i, v in enumerate(tree)
+                self._read(child, (*keys, str(key)), path + _entry(key), name, within)
+                for key, child in zip(fields, tree, strict=True)
             ]
         if isinstance(tree, (set, frozenset)) or hasattr(tree, "__next__"):
             raise TypeError(
@@ -136,13 +141,15 @@ class TreeSpec:
                 "use a list or a dict"
             )
         self.paths.append(path)
-        self.names.append("/".join(map(str, keys)))
+        self.names.append("/".join(keys))
         self.leaves.append(tree)
         return None
 
     def match(self, tree: Any, name: str) -> list[Any]:
-        """The leaves of `tree` in the order of this one's; lists and tuples may stand for each
-        other.
+        """The leaves of `tree` in the order of this one's.
+
+        Two dicts are matched by key, two named tuples by the names of their fields; any other lists
+        and tuples may stand for each other, by position.
 
         Raises
         ------
@@ -175,15 +182,7 @@ def _match(node: Any, tree: Any, path: str, name: str, found: list[Any]) -> None
                 f"{type(tree).__name__}"
             )
         if tree.keys() != children.keys():
-            missing = [f"{name}{path}[{key!r}]" for key in children if key not in tree]
-            extra = [f"{name}{path}[{key!r}]" for key in tree if key not in children]
-            raise ValueError(
-                "; ".join(
-                    f"{what}: {', '.join(keys)}"
-                    for what, keys in (("missing", missing), ("extra", extra))
-                    if keys
-                )
-            )
+            raise ValueError(_difference(children, tree, lambda key: f"{name}{path}[{key!r}]"))
         if not any(children.values()):  # leaves alone
             found.extend(map(tree.__getitem__, children))
             return
@@ -195,13 +194,34 @@ def _match(node: Any, tree: Any, path: str, name: str, found: list[Any]) -> None
             f"{name}{path} must be a list or tuple of length {len(children)}, got "
             f"{type(tree).__name__}"
         )
+    fields = getattr(kind, "_fields", None)
+    if fields is not None and (given := getattr(type(tree), "_fields", fields)) != fields:
+        if set(given) != set(fields):
+            raise ValueError(_difference(fields, given, lambda field: f"{name}{path}.{field}"))
+        tree = [tree[given.index(field)] for field in fields]
     if len(tree) != len(children):
         raise ValueError(f"{name}{path} must have {len(children)} entries, got {len(tree)}")
     if not any(children):
         found.extend(tree)
         return
-    for index, child in enumerate(children):
-        _match(child, tree[index], f"{path}[{index}]", name, found)
+    for key, child, value in zip(fields or range(len(tree)), children, tree, strict=True):
+        _match(child, value, path + _entry(key), name, found)
+
+
+def _entry(key: Any) -> str:
+    """How an entry of a list, or a field of a named tuple, is written after the container."""
+    return f".{key}" if isinstance(key, str) else f"[{key}]"
+
+
+def _difference(wanted: Any, given: Any, written: Callable[[Any], str]) -> str:
+    """What is missing of the keys that are wanted, and what is given beside them."""
+    missing = [written(key) for key in wanted if key not in given]
+    extra = [written(key) for key in given if key not in wanted]
+    return "; ".join(
+        f"{what}: {', '.join(keys)}"
+        for what, keys in (("missing", missing), ("extra", extra))
+        if keys
+    )
 
 
 def _build(node: Any, values: Iterator[Any]) -> Any:

@@ -10,6 +10,7 @@ from gpuopt.rules.base import Bindable, Part, Update
 from gpuopt.rules.composite import Composite, Joined, named_parts
 from gpuopt.rules.formula import Formula
 from gpuopt.rules.hooks import has_hook
+from gpuopt.rules.paths import check_unique
 from gpuopt.rules.piece import GradientPiece, ParameterPiece, Piece
 from gpuopt.rules.rule import Rule
 from gpuopt.rules.step_pieces import LossScale
@@ -142,7 +143,10 @@ class Chain(Composite):
         return f"chain({', '.join(names)})"
 
     def group_keys(self, paths: Sequence[str], arrays: Sequence[Any]) -> list[Hashable]:
-        frozen = [piece.holds(paths) for piece in self.pieces if has_hook(piece, "holds")]
+        holding = [piece for piece in self.pieces if has_hook(piece, "holds")]
+        for piece in holding:
+            check_unique(type(piece).__name__, paths)
+        frozen = [piece.holds(paths) for piece in holding]
         keys = next(piece for piece in self.pieces if isinstance(piece, Bindable)).group_keys(
             paths, arrays
         )

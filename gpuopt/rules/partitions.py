@@ -10,7 +10,7 @@ from gpuopt.rules.base import Bindable, Update
 from gpuopt.rules.chains import Chain
 from gpuopt.rules.composite import Composite, Joined
 from gpuopt.rules.hooks import has_hook
-from gpuopt.rules.paths import matches
+from gpuopt.rules.paths import check_unique, is_path, matching, without_array
 from gpuopt.rules.rule import Rule
 
 __all__ = ["Partition", "partition"]
@@ -29,8 +29,9 @@ def partition(
     ----------
     rules : dict
         A rule or a chain by pattern. An array belongs to the first pattern that matches its path.
-        The path is the keys and indices joined by slashes, as in ``"layers/2/w"``. A pattern is a
-        path or the beginning of one; ``*``, ``?`` and ``[...]`` work as in file names.
+        The path is the keys, fields and indices joined by slashes, as in ``"layers/2/w"``. A
+        pattern is a path or the beginning of one; in any other, ``*``, ``?`` and ``[...]`` work as
+        in file names. Each must match at least one array.
     by : callable, optional
         ``by(path, array)`` gives the key in `rules` for each array, in place of patterns.
 
@@ -136,7 +137,12 @@ class Partition(Composite):
         return f"partition({outlines})"
 
     def group_keys(self, paths: Sequence[str], arrays: Sequence[Any]) -> list[Hashable]:
-        keys = [self._key(path, array) for path, array in zip(paths, arrays, strict=True)]
+        check_unique("partition", paths)
+        if self.by is None:
+            keys = self._by_patterns(paths)
+        else:
+            pairs = zip(paths, arrays, strict=True)
+            keys = [self._by_function(self.by, path, array) for path, array in pairs]
         if strays := [path for path, key in zip(paths, keys, strict=True) if key is None]:
             raise ValueError(
                 f"partition: no pattern of {list(self.rules)} matches "
@@ -151,10 +157,27 @@ class Partition(Composite):
                 found[k] = None if inner is None else key
         return found
 
-    def _key(self, path: str, array: Any) -> Any:
-        if self.by is None:
-            return next((pattern for pattern in self.rules if matches(pattern, path)), None)
-        key = self.by(path, array)
+    def _by_patterns(self, paths: Sequence[str]) -> list[Any]:
+        """The first pattern that matches each path, or None."""
+        keys: list[Any] = [None] * len(paths)
+        for pattern in self.rules:
+            found = matching(pattern, paths)
+            if not any(found):
+                raise without_array("partition", pattern, paths)
+            keys = [
+                pattern if key is None and matched else key
+                for key, matched in zip(keys, found, strict=True)
+            ]
+            if pattern not in keys and is_path(pattern, paths):
+                taken = keys[found.index(True)]
+                raise ValueError(
+                    f"partition: {pattern!r} gets no array, because {taken!r} before it matches "
+                    f"the same: put {pattern!r} first"
+                )
+        return keys
+
+    def _by_function(self, by: Callable[[str, Any], Hashable], path: str, array: Any) -> Any:
+        key = by(path, array)
         if not isinstance(key, Hashable) or key not in self.rules:
             raise ValueError(
                 f"partition: by({path!r}, array) gave {key!r}, which is none of {list(self.rules)}"

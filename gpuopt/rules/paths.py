@@ -1,16 +1,50 @@
-"""Patterns of the paths of arrays: keys and indices joined by slashes, as in ``layers/2/w``."""
+"""Patterns of the paths of arrays: keys, fields and indices joined by slashes, ``layers/2/w``."""
 
 from __future__ import annotations
 
+import difflib
 import fnmatch
+from collections.abc import Sequence
 
-__all__ = ["matches"]
+__all__ = ["check_unique", "is_path", "matching", "without_array"]
 
 
-def matches(pattern: str, path: str) -> bool:
-    """Whether `pattern` matches the path of an array, or the beginning of the path.
+def matching(pattern: str, paths: Sequence[str]) -> list[bool]:
+    """For each path whether `pattern` matches it, or the beginning of it.
 
-    ``*``, ``?`` and ``[...]`` work as in file names.
+    ``*``, ``?`` and ``[...]`` work as in file names; but a pattern that is a path, or the beginning
+    of one, letter by letter, stands for that alone.
     """
+    beginnings = [_beginnings(path) for path in paths]
+    literal = [pattern in each for each in beginnings]
+    if any(literal):
+        return literal
+    return [any(fnmatch.fnmatchcase(one, pattern) for one in each) for each in beginnings]
+
+
+def _beginnings(path: str) -> list[str]:
     keys = path.split("/")
-    return any(fnmatch.fnmatchcase("/".join(keys[:n]), pattern) for n in range(1, len(keys) + 1))
+    return ["/".join(keys[:n]) for n in range(1, len(keys) + 1)]
+
+
+def is_path(pattern: str, paths: Sequence[str]) -> bool:
+    """Whether the pattern is a path, or the beginning of one, letter by letter."""
+    return any(pattern in _beginnings(path) for path in paths)
+
+
+def check_unique(who: str, paths: Sequence[str]) -> None:
+    """Raise ValueError if two arrays have one path, so that nothing tells them apart."""
+    if len(set(paths)) < len(paths):
+        twice = next(path for k, path in enumerate(paths) if path in paths[:k])
+        raise ValueError(
+            f"{who}: two arrays have the path {twice!r}, as the keys 1 and '1', or 'a/b' and 'b' "
+            "in 'a', give it: rename one of their keys"
+        )
+
+
+def without_array(who: str, pattern: str, paths: Sequence[str]) -> ValueError:
+    """The error for a pattern that matches no array."""
+    known = dict.fromkeys(one for path in paths for one in (path, *_beginnings(path)))
+    close = difflib.get_close_matches(pattern, known, n=1)
+    hint = f"did you mean {close[0]!r}? There are" if close else "there are"
+    return ValueError(f"{who}: {pattern!r} matches no array; {hint} {', '.join(map(repr, paths))}")

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from gpuopt.rules.paths import matches
+from gpuopt.rules.paths import matching, without_array
 from gpuopt.rules.piece import GradientPiece
 from gpuopt.rules.ranges import HyperValue, Range
 from gpuopt.rules.reductions import tree_max
@@ -140,12 +140,9 @@ class freeze(GradientPiece):
 
     def holds(self, paths: Sequence[str]) -> list[bool]:
         """Whether each path's array is frozen."""
-        found = [matches(self.pattern, path) for path in paths]
+        found = matching(self.pattern, paths)
         if not any(found):
-            raise ValueError(
-                f"freeze: {self.pattern!r} matches no array; there are "
-                f"{', '.join(map(repr, paths))}"
-            )
+            raise without_array("freeze", self.pattern, paths)
         return found
 
     def update(self, t: Any, p: Any, g: Any) -> Any:

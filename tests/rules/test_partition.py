@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import copy
+import functools
 from typing import Any
 
 import numpy as np
 import pytest
 
 import gpuopt as go
+from gpuopt.arrays.tree import TreeSpec
+from gpuopt.rules.paths import matching
+from tests.support.optimizers import Pair
 from tests.support.refusals import refused, table
 from tests.support.variants import bits
 
@@ -52,10 +56,6 @@ PATHS = ["embed", "head/x", "layers/0/w", "layers/0/b", "layers/1/w", "layers/1/
         ("layers/[0]", ["layers/0/w", "layers/0/b"]),
         ("layers/?/[!b]", ["layers/0/w", "layers/1/w"]),
         ("head/x", ["head/x"]),
-        ("layer", []),
-        ("w", []),
-        ("Embed", []),
-        ("", []),
         ("*", PATHS),
     ],
 )
@@ -65,6 +65,80 @@ def test_patterns(pattern: str, wanted: list[str]) -> None:
     found = steps_of({pattern: go.SGD(0.25), **rest})
     assert sorted(path for path, step in found.items() if step == 0.25) == sorted(wanted)
     assert set(found.values()) <= {0.25, 0.5}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "close"),
+    [
+        ("layer", "layers"),
+        ("w", ""),
+        ("Embed", "embed"),
+        ("", ""),
+        ("layers/2/w", "layers/1/w"),
+        ("x*", ""),
+        ("head/[y]", "head/x"),
+    ],
+)
+def test_a_pattern_that_matches_nothing_is_refused(pattern: str, close: str) -> None:
+    """By `partition` and `freeze` alike, with all paths and the closest."""
+    rules = go.partition({pattern: go.SGD(0.25), "*": go.SGD(0.5)}), go.chain(go.freeze(pattern), go.SGD())
+    rule: Any
+    for rule, name in zip(rules, ("partition", "freeze"), strict=True):
+        words = (f"{name}: {pattern!r} matches no array", f"did you mean {close!r}?" if close else "; there are", *PATHS)
+        refused(functools.partial(rule.init, model()), ValueError, words)
+
+
+def test_a_path_that_an_earlier_pattern_takes_is_refused() -> None:
+    """A pattern for all others may find none left."""
+    words = ("'embed' gets no array", "'*' before it", "put 'embed' first")
+    refused(lambda: steps_of({"*": go.SGD(0.25), "embed": go.SGD(0.5)}), ValueError, words)
+    literal = go.partition({"w*": go.SGD(), "w[0]": go.SGD()})
+    refused(lambda: literal.init({"w[0]": np.zeros(1), "w0": np.zeros(1)}), ValueError, ("'w[0]' gets no array",))
+    found = steps_of({"layers": go.SGD(0.25), "embed": go.SGD(0.5), "head": go.SGD(0.5), "*": go.SGD(0.75)})
+    assert 0.75 not in found.values()
+
+
+AWKWARD = {"w[0]": ["w[0]/a", "w[0]/b"], "w0": ["w0/a"], "*": ["*"], "w?": ["w?"], "w[0]/a": ["w[0]/a"], "w*": [
+    "w[0]/a", "w[0]/b", "w0/a", "w?"
+]}  # fmt: skip
+
+
+@pytest.mark.parametrize("pattern", AWKWARD)
+def test_a_pattern_that_is_a_path_stands_for_that_alone(pattern: str) -> None:
+    """Also where it is the beginning of one; whatever its letters mean in another pattern."""
+    params: dict[str, Any] = {
+        "w[0]": {"a": np.zeros(1), "b": np.zeros(1)},
+        "w0": {"a": np.zeros(1)},
+        "*": np.zeros(1),
+        "w?": np.zeros(1),
+    }
+    names = ["w[0]/a", "w[0]/b", "w0/a", "*", "w?"]
+    assert [name for name, found in zip(names, matching(pattern, names), strict=True) if found] == AWKWARD[pattern]
+    go.chain(go.freeze(pattern), go.SGD(1.0)).init(params).step(
+        {"w[0]": {"a": np.ones(1), "b": np.ones(1)}, "w0": {"a": np.ones(1)}, "*": np.ones(1), "w?": np.ones(1)}
+    )
+    moved = dict(
+        zip(names, [params["w[0]"]["a"], params["w[0]"]["b"], params["w0"]["a"], params["*"], params["w?"]], strict=True)
+    )
+    assert [name for name in names if not moved[name]] == AWKWARD[pattern]
+
+
+@pytest.mark.parametrize("params", [{1: 0, "1": 0}, {"a/b": 0, "a": {"b": 0}}, {"a": {0: 0, "0": 0}, "b": 0}])
+@pytest.mark.parametrize(
+    "rule", [go.partition({"*": go.SGD()}), go.partition({1: go.SGD()}, by=lambda *_: 1), go.chain(go.freeze("*"), go.SGD())]
+)
+def test_arrays_of_one_path_are_not_told_apart(params: Any, rule: Any) -> None:
+    def arrays() -> Any:
+        return TreeSpec(params, "params").map(lambda _: np.zeros(1))
+
+    refused(lambda: rule.init(arrays()), ValueError, ("two arrays have the path", "rename one of their keys"))
+    assert go.SGD(1.0).init(arrays()).t == 0
+
+
+def test_a_field_of_a_named_tuple_is_a_key() -> None:
+    params = Pair([np.zeros(1)], np.zeros(1))
+    go.partition({"w/0": go.SGD(1.0), "b": go.SGD(2.0)}).init(params).step(([np.ones(1)], np.ones(1)))
+    assert (float(params.w[0][0]), float(params.b[0])) == (-1.0, -2.0)
 
 
 def test_the_first_pattern_that_matches_wins() -> None:

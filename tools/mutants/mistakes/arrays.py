@@ -147,4 +147,11 @@ MISTAKES = [
         "pass",
         "test_check test_fit",
     ),
+    Mistake(
+        "named tuples matched by position",
+        "tree:_match",
+        "_1[given.index(_2)]",
+        "_1[fields.index(_2)]",
+        "test_tree",
+    ),
 ]

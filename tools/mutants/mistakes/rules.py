@@ -128,9 +128,9 @@ MISTAKES = [
     ),
     Mistake(
         "the last pattern that matches wins",
-        "Partition._key",
-        "next((_1 for _1 in self.rules if _2), None)",
-        "next((_1 for _1 in reversed(self.rules) if _2), None)",
+        "Partition._by_patterns",
+        "key is None and _1",
+        "_1",
         "test_partition",
     ),
     Mistake(
@@ -230,5 +230,26 @@ MISTAKES = [
         "reserved.difference(HOOKS, _YOURS)",
         "()",
         "test_rules::test_a_method_is_called_like_nothing_of_gpuopt",
+    ),
+    Mistake(
+        "a path with brackets taken for a pattern",
+        "matching",
+        "any(literal)",
+        "False",
+        "test_partition::test_a_pattern_that_is_a_path_stands_for_that_alone",
+    ),
+    Mistake(
+        "a pattern without an array kept silent",
+        "Partition._by_patterns",
+        "not any(_1)",
+        "False",
+        "test_partition::test_a_pattern_that_matches_nothing_is_refused",
+    ),
+    Mistake(
+        "two arrays of one path",
+        "check_unique",
+        "len(set(paths)) < len(paths)",
+        "False",
+        "test_partition::test_arrays_of_one_path_are_not_told_apart",
     ),
 ]
