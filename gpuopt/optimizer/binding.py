@@ -24,6 +24,7 @@ from gpuopt.optimizer.hyperparameters import (
     Updates,
     check_traceable,
     initial_values,
+    number_ranges,
 )
 from gpuopt.rules.base import Bindable
 from gpuopt.rules.hooks import device_counts
@@ -82,8 +83,12 @@ class Binding:
         Their hyperparameters.
     t : int
         How many steps were completed, as far as the host counts them.
+    hyper_arrays : list of frozenset
+        For each array the hyperparameters in whose place it has an array, by their full names.
     initial : dict
         What the numbers of the whole optimizer start at, by name.
+    number_ranges : dict
+        What each of them may be.
     on_device : bool
         Whether something is updated, and on a device.
     device_counts : bool
@@ -110,13 +115,15 @@ class Binding:
         arrays = match_hyper_arrays(
             hyper, spec, [None if key is None else self.updates[key] for key in keys]
         )
+        self.hyper_arrays = [frozenset(own) for own in arrays]
         self._dtypes: dict[Hashable, set[np.dtype[Any]]] = {key: set() for key in self.updates}
         alike: dict[tuple[Any, ...], list[int]] = {}
         for index, (key, leaf) in enumerate(zip(keys, self.leaves, strict=True)):
             if key is not None:
                 self._dtypes[key].add(COMPUTE[leaf.dtype.name])
-                alike.setdefault((key, leaf.dtype, frozenset(arrays[index])), []).append(index)
+                alike.setdefault((key, leaf.dtype, self.hyper_arrays[index]), []).append(index)
         self.hyper, self.initial = self._checked(self.updates, 0), initial_values(self.updates)
+        self.number_ranges = number_ranges(self.updates)
         self.on_device = bool(self.updates) and executor_of(self.leaves[0]).on_device
         self.device_counts = self.on_device and device_counts(self.updates.values(), capturable)
         self.groups = [

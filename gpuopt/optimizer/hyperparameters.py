@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping
 from numbers import Real
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
@@ -22,9 +22,11 @@ __all__ = [
     "HyperValues",
     "Updates",
     "ValuesOfUpdates",
+    "check_number",
     "check_traceable",
     "initial_values",
     "misfit",
+    "number_ranges",
 ]
 
 Updates: TypeAlias = Mapping[Hashable, Update]
@@ -131,14 +133,37 @@ def initial_values(updates: Updates) -> dict[str, float]:
         if not isinstance(given, dict):
             raise TypeError(f"{what} must return a dict of initial values by name, got {given!r}")
         for name, value in given.items():
-            if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
-                raise TypeError(f"{what}: {name} must start at a number, got {value!r}")
-            if _LARGEST < abs(float(value)) < math.inf:
-                raise ValueError(
-                    f"{what}: {name} must start at a number that float32 can hold, got {value!r}"
-                )
+            check_number(f"{what}: {name}", value, ANY, "start at ")
             found[part.named(name)] = float(value)
     return found
+
+
+ANY = Range("any number", infinite=True)
+
+
+def number_ranges(updates: Updates) -> dict[str, Range]:
+    """What each number of the whole optimizer may be, by its full name."""
+    parts = [part for update in updates.values() for part in update.parts]
+    return {
+        part.named(name): part.formula._number_ranges.get(name, ANY)
+        for part in parts
+        if has_hook(part.formula, "numbers")
+        for name in cast("Any", part.formula).numbers()
+    }
+
+
+def check_number(what: str, value: Any, allowed: Range, begin: str = "be ") -> None:
+    """Raise TypeError or ValueError unless a number of the whole optimizer may be `value`."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+        raise TypeError(f"{what} must {begin}a number, got {value!r}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = 1e300  # which float32 cannot hold either
+    if allowed is not ANY and number not in allowed:
+        raise ValueError(f"{what} must {begin}{allowed.text}, got {value!r}")
+    if _LARGEST < abs(number) < math.inf:
+        raise ValueError(f"{what} must {begin}a number that float32 can hold, got {value!r}")
 
 
 def check_traceable(updates: Updates) -> None:

@@ -17,7 +17,8 @@ from gpuopt.optimizer.binding import Binding, RuleChange
 from gpuopt.optimizer.capturing import Capturing
 from gpuopt.optimizer.gradients import GradientReader
 from gpuopt.optimizer.guard import Guard
-from gpuopt.optimizer.saved import Saved, like, state_dict_of
+from gpuopt.optimizer.saved import Saved
+from gpuopt.optimizer.saved_format import state_dict_of
 from gpuopt.optimizer.steps import choose
 from gpuopt.rules.base import Bindable, BindableT_co
 
@@ -192,10 +193,11 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
         -------
         dict
             ``version``; ``rule``, its repr; ``outline``, the names of its rules and pieces;
-            ``hyper``, its hyperparameters without schedules; ``precision``, the arguments
-            ``master``, ``stochastic_rounding`` and ``seed`` of `init`; ``t``; ``counts``, a tree
-            like params; ``state``, a tree of arrays like params for each name; ``numbers`` by name,
-            if any.
+            ``classes``, those of its classes; ``hyper``, its hyperparameters without schedules;
+            ``schedules``, the names of the others; ``arrays``, by name a tree that says where there
+            was an array for a hyperparameter; ``precision``, the arguments ``master``,
+            ``stochastic_rounding`` and ``seed`` of `init`; ``t``; ``counts``, a tree like params;
+            ``state``, a tree of arrays like params for each name; ``numbers`` by name, if any.
         """
         with self._guard.exclusive("copied"), self._there():
             self._guard.check()
@@ -212,17 +214,18 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
         Raises
         ------
         TypeError, ValueError
-            If it does not fit: another rule, names, shapes, dtypes, version, or options of `init`.
+            If it does not fit: another rule, names, shapes, dtypes, version, or options of `init`,
+            a value that a rule or `init` would refuse, or arrays of this optimizer's own state.
             Nothing has changed then.
         """
         with self._guard.exclusive("loaded"), self._there():
             saved = Saved(state_dict, self._rule, self._binding)
-            change = self._binding.check_change(saved.rule, True, saved.state)
+            change = saved.change()
             arrays = saved.arrays(self._state, change)
             progress = saved.progress(self._steps.numbers, change)
             self._change(saved.rule, change)
             for target, source in arrays:
-                target[...] = like(target, source)
+                target[...] = source
             self._steps.load(progress)
             self._guard.unfinished = None
 

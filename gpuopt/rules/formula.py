@@ -37,6 +37,8 @@ class Formula:
     update: Callable[..., Any]
     _ranges: ClassVar[dict[str, Range]] = {}
     _static: ClassVar[dict[str, type]] = {}
+    _number_ranges: ClassVar[dict[str, Range]] = {}
+    """What the numbers of the whole optimizer that it keeps may be; those left out, any number."""
     _arguments: ClassVar[tuple[str, ...]] = ()
     """The arguments of ``update`` before the state; a kind such as `gpuopt.Rule` sets them."""
     _gives: ClassVar[str] = ""
@@ -88,16 +90,16 @@ class Formula:
     def number(self, name: str, value: Any, where: str = "") -> float:
         """The float that `value` gives for hyperparameter `name`, checked against its range."""
         allowed = self._ranges[name].text
-        what = f"{type(self).__name__}: {name} must be {allowed}{{}}, got {value!r}{where}"
+        what, got = f"{type(self).__name__}: {name} must be {allowed}", f", got {value!r}{where}"
         if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
             schedule = "" if where else " or a schedule (a callable from the step number to one)"
-            raise TypeError(what.format(schedule))
+            raise TypeError(what + schedule + got)
         try:
             number = float(value)
         except OverflowError:
             number = math.inf
         if number not in self._ranges[name]:
-            raise ValueError(what.format(""))
+            raise ValueError(what + got)
         return number
 
     def hyper(self, step: int) -> dict[str, float]:

@@ -24,8 +24,11 @@ class Range:
     high: float = math.inf
     open_low: bool = False
     infinite: bool = False
+    whole: bool = False
 
     def __contains__(self, value: float) -> bool:
+        if self.whole and value % 1 != 0:
+            return False
         if not math.isfinite(value):
             return self.infinite and not math.isnan(value)
         return self.low <= value < self.high and not (self.open_low and value == self.low)

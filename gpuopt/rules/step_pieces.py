@@ -91,6 +91,10 @@ class LossScale(GradientPiece):
     interval: int = 2000
     scale: ClassVar[Any]
     good: ClassVar[Any]
+    _number_ranges: ClassVar[dict[str, Range]] = {
+        "scale": Range("a finite number >= 1", low=1.0),
+        "good": Range("a whole number from 0 to 2**24", low=0.0, high=2.0**24 + 1, whole=True),
+    }
 
     def check(self) -> None:
         if callable(self.initial):

@@ -55,6 +55,8 @@ loose: Any = go
     ("lr NaN", lambda: go.SGD(NAN), ValueError, ("GradientDescent: lr", "nan", *NUMBER)),
     ("lr inf", lambda: go.RMSProp(lr=INF), ValueError, ("RMSProp: lr", "inf", *NUMBER)),
     ("lr str", lambda: loose.Adam("0.1"), TypeError, ("Adam: lr", "'0.1'", "schedule", *NUMBER)),
+    ("lr dict", lambda: loose.Adam({}), TypeError, ("Adam: lr", "got {}", "schedule", *NUMBER)),
+    ("lr with braces", lambda: loose.Adam("{x}"), TypeError, ("Adam: lr", "got '{x}'", *NUMBER)),
     ("lr bool", lambda: go.Adam(True), TypeError, ("Adam: lr", "True", *NUMBER)),
     ("lr NumPy bool", lambda: loose.Adam(np.True_), TypeError, ("Adam: lr", "True", *NUMBER)),
     ("lr None", lambda: loose.Adam(None), TypeError, ("Adam: lr", "None", *NUMBER)),
