@@ -19,7 +19,7 @@ class Memory:
     ----------
     owners : set of int
         The ids of the objects to which the arrays' memory belongs. A NumPy array that owns its
-        memory and is none of them shares no memory with the arrays.
+        memory (``flags.owndata``) and is none of them shares no memory with the arrays.
     foreign : bool
         Whether some memory belongs to something other than NumPy arrays. Then that does not hold.
     """
@@ -90,8 +90,12 @@ def _owner(array: Any) -> Any:
 
 
 def _owns(owner: Any) -> bool:
-    """Whether memory that belongs to `owner` can be reached through NumPy's views of it alone."""
-    return bool(type(owner) is np.ndarray and owner.base is None)
+    """Whether memory that belongs to `owner` can be reached through NumPy's views of it alone.
+
+    An array that was laid on an address, as Numba's ``carray`` does it, has no base and owns
+    nothing.
+    """
+    return bool(type(owner) is np.ndarray and owner.flags.owndata)
 
 
 def share(a: Any, b: Any) -> bool:

@@ -14,7 +14,7 @@ from gpuopt.arrays.tree import TreeSpec
 
 __all__ = ["GradientReader"]
 
-_SHAPE, _DTYPE, _BASE = map(operator.attrgetter, ("shape", "dtype", "base"))
+_SHAPE, _DTYPE, _OWNS = map(operator.attrgetter, ("shape", "dtype", "flags.owndata"))
 
 
 class GradientReader:
@@ -42,7 +42,7 @@ class GradientReader:
             [p.dtype for p in params],
             type(params[0]),
         )
-        self._numpy, self._own = [np.ndarray] * len(params), [type(None)] * len(params)
+        self._numpy = [np.ndarray] * len(params)
         self._same = SameObjects()  # on a device, the gradients of the step before
         self._whole = False
         if self._type is not np.ndarray:
@@ -81,7 +81,7 @@ class GradientReader:
                 [*map(type, found)] == self._numpy
                 and [*map(_SHAPE, found)] == self._shapes
                 and [*map(_DTYPE, found)] == self._dtypes
-                and [*map(type, map(_BASE, found))] == self._own  # no base: their memory is theirs
+                and all(map(_OWNS, found))  # not only without a base: their memory is theirs
                 and not self._memory.foreign
                 and self._memory.owners.isdisjoint(map(id, found))
             ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import functools
 import types
@@ -250,17 +251,55 @@ def test_memory_that_is_shared_in_part(window: slice) -> None:
     assert everything(opt) == before
 
 
+class Interface:
+    """What another library says of memory."""
+
+    def __init__(self, array: Any) -> None:
+        self.__array_interface__, self._kept = array.__array_interface__, array
+
+
+def laid_on(array: Any) -> Any:
+    """An array on the address of another, without a base, as compiled code lays it."""
+    numba, extending = pytest.importorskip("numba"), pytest.importorskip("numba.extending")
+    pointer = numba.types.CPointer(numba.types.float64)
+
+    @extending.intrinsic  # type: ignore[untyped-decorator]
+    def at(context: Any, address: Any) -> Any:
+        return pointer(address), lambda c, builder, s, given: builder.inttoptr(given[0], c.get_value_type(pointer))
+
+    found = numba.njit(lambda address, n: numba.carray(at(address), n))(array.ctypes.data, array.size)
+    assert found.base is None
+    return found
+
+
+FOREIGN: dict[str, Callable[[Any], Any]] = {
+    "memoryview": lambda a: np.asarray(memoryview(a)),
+    "buffer": np.frombuffer,
+    "ctypes": lambda a: np.ctypeslib.as_array(a.ctypes.data_as(ctypes.POINTER(ctypes.c_double)), a.shape),
+    "interface": lambda a: np.asarray(Interface(a)),
+    "DLPack": np.from_dlpack,
+    "address": laid_on,
+}
+
+
+@pytest.mark.parametrize(
+    "view", [lambda a: a, lambda a: a[:], lambda a: a.view("f8").reshape(3)], ids=["itself", "part", "view"]
+)
 @pytest.mark.parametrize("foreign", ["gradient", "parameter"])
-def test_memory_is_recognized_through_another_library(foreign: str) -> None:
-    """A gradient in the parameter's memory, where NumPy does not say whose the memory is."""
-    p: Any = np.ones(3) if foreign == "gradient" else np.frombuffer(bytearray(np.ones(3).tobytes()))
-    g = np.asarray(memoryview(p)) if foreign == "gradient" else np.frombuffer(p.base)
-    opt = go.Adam().init([p])
+@pytest.mark.parametrize("way", FOREIGN)
+def test_memory_is_recognized_through_another_library(way: str, foreign: str, view: Any) -> None:
+    """A gradient in a parameter's memory, where NumPy does not say whose the memory is."""
+    owned = np.ones(3)
+    seen = view(FOREIGN[way](owned))
+    p, g = (owned, seen) if foreign == "gradient" else (seen, owned)
+    opt = go.Adam().init([p, np.ones(3)])
     before = everything(opt)
-    refused(lambda: opt.step([g[::-1]]), ValueError, ("grads[0] shares memory with params[0]", "copy"))
+    refused(lambda: opt.step([g[::-1], np.ones(3)]), ValueError, ("grads[0] shares memory with params[0]", "copy"))
+    refused(lambda: opt.step([np.ones(3), g]), ValueError, ("grads[1] shares memory with params[0]", "copy"))
     assert everything(opt) == before
-    opt.step([g])  # all of it, in order, is itself
+    opt.step([g, np.ones(3)])  # all of it, in order, is itself
     assert opt.t == 1
+    refused(lambda: go.Adam().init([owned, seen]), ValueError, ("params[1] is the same memory as params[0]",))
 
 
 @table(

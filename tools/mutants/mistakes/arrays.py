@@ -154,4 +154,18 @@ MISTAKES = [
         "_1[fields.index(_2)]",
         "test_tree",
     ),
+    Mistake(
+        "memory without a base taken for owned",
+        "memory:_owns",
+        "_1 and owner.flags.owndata",
+        "_1 and owner.base is None",
+        "test_refusals::test_memory_is_recognized_through_another_library",
+    ),
+    Mistake(
+        "a gradient without a base taken for one that owns its memory",
+        "GradientReader.read",
+        "all(map(_OWNS, found))",
+        "all(g.base is None for g in found)",
+        "test_refusals::test_memory_is_recognized_through_another_library",
+    ),
 ]
