@@ -14,11 +14,12 @@ import platform
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import Any, Literal, TypedDict
 
 import numpy as np
+
+from gpuopt.arrays.packages import CUPY_MISSING, command, cupy_fault, version
 
 __all__ = ["array_module", "info", "optional_import", "use", "xp"]
 
@@ -112,7 +113,7 @@ def why_not_numba() -> str | None:
     """None if Numba compiles here, else the reason why not; the first call imports it."""
     try:
         if importlib.util.find_spec("numba") is None:
-            return "Numba is not installed (pip install 'gpuopt[numba]')"
+            return f"Numba is not installed ({command('numba')})"
         import numba
 
         if getattr(numba.config, "DISABLE_JIT", 0):
@@ -184,7 +185,7 @@ def info() -> Info:
         "cpu": cpu,
         "device": None if reason else _device_name(),
         "threads": found("threads", cpu_threads),
-        "versions": {**own, **{name: _version(name) for name in packages}},
+        "versions": {**own, **{name: version(name) for name in packages}},
         "reasons": reasons,
     }
 
@@ -204,23 +205,26 @@ def why_not_cupy() -> str | None:
     """None if CuPy works here, else the reason why not; the first call compiles and runs a small
     kernel.
     """
-    missing = "CuPy is not installed (pip install 'gpuopt[cuda13]' or 'gpuopt[cuda12]')"
     try:
         if (spec := importlib.util.find_spec("cupy")) is None:
-            return missing
+            return CUPY_MISSING
         if spec.origin is None:
             folders = list(spec.submodule_search_locations or ())
-            return f"{missing}; {folders} has only its empty folder"
+            return f"{CUPY_MISSING}; {folders} has only its empty folder"
         import cupy
 
-        count = cupy.cuda.runtime.getDeviceCount()
-        if count == 0:
-            return "CuPy finds no CUDA device"
-        double = cupy.ElementwiseKernel("float32 x", "float32 y", "y = x + x", "gpuopt_probe")
-        if float(double(cupy.ones(1, dtype="float32"))[0]) != 2.0:
-            return "CuPy's kernels run but give wrong results"
+        return cupy_fault(cupy) or _probe(cupy)
     except Exception as error:  # a broken driver, toolkit or cache shows as any of a dozen types
         return _reason(error)
+
+
+def _probe(cupy: Any) -> str | None:
+    """None if a small kernel compiles and runs, else the reason why not."""
+    if cupy.cuda.runtime.getDeviceCount() == 0:
+        return "CuPy finds no CUDA device"
+    double = cupy.ElementwiseKernel("float32 x", "float32 y", "y = x + x", "gpuopt_probe")
+    if float(double(cupy.ones(1, dtype="float32"))[0]) != 2.0:
+        return "CuPy's kernels run but give wrong results"
     return None
 
 
@@ -238,21 +242,10 @@ def _device_name() -> str:
     return str(properties["name"].decode())
 
 
-def _version(package: str) -> str | None:
-    # CuPy's distributions are called after the CUDA version.
-    for name in ["cupy-cuda13x", "cupy-cuda12x", "cupy"] if package == "cupy" else [package]:
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            continue
-    return None
-
-
 def optional_import(module: str, what: str) -> Any:
-    """Import a module that only some uses need, or say which extra brings it."""
+    """Import a module that only some uses need, or say what to type for it."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        raise ImportError(
-            f"{what} needs {module.partition('.')[0]}: pip install 'gpuopt[demo]'"
-        ) from error
+        name = module.partition(".")[0]
+        raise ImportError(f"{what} needs {name}: {command(name)}") from error

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, named
+from gpuopt.arrays.packages import CUPY_MISSING, cupy_fault
 from gpuopt.codegen.cuda.device_values import needs_scalars
 from gpuopt.codegen.cuda.elementwise import KernelSource
 from gpuopt.codegen.cuda.reduction import reductions_source
@@ -46,6 +47,8 @@ def cuda_source(rule: Bindable, dtype: DTypeLike = "float32") -> str:
         For another dtype, or an argument that is no rule.
     ModuleNotFoundError
         If CuPy is not installed. A GPU is not needed.
+    RuntimeError
+        If CuPy is too old.
     """
     if not isinstance(rule, Bindable):
         raise TypeError(
@@ -53,15 +56,14 @@ def cuda_source(rule: Bindable, dtype: DTypeLike = "float32") -> str:
         )
     of = named(dtype if isinstance(dtype, str) and dtype in COMPUTE else np.dtype(dtype).name)
     try:
-        import cupy  # noqa: F401 - what follows imports it when it is called
+        import cupy
 
+        if fault := cupy_fault(cupy):
+            raise RuntimeError(f"gpuopt.cuda_source cannot use CuPy: {fault}")
         from gpuopt.codegen.cuda.compile import compile_kernel
         from gpuopt.codegen.cuda.complete import complete_source
     except ModuleNotFoundError as error:
-        message = (
-            "gpuopt.cuda_source needs CuPy (no GPU): "
-            "pip install 'gpuopt[cuda13]' or 'gpuopt[cuda12]'"
-        )
+        message = f"gpuopt.cuda_source needs CuPy, but no GPU: {CUPY_MISSING}"
         raise ModuleNotFoundError(message, name=error.name) from error
     return "\n".join(
         complete_source(compile_kernel(written), written.dtypes) for written in kernels(rule, of)

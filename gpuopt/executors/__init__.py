@@ -8,6 +8,7 @@ known by its name; `register` says where it is, and it is imported when arrays f
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuopt.arrays.backend import cpu_choices, cpu_executor, is_cupy
+from gpuopt.arrays.packages import cupy_fault
 from gpuopt.executors.layout import Initial, no_values
 from gpuopt.executors.scalars import AnyScalars, ScalarRows, Scalars, StoredScalars
 from gpuopt.tracing.operands import Operand
@@ -164,6 +166,8 @@ def _numba() -> type[Executor]:
 
 
 def _cupy() -> type[Executor]:
+    if reason := cupy_fault(sys.modules["cupy"]):
+        raise RuntimeError(f"CuPy arrays cannot be updated here: {reason}")
     from gpuopt.executors.cuda.launch import CupyExecutor
 
     return CupyExecutor

@@ -19,7 +19,9 @@ import gpuopt as go
 from gpuopt.arrays import backend
 
 ROOT = Path(__file__).parents[2]
-NOT_INSTALLED = "CuPy is not installed (pip install 'gpuopt[cuda13]' or 'gpuopt[cuda12]')"
+NOT_INSTALLED = (
+    'CuPy is not installed (pip install "cupy-cuda13x>=14.1" for CUDA 13, pip install "cupy-cuda12x>=14.1" for CUDA 12)'
+)
 
 
 @pytest.fixture(autouse=True)
@@ -105,7 +107,7 @@ def test_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RuntimeError) as caught:
         go.use("cupy")
     assert str(caught.value) == f"CuPy was asked for but cannot be used: {NOT_INSTALLED}"
-    with pytest.raises(ModuleNotFoundError, match=r"cuda_source needs CuPy \(no GPU\): pip install"):
+    with pytest.raises(ModuleNotFoundError, match=r"cuda_source needs CuPy, but no GPU: CuPy is not installed \(pip install"):
         _without_kernels(monkeypatch)
 
 

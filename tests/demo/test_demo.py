@@ -19,6 +19,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import gpuopt.arrays.backend
 import gpuopt.demo
+from gpuopt.arrays.packages import command
 from gpuopt.demo import picture
 from gpuopt.demo.network import accuracy, initial_params, load_digits, loss_and_grad
 from gpuopt.demo.runs import Run, Way, make_rule, train
@@ -299,7 +300,7 @@ def test_missing_package_is_named(demo: Any, monkeypatch: pytest.MonkeyPatch, mo
     monkeypatch.setitem(sys.modules, module, None)
     code, out, err = demo()
     assert (code, out) == (2, "")
-    assert err == f"gpuopt demo: error: the demo needs {name}: pip install 'gpuopt[demo]'\n"
+    assert err == f"gpuopt demo: error: the demo needs {name}: {command(name)}\n"
 
 
 def test_backend_that_cannot_be_used_says_why(demo: Any, monkeypatch: pytest.MonkeyPatch) -> None:

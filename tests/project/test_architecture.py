@@ -18,7 +18,7 @@ from gpuopt.rules.hooks import HOOKS
 
 PACKAGE = Path(go.__file__).parent
 ORDER = (
-    ("arrays", "dtypes backend tree memory identity foreign check precision random"),
+    ("arrays", "dtypes packages backend tree memory identity foreign check precision random"),
     ("rules", "hooks ranges formula base traced rule piece schedule paths reductions noise"),
     ("rules", "descent adaptive gradient_pieces step_pieces parameter_pieces"),
     ("rules", "composite chains partitions compose __init__"),
@@ -117,7 +117,7 @@ def test_rules_import_numpy_only(name: str) -> None:
     assert all(part(i) == "rules" or i == "gpuopt.arrays.random" for i in ours)
 
 
-@pytest.mark.parametrize("name", ["arrays.backend", "arrays.dtypes", "tracing.operands", "tracing.ops", "arrays.tree"])
+@pytest.mark.parametrize("name", ["arrays.packages", "arrays.dtypes", "tracing.operands", "tracing.ops", "arrays.tree"])
 def test_the_lowest_import_nothing_of_the_package(name: str) -> None:
     assert not [i for i, _, _ in imports(MODULES[name]) if i.startswith("gpuopt")]
 

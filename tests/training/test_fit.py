@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from gpuopt.arrays.packages import command
 from gpuopt.rules import Adam, GradientDescent, Momentum, clip
 from gpuopt.training.fit import fit
 from gpuopt.training.history import History, running_mean
@@ -313,7 +314,7 @@ def test_no_bar_without_progress(capsys: pytest.CaptureFixture[str], monkeypatch
 )
 def test_missing_optional_package_is_named(monkeypatch: pytest.MonkeyPatch, module: str, use: Any) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ImportError, match=rf"needs {module.split('.', maxsplit=1)[0]}: pip install 'gpuopt\[demo\]'"):
+    with pytest.raises(ImportError, match=f"needs {module.split('.', maxsplit=1)[0]}: {command(module.partition('.')[0])}"):
         use()
 
 
