@@ -31,3 +31,33 @@ def test_every_address_is_in_one_repository() -> None:
     for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob(".github/**/*.yml")]:
         addresses += re.findall(r"https://github\.com/[^\s)>\"]+", page.read_text(encoding="utf-8"))
     assert {address for address in addresses if not f"{address}/".startswith(f"{url}/")} == set()
+
+
+INSTALLS = re.compile(r"pip install ((?:--?[\w-]+ )*)(\"[^\"]*\"|'[^']*'|[^\s`|]+)")
+
+
+def installs() -> list[tuple[str, str]]:
+    """What pages, workflows and messages say is to be installed, with where they say so."""
+    files = [ROOT / ".ci" / "run", *ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob(".github/**/*.yml")]
+    files += [*ROOT.glob("gpuopt/**/*.py"), *ROOT.glob("tools/**/*.py"), *ROOT.glob("examples/*.py")]
+    found = []
+    for file in files:
+        for _, what in INSTALLS.findall(file.read_text(encoding="utf-8")):
+            found.append((str(file.relative_to(ROOT)), what.strip("'\"")))
+    return found
+
+
+@pytest.mark.parametrize(("file", "what"), installs())
+def test_what_is_to_be_installed_exists(file: str, what: str) -> None:
+    """The package itself is not on PyPI: it is installed from a clone, with extras that are those of pyproject.toml."""
+    assert not re.match(r"gpuopt\b", what), f"{file}: {what} works only for a package on PyPI"
+    path, _, extras = what.partition("[")
+    if path == ".":
+        named = {extra.strip() for extra in extras.removesuffix("]").split(",")} - {""}
+        assert named <= PROJECT["optional-dependencies"].keys(), f"{file}: {what}"
+
+
+def test_commands_to_install_are_seen() -> None:
+    seen = {what for file, what in installs() if file == "README.md"}
+    assert seen >= {".", ".[cuda13]", ".[cuda12]", ".[numba]", ".[demo]", ".[cuda13,numba,demo]", ".[test]"}
+    assert INSTALLS.findall('pip install --quiet --editable ".[test]" x') == [("--quiet --editable ", '".[test]"')]
