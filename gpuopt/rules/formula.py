@@ -89,11 +89,11 @@ class Formula:
 
     def number(self, name: str, value: Any, where: str = "") -> float:
         """The float that `value` gives for hyperparameter `name`, checked against its range."""
-        allowed = self._ranges[name].text
-        what, got = f"{type(self).__name__}: {name} must be {allowed}", f", got {value!r}{where}"
+        what = f"{type(self).__name__}: {name} must be {self._ranges[name].text}"
+        got = f", got {value!r}{where}"
         if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
             schedule = "" if where else " or a schedule (a callable from the step number to one)"
-            raise TypeError(what + schedule + got)
+            raise TypeError(f"{what}{schedule}{got}")
         try:
             number = float(value)
         except OverflowError:
