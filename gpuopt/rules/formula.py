@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from gpuopt.rules.hooks import HOOKS, HookName, defined_hooks
-from gpuopt.rules.ranges import FINITE, Range
+from gpuopt.rules.ranges import FINITE, Range, single
 
 _BASES: list[type[Formula]] = []
 """The base classes: `gpuopt.Rule`, `gpuopt.GradientPiece`, `gpuopt.ParameterPiece`."""
@@ -137,17 +137,6 @@ class Formula:
         return dataclasses.replace(self, **values)
 
 
-def single(value: Any) -> Any:
-    """A schedule's value; the number in it, if it is a 0-d array of a real number.
-
-    ``np.where`` of numbers gives such an array.
-    """
-    if not hasattr(type(value), "item"):  # a symbol answers no question about its attributes
-        return value
-    kind = getattr(value.dtype, "kind", "O")
-    return value.item() if value.shape == () and kind in "iuf" else value
-
-
 def _is_base(cls: type[Formula]) -> bool:
     """Whether a class is a kind of formula, which has no ``update`` of its own."""
     return "_arguments" in vars(cls) and cls.__module__.startswith("gpuopt.rules.")
@@ -235,6 +224,8 @@ def _check_class(cls: type) -> None:
                 f"or {name}: ClassVar = {value!r} for a constant"
             )
     reserved = reserved_names()
+    if cls.__module__.startswith("gpuopt.rules."):  # they know what is private
+        reserved = frozenset(name for name in reserved if not name.startswith("_"))
     if taken := [name for name in annotated if name in reserved]:
         raise TypeError(
             f"rule {cls.__name__}: {taken[0]!r} is a method of rules: "

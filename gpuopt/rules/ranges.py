@@ -77,6 +77,17 @@ Bound: TypeAlias = Annotated[HyperValue, Range("a number, which may be infinite"
 """A `Hyper` that may be infinite as well, such as the end of an interval."""
 
 
+def single(value: Any) -> Any:
+    """A schedule's value; the number in it, if it is a 0-d array of a real number.
+
+    ``np.where`` of numbers gives such an array.
+    """
+    if not hasattr(type(value), "item"):  # a symbol answers no question about its attributes
+        return value
+    kind = getattr(value.dtype, "kind", "O")
+    return value.item() if value.shape == () and kind in "iuf" else value
+
+
 def _document(aliases: Mapping[str, Any]) -> None:
     """Let ``help(gpuopt.NonNegative)`` and IPython's ``?`` say what it is."""
     for name, alias in aliases.items():
