@@ -221,14 +221,3 @@ class Binding:
             for index, value in zip(group.indices, found(group), strict=True):
                 values[index] = value
         return values
-
-    def evaluated(self, t: int) -> list[Any]:
-        """After `t` steps, for each array a new one to evaluate with.
-
-        It is the parameter, or what a piece keeps in its place.
-        """
-        values = self.of_each(None, lambda group: group.evaluated(t))
-        return [
-            leaf.copy() if value is None else value
-            for leaf, value in zip(self.leaves, values, strict=True)
-        ]

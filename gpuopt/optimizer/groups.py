@@ -6,7 +6,7 @@ those that take a step together.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, state_dtype
@@ -88,9 +88,10 @@ class ParamGroup:
         )
 
     def _initial(self, position: int, axes: tuple[int, ...]) -> dict[str, Any]:
-        """What the state of an array begins with where `start` of a piece says so, by name.
+        """What the state of an array holds until its first step, where `start` begins it, by name.
 
-        The array is seen with its axes in that order. A master copy begins as the parameter.
+        That is what `start` gives now, unless it reduces arrays. The array is seen with its axes in
+        that order. A master copy begins as the parameter.
         """
         param, update = self._params[position].transpose(axes), self.update
         hyper = {name: x.transpose(axes) for name, x in self._hyper_arrays[position].items()}
@@ -98,12 +99,17 @@ class ParamGroup:
         if self._precision.master:
             found[MASTER] = param.astype(compute)
         for part, formula in bind(update.parts, update.hyper(0) | hyper):
-            if has_hook(formula, "start"):
+            names = [part.named(name, "_") for name in own_states(formula)]
+            if has_hook(formula, "start") and self.begins_alone(names):
                 values = formula.start(param.astype(state_dtype(compute, self._complex)))
-                names = [part.named(name, "_") for name in own_states(formula)]
                 several = values if isinstance(values, tuple) else (values,)
                 found |= zip(names, several, strict=True)
         return found
+
+    def begins_alone(self, names: Collection[str]) -> bool:
+        """Whether `start` begins these states without a reduction of arrays."""
+        late = {each.name for each in self.programs[-1].states if each.initial is not None}
+        return late.isdisjoint(names)
 
     def programs_of(
         self, update: Update, varying: frozenset[str] = frozenset()
@@ -210,30 +216,10 @@ class ParamGroup:
                 counts[position] += 1
         return counts
 
-    def evaluated(self, t: int) -> list[Any]:
-        """For each array, after `t` steps, a new one to evaluate with, in the parameter's dtype.
-
-        It is the parameter, or its master copy, or what a piece keeps in its place.
-        """
-        pieces = [part for part in self.update.parts if has_hook(part.formula, "evaluation")]
-        step = max(t - 1, 0)
-        values = {part.named(n): x for part in pieces for n, x in part.formula.hyper(step).items()}
-        arrays = zip(self._params, self._hyper_arrays, self.executor.states, strict=True)
-        return [self._evaluated(param, state, values | own) for param, own, state in arrays]
-
-    def _evaluated(self, param: Any, state: dict[str, Any], values: dict[str, Any]) -> Any:
-        """The same of one array, with its state, and values for hyperparameters."""
-        array = (state[MASTER] if self._precision.master else param).copy()
-        for part, formula in bind(self.update.parts, values):
-            if has_hook(formula, "evaluation"):
-                own = (state[part.named(name, "_")] for name in own_states(formula))
-                array = formula.evaluation(array, *own)
-                if getattr(array, "shape", None) != param.shape:
-                    name = type(formula).__name__
-                    what = f"{name}.evaluation must return an array of the parameter's shape"
-                    got = f"{type(array).__name__} {getattr(array, 'shape', '')}"
-                    raise ValueError(f"{what}, {param.shape}, got {got}")
-        return array.astype(param.dtype, copy=True)
+    def arrays_of(self, position: int) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+        """An array of the group, those in place of its hyperparameters, and its state."""
+        own, state = self._hyper_arrays[position], self.executor.states[position]
+        return self._params[position], own, state
 
 
 def _varying(programs: list[UpdateProgram]) -> frozenset[str]:

@@ -15,6 +15,7 @@ from gpuopt.executors import executor_of
 from gpuopt.optimizer.attributes import OptimizerAttributes
 from gpuopt.optimizer.binding import Binding, RuleChange
 from gpuopt.optimizer.capturing import Capturing
+from gpuopt.optimizer.evaluation import Reached, evaluated
 from gpuopt.optimizer.gradients import GradientReader
 from gpuopt.optimizer.guard import Guard
 from gpuopt.optimizer.saved import Saved
@@ -177,6 +178,8 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
     def evaluation(self) -> Any:
         """The parameters to evaluate with: those of a piece such as `average`, else `params`.
 
+        An array that was not updated yet is itself.
+
         Returns
         -------
         like params
@@ -184,7 +187,11 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
         """
         with self._guard.exclusive("evaluated"), self._there():
             self._guard.check_whole()
-            return self._binding.spec.build(self._binding.evaluated(self._steps.t))
+            steps, binding = self._steps, self._binding
+            reached = Reached(steps.t, steps.counts, steps.numbers)
+            found = binding.of_each(None, lambda group: evaluated(group, reached))
+            arrays = zip(found, binding.leaves, strict=True)
+            return binding.spec.build([p.copy() if new is None else new for new, p in arrays])
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of everything that a resumed optimizer needs, except the parameters.

@@ -78,7 +78,7 @@ HOOKS: dict[HookName, Hook] = {
         tells="what its state starts at",
         gets="the parameter, an array",
         returns="a tuple, what each state starts at",
-        called="by `init`, for each array",
+        called="in the first step of each array, and by `init`, for `opt.state` until then",
     ),
     "holds": Hook(
         owners=(GRADIENT,),
@@ -127,7 +127,7 @@ HOOKS: dict[HookName, Hook] = {
         tells="what Optimizer.evaluation returns in place of the parameter",
         gets="the parameter and the piece's state, arrays",
         returns="an array like `p`",
-        called="by `opt.evaluation()`, for each array",
+        called="by `opt.evaluation()`, for each array; with state only where it has acted",
     ),
 }
 

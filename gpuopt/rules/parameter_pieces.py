@@ -70,10 +70,7 @@ class average(ParameterPiece):
 
     decay: Decay | None = None
 
-    def start(self, p: Any) -> Any:
-        return (p,)
-
-    def update(self, t: Any, p: Any, new: Any, mean: Any) -> Any:
+    def update(self, t: Any, p: Any, new: Any, mean: Any = 0.0) -> Any:
         share = 1 / t if self.decay is None else 1 - self.decay
         return new, np.where(t == 1, new, mean + share * (new - mean))
 
@@ -86,7 +83,8 @@ class lookahead(ParameterPiece):
     """Lookahead (Zhang et al. 2019, algorithm 1): at every `k`-th step ``slow ← slow + alpha·(p -
     slow); p ← slow``.
 
-    `Optimizer.evaluation` gives the slow parameters.
+    The slow parameters begin as the parameters are at the first step. `Optimizer.evaluation` gives
+    them.
 
     Parameters
     ----------

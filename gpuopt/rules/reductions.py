@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -12,8 +15,26 @@ from gpuopt.rules.traced import Traced
 __all__ = ["tree_max", "tree_mean", "tree_norm", "tree_sum"]
 
 
+_where: ContextVar[str] = ContextVar("_where", default="")
+
+
+@contextlib.contextmanager
+def seeing_one_array(where: str) -> Iterator[None]:
+    """Refuse reductions over the tree meanwhile; `where` is what an error says."""
+    token = _where.set(where)
+    try:
+        yield
+    finally:
+        _where.reset(token)
+
+
 def _over_tree(kind: str, x: Any) -> Any:
     """Reduce a symbol over the tree, and anything else over itself."""
+    if where := _where.get():
+        raise ValueError(
+            f"{where} sees one array, so it cannot reduce all: keep what gpuopt.tree_{kind} gives "
+            "as a state in update, and read it here"
+        )
     return x.over_tree(kind) if isinstance(x, Traced) else getattr(np, kind)(x)
 
 

@@ -59,6 +59,7 @@ class _Run:
         self._accept: Any = None
         self._adapted: dict[str, Expr] = {}
         self._scalar_states: dict[str, Expr] = {}
+        self._late: set[str] = set()
         self._weights = graph.weights = Weights(setting.varying, self._masked)
 
     def bound(self) -> list[BoundPart]:
@@ -80,27 +81,26 @@ class _Run:
         states = [state(part.named(name, "_")) for name in own_states(part.formula)]
         before = [self._array(each) for each in states]
         self._values |= zip(states, before, strict=True)
-        mode = self._setting.mode
+        mode, t, p = self._setting.mode, self._t, self._array(PARAM)
         closed = isinstance(mode, Open) and self._gates > mode.gates
         if closed:
             self._flow["new"] = self._array(PARAM)
             if part not in self._asked:
                 return
-        t, p, last = self._t, self._array(PARAM), self._flow[formula._arguments[-1]]
+        last = self._flow[formula._arguments[-1]]
         self._graph.part = (part.scope, part.name)
         self._weights.begin(part.named("", "_"), t.parts[0])
         accepted = self._ask(formula, t, p, last)
         if self._active is not None and (self._asked or self._masked):
             self._graph.acting = self._active.parts[0]
         names = [formula._arguments[-1] if part.name else "p", *(each.name for each in states)]
-        result = formula.update(t, p, last, *before)
+        result = formula.update(t, p, last, *self._begun(formula, states, before))
         first, *after = named_results(formula, self._graph, "update", names, result)
         self._adapt(part, formula, p, last, accepted)
         self._graph.acting = None
         self._flow[formula._gives] = first
         if closed:
             return
-        after = self._as_started(formula, [each.name for each in states], p, after)
         for each, new, old in zip(states, after, before, strict=True):
             self._values[each] = self._if_active(new, old)
         self._keep_weights()
@@ -128,7 +128,7 @@ class _Run:
         accept = None if self._accept is None else self._accept.parts[0]
         decays = {name: self._weights.decay(self._graph, name) for name in self._weights.decays}
         kept = self._adapted, self._graph.random, self._scalar_states, decays
-        return Traced(values, changed, accept, *kept)
+        return Traced(values, changed, accept, *kept, frozenset(self._late))
 
     def _array(self, array: Operand) -> Symbol:
         """An array as it is before the step."""
@@ -231,15 +231,17 @@ class _Run:
                 )
             self._adapted[part.named(number)] = expr
 
-    def _as_started(
-        self, formula: Any, names: list[str], p: Symbol, after: list[Symbol]
-    ) -> list[Symbol]:
-        """The new states, complex where ``start`` makes them so."""
+    def _begun(self, formula: Any, states: list[Operand], before: list[Symbol]) -> list[Any]:
+        """The states before the step; in the first one that acts, what ``start`` gives."""
         if not has_hook(formula, "start"):
-            return after
-        begun = named_results(formula, self._graph, "start", names, formula.start(p))
-        pairs = zip(after, begun, strict=True)
-        return [new.widened() if len(start.parts) == 2 else new for new, start in pairs]
+            return before
+        names = [each.name for each in states]
+        given = formula.start(self._array(PARAM))
+        begun = named_results(formula, self._graph, "start", names, given)
+        if reduction_keys([part for value in begun for part in value.parts]):
+            self._late.update(names)
+        first: Any = self._t == 1
+        return [np.where(first, new, old) for new, old in zip(begun, before, strict=True)]
 
     def _keep_weights(self) -> None:
         """Keep the sums of weights of a part's averages that are no function of the count."""

@@ -89,6 +89,8 @@ class Traced:
         The new value of each state that is one number.
     decays : dict
         The decay of each average that is corrected, by the correction's name.
+    late : frozenset of str
+        The states whose ``start`` reduces arrays, which nothing knows before the first step.
     """
 
     values: dict[Operand, Symbol]
@@ -98,3 +100,4 @@ class Traced:
     random: dict[Operand, tuple[tuple[Expr, ...], int]]
     scalar_states: dict[str, Expr]
     decays: dict[str, Decay]
+    late: frozenset[str]

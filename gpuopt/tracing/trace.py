@@ -178,7 +178,7 @@ def _assemble(
     touched |= {operand.array for operand in stores}
     kept = _evaluated(parts) | ({MASTER} if setting.precision.master else set())
     states = tuple(
-        StateSpec(name, initial, name in setting.complex_states)
+        StateSpec(name, 0.0 if name in traced.late else initial, name in setting.complex_states)
         for name, initial in names.items()
         if state(name) in touched or name in kept
     )

@@ -147,4 +147,32 @@ MISTAKES = [
         "False",
         "test_saved::test_whatever_is_missing_is_refused",
     ),
+    Mistake(
+        "state that begins in another step than the first",
+        "_Run._begun",
+        "self._t == 1",
+        "self._t == 0",
+        "test_start",
+    ),
+    Mistake(
+        "a piece that has not acted asked what to evaluate",
+        "evaluation:_evaluated",
+        "names and part.name not in acted",
+        "False",
+        "test_start",
+    ),
+    Mistake(
+        "a gate forgotten before an evaluation",
+        "evaluation:_acted",
+        "has_hook(_1, 'steps')",
+        "False",
+        "test_start",
+    ),
+    Mistake(
+        "a reduction over the tree of one array alone",
+        "reductions:_over_tree",
+        "_where.get()",
+        "''",
+        "test_start",
+    ),
 ]

@@ -1,0 +1,99 @@
+"""What `Optimizer.evaluation` gives: the parameters, or what pieces keep in their place.
+
+Comes in: a group of arrays with their state, and how far training came. Goes out: new arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from gpuopt.arrays.precision import MASTER
+from gpuopt.optimizer.groups import ParamGroup
+from gpuopt.rules.base import Update, bind
+from gpuopt.rules.hooks import has_hook
+from gpuopt.rules.reductions import seeing_one_array
+from gpuopt.tracing.signatures import own_states
+
+__all__ = ["Reached", "evaluated"]
+
+
+class Reached(NamedTuple):
+    """How far training came.
+
+    Attributes
+    ----------
+    t : int
+        How many steps were completed.
+    counts : sequence of int
+        How often each array of the optimizer was updated.
+    numbers : dict
+        The numbers of the whole optimizer, by their full names.
+    """
+
+    t: int
+    counts: Sequence[int]
+    numbers: Mapping[str, Any]
+
+
+def evaluated(group: ParamGroup, reached: Reached) -> list[Any]:
+    """For each array of a group a new one to evaluate with, in the parameter's dtype."""
+    pieces = [part for part in group.update.parts if has_hook(part.formula, "evaluation")]
+    step = max(reached.t - 1, 0)
+    values = {part.named(n): x for part in pieces for n, x in part.formula.hyper(step).items()}
+    return [
+        _evaluated(group, position, values, reached.counts[index], reached.numbers)
+        for position, index in enumerate(group.indices)
+    ]
+
+
+def _evaluated(
+    group: ParamGroup,
+    position: int,
+    values: Mapping[str, Any],
+    count: int,
+    numbers: Mapping[str, Any],
+) -> Any:
+    """The same of one array: it, its master copy, or what pieces that have acted make of it.
+
+    A piece sees arrays in C order, so that what it adds up does not depend on the layout; where it
+    has not acted, its state as it would begin now.
+    """
+    param, hyper, state = group.arrays_of(position)
+    array, acted = state.get(MASTER, param).copy(), _acted(group.update, count)
+    for part, formula in bind(group.update.parts, {**values, **hyper}):
+        if not has_hook(formula, "evaluation"):
+            continue
+        names = [part.named(name, "_") for name in own_states(formula)]
+        own = [state[name].copy() for name in names]
+        if names and part.name not in acted:
+            if not has_hook(formula, "start") or not group.begins_alone(names):
+                continue
+            begun = formula.start(array.copy())
+            own = list(begun) if isinstance(begun, tuple) else [begun]
+        vars(formula).update(_numbers_of(part, formula, numbers))
+        with seeing_one_array(f"{type(formula).__name__}.evaluation"):
+            array = formula.evaluation(array, *own)
+        if getattr(array, "shape", None) != param.shape:
+            what = f"{type(formula).__name__}.evaluation must return an array of the parameter's"
+            got = f"{type(array).__name__} {getattr(array, 'shape', '')}"
+            raise ValueError(f"{what} shape, {param.shape}, got {got}")
+    return array.astype(param.dtype, copy=True)
+
+
+def _numbers_of(part: Any, formula: Any, numbers: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of the whole optimizer that a piece keeps, by its own names."""
+    if not has_hook(formula, "numbers"):
+        return {}
+    return {name: float(numbers[part.named(name)]) for name in part.formula.numbers()}
+
+
+def _acted(update: Update, count: int) -> set[str]:
+    """The names of the parts that have acted in so many updates of an array."""
+    found = set()
+    for part in update.parts:
+        if count > 0:
+            found.add(part.name)
+        if has_hook(part.formula, "steps"):
+            count = part.formula.steps(count)  # type: ignore[attr-defined]
+    return found

@@ -1,0 +1,172 @@
+"""State that `start` gives begins in the first step of each array, and `evaluation` sees no state before."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+import gpuopt as go
+from tests.support.executors import of_numpy_arrays
+from tests.support.refusals import refused
+
+
+class DoG(go.Rule):
+    """Distance over gradients: a state that starts at a norm of all arrays."""
+
+    first: go.Positive = 1e-3
+
+    def start(self, p: Any) -> Any:
+        return p, self.first * (1 + go.tree_norm(p))
+
+    def update(self, t: Any, p: Any, g: Any, begun: Any, far: Any) -> Any:
+        far = np.maximum(far, go.tree_norm(p - begun))
+        return p - far * g, begun, far
+
+
+class Summed(go.Rule):
+    """A state that starts at a sum of its own array."""
+
+    lr: go.NonNegative = 0.1
+
+    def start(self, p: Any) -> Any:
+        return (np.sum(p),)
+
+    def update(self, t: Any, p: Any, g: Any, total: Any) -> Any:
+        return p - self.lr * total * g, total
+
+
+LOOKAHEAD = go.chain(go.SGD(0.0), go.lookahead(2, 0.5))
+ANCHORED = [
+    go.chain(go.accumulate(3), go.SGD(0.0), go.lookahead(2, 0.5)),
+    go.chain(go.skip_nonfinite(), go.SGD(0.0), go.lookahead(2, 0.5)),
+    go.partition({"a": LOOKAHEAD, "b": go.chain(LOOKAHEAD, go.average())}),
+]
+
+
+@pytest.mark.parametrize("rule", [LOOKAHEAD, *ANCHORED], ids=str)
+@pytest.mark.parametrize("options", [{}, {"capturable": True}], ids=["", "capturable"])
+def test_state_begins_where_training_begins(executor: str, xp: Any, rule: Any, options: Any) -> None:
+    """What was assigned before the first step counts; for an array that comes later, before its own first one."""
+    p = {"a": xp.zeros(2), "b": xp.zeros(3)}
+    opt = rule.init(p, **options)
+    p["a"][...] = 10.0
+    zero = {"a": xp.zeros(2), "b": xp.zeros(3)}
+    for _ in range(5):
+        opt.step({**zero, "b": None})
+    p["b"][...] = 7.0
+    assert opt.evaluation()["b"].tolist() == [7.0] * 3
+    for _ in range(12):
+        opt.step(zero)
+    assert (p["a"].tolist(), p["b"].tolist()) == ([10.0] * 2, [7.0] * 3)
+    assert (opt.evaluation()["a"].tolist(), opt.evaluation()["b"].tolist()) == ([10.0] * 2, [7.0] * 3)
+
+
+def test_also_after_a_refused_step_and_a_load(executor: str, xp: Any) -> None:
+    rule = ANCHORED[1]
+    p, q = xp.zeros(2), xp.zeros(2)
+    opt = rule.init(p)
+    opt.step(xp.full(2, xp.nan))
+    saved = opt.state_dict()
+    p[...] = 3.0
+    again = rule.init(q)
+    again.load_state_dict(saved)
+    q[...] = 3.0
+    for each in (opt, again):
+        for _ in range(4):
+            each.step(xp.zeros(2))
+    assert (p.tolist(), q.tolist()) == ([3.0] * 2, [3.0] * 2)
+    later = rule.init(r := xp.full(2, 8.0))
+    later.load_state_dict(opt.state_dict())
+    for _ in range(2):
+        later.step(xp.zeros(2))
+    assert r.tolist() == [5.5] * 2  # halfway to the slow ones that were saved
+
+
+@pytest.mark.parametrize("piece", [go.average(), go.average(0.9), go.lookahead(3)], ids=str)
+@pytest.mark.parametrize("gate", [(), (go.accumulate(3),)], ids=["", "accumulate"])
+def test_what_was_not_updated_yet_is_evaluated_as_it_is(piece: Any, gate: Any) -> None:
+    """Nor is an array that a gate has held so far."""
+    p = {"a": np.zeros(1), "b": np.zeros(1)}
+    opt = go.chain(*gate, go.SGD(0.1), piece).init(p)
+    assert opt.evaluation()["a"] == 0.0
+    opt.step({"a": np.ones(1), "b": None})
+    p["b"][...] = 5.0
+    assert opt.evaluation()["b"] == 5.0
+    if gate:
+        p["a"][...] = 4.0
+        assert opt.evaluation()["a"] == 4.0
+
+
+@of_numpy_arrays
+def test_a_start_that_is_of_all_arrays(executor: str) -> None:
+    p = {"a": np.full(9, 1.0), "b": np.full(16, 10.0)}
+    opt = DoG().init(p)
+    opt.step({"a": np.zeros(9), "b": np.zeros(16)})
+    wanted = 1e-3 * (1 + np.sqrt(9 + 1600))
+    assert [float(far[0]) for far in opt.state["far"].values()] == pytest.approx([wanted] * 2, rel=1e-15)
+    assert [float(begun[0]) for begun in opt.state["begun"].values()] == [1.0, 10.0]
+
+
+def test_a_sum_in_start_has_the_bits_of_one_in_update() -> None:
+    """In every layout, and on every executor."""
+    a = np.random.default_rng(0).normal(size=(301, 77)).astype("float32")
+    strided = np.zeros((301, 154), "float32")[:, ::2]
+    strided[...] = a
+    found = set()
+    for x in (a.copy(), np.asfortranarray(a), strided, a[::-1].copy()[::-1]):
+        opt = Summed().init(x)
+        opt.step(np.zeros_like(x))
+        found.add(float(opt.state["total"][0, 0]))
+    assert len(found) == 1
+
+
+class Normed(go.ParameterPiece):
+    """What is evaluated depends on all elements."""
+
+    def update(self, t: Any, p: Any, new: Any) -> Any:
+        return new
+
+    def evaluation(self, p: Any) -> Any:
+        return p / np.sum(p)
+
+
+class OfAll(Normed):
+    def evaluation(self, p: Any) -> Any:
+        return p / go.tree_norm(p)
+
+
+class Counted(go.ParameterPiece):
+    """What is evaluated depends on a number of the whole optimizer."""
+
+    seen: ClassVar[Any]
+
+    def numbers(self) -> dict[str, float]:
+        return {"seen": 0.0}
+
+    def update(self, t: Any, p: Any, new: Any) -> Any:
+        return new
+
+    def adapt(self, p: Any, new: Any, accepted: Any) -> Any:
+        return (self.seen + 1,)
+
+    def evaluation(self, p: Any) -> Any:
+        return p + self.seen
+
+
+def test_evaluation_sees_one_array() -> None:
+    """So a reduction over all is refused; one of the array itself does not depend on the layout."""
+    a = np.random.default_rng(0).normal(size=(301, 77)).astype("float32")
+    opt = go.chain(go.SGD(), OfAll()).init([a.copy(), a.copy()])
+    refused(opt.evaluation, ValueError, ("OfAll.evaluation sees one array", "gpuopt.tree_sum", "as a state in update"))
+    found = {go.chain(go.SGD(), Normed()).init(x).evaluation().tobytes() for x in (a.copy(), np.asfortranarray(a))}
+    assert len(found) == 1
+    assert float(go.tree_sum(np.ones(3))) == 3.0
+
+
+def test_evaluation_reads_numbers() -> None:
+    opt = go.chain(go.SGD(0.0), Counted()).init(np.ones(2))
+    for _ in range(2):
+        opt.step(np.ones(2))
+    assert opt.evaluation().tolist() == [3.0, 3.0]
