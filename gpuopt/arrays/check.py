@@ -8,7 +8,7 @@ import numpy as np
 
 from gpuopt.arrays.backend import array_module, is_array, is_cupy
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, supported
-from gpuopt.arrays.foreign import conversion, on_gpu
+from gpuopt.arrays.foreign import conversion, list_of_numbers, on_gpu
 from gpuopt.arrays.memory import Memory
 
 __all__ = ["gradient", "loss_and_grads", "parameters", "place"]
@@ -16,14 +16,14 @@ __all__ = ["gradient", "loss_and_grads", "parameters", "place"]
 _NO_ARRAY = "must be a NumPy or CuPy array"
 
 
-def parameters(arrays: list[Any], paths: list[str]) -> None:
-    """Raise TypeError or ValueError unless `arrays` can be updated in place, each on its own, on
-    one device.
+def parameters(arrays: list[Any], paths: list[str], tree: Any) -> None:
+    """Raise TypeError or ValueError unless `arrays`, the leaves of `tree`, can be updated in place,
+    each on its own, on one device.
     """
     if not arrays:
         raise ValueError("params holds no arrays: there is nothing to update")
     for array, path in zip(arrays, paths, strict=True):
-        _parameter(array, f"params{path}")
+        _parameter(array, f"params{path}", tree)
     first = arrays[0]
     for array, path in zip(arrays, paths, strict=True):
         if place(array) != place(first):
@@ -35,32 +35,39 @@ def parameters(arrays: list[Any], paths: list[str]) -> None:
     Memory(arrays, [f"params{path}" for path in paths]).check_distinct()
 
 
-def _parameter(array: Any, name: str) -> None:
+def _parameter(array: Any, name: str, tree: Any) -> None:
     if not is_array(array):
-        raise TypeError(f"{name} {_NO_ARRAY}, got {type(array).__name__}{_remedy(array, name)}")
+        remedy = _remedy(array, name, tree)
+        raise TypeError(f"{name} {_NO_ARRAY}, got {type(array).__name__}{remedy}")
     if isinstance(array, np.ma.MaskedArray):
         raise TypeError(
             f"{name} is a masked array, which has no meaning for an update: "
-            "use its .data or .filled()"
+            f"use its .data or .filled(), such as {name}.filled()"
         )
     _dtype(array, name)
     if isinstance(array, np.ndarray) and not array.flags.writeable:
         raise ValueError(
-            f"{name} is read-only: parameters are updated in place, so pass a writable copy"
+            f"{name} is read-only: parameters are updated in place, so pass a writable copy, "
+            f"{name}.copy()"
         )
     if _overlaps_itself(array):
         raise ValueError(
             f"{name} has elements that share memory (strides {array.strides} of shape "
-            f"{array.shape}): pass a copy"
+            f"{array.shape}): pass a copy, {name}.copy()"
         )
 
 
-def _remedy(value: Any, name: str) -> str:
+def _remedy(value: Any, name: str, tree: Any) -> str:
     """What to do about a parameter that is no array."""
     if isinstance(value, (int, float, complex, np.generic)):
-        return f": make it a 0-d array, np.array({name}, np.float64)"
+        if found := list_of_numbers(tree, "params", name):
+            return f": make a list of numbers one array, {found}"
+        dtype = "np.complex128" if isinstance(value, complex) else "np.float64"
+        return f": make it a 0-d array, np.array({name}, {dtype})"
     if any(hasattr(type(value), of) for of in ("__array__", "__cuda_array_interface__", "toarray")):
-        return f": make it {conversion(value, name, 'cupy' if on_gpu(value) else 'np')}"
+        return f": make it {conversion(value, name, 'cupy' if on_gpu(value) else 'np', True)}"
+    if hasattr(value, "__iter__") and not isinstance(value, (str, bytes)):
+        return f": make it list({name}), whose entries are arrays"
     return " (params are an array, or lists, tuples and dicts of arrays)"
 
 
@@ -121,11 +128,9 @@ def gradient(g: Any, p: Any, path: str) -> None:
     """Raise TypeError or ValueError unless `g` can be the gradient of `p`."""
     name = f"grads{path}"
     if not is_array(g):
-        raise TypeError(
-            f"{name} {_NO_ARRAY} or None, got {type(g).__name__}: pass {_moved(g, name, p)}"
-        )
+        raise TypeError(f"{name} {_NO_ARRAY} or None, got {type(g).__name__}{_instead(g, p, path)}")
     if isinstance(g, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array: use its .filled(0)")
+        raise TypeError(f"{name} is a masked array: use its .filled(0), such as {name}.filled(0)")
     if is_cupy(g) != is_cupy(p):
         raise TypeError(
             f"{name} is a {array_module(g).__name__} array, params{path} a "
@@ -134,12 +139,41 @@ def gradient(g: Any, p: Any, path: str) -> None:
     if is_cupy(g) and g.device != p.device:
         raise ValueError(f"{name} is on {place(g)}, params{path} on {place(p)}: move it first")
     if g.shape != p.shape:
-        raise ValueError(f"{name} must have the shape of params{path}, {p.shape}, got {g.shape}")
+        raise ValueError(
+            f"{name} must have the shape of params{path}, {p.shape}, got {g.shape}"
+            f"{_reshaped(g, p, path)}"
+        )
     if g.dtype != p.dtype:
         _dtype(g, name)
         if is_complex(g.dtype) or is_complex(p.dtype):
-            raise TypeError(f"{name} must have the dtype of params{path}, {p.dtype}, got {g.dtype}")
+            hint = f": pass {name}.astype({p.dtype.name!r})" if is_complex(p.dtype) else ""
+            what = f"{name} must have the dtype of params{path}, {p.dtype}, got {g.dtype}"
+            raise TypeError(what + hint)
 
 
 def _moved(g: Any, name: str, p: Any) -> str:
     return conversion(g, name, "cupy" if is_cupy(p) else "np")
+
+
+def _reshaped(g: Any, p: Any, path: str) -> str:
+    """What to pass for a gradient of another shape, if it has as many elements, or is a number."""
+    name = f"grads{path}"
+    if not g.shape:
+        return f": pass {'cupy' if is_cupy(p) else 'np'}.full_like(params{path}, {name})"
+    if g.ndim > 1 and g.shape == p.shape[::-1]:
+        return f": pass {name}.T"
+    return f": pass {name}.reshape({p.shape})" if g.size == p.size else ""
+
+
+def _instead(g: Any, p: Any, path: str) -> str:
+    """What to pass for a gradient that is no array."""
+    name, xp = f"grads{path}", "cupy" if is_cupy(p) else "np"
+    if isinstance(g, (int, float, complex, np.number)):
+        return f": pass {xp}.full_like(params{path}, {name})"
+    if isinstance(g, (dict, list, tuple)) and len(g) == 1:
+        key, value = next(iter(g.items() if isinstance(g, dict) else enumerate(g)))
+        if is_array(value):
+            return f": pass {name}[{key!r}]"
+    if isinstance(g, (dict, str, bytes, type)) or callable(g):
+        return f" (params{path} is one array)"
+    return f": pass {_moved(g, name, p)}"

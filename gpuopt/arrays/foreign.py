@@ -4,22 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from gpuopt.arrays.backend import is_cupy
 
-__all__ = ["conversion", "on_gpu"]
+__all__ = ["conversion", "list_of_numbers", "on_gpu"]
 
 
-def conversion(value: Any, name: str, to: str = "np") -> str:
-    """The code that makes an array of NumPy or CuPy from `value`, which is called `name`."""
+def conversion(value: Any, name: str, to: str = "np", writeable: bool = False) -> str:
+    """The code that makes an array of NumPy or CuPy from `value`, which is called `name`.
+
+    It copies where the array must be `writeable` and a view of `value` would not be.
+    """
     if is_cupy(value):
         return f"cupy.asnumpy({name})"
     if getattr(value, "requires_grad", False):  # a tensor of PyTorch
         name = f"{name}.detach()"
+    if str(getattr(value, "dtype", "")) == "torch.bfloat16":  # of which NumPy knows nothing
+        name = f"{name}.float()"
     if hasattr(value, "toarray"):  # a sparse matrix
         name = f"{name}.toarray()"
     if to == "np" and on_gpu(value):
         return f"cupy.asnumpy(cupy.asarray({name}))"
-    return f"{to}.asarray({name})"
+    seen = None if on_gpu(value) else _seen(value)
+    if seen is None:
+        return f"{to}.asarray({name})"
+    dtype = f", {_number_dtype(seen)}" if seen.dtype.kind in "biuO" else ""
+    copy = "array" if writeable and to == "np" and not seen.flags.writeable else "asarray"
+    return f"{to}.{copy}({name}{dtype})"
 
 
 def on_gpu(value: Any) -> bool:
@@ -28,3 +40,43 @@ def on_gpu(value: Any) -> bool:
         return hasattr(value, "__cuda_array_interface__")
     except RuntimeError:  # PyTorch's answer for a tensor there that requires a gradient
         return True
+
+
+def _seen(value: Any) -> Any:
+    """The array that NumPy makes of `value`; None where it makes none."""
+    try:
+        seen = np.asarray(value.toarray() if hasattr(value, "toarray") else value)
+    except Exception:  # whatever the other library raises
+        return None
+    return seen if seen.dtype.kind in "biufcVO" else None
+
+
+def _number_dtype(values: Any) -> str:
+    """The dtype, as it is typed, of an array of these numbers."""
+    return "np.complex128" if np.iscomplexobj(values) else "np.float64"
+
+
+def list_of_numbers(tree: Any, name: str, leaf: str) -> str | None:
+    """The code that makes one array of the list of numbers in `tree` that has the `leaf`.
+
+    None where that leaf is in no list, or not of numbers alone. `name` is the tree's.
+    """
+    if isinstance(tree, dict):
+        inner = [(value, f"{name}[{key!r}]") for key, value in tree.items()]
+    elif not isinstance(tree, (list, tuple)):
+        return None
+    elif _numbers(tree) and (seen := _seen(tree)) is not None:
+        return f"np.array({name}, {_number_dtype(seen)})"
+    else:
+        inner = [(value, f"{name}[{index}]") for index, value in enumerate(tree)]
+    for value, path in inner:
+        if leaf.startswith(f"{path}[") and (found := list_of_numbers(value, path, leaf)):
+            return found
+    return None
+
+
+def _numbers(value: Any) -> bool:
+    """Whether these are numbers, in lists or tuples."""
+    if isinstance(value, (list, tuple)):
+        return bool(value) and all(map(_numbers, value))
+    return isinstance(value, (int, float, complex, np.number))

@@ -179,7 +179,7 @@ def _match(node: Any, tree: Any, path: str, name: str, found: list[Any]) -> None
         if not isinstance(tree, dict):
             raise TypeError(
                 f"{name}{path} must be a dict with the keys {list(children)}, got "
-                f"{type(tree).__name__}"
+                f"{type(tree).__name__}{_wrapped(children, name + path)}"
             )
         if tree.keys() != children.keys():
             raise ValueError(_difference(children, tree, lambda key: f"{name}{path}[{key!r}]"))
@@ -192,7 +192,7 @@ def _match(node: Any, tree: Any, path: str, name: str, found: list[Any]) -> None
     if not isinstance(tree, (list, tuple)):
         raise TypeError(
             f"{name}{path} must be a list or tuple of length {len(children)}, got "
-            f"{type(tree).__name__}"
+            f"{type(tree).__name__}{_wrapped(children, name + path)}"
         )
     fields = getattr(kind, "_fields", None)
     if fields is not None and (given := getattr(type(tree), "_fields", fields)) != fields:
@@ -222,6 +222,14 @@ def _difference(wanted: Any, given: Any, written: Callable[[Any], str]) -> str:
         for what, keys in (("missing", missing), ("extra", extra))
         if keys
     )
+
+
+def _wrapped(children: Any, name: str) -> str:
+    """What to pass in place of an array where a tree of one array is expected."""
+    if len(children) != 1:
+        return ""
+    key = f"{next(iter(children))!r}: " if isinstance(children, dict) else ""
+    return f": pass {{{key}{name}}}" if key else f": pass [{name}]"
 
 
 def _build(node: Any, values: Iterator[Any]) -> Any:

@@ -14,7 +14,7 @@ from gpuopt.codegen.cuda.elementwise import KernelSource
 from gpuopt.codegen.cuda.reduction import reductions_source
 from gpuopt.codegen.cuda.scalars import count_source, scalar_source
 from gpuopt.codegen.cuda.table import table_source
-from gpuopt.rules.base import Bindable
+from gpuopt.rules.base import Bindable, class_hint
 from gpuopt.rules.hooks import device_counts
 from gpuopt.rules.partitions import is_partitioned
 from gpuopt.tracing.trace import Masked, trace
@@ -52,7 +52,8 @@ def cuda_source(rule: Bindable, dtype: DTypeLike = "float32") -> str:
     """
     if not isinstance(rule, Bindable):
         raise TypeError(
-            f"rule must be a gpuopt.Rule, such as gpuopt.Adam(), got {type(rule).__name__}"
+            "rule must be a gpuopt.Rule, such as gpuopt.Adam(), got "
+            f"{type(rule).__name__}{class_hint(rule)}"
         )
     of = named(dtype if isinstance(dtype, str) and dtype in COMPUTE else np.dtype(dtype).name)
     try:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Generic
+from typing import TYPE_CHECKING, Any, Generic
 
 from gpuopt.arrays.backend import device_of
 from gpuopt.optimizer.binding import Binding
@@ -101,6 +101,17 @@ class OptimizerAttributes(Generic[BindableT_co]):
         """A context with the arrays' device as current; RuntimeError in a forked process."""
         self._guard.check_process()
         return device_of(self._binding.leaves[0])
+
+    if not TYPE_CHECKING:  # it would let a type checker believe in any name
+
+        def __getattr__(self, name: str) -> Any:
+            if name in {"zero_grad", "apply_gradients", "param_groups"}:
+                why = "gradients are arguments, and nothing is kept; write opt.step(grads)"
+            elif not name.startswith("_") and name in self._rule.hyperparameters:
+                why = f"it is in opt.rule; write opt.rule = opt.rule.replace({{{name!r}: 0.1}})"
+            else:
+                return object.__getattribute__(self, name)  # raises what it raised before
+            raise AttributeError(f"'Optimizer' object has no attribute {name!r}: {why}")
 
     def __repr__(self) -> str:
         count, precision = len(self._binding.leaves), str(self._binding.precision)

@@ -48,7 +48,7 @@ def match_hyper_arrays(
     if not isinstance(hyper, dict):
         raise TypeError(
             "hyper must be a dict of hyperparameters' names and trees of arrays, got "
-            f"{type(hyper).__name__}"
+            f"{type(hyper).__name__}: write rule.init(params, hyper={{'lr': hyper}})"
         )
     memory = Memory(spec.leaves, [f"params{path}" for path in spec.paths])
     for given, tree in hyper.items():

@@ -21,7 +21,7 @@ from gpuopt.optimizer.guard import Guard
 from gpuopt.optimizer.saved import Saved
 from gpuopt.optimizer.saved_format import state_dict_of
 from gpuopt.optimizer.steps import choose
-from gpuopt.rules.base import Bindable, BindableT_co
+from gpuopt.rules.base import Bindable, BindableT_co, class_hint
 
 if TYPE_CHECKING:
     from gpuopt.optimizer.steps.device import CountingSteps
@@ -96,12 +96,12 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
         if not isinstance(rule, Bindable):
             raise TypeError(
                 "rule must be a gpuopt.Rule, such as gpuopt.Adam(), or a chain of one, got "
-                f"{type(rule).__name__}"
+                f"{type(rule).__name__}{class_hint(rule)}"
             )
         if not isinstance(capturable, (bool, np.bool_)):
             raise TypeError(f"capturable must be True or False, got {capturable!r}")
         precision, spec = Precision(master, stochastic_rounding, seed), TreeSpec(params, "params")
-        check.parameters(spec.leaves, spec.paths)
+        check.parameters(spec.leaves, spec.paths, params)
         self._params, self._rule = params, rule
         by_name = cast("Mapping[str, Any] | None", hyper)
         self._binding = binding = Binding(rule, spec, by_name, precision, bool(capturable))
@@ -126,8 +126,8 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
     def rule(self, rule: BindableT_co) -> None:  # type: ignore[misc] # told when it is set
         if not isinstance(rule, Bindable) or rule.structure != self._rule.structure:
             raise TypeError(
-                f"opt.rule must keep the structure of {self._rule!r}, got {rule!r}; "
-                "for another, init anew"
+                f"opt.rule must keep the structure of {self._rule!r}, got {rule!r}"
+                f"{class_hint(rule) or '; for another, write opt = rule.init(params)'}"
             )
         with self._guard.exclusive("given a rule"):
             self._guard.check_whole()

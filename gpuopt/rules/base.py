@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+import functools
 import typing
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
 
 from gpuopt.rules.formula import Formula
@@ -46,6 +48,34 @@ class Update(Protocol):
     def hyper(self, step: int) -> dict[str, float]: ...
 
 
+_OF_OPTIMIZERS = frozenset(
+    {"step", "zero_grad", "state_dict", "load_state_dict", "params", "state", "counts"}
+    | {"executor", "apply_gradients", "param_groups"}
+)
+"""What optimizers have, here or elsewhere, and rules have not."""
+_METHOD = typing.TypeVar("_METHOD", bound=Callable[..., Any])
+
+
+def _called_on_a_rule(method: _METHOD) -> _METHOD:
+    """Say what to type where `init` is called on a class, or given hyperparameters."""
+
+    @functools.wraps(method)
+    def init(*args: Any, **kwargs: Any) -> Any:
+        if not args or not isinstance(args[0], Bindable):
+            raise TypeError(
+                "init was called on a class: call the class first, as in gpuopt.Adam().init(params)"
+            )
+        if strange := kwargs.keys() - init.__annotations__.keys():
+            named = ", ".join(sorted(strange))
+            raise TypeError(
+                f"init has no option {named}: hyperparameters belong to the rule, as in "
+                "gpuopt.Adam(lr=0.1).init(params)"
+            )
+        return method(*args, **kwargs)
+
+    return typing.cast(_METHOD, init)
+
+
 class Bindable:
     """Anything that `init` binds to arrays: a rule, a chain around one, or a partition."""
 
@@ -78,6 +108,17 @@ class Bindable:
         """The update of the arrays with that key."""
         raise NotImplementedError
 
+    if not TYPE_CHECKING:  # it would let a type checker believe in any name
+
+        def __getattr__(self, name: str) -> Any:
+            if name not in _OF_OPTIMIZERS:
+                return object.__getattribute__(self, name)  # raises what it raised before
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute {name!r}: a rule has no arrays; "
+                "write opt = rule.init(params), then opt.step(grads)"
+            )
+
+    @_called_on_a_rule
     def init(
         self,
         params: ArrayTree,
@@ -141,6 +182,22 @@ class Bindable:
             "seed": seed,
         }
         return Optimizer(self, params, hyper, **options, capturable=capturable)
+
+
+_EXAMPLES: dict[Any, str] = {int: "1", str: "'*'"}
+
+
+def class_hint(value: Any) -> str:
+    """What to type in place of the class of a rule or a piece; nothing for any other value."""
+    if not (isinstance(value, type) and issubclass(value, (Bindable, Formula))):
+        return ""
+    static: dict[str, Any] = getattr(value, "_static", {})
+    needed = [
+        f"{field.name}={_EXAMPLES.get(static.get(field.name), '1.0')}"
+        for field in (dataclasses.fields(value) if issubclass(value, Formula) else ())
+        if field.default is dataclasses.MISSING
+    ]
+    return f": {value.__name__} is a class, so call it, {value.__name__}({', '.join(needed)})"
 
 
 class BoundPart(NamedTuple):

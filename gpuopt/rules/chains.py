@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Hashable, Sequence
 from typing import Any, final
 
-from gpuopt.rules.base import Bindable, Part, Update
+from gpuopt.rules.base import Bindable, Part, Update, class_hint
 from gpuopt.rules.composite import Composite, Joined, named_parts
 from gpuopt.rules.formula import Formula
 from gpuopt.rules.hooks import has_hook
@@ -16,6 +16,9 @@ from gpuopt.rules.rule import Rule
 from gpuopt.rules.step_pieces import LossScale
 
 __all__ = ["Chain", "chain"]
+
+KEEP_STATES = "let it keep states of each array instead, as in update(self, t, p, g, name=0.0)"
+"""What to do with a rule that keeps numbers where it cannot."""
 
 
 def chain(*pieces: Formula | Bindable) -> Chain:
@@ -69,11 +72,11 @@ class Chain(Composite):
     def __post_init__(self) -> None:
         for piece in self.pieces:
             if not (isinstance(piece, (Rule, GradientPiece, ParameterPiece)) or _divides(piece)):
-                hint = (
-                    f": call it, {piece.__name__}(...)"
-                    if isinstance(piece, type) and issubclass(piece, Formula)
-                    else ""
-                )
+                hint = class_hint(piece)
+                if isinstance(piece, (list, tuple)):
+                    hint = ": pieces are arguments, so write gpuopt.chain(*pieces)"
+                elif isinstance(getattr(piece, "rule", None), Bindable):
+                    hint = ": an optimizer has one, so pass optimizer.rule"
                 raise TypeError(f"chain: {piece!r} is neither a piece nor a rule{hint}")
         rules = [k for k, piece in enumerate(self.pieces) if isinstance(piece, Bindable)]
         if len(rules) != 1:
@@ -99,7 +102,10 @@ class Chain(Composite):
         for piece in self.pieces:
             if divides is not None and has_hook(piece, "numbers"):
                 what = f"chain: {piece!r} keeps numbers of every step of all arrays"
-                raise ValueError(f"{what}, so it must stand before {divides!r}")
+                remedy = f"so it must stand before {divides!r}"
+                if isinstance(piece, Rule):
+                    remedy = f"so it cannot stand behind {divides!r}: {KEEP_STATES}"
+                raise ValueError(f"{what}, {remedy}")
             if divides is None and (has_hook(piece, "steps") or _divides(piece)):
                 divides = piece
         if sum(isinstance(piece, LossScale) for piece in self.pieces) > 1:

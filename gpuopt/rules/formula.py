@@ -10,7 +10,6 @@ import inspect
 import math
 import numbers
 import sys
-import types
 import typing
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -18,7 +17,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from gpuopt.rules.hooks import HOOKS, HookName, defined_hooks
-from gpuopt.rules.ranges import FINITE, Range, single
+from gpuopt.rules.ranges import Range, arguments_hint, range_of, single
+from gpuopt.rules.spelling import in_place_of, refusal
 
 _BASES: list[type[Formula]] = []
 """The base classes: `gpuopt.Rule`, `gpuopt.GradientPiece`, `gpuopt.ParameterPiece`."""
@@ -59,12 +59,14 @@ class Formula:
 
     if not TYPE_CHECKING:  # it would hide the fields from a type checker
 
-        def __new__(cls, *_, **__):
+        def __new__(cls, *args, **kwargs):
             if _is_base(cls):
                 raise TypeError(
                     f"{cls.__name__} is a base class: use one such as {cls._example}, "
                     "or write a subclass"
                 )
+            if (args or kwargs) and (wrong := refusal(cls, cls._keyword_only, args, kwargs)):
+                raise TypeError(wrong)
             return super().__new__(cls)
 
     def __post_init__(self) -> None:
@@ -74,7 +76,9 @@ class Formula:
                 value = value.item()
             if field.name in self._static:
                 self._check_static(field.name, value)
-            elif not callable(value) and not (value is None and field.default is None):
+            elif (not callable(value) or isinstance(value, type)) and not (
+                value is None and field.default is None
+            ):
                 value = self.number(field.name, value)
             object.__setattr__(self, field.name, value)
         self.check()
@@ -93,7 +97,8 @@ class Formula:
         got = f", got {value!r}{where}"
         if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
             schedule = "" if where else " or a schedule (a callable from the step number to one)"
-            raise TypeError(f"{what}{schedule}{got}")
+            hint = "" if where else in_place_of(name, value, self._keyword_only)
+            raise TypeError(f"{what}{schedule}{got}{hint}")
         try:
             number = float(value)
         except OverflowError:
@@ -116,6 +121,12 @@ class Formula:
     def _scheduled(self, name: str, schedule: Any, step: int) -> float:
         try:
             value = single(schedule(step))
+        except TypeError as error:
+            if hint := arguments_hint(schedule, name):
+                raise TypeError(
+                    f"{type(self).__name__}: {name} follows {schedule!r}, {hint}"
+                ) from error
+            raise
         except OverflowError:  # Python's answer where NumPy and a GPU say infinity
             value = math.inf
         if type(value) is float and value in self._ranges[name]:
@@ -184,7 +195,7 @@ def make_formula(cls: type[Formula]) -> None:
     }
     cls._ranges = {
         **cls._ranges,
-        **{n: _range(cls, n, hint) for n, hint in own.items() if n not in cls._static},
+        **{n: range_of(cls, n, hint) for n, hint in own.items() if n not in cls._static},
     }
 
 
@@ -236,20 +247,3 @@ def _check_class(cls: type) -> None:
             f"rule {cls.__name__}: {taken[0]!r} is what gpuopt calls something of its own: "
             "give the method another name"
         )
-
-
-def _range(cls: type, name: str, hint: Any) -> Range:
-    """The range of a dynamic hyperparameter."""
-    union = typing.get_origin(hint) in (typing.Union, types.UnionType)
-    for part in [hint, *(typing.get_args(hint) if union else ())]:
-        if found := [
-            extra for extra in getattr(part, "__metadata__", ()) if isinstance(extra, Range)
-        ]:
-            return found[-1]
-        if part is float:
-            return FINITE
-    raise TypeError(
-        f"rule {cls.__name__}: {name} is annotated {hint!r}; a hyperparameter is a Hyper "
-        "(NonNegative, Positive, Decay), or a bool, an int or a str "
-        "that is fixed when the rule is made"
-    )

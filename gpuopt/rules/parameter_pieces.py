@@ -54,6 +54,11 @@ class bounds(ParameterPiece):
             )
 
     def update(self, t: Any, p: Any, new: Any) -> Any:
+        if np.iscomplexobj(new):
+            raise ValueError(
+                "bounds: complex numbers have no order; to bound real and imaginary parts alike, "
+                "write rule.init(params.view(np.float64))"
+            )
         return np.clip(new, self.lo, self.hi)
 
 

@@ -6,11 +6,12 @@ import dataclasses
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, ClassVar, final, overload
 
-from gpuopt.rules.base import Bindable, Update
-from gpuopt.rules.chains import Chain
+from gpuopt.rules.base import Bindable, Update, class_hint
+from gpuopt.rules.chains import KEEP_STATES, Chain
 from gpuopt.rules.composite import Composite, Joined
 from gpuopt.rules.hooks import has_hook
 from gpuopt.rules.paths import check_unique, is_path, matching, without_array
+from gpuopt.rules.piece import GradientPiece, ParameterPiece
 from gpuopt.rules.rule import Rule
 
 __all__ = ["Partition", "partition"]
@@ -78,18 +79,20 @@ class Partition(Composite):
             )
         for key, rule in self.rules.items():
             if not isinstance(rule, (Rule, Chain)) or is_partitioned(rule):
+                hint = class_hint(rule) or _in_a_chain(rule)
                 raise TypeError(
                     f"partition: {key!r} must have a rule, or a chain around one, got {rule!r}"
+                    f"{hint}"
                 )
             if found := [
                 part.formula
                 for part in rule.update_for("").parts
                 if has_hook(part.formula, "numbers")
             ]:
-                raise ValueError(
-                    f"partition: {found[0]!r} keeps numbers of all arrays, "
-                    f"so it must stand in front: chain({found[0]!r}, partition(...))"
-                )
+                remedy = f"so it must stand in front: chain({found[0]!r}, partition(...))"
+                if isinstance(found[0], Rule):
+                    remedy = f"and these are some: {KEEP_STATES}"
+                raise ValueError(f"partition: {found[0]!r} keeps numbers of all arrays, {remedy}")
             if key is None:
                 raise TypeError("partition: None cannot be a key")
             if self.by is None and not isinstance(key, str):
@@ -188,6 +191,15 @@ class Partition(Composite):
         return Joined(
             tuple(part._replace(scope=repr(key)) for part in self.rules[key].update_for("").parts)
         )
+
+
+def _in_a_chain(piece: Any) -> str:
+    """What to type for a piece without a rule."""
+    if isinstance(piece, GradientPiece):
+        return ": a piece works in a chain, as in gpuopt.chain(piece, gpuopt.Adam())"
+    if isinstance(piece, ParameterPiece):
+        return ": a piece works in a chain, as in gpuopt.chain(gpuopt.Adam(), piece)"
+    return ""
 
 
 def is_partitioned(rule: Bindable) -> bool:

@@ -33,6 +33,11 @@ class Piece(Formula):
             why = ": it is set where a chain is run" if name == "rule" else ""
             if name != "rule" and has_hook(self, "numbers"):
                 why = "; if it is one of its numbers, it is set where a chain is run"
+            if name in {"init", "step"}:
+                order = (
+                    "gpuopt.Adam(), piece" if "new" in self._arguments else "piece, gpuopt.Adam()"
+                )
+                why = f": a piece works in a chain; write gpuopt.chain({order}).init(params)"
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{why}")
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
+import types
+import typing
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeAlias
 
@@ -107,3 +110,34 @@ _document(
         "Bound": Bound,
     }
 )
+
+
+def arguments_hint(schedule: Any, name: str) -> str | None:
+    """What is wrong with the arguments of a schedule, and what to type; None if it takes a step."""
+    try:
+        taken = inspect.signature(schedule)
+    except (TypeError, ValueError):  # some functions that are written in C have no signature
+        return None
+    try:
+        taken.bind(0)
+    except TypeError:
+        hint = f"; write {name}=lambda step: {name}()" if not taken.parameters else ""
+        return f"which must take one argument, the number of completed steps{hint}"
+    return None
+
+
+def range_of(cls: type, name: str, hint: Any) -> Range:
+    """The range of a dynamic hyperparameter."""
+    union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    for part in [hint, *(typing.get_args(hint) if union else ())]:
+        if found := [
+            extra for extra in getattr(part, "__metadata__", ()) if isinstance(extra, Range)
+        ]:
+            return found[-1]
+        if part is float:
+            return FINITE
+    raise TypeError(
+        f"rule {cls.__name__}: {name} is annotated {hint!r}; a hyperparameter is a Hyper "
+        "(NonNegative, Positive, Decay), or a bool, an int or a str "
+        "that is fixed when the rule is made"
+    )

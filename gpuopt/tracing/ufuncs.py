@@ -76,9 +76,22 @@ def _power(graph: Graph, x: Parts, y: Parts) -> Parts:
     if value not in _POWERS:
         raise trace_error(
             "of an array, only the powers x**2, x**0.5, x**1 and x**-1 are available in a rule; "
-            "write x * x * x for x**3"
+            + _instead_of_power(value, exponent.host)
         )
     return _POWERS[value](graph, x)
+
+
+def _instead_of_power(value: Any, host: bool) -> str:
+    """What to write in place of a power that is not available; None is no constant."""
+    if value is not None and 2 < value <= 4 and value == int(value):
+        return f"write {' * '.join('x' * int(value))} for x**{int(value)}"
+    if value == 0.25:
+        return "write np.sqrt(np.sqrt(x)) for x**0.25"
+    if value is None and host:
+        bias = "write gpuopt.debias(average, beta, t) for average / (1 - beta**t), or "
+        return f"{bias}write np.exp(t * np.log(x)) for another x**t of x > 0"
+    exponent = "y" if value is None else repr(value)
+    return f"write np.exp({exponent} * np.log(x)) for x**{exponent} of x > 0"
 
 
 def _fabs(graph: Graph, x: Parts) -> Parts:

@@ -12,7 +12,7 @@ from gpuopt.arrays.backend import array_module, is_array
 from gpuopt.arrays.dtypes import supported
 from gpuopt.arrays.foreign import conversion, on_gpu
 from gpuopt.optimizer.optimizer import Optimizer
-from gpuopt.rules.base import Bindable
+from gpuopt.rules.base import Bindable, class_hint
 from gpuopt.rules.piece import Piece
 
 __all__ = [
@@ -36,15 +36,13 @@ def check_rule(rule: Any) -> None:
 
 def remedy(rule: Any) -> str:
     """What to pass in place of something that is no rule but belongs to one."""
-    if isinstance(rule, type) and issubclass(rule, Bindable):
-        fields = inspect.signature(rule).parameters.values()
-        needed = ", ".join(f"{field.name}=…" for field in fields if field.default is field.empty)
-        return f": {rule.__name__} is a class, so call it, {rule.__name__}({needed})"
-    if isinstance(rule, Optimizer):
-        return ": an optimizer is made for the call, so pass optimizer.rule"
     if isinstance(rule, Piece) or (isinstance(rule, type) and issubclass(rule, Piece)):
         return ": a piece works in a chain, as in gpuopt.chain(gpuopt.clip(1.0), gpuopt.Adam())"
-    return ""
+    if isinstance(rule, Optimizer):
+        return ": an optimizer is made for the call, so pass optimizer.rule"
+    if is_array(rule):
+        return ": the order is gpuopt.minimize(fun, x0, rule)"
+    return class_hint(rule)
 
 
 def check_callback(callback: Any) -> None:

@@ -143,7 +143,10 @@ def _batches(
 
 def _check_options(loss_and_grad: Any, shuffle: Any, callback: Any) -> None:
     if not callable(loss_and_grad):
-        raise TypeError(f"loss_and_grad must be callable, not {loss_and_grad!r}")
+        raise TypeError(
+            f"loss_and_grad must be callable, not {loss_and_grad!r}: the order is "
+            "gpuopt.fit(loss_and_grad, params, data, rule)"
+        )
     check_callback(callback)
     if not isinstance(shuffle, bool | np.bool_):
         raise TypeError(f"shuffle must be True or False, not {shuffle!r}")
@@ -189,6 +192,8 @@ def _check_data(data: Any, params: Any) -> tuple[tuple[Any, ...], Any]:
 
 def _as_arrays(value: Any, name: str, to: str) -> str:
     """What to pass in place of data that are no array."""
+    if isinstance(value, (Bindable, Optimizer)):
+        return "it last, the order is gpuopt.fit(loss_and_grad, params, data, rule)"
     if isinstance(value, dict):
         return f"a tuple of arrays, tuple({name}.values())"
     if isinstance(value, list) and value and all(map(is_array, value)):

@@ -28,7 +28,10 @@ class Objective:
 
     def __init__(self, fun: Any, jac: Any, args: Any, copy: bool) -> None:
         if not callable(fun):
-            raise TypeError(f"fun must be callable, got {reprlib.repr(fun)}")
+            raise TypeError(
+                f"fun must be callable, got {reprlib.repr(fun)}: the order is "
+                "gpuopt.minimize(fun, x0, rule)"
+            )
         if jac is not True and not callable(jac):
             raise ValueError(
                 f"jac must be True (fun returns value and gradient) or a callable, got {jac!r}; "

@@ -332,7 +332,7 @@ def test_a_schedule_that_raises_is_heard() -> None:
         "another kind",
         go.SGD(),
         TypeError,
-        ("opt.rule must keep the structure of Adam", "GradientDescent(lr=0.01)", "init anew"),
+        ("opt.rule must keep the structure of Adam", "GradientDescent(lr=0.01)", "opt = rule.init(params)"),
     ),
     ("no rule", 0.1, TypeError, ("opt.rule must keep the structure of Adam", "0.1")),
     ("more state", go.Adam(amsgrad=True), ValueError, ("amsgrad=True", "['m', 'v', 'v_max']", "['m', 'v']", "init anew")),

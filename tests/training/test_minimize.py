@@ -132,7 +132,7 @@ def test_a_class_is_to_be_called_with_what_it_needs() -> None:
         def update(self, t: Any, p: Any, g: Any) -> Any:
             return p - self.lr * g
 
-    with pytest.raises(TypeError, match=r"Needy is a class, so call it, Needy\(lr=…\)"):
+    with pytest.raises(TypeError, match=r"Needy is a class, so call it, Needy\(lr=1\.0\)"):
         go.minimize(bowl, np.zeros(2), Needy)  # type: ignore[call-overload]
 
 

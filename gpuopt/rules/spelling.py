@@ -1,0 +1,252 @@
+"""Arguments of rules as other libraries call them: what they are here, and the line to type.
+
+Comes in: a class and the arguments of a call that it does not take. Goes out: a message.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import numbers
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+__all__ = ["in_place_of", "refusal"]
+
+_NAMES = {
+    "learning_rate": ("lr", "factor"),
+    "step_size": ("lr", "factor"),
+    "eta": ("lr",),
+    "alpha": ("beta", "lr"),
+    "rho": ("beta",),
+    "decay": ("beta",),
+    "decay_rate": ("beta",),
+    "momentum": ("beta", "decay"),
+    "ema_momentum": ("decay",),
+    "mu": ("beta",),
+    "beta": ("beta1", "decay"),
+    "beta_1": ("beta1", "beta"),
+    "beta_2": ("beta2",),
+    "b1": ("beta1", "beta"),
+    "b2": ("beta2",),
+    "epsilon": ("eps",),
+    "wd": ("weight_decay",),
+    "clipvalue": ("value",),
+    "clip_value": ("value",),
+    "max_delta": ("value",),
+    "max_norm": ("value",),
+    "clipnorm": ("max_norm", "value"),
+    "global_clipnorm": ("max_norm",),
+    "sync_period": ("k",),
+    "slow_step_size": ("alpha",),
+    "min": ("lo",),
+    "max": ("hi",),
+}
+"""The names of other libraries, and what they may be here: the first that a class has."""
+
+_AROUND: dict[str, Callable[[str, Mapping[str, str]], tuple[bool, str]]] = {
+    "maximize": lambda text, given: (True, "gpuopt.maximize()"),
+    "gradient_accumulation_steps": lambda text, given: (True, f"gpuopt.accumulate({text})"),
+    "clipvalue": lambda text, given: (True, f"gpuopt.clip({text})"),
+    "clipnorm": lambda text, given: (True, f"gpuopt.clip_norm({text}, eps=0.0)"),
+    "global_clipnorm": lambda text, given: (True, f"gpuopt.clip_global_norm({text}, eps=0.0)"),
+    "weight_decay": lambda text, given: (True, f"gpuopt.weight_decay({text})"),
+    "use_ema": lambda text, given: (False, f"gpuopt.average({given.get('ema_momentum', '0.99')})"),
+}
+"""Options that are pieces of a chain: whether before the rule, and the code. In their order."""
+
+_INIT = ("hyper", "master", "stochastic_rounding", "seed", "capturable")
+_NOTHING = (
+    "foreach",
+    "fused",
+    "differentiable",
+    "name",
+    "jit_compile",
+    "ema_momentum",
+    "ema_overwrite_frequency",
+    "decoupled_weight_decay",
+)
+"""Options of other libraries that choose nothing here."""
+
+
+@dataclasses.dataclass
+class _Call:
+    """The call to type: of a class, with arguments by name."""
+
+    name: str
+    fields: Sequence[str]
+    rule: bool
+    own: dict[str, str] = dataclasses.field(default_factory=dict)
+    unknown: list[str] = dataclasses.field(default_factory=list)
+
+    def take(self, name: str, text: str, values: Mapping[str, Any]) -> None:
+        """Take over an argument, by what it is called here."""
+        if name in self.fields:
+            self.own[name] = text
+        elif name == "betas" and "beta2" in self.fields:
+            pair = values[name] if isinstance(values[name], (tuple, list)) else ()
+            first, second = map(repr, pair) if len(pair) == 2 else (f"{text}[0]", f"{text}[1]")
+            self.own |= {"beta1": first, "beta2": second}
+        elif name == "decay" and self.rule and "beta" not in self.fields:
+            rate = self.own.get("lr", "lr")
+            self.own["lr"] = f"lambda step: {rate} / (1 + {text} * step)"
+        elif found := [own for own in _NAMES.get(name, ()) if own in self.fields]:
+            self.own[found[0]] = text
+            if self.name == "gpuopt.Momentum" and name in {"momentum", "mu", "decay"}:
+                self.own.setdefault("dampening", "0.0")
+        elif not (self.rule and name in {*_AROUND, *_INIT, *_NOTHING, "params"}):
+            self.unknown.append(name)
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(f'{name}={text}' for name, text in self.own.items())})"
+
+
+def refusal(cls: Any, rule: bool, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str | None:
+    """What is wrong with the arguments of a call, with the line to type; None if `cls` takes them.
+
+    Parameters
+    ----------
+    cls : type
+        A rule or a piece.
+    rule : bool
+        Whether it is a rule.
+    args, kwargs
+        The arguments of the call.
+    """
+    fields = dataclasses.fields(cls)
+    places = [field.name for field in fields if not field.kw_only]
+    twice = [name for name in places[: len(args)] if name in kwargs]
+    strange = [name for name in kwargs if name not in cls.__dataclass_fields__]
+    if len(args) <= len(places) and not twice and not strange:
+        return None
+    values, params = _by_name(cls, rule, args, kwargs)
+    texts = {name: _text(name, value) for name, value in values.items() if not _is_off(name, value)}
+    call = _call(cls, rule, values, texts)
+    if call.unknown:
+        return _unknown(cls, call)
+    what = (
+        f"has no {', '.join(map(repr, strange))}"
+        if strange
+        else "takes only lr as a positional argument"
+    )
+    if not strange and not rule:
+        what = f"takes only {', '.join(places)} as positional arguments"
+    if params or "params" in kwargs:
+        what = "takes no params: they belong to init"
+    return f"{cls.__name__} {what}; write {_line(cls, call, texts, params)}"
+
+
+def _by_name(
+    cls: Any, rule: bool, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[dict[str, Any], bool]:
+    """The values by name in the order of the call, and whether params were the first of them."""
+    names, values = [field.name for field in dataclasses.fields(cls)], list(args)
+    params = rule and bool(values) and (_is_tree(values[0]) or _is_array(values[0]))
+    if params:
+        del values[0]
+    found: dict[str, Any] = {}
+    for value in values:
+        if isinstance(value, (tuple, list)) and len(value) == 2 and "beta2" in names:
+            found["betas"] = value
+            names = [name for name in names if name not in {"beta1", "beta2"}]
+        elif names:
+            found[names.pop(0)] = value
+        elif cls.__name__ == "GradientDescent" and len(found) == 1:
+            found["momentum"] = value  # it is the second argument in PyTorch and Keras
+        else:
+            found[f"argument {len(found) + 1}"] = value
+    return {**found, **kwargs}, params
+
+
+def _call(cls: Any, rule: bool, values: Mapping[str, Any], texts: Mapping[str, str]) -> _Call:
+    """The call of the class, or of another rule that has what is asked for."""
+    name, own = cls.__name__, [field.name for field in dataclasses.fields(cls)]
+    if cls.__module__.startswith("gpuopt."):
+        momentum, decoupled = {"momentum", "nesterov", "dampening"}, "decoupled_weight_decay"
+        if name == "GradientDescent" and momentum & texts.keys():
+            name, own = "Momentum", ["lr", "beta", "dampening", "nesterov"]
+            texts = {**texts, "dampening": texts.get("dampening", "0.0")}
+        elif name == "Adam" and {decoupled, "weight_decay"} <= texts.keys():
+            name, own = "AdamW", [*own, "weight_decay"]
+        name = f"gpuopt.{name}"
+    call = _Call(name, own, rule)
+    for each, text in texts.items():
+        call.take(each, text, values)
+    return call
+
+
+def _line(cls: Any, call: _Call, texts: Mapping[str, str], params: bool) -> str:
+    """The line to type."""
+    before, after, line = list[str](), list[str](), str(call)
+    for name, code in _AROUND.items():
+        if call.rule and name in texts and name not in call.own:
+            first, piece = code(texts[name], texts)
+            (before if first else after).append(piece)
+    if before or after:
+        line = f"gpuopt.chain({', '.join([*before, line, *after])})"
+    options = {name: texts[name] for name in _INIT if name in texts and name not in call.fields}
+    if params or options or "params" in texts:
+        given = ", ".join(["params", *(f"{name}={text}" for name, text in options.items())])
+        line = f"opt = {line}.init({given})"
+    if cls.__name__ == "Adam" and "gpuopt.weight_decay(" in line:
+        decoupled = dataclasses.replace(call, name="gpuopt.AdamW", own={**call.own})
+        decoupled.own["weight_decay"] = texts["weight_decay"]
+        line += f" as PyTorch does, or write {decoupled} as Keras does, for decoupled decay"
+    return line
+
+
+def _unknown(cls: Any, call: _Call) -> str:
+    """The message for names that say nothing here."""
+    close = difflib.get_close_matches(call.unknown[0], call.fields, 1, 0.7)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    named = ", ".join(map(repr, call.unknown))
+    has = ", ".join(field.name for field in dataclasses.fields(cls)) or "none"
+    return f"{cls.__name__} has no hyperparameter {named}; it has {has}{hint}"
+
+
+def _text(name: str, value: Any) -> str:
+    """A value as it is typed: its repr, or the name of the argument that it was given for."""
+    plain = isinstance(value, (bool, int, str)) or (
+        isinstance(value, float) and math.isfinite(value)
+    )
+    return repr(value) if plain else name.replace(" ", "_")
+
+
+def _is_off(name: str, value: Any) -> bool:
+    """Whether an option of another library is switched off."""
+    return (value is None or (isinstance(value, (bool, int, float)) and not value)) and (
+        name in {*_AROUND, *_NOTHING, "momentum", "dampening", "nesterov", "decay", "amsgrad"}
+    )
+
+
+def _is_tree(value: Any) -> bool:
+    """Whether it is, or may give, several arrays: what other libraries take as parameters."""
+    return isinstance(value, (dict, list, tuple, set)) or (
+        hasattr(value, "__iter__") and not isinstance(value, str) and not _is_array(value)
+    )
+
+
+def _is_array(value: Any) -> bool:
+    return hasattr(type(value), "shape") and not isinstance(value, numbers.Number)
+
+
+def in_place_of(name: str, value: Any, rule: bool) -> str:
+    """What to type for a hyperparameter that is no number."""
+    if isinstance(value, type):
+        return f"; {value.__name__} is a class: make a schedule of it, {value.__name__}(...)"
+    if _is_array(value):
+        if math.prod(value.shape) == 1:
+            return f"; write {name}={name}.item()"
+        hyper = f'rule.init(params, hyper={{"{name}": {name}}})'
+        first = "; if these are the params, write opt = rule.init(params)"
+        return f"; an array for each element goes into init: {hyper}{first if rule else ''}"
+    if isinstance(value, (list, tuple)) and all(isinstance(v, numbers.Real) for v in value):
+        hyper = f'rule.init(params, hyper={{"{name}": np.asarray({name})}})'
+        return f"; an array for each element goes into init: {hyper}"
+    if _is_tree(value) and rule:
+        return (
+            "; params belong to init: opt = rule.init(params); one number for each of them "
+            f"to partition, as in gpuopt.partition({{'*': gpuopt.Adam({name}=0.1)}})"
+        )
+    return ""

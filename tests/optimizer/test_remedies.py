@@ -1,0 +1,405 @@
+"""Every remedy works when it is typed: the code is taken out of the message, and run."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gpuopt
+from gpuopt.rules import Rule
+from tests.support.foreign import Frame, Sparse
+
+BEFORE = re.compile(r"\b(?:write|pass|make it|call it,|array,|copy,|as in|such as|init:|order is) ")
+"""What stands before code in a message."""
+
+
+def codes(message: str) -> list[str]:
+    """The code in a message: after each such word the longest text that is Python, and more than a name."""
+    found = []
+    for match in BEFORE.finditer(message):
+        text = re.split(r"[\n;]", message[match.end() :], maxsplit=1)[0]
+        ends = [len(text), *(m.start() for m in reversed(list(re.finditer(r"[\s,)]", text))))]
+        code = next((code for end in ends if is_code(code := text[:end].rstrip(" .,:"))), None)
+        found += [code] if code else []
+    return found
+
+
+def is_code(code: str) -> bool:
+    """Whether it can be typed: words with a comma between them are no tuple."""
+    try:
+        (statement,) = ast.parse(code).body
+    except (SyntaxError, ValueError):
+        return False
+    return bool(re.search(r"[(\[{*=.]", code)) and not isinstance(getattr(statement, "value", None), ast.Tuple)
+
+
+class Kept:
+    """What JAX's arrays are to NumPy: arrays that nobody may write to."""
+
+    dtype = np.dtype("f4")
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        array = np.ones(3, dtype or "f4")
+        array.flags.writeable = False
+        return array.copy() if copy else array
+
+
+class Tensor:
+    """A tensor of PyTorch on the CPU that requires a gradient: NumPy takes what is detached from it."""
+
+    requires_grad = True
+    shape = (3,)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+
+    def detach(self) -> Any:
+        return np.ones(3, "f4")
+
+
+class Whole(Frame):
+    """A DataFrame of whole numbers."""
+
+    def __init__(self) -> None:
+        self.values = np.ones((20, 3), int)
+
+
+def namespace(**more: Any) -> dict[str, Any]:
+    """What a user has at hand."""
+    names = {name: getattr(gpuopt, name) for name in gpuopt.__all__}
+    params = {"w": np.ones(3)}
+    own = {"np": np, "gpuopt": gpuopt, "params": params, "rule": gpuopt.Adam(), "grads": {"w": np.ones(3)}, "x": np.ones(3)}
+    return {**names, **own, "fun": lambda x: (float(x @ x), 2 * x), **more}
+
+
+def message(wrong: str, scope: dict[str, Any]) -> str:
+    with pytest.raises((TypeError, ValueError, AttributeError)) as caught:
+        exec(wrong, scope)
+    return str(caught.value)
+
+
+def works(made: Any, scope: dict[str, Any]) -> None:
+    """Use what a remedy gives as its user would: a rule to make an optimizer, an optimizer to step."""
+    if isinstance(made, gpuopt.Optimizer):
+        made.step(None if isinstance(made.params, np.ndarray) else dict.fromkeys(made.params))
+    elif hasattr(made, "init"):
+        made.init(np.ones(3)).step(np.ones(3))
+    else:
+        assert isinstance(made, (np.ndarray, gpuopt.GradientPiece, gpuopt.ParameterPiece, float, int))
+
+
+ADAM = "gpuopt.Adam(lr=0.1)"
+CONVENTIONS = [
+    ("SGD(lr=0.1, momentum=0.9)", "gpuopt.Momentum(lr=0.1, beta=0.9, dampening=0.0)"),
+    ("SGD(0.1, 0.9)", "gpuopt.Momentum(lr=0.1, beta=0.9, dampening=0.0)"),
+    ("SGD(0.1, momentum=0.9, nesterov=True)", "gpuopt.Momentum(lr=0.1, beta=0.9, dampening=0.0, nesterov=True)"),
+    ("SGD(0.1, momentum=0.9, dampening=0.5)", "gpuopt.Momentum(lr=0.1, beta=0.9, dampening=0.5)"),
+    ("SGD(0.1, momentum=0.0)", "gpuopt.GradientDescent(lr=0.1)"),
+    ("Momentum(0.1, momentum=0.9)", "gpuopt.Momentum(lr=0.1, beta=0.9, dampening=0.0)"),
+    ("Momentum(0.1, 0.9)", "gpuopt.Momentum(lr=0.1, beta=0.9)"),
+    ("Adam(learning_rate=0.1)", ADAM),
+    ("Adam(step_size=0.1)", ADAM),
+    ("Adam(alpha=0.1)", ADAM),
+    ("Adam(0.1, betas=(0.9, 0.99))", "gpuopt.Adam(lr=0.1, beta1=0.9, beta2=0.99)"),
+    ("Adam(0.1, (0.9, 0.99), 1e-3)", "gpuopt.Adam(lr=0.1, beta1=0.9, beta2=0.99, eps=0.001)"),
+    ("Adam(0.1, beta_1=0.8, beta_2=0.9)", "gpuopt.Adam(lr=0.1, beta1=0.8, beta2=0.9)"),
+    ("Adam(0.1, b1=0.8, b2=0.9)", "gpuopt.Adam(lr=0.1, beta1=0.8, beta2=0.9)"),
+    ("Adam(0.1, 0.8, 0.9)", "gpuopt.Adam(lr=0.1, beta1=0.8, beta2=0.9)"),
+    ("Adam(0.1, beta=0.8)", "gpuopt.Adam(lr=0.1, beta1=0.8)"),
+    ("Adam(0.1, epsilon=1e-7)", "gpuopt.Adam(lr=0.1, eps=1e-07)"),
+    ("Adam(0.1, weight_decay=0.01)", f"gpuopt.chain(gpuopt.weight_decay(0.01), {ADAM})"),
+    ("Adam(0.1, weight_decay=0.01)", "gpuopt.AdamW(lr=0.1, weight_decay=0.01)"),
+    ("Adam(0.1, weight_decay=0.0)", ADAM),
+    ("Adam(0.1, weight_decay=0.1, decoupled_weight_decay=True)", "gpuopt.AdamW(lr=0.1, weight_decay=0.1)"),
+    ("SGD(0.1, weight_decay=0.01)", "gpuopt.chain(gpuopt.weight_decay(0.01), gpuopt.GradientDescent(lr=0.1))"),
+    ("AdamW(0.1, wd=0.01)", "gpuopt.AdamW(lr=0.1, weight_decay=0.01)"),
+    ("RMSProp(0.1, alpha=0.99)", "gpuopt.RMSProp(lr=0.1, beta=0.99)"),
+    ("RMSProp(0.1, rho=0.99)", "gpuopt.RMSProp(lr=0.1, beta=0.99)"),
+    ("RMSProp(0.1, decay=0.99)", "gpuopt.RMSProp(lr=0.1, beta=0.99)"),
+    ("Adam(0.1, decay=0.01)", "gpuopt.Adam(lr=lambda step: 0.1 / (1 + 0.01 * step))"),
+    ("Adam(0.1, clipnorm=1.0)", f"gpuopt.chain(gpuopt.clip_norm(1.0, eps=0.0), {ADAM})"),
+    ("Adam(0.1, clipvalue=1.0)", f"gpuopt.chain(gpuopt.clip(1.0), {ADAM})"),
+    ("Adam(0.1, global_clipnorm=1.0)", f"gpuopt.chain(gpuopt.clip_global_norm(1.0, eps=0.0), {ADAM})"),
+    ("Adam(0.1, maximize=True)", f"gpuopt.chain(gpuopt.maximize(), {ADAM})"),
+    ("Adam(0.1, maximize=False, foreach=None, fused=True)", ADAM),
+    ("Adam(0.1, use_ema=True, ema_momentum=0.9)", f"gpuopt.chain({ADAM}, gpuopt.average(0.9))"),
+    ("Adam(0.1, gradient_accumulation_steps=4)", f"gpuopt.chain(gpuopt.accumulate(4), {ADAM})"),
+    ("Adam(0.1, capturable=True)", f"opt = {ADAM}.init(params, capturable=True)"),
+    ("Adam(params, lr=0.1)", f"opt = {ADAM}.init(params)"),
+    ("Adam(params, 0.1)", f"opt = {ADAM}.init(params)"),
+    ("Adam(params.values(), lr=0.1)", f"opt = {ADAM}.init(params)"),
+    ("Adam(x, 0.1)", f"opt = {ADAM}.init(params)"),
+    ("Adam(params=params, lr=0.1)", f"opt = {ADAM}.init(params)"),
+    ("Adam([x], 0.1, weight_decay=0.1, clipvalue=2.0)", "gpuopt.AdamW(lr=0.1, weight_decay=0.1)"),
+    ("clip(max_norm=1.0)", "gpuopt.clip(value=1.0)"),
+    ("average(beta=0.9)", "gpuopt.average(decay=0.9)"),
+    ("lookahead(sync_period=6, slow_step_size=0.5)", "gpuopt.lookahead(k=6, alpha=0.5)"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "line"), CONVENTIONS)
+def test_another_librarys_spelling(wrong: str, line: str) -> None:
+    """The message has the own spelling, and that works as it stands."""
+    scope = namespace()
+    said = message(wrong, scope)
+    assert said.startswith(wrong.partition("(")[0].replace("SGD", "GradientDescent"))
+    assert line in said
+    run(line, scope)
+    for code in codes(said):
+        run(code, scope)
+
+
+def run(code: str, scope: dict[str, Any]) -> None:
+    """Type a line, and use what it gives."""
+    if isinstance(ast.parse(code).body[0], ast.Expr):
+        works(eval(code, scope), scope)
+    else:
+        exec(code, scope)
+        works(scope["opt"], scope)
+
+
+def test_a_value_that_cannot_be_typed_is_called_by_its_name() -> None:
+    rate = gpuopt.schedules.Cosine(0.1, 10)
+    scope = namespace(learning_rate=rate)
+    said = message("Adam(learning_rate=learning_rate, beta_1=0.8)", scope)
+    assert codes(said) == ["gpuopt.Adam(lr=learning_rate, beta1=0.8)"]
+    assert eval(codes(said)[0], scope) == gpuopt.Adam(rate, beta1=0.8)
+
+
+def test_a_name_that_says_nothing_is_not_translated() -> None:
+    said = message("Adam(0.1, amsgrd=True)", namespace())
+    assert said == (
+        "Adam has no hyperparameter 'amsgrd'; it has lr, beta1, beta2, eps, bias_correction, amsgrad; did you mean amsgrad?"
+    )
+    assert "argument 2" in message("average(0.9, 3)", namespace())
+
+
+def test_a_users_own_rule_is_called_as_it_is() -> None:
+    class Mine(Rule):
+        lr: gpuopt.NonNegative = 0.1
+        beta: gpuopt.Decay = 0.5
+
+        def update(self, t: Any, p: Any, g: Any) -> Any:
+            return p - self.lr * g
+
+    assert codes(message("Mine(0.1, momentum=0.2)", namespace(Mine=Mine))) == ["Mine(lr=0.1, beta=0.2)"]
+
+
+SLIPS = [
+    "Adam.init(params)",
+    "chain(clip(1.0), Adam()).init(params, lr=0.1)",
+    "chain(Adam)",
+    "chain(clip, Adam())",
+    "chain([clip(1.0), Adam()])",
+    "chain(accumulate, Adam())",
+    "chain(freeze, Adam())",
+    "partition({'*': Adam})",
+    "partition({'*': clip(1.0)})",
+    "partition(Adam())",
+    "minimize(fun, x, Adam)",
+    "minimize(x, fun, Adam())",
+    "minimize(fun, Adam(), x)",
+    "fit(lambda p, d: (0.0, p), x, np.ones((80, 3)), Adam)",
+    "fit(x, lambda p, d: (0.0, p), data, Adam())",
+    "fit(loss_and_grad, x, Adam(), data)",
+    "Optimizer(Adam, params)",
+    "rule.init(params).rule = Adam",
+    "rule.init(params).rule = SGD()",
+    "rule.step(grads)",
+    "chain(Adam()).step(grads)",
+    "partition({'*': Adam()}).zero_grad()",
+    "piece.init(params)",
+    "average().init(params)",
+    "opt.zero_grad()",
+    "opt.lr",
+    "Adam(lr=lr)",
+    "Adam(beta1=beta1)",
+    "clip(value)",
+    "chain(Adam(), bounds(lo=lo))",
+    "Adam(lr=rates)",
+    "Adam(lr={'w': 0.1})",
+    "Adam(lr=np.array([0.1]))",
+    "Adam(lambda: 0.1).init(params)",
+    "rule.init(params, lr)",
+    "chain(Adam(), bounds(0.0, 1.0)).init(np.ones(3, complex))",
+]
+
+
+def scope_of_slips() -> dict[str, Any]:
+    full = {"w": np.full(3, 0.5)}
+    both = gpuopt.chain(gpuopt.clip(1.0), gpuopt.Adam(), gpuopt.bounds(-9.0, 9.0))
+    names = {"lr": full, "beta1": full, "value": full, "lo": full, "rates": np.ones(3), "hyper": full, "data": np.ones((80, 3))}
+    more = {
+        "piece": gpuopt.clip(1.0),
+        "pieces": [gpuopt.clip(1.0), gpuopt.Adam()],
+        "x0": np.ones(3),
+        "optimizer": gpuopt.Adam(),
+    }
+    scope = namespace(**names, **more, loss_and_grad=lambda p, d: (0.0, p), step=0)
+    return {**scope, "opt": gpuopt.Adam().init(scope["params"]), "rule": both}
+
+
+@pytest.mark.parametrize("wrong", SLIPS)
+def test_an_everyday_slip_is_mended_by_what_is_typed(wrong: str) -> None:
+    scope = scope_of_slips()
+    if "=lr" in wrong or "beta1=beta1" in wrong or "(value)" in wrong or "lo=lo" in wrong:
+        scope.update({name: np.full(3, 0.5) for name in ("lr", "beta1", "value", "lo")})
+    if "rates" in wrong:
+        scope.update(rates=[0.1, 0.2, 0.3], lr=[0.1, 0.2, 0.3])
+    if "[0.1]" in wrong:
+        scope["lr"] = np.array([0.1])
+    if "lambda: 0.1" in wrong:
+        scope["lr"] = lambda: 0.1
+    said = message(wrong, scope)
+    found = codes(said)
+    assert found, said
+    for name in ("lr", "beta1", "value", "lo"):  # an array for the one parameter stands in a tree like params
+        if isinstance(scope.get(name), np.ndarray) and ".item(" not in said:
+            scope[name] = {"w": scope[name]}
+    if "np.asarray(lr)" in said:
+        scope["params"] = np.ones(3)
+    if "average()" in wrong:
+        scope["piece"] = gpuopt.average()
+    if "complex" in said:
+        scope["params"] = np.ones(3, complex)
+    for code in found:
+        exec(code, scope)
+
+
+TREES = [
+    ("params", [0.0, 1.0, 2.0]),
+    ("params", [[0, 1], [2, 3]]),
+    ("params", (1.0, 2j)),
+    ("params", {"w": [0.0, 1.0], "b": np.ones(2)}),
+    ("params", {"w": [[1.0], [2.0, 3.0]]}),
+    ("params", [np.ones(2), 1.0]),
+    ("params", {"a": 1, "b": 2j}),
+    ("params", {0: 1.0, 1: 2.0}),
+    ("params", 1.0),
+    ("params", np.float32(1)),
+    ("params", np.arange(3)),
+    ("params", np.ones(3, bool)),
+    ("params", np.ones(3, ">f4")),
+    ("params", np.broadcast_to(np.ones(1), (3,))),
+    ("params", np.ma.ones(3)),
+    ("params", {"w": Frame()}),
+    ("params", {"w": Whole()}),
+    ("params", {"w": Sparse()}),
+    ("params", {"w": Kept()}),
+    ("params", {"w": Tensor()}),
+    ("params", {"a": np.ones(3)}.values()),
+    ("grads", {"w": 0.3}),
+    ("grads", {"w": 1}),
+    ("grads", {"w": [1, 2, 3]}),
+    ("grads", {"w": [0.1, 0.2, 0.3]}),
+    ("grads", {"w": (0.1, 0.2, 0.3)}),
+    ("grads", {"w": [np.ones(3)]}),
+    ("grads", {"w": {"g": np.ones(3)}}),
+    ("grads", {"w": np.array(0.3)}),
+    ("grads", {"w": np.ones((3, 1))}),
+    ("grads", {"w": np.ones(3, int)}),
+    ("grads", {"w": np.ma.ones(3)}),
+    ("grads", {"w": Kept()}),
+    ("grads", {"w": Tensor()}),
+    ("grads", np.ones(3)),
+]
+
+
+@pytest.mark.parametrize(("name", "tree"), TREES, ids=lambda value: str(value)[:30])
+def test_a_tree_is_mended_by_what_is_typed(name: str, tree: Any) -> None:
+    """Each message mends one place, with code that is assigned to that place: one after another, until it works."""
+    scope = namespace(**{name: tree})
+    for _ in range(6):
+        try:
+            opt = gpuopt.Adam().init(scope["params"])
+            return opt.step(scope["grads"]) if name == "grads" else None
+        except (TypeError, ValueError) as error:
+            said = str(error)
+        (code,) = codes(said)[-1:]
+        place = said.partition(" ")[0]
+        if "list of numbers" in said:
+            place = re.findall(r"params(?:\[[^\]]*\])*", code)[0]
+        value = eval(code, scope)
+        for _ in range(place.count("[") + 1):
+            try:
+                exec(f"{place} = _value", {**scope, "_value": value}, scope)
+                break
+            except TypeError:  # a tuple: what holds it is replaced
+                place = place.rpartition("[")[0]
+    pytest.fail(f"still refused: {said}")
+
+
+@pytest.mark.parametrize(
+    ("shape", "given"), [((2, 3), (3, 2)), ((2, 3), (6,)), ((1,), ()), ((), (1,)), ((3,), (1, 3)), ((2, 2, 1), (4,))]
+)
+def test_a_gradient_of_another_shape(shape: tuple[int, ...], given: tuple[int, ...]) -> None:
+    params, grads = np.ones(shape), np.ones(given)
+    opt = gpuopt.Adam().init(params)
+    with pytest.raises(ValueError, match="must have the shape") as caught:
+        opt.step(grads)
+    (code,) = codes(str(caught.value))
+    opt.step(eval(code, {"np": np, "params": params, "grads": grads}))
+
+
+POWERS = ["g**3", "g**4", "g**0.25", "g**1.5", "np.abs(g)**-0.5", "g**t", "g / (1 - self.beta**t)"]
+
+
+@pytest.mark.parametrize("power", POWERS)
+def test_a_power_that_a_formula_cannot_have(power: str) -> None:
+    """What the message says to write can be traced, and has the value that was asked for."""
+    body = "class R(gpuopt.Rule):\n beta: gpuopt.Decay = 0.9\n def update(self, t, p, g):\n  return p - "
+    hyper = {"beta": np.full(3, 0.9)} if "beta" in power else None
+    scope = namespace(hyper=hyper)
+    exec(body + power, scope)
+    said = message("R().init(x, hyper)", scope)
+    instead = codes(said)[-1 if power == "g**t" else 0]
+    written = re.sub(r"\bx\b", "np.abs(g)" if "abs" in power else "g", instead).replace("average", "g")
+    written = re.sub(r"\bbeta\b", "self.beta", written)
+    exec(body + written, scope)
+    found = np.full(3, 2.0)
+    scope["R"]().init(found, hyper).step(np.full(3, 1.5))
+    g, t = 1.5, 1
+    wanted = 2.0 - eval(power, {"g": g, "t": t, "np": np, "self": scope["R"]()})
+    np.testing.assert_allclose(found, wanted, rtol=1e-12)
+
+
+def test_a_reduction_of_less_than_the_array_is_refused_in_words_of_the_user() -> None:
+    for less in ("g.mean(axis=0)", "g.max(0)", "g.sum(keepdims=True)"):
+        scope = namespace()
+        exec(f"class R(gpuopt.Rule):\n def update(self, t, p, g):\n  return p - {less}", scope)
+        assert "it is of the whole array, such as np.mean(g)" in message("R().init(x)", scope)
+
+
+class Counting(gpuopt.Rule):
+    lr: gpuopt.NonNegative = 0.1
+
+    def numbers(self) -> dict[str, float]:
+        return {"made": 0.0}
+
+    def adapt(self, p: Any, g: Any, accepted: Any) -> Any:
+        return (self.made + 1.0,)  # type: ignore[attr-defined]
+
+    def update(self, t: Any, p: Any, g: Any) -> Any:
+        return p - self.lr * g
+
+
+@pytest.mark.parametrize("wrong", ["chain(accumulate(2), Counting())", "partition({'a': Counting(), '*': SGD(0.1)})"])
+def test_a_rule_with_numbers_is_told_nothing_that_is_impossible(wrong: str) -> None:
+    said = message(wrong, namespace(Counting=Counting))
+    assert "let it keep states of each array instead, as in update(self, t, p, g, name=0.0)" in said
+    assert "must stand" not in said
+
+
+def test_a_class_in_place_of_a_schedule() -> None:
+    assert "Cosine is a class: make a schedule of it" in message("Adam(schedules.Cosine)", namespace())
+
+
+def test_what_an_attribute_raises_is_heard() -> None:
+    """The hints do not hide the error of a property."""
+    assert "put gpuopt.LossScale() first" in message("Adam().init(x).loss_scale", namespace())
+    assert message("Adam().nonsense", namespace()) == "'Adam' object has no attribute 'nonsense'"
+    assert message("Adam().init(x).nonsense", namespace()) == "'Optimizer' object has no attribute 'nonsense'"
