@@ -7,6 +7,7 @@ from typing import NoReturn
 from gpuopt.tracing.complexes import Parts
 from gpuopt.tracing.errors import trace_error
 from gpuopt.tracing.expr import Graph
+from gpuopt.tracing.ops import OPS
 
 __all__ = ["of_truth_values"]
 
@@ -23,7 +24,8 @@ _NUMBERS = frozenset({"square", "power", "conjugate", "fabs", "sqrt", "divide"})
 _SIGNS = {"bitwise_and": "&", "bitwise_or": "|", "bitwise_xor": "^", "invert": "~"}
 _UNKNOWN = frozenset({"subtract", "negative", "positive", "sign"})
 _INTEGER = frozenset({"floor_divide", "remainder", "reciprocal"})
-_HALF = frozenset({"exp", "expm1", "log", "log1p", "tanh", "sin", "cos"})
+_HALF = frozenset(name for name, op in OPS.items() if op.on_arrays and not op.exact)
+"""The transcendental functions, which NumPy computes in float16."""
 _REMEDY = "write np.where(mask, 1.0, 0.0) for the number"
 
 

@@ -53,8 +53,8 @@ class Totals:
         """
         if key not in self._trees:
             row = self._rows[key]
-            total = row.max() if self._ops[key] == "max" else np.add.accumulate(row)[-1]
-            self._trees[key] = float(total)
+            ufunc = getattr(np, REDUCTIONS[self._ops[key]].op.name)
+            self._trees[key] = float(ufunc.accumulate(row)[-1])
         return self._trees[key]
 
     def seen_by(self, index: int) -> TotalsOfArray:
