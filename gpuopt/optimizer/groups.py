@@ -14,6 +14,8 @@ from gpuopt.arrays.precision import MASTER, PLAIN, Precision
 from gpuopt.codegen.host import compile_host, state_key
 from gpuopt.executors import Executor, executor_of
 from gpuopt.optimizer.group_steps import GroupStep
+from gpuopt.optimizer.hyperparameters import ValuesOfUpdates
+from gpuopt.optimizer.limits import limits_of, within
 from gpuopt.rules.base import Update, bind
 from gpuopt.rules.hooks import has_hook
 from gpuopt.tracing.expr import Expr
@@ -58,6 +60,8 @@ class ParamGroup:
         How often each array was updated, as far as the host counts it.
     has_all : bool
         Whether all arrays of the optimizer are here.
+    limits : list of tuple
+        Pairs of hyperparameters between which the arrays stay as they are stored.
     """
 
     def __init__(
@@ -78,6 +82,7 @@ class ParamGroup:
         self.has_all = len(indices) == len(leaves)
         self.update, self.programs = update, self.programs_of(update)
         self.varying = _varying(self.programs)
+        self.limits = limits_of(update, self._params[0].dtype)
         named = [
             {hyper_array(name): array for name, array in own.items()} for own in self._hyper_arrays
         ]
@@ -215,6 +220,11 @@ class ParamGroup:
             for position in step.members if step.group is self else ():
                 counts[position] += 1
         return counts
+
+    def hyper(self, values: ValuesOfUpdates) -> dict[str, float]:
+        """The hyperparameters of the update, with limits that the arrays can hold."""
+        own = values[self.key]
+        return within(self.limits, own, self._params[0].dtype) if self.limits else own
 
     def arrays_of(self, position: int) -> tuple[Any, dict[str, Any], dict[str, Any]]:
         """An array of the group, those in place of its hyperparameters, and its state."""

@@ -36,12 +36,17 @@ class decoupled_weight_decay(ParameterPiece):
 class bounds(ParameterPiece):
     """Project onto an interval: ``p ← min(max(new, lo), hi)``. For real parameters.
 
+    A 16-bit parameter is inside as it is stored, too, however it is rounded: its ends are the
+    outermost numbers of its dtype that are inside, unless there is none.
+
     Parameters
     ----------
     lo, hi : float, schedule or None
-        The ends, ``lo <= hi``; None, or an infinity, for no bound.
+        The ends, ``lo <= hi``; None, or an infinity, for no bound. Arrays in their place, and
+        schedules that a GPU evaluates, are taken as they are.
     """
 
+    _limits = (("lo", "hi"),)
     lo: Bound | None = None
     hi: Bound | None = None
 

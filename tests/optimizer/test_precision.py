@@ -20,7 +20,7 @@ from tests.support.cuda import machine, nvrtc
 from tests.support.executors import ON_NUMPY, of_numpy_arrays
 from tests.support.layouts import LAYOUTS
 from tests.support.reference import LOOPS
-from tests.support.refusals import refused, table
+from tests.support.refusals import INF, refused, table
 from tests.support.variants import TOLERANCE, bits, sample
 
 pytest.importorskip("ml_dtypes", reason="ml_dtypes is not installed")
@@ -424,3 +424,36 @@ def test_it_compiles_to_lean_machine_code(rule: Any, dtype: str, options: Any) -
     stores = sorted(access.bits for access in nvrtc.global_accesses(code) if not access.is_load)
     states = len(traced.states)
     assert (loads, stores) == (([16] if options is MASTER else [16, 16]) + [32] * states, [16] + [32] * states)
+
+
+ENDS = [(0.0, 0.301), (-1 / 3, 1 / 3), (0.1, None), (None, 0.1), (-1e-7, 1e-7), (-1e6, 7e4), (-INF, 0.7)]
+
+
+@pytest.mark.parametrize(("lo", "hi"), ENDS)
+@pytest.mark.parametrize("gate", [(), (go.skip_nonfinite(),)], ids=["", "skip"])
+@pytest.mark.parametrize(
+    ("dtype", "options"),
+    [("float16", {}), ("float16", MASTER), ("bfloat16", {}), ("bfloat16", MASTER), ("bfloat16", STOCHASTIC)],
+)
+def test_bounds_hold_for_what_is_stored(
+    executor: str, xp: Any, dtype: str, options: Any, gate: Any, lo: float | None, hi: float | None
+) -> None:
+    """However it is rounded; another array in another dtype is bounded by the same numbers, not by those of this one."""
+    p, other = xp.zeros(257, named(dtype)), xp.zeros(3, "f8")
+    opt = go.chain(*gate, go.SGD(1.0), go.bounds(lo, hi)).init([p, other], **options)
+    for sign in (1, -1, 1, -1):
+        g = xp.full(257, sign * 3e4, "f4")
+        opt.step([g.astype(named(dtype)), xp.full(3, sign * 1e9)])
+        host = np.asarray(p.get() if hasattr(p, "get") else p).astype(float)
+        assert lo is None or (host >= lo).all()
+        assert hi is None or (host <= hi).all()
+        end: Any = lo if sign > 0 else hi
+        if lo is not None and hi is not None and np.isfinite(lo):  # so a step reaches the end
+            assert float(other[0]) == end
+            assert abs(host - end).max() <= 2**-7 * abs(end) + 1e-7 or abs(end) > 6e4
+
+
+def test_bounds_without_a_number_between_them() -> None:
+    p = np.zeros(2, BF16)
+    go.chain(go.SGD(1.0), go.bounds(0.3011, 0.3012)).init(p).step(-np.ones(2, BF16))
+    assert p.astype(float).tolist() == [float(np.asarray(0.3012).astype(BF16))] * 2

@@ -32,7 +32,7 @@ ORDER = (
     ("executors.cpu", "pool scratch work packs kernel tiles numpy numba_cache numba_compile numba"),
     ("executors.cuda", "runtime uploads tables launches singles launch"),
     ("executors", "__init__"),
-    ("optimizer", "gradients guard hyperparameters hyper_arrays group_steps groups evaluation binding"),
+    ("optimizer", "gradients guard hyperparameters hyper_arrays limits group_steps groups evaluation binding"),
     ("optimizer.steps", "plain totals scalar_states staged device_memory device __init__"),
     ("optimizer", "saved_format saved capturing attributes optimizer capture_checks capture __init__"),
     ("training", "arguments history fit result bounds objective search minimize scipy_method"),

@@ -113,7 +113,7 @@ class DeviceSteps(PlainSteps):
     def _steps(self, gradients: list[Any]) -> list[GroupStep]:
         """What each group launches in a step with these gradients."""
         hyper, groups = self.hyper(), self.binding.groups
-        return [step for group in groups for step in group.steps(gradients, hyper[group.key])]
+        return [step for group in groups for step in group.steps(gradients, group.hyper(hyper))]
 
     def _masks(self, steps: Sequence[GroupStep]) -> Masks:
         """Which arrays take part."""

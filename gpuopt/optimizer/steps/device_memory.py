@@ -6,7 +6,7 @@ kernels of scalars: totals, counts, hyperparameters and numbers of the whole opt
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -81,7 +81,7 @@ class DeviceMemory:
         self._captured_masks = CapturedUploads(self._masks)
         self._rings: dict[tuple[ParamGroup, Kernel], UploadRing] = {}
         self._totals: dict[ReductionKey, Any] = {}
-        self._hyper: dict[Hashable, Any] = {}
+        self._hyper: dict[ParamGroup, Any] = {}
         with self.device:
             self.record = xp.zeros(len(StepRecord), np.int64)
             self.counts = {
@@ -151,21 +151,21 @@ class DeviceMemory:
         """Numbers of the host on the device, a row for each array of a group."""
         return self._rings[group, kernel].write(np.array(rows, np.float64).reshape(-1))
 
-    def send_hyper(self, change: RuleChange) -> dict[Hashable, Any]:
-        """The hyperparameters of each update, in new arrays."""
+    def send_hyper(self, change: RuleChange) -> dict[ParamGroup, Any]:
+        """The hyperparameters of each group, in new arrays."""
         sent = {}
         for group, programs in zip(self._binding.groups, change.programs, strict=True):
-            values = change.hyper.checked[group.key]
+            values = group.hyper(change.hyper.checked)
             row = [values.get(name, np.nan) for name in programs[-1].hyper]
-            sent[group.key] = self.runtime.xp.asarray(np.array(row, np.float64))
+            sent[group] = self.runtime.xp.asarray(np.array(row, np.float64))
         return sent
 
-    def keep_hyper(self, sent: Mapping[Hashable, Any]) -> None:
+    def keep_hyper(self, sent: Mapping[ParamGroup, Any]) -> None:
         """Take over hyperparameters that were sent: in place, where a captured step reads them."""
-        for key, values in sent.items():
-            if key not in self._hyper:
-                self._hyper[key] = self.runtime.xp.zeros(values.size, np.float64)
-            self._hyper[key][:] = values
+        for group, values in sent.items():
+            if group not in self._hyper:
+                self._hyper[group] = self.runtime.xp.zeros(values.size, np.float64)
+            self._hyper[group][:] = values
 
     def arguments(
         self,
@@ -180,7 +180,7 @@ class DeviceMemory:
         one = {"indices": self._indices[group], "active": masks.active, "arrays": self._size}
         one |= {"counts": self.counts[group], "record": self.record, "scalars": scalars}
         one["members"] = members
-        one["hyper"] = self._hyper.get(group.key)
+        one["hyper"] = self._hyper.get(group)
         of_key: dict[str, Any] = {"given": given, "total": self._totals, "number": self.numbers}
         of_key["state"] = self.scalar_states.rows
         found = []

@@ -118,7 +118,7 @@ class PlainSteps:
         launches: list[Launch] = []
         counts = []
         for group in binding.groups:
-            count, values = group.counts[0] + 1, hyper[group.key]
+            count, values = group.counts[0] + 1, group.hyper(hyper)
             if complete and group.counts.count(count - 1) == len(group.counts):  # all together
                 own = gradients if group.has_all else [gradients[index] for index in group.indices]
                 update = group.programs[-1].update

@@ -175,4 +175,18 @@ MISTAKES = [
         "''",
         "test_start",
     ),
+    Mistake(
+        "limits that the stored numbers pass",
+        "stored_limit",
+        "outside",
+        "False",
+        "test_precision::test_bounds_hold_for_what_is_stored",
+    ),
+    Mistake(
+        "limits turned around where there is no number between them",
+        "limits:within",
+        "_1 <= _2",
+        "True",
+        "test_precision::test_bounds_without_a_number_between_them",
+    ),
 ]
