@@ -118,7 +118,8 @@ HOOKS: dict[HookName, Hook] = {
         tells="the next values of its numbers",
         gets="`p` and `g` (or `new`) of `update`, and the result of its own `accept`",
         returns="a tuple, the next value of each number",
-        called="in every step in which an array has a gradient",
+        called="in every step in which an array has a gradient; what it returns counts if the step "
+        "is made, or if its own `accept` refused it",
         needs="numbers",
     ),
     "evaluation": Hook(

@@ -58,6 +58,7 @@ class _Run:
         self._active: Any = None
         self._accept: Any = None
         self._adapted: dict[str, Expr] = {}
+        self._refused: dict[str, Expr] = {}
         self._scalar_states: dict[str, Expr] = {}
         self._late: set[str] = set()
         self._weights = graph.weights = Weights(setting.varying, self._masked)
@@ -127,7 +128,7 @@ class _Run:
         changed = {array: value for array, value in values.items() if self._changes(array)}
         accept = None if self._accept is None else self._accept.parts[0]
         decays = {name: self._weights.decay(self._graph, name) for name in self._weights.decays}
-        kept = self._adapted, self._graph.random, self._scalar_states, decays
+        kept = self._adapted, self._refused, self._graph.random, self._scalar_states, decays
         return Traced(values, changed, accept, *kept, frozenset(self._late))
 
     def _array(self, array: Operand) -> Symbol:
@@ -229,7 +230,13 @@ class _Run:
                     "hyperparameters and of reductions of all arrays, such as gpuopt.tree_max; "
                     f"for {number} it gave {value!r}"
                 )
-            self._adapted[part.named(number)] = expr
+            full, alone = part.named(number), lift(self._graph, accepted)
+            self._adapted[full] = expr
+            old: Any = Symbol(self._graph, self._graph.leaf("number", full))
+            # An answer of each array for itself is taken for a refusal of its own.
+            mixed = any(key.scope == "array" for key in reduction_keys(alone.parts))
+            after: Any = value if mixed else np.where(accepted, old, value)
+            (self._refused[full],) = after.parts
 
     def _begun(self, formula: Any, states: list[Operand], before: list[Symbol]) -> list[Any]:
         """The states before the step; in the first one that acts, what ``start`` gives."""

@@ -108,8 +108,9 @@ class UpdateProgram:
     update : Kernel
         The kernel that stores new values.
     shared : dict
-        The new value of each number of the whole optimizer, by its full name, after a step or a
-        refusal of one.
+        The new value of each number of the whole optimizer, by its full name, after a step.
+    refused : dict
+        The same after a step that was refused: another one only where its own piece refused it.
     decays : dict
         The decay of each average that is corrected, by the correction's name.
     """
@@ -121,6 +122,7 @@ class UpdateProgram:
     stages: tuple[Kernel, ...]
     update: Kernel
     shared: dict[str, Expr]
+    refused: dict[str, Expr]
     decays: dict[str, Decay] = dataclasses.field(default_factory=dict)
 
     @property

@@ -82,7 +82,9 @@ class Traced:
     accept : Expr or None
         Whether the step is made; None where it always is.
     adapted : dict
-        The new values of the numbers of the whole optimizer, by their full names.
+        The new values of the numbers of the whole optimizer, by their full names, after a step.
+    refused : dict
+        The same after a refused one: those from before, unless their own piece refused it.
     random : dict
         Which inputs are random numbers: the numbers of their key, and which stream.
     scalar_states : dict
@@ -97,6 +99,7 @@ class Traced:
     changed: dict[Operand, Symbol]
     accept: Expr | None
     adapted: dict[str, Expr]
+    refused: dict[str, Expr]
     random: dict[Operand, tuple[tuple[Expr, ...], int]]
     scalar_states: dict[str, Expr]
     decays: dict[str, Decay]

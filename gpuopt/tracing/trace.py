@@ -172,6 +172,7 @@ def _assemble(
     for array, value in traced.changed.items():
         stores |= zip(array.components(len(value.parts) == 2), value.parts, strict=True)
     decided = [*([] if traced.accept is None else [traced.accept]), *traced.adapted.values()]
+    decided += traced.refused.values()
     decided += traced.scalar_states.values()
     used = sorted({*reachable([*stores.values(), *decided])}, key=lambda expr: expr.index)
     touched = {expr.value.array for expr in used if expr.op == "input"}
@@ -194,6 +195,7 @@ def _assemble(
             _kernel(frame, traced, stores, (), traced.accept), scalar_states=traced.scalar_states
         ),
         shared=traced.adapted,
+        refused=traced.refused,
         decays=traced.decays,
     )
 

@@ -97,12 +97,15 @@ class _ScalarWriter(CudaPrinter):
         )
 
     def count(self) -> ScalarSource:
-        adapted, inputs = self.program.shared, list[ScalarArgument]()
+        program, inputs = self.program, list[ScalarArgument]()
+        adapted, accepted = program.shared, f"steps[{StepRecord.ACCEPTED:d}]"
         if adapted:
-            self._made_of(list(adapted.values()))
+            self._made_of([*adapted.values(), *program.refused.values()])
+            new = {name: self.value(expr, "call") for name, expr in adapted.items()}
+            old = {name: self.value(expr, "call") for name, expr in program.refused.items()}
             self.lines += [
-                f"{self._number(name)}[0] = (float)({self.value(expr, 'call')});"
-                for name, expr in adapted.items()
+                f"{self._number(name)}[0] = (float)({accepted} != 0 ? {new[name]} : {old[name]});"
+                for name in adapted
             ]
             self.lines = [
                 f"if (steps[{StepRecord.ANY_GRADIENT:d}] != 0) {{",
@@ -110,7 +113,7 @@ class _ScalarWriter(CudaPrinter):
                 "}",
             ]
             inputs = self._inputs(0)
-        completed, accepted, gradient = (f"steps[{offset:d}]" for offset in StepRecord)
+        completed, _, gradient = (f"steps[{offset:d}]" for offset in StepRecord)
         self.lines += [
             f"if ({accepted} != 0) {completed} = {completed} + 1;",
             f"{accepted} = 0;",

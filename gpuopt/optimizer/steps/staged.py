@@ -65,7 +65,7 @@ class StagedSteps(PlainSteps):
         # Without any gradient it is a step, too.
         t = binding.t + 1 if made or not steps else binding.t
         kept = [state for part in made for state in _next_scalar_states(part, totals)]
-        return StepPlan(launches, counts, t, _adapted(steps, totals), kept)
+        return StepPlan(launches, counts, t, _adapted(steps, totals, bool(made)), kept)
 
     def execute(self, plan: StepPlan) -> None:
         super().execute(plan)
@@ -120,11 +120,12 @@ def _next_scalar_states(
         yield name, step.indices, [value] * len(step.indices)
 
 
-def _adapted(steps: list[GroupStep], totals: Totals) -> dict[str, float]:
+def _adapted(steps: list[GroupStep], totals: Totals, made: bool) -> dict[str, float]:
     """The next values of the whole optimizer's numbers; any group step has their inputs."""
     if not steps:
         return {}
-    adapted = steps[0].program.shared
+    program = steps[0].program
+    adapted = program.shared if made else program.refused
     return dict(zip(adapted, _evaluated(tuple(adapted.values()), steps[0], totals), strict=True))
 
 

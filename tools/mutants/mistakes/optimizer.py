@@ -178,8 +178,8 @@ MISTAKES = [
     Mistake(
         "limits that the stored numbers pass",
         "stored_limit",
-        "outside",
-        "False",
+        "np.nextafter(_1, _2)",
+        "_1",
         "test_precision::test_bounds_hold_for_what_is_stored",
     ),
     Mistake(
@@ -188,5 +188,19 @@ MISTAKES = [
         "_1 <= _2",
         "True",
         "test_precision::test_bounds_without_a_number_between_them",
+    ),
+    Mistake(
+        "numbers that move in a step that another piece refused",
+        "staged:_adapted",
+        "program.shared if made else program.refused",
+        "program.shared",
+        "test_numbers",
+    ),
+    Mistake(
+        "numbers that stay in a step that their piece refused",
+        "_Run._adapt",
+        "np.where(accepted, old, value)",
+        "old",
+        "test_numbers",
     ),
 ]
