@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import html
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Generic
 
@@ -12,6 +13,7 @@ from gpuopt.arrays.backend import device_of
 from gpuopt.optimizer.binding import Binding
 from gpuopt.optimizer.guard import Guard
 from gpuopt.optimizer.steps import Steps
+from gpuopt.optimizer.summary import Summary, summarize
 from gpuopt.rules.base import BindableT_co
 from gpuopt.rules.chains import loss_scale_name
 
@@ -97,10 +99,35 @@ class OptimizerAttributes(Generic[BindableT_co]):
             )
         return self._steps.numbers[name]
 
+    def summary(self) -> Summary:
+        """A table of all arrays: path, shape, dtype, rule, executor, bytes of state, and count.
+
+        If a GPU counts, this waits for it.
+
+        Returns
+        -------
+        Summary
+            Its ``str`` is the table, with totals in the last line; ``rows`` has the values. A
+            notebook shows it as HTML.
+
+        Examples
+        --------
+        >>> import gpuopt as go, numpy as np
+        >>> opt = go.Adam().init({"w": np.ones((2, 3)), "b": np.ones(3)})
+        >>> [(row.path, row.rule, row.state_bytes) for row in opt.summary().rows]
+        [('w', 'Adam', 96), ('b', 'Adam', 48)]
+        """
+        with self._there():
+            return summarize(self._binding, self._steps)
+
     def _there(self) -> AbstractContextManager[Any]:
         """A context with the arrays' device as current; RuntimeError in a forked process."""
         self._guard.check_process()
         return device_of(self._binding.leaves[0])
+
+    def _repr_html_(self) -> str:
+        """The optimizer for a notebook: what `repr` gives, and the table of `summary`."""
+        return f"<p><code>{html.escape(repr(self))}</code></p>{self.summary()._repr_html_()}"
 
     if not TYPE_CHECKING:  # it would let a type checker believe in any name
 

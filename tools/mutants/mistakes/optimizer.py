@@ -203,4 +203,18 @@ MISTAKES = [
         "old",
         "test_numbers",
     ),
+    Mistake(
+        "a path that a notebook takes for HTML",
+        "summary:_html_row",
+        "html.escape(text)",
+        "text",
+        "test_summary",
+    ),
+    Mistake(
+        "states that are one number left out of the bytes",
+        "summarize",
+        "0 if view is None else view.itemsize",
+        "0",
+        "test_summary",
+    ),
 ]
