@@ -16,8 +16,11 @@ from gpuopt.optimizer.steps import Steps
 from gpuopt.optimizer.summary import Summary, summarize
 from gpuopt.rules.base import BindableT_co
 from gpuopt.rules.chains import loss_scale_name
+from gpuopt.rules.elsewhere import NotHere
 
 __all__ = ["OptimizerAttributes"]
+
+_KEPT = "gradients are arguments, and nothing is kept; write opt.step(grads)"
 
 
 class OptimizerAttributes(Generic[BindableT_co]):
@@ -129,16 +132,9 @@ class OptimizerAttributes(Generic[BindableT_co]):
         """The optimizer for a notebook: what `repr` gives, and the table of `summary`."""
         return f"<p><code>{html.escape(repr(self))}</code></p>{self.summary()._repr_html_()}"
 
-    if not TYPE_CHECKING:  # it would let a type checker believe in any name
-
-        def __getattr__(self, name: str) -> Any:
-            if name in {"zero_grad", "apply_gradients", "param_groups"}:
-                why = "gradients are arguments, and nothing is kept; write opt.step(grads)"
-            elif not name.startswith("_") and name in self._rule.hyperparameters:
-                why = f"it is in opt.rule; write opt.rule = opt.rule.replace({{{name!r}: 0.1}})"
-            else:
-                return object.__getattribute__(self, name)  # raises what it raised before
-            raise AttributeError(f"'Optimizer' object has no attribute {name!r}: {why}")
+    if not TYPE_CHECKING:
+        zero_grad, apply_gradients, param_groups = NotHere(_KEPT), NotHere(_KEPT), NotHere(_KEPT)
+        lr = NotHere("it is in opt.rule; write opt.rule = opt.rule.replace({'lr': 0.1})")
 
     def __repr__(self) -> str:
         count, precision = len(self._binding.leaves), str(self._binding.precision)

@@ -9,6 +9,7 @@ import typing
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
 
+from gpuopt.rules.elsewhere import NotHere
 from gpuopt.rules.formula import Formula
 from gpuopt.rules.hooks import HookName
 from gpuopt.rules.ranges import Range
@@ -48,11 +49,7 @@ class Update(Protocol):
     def hyper(self, step: int) -> dict[str, float]: ...
 
 
-_OF_OPTIMIZERS = frozenset(
-    {"step", "zero_grad", "state_dict", "load_state_dict", "params", "state", "counts"}
-    | {"executor", "apply_gradients", "param_groups"}
-)
-"""What optimizers have, here or elsewhere, and rules have not."""
+_NO_ARRAYS = "a rule has no arrays; write opt = rule.init(params), then opt.step(grads)"
 _METHOD = typing.TypeVar("_METHOD", bound=Callable[..., Any])
 
 
@@ -108,15 +105,13 @@ class Bindable:
         """The update of the arrays with that key."""
         raise NotImplementedError
 
-    if not TYPE_CHECKING:  # it would let a type checker believe in any name
-
-        def __getattr__(self, name: str) -> Any:
-            if name not in _OF_OPTIMIZERS:
-                return object.__getattribute__(self, name)  # raises what it raised before
-            raise AttributeError(
-                f"{type(self).__name__!r} object has no attribute {name!r}: a rule has no arrays; "
-                "write opt = rule.init(params), then opt.step(grads)"
-            )
+    if not TYPE_CHECKING:
+        step, zero_grad, apply_gradients = (
+            NotHere(_NO_ARRAYS),
+            NotHere(_NO_ARRAYS),
+            NotHere(_NO_ARRAYS),
+        )
+        state_dict, load_state_dict = NotHere(_NO_ARRAYS), NotHere(_NO_ARRAYS)
 
     @_called_on_a_rule
     def init(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from gpuopt.rules.elsewhere import NotHere
 from gpuopt.rules.hooks import HOOKS, HookName, defined_hooks
 from gpuopt.rules.ranges import Range, arguments_hint, range_of, single
 from gpuopt.rules.spelling import in_place_of, refusal
@@ -218,6 +219,7 @@ def reserved_names() -> frozenset[str]:
     """The names that no hyperparameter may have: those of hooks, and of the base classes."""
     classes = {each for base in _BASES for each in base.__mro__[:-1]}
     own = {name for each in classes for name in (*vars(each), *inspect.get_annotations(each))}
+    own -= {n for each in classes for n, v in vars(each).items() if isinstance(v, NotHere)}
     return frozenset(HOOKS).union(name for name in own if not name.startswith("__"))
 
 

@@ -210,6 +210,8 @@ SLIPS = [
     "rule.init(params).rule = Adam",
     "rule.init(params).rule = SGD()",
     "rule.step(grads)",
+    "Adam.step(grads)",
+    "rule.load_state_dict({})",
     "chain(Adam()).step(grads)",
     "partition({'*': Adam()}).zero_grad()",
     "piece.init(params)",
@@ -398,8 +400,18 @@ def test_a_class_in_place_of_a_schedule() -> None:
     assert "Cosine is a class: make a schedule of it" in message("Adam(schedules.Cosine)", namespace())
 
 
-def test_what_an_attribute_raises_is_heard() -> None:
-    """The hints do not hide the error of a property."""
+def test_what_a_property_raises_is_heard() -> None:
     assert "put gpuopt.LossScale() first" in message("Adam().init(x).loss_scale", namespace())
     assert message("Adam().nonsense", namespace()) == "'Adam' object has no attribute 'nonsense'"
-    assert message("Adam().init(x).nonsense", namespace()) == "'Optimizer' object has no attribute 'nonsense'"
+
+
+def test_a_hyperparameter_may_have_a_name_that_is_elsewhere() -> None:
+    """What is not here takes no name away."""
+    scope = namespace()
+    exec("class R(gpuopt.Rule):\n step: gpuopt.Hyper\n def update(self, t, p, g):\n  return p - self.step * g", scope)
+    opt = scope["R"](step=0.5).init(np.ones(3))
+    opt.step(np.ones(3))
+    assert opt.params.tolist() == [0.5] * 3
+    assert not hasattr(gpuopt.Adam(), "step")
+    assert not hasattr(gpuopt.Adam, "step")
+    assert "zero_grad" in message("Adam.zero_grad()", namespace())
