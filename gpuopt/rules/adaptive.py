@@ -17,7 +17,9 @@ class RMSProp(Rule):
     """RMSProp (Tieleman & Hinton 2012, lecture 6.5): ``v ← β·v + (1-β)·|g|²; p ← p - lr·g/(√v +
     ε)``.
 
-    The epsilon is outside the root, as in PyTorch (optax and Keras put it inside).
+    The epsilon is outside the root, as in PyTorch (optax and Keras put it inside), whose decay is
+    0.99 if none is given. A complex parameter has one second moment, of its modulus, as in optax;
+    in PyTorch each of its parts has one.
 
     Parameters
     ----------
@@ -58,7 +60,8 @@ class Adam(Rule):
 
     ``m ← β₁·m + (1-β₁)·g; v ← β₂·v + (1-β₂)·|g|²; p ← p - lr·m̂/(√v̂ + ε)`` with ``m̂ =
     m/(1-β₁ᵗ)``, ``v̂ = v/(1-β₂ᵗ)``. The epsilon is added to the corrected root, as in PyTorch and
-    optax.
+    optax (Keras and scikit-learn: to the uncorrected). A complex parameter has one second moment,
+    of its modulus, as in optax; in PyTorch each of its parts has one.
 
     Parameters
     ----------
@@ -98,7 +101,8 @@ class AdamW(Rule):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019): ``p ← p·(1 - lr·wd)``, then
     `Adam`.
 
-    The decay is multiplied by the learning rate, as in PyTorch and optax.
+    The decay is multiplied by the learning rate, as in PyTorch and optax. If none is given, it is
+    0.01 as in PyTorch, 1e-4 in optax, 0.004 in Keras.
 
     Parameters
     ----------
