@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import bisect
+import functools
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from gpuopt.arrays.backend import is_cupy
+from gpuopt.arrays.lattices import Lattices
 
 __all__ = ["Memory", "bounds", "share"]
+
+MANY = 8
+"""So many arrays are compared one by one; of more, those that interleave are told apart first."""
 
 
 class Memory:
@@ -37,9 +43,7 @@ class Memory:
     def check_distinct(self) -> None:
         """Raise ValueError if two of the arrays share memory."""
         for i, (low, high, a) in enumerate(self._entries):
-            for other_low, _, b in self._entries[i + 1 :]:
-                if other_low >= high:
-                    break
+            for other_low, b in self._within(self._arrays[a], i + 1, low, high):
                 if share(self._arrays[a], self._arrays[b]):
                     first, second = self._names[min(a, b)], self._names[max(a, b)]
                     same = self._arrays[a].shape == self._arrays[b].shape and other_low == low
@@ -47,6 +51,24 @@ class Memory:
                         f"{second} {'is' if same else 'overlaps'} the same memory as {first}: pass "
                         "every array once"
                     )
+
+    def _within(self, array: Any, first: int, low: int, high: int) -> Iterator[tuple[int, int]]:
+        """The arrays, from the entry `first` on, that may have an element in common with another
+        one, from `low` to `high`: where each begins, and its index.
+        """
+        last = bisect.bisect_left(self._lows, high, first)
+        possible: Iterable[int] = range(first, last)
+        if last - first > MANY:
+            apart = self._lattices.apart_from(array, low, slice(first, last))
+            possible = (first + np.flatnonzero(~apart)).tolist()
+        for k in possible:
+            begin, end, index = self._entries[k]
+            if end > low:
+                yield begin, index
+
+    @functools.cached_property
+    def _lattices(self) -> Lattices:
+        return Lattices([(low, self._arrays[index]) for low, _, index in self._entries])
 
     def clear_of(self, lows: np.ndarray[Any, Any], highs: np.ndarray[Any, Any]) -> bool:
         """Whether no array overlaps one of the ranges from `lows` to `highs`; vectorized."""
@@ -66,10 +88,8 @@ class Memory:
             return []
         low, high = bounds(g)
         first = bisect.bisect_left(self._lows, low - self._longest)
-        last = bisect.bisect_left(self._lows, high)
-        return [
-            i for _, top, i in self._entries[first:last] if top > low and share(self._arrays[i], g)
-        ]
+        near = self._within(g, first, low, high)
+        return [index for _, index in near if share(self._arrays[index], g)]
 
 
 def bounds(array: Any) -> tuple[int, int]:

@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import gpuopt as go
-from gpuopt.arrays.memory import share
+from gpuopt.arrays import memory as memory_module
+from gpuopt.arrays.memory import Memory, share
 from tests.support.cuda.simulated import no_gpu
 
 WITHOUT = pytest.mark.skipif(no_gpu.why_not() is not None, reason=str(no_gpu.why_not()))
@@ -54,3 +57,62 @@ def test_the_halves_of_complex_arrays_are_two_parameters(made: Callable[[Any], A
     assert opt.t == 0
     with pytest.raises(ValueError, match=r"params\[1\] overlaps the same memory as params\[0\]"):
         go.SGD().init([whole.real, whole.real[1:]])
+
+
+def views(kind: str, m: Any) -> list[Any]:
+    """Parts of a three-dimensional array that interleave."""
+    found = {
+        "columns": [m[:, 0, j] for j in range(m.shape[2])],
+        "reversed columns": [m[::-1, 1, j] for j in range(m.shape[2])],
+        "blocks": [m[:, :, j : j + 3] for j in range(0, m.shape[2] - 3, 3)],
+        "planes": [m[:, :, j] for j in range(m.shape[2])],
+        "middles": [m[:, j, :] for j in range(m.shape[1])],
+        "every other": [m[..., j::12] for j in range(12)],
+        "mixed": [*(m[:, 0, j] for j in range(20)), m[:, 1, :], *(m[j, 2, :30] for j in range(m.shape[0])), m[:, 2, 30:]],
+    }
+    return found[kind]
+
+
+KINDS = ["columns", "reversed columns", "blocks", "planes", "middles", "every other", "mixed"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_arrays_that_interleave_are_told_apart(kind: str) -> None:
+    """None shares an element with another; each finds itself, and a part of itself."""
+    arrays = views(kind, np.ones((12, 11, 60)))
+    memory = Memory(arrays, [f"params[{n}]" for n in range(len(arrays))])
+    memory.check_distinct()
+    for n, array in enumerate(arrays):
+        assert memory.sharing(array) == memory.sharing(array[::2]) == memory.sharing(array[-1:]) == [n]
+    for n in (0, len(arrays) // 2, len(arrays) - 1):
+        with pytest.raises(ValueError, match=rf"params\[{len(arrays)}\] overlaps the same memory as params\[{n}\]"):
+            Memory([*arrays, arrays[n][-1:]], [f"params[{n}]" for n in range(len(arrays) + 1)]).check_distinct()
+
+
+@given(
+    st.lists(st.tuples(*[st.tuples(st.integers(0, 5), st.integers(1, 6), st.sampled_from([-2, -1, 1, 2, 3]))] * 3), min_size=12)
+)
+def test_what_is_told_apart_is_apart(cuts: list[Any]) -> None:
+    """Whatever the views: what is found is what NumPy says of each pair."""
+    m = np.ones((6, 6, 6), "f4")
+    blocks = [m[tuple(slice(a, a + n) for a, n, _ in cut)] for cut in cuts]
+    arrays = [block[tuple(slice(None, None, s) for _, _, s in cut)] for block, cut in zip(blocks, cuts, strict=True)]
+    memory = Memory(arrays, [str(n) for n in range(len(arrays))])
+    for array in arrays:
+        assert sorted(memory.sharing(array)) == [n for n, other in enumerate(arrays) if np.shares_memory(array, other)]
+
+
+@pytest.mark.parametrize("kind", ["columns", "planes", "middles", "blocks"])
+def test_many_arrays_that_interleave_are_compared_few_times(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is compared with those alone that may have an element of it."""
+    asked: list[Any] = []
+
+    def noted(a: Any, b: Any) -> bool:
+        asked.append((a, b))
+        return np.shares_memory(a, b)
+
+    monkeypatch.setattr(memory_module, "share", noted)
+    arrays = views(kind, np.ones((5, 400, 900)))
+    opt = go.SGD(0.1).init(arrays)
+    opt.step(arrays)
+    assert len(asked) <= 2 * len(arrays)

@@ -18,7 +18,7 @@ from gpuopt.rules.hooks import HOOKS
 
 PACKAGE = Path(go.__file__).parent
 ORDER = (
-    ("arrays", "dtypes packages backend tree memory identity foreign check precision random"),
+    ("arrays", "dtypes packages backend tree lattices memory identity foreign check precision random"),
     ("rules", "hooks ranges spelling elsewhere formula base traced rule piece schedule paths reductions noise"),
     ("rules", "descent adaptive gradient_pieces step_pieces parameter_pieces"),
     ("rules", "composite chains partitions compose __init__"),

@@ -31,8 +31,8 @@ MISTAKES = [
     Mistake(
         "neighbours in memory not compared",
         "Memory.check_distinct",
-        "self._entries[_1 + 1:]",
-        "self._entries[_1 + 2:]",
+        "self._within(_2, _1 + 1, __3)",
+        "self._within(_2, _1 + 2, __3)",
         "test_refusals::test_parameters",
     ),
     Mistake(
@@ -167,5 +167,33 @@ MISTAKES = [
         "all(map(_OWNS, found))",
         "all(g.base is None for g in found)",
         "test_refusals::test_memory_is_recognized_through_another_library",
+    ),
+    Mistake(
+        "an array that begins inside another's interval",
+        "Lattices.apart_from",
+        "_1 >= self._widths[which]",
+        "True",
+        "test_memory::test_what_is_told_apart_is_apart",
+    ),
+    Mistake(
+        "an array that reaches into another's interval",
+        "Lattices.apart_from",
+        "_1 >= width",
+        "True",
+        "test_memory::test_what_is_told_apart_is_apart test_memory::test_arrays_that_interleave_are_told_apart",
+    ),
+    Mistake(
+        "a stride that is no multiple of the modulus",
+        "Lattices.apart_from",
+        "np.where(_1, 0, _2)",
+        "0",
+        "test_memory::test_what_is_told_apart_is_apart test_memory::test_arrays_that_interleave_are_told_apart",
+    ),
+    Mistake(
+        "arrays that interleave compared pair by pair",
+        "Memory._within",
+        "last - first > MANY",
+        "False",
+        "test_memory::test_many_arrays_that_interleave_are_compared_few_times",
     ),
 ]
