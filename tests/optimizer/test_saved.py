@@ -147,6 +147,12 @@ def number(name: str, value: Any) -> Any:
         (f"good {value}", number("good", value), ValueError, ("['LossScale.good'] must be a whole number", repr(value)))
         for value in (NAN, -5.0, 0.5, 1e30)
     ],
+    (
+        "a masked array",
+        {"state": SAVED["state"] | {"average_mean": {"w": np.ma.masked_array(np.ones((2, 3), "f4")), "rest": [None, None]}}},
+        ValueError,
+        ("state_dict['state']['average_mean']['w'] must be an array float32 (2, 3), got MaskedArray",),
+    ),
     ("a callable", {"hyper": SAVED["hyper"] | {"*/lr": abs}}, TypeError, ("state_dict['hyper']['*/lr'] must be a number",)),
     ("a range", {"hyper": SAVED["hyper"] | {"*/lr": -1.0}}, ValueError, ("state_dict['hyper']: Momentum: lr", "-1.0")),
     ("no arrays", {"arrays": {}}, ValueError, ("a number for 'lr' of params['rest'][0]", "this one has an array", "hyper=")),

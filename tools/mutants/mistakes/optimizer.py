@@ -110,7 +110,7 @@ MISTAKES = [
         "saved:_fits",
         "not isinstance(_1, _2)",
         "True",
-        "test_saved::test_any_damage",
+        "test_saved::test_refusals",
     ),
     Mistake(
         "a state dict with the optimizer's own arrays loaded",
