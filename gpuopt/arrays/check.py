@@ -8,7 +8,7 @@ import numpy as np
 
 from gpuopt.arrays.backend import array_module, is_array, is_cupy
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, supported
-from gpuopt.arrays.foreign import conversion, list_of_numbers, on_gpu
+from gpuopt.arrays.foreign import conversion, convertible, list_of_numbers, on_gpu
 from gpuopt.arrays.memory import Memory
 
 __all__ = ["gradient", "loss_and_grads", "parameters", "place"]
@@ -64,9 +64,11 @@ def _remedy(value: Any, name: str, tree: Any) -> str:
             return f": make a list of numbers one array, {found}"
         dtype = "np.complex128" if isinstance(value, complex) else "np.float64"
         return f": make it a 0-d array, np.array({name}, {dtype})"
-    if any(hasattr(type(value), of) for of in ("__array__", "__cuda_array_interface__", "toarray")):
+    foreign = ("__array__", "__cuda_array_interface__", "toarray")
+    is_foreign = any(hasattr(type(value), of) for of in foreign)
+    if is_foreign and convertible(value):
         return f": make it {conversion(value, name, 'cupy' if on_gpu(value) else 'np', True)}"
-    if hasattr(value, "__iter__") and not isinstance(value, (str, bytes)):
+    if hasattr(value, "__iter__") and not isinstance(value, (str, bytes)) and not is_foreign:
         return f": make it list({name}), whose entries are arrays"
     return " (params are an array, or lists, tuples and dicts of arrays)"
 
@@ -174,6 +176,6 @@ def _instead(g: Any, p: Any, path: str) -> str:
         key, value = next(iter(g.items() if isinstance(g, dict) else enumerate(g)))
         if is_array(value):
             return f": pass {name}[{key!r}]"
-    if isinstance(g, (dict, str, bytes, type)) or callable(g):
+    if isinstance(g, dict) or not convertible(g):
         return f" (params{path} is one array)"
     return f": pass {_moved(g, name, p)}"

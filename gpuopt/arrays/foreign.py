@@ -8,7 +8,7 @@ import numpy as np
 
 from gpuopt.arrays.backend import is_cupy
 
-__all__ = ["conversion", "list_of_numbers", "on_gpu"]
+__all__ = ["conversion", "convertible", "list_of_numbers", "on_gpu"]
 
 
 def conversion(value: Any, name: str, to: str = "np", writeable: bool = False) -> str:
@@ -18,12 +18,7 @@ def conversion(value: Any, name: str, to: str = "np", writeable: bool = False) -
     """
     if is_cupy(value):
         return f"cupy.asnumpy({name})"
-    if getattr(value, "requires_grad", False):  # a tensor of PyTorch
-        name = f"{name}.detach()"
-    if str(getattr(value, "dtype", "")) == "torch.bfloat16":  # of which NumPy knows nothing
-        name = f"{name}.float()"
-    if hasattr(value, "toarray"):  # a sparse matrix
-        name = f"{name}.toarray()"
+    name += "".join(f".{step}()" for step in _steps(value))
     if to == "np" and on_gpu(value):
         return f"cupy.asnumpy(cupy.asarray({name}))"
     seen = None if on_gpu(value) else _seen(value)
@@ -42,10 +37,31 @@ def on_gpu(value: Any) -> bool:
         return True
 
 
+def _steps(value: Any) -> list[str]:
+    """The methods to call before NumPy or CuPy can read what another library made."""
+    asked = {
+        "detach": getattr(value, "requires_grad", False),  # a tensor of PyTorch
+        "to_dense": "sparse" in str(getattr(value, "layout", "")),
+        "resolve_conj": hasattr(value, "is_conj") and value.is_conj(),
+        "float": str(getattr(value, "dtype", "")) == "torch.bfloat16",  # unknown to NumPy
+        "toarray": hasattr(value, "toarray"),  # a sparse matrix
+    }
+    return [step for step, is_needed in asked.items() if is_needed]
+
+
+def convertible(value: Any) -> bool:
+    """Whether NumPy or CuPy makes an array of numbers from `value`."""
+    return on_gpu(value) or _seen(value) is not None
+
+
 def _seen(value: Any) -> Any:
-    """The array that NumPy makes of `value`; None where it makes none."""
+    """The array that NumPy makes of `value`; None where it makes none of numbers."""
     try:
-        seen = np.asarray(value.toarray() if hasattr(value, "toarray") else value)
+        for step in _steps(value):
+            value = getattr(value, step)()
+        seen = np.asarray(value)
+        if seen.dtype.kind == "O":
+            seen.astype(np.complex128)
     except Exception:  # whatever the other library raises
         return None
     return seen if seen.dtype.kind in "biufcVO" else None

@@ -138,7 +138,7 @@ class TreeSpec:
         if isinstance(tree, (set, frozenset)) or hasattr(tree, "__next__"):
             raise TypeError(
                 f"{name}{path} is a {type(tree).__name__}, which has no lasting order: "
-                "use a list or a dict"
+                f"use a list or a dict, such as list({name}{path})"
             )
         self.paths.append(path)
         self.names.append("/".join(keys))

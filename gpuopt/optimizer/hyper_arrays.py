@@ -14,6 +14,7 @@ import numpy as np
 from gpuopt.arrays import check
 from gpuopt.arrays.backend import array_module, is_array, is_cupy
 from gpuopt.arrays.dtypes import COMPUTE
+from gpuopt.arrays.foreign import conversion, convertible
 from gpuopt.arrays.memory import Memory
 from gpuopt.arrays.tree import TreeSpec
 from gpuopt.optimizer.hyperparameters import misfit
@@ -108,9 +109,10 @@ def _fitted(
 def _broadcast(array: Any, param: Any, what: str, where: str) -> Any:
     """The array in the shape of its parameter, without a copy."""
     if not is_array(array) or isinstance(array, np.ma.MaskedArray):
+        hint = conversion(array, what, "cupy" if is_cupy(param) else "np")
         raise TypeError(
             f"{what} must be a NumPy or CuPy array, or None to keep the number, got "
-            f"{type(array).__name__}"
+            f"{type(array).__name__}{f': pass {hint}' if convertible(array) else ''}"
         )
     if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
         raise TypeError(f"{what} must be an array of real numbers, got dtype {array.dtype}")

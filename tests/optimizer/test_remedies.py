@@ -294,6 +294,7 @@ TREES = [
     ("params", {"w": Kept()}),
     ("params", {"w": Tensor()}),
     ("params", {"a": np.ones(3)}.values()),
+    ("params", {"w": (np.ones(n) for n in (1, 2))}),
     ("grads", {"w": 0.3}),
     ("grads", {"w": 1}),
     ("grads", {"w": [1, 2, 3]}),
@@ -333,6 +334,30 @@ def test_a_tree_is_mended_by_what_is_typed(name: str, tree: Any) -> None:
             except TypeError:  # a tuple: what holds it is replaced
                 place = place.rpartition("[")[0]
     pytest.fail(f"still refused: {said}")
+
+
+@pytest.mark.parametrize("value", [0.1, 1, [0.1, 0.2, 0.3], [1, 2, 3], Kept(), Tensor()], ids=str)
+def test_an_array_for_a_hyperparameter_is_mended_by_what_is_typed(value: Any) -> None:
+    hyper = {"lr": value}
+    with pytest.raises(TypeError, match="hyper\\['lr'\\] must be a NumPy or CuPy array") as caught:
+        gpuopt.Adam().init(np.ones(3), hyper)
+    (code,) = codes(str(caught.value))
+    gpuopt.Adam().init(np.ones(3), {"lr": eval(code, {"np": np, "hyper": hyper})}).step(np.ones(3))
+
+
+class Words(Frame):
+    """A DataFrame of words."""
+
+    def __init__(self) -> None:
+        self.values = np.array([["a"]], object)
+
+
+@pytest.mark.parametrize("value", [Words(), "abc", len, iter([1.0]), {"a": 1.0}], ids=str)
+def test_what_cannot_be_an_array_has_no_code(value: Any) -> None:
+    """A remedy that fails is worse than none."""
+    said = message("rule.init(params).step({'w': value})", namespace(value=value))
+    assert codes(said) == []
+    assert said.endswith("(params['w'] is one array)")
 
 
 @pytest.mark.parametrize(
