@@ -142,9 +142,9 @@ MISTAKES = [
     ),
     Mistake(
         "a matrix without its elements",
-        "conversion",
-        "_1 = f'{name}.toarray()'",
-        "pass",
+        "foreign:_steps",
+        "hasattr(_1, 'toarray')",
+        "False",
         "test_check test_fit",
     ),
     Mistake(
@@ -195,5 +195,40 @@ MISTAKES = [
         "last - first > MANY",
         "False",
         "test_memory::test_many_arrays_that_interleave_are_compared_few_times",
+    ),
+    Mistake(
+        "CuPy 14.0 used",
+        "packages:_older",
+        "(14, 1, 0, True)",
+        "(14, 0, 0, True)",
+        "test_packages",
+    ),
+    Mistake(
+        "a release candidate of CuPy 14.1 used",
+        "packages:_older",
+        "(int(_1), int(_2), int(_3 or 0), _4 is None)",
+        "(int(_1), int(_2), int(_3 or 0), True)",
+        "test_packages",
+    ),
+    Mistake(
+        "a CuPy for ROCm used",
+        "packages:cupy_fault",
+        "getattr(_1, 'is_hip', False)",
+        "False",
+        "test_packages",
+    ),
+    Mistake(
+        "a remedy that gives a read-only parameter",
+        "conversion",
+        "not _1.flags.writeable",
+        "False",
+        "test_remedies",
+    ),
+    Mistake(
+        "a remedy for what NumPy cannot read",
+        "convertible",
+        "on_gpu(_1) or _2",
+        "True",
+        "test_remedies",
     ),
 ]

@@ -252,4 +252,18 @@ MISTAKES = [
         "False",
         "test_partition::test_arrays_of_one_path_are_not_told_apart",
     ),
+    Mistake(
+        "dampening lost in the line to type",
+        "spelling:_call",
+        "_1 = {**_1, 'dampening': _2}",
+        "pass",
+        "test_remedies",
+    ),
+    Mistake(
+        "an option that is off taken for one that is on",
+        "spelling:refusal",
+        "not _is_off(_1, _2)",
+        "True",
+        "test_remedies",
+    ),
 ]
