@@ -21,7 +21,7 @@ from gpuopt.tracing.expr import Expr, Graph, reduction_keys
 from gpuopt.tracing.operands import GRAD, PARAM, Operand, hyper_array, state
 from gpuopt.tracing.setting import Masked, Open, Setting, Traced
 from gpuopt.tracing.signatures import is_value, named_results, own_states
-from gpuopt.tracing.symbols import Symbol, lift
+from gpuopt.tracing.symbols import Symbol, always, lift
 from gpuopt.tracing.weights import Weights
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class _Run:
         """Finish: the new parameter, widened, copied and rounded as it is stored."""
         setting, values = self._setting, self._values
         if self._masked and self._accept is None:
-            self._accept = self._always()
+            self._accept = always(self._graph)
         values[PARAM] = self._if_active(self._flow["new"], self._array(PARAM))
         if len(values[PARAM].parts) == 2 and not setting.complex:
             rule = next(type(part.formula).__name__ for part in self._parts if not part.name)
@@ -188,15 +188,10 @@ class _Run:
             leaf = self._graph.leaf("number", part.named(name))
             vars(formula)[name] = Symbol(self._graph, leaf)
 
-    def _always(self) -> Any:
-        """A truth value that holds."""
-        zero = self._graph.constant(0)
-        return Symbol(self._graph, self._graph.node("equal", zero, zero))
-
     def _ask(self, formula: Any, t: Symbol, p: Symbol, last: Symbol) -> Any:
         """Accept: let a part decide whether the step is made; its answer."""
         if not has_hook(formula, "accept"):
-            return self._always()
+            return always(self._graph)
         returned = formula.accept(t, p, last)
         parts = lift(self._graph, returned).parts if is_value(returned) else ()
         if len(parts) != 1 or not parts[0].host:

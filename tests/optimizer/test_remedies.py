@@ -412,7 +412,8 @@ def test_a_reduction_of_less_than_the_array_is_refused_in_words_of_the_user() ->
     for less in ("g.mean(axis=0)", "g.max(0)", "g.sum(keepdims=True)"):
         scope = namespace()
         exec(f"class R(gpuopt.Rule):\n def update(self, t, p, g):\n  return p - {less}", scope)
-        assert "it is of the whole array, such as np.mean(g)" in message("R().init(x)", scope)
+        said = message("R().init(x)", scope)
+        assert "a reduction is of the whole array" in said or "leave keepdims out" in said
 
 
 class Counting(gpuopt.Rule):

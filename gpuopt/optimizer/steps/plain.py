@@ -118,7 +118,8 @@ class PlainSteps:
         launches: list[Launch] = []
         counts = []
         for group in binding.groups:
-            count, values = group.counts[0] + 1, group.hyper(hyper)
+            count = group.counts[0] + 1
+            values = group.hyper(hyper) if group.limits else hyper[group.key]
             if complete and group.counts.count(count - 1) == len(group.counts):  # all together
                 own = gradients if group.has_all else [gradients[index] for index in group.indices]
                 update = group.programs[-1].update

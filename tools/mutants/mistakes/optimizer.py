@@ -45,7 +45,7 @@ MISTAKES = [
     Mistake(
         "a norm of one array instead of all",
         "Totals.tree",
-        "np.add.accumulate(_1)[-1]",
+        "ufunc.accumulate(_1)[-1]",
         "_1[0]",
         "test_reductions",
     ),
