@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tools.mutants import pattern
+from tools.mutants.__main__ import chosen
 from tools.mutants.mistakes import MISTAKES
 from tools.mutants.planting import MisfitError, Mistake, Package, TextMistake, paths_of_tests
 
@@ -125,3 +126,7 @@ def test_what_is_not_of_the_code_is_named(small: Package, mistake: Mistake, mess
 def test_tests_that_are_not_there_are_named(tests: str, message: str) -> None:
     with pytest.raises(MisfitError, match=message):
         paths_of_tests(Mistake("a", "first", "_1", "_1", tests), ROOT)
+
+
+def test_the_parts_have_each_mistake_once() -> None:
+    assert sorted(one.name for k in (1, 2, 3) for one in chosen([], f"{k}/3")) == sorted(one.name for one in MISTAKES)

@@ -5,10 +5,12 @@ must pass on the unchanged copy. Exit code 1 if a mistake survives.
 
     python -m tools.mutants            # all, some minutes
     python -m tools.mutants average    # those whose name or place contains one of the words
+    python -m tools.mutants --part 2/4 # every fourth of them, from the second on
 """
 
 from __future__ import annotations
 
+import argparse
 import concurrent.futures
 import os
 import queue
@@ -71,13 +73,19 @@ class Copy:
             compiled.unlink()
 
 
-def chosen(words: list[str]) -> list[Mistake]:
-    """The mistakes whose name or place contains one of the words; all without words."""
-    return [one for one in MISTAKES if not words or any(word in f"{one.name} {one.where}" for word in words)]
+def chosen(words: list[str], part: str = "1/1") -> list[Mistake]:
+    """The mistakes of a part whose name or place contains one of the words; all of it without words."""
+    first, step = map(int, part.split("/"))
+    own = MISTAKES[first - 1 :: step]
+    return [one for one in own if not words or any(word in f"{one.name} {one.where}" for word in words)]
 
 
 def main() -> int:
-    mistakes, package = chosen(sys.argv[1:]), Package(ROOT / "gpuopt")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("words", nargs="*", help="of the name or the place of a mistake")
+    parser.add_argument("--part", default="1/1", metavar="K/N", help="every N-th mistake, from the K-th on (default: all)")
+    given = parser.parse_args()
+    mistakes, package = chosen(given.words, given.part), Package(ROOT / "gpuopt")
     planted = [(mistake, *package.planted(mistake)) for mistake in mistakes]
     workers = min(os.cpu_count() or 1, len(planted)) or 1
     with tempfile.TemporaryDirectory() as folder:
