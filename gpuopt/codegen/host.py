@@ -49,7 +49,7 @@ def _function(lines: list[str], scope: dict[str, Any]) -> Evaluate:
     """A function of these lines, which were made from a fixed set of operations."""
     scope = {**HOST, **scope, "ReductionKey": ReductionKey}
     exec("\n".join(["def evaluate(t, hyper, totals=None):", *lines]), scope)
-    return scope["evaluate"]  # type: ignore[no-any-return]
+    return scope.pop("evaluate")  # type: ignore[no-any-return] # whose globals the scope is
 
 
 def _statements(values: list[Expr], scalars: tuple[Expr, ...]) -> list[str]:

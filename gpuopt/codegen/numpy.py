@@ -48,7 +48,8 @@ def tile_code(kernel: Kernel) -> TileCode:
     scope |= {"copyto": np.copyto, "stochastic_bfloat16": _stochastic_bfloat16, **TILE}
     exec(source, scope)  # the text is made here from a fixed set of calls
     sizes = len(scratch["w"]), len(scratch["b"])
-    return TileCode(scope["update"], places(kernel), *sizes, fixed, source)
+    update = scope.pop("update")  # whose globals the scope is: it must not hold its owner
+    return TileCode(update, places(kernel), *sizes, fixed, source)
 
 
 class _Buffers:

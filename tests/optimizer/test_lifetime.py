@@ -12,6 +12,9 @@ import numpy as np
 import pytest
 
 import gpuopt as go
+from gpuopt.codegen.host import compile_host
+from gpuopt.codegen.numpy import tile_code
+from gpuopt.tracing.trace import trace
 from tests.support.executors import of_numpy_arrays
 
 RULES: dict[str, tuple[go.Rule | go.Chain | go.Partition, str, dict[str, Any]]] = {
@@ -103,3 +106,26 @@ def test_twelve_in_a_row_need_the_memory_of_one(train: Callable[[], Any], execut
         assert tracemalloc.get_traced_memory()[1] < 1.5 * one
     finally:
         tracemalloc.stop()
+
+
+def test_generated_code_goes_with_the_last_reference() -> None:
+    """A function whose globals hold it is a cycle, which stays until the collector runs."""
+
+    class Mine(go.Rule):
+        """No other test has its code, so nothing else holds that."""
+
+        def update(self, t: Any, p: Any, g: Any) -> Any:
+            return p - g * np.sqrt(0.123 * t) / 7.5
+
+    program = trace(Mine().update_for(""))
+    made = [compile_host(program.update.scalars), tile_code(program.update).function]
+    seen = [weakref.ref(each) for each in made]
+    gc.collect()
+    gc.disable()
+    try:
+        del made
+        compile_host.cache_clear()
+        tile_code.cache_clear()
+        assert [each() for each in seen] == [None, None]
+    finally:
+        gc.enable()
