@@ -24,8 +24,10 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE, BOUND = 10.0, 1.0
 CHILD = """
-import os, time
+import os, signal, time
 import numpy as np, gpuopt as go
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background is born deaf to it
 
 def say(letter):
     os.write(1, letter.encode())
