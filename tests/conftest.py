@@ -11,6 +11,7 @@ import pytest
 from gpuopt.arrays import backend
 from gpuopt.executors import executor_of as choose
 from gpuopt.executors.cpu.tiles import TileExecutor
+from tests.support import examples
 from tests.support.cuda import hostrun, kept, nvrtc
 from tests.support.executors import EXECUTORS, parameter, running_on
 from tests.support.plan import named, projected
@@ -24,6 +25,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--exhaustive"):
+        examples.ask_for_all()
     config.addinivalue_line("markers", "gpu: needs a GPU; runs with --require-gpu, and fails there if the GPU is gone")
     config.addinivalue_line(
         "markers",

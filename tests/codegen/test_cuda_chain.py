@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import gpuopt as go
@@ -17,6 +17,7 @@ from gpuopt.rules import rules
 from gpuopt.tracing.operands import GRAD
 from tests.support.cuda import machine, nvrtc
 from tests.support.cuda.hostgroup import cupy_on_the_cpu
+from tests.support.examples import examples
 from tests.support.executors import beside_numpy, running_on
 from tests.support.pieces import EVERY_EXAMPLE, EXAMPLES, chained
 from tests.support.variants import DTYPES, bits, sample
@@ -77,7 +78,7 @@ def results(executor: str, rule: Any, seed: int, dtype: str, nan: bool) -> list[
 
 
 @beside_numpy
-@settings(derandomize=True, deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
+@examples(6)
 @given(data=st.data())
 def test_every_executor_has_the_same_bits(data: Any, executor: str) -> None:
     """Chains of any pieces, in any order on their side of any rule."""

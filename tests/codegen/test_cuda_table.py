@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import gpuopt as go
@@ -23,6 +23,7 @@ from gpuopt.tracing.operands import PARAM
 from gpuopt.tracing.trace import trace
 from tests.support.cuda import hostrun
 from tests.support.cuda.hostgroup import cupy_on_the_cpu, one_by_one
+from tests.support.examples import examples
 from tests.support.variants import DTYPES, bits, label, mixed, sample
 
 REAL = [name for name in DTYPES if not name.startswith("complex")]
@@ -232,7 +233,7 @@ def test_random_numbers_follow_the_indices_in_any_layout(dtype: str) -> None:
     check(go.chain(go.gradient_noise(0.1, seed=5), Adam()), make)
 
 
-@settings(derandomize=True, deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+@examples(25)
 @given(data=st.data())
 def test_any_shapes_offsets_and_layouts(data: Any) -> None:
     dtype = data.draw(st.sampled_from(["float16", "float32", "complex64", "float64"]))

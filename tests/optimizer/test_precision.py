@@ -28,14 +28,14 @@ BF16 = named("bfloat16")
 MASTER: dict[str, Any] = {"master": True}
 STOCHASTIC: dict[str, Any] = {"stochastic_rounding": True, "seed": 2**32 - 5}
 CASES = {"float16": ("float16", MASTER), "bfloat16": ("bfloat16", MASTER), "stochastic": ("bfloat16", STOCHASTIC)}
-CHAINS = [
-    go.chain(
+CHAINS = {
+    "norm": go.chain(
         *(go.clip_global_norm(1.0), go.gradient_noise(0.1, seed=STOCHASTIC["seed"]), go.weight_decay(0.1), go.Adam(0.1)),
         *(go.bounds(-1.0, 1.0), go.average(0.9)),
     ),
-    go.chain(go.skip_nonfinite(), go.Momentum(0.1), go.decoupled_weight_decay(0.1), go.lookahead(2)),
-    go.chain(go.accumulate(2), go.centralize(), go.GradientDescent(0.1), go.average()),
-]
+    "skip": go.chain(go.skip_nonfinite(), go.Momentum(0.1), go.decoupled_weight_decay(0.1), go.lookahead(2)),
+    "accumulate": go.chain(go.accumulate(2), go.centralize(), go.GradientDescent(0.1), go.average()),
+}
 every_case = pytest.mark.parametrize(("dtype", "options"), CASES.values(), ids=CASES)
 
 
@@ -115,12 +115,10 @@ def test_every_rule_is_a_float32_run_that_is_rounded(rule: Any, executor: str, c
             assert abs(opt.state["master"][0][index] - exact) <= TOLERANCE["float32"] * (1 + abs(exact))
 
 
-@of_numpy_arrays
-@every_case
-@pytest.mark.parametrize("rule", CHAINS, ids=["norm", "skip", "accumulate"])
-def test_chains(rule: Any, dtype: str, options: Any, executor: str, rng: Any) -> None:
+@pytest.mark.every("executor", executor=ON_NUMPY, chain=tuple(CHAINS), case=tuple(CASES))
+def test_chains(chain: str, case: str, executor: str, rng: Any) -> None:
     """Pieces see what a run of float32 arrays sees, and their own random numbers are others."""
-    shapes = [(9, 5), (3,), ()]
+    rule, (dtype, options), shapes = CHAINS[chain], CASES[case], [(9, 5), (3,), ()]
     params = [sample(rng, shape, dtype) for shape in shapes]
     gradients: list[list[Any]] = [[sample(rng, shape, dtype, 0.3) for shape in shapes] for _ in range(5)]
     gradients[2][1], gradients[3][0][2, 3] = None, np.nan if hasattr(rule.pieces[0], "accept") else 1.0
@@ -414,7 +412,7 @@ def test_the_copy_wins_and_evaluation_starts_from_it() -> None:
 
 
 @pytest.mark.usefixtures("compiles_cuda_text")
-@pytest.mark.parametrize("rule", [go.Adam(), CHAINS[0]], ids=["adam", "chain"])
+@pytest.mark.parametrize("rule", [go.Adam(), CHAINS["norm"]], ids=["adam", "chain"])
 @every_case
 def test_it_compiles_to_lean_machine_code(rule: Any, dtype: str, options: Any) -> None:
     traced = trace(rule.update_for(""), precision=Precision(**options))

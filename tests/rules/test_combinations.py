@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import gpuopt as go
-from tests.support.executors import of_numpy_arrays
+from tests.support.executors import ON_NUMPY, of_numpy_arrays
 
 
 class clip_step(go.ParameterPiece):
@@ -59,18 +59,19 @@ def test_a_norm_of_groups_that_reduce_in_different_depth(executor: str) -> None:
     np.testing.assert_allclose(params["a"] / params["b"], 0.75)
 
 
-@of_numpy_arrays
-@pytest.mark.parametrize("more", [[], [go.skip_nonfinite()]], ids=["plain", "skip"])
-@pytest.mark.parametrize(("piece", "step"), [(mean_of_all(), -1.0), (go.clip_global_norm(1.0, 0.0), -(0.5**0.5))], ids=repr)
-def test_what_is_held_has_no_part_in_a_total(executor: str, more: Any, piece: Any, step: float) -> None:
+MEAN, NORM = mean_of_all(), go.clip_global_norm(1.0, 0.0)
+
+
+@pytest.mark.every("executor", executor=ON_NUMPY, piece=(MEAN, NORM), skipping=("never", "before", "after"))
+def test_what_is_held_has_no_part_in_a_total(executor: str, piece: Any, skipping: str) -> None:
     """One array had no gradient once, so it acts a step later than the other."""
-    for chain in (go.chain(*more, go.accumulate(2), piece, go.SGD(1.0)), go.chain(go.accumulate(2), piece, *more, go.SGD(1.0))):
-        params = {"a": np.zeros(2), "b": np.zeros(6)}
-        opt = chain.init(params)
-        opt.step({"a": np.ones(2), "b": None})
-        opt.step({"a": np.ones(2), "b": np.ones(6)})
-        np.testing.assert_allclose(params["a"], step)
-        assert not params["b"].any()
+    more = {where: [go.skip_nonfinite()] if skipping == where else [] for where in ("before", "after")}
+    params = {"a": np.zeros(2), "b": np.zeros(6)}
+    opt = go.chain(*more["before"], go.accumulate(2), piece, *more["after"], go.SGD(1.0)).init(params)
+    opt.step({"a": np.ones(2), "b": None})
+    opt.step({"a": np.ones(2), "b": np.ones(6)})
+    np.testing.assert_allclose(params["a"], -1.0 if piece is MEAN else -(0.5**0.5))
+    assert not params["b"].any()
 
 
 @of_numpy_arrays

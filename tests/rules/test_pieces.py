@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import gpuopt as go
@@ -16,6 +16,7 @@ from gpuopt.executors import executor_of as choose
 from gpuopt.executors.cpu import tiles
 from gpuopt.executors.cpu.tiles import TileExecutor
 from gpuopt.rules import pieces
+from tests.support.examples import examples
 from tests.support.layouts import LAYOUTS, contiguous, placed
 from tests.support.pieces import EVERY_EXAMPLE, EXAMPLES, chained
 from tests.support.pieces_reference import PARTS, LossScale, Reference
@@ -54,10 +55,10 @@ def close(found: Any, exact: Any, bound: float) -> None:
     assert np.all(np.abs(host.astype(exact.dtype) - exact) <= bound * scale)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("piece", "rule"), PAIRS, ids=repr)
-def test_formula(piece: Any, rule: Any, dtype: str, xp: Any, rng: np.random.Generator) -> None:
+@pytest.mark.every("executor", "dtype", pair=PAIRS, dtype=DTYPES)
+def test_formula(pair: tuple[Any, Any], dtype: str, xp: Any, rng: np.random.Generator) -> None:
     """Parameters, state and what evaluation gives follow the reference; the layout decides no bit."""
+    piece, rule = pair
     if isinstance(piece, go.bounds) and dtype.startswith("complex"):
         with pytest.raises(ValueError, match="bounds: complex numbers have no order"):
             chained(piece, rule).init(xp.ones(2, dtype))
@@ -276,7 +277,7 @@ def same(a: tuple[list[Any], Any], b: tuple[list[Any], Any]) -> bool:
     return a[1] == b[1] and all(x is y or np.array_equal(x, y) for x, y in zip(a[0], b[0], strict=True))
 
 
-@settings(derandomize=True, deadline=None, max_examples=10)
+@examples(3)
 @given(situations())
 def test_numba_has_the_bits_of_numpy(situation: Any) -> None:
     if reason := backend.why_not_numba():
@@ -289,7 +290,7 @@ def test_numba_has_the_bits_of_numpy(situation: Any) -> None:
     assert same(*found)
 
 
-@settings(derandomize=True, deadline=None, max_examples=40)
+@examples(20)
 @given(situations(), st.integers(16, 400), st.integers(1, 3))
 def test_layouts_tiles_packs_and_threads_decide_no_bit(situation: Any, tile: int, threads: int) -> None:
     """Nor does a fold over tiles that are no whole chunks."""
@@ -305,7 +306,7 @@ def test_layouts_tiles_packs_and_threads_decide_no_bit(situation: Any, tile: int
         assert same(plain, outcome(*situation)), "tiles"
 
 
-@settings(derandomize=True, deadline=None, max_examples=80)
+@examples(50)
 @given(picked(go.GradientPiece, 4), st.sampled_from(RULES), picked(go.ParameterPiece, 3), st.integers(0, 2**32), st.booleans())
 def test_random_chains_follow_the_reference(before: list[Any], rule: Any, after: list[Any], seed: int, wide: bool) -> None:
     """Arrays of which each misses a step now and then; where steps are skipped, that comes first."""

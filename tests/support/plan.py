@@ -30,8 +30,15 @@ FACETS: dict[str, Facets] = {"rule": facets, "pause": lambda pause: [pause[0]]}
 @functools.cache
 def plan() -> list[tuple[Any, ...]]:
     """Rows for the executors that run NumPy arrays, and rows for a GPU, which need nothing of the others."""
-    parts = [covering({**AXES, "executor": executors}, FACETS) for executors in (ON_NUMPY, ("cupy",))]
-    return [row for rows in parts for row in rows]
+    return _apart(AXES)
+
+
+def _apart(axes: Mapping[str, Sequence[Any]]) -> list[tuple[Any, ...]]:
+    """Rows for the executors of NumPy arrays and rows for a GPU, where the executor is an axis."""
+    if "executor" not in axes:
+        return covering(axes, FACETS)
+    sides = ([name for name in axes["executor"] if (name in ON_NUMPY) is on_numpy] for on_numpy in (True, False))
+    return [row for side in sides if side for row in covering({**axes, "executor": side}, FACETS)]
 
 
 def projected(
@@ -47,7 +54,7 @@ def projected(
     if exhaustive:
         return list(own), list(itertools.product(*own.values()))
     if more:
-        return list(own), covering(own, FACETS)
+        return list(own), _apart(own)
     rows = (dict(zip(AXES, row, strict=True)) for row in plan())
     fitting = (row for row in rows if all(row[axis] in allowed[axis] for axis in given))
     return list(own), list(dict.fromkeys(tuple(row[axis] for axis in own) for row in fitting))

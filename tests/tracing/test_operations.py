@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuopt.codegen.host import compile_host
@@ -25,6 +25,7 @@ from gpuopt.tracing.expr import reachable
 from gpuopt.tracing.operands import state
 from gpuopt.tracing.ops import OPS
 from gpuopt.tracing.trace import trace
+from tests.support.examples import examples
 from tests.support.executors import beside_numpy, of_numpy_arrays
 from tests.support.formulas import (
     WIDE,
@@ -394,7 +395,7 @@ def values(dtype: str, number: int) -> list[Array]:
     return list(rng.choice([*special(dtype), *rng.normal(size=60)], (number, 67)).astype(dtype))
 
 
-@settings(max_examples=1000, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@examples(250)
 @given(program=PROGRAM, dtype=st.sampled_from(["float32", "float64"]), gradient_is_parameter=st.booleans())
 def test_random_formulas(program: Any, dtype: str, gradient_is_parameter: bool) -> None:
     p, *gradients = values(dtype, 4)
@@ -410,7 +411,7 @@ def test_random_formulas(program: Any, dtype: str, gradient_is_parameter: bool) 
 
 
 @beside_numpy
-@settings(max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@examples(5)
 @given(program=PROGRAM, dtype=st.sampled_from(["float32", "float64"]))
 def test_random_formulas_of_others(program: Any, dtype: str, executor: str) -> None:
     rule, (p, *gradients) = random_rule(program), values(dtype, 4)

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import gpuopt as go
 from gpuopt.tracing.trace import trace
+from tests.support.examples import examples
 from tests.support.executors import of_numpy_arrays, running_on
 
 P, G = np.array([0.5, -1.0, 0.0, 2.0, -0.0, 3.0]), np.array([4.0, 1.0, -1.0, 0.0, -2.0, 3.0])
@@ -172,7 +173,7 @@ def operations(expression: Any) -> set[str]:
     return set() if isinstance(expression, str) else {expression[0]}.union(*map(operations, expression[1:]))
 
 
-@settings(max_examples=300, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@examples(200)
 @given(expression=EXPRESSION.filter(lambda found: not operations(found) & INEXACT))
 def test_random_expressions_mean_what_numpy_means(expression: Any) -> None:
     def formula(p: Any, g: Any) -> Any:
