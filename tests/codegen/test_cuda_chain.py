@@ -45,13 +45,12 @@ def test_a_chain_is_one_elementwise_kernel_and_one_reduction() -> None:
 
 
 @pytest.mark.usefixtures("compiles_cuda_text")
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("capturable", [False, True], ids=["", "capturable"])
-@pytest.mark.parametrize("chain", [CHAIN, EVERYTHING], ids=["chain", "everything"])
-def test_it_compiles_to_lean_machine_code(chain: Any, dtype: str, capturable: bool) -> None:
-    if dtype.startswith("complex") and chain is CHAIN:
-        chain = go.chain(*(piece for piece in CHAIN.pieces if not isinstance(piece, go.bounds)))
-    for written in kernels(chain, named(dtype), capturable):
+@pytest.mark.every("dtype", chain=("short", "everything"), counting=("host", "device"))
+def test_it_compiles_to_lean_machine_code(dtype: str, chain: str, counting: str) -> None:
+    rule = CHAIN if chain == "short" else EVERYTHING
+    if dtype.startswith("complex") and rule is CHAIN:
+        rule = go.chain(*(piece for piece in CHAIN.pieces if not isinstance(piece, go.bounds)))
+    for written in kernels(rule, named(dtype), capturable=counting == "device"):
         compiled = machine.compile_lean(written)
         if written.arrays and COMPUTE[dtype] == np.float32:
             assert not nvrtc.fp64_instructions(machine.sass(compiled))
