@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import gpuopt as go
+from gpuopt.arrays.backend import array_module
 from gpuopt.executors.cpu.tiles import TileExecutor
 from tests.support.variants import bits, sample
 
@@ -57,7 +58,7 @@ def given(formula: Any, gradients: Any, params: Any = None) -> Any:
 
     many = isinstance(gradients, list)
     every = gradients if many else [gradients]
-    given = [np.zeros(g.shape, g.dtype) for g in every] if params is None else params
+    given = [array_module(g).zeros(g.shape, g.dtype) for g in every] if params is None else params
     opt = Made().init(given)
     opt.step(every)
     return opt.params if many else opt.params[0]
