@@ -22,16 +22,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--exhaustive", action="store_true", help="try all combinations of rule, dtype, layout, option and executor"
     )
     parser.addoption("--require-gpu", action="store_true", help="run the tests that need a GPU, and fail where there is none")
+    parser.addoption("--emulated-gpu", action="store_true", help="run the tests that need a GPU on one made of software")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--exhaustive"):
         examples.ask_for_all()
-    config.addinivalue_line("markers", "gpu: needs a GPU; runs with --require-gpu, and fails there if the GPU is gone")
+    if config.getoption("--emulated-gpu"):
+        _emulated().plug_in()
+    elif not config.getoption("--require-gpu") and hostrun.available() is None:
+        _emulated().load()
+    config.addinivalue_line(
+        "markers", "gpu: needs a GPU; runs with --require-gpu, and fails there if the GPU is gone, or with --emulated-gpu"
+    )
     config.addinivalue_line(
         "markers",
         "every(*axes, **given): takes rows of values of `tests.support.plan`; all combinations with --exhaustive",
     )
+
+
+def _emulated() -> Any:
+    from tests.support.emulated_gpu import device
+
+    return device
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -51,8 +64,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without --require-gpu, set aside what needs a GPU; the summary says how much. With it, that comes first."""
-    if config.getoption("--require-gpu"):
+    """Where no GPU is asked for, set aside what needs one; the summary says how much. Where one is, that comes first."""
+    if config.getoption("--require-gpu") or config.getoption("--emulated-gpu"):
         items.sort(key=lambda item: item.get_closest_marker("gpu") is None)
         return
     aside = [item for item in items if item.get_closest_marker("gpu")]
@@ -77,14 +90,16 @@ def pytest_testnodedown(node: Any) -> None:
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     if aside := config.stash.get(_ASIDE, 0):
-        terminalreporter.write_line(f"GPU: {aside} tests that need a GPU did not run (--require-gpu runs them)", yellow=True)
+        terminalreporter.write_line(
+            f"GPU: {aside} tests that need a GPU did not run (--require-gpu or --emulated-gpu runs them)", yellow=True
+        )
 
 
 @pytest.fixture(autouse=True)
 def _gpu(request: pytest.FixtureRequest) -> None:
     """A test that needs a GPU fails where there is none."""
     if request.node.get_closest_marker("gpu") and (reason := backend.why_not_cupy()):
-        pytest.fail(f"--require-gpu was given, but {reason}")
+        pytest.fail(f"a GPU was asked for, but {reason}")
 
 
 @pytest.fixture(params=map(parameter, EXECUTORS))
@@ -120,6 +135,17 @@ def runs_cuda_text() -> None:
     """Skip where kernels cannot run on this CPU."""
     if (reason := hostrun.available()) is not None:
         pytest.skip(reason)
+
+
+@pytest.fixture
+def emulated_gpu(request: pytest.FixtureRequest, runs_cuda_text: None) -> Iterator[None]:
+    """Meanwhile there is a GPU, made of software."""
+    if request.config.getoption("--require-gpu"):
+        pytest.skip("CuPy has a GPU here")
+    backend.why_not_cupy.cache_clear()
+    with _emulated().plugged_in():
+        yield
+    backend.why_not_cupy.cache_clear()
 
 
 @pytest.fixture

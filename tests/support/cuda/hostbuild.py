@@ -5,9 +5,12 @@ A library is kept, so that a text is compiled once (0.2 s).
 
 from __future__ import annotations
 
+import platform
 import re
 import shutil
 import subprocess
+import sys
+from collections.abc import Sequence
 from functools import cache
 from importlib import metadata, util
 from pathlib import Path
@@ -17,7 +20,7 @@ from .kept import kept, key
 _SHIM = Path(__file__).with_name("shim")
 # Every operation rounds by itself (no contraction), as NumPy's do. CuPy's headers warn, and reinterpret types.
 # They run for moments and are compiled by the hundred, so that the compiler's time is what counts.
-_FLAGS = ["-std=c++17", "-O0", "-fPIC", "-w"]
+_FLAGS = ["-std=c++17", "-O1", "-fPIC", "-w"]
 _FLAGS += ["-ffp-contract=off", "-fno-fast-math", "-fno-strict-aliasing"]
 
 
@@ -28,35 +31,38 @@ class HostCompileError(RuntimeError):
 @cache
 def available() -> str | None:
     """Return why kernels cannot run on this CPU, or None if they can."""
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        return "kernels run on the CPU on Linux and x86-64 alone"
     if shutil.which("g++") is None:
         return "g++ not found"
     return None if util.find_spec("cupy") else "cupy is not installed; its headers are needed"
 
 
-def compile_library(source: str) -> Path:
-    """Return the shared library of this source: compiled once for each source, shim, compiler and CuPy."""
-    source, headers = _without_assembly(source), _cupy_headers()
+def compile_library(source: str, *more: str) -> Path:
+    """Return the shared library of this source: compiled once for each source, shim, compiler, CuPy, and `more` flags."""
+    source, headers = _dynamic(_without_assembly(source)), _cupy_headers()
 
     def make(library: Path) -> None:
-        command = ["g++", "-x", "c++", "-shared", *_FLAGS, f"-I{_SHIM}", f"-I{headers}", "-include", str(_common(headers))]
-        command += ["-", "-o", str(library)]
+        command = ["g++", "-x", "c++", "-shared", *_FLAGS, *more, f"-I{_SHIM}", f"-I{headers}"]
+        command += ["-include", str(_common(headers, more)), "-", "-o", str(library)]
         done = subprocess.run(command, input=source, capture_output=True, text=True, check=False)
         if done.returncode:
             raise HostCompileError(done.stderr)
 
-    return kept(f"{_key(source, headers)}.so", make)
+    return kept(f"{_key(source, headers, *more)}.so", make)
 
 
 @cache
-def _common(headers: Path) -> Path:
+def _common(headers: Path, more: tuple[str, ...]) -> Path:
     """Return the header that every text needs first, compiled once beside it, which spares half of a compiler's time."""
     included = ["device.hpp", *(f"cupy/{name}" for name in ("complex.cuh", "carray.cuh", "atomics.cuh", "math_constants.h"))]
     text = "".join(f"#include <{name}>\n" for name in included)
-    name = f"{_key(text, headers)}.hpp"
+    name = f"{_key(text, headers, *more)}.hpp"
     header = kept(name, lambda path: path.write_text(text))
 
     def make(compiled: Path) -> None:
-        command = ["g++", "-x", "c++-header", *_FLAGS, f"-I{_SHIM}", f"-I{headers}", str(header), "-o", str(compiled)]
+        command = ["g++", "-x", "c++-header", *_FLAGS, *more, f"-I{_SHIM}", f"-I{headers}"]
+        command += [str(header), "-o", str(compiled)]
         subprocess.run(command, capture_output=True, text=True, check=True)
 
     kept(f"{name}.gch", make)
@@ -72,6 +78,12 @@ def _without_assembly(text: str) -> str:
     return statement.sub("((void)0);", text)
 
 
+def _dynamic(text: str) -> str:
+    """Let shared memory whose size the launch says be where the launch puts it."""
+    declared = r"extern\s+__shared__\s+([\w ]+?)\s*(\w+)\s*\[\s*\]\s*;"
+    return re.sub(declared, r"\1* \2 = static_cast<\1*>(emulated_dynamic_shared);", text)
+
+
 def _cupy_headers() -> Path:
     """Return the folder of CuPy's headers, without importing CuPy."""
     spec = util.find_spec("cupy")
@@ -80,9 +92,23 @@ def _cupy_headers() -> Path:
     return Path(spec.submodule_search_locations[0]) / "_core" / "include"
 
 
-def _key(source: str, headers: Path) -> str:
+def _key(source: str, headers: Path, *more: str) -> str:
     """Return a name that changes with whatever the library depends on."""
-    return key(source, str(headers), *_surroundings())
+    return key(source, str(headers), *more, *_surroundings())
+
+
+def compile_by_itself(sources: Sequence[Path], *flags: str) -> Path:
+    """Return the shared library of C++ that is no kernel's text, compiled once."""
+
+    def make(library: Path) -> None:
+        command = ["g++", "-shared", "-std=c++17", "-fPIC", "-w", *flags, "-pthread", *map(str, sources), "-o", str(library)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise HostCompileError(done.stderr)
+
+    around = {path for source in sources for path in source.parent.glob("*.hpp")}
+    texts = [path.read_text() for path in (*sources, *sorted(around))]
+    return kept(f"{key(*texts, *flags, _compiler())}.so", make)
 
 
 @cache

@@ -16,7 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from .hostbuild import HostCompileError, available, compile_library
+from tests.support.emulated_gpu import kernels
+
+from .hostbuild import HostCompileError, available
 
 __all__ = ["HostCompileError", "HostKernel", "available"]
 
@@ -64,9 +66,7 @@ class HostKernel:
             raise ValueError('no kernel found: the text has no line with extern "C" __global__ void')
         self.name = signature[1]
         self.parameters = _parameters(signature[2])
-        self._entry = ctypes.CDLL(str(compile_library(f"{text}\nSHIM_LAUNCHER({self.name})\n"))).shim_entry
-        self._entry.argtypes = (ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
-        self._entry.restype = ctypes.c_char_p
+        self._kernel = kernels.Kernel(kernels.library_of(text, of_host_memory=True), self.name)
 
     def run(self, arguments: Sequence[Any], size: int | None = None, *, grid: int = 3, block: int = 32) -> None:
         """Call the kernel once; arrays are updated in place.
@@ -97,8 +97,10 @@ class HostKernel:
         if indexer.ndim != len(shape):
             raise ValueError(f"{self.name} was made for a loop of {indexer.ndim} dimensions, got {len(shape)}")
         pointers = (ctypes.c_void_p * len(packed))(*[item.ctypes.data for item in packed])
-        if broken := self._entry(pointers, grid, block):
-            raise ValueError(f"{self.name} assumes what does not hold: {broken.decode()}")
+        try:
+            kernels.Work(self._kernel, (grid, 1, 1), (block, 1, 1), 0, pointers, str)()
+        except kernels.Fault as error:
+            raise ValueError(str(error)) from None
 
     def _loop_shape(self, arguments: Sequence[Any], size: int | None) -> tuple[int, ...]:
         """Return the shape of the loop: that of the arrays that are not raw, which must agree, or ``(size,)``."""

@@ -1,4 +1,4 @@
-// CUDA C++ for g++: what the text of a CuPy elementwise kernel needs in order to run on the CPU, thread after thread.
+// CUDA C++ for g++: what the text of a CuPy kernel needs in order to run on the CPU. `emulated_gpu/threads.cpp` runs its threads.
 // Force-included before the text. Besides what <math.h> brings, only operations that IEEE 754 defines exactly are here:
 // an approximate one (rsqrt, __expf) is left out on purpose, so that a kernel using it fails to compile.
 #pragma once
@@ -8,6 +8,7 @@
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
+#include <tuple>
 #include <utility>
 #include <type_traits>
 
@@ -19,15 +20,32 @@
 #define __noinline__ __attribute__((noinline))
 #define __align__(n) alignas(n)
 #define __launch_bounds__(...)
-#define __builtin_assume(condition) ((condition) ? (void)0 : throw #condition)  // the compiler believes it, so it must hold
-#define __isGlobal(pointer) 1
+// The compiler believes it, so it must hold.
+#define __builtin_assume(condition) ((condition) ? (void)0 : emulated_fail("assumes what does not hold: " #condition))
+#define __isGlobal(pointer) (emulated_is_global(reinterpret_cast<const void*>(pointer)))
+#define __shared__ static __thread
+#define __syncwarp(...) emulated_wait(2)
 #define __CUDACC_VER_MAJOR__ 13  // CuPy's float16.cuh then takes __half from cuda_fp16.h: the one beside this file
 
+// ---- What `emulated_gpu` has: where a thread is, how it waits for others, and what it may do to memory
 struct ThreadPosition { unsigned x, y, z; };
-static ThreadPosition threadIdx{0, 0, 0}, blockIdx{0, 0, 0}, blockDim{1, 1, 1}, gridDim{1, 1, 1};
-
-// ---- Threads run one after another, so what another has written is there, and nothing comes between
-inline void __threadfence() {}
+extern __thread ThreadPosition threadIdx, blockIdx, blockDim, gridDim;
+extern __thread void* emulated_dynamic_shared;
+const int warpSize = 32;
+extern "C" {
+[[noreturn]] void emulated_fail(const char* why);
+void emulated_wait(int kind);  // 0: others may run now, 1: for the block, 2: for the warp
+bool emulated_is_global(const void*);
+void emulated_access(const void*, unsigned long size, int write, int atomic);
+unsigned long long emulated_exchange(unsigned long long value, int from);  // of a lane of the warp
+const char* emulated_launch(void (*call)(const void*), const void* arguments, const unsigned* grid, const unsigned* block,
+                            unsigned shared, int kinds);
+long long clock64();
+}
+inline void __syncthreads() { emulated_wait(1); }
+inline void __threadfence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); emulated_wait(0); }
+inline void __threadfence_block() { __threadfence(); }
+inline void __threadfence_system() { __threadfence(); }
 
 // ---- Bits
 template <class To, class From> inline To shim_bits(From from) {
@@ -91,21 +109,54 @@ SHIM_INTEGER_PAIR(long long) SHIM_INTEGER_PAIR(unsigned long long)
 SHIM_ROUNDED(__f, float, sqrtf, __fmaf)
 SHIM_ROUNDED(__d, double, sqrt, __fma)
 
-// ---- Memory: no other thread runs, so that reading it atomically or through another cache is plain reading
+// ---- Memory
 template <class T> inline T __ldg(const T* address) { return *address; }
 template <class T> inline T atomicCAS(T* address, T expected, T desired) {
-  T old = *address;
-  if (old == expected) *address = desired;
+  emulated_wait(0);
+  emulated_access(address, sizeof(T), 1, 1);
+  __atomic_compare_exchange(address, &expected, &desired, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+  return expected;
+}
+template <class T, class F> inline T emulated_atomic(T* address, F next) {
+  emulated_wait(0);
+  emulated_access(address, sizeof(T), 1, 1);
+  T old, desired;
+  __atomic_load(address, &old, __ATOMIC_RELAXED);
+  do desired = next(old); while (!__atomic_compare_exchange(address, &old, &desired, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
   return old;
 }
-#define SHIM_ATOMIC_ADD(T)                             \
-  inline T atomicAdd(T* address, T value) {            \
-    T old = *address;                                  \
-    *address = old + value;                            \
-    return old;                                        \
-  }
-SHIM_ATOMIC_ADD(int) SHIM_ATOMIC_ADD(unsigned) SHIM_ATOMIC_ADD(unsigned long long) SHIM_ATOMIC_ADD(float)
-SHIM_ATOMIC_ADD(double)
+#define EMULATED_ATOMICS(T)                                                                                             \
+  inline T atomicAdd(T* address, T value) { return emulated_atomic(address, [=](T old) { return (T)(old + value); }); }   \
+  inline T atomicExch(T* address, T value) { return emulated_atomic(address, [=](T) { return value; }); }
+EMULATED_ATOMICS(int) EMULATED_ATOMICS(unsigned) EMULATED_ATOMICS(unsigned long long) EMULATED_ATOMICS(float)
+EMULATED_ATOMICS(double)
+#define EMULATED_LATTICE(T)                                                                                             \
+  inline T atomicMax(T* address, T value) { return emulated_atomic(address, [=](T old) { return old < value ? value : old; }); } \
+  inline T atomicMin(T* address, T value) { return emulated_atomic(address, [=](T old) { return value < old ? value : old; }); } \
+  inline T atomicOr(T* address, T value) { return emulated_atomic(address, [=](T old) { return (T)(old | value); }); }    \
+  inline T atomicAnd(T* address, T value) { return emulated_atomic(address, [=](T old) { return (T)(old & value); }); }
+EMULATED_LATTICE(int) EMULATED_LATTICE(unsigned) EMULATED_LATTICE(unsigned long long)
+
+// ---- Warps
+template <class T> inline T emulated_from(T value, int lane) {
+  unsigned long long bits = 0;
+  memcpy(&bits, &value, sizeof value);
+  bits = emulated_exchange(bits, lane);
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
+template <class T> inline T __shfl_sync(unsigned, T v, int lane, int = 32) { return emulated_from(v, lane & 31); }
+template <class T> inline T __shfl_xor_sync(unsigned, T v, int mask, int = 32) {
+  return emulated_from(v, (threadIdx.x & 31) ^ mask);
+}
+template <class T> inline T __shfl_down_sync(unsigned, T v, unsigned delta, int = 32) {
+  unsigned lane = threadIdx.x & 31;
+  return emulated_from(v, lane + delta < 32 ? lane + delta : lane);
+}
+template <class T> inline T __shfl_up_sync(unsigned, T v, unsigned delta, int = 32) {
+  unsigned lane = threadIdx.x & 31;
+  return emulated_from(v, lane >= delta ? lane - delta : lane);
+}
 
 // ---- Vectors for wide loads
 #define SHIM_VECTOR(T, name)                                                                            \
@@ -116,24 +167,22 @@ SHIM_ATOMIC_ADD(double)
 SHIM_VECTOR(float, float) SHIM_VECTOR(double, double) SHIM_VECTOR(int, int) SHIM_VECTOR(unsigned, uint)
 SHIM_VECTOR(unsigned short, ushort)
 
-// ---- The launch: every thread of every block in turn. Arguments come as cuLaunchKernel takes them, by address.
-template <class... A, std::size_t... I>
-inline void shim_call(void (*kernel)(A...), void** arguments, std::index_sequence<I...>) {
-  kernel(*static_cast<A*>(arguments[I])...);
+// ---- The launch. Arguments come as cuLaunchKernel takes them, by address; they are copied, for a launch may run later.
+template <class... A> struct Emulated {
+  typedef std::tuple<std::decay_t<A>...> Packed;
+  template <std::size_t... I> static Packed* pack(void** from, std::index_sequence<I...>) {
+    return new Packed(*static_cast<std::decay_t<A>*>(from[I])...);
+  }
+  static Packed* pack(void (*)(A...), void** from) { return pack(from, std::index_sequence_for<A...>{}); }
+};
+template <auto kernel, class... A> void emulated_call(void (*)(A...), const void* packed) {
+  std::apply(kernel, *static_cast<const std::tuple<std::decay_t<A>...>*>(packed));
 }
-template <class... A> inline void shim_launch(void (*kernel)(A...), void** arguments, unsigned grid, unsigned block) {
-  gridDim.x = grid;
-  blockDim.x = block;
-  for (blockIdx.x = 0; blockIdx.x < grid; ++blockIdx.x)
-    for (threadIdx.x = 0; threadIdx.x < block; ++threadIdx.x)
-      shim_call(kernel, arguments, std::index_sequence_for<A...>{});
-}
-#define SHIM_LAUNCHER(kernel)                                                              \
-  extern "C" const char* shim_entry(void** arguments, unsigned grid, unsigned block) {     \
-    try {                                                                                  \
-      shim_launch(kernel, arguments, grid, block);                                         \
-    } catch (const char* assumption) {                                                     \
-      return assumption;                                                                   \
-    }                                                                                      \
-    return nullptr;                                                                        \
+template <class... A> auto emulated_pack(void (*kernel)(A...), void** from) { return Emulated<A...>::pack(kernel, from); }
+template <class... A> void emulated_drop(void (*)(A...), void* packed) { delete static_cast<typename Emulated<A...>::Packed*>(packed); }
+#define EMULATED_ENTRY(kernel, kinds)                                                                             \
+  extern "C" void* emulated_pack_##kernel(void** from) { return emulated_pack(kernel, from); }                    \
+  extern "C" void emulated_drop_##kernel(void* packed) { emulated_drop(kernel, packed); }                         \
+  extern "C" const char* emulated_run_##kernel(const void* packed, const unsigned* grid, const unsigned* block, unsigned shared) { \
+    return emulated_launch([](const void* p) { emulated_call<kernel>(kernel, p); }, packed, grid, block, shared, kinds);          \
   }
