@@ -16,7 +16,7 @@ from . import settings
 HERE = Path(__file__).parent
 _WAITS, _SHARES, _FLUSHES, _OF_HOST_MEMORY = 1, 2, 4, 8  # as in runtime.hpp
 # Without the sanitizers' libraries: memory.cpp has what they would have.
-_WATCHED = ("-fsanitize=thread", "-fsanitize=alignment", "-nodefaultlibs")
+_WATCHED = ("-fsanitize=thread", "-fsanitize=alignment")
 _ENTRY = re.compile(r'extern\s+"C"\s+__global__\s+void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\s*\(')
 
 

@@ -2,6 +2,8 @@
 // Force-included before the text. Besides what <math.h> brings, only operations that IEEE 754 defines exactly are here:
 // an approximate one (rsqrt, __expf) is left out on purpose, so that a kernel using it fails to compile.
 #pragma once
+#include <bits/c++config.h>
+#undef _GLIBCXX_USE_STD_SPEC_FUNCS  // a third of the compiled header, and no kernel needs Bessel functions
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
