@@ -9,7 +9,7 @@ steps, it computes everything, so that no argument changes from step to step.
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -28,6 +28,9 @@ __all__ = ["count_source", "scalar_source"]
 
 _ARRAYS = ScalarArgument("int64 arrays", None, "arrays")
 _RECORD = ScalarArgument("raw int64 steps", np.dtype(np.int64), "record")
+
+_HELD = {"state": np.dtype(np.float64), "number": np.dtype(np.float32)}
+"""What the device holds from step to step: one number for each array, or for the optimizer."""
 
 
 @functools.lru_cache(maxsize=512)
@@ -69,8 +72,7 @@ class _ScalarWriter(CudaPrinter):
         self.rule = identifier(program.name).lower()
         self.lines: list[str] = []
         self.totals: dict[ReductionKey, str] = {}
-        self.numbers: dict[str, str] = {}
-        self.states: dict[str, str] = {}
+        self.held: dict[str, dict[str, str]] = {kind: {} for kind in _HELD}
 
     def scalars(self, kernel: Kernel) -> ScalarSource:
         results = results_of(kernel)
@@ -81,14 +83,14 @@ class _ScalarWriter(CudaPrinter):
             ScalarArgument("raw int32 own", np.dtype(np.int32), "indices"),
             ScalarArgument("raw uint8 active", np.dtype(np.uint8), "active"),
             *self._inputs(len(given)),
-            *self._numbers(),
+            *self._arrays_of("number"),
         ]
         if kernel.scalar_states:
             inputs.append(ScalarArgument("raw uint8 members", np.dtype(np.uint8), "members"))
         outputs = [
             ScalarArgument("raw int64 counts", np.dtype(np.int64), "counts"),
             _RECORD,
-            *self._states(),
+            *self._arrays_of("state"),
             ScalarArgument(f"raw {self.kept.name} k", self.kept, "scalars"),
         ]
         source = self._source(inputs, outputs, f"gpuopt_{self.rule}_scalars_{self.kept.name}")
@@ -103,10 +105,9 @@ class _ScalarWriter(CudaPrinter):
             self._made_of([*adapted.values(), *program.refused.values()])
             new = {name: self.value(expr, "call") for name, expr in adapted.items()}
             old = {name: self.value(expr, "call") for name, expr in program.refused.items()}
-            self.lines += [
-                f"{self._number(name)}[0] = (float)({accepted} != 0 ? {new[name]} : {old[name]});"
-                for name in adapted
-            ]
+            for name in adapted:
+                value = f"{accepted} != 0 ? {new[name]} : {old[name]}"
+                self.lines.append(f"{self._held('number', name)} = (float)({value});")
             self.lines = [
                 f"if (steps[{StepRecord.ANY_GRADIENT:d}] != 0) {{",
                 *(f"  {line}" for line in self.lines),
@@ -119,7 +120,7 @@ class _ScalarWriter(CudaPrinter):
             f"{accepted} = 0;",
             f"{gradient} = 0;",
         ]
-        outputs = [_RECORD, *self._numbers()]
+        outputs = [_RECORD, *self._arrays_of("number")]
         source = self._source(
             inputs, outputs, f"gpuopt_{self.rule}_count" if adapted else "gpuopt_count"
         )
@@ -164,29 +165,19 @@ class _ScalarWriter(CudaPrinter):
             )
         return inputs
 
-    def _states(self) -> list[ScalarArgument]:
-        """The states that are one number and are read or written."""
-        wide = np.dtype(np.float64)
+    def _arrays_of(self, kind: Literal["state", "number"]) -> list[ScalarArgument]:
+        """What of a kind is read or written."""
+        dtype = _HELD[kind]
         return [
-            ScalarArgument(f"raw float64 {name}", wide, "state", key)
-            for key, name in self.states.items()
+            ScalarArgument(f"raw {dtype.name} {name}", dtype, kind, key)
+            for key, name in self.held[kind].items()
         ]
 
-    def _state(self, key: str) -> str:
-        """A state of the array that is one number."""
-        return f"{self.states.setdefault(key, f's{len(self.states)}')}[own[i]]"
-
-    def _numbers(self) -> list[ScalarArgument]:
-        """The numbers of the whole optimizer that are read or written."""
-        real = np.dtype(np.float32)
-        return [
-            ScalarArgument(f"raw float32 {name}", real, "number", key)
-            for key, name in self.numbers.items()
-        ]
-
-    def _number(self, key: str) -> str:
-        """The parameter of a number of the whole optimizer."""
-        return self.numbers.setdefault(key, f"n{len(self.numbers)}")
+    def _held(self, kind: str, key: str) -> str:
+        """One of a kind: a state of the array, or a number."""
+        names = self.held[kind]
+        name = names.setdefault(key, f"{kind[0]}{len(names)}")
+        return f"{name}[{'own[i]' if kind == 'state' else '0'}]"
 
     def _value(self, expr: Expr) -> None:
         """A line for a value that is made on the device."""
@@ -200,12 +191,9 @@ class _ScalarWriter(CudaPrinter):
         elif expr.op == "hyper":
             place = self.program.hyper.index(expr.value)
             self.lines.append(f"const double {name} = hyper[{place}];  // {expr.value}")
-        elif expr.op == "state":
-            self.lines.append(f"const double {name} = {self._state(expr.value)};  // {expr.value}")
-        elif expr.op == "number":
-            self.lines.append(
-                f"const double {name} = (double){self._number(expr.value)}[0];  // {expr.value}"
-            )
+        elif expr.op in _HELD:
+            held = self._held(expr.op, expr.value)
+            self.lines.append(f"const double {name} = {held};  // {expr.value}")
         else:
             kind = "bool" if expr.boolean else "double"
             self.lines.append(
@@ -252,5 +240,5 @@ class _ScalarWriter(CudaPrinter):
         new = {name: self.value(expr, "call") for name, expr in kernel.scalar_states.items()}
         if new:
             made = "members[own[i]]" + ("" if kernel.accept is None else " && accepted")
-            lines = [f"  {self._state(name)} = {value};" for name, value in new.items()]
+            lines = [f"  {self._held('state', name)} = {value};" for name, value in new.items()]
             self.lines += [f"if ({made}) {{", *lines, "}"]
