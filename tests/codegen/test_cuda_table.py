@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 import gpuopt as go
 from gpuopt.arrays.dtypes import is_complex, named
-from gpuopt.codegen.cuda.table import UPDATE_CHUNK, columns, table_source
+from gpuopt.codegen.cuda.table import columns, table_source
+from gpuopt.codegen.cuda.tuning import UPDATE_CHUNK
 from gpuopt.codegen.host import compile_host
 from gpuopt.codegen.order import LANES
 from gpuopt.rules import Adam, GradientDescent, Momentum, Rule

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import gpuopt as go
-from gpuopt.codegen.cuda.table import UPDATE_CHUNK
+from gpuopt.codegen.cuda.tuning import UPDATE_CHUNK
 from gpuopt.executors import using
 from gpuopt.rules import Adam, GradientDescent, Rule
 from tests.support.variants import DTYPES, bits, sample

@@ -26,7 +26,10 @@ ORDER = (
     ("tracing", "operands ops errors expr printing weights keywords complexes truth ufuncs functions symbols"),
     ("tracing", "signatures setting parts program trace"),
     ("codegen", "order wide host tile numpy numba"),
-    ("codegen.cuda", "parts printer elementwise table reduction scalar_arguments device_values scalars compile complete"),
+    (
+        "codegen.cuda",
+        "tuning parts printer elementwise table reduction scalar_arguments device_values scalars compile complete",
+    ),
     ("codegen", "source"),
     ("executors", "layout fold scalars"),
     ("executors.cpu", "pool scratch work packs kernel tiles numpy numba_cache numba_compile numba"),

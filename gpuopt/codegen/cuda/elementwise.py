@@ -163,7 +163,7 @@ class KernelWriter(CudaPrinter):
     def _randomize(self, index: str) -> None:
         """A line for each random number."""
         for operand, (key, stream) in self.kernel.random.items():
-            parts = ", ".join(f"(unsigned long long){self.value(part, 'call')}" for part in key)
+            parts = ", ".join(f"(unsigned){self.value(part, 'call')}" for part in key)
             call = f"uniform<{self.real}>({parts}, array_number, {stream}, {index})"
             self.lines.append(f"const {self.real} {self.operand(operand, 'old')} = {call};")
 
@@ -204,8 +204,8 @@ class KernelWriter(CudaPrinter):
         """The name of the kernel's parameter for an array."""
         return f"{self.array(array)}_{'in' if array in self.inputs else 'io'}"
 
-    def _load(self, array: Operand, index: str = "") -> None:
-        source = self._parameter(array) + index
+    def _load(self, array: Operand, element: str = "{}") -> None:
+        source = element.format(self._parameter(array))
         for operand in self.kernel.loads:
             if operand.array == array:
                 value = f"{source}.{PARTS[operand.component]}()" if operand.component else source

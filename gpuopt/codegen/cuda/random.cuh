@@ -12,6 +12,6 @@ __device__ __forceinline__ T uniform(unsigned long long a, unsigned long long b,
   start = mixed(start + (array + 1ull) * golden);
   start = mixed(start + (stream + 1ull) * golden);
   const unsigned long long z = mixed(start + (index + 1) * golden);
-  return sizeof(T) == 4 ? T(z >> 41) * T(1.1920928955078125e-7) + T(5.9604644775390625e-8)
+  return sizeof(T) == 4 ? T((unsigned)(z >> 41)) * T(1.1920928955078125e-7) + T(5.9604644775390625e-8)
                         : T(z >> 12) * T(2.220446049250313e-16) + T(1.1102230246251565e-16);
 }

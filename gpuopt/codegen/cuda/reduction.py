@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from gpuopt.codegen.cuda import tuning
 from gpuopt.codegen.cuda.elementwise import PREAMBLE, KernelSource, KernelWriter, Others
 from gpuopt.codegen.cuda.printer import identifier
 from gpuopt.codegen.cuda.table import TableWriter
@@ -99,7 +100,7 @@ def reductions_source(
 
 
 class _ReductionWriter(KernelWriter):
-    def _reduced(self, index: str) -> list[str]:
+    def _reduced(self, element: str) -> list[str]:
         """The lines that add a lane of a chunk, and go on with the sum of which it is the last
         part.
         """
@@ -108,7 +109,7 @@ class _ReductionWriter(KernelWriter):
             [reduction.op for reduction in self.kernel.reductions],
         )
         for array in self.read:
-            self._load(array, index)
+            self._load(array, element)
         self._randomize("at")
         self._compute()
         adds = [
@@ -123,7 +124,7 @@ class _ReductionWriter(KernelWriter):
             ),
             f"const ptrdiff_t rest = (elements - first + {LANES - 1}) / {LANES};",
             f"const int rows_here = rest <= 0 ? 0 : rest < {ROWS} ? (int)rest : {ROWS};",
-            "#pragma unroll 4",
+            f"#pragma unroll {tuning.IN_FLIGHT}",
             "for (int n = 0; n < rows_here; ++n) {",
             f"  const ptrdiff_t at = first + n * {LANES};",
             *(f"  {line}" for line in [*self.lines, *adds]),
@@ -170,13 +171,14 @@ class _ReductionWriter(KernelWriter):
         total = []
         for k, op in enumerate(kinds):
             value = f"(double){from_lanes.format(f'room + level * {LANES} + n', k)}"
-            add = REDUCTIONS[op].op.cuda.format("sum", value, T="double")
+            add = REDUCTIONS[op].op.cuda.format(f"sum_{k}", value, T="double")
             start = "0.0" if op == "sum" else "-1.0 / 0.0"
-            total.append(
-                "    "
-                f"{{ double sum = {start}; for (int n = 0; n < {LANES}; ++n) sum = {add}; "
-                f"total_{k}[array_total] = sum; }}"
-            )
+            total += [
+                f"    double sum_{k} = {start};",
+                f"    #pragma unroll {tuning.LANES_IN_FLIGHT}",
+                f"    for (int n = 0; n < {LANES}; ++n) sum_{k} = {add};",
+                f"    total_{k}[array_total] = sum_{k};",
+            ]
         parts = {"keep": keep, "clear": clear, "again": again, "total": total}
         written = {name: "\n".join(lines) for name, lines in parts.items()}
         return _CLIMB.format(
@@ -203,7 +205,7 @@ class _OneWriter(_ReductionWriter):
         numbers = [("int32 array_number", None)] if self.kernel.random else []
         return self._text(
             [*inputs, *scalars, *numbers, ("int64 elements", None)],
-            [*comments, *given, *self._reduced("[at]")],
+            [*comments, *given, *self._reduced("{}[at]")],
         )
 
 
@@ -218,7 +220,6 @@ class _ManyWriter(TableWriter, _ReductionWriter):
                 f"{self.cell('size')};"
             ),
             f"const ptrdiff_t room = {self.cell('room')}, array_total = {self.cell('number')};",
-            *(f"__builtin_assume(__isGlobal({self._parameter(array)}_at));" for array in self.read),
         ]
-        lines = [*comments, *self.for_each([*given, *self._reduced("_at[at]")])]
+        lines = [*comments, *self.for_each([*given, *self._reduced("from_global({}_at + at)")])]
         return self._text([*self.tables, *scalars], lines, self.preamble(self.read))

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from gpuopt.codegen.cuda import tuning
 from gpuopt.codegen.cuda.device_values import device_values, results_of
 from gpuopt.codegen.cuda.elementwise import KernelSource
 from gpuopt.codegen.cuda.printer import CudaPrinter, identifier
@@ -29,7 +30,10 @@ __all__ = ["count_source", "scalar_source"]
 _ARRAYS = ScalarArgument("int64 arrays", None, "arrays")
 _RECORD = ScalarArgument("raw int64 steps", np.dtype(np.int64), "record")
 
-_HELD = {"state": np.dtype(np.float64), "number": np.dtype(np.float32)}
+_HELD: dict[str, np.dtype[Any]] = {
+    "state": np.dtype(np.float64),
+    "number": np.dtype(np.float32),
+}
 """What the device holds from step to step: one number for each array, or for the optimizer."""
 
 
@@ -207,12 +211,16 @@ class _ScalarWriter(CudaPrinter):
         if expr.value.scope == "array":
             self.lines.append(f"const double {name} = {row}[own[i]];")
             return
-        each = REDUCTIONS[op].op.cuda.format(name, f"{row}[n]", T=self.real)
+        each = REDUCTIONS[op].op.cuda.format(name, "next", T=self.real)
         nothing = self.literal(REDUCTIONS[op].nothing)
-        self.lines.append(f"double {name} = {nothing};  // {format_expr(expr)}, of all")
-        self.lines.append(
-            f"for (long long n = 0; n < arrays; ++n) {{ if ({row}_of[n]) {name} = {each}; }}"
-        )
+        self.lines += [
+            f"double {name} = {nothing};  // {format_expr(expr)}, of all",
+            f"#pragma unroll {tuning.IN_FLIGHT}",
+            "for (long long n = 0; n < arrays; ++n) {",
+            f"  const double next = {row}[n];",
+            f"  {name} = {row}_of[n] ? {each} : {name};",
+            "}",
+        ]
 
     def _keep(self, kernel: Kernel, results: list[Expr]) -> None:
         """Keep what was made, and count the step of each array."""

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from gpuopt.codegen.cuda import tuning
 from gpuopt.codegen.cuda.elementwise import PREAMBLE, KernelSource, KernelWriter, Others
 from gpuopt.codegen.cuda.parts import part
 from gpuopt.codegen.cuda.printer import identifier
@@ -22,10 +23,7 @@ from gpuopt.codegen.order import LANES
 from gpuopt.tracing.operands import GRAD, PARAM, Operand, state
 from gpuopt.tracing.program import Kernel
 
-__all__ = ["UPDATE_CHUNK", "TableWriter", "columns", "table_source"]
-
-UPDATE_CHUNK = 4096
-"""Elements of an array that `LANES` threads update."""
+__all__ = ["TableWriter", "columns", "table_source"]
 
 MOVES = "\n" + part("moves")
 """How a kernel moves 16 bytes at a time."""
@@ -192,9 +190,10 @@ class _UpdateWriter(TableWriter):
             self.cell("size"),
         )
         aligned, many = f"(({addresses}) & 15) == 0", f"Width<{count}, 16>()"
+        chunk = tuning.UPDATE_CHUNK
         return [
-            f"const ptrdiff_t first = (i / {LANES} - {self.cell('chunk')}) * {UPDATE_CHUNK};",
-            f"const ptrdiff_t end = first + {UPDATE_CHUNK}, stop = {size} < end ? {size} : end;",
+            f"const ptrdiff_t first = (i / {LANES} - {self.cell('chunk')}) * {chunk};",
+            f"const ptrdiff_t end = first + {chunk}, stop = {size} < end ? {size} : end;",
             f"const ptrdiff_t whole = {aligned} ? stop - (stop - first) % {count} : first;",
             "#pragma unroll 1",
             f"for (ptrdiff_t at = first + lane * {count}; at < whole; at += {LANES * count}) {{",
@@ -219,7 +218,7 @@ class _UpdateWriter(TableWriter):
             if array in self.read
         ]
         for array in self.read:
-            self._load(array, ".item[k]")
+            self._load(array, "{}.item[k]")
         self._randomize("at + k")
         self._compute()
         for array in self.changed:

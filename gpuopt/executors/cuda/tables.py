@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gpuopt.arrays.identity import SameObjects
+from gpuopt.codegen.cuda import tuning
 from gpuopt.codegen.cuda.elementwise import Others
 from gpuopt.codegen.cuda.reduction import fold_space
-from gpuopt.codegen.cuda.table import UPDATE_CHUNK, columns
+from gpuopt.codegen.cuda.table import columns
 from gpuopt.codegen.order import LANES, REDUCTION_CHUNK
 from gpuopt.executors.cuda.runtime import Runtime
 from gpuopt.executors.cuda.uploads import CapturedUploads, UploadCache
@@ -64,7 +65,7 @@ class Table:
         rows = np.zeros((count, len(columns(hyper_arrays, states))), np.int64)
         for position, (size, index, *addresses) in entries.items():
             sizes[position], rows[position] = size, [size, 0, index, 0, 0, *addresses]
-        chunks, folds = -(-sizes // UPDATE_CHUNK), -(-sizes // REDUCTION_CHUNK)
+        chunks, folds = -(-sizes // tuning.UPDATE_CHUNK), -(-sizes // REDUCTION_CHUNK)
         rooms = np.array([fold_space(size) if size else 0 for size in sizes.tolist()])
         for column, parts in ((1, chunks), (3, folds), (4, rooms)):
             rows[:, column] = np.cumsum(parts) - parts
