@@ -47,10 +47,10 @@ class Guard:
         self._spec, self._params = spec, params
         self._lock, self._process = threading.Lock(), os.getpid() if on_device else 0
         self.unfinished: Work | None = None
-        self._lengths = [*map(len, spec.containers)]
         self._dicts = [each for each in spec.containers if isinstance(each, dict)]
         self._keys = [*chain(*self._dicts)]
-        self._entries = [*chain(*map(_entries, spec.containers))]
+        self._held = [each.values() if isinstance(each, dict) else each for each in spec.containers]
+        self._lengths, self._entries = [*map(len, self._held)], [*chain(*self._held)]
 
     @property
     def inconsistent(self) -> bool:
@@ -86,14 +86,13 @@ class Guard:
 
     def check(self) -> None:
         """Check all that; ValueError if an entry of params was replaced: a step would miss it."""
-        if self.unfinished is not None or self._process:
+        if self.unfinished is not None or (self._process and self._process != os.getpid()):
             self.check_whole()
         # Where every container holds what it held, in that order, the tree is what it was.
-        containers = self._spec.containers
         unchanged = (
-            [*map(len, containers)] == self._lengths
+            [*map(len, self._held)] == self._lengths
             and [*chain(*self._dicts)] == self._keys
-            and all(map(operator.is_, chain(*map(_entries, containers)), self._entries))
+            and all(map(operator.is_, chain(*self._held), self._entries))
         )
         if not unchanged:
             self._check_leaves()
@@ -109,8 +108,3 @@ class Guard:
                     f"params{path} is no longer the array that was given to init: "
                     f"assign into that one, params{path}[...] = x, or init anew"
                 )
-
-
-def _entries(container: Any) -> Any:
-    """What a container holds, in its order."""
-    return container.values() if isinstance(container, dict) else container
