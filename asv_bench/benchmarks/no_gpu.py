@@ -188,11 +188,21 @@ class _Library:
         self.cuda = types.SimpleNamespace(
             alloc_pinned_memory=lambda nbytes: log.note("allocate", "pinned") or bytearray(nbytes),
             Event=functools.partial(_Event, log),
+            Stream=functools.partial(_Stream, log),
             get_current_stream=lambda: stream,
         )
 
     def __getattr__(self, name):
         return getattr(self._cupy, name)
+
+
+class _Stream(contextlib.nullcontext):
+    def __init__(self, log, *, non_blocking):
+        super().__init__()
+        self._log = log
+
+    def synchronize(self):
+        self._log.note("wait")
 
 
 class _Event:

@@ -51,7 +51,7 @@ def given() -> Any:
 
 def test_pinned_memory_outlives_a_dropped_upload_until_it_was_copied(given: Any) -> None:
     runtime, events, memory = given
-    first, second = (uploads.PinnedUpload(runtime, 3, np.float64) for _ in range(2))
+    first, second = (uploads.PinnedUpload.several(runtime, 3, np.float64, 1)[0] for _ in range(2))
     for upload in (first, second):
         upload.write([1.0, 2.0, 3.0])
     del upload, first
@@ -62,10 +62,19 @@ def test_pinned_memory_outlives_a_dropped_upload_until_it_was_copied(given: Any)
     assert [each() for each in memory] == [None, None]
 
 
-def test_what_a_graph_copies_is_its_own(given: Any) -> None:
-    """Nobody may ask CUDA for an event of a capture."""
+def test_uploads_of_one_piece_of_memory(given: Any) -> None:
+    """It is there as long as one of them is."""
     runtime, events, memory = given
-    upload = uploads.PinnedUpload(runtime, 1, np.float64)
-    upload.captured = True
-    del events[0].done, upload
+    parts = uploads.PinnedUpload.several(runtime, 2, np.float64, 3)
+    arrays = [part.write([float(n), n + 0.5]) for n, part in enumerate(parts)]
+    assert [array.tolist() for array in arrays] == [[0.0, 0.5], [1.0, 1.5], [2.0, 2.5]]
+    assert len(memory) == 1
+    last = parts.pop()
+    del parts
+    assert memory[0]() is not None
+    for event in events:
+        event.done = True
+    assert memory[0]() is not None
+    del last
     assert memory[0]() is None
+    assert uploads.PinnedUpload.several(runtime, 2, np.float64, 0) == []

@@ -253,8 +253,8 @@ def test_a_capture_that_comes_to_nothing_is_reported(streams: Streams) -> None:
 
 
 @pytest.mark.parametrize("fails", [True, False])
-def test_what_a_capture_left_is_not_taken_for_written(fails: bool, streams: Streams) -> None:
-    """Addresses of gradients that were sent inside a capture are on the device once it is replayed, which may never be."""
+def test_a_capture_may_give_other_gradients(fails: bool, streams: Streams) -> None:
+    """The captured call gives other gradients than the rehearsal, and the graph may never be replayed."""
     found = []
     for captured in (False, True):
         params, grads = arrays()

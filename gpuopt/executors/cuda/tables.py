@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from gpuopt.codegen.cuda.reduction import fold_space
 from gpuopt.codegen.cuda.table import columns
 from gpuopt.codegen.order import LANES, REDUCTION_CHUNK
 from gpuopt.executors.cuda.runtime import Runtime
-from gpuopt.executors.cuda.uploads import CapturedUploads, UploadCache
+from gpuopt.executors.cuda.uploads import UploadCache
 from gpuopt.executors.layout import ParamView
 from gpuopt.tracing.operands import Operand
 
@@ -143,7 +143,6 @@ class LaunchPlanner:
         everything = all(i in self._tables or not view.size for i, view in enumerate(views))
         self._only = next(iter(self._tables.values())) if everything and len(alike) == 1 else None
         self._addresses = UploadCache(runtime, len(views), np.int64, LISTS * max(len(alike), 1))
-        self._captured = CapturedUploads(self._addresses)
         self._same = SameObjects()  # the gradients of the step before
         self._asked: tuple[list[int] | None, bool] = (None, False)
         self._plan = LaunchPlan([], [])
@@ -168,10 +167,10 @@ class LaunchPlanner:
         """
         in_order = in_order and not self._in_order
         if self._capturable and self._runtime.capturing():
-            self._same.forget()  # what is sent inside a capture is not there for the next step
-            return self._sorted(grads, positions, in_order, self._captured)
+            self._same.forget()
+            return self._sorted(grads, positions, in_order, self._addresses.keep)
         if (positions, in_order) != self._asked or not self._same(grads):
-            self._plan = self._sorted(grads, positions, in_order, self._addresses)
+            self._plan = self._sorted(grads, positions, in_order, self._addresses.of)
             self._asked = positions, in_order
             self._same.remember(grads)
         return self._plan
@@ -181,12 +180,12 @@ class LaunchPlanner:
         grads: Sequence[Any],
         positions: list[int] | None,
         in_order: bool,
-        uploads: UploadCache | CapturedUploads,
+        sent: Callable[[list[int]], Any],
     ) -> LaunchPlan:
-        """A launch for all arrays that are alike, with addresses from `uploads`."""
+        """A launch for all arrays that are alike, with addresses that were `sent`."""
         together = self._only is not None and positions is None and not in_order
         if self._only is not None and together and self._like_params(grads):
-            addresses = uploads.of([g.data.ptr for g in grads])
+            addresses = sent([g.data.ptr for g in grads])
             return LaunchPlan([TableLaunch(self._only, self._dtypes[0], addresses)], [])
         found: dict[tuple[Table, Any], list[int]] = {}
         singles = []
@@ -198,7 +197,7 @@ class LaunchPlanner:
                 addresses[position] = _address(g)
             elif view.size:
                 singles.append(position)
-        launches = [TableLaunch(*key, uploads.of(addresses)) for key, addresses in found.items()]
+        launches = [TableLaunch(*key, sent(addresses)) for key, addresses in found.items()]
         return LaunchPlan(launches, singles)
 
     def _like_params(self, grads: Sequence[Any]) -> bool:

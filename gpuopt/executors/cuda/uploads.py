@@ -1,6 +1,6 @@
 """Numbers that the host brings to the device between steps, through pinned memory.
 
-Nothing waits for that, unless the device is some steps behind.
+Nothing waits for that, unless the device is many steps behind.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 
 from gpuopt.executors.cuda.runtime import Runtime
 
-__all__ = ["CapturedUploads", "PinnedUpload", "UploadCache", "UploadRing"]
+__all__ = ["PinnedUpload", "UploadCache", "UploadRing"]
 
-_RING = 4
+_RING = 16
 """Uploads of a ring: how many steps the device may be behind before the host waits for it."""
 
 
@@ -29,24 +29,54 @@ class PinnedUpload:
     step reads there is not overwritten before it ran. An upload that is dropped before its copy was
     made leaves the pinned memory to `_COPYING`.
 
+    Parameters
+    ----------
+    runtime : Runtime
+    array : array
+        Where the numbers are on the device.
+    memory : buffer
+        The pinned memory, or what holds it among others.
+    host : array
+        The numbers there.
+
     Attributes
     ----------
     array : array
-        The numbers on the device.
-    captured : bool
-        Whether a CUDA graph makes the copy: nobody can ask when.
+        As given.
     """
 
-    def __init__(self, runtime: Runtime, width: int, dtype: Any) -> None:
-        self.array = runtime.xp.empty(max(width, 1), dtype)
-        self._memory = runtime.cuda.alloc_pinned_memory(self.array.nbytes)
-        self._host = np.frombuffer(self._memory, dtype, self.array.size)
+    def __init__(self, runtime: Runtime, array: Any, memory: Any, host: Any) -> None:
+        self.array, self._runtime, self._memory, self._host = array, runtime, memory, host
         self._copied = runtime.cuda.Event(disable_timing=True)
-        self.captured = False
+
+    @classmethod
+    def several(cls, runtime: Runtime, width: int, dtype: Any, count: int) -> list[PinnedUpload]:
+        """So many of them, of as many numbers each, in one piece of memory."""
+        if count < 1:
+            return []
+        width = max(width, 1)
+        array = runtime.xp.empty(count * width, dtype)
+        memory = runtime.cuda.alloc_pinned_memory(array.nbytes)
+        host, parts = np.frombuffer(memory, dtype, array.size), range(0, count * width, width)
+        return [cls(runtime, array[n : n + width], memory, host[n : n + width]) for n in parts]
 
     def write(self, values: Any) -> Any:
         """Give the array, which holds `values` when what is launched from now on runs."""
         self._copied.synchronize()  # returns at once where nothing was copied yet
+        return self._send(values)
+
+    def write_at_once(self, values: Any) -> Any:
+        """Give the array, which holds `values` now; nothing may have been written to it before.
+
+        While a stream is captured it copies nothing from the host, so another one does.
+        """
+        stream = self._runtime.cuda.Stream(non_blocking=True)
+        with stream:
+            self._send(values)
+        stream.synchronize()
+        return self.array
+
+    def _send(self, values: Any) -> Any:
         self._host[...] = values
         self.array.data.copy_from_host_async(self._host.ctypes.data, self._host.nbytes)
         self._copied.record()
@@ -55,7 +85,7 @@ class PinnedUpload:
     def __del__(self) -> None:
         """Keep the pinned memory while it is copied: CuPy gives it to whoever asks next."""
         with contextlib.suppress(Exception):  # CUDA is gone at exit, and in a forked process
-            if not self.captured and not self._copied.done:
+            if not self._copied.done:
                 _COPYING.append((self._copied, self._memory))
             while _COPYING and _COPYING[0][0].done:
                 _COPYING.popleft()
@@ -69,11 +99,11 @@ class UploadRing:
     """Uploads that take turns, for numbers that change at every step: the host seldom waits."""
 
     def __init__(self, runtime: Runtime, width: int, dtype: Any) -> None:
-        self._uploads = [PinnedUpload(runtime, width, dtype) for _ in range(_RING)]
+        self._uploads = collections.deque(PinnedUpload.several(runtime, width, dtype, _RING))
 
     def write(self, values: Any) -> Any:
         """Write the upload that was written longest ago, and give its array."""
-        self._uploads.append(self._uploads.pop(0))
+        self._uploads.rotate(-1)
         return self._uploads[-1].write(values)
 
 
@@ -84,21 +114,21 @@ class UploadCache:
     ----------
     runtime : Runtime
     width : int
-        The most numbers of an upload.
+        How many numbers an upload holds.
     dtype : dtype
     count : int
         How many are kept: no fewer than one step uses. The one used longest ago is written anew.
     """
 
     def __init__(self, runtime: Runtime, width: int, dtype: Any, count: int) -> None:
-        self._make, self._count = functools.partial(PinnedUpload, runtime, width, dtype), count
-        self._unused = [self._make() for _ in range(count)]
+        self._several = functools.partial(PinnedUpload.several, runtime, width, dtype)
+        self._count, self._unused = count, self._several(count)
         self._recent: dict[tuple[int, ...], PinnedUpload] = {}  # the one used last comes last
         self._kept: dict[tuple[int, ...], PinnedUpload] = {}
 
     def make_room(self, count: int) -> None:
         """Keep `count` uploads, if that is more than before."""
-        self._unused += [self._make() for _ in range(count - self._count)]
+        self._unused += self._several(count - self._count)
         self._count = max(count, self._count)
 
     def of(self, values: Sequence[int]) -> Any:
@@ -108,45 +138,27 @@ class UploadCache:
             return self._kept[key].array
         upload = self._recent.pop(key, None)
         if upload is None:
-            upload = self.take()
+            full = not self._unused and len(self._recent) >= self._count
+            upload = self._recent.pop(next(iter(self._recent))) if full else self._fresh()
             upload.write(key)
         self._recent[key] = upload
         return upload.array
 
-    def keep(self, key: tuple[int, ...]) -> PinnedUpload | None:
-        """The upload that holds these numbers, if there is one; it is never written again."""
-        if key in self._recent:
-            self._kept[key] = self._recent.pop(key)
-        return self._kept.get(key)
+    def keep(self, values: Sequence[int]) -> Any:
+        """The same for launches that a CUDA graph captures; every replay reads it.
 
-    def take(self) -> PinnedUpload:
-        """An upload that the cache gives up; a new one only if others were taken or kept before."""
-        if self._unused:
-            return self._unused.pop()
-        if len(self._recent) < self._count:
-            return self._make()
-        return self._recent.pop(next(iter(self._recent)))
-
-
-class CapturedUploads:
-    """Uploads for launches that a CUDA graph captures; every replay reads them.
-
-    None is ever written again. What the cache holds was copied before the capture, and serves both.
-    Anything else is copied by the graph itself: until a replay, which may never come, it is not
-    there. So it is not found again, not even by the next capture.
-    """
-
-    def __init__(self, cache: UploadCache) -> None:
-        self._cache = cache
-        self._copied_by_graphs: list[PinnedUpload] = []
-
-    def of(self, values: Sequence[int]) -> Any:
-        """The array of an upload that holds `values` when the graph runs."""
+        So it is never written again. If no upload holds the numbers, a fresh one does at once: a
+        step that still runs may read any other.
+        """
         key = tuple(values)
-        upload = self._cache.keep(key)
-        if upload is None:
-            upload = self._cache.take()
-            upload.captured = True
-            upload.write(key)
-            self._copied_by_graphs.append(upload)
-        return upload.array
+        if key not in self._kept:
+            upload = self._recent.pop(key, None)
+            if upload is None:
+                upload = self._fresh()
+                upload.write_at_once(key)
+            self._kept[key] = upload
+        return self._kept[key].array
+
+    def _fresh(self) -> PinnedUpload:
+        """An upload that was never written; a new one only if graphs have kept others."""
+        return self._unused.pop() if self._unused else self._several(1)[0]

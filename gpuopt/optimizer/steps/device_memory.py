@@ -13,7 +13,7 @@ import numpy as np
 
 from gpuopt.codegen.cuda.scalar_arguments import ScalarSource, StepRecord
 from gpuopt.executors.cuda.launch import CupyExecutor
-from gpuopt.executors.cuda.uploads import CapturedUploads, UploadCache, UploadRing
+from gpuopt.executors.cuda.uploads import UploadCache, UploadRing
 from gpuopt.optimizer.binding import Binding, RuleChange
 from gpuopt.optimizer.groups import ParamGroup
 from gpuopt.optimizer.steps.plain import Progress
@@ -78,7 +78,6 @@ class DeviceMemory:
         self.device, self.runtime = first.device, first.runtime
         self._size, xp = len(binding.leaves), self.runtime.xp
         self._masks = UploadCache(self.runtime, self._size, np.uint8, 0)
-        self._captured_masks = CapturedUploads(self._masks)
         self._rings: dict[tuple[ParamGroup, Kernel], UploadRing] = {}
         self._totals: dict[ReductionKey, Any] = {}
         self._hyper: dict[ParamGroup, Any] = {}
@@ -135,8 +134,8 @@ class DeviceMemory:
     def mask(self, indices: Collection[int]) -> Any:
         """Which arrays of the optimizer are meant."""
         captured = self._captured and self.runtime.capturing()
-        uploads = self._captured_masks if captured else self._masks
-        return uploads.of([index in indices for index in range(self._size)])
+        found = self._masks.keep if captured else self._masks.of
+        return found([index in indices for index in range(self._size)])
 
     def row(self, reduction: Expr) -> Any:
         """The totals of a reduction, one for each array of the optimizer."""

@@ -57,6 +57,15 @@ class _Event:
     def synchronize(self) -> None: ...
 
 
+class Stream(contextlib.nullcontext[None]):
+    """A stream of such a device."""
+
+    def __init__(self, non_blocking: bool) -> None:
+        super().__init__()
+
+    def synchronize(self) -> None: ...
+
+
 def _on_device(make: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *arguments, **options: make(*arguments, **options).view(DeviceArray)
 
@@ -70,7 +79,7 @@ def host_runtime() -> Any:
         pytest.skip(reason)
     cuda = import_module("gpuopt.executors.cuda.runtime")
     stream = SimpleNamespace(is_capturing=lambda: False, synchronize=lambda: None)
-    device = SimpleNamespace(alloc_pinned_memory=bytearray, Event=_Event, get_current_stream=lambda: stream)
+    device = SimpleNamespace(alloc_pinned_memory=bytearray, Event=_Event, Stream=Stream, get_current_stream=lambda: stream)
     xp = SimpleNamespace(**{name: _on_device(getattr(np, name)) for name in ("zeros", "empty", "full", "asarray")})
 
     def compile_kernel(written: Any) -> Callable[..., None]:

@@ -13,7 +13,7 @@ from unittest import mock
 
 from gpuopt.executors import using
 
-from .hostgroup import _Memory, gradients_are_recognized, host_executor, host_runtime
+from .hostgroup import Stream, _Memory, gradients_are_recognized, host_executor, host_runtime
 
 
 class Recorder:
@@ -63,19 +63,36 @@ class _Event:
         assert not self.captured, "cudaErrorCapturedEvent"
 
 
+class _Stream(Stream):
+    """What is launched on another stream than the one that is captured is done at once."""
+
+    def __init__(self, recorder: Recorder, non_blocking: bool) -> None:
+        super().__init__(non_blocking)
+        self.recorder, self.recording = recorder, recorder.recording
+
+    def __enter__(self) -> None:
+        self.recorder.recording = False
+
+    def __exit__(self, *_: object) -> None:
+        self.recorder.recording = self.recording
+
+
 @contextlib.contextmanager
 def recording_on_the_cpu() -> Iterator[Recorder]:
-    """`cupy_on_the_cpu`, with what records its launches and its copies to the device."""
+    """`cupy_on_the_cpu`, with what records its launches, and refuses copies to the device meanwhile as CuPy does."""
     recorder = Recorder()
 
     def copy(memory: Any, source: int, size: int) -> None:
-        recorder.do(lambda: ctypes.memmove(memory.ptr, source, size))
+        if recorder.recording:
+            raise RuntimeError("the current stream is capturing, so H2D transfers are disallowed")
+        ctypes.memmove(memory.ptr, source, size)
 
     usual = host_runtime()
     stream = SimpleNamespace(is_capturing=lambda: recorder.recording, synchronize=lambda: None)
     usual.xp.empty = usual.xp.zeros  # what is read before it is written is 0 at least
     usual.cuda.get_current_stream = lambda: stream
     usual.cuda.Event = functools.partial(_Event, recorder)
+    usual.cuda.Stream = functools.partial(_Stream, recorder)
     runtime = dataclasses.replace(usual, compile_kernel=_recorded(recorder, usual.compile_kernel))
     executor, copying = host_executor(runtime), mock.patch.object(_Memory, "copy_from_host_async", copy)
     with copying, using(executor), gradients_are_recognized():

@@ -29,6 +29,20 @@ MISTAKES = [
         "test_launches test_gradients",
     ),
     Mistake(
+        "a list that a graph reads is written again",
+        "UploadCache.keep",
+        "self._kept[key] = upload",
+        "self._kept[key] = self._recent[key] = upload",
+        "test_launches::test_a_list_that_a_graph_reads_is_never_written_again",
+    ),
+    Mistake(
+        "a capture writes a list that a step reads",
+        "UploadCache.keep",
+        "self._fresh()",
+        "self._recent.pop(next(iter(self._recent)))",
+        "test_launches::test_a_list_that_a_graph_reads_is_never_written_again",
+    ),
+    Mistake(
         "a helper may begin when the caller has left",
         "_Job.help",
         "ticket.acquire(blocking=False)",
