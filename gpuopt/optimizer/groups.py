@@ -183,10 +183,12 @@ class ParamGroup:
         self,
         gradients: Sequence[Any],
         hyper: dict[str, float],
+        complete: bool = False,
         scalar_states: Mapping[str, Sequence[float]] = {},
     ) -> list[GroupStep]:
         """The group's steps for these gradients, which are of all arrays of the optimizer.
 
+        With `complete`, none of the gradients that the group takes is None.
         Arrays go together if they run the same; and, on a CPU, where another launch costs nothing,
         if they were updated equally often, and are alike in the states that are one number.
         """
@@ -194,8 +196,10 @@ class ParamGroup:
         rows = [[scalar_states[name][index] for index in self.indices] for name in names]
         numbers = [*zip(*rows, strict=True)] if rows else [()] * len(self.indices)
         own = gradients if self.has_all else [gradients[index] for index in self.indices]
+        gated, count = len(self.programs) > 1, self.counts[0]
+        if complete and not (gated or names) and self.counts.count(count) == len(own):
+            return [GroupStep(self, self.programs[0], count + 1, None, own, hyper)]
         counts = [count + 1 for count in self.counts]
-        gated = len(self.programs) > 1
         opened = {count: gates_open(self.update, count) if gated else 0 for count in set(counts)}
         together: dict[tuple[int, int, tuple[float, ...]], list[int]] = {}
         for position, (count, g) in enumerate(zip(counts, own, strict=True)):
@@ -215,8 +219,11 @@ class ParamGroup:
 
     def counts_after(self, steps: Iterable[GroupStep]) -> list[int]:
         """How often each array was updated once these steps are made; others' are passed over."""
-        counts = list(self.counts)
+        counts = self.counts
         for step in steps:
+            if step.group is self and step.positions is None and isinstance(step.count, int):
+                return [step.count] * len(counts)
+            counts = counts.copy() if counts is self.counts else counts
             for position in step.members if step.group is self else ():
                 counts[position] += 1
         return counts

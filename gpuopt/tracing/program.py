@@ -131,6 +131,11 @@ class UpdateProgram:
         return (*self.stages, self.update)
 
     @property
+    def totals(self) -> frozenset[ReductionKey]:
+        """What the stages reduce."""
+        return frozenset(each.value for stage in self.stages for each in stage.reductions)
+
+    @property
     def accept(self) -> Expr | None:
         """The truth value that decides whether the step is made at all; None where it always is."""
         return self.update.accept

@@ -100,10 +100,11 @@ def test_a_rule_that_needs_another_kernel_is_used_at_once(monkeypatch: pytest.Mo
     assert found[0] == found[1]
 
 
-def test_gradients_with_gaps_are_not_kept_alive() -> None:
+@pytest.mark.parametrize("capturable", [False, True])
+def test_gradients_with_gaps_are_not_kept_alive(capturable: bool) -> None:
     with cupy_on_the_cpu():
         x, g = np.ones((4, 3)), np.ones((4, 6))[:, ::2]
-        opt = go.Adam().init(x, capturable=True)
+        opt = go.Adam().init(x, capturable=capturable)
         for _ in range(2):
             opt.step(g)
         seen = weakref.ref(g)
@@ -215,9 +216,9 @@ def test_which_arrays_have_a_gradient_may_change_at_every_step() -> None:
     with cupy_on_the_cpu():
         opt = go.Momentum(0.1).init(params, capturable=True)
         steps: Any = opt._steps
-        lists = steps._memory._masks
+        lists = steps._memory.mask_uploads._uploads
         for step in range(200):
             opt.step([np.ones(2) if step >> n & 1 else None for n in range(8)])
-        assert steps._memory._masks is lists
+        assert steps._memory.mask_uploads._uploads is lists
         assert len(lists._recent) < 12
         assert (opt.t, opt.counts) == (200, [sum(step >> n & 1 for step in range(200)) for n in range(8)])

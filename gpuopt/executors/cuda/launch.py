@@ -78,19 +78,13 @@ class CupyExecutor:
             self.runtime.wait()
 
     def prepare(self, program: UpdateProgram) -> None:
-        """Make room for what `program` needs, and compile its kernels for the usual gradients.
+        """Make room for what `program` needs; `dry_run` compiles its kernels.
 
-        Those are of the parameters' dtype. If its scalars are made on the device, who has them
-        compiles a kernel, by `dry_run`.
+        It began something on the current stream, which a step on another one must not overtake.
         """
-        if program in self._prepared:
-            return
-        self._make_room(program)
-        if not program.stages and program.accept is None:
-            with self.device:
-                self.dry_run(program.update, (0.0,) * len(program.update.scalars))()
-                self.runtime.wait()  # a step may run on another stream
-        self._prepared.add(program)
+        if program not in self._prepared:
+            self._make_room(program)
+            self._prepared.add(program)
 
     def _make_room(self, program: UpdateProgram) -> None:
         """Make room for scalars that differ from array to array, and for what reductions need."""
@@ -118,7 +112,7 @@ class CupyExecutor:
         self,
         kernel: Kernel,
         grads: Sequence[Any],
-        scalars: AnyScalars,
+        scalars: AnyScalars | Passed,
         positions: list[int] | None = None,
     ) -> None:
         """Update arrays at once, as `plan` says."""
@@ -128,14 +122,18 @@ class CupyExecutor:
         self,
         kernel: Kernel,
         grads: Sequence[Any],
-        scalars: AnyScalars,
+        scalars: AnyScalars | Passed,
         positions: list[int] | None = None,
+        same: bool = False,
     ) -> Launches:
-        """The launches that update the arrays at `positions` (None for all)."""
+        """The launches that update the arrays at `positions` (None for all).
+
+        With `same`, the gradients are those that were planned for last.
+        """
         launches = Launches(self.device)
         with self.device:
             given = self._given(kernel, scalars)
-            plan = self._planner.plan(grads, positions, in_order=bool(kernel.random))
+            plan = self._planner.plan(grads, positions, bool(kernel.random), same)
             for table, dtype, addresses in plan.launches:
                 self._add_update(launches, kernel, table, dtype, addresses, given)
             for position in plan.singles:
@@ -146,18 +144,20 @@ class CupyExecutor:
         self,
         stage: Kernel,
         grads: Sequence[Any],
-        scalars: AnyScalars,
+        scalars: AnyScalars | Passed,
         totals: Sequence[Any],
         positions: list[int] | None = None,
+        same: bool = False,
     ) -> Launches:
         """The launches that reduce the arrays at `positions` (None for all) into `totals`.
 
-        Those are a row for each reduction, with a number for each array of the optimizer.
+        Those are a row for each reduction, with a number for each array of the optimizer. With
+        `same`, the gradients are those that were planned for last.
         """
         launches = Launches(self.device)
         with self.device:
             given = self._given(stage, scalars)
-            plan = self._planner.plan(grads, positions, in_order=True)
+            plan = self._planner.plan(grads, positions, True, same)
             for table, dtype, addresses in plan.launches:
                 self._add_reduction(launches, stage, table, dtype, addresses, given, totals)
             for position in plan.singles:
@@ -168,10 +168,13 @@ class CupyExecutor:
     def dry_run(
         self,
         kernel: Kernel,
-        scalars: AnyScalars,
+        scalars: AnyScalars | Passed,
         totals: Sequence[Any] = (),
     ) -> Launches:
-        """Launch a step of all arrays for none of them: that compiles the kernels."""
+        """Launch a step of all arrays for none of them.
+
+        That compiles the kernels, for the usual gradients: of the parameters' dtype.
+        """
         launches = Launches(self.device)
         with self.device:
             given = self._given(kernel, scalars)
@@ -184,8 +187,10 @@ class CupyExecutor:
                     self._add_update(launches, *arguments)
         return launches
 
-    def _given(self, kernel: Kernel, scalars: AnyScalars) -> KernelScalars:
+    def _given(self, kernel: Kernel, scalars: AnyScalars | Passed) -> KernelScalars:
         """The scalars as kernels take them; this is the one place that tells their types apart."""
+        if isinstance(scalars, Passed):
+            return scalars
         if isinstance(scalars, StoredScalars):
             return InMemory(scalars.rows)
         if isinstance(scalars, ScalarRows):
@@ -205,7 +210,7 @@ class CupyExecutor:
     ) -> None:
         """Update the arrays of a table that have a gradient, of that dtype."""
         launch = self._kernel(table_source, kernel, table, dtype, given.in_memory)
-        launches.add(launch, table.chunk, table.rows, addresses, *given.of_all, size=table.size)
+        launches.add(launch, (table.chunk, table.rows, addresses), given, size=table.size)
 
     def _add_reduction(
         self,
@@ -219,7 +224,7 @@ class CupyExecutor:
     ) -> None:
         """Reduce the arrays of a table that have a gradient, of that dtype."""
         launch = self._kernel(reductions_source, stage, table, dtype, given.in_memory)
-        arguments = table.fold, table.rows, addresses, *given.of_all, *self._room, *totals
+        arguments = (table.fold, table.rows, addresses), given, (*self._room, *totals)
         launches.add(launch, *arguments, size=table.fold_size)
 
     def _kernel(

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from gpuopt.executors.scalars import Scalars
 
 __all__ = ["InMemory", "KernelScalars", "Launches", "Passed"]
+
+
+class _Call(NamedTuple):
+    """A kernel, its arguments before and after its scalars, and the options of the call."""
+
+    kernel: Callable[..., object]
+    before: Sequence[Any]
+    scalars: KernelScalars
+    after: Sequence[Any]
+    options: dict[str, int]
 
 
 class Launches:
@@ -18,7 +27,7 @@ class Launches:
     ----------
     device : device
         Where they are launched.
-    calls : list of callable
+    calls : list of _Call
         Each launches a kernel.
     lasting : bool
         Whether they may be made again by a step with the same gradients: they hold none of these,
@@ -30,11 +39,18 @@ class Launches:
 
     def __init__(self, device: Any) -> None:
         self.device, self.begun, self.lasting = device, False, True
-        self.calls: list[Callable[[], object]] = []
+        self.calls: list[_Call] = []
 
-    def add(self, kernel: Any, *arguments: Any, **size: int) -> None:
+    def add(
+        self,
+        kernel: Callable[..., object],
+        before: Sequence[Any] = (),
+        scalars: KernelScalars | None = None,
+        after: Sequence[Any] = (),
+        **size: int,
+    ) -> None:
         """Add a kernel with its arguments, and its loop's `size` unless that follows from them."""
-        self.calls.append(functools.partial(kernel, *arguments, **size))
+        self.calls.append(_Call(kernel, before, scalars or _NONE, after, size))
 
     def join(self, launches: Launches) -> None:
         """Add others, which come next."""
@@ -43,17 +59,23 @@ class Launches:
 
     def __call__(self) -> None:
         with self.device:
-            for number, call in enumerate(self.calls):
+            for number, (kernel, before, scalars, after, options) in enumerate(self.calls):
                 self.begun = True  # before it is, for an interrupt may come as it is launched
                 try:
-                    call()
+                    kernel(*before, *scalars.of_all, *after, **options)
                 except Exception:
                     self.begun = number > 0
                     raise
 
 
 class Passed:
-    """Scalars that are passed to a kernel: the same numbers for all arrays."""
+    """Scalars that are passed to a kernel: the same numbers for all arrays.
+
+    Attributes
+    ----------
+    of_all : tuple of float
+        Those that it is launched with; a step that is made again is given others.
+    """
 
     in_memory = False
 
@@ -79,3 +101,5 @@ class InMemory:
 
 
 KernelScalars = Passed | InMemory
+
+_NONE = Passed(())

@@ -69,7 +69,7 @@ class SingleArray:
                 inputs = [x.reshape(-1) for x in inputs]
                 p, outputs = view.flat, [x.reshape(-1) for x in outputs]
         launch = self._runtime.compile_kernel(source)
-        launches.add(launch, *inputs, *self._scalars(kernel, given), p, *outputs)
+        launches.add(launch, [*inputs, *self._scalars(kernel, given), p, *outputs])
         launches.lasting = False
 
     def add_reduction(
@@ -89,9 +89,9 @@ class SingleArray:
         reads = [arrays[array] for array in source.reads]
         reads = [x.reshape(-1) if x.flags.c_contiguous else x for x in reads]
         own = [row[self._index : self._index + 1] for row in totals]
-        arguments = *reads, *self._scalars(stage, given), param.size, *room, *own
+        arguments = [*reads, *self._scalars(stage, given), param.size, *room, *own]
         launch = self._runtime.compile_kernel(source)
-        launches.add(launch, *arguments, size=chunks(param.size) * LANES)
+        launches.add(launch, arguments, size=chunks(param.size) * LANES)
         launches.lasting = False
 
     def _scalars(self, kernel: Kernel, given: KernelScalars) -> tuple[Any, ...]:

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gpuopt.arrays.identity import SameObjects
 from gpuopt.codegen.cuda import tuning
 from gpuopt.codegen.cuda.elementwise import Others
 from gpuopt.codegen.cuda.reduction import fold_space
@@ -101,7 +100,7 @@ class LaunchPlan(NamedTuple):
 
 
 class LaunchPlanner:
-    """Finds the launches of a step; with the gradients of the step before, the same ones again.
+    """Finds the launches of the kernels of a step.
 
     Parameters
     ----------
@@ -143,8 +142,7 @@ class LaunchPlanner:
         everything = all(i in self._tables or not view.size for i, view in enumerate(views))
         self._only = next(iter(self._tables.values())) if everything and len(alike) == 1 else None
         self._addresses = UploadCache(runtime, len(views), np.int64, LISTS * max(len(alike), 1))
-        self._same = SameObjects()  # the gradients of the step before
-        self._asked: tuple[list[int] | None, bool] = (None, False)
+        self._asked: tuple[list[int] | None, bool] | None = None
         self._plan = LaunchPlan([], [])
 
     @property
@@ -156,7 +154,9 @@ class LaunchPlanner:
         """Make room for the addresses of a step of so many programs, each for other arrays."""
         self._addresses.make_room(LISTS * max(len(self.tables), 1) * programs)
 
-    def plan(self, grads: Sequence[Any], positions: list[int] | None, in_order: bool) -> LaunchPlan:
+    def plan(
+        self, grads: Sequence[Any], positions: list[int] | None, in_order: bool, same: bool = False
+    ) -> LaunchPlan:
         """The launches for the arrays at `positions` (None for all).
 
         Parameters
@@ -164,15 +164,14 @@ class LaunchPlanner:
         in_order : bool
             Whether the elements must be counted in C order. Then arrays in another order take a
             launch each.
+        same : bool
+            Whether the gradients are those that were asked for last.
         """
-        in_order = in_order and not self._in_order
-        if self._capturable and self._runtime.capturing():
-            self._same.forget()
-            return self._sorted(grads, positions, in_order, self._addresses.keep)
-        if (positions, in_order) != self._asked or not self._same(grads):
-            self._plan = self._sorted(grads, positions, in_order, self._addresses.of)
-            self._asked = positions, in_order
-            self._same.remember(grads)
+        asked = positions, in_order and not self._in_order
+        if not same or asked != self._asked:
+            captured = self._capturable and self._runtime.capturing()
+            found = self._addresses.keep if captured else self._addresses.of
+            self._asked, self._plan = asked, self._sorted(grads, *asked, found)
         return self._plan
 
     def _sorted(

@@ -1,10 +1,10 @@
 """The three ways of a step, of which `choose` picks one.
 
-`PlainSteps` launch one kernel a group; `StagedSteps` reduce arrays first, and the host decides;
-`DeviceSteps` leave all that to a GPU. Comes in: arrays bound to updates, then the gradients of each
-step. Each way has three acts. `prepare` generates, compiles and allocates: it may fail, and changes
-nothing that is in use. `plan` computes the scalars and finds the launches: it may fail, and writes
-nothing. `execute` writes.
+On a CPU, `PlainSteps` run one kernel a group; `StagedSteps` reduce arrays first, and the host
+decides. On a GPU, `DeviceSteps` leave all that to it. Comes in: arrays bound to updates, then the
+gradients of each step. Each way has three acts. `prepare` generates, compiles and allocates: it may
+fail, and changes nothing that is in use. `plan` computes the scalars and finds the launches: it may
+fail, and writes nothing. `execute` writes.
 """
 
 from __future__ import annotations
@@ -69,21 +69,19 @@ def choose(binding: Binding, change: RuleChange, before: Steps | None = None) ->
 
     That stays if it is of the right kind. Another one goes on where it was.
     """
-    way = _way(binding, change, before)
+    way = _way(binding, change)
     steps = before if type(before) is way else way(binding)
     steps.prepare(change)
     return steps
 
 
-def _way(binding: Binding, change: RuleChange, before: Steps | None) -> type[PlainSteps]:
-    plain = all(_is_plain(programs) for programs in change.programs)
-    if not binding.on_device:
-        return PlainSteps if plain else StagedSteps
-    if plain and not binding.device_counts and (before is None or type(before) is PlainSteps):
-        return PlainSteps
-    from gpuopt.optimizer.steps.device import CountingSteps, DeviceSteps
+def _way(binding: Binding, change: RuleChange) -> type[PlainSteps]:
+    if binding.on_device:
+        from gpuopt.optimizer.steps.device import CountingSteps, DeviceSteps
 
-    return CountingSteps if binding.device_counts else DeviceSteps
+        return CountingSteps if binding.device_counts else DeviceSteps
+    plain = all(_is_plain(programs) for programs in change.programs)
+    return PlainSteps if plain else StagedSteps
 
 
 def _is_plain(programs: list[UpdateProgram]) -> bool:

@@ -1,4 +1,4 @@
-"""Runs steps that depend on reductions entirely on the GPU, so the host never synchronizes.
+"""Runs steps entirely on the GPU, so the host never synchronizes.
 
 Comes in: the gradient of each array. Goes out: a plan of kernels, in order. Reductions leave their
 totals in rows on the device; a kernel of one thread an array makes scalars of them, which the
@@ -8,21 +8,24 @@ update reads. In `DeviceSteps` the host counts, and gives what depends on counts
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from gpuopt.codegen.cuda.device_values import needs_scalars
 from gpuopt.codegen.cuda.scalar_arguments import StepRecord
 from gpuopt.codegen.cuda.scalars import count_source, scalar_source
 from gpuopt.codegen.host import compile_host
-from gpuopt.executors.cuda.launches import Launches
+from gpuopt.executors.cuda.launches import Launches, Passed
 from gpuopt.executors.scalars import AnyScalars, ScalarRows
 from gpuopt.optimizer.binding import Binding, RuleChange
 from gpuopt.optimizer.group_steps import GroupStep, batches
 from gpuopt.optimizer.groups import ParamGroup
 from gpuopt.optimizer.hyperparameters import ValuesOfUpdates
-from gpuopt.optimizer.steps.device_memory import DeviceMemory, Masks
+from gpuopt.optimizer.steps.device_memory import DeviceMemory
+from gpuopt.optimizer.steps.device_step import DeviceStep
+from gpuopt.optimizer.steps.masks import Masks
 from gpuopt.optimizer.steps.plain import PlainSteps, Progress, StepPlan
 from gpuopt.tracing.program import Kernel, UpdateProgram
 
@@ -30,7 +33,9 @@ __all__ = ["CountingSteps", "DeviceSteps"]
 
 
 class DeviceSteps(PlainSteps):
-    """Steps whose scalars are made of reductions, on the device; the host counts.
+    """Steps whose scalars are numbers of the host, or made of reductions on the device.
+
+    The host counts. If the gradients are those of the step before, the same is launched again.
 
     Attributes
     ----------
@@ -46,15 +51,17 @@ class DeviceSteps(PlainSteps):
 
     def __init__(self, binding: Binding) -> None:
         super().__init__(binding)
-        self._memory, self.structure = DeviceMemory(binding, self.device_counts), 0
+        self._memory, self.structure = DeviceMemory(binding), 0
         self.device, self._runtime = self._memory.device, self._memory.runtime
         self._prepared: set[tuple[ParamGroup, UpdateProgram]] = set()
+        self._last: DeviceStep | None = None  # if the next one may launch the same
 
     @property
     def scalar_states(self) -> Mapping[str, list[Any]]:
         return self._memory.scalar_states.of_arrays()
 
     def prepare(self, change: RuleChange) -> None:
+        self._last = None  # its masks may be written anew
         super().prepare(change)
         with self.device:
             self._memory.scalar_states.prepare(change, lambda: self.counts)
@@ -65,105 +72,114 @@ class DeviceSteps(PlainSteps):
             return
         with self.device:
             for group, program in new:
-                for kernel in program.kernels:
-                    self._make_room(group, program, kernel)
+                self._make_room(group, program)
             self._memory.make_masks(change)
             for group, program in new:
                 self._compile(group, program)
             self._runtime.wait()  # a step may run on another stream
         self._prepared.update(new)
 
-    def _make_room(self, group: ParamGroup, program: UpdateProgram, kernel: Kernel) -> None:
-        """Make room for the totals and scalars of a kernel."""
-        source = None
-        if needs_scalars(kernel, self.device_counts):
-            compute = self._memory.executors[group].compute
-            source = scalar_source(program, kernel, compute, self.device_counts)
-        self._memory.make_room(group, kernel, source)
+    def _make_room(self, group: ParamGroup, program: UpdateProgram) -> None:
+        """Make room for the totals and scalars of its kernels."""
+        compute = self._memory.executors[group].compute
+        for kernel in program.kernels:
+            source = None
+            if needs_scalars(kernel, self.device_counts):
+                source = scalar_source(program, kernel, compute, self.device_counts)
+            self._memory.make_room(group, kernel, source)
 
     def _compile(self, group: ParamGroup, program: UpdateProgram) -> None:
         """Launch what a step of the group runs, for no array: that compiles its kernels."""
         step = GroupStep(group, program, 1, None, (), defaultdict(float))
-        nothing, launches = Masks({}, self._memory.mask(())), Launches(self.device)
+        made = DeviceStep([step], Masks(self._memory.mask_uploads), Launches(self.device))
         for kernel in program.kernels:
-            scalars, rows = self._scalars(step, kernel, nothing, launches), self._rows(kernel)
-            launches.join(self._memory.executors[group].dry_run(kernel, scalars, rows))
-        self._finish([step], nothing, launches)
-        launches()
+            scalars, rows = self._scalars(made, step, kernel), self._rows(kernel)
+            made.launches.join(self._memory.executors[group].dry_run(kernel, scalars, rows))
+        self._finish(made)
+        made.launches()
 
     def use(self, change: RuleChange) -> None:
         groups = zip(self.binding.groups, change.programs, strict=True)
         self.structure += any(group.programs != programs for group, programs in groups)
+        self._last = None
         super().use(change)
         self._memory.scalar_states.use()
 
     def load(self, progress: Progress) -> None:
+        self._last = None
         super().load(progress)
         with self.device:
             for state in progress.scalar_states:
                 self._memory.scalar_states.set(*state)
 
     def plan(self, gradients: list[Any], complete: bool, same: bool) -> StepPlan:
-        with self.device:
-            steps = self._steps(gradients)
-            launches = self._launches(steps, self._masks(steps))
-        counts = [group.counts_after(steps) for group in self.binding.groups]
-        return StepPlan([launches], counts, self.binding.t + 1)
+        step, self._last = self._last, None
+        captured = self._memory.mask_uploads.captured()
+        if same and step is not None and not captured:
+            step.renew(self.hyper())
+        else:
+            with self.device:
+                step = self._made(self._steps(gradients, complete))
+            if captured or not step.lasts():
+                return self._plan(step)
+        self._last = step
+        return self._plan(step)
 
-    def _steps(self, gradients: list[Any]) -> list[GroupStep]:
+    def _plan(self, step: DeviceStep) -> StepPlan:
+        """A step, and how far the host has counted after it."""
+        counts = [group.counts_after(step.steps) for group in self.binding.groups]
+        return StepPlan([step.launches], counts, self.binding.t + 1)
+
+    def _steps(self, gradients: list[Any], complete: bool = False) -> list[GroupStep]:
         """What each group launches in a step with these gradients."""
         hyper, groups = self.hyper(), self.binding.groups
-        return [step for group in groups for step in group.steps(gradients, group.hyper(hyper))]
+        steps = [group.steps(gradients, group.hyper(hyper), complete) for group in groups]
+        return [*itertools.chain.from_iterable(steps)]
 
-    def _masks(self, steps: Sequence[GroupStep]) -> Masks:
-        """Which arrays take part."""
-        return self._memory.masks([(step.indices, step.program) for step in steps])
-
-    def _launches(self, steps: Sequence[GroupStep], masks: Masks) -> Launches:
+    def _made(self, steps: list[GroupStep], masks: Masks | None = None) -> DeviceStep:
         """All that a step launches, in order: the stages of all groups, then their updates."""
-        launches = Launches(self.device)
+        made = DeviceStep(steps, masks or self._memory.masks(steps), Launches(self.device))
         for batch in batches(steps):
             for step, stage in batch:
-                scalars, rows = self._scalars(step, stage, masks, launches), self._rows(stage)
+                scalars, rows = self._scalars(made, step, stage), self._rows(stage)
                 plan = self._memory.executors[step.group].plan_reduction
-                launches.join(plan(stage, step.gradients, scalars, rows, step.positions))
+                same = stage is not step.program.stages[0]
+                found = plan(stage, step.gradients, scalars, rows, step.positions, same)
+                made.launches.join(found)
         for step in steps:
-            update = step.program.update
-            scalars = self._scalars(step, update, masks, launches)
-            plan_update = self._memory.executors[step.group].plan
-            launches.join(plan_update(update, step.gradients, scalars, step.positions))
-        self._finish(steps, masks, launches)
-        return launches
+            update, same = step.program.update, bool(step.program.stages)
+            scalars = self._scalars(made, step, update)
+            update_plan = self._memory.executors[step.group].plan
+            found = update_plan(update, step.gradients, scalars, step.positions, same)
+            made.launches.join(found)
+        self._finish(made)
+        return made
 
     def _rows(self, stage: Kernel) -> list[Any]:
         """The totals that a stage writes."""
         return [self._memory.row(reduction) for reduction in stage.reductions]
 
-    def _scalars(
-        self, step: GroupStep, kernel: Kernel, masks: Masks, launches: Launches
-    ) -> AnyScalars:
+    def _scalars(self, made: DeviceStep, step: GroupStep, kernel: Kernel) -> AnyScalars | Passed:
         """The scalars of a kernel: numbers if the host knows them all, else rows that a kernel
         makes.
         """
         if not needs_scalars(kernel, self.device_counts):
-            return step.scalars(compile_host(kernel.scalars))
+            return made.given(step, compile_host(kernel.scalars))
         group, executor = step.group, self._memory.executors[step.group]
-        made = step.program, kernel, executor.compute, self.device_counts
-        source = scalar_source(*made)
-        given: Any = step.scalars(source.given) if source.count else ()
+        wanted = step.program, kernel, executor.compute, self.device_counts
+        source = scalar_source(*wanted)
+        given = made.given(step, source.given)
         if isinstance(given, ScalarRows):
-            source = scalar_source(*made, per_array=True)
-            given = (self._memory.upload(group, kernel, given.rows),)
+            source = scalar_source(*wanted, per_array=True)
+            given = Passed((self._memory.upload(group, kernel, given.rows),))
         stored = executor.stored(kernel, source.width)
-        members = masks.members.get(step.program, masks.active)
-        rows = stored.rows.reshape(-1)
-        arguments = self._memory.arguments(source, group, masks, members, given, rows)
-        launches.add(
-            self._runtime.compile_kernel(source.kernel), *arguments, size=len(group.indices)
-        )
+        what = group, step.program, made.masks, stored.rows.reshape(-1)
+        before, after = self._memory.arguments(source, *what)
+        launch, size = self._runtime.compile_kernel(source.kernel), len(group.indices)
+        made.launches.add(launch, before, given, after, size=size)
         return stored
 
-    def _finish(self, steps: Sequence[GroupStep], masks: Masks, launches: Launches) -> None:
+    def _finish(self, made: DeviceStep) -> None:
         """Add what comes last in a step."""
 
 
@@ -177,7 +193,6 @@ class CountingSteps(DeviceSteps):
 
     def __init__(self, binding: Binding) -> None:
         super().__init__(binding)
-        self._last: Launches | None = None  # of the step before, if the next may make them again
         self.numbers = {name: array.reshape(()) for name, array in self._memory.numbers.items()}
         with self.device:
             self._sent = self._memory.send_hyper(binding.now)
@@ -203,51 +218,36 @@ class CountingSteps(DeviceSteps):
         super().prepare(change)
 
     def use(self, change: RuleChange) -> None:
-        self._last = None
         super().use(change)
         with self.device:
             self._memory.keep_hyper(self._sent)
 
-    def plan(self, gradients: list[Any], complete: bool, same: bool) -> StepPlan:
-        last, self._last = self._last, None
-        with self.device:
-            captured = self.binding.capturable and self._runtime.capturing()
-            if captured or not same or last is None:
-                last = self._launches_of(gradients)
-        if last.lasting and not captured:
-            self._last = last
-        last.begun = False
-        return self._uncounted(last)
-
-    def _launches_of(self, gradients: list[Any]) -> Launches:
-        """All that a step with these gradients launches."""
-        steps = self._steps(gradients)
-        launches = self._launches(steps, self._masks(steps))
-        if not steps:  # no array has a gradient, which is a step all the same
-            launches.add(self._count_one)
-        return launches
+    def _plan(self, step: DeviceStep) -> StepPlan:
+        """A step after which the host counts as before."""
+        counts = [group.counts for group in self.binding.groups]
+        return StepPlan([step.launches], counts, self.binding.t)
 
     def dry_run(self, gradients: list[Any]) -> StepPlan:
         """The plan of a step that launches what another one does, and changes nothing."""
         self._last = None
         with self.device:
             steps = self._steps(gradients)
-            masks = self._masks(steps)._replace(active=self._memory.mask(()), members={})
-            return self._uncounted(self._launches(steps, masks))
+            plan = self._plan(self._made(steps, Masks(self._memory.mask_uploads)))
+        return plan if steps else plan._replace(launches=[])  # which would only count
 
-    def _uncounted(self, launches: Launches) -> StepPlan:
-        """A plan after which the host counts as before."""
-        return StepPlan([launches], [group.counts for group in self.binding.groups], self.binding.t)
+    def _finish(self, made: DeviceStep) -> None:
+        if not made.steps:  # no array has a gradient, which is a step all the same
+            made.launches.add(self._count_one)
+            return
+        # What the numbers of the whole optimizer are made of is the same in all.
+        program, group = made.steps[0].program, made.steps[0].group
+        source = count_source(program)
+        before, after = self._memory.arguments(source, group, program, made.masks)
+        made.launches.add(self._runtime.compile_kernel(source.kernel), before, None, after, size=1)
 
     def _count_one(self) -> None:
         completed = StepRecord.COMPLETED
         self._memory.record[completed : completed + 1] += 1
-
-    def _finish(self, steps: Sequence[GroupStep], masks: Masks, launches: Launches) -> None:
-        if steps:  # what the numbers of the whole optimizer are made of is the same in all
-            source = count_source(steps[0].program)
-            arguments = self._memory.arguments(source, steps[0].group, masks, masks.active)
-            launches.add(self._runtime.compile_kernel(source.kernel), *arguments, size=1)
 
     def load(self, progress: Progress) -> None:
         with self.device:

@@ -6,44 +6,25 @@ kernels of scalars: totals, counts, hyperparameters and numbers of the whole opt
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 
 from gpuopt.codegen.cuda.scalar_arguments import ScalarSource, StepRecord
 from gpuopt.executors.cuda.launch import CupyExecutor
-from gpuopt.executors.cuda.uploads import UploadCache, UploadRing
+from gpuopt.executors.cuda.uploads import UploadRing
 from gpuopt.optimizer.binding import Binding, RuleChange
+from gpuopt.optimizer.group_steps import GroupStep
 from gpuopt.optimizer.groups import ParamGroup
+from gpuopt.optimizer.steps.masks import Masks, MaskUploads
 from gpuopt.optimizer.steps.plain import Progress
 from gpuopt.optimizer.steps.scalar_states import ScalarStates
 from gpuopt.tracing.expr import SIZE, Expr, ReductionKey
 from gpuopt.tracing.ops import REDUCTIONS
 from gpuopt.tracing.program import Kernel, UpdateProgram
 
-__all__ = ["DeviceMemory", "Masks"]
-
-MASKS = 8
-"""How many masks are kept beside one for each total, which a step may need."""
-
-
-class Masks(NamedTuple):
-    """Which arrays of the optimizer take part in a step, on the device.
-
-    Attributes
-    ----------
-    of : dict
-        In each total.
-    active : array
-        At all: those that have a gradient.
-    members : dict
-        In each program that has states which are one number.
-    """
-
-    of: Mapping[ReductionKey, Any]
-    active: Any
-    members: Mapping[UpdateProgram, Any] = {}
+__all__ = ["DeviceMemory"]
 
 
 class DeviceMemory:
@@ -53,8 +34,6 @@ class DeviceMemory:
     Parameters
     ----------
     binding : Binding
-    captured : bool
-        Whether steps may be captured in a CUDA graph.
 
     Attributes
     ----------
@@ -69,15 +48,17 @@ class DeviceMemory:
         For each group how often each of its arrays was updated, if the device counts.
     numbers : dict
         The numbers of the whole optimizer, each in an array of one.
+    mask_uploads : MaskUploads
     """
 
-    def __init__(self, binding: Binding, captured: bool) -> None:
-        self._binding, self._captured = binding, captured
+    def __init__(self, binding: Binding) -> None:
+        self._binding = binding
         self.executors = {group: cast("CupyExecutor", group.executor) for group in binding.groups}
         first = self.executors[binding.groups[0]]
         self.device, self.runtime = first.device, first.runtime
         self._size, xp = len(binding.leaves), self.runtime.xp
-        self._masks = UploadCache(self.runtime, self._size, np.uint8, 0)
+        self.mask_uploads = MaskUploads(first, self._size, binding.capturable)
+        self._masks, self._asked = Masks(self.mask_uploads), cast("list[Any] | None", None)
         self._rings: dict[tuple[ParamGroup, Kernel], UploadRing] = {}
         self._totals: dict[ReductionKey, Any] = {}
         self._hyper: dict[ParamGroup, Any] = {}
@@ -108,34 +89,20 @@ class DeviceMemory:
                 self._rings[group, kernel] = UploadRing(self.runtime, width, np.float64)
 
     def make_masks(self, change: RuleChange) -> None:
-        """Make room for masks, and send those of a step of all arrays: a capture must find them."""
-        programs = {program for found in change.programs for program in found}
-        self._masks.make_room(len(self._totals) + len(programs) + MASKS)
+        """Make room for masks, and send those of a step of all arrays."""
+        programs, self._asked = {program for found in change.programs for program in found}, None
+        self.mask_uploads.make_room(len(self._totals) + len(programs))
         groups = zip(self._binding.groups, change.programs, strict=True)
-        self.masks([(group.indices, programs[-1]) for group, programs in groups])
-        self.mask(())
+        steps = [(group.indices, programs[-1]) for group, programs in groups]
+        Masks(self.mask_uploads, steps).send()
 
-    def masks(self, steps: Sequence[tuple[Sequence[int], UpdateProgram]]) -> Masks:
-        """The masks of a step in which arrays of the optimizer, by their indices, run programs."""
-        of: dict[ReductionKey, set[int]] = {}
-        for indices, program in steps:
-            for stage in program.stages:
-                for reduction in stage.reductions:
-                    of.setdefault(reduction.value, set()).update(indices)
-        every = {index for indices, _ in steps for index in indices}
-        running: dict[UpdateProgram, set[int]] = {}
-        for indices, program in steps:
-            if program.update.scalar_states:
-                running.setdefault(program, set()).update(indices)
-        members = {program: self.mask(indices) for program, indices in running.items()}
-        of_totals = {key: self.mask(indices) for key, indices in of.items()}
-        return Masks(of_totals, self.mask(every), members)
-
-    def mask(self, indices: Collection[int]) -> Any:
-        """Which arrays of the optimizer are meant."""
-        captured = self._captured and self.runtime.capturing()
-        found = self._masks.keep if captured else self._masks.of
-        return found([index in indices for index in range(self._size)])
+    def masks(self, steps: Sequence[GroupStep]) -> Masks:
+        """The masks of a step; those of the step before if the same arrays do the same."""
+        asked = [(step.group, step.program, step.positions) for step in steps]
+        if asked != self._asked or self.mask_uploads.captured():
+            taken = [(step.indices, step.program) for step in steps]
+            self._asked, self._masks = asked, Masks(self.mask_uploads, taken)
+        return self._masks
 
     def row(self, reduction: Expr) -> Any:
         """The totals of a reduction, one for each array of the optimizer."""
@@ -170,27 +137,33 @@ class DeviceMemory:
         self,
         source: ScalarSource,
         group: ParamGroup,
+        program: UpdateProgram,
         masks: Masks,
-        members: Any,
-        given: Sequence[Any] = (),
         scalars: Any = None,
-    ) -> list[Any]:
-        """The arguments of a kernel of scalars of a group: its signature says which."""
+    ) -> tuple[list[Any], list[Any]]:
+        """The arguments of a kernel of scalars of a group: its signature says which.
+
+        First those before what the host gives, then those after that.
+        """
         one = {"indices": self._indices[group], "active": masks.active, "arrays": self._size}
         one |= {"counts": self.counts[group], "record": self.record, "scalars": scalars}
-        one["members"] = members
         one["hyper"] = self._hyper.get(group)
-        of_key: dict[str, Any] = {"given": given, "total": self._totals, "number": self.numbers}
+        of_key: dict[str, Any] = {"total": self._totals, "number": self.numbers}
         of_key["state"] = self.scalar_states.rows
-        found = []
+        before, after = list[Any](), list[Any]()
+        found = before
         for argument in source.arguments:
-            if argument.kind == "total_of":
-                found.append(masks.of.get(cast("ReductionKey", argument.key), masks.active))
+            if argument.kind == "given":
+                found = after
+            elif argument.kind == "total_of":
+                found.append(masks.of(cast("ReductionKey", argument.key)))
+            elif argument.kind == "members":
+                found.append(masks.of(program))
             elif argument.kind in of_key:
                 found.append(of_key[argument.kind][argument.key])
             else:
                 found.append(one[argument.kind])
-        return found
+        return before, after
 
     def load(self, progress: Progress) -> None:
         """Go on from there."""

@@ -1,4 +1,4 @@
-"""The usual step: the host counts, computes the scalars, and launches one kernel a group.
+"""The usual step on a CPU: it counts, computes the scalars, and runs one kernel a group.
 
 This is the file to read first. Comes in: the gradient of each array. Goes out: updated arrays, and
 counts one higher.

@@ -54,7 +54,7 @@ class StagedSteps(PlainSteps):
         steps = [
             step
             for group in binding.groups
-            for step in group.steps(gradients, group.hyper(hyper), numbers)
+            for step in group.steps(gradients, group.hyper(hyper), complete, numbers)
         ]
         totals = self._reduced(steps)
         made = [part for step in steps for part in _accepted(step, totals)]

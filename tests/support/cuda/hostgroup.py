@@ -145,7 +145,7 @@ def one_by_one() -> Iterator[Any]:
 
         def make_room(self, programs: int) -> None: ...
 
-        def plan(self, grads: Sequence[Any], positions: list[int] | None, in_order: bool) -> Any:
+        def plan(self, grads: Sequence[Any], positions: list[int] | None, *_: bool) -> Any:
             wanted = range(len(grads)) if positions is None else positions
             return tables.LaunchPlan([], [position for position in wanted if self._views[position].size])
 

@@ -24,7 +24,7 @@ MISTAKES = [
     Mistake(
         "addresses of gradients that moved kept",
         "LaunchPlanner.plan",
-        "_1 or not self._same(grads)",
+        "not same or _1",
         "_1",
         "test_launches test_gradients",
     ),
