@@ -8,6 +8,7 @@ from pathlib import Path
 from gpuopt.arrays import backend
 from gpuopt.bench.measure import EXECUTORS
 from gpuopt.bench.rivals import subjects
+from gpuopt.option_values import rule_among, whole_number
 
 __all__ = ["OPTIONS", "add_arguments"]
 
@@ -35,14 +36,14 @@ def _add_arrays(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rules",
         nargs="+",
-        type=_rule,
+        type=rule_among({name: name for name in subjects()}),
         metavar="NAME",
         help=f"what to measure (default: all: {', '.join(subjects())})",
     )
     parser.add_argument(
         "--sizes",
         nargs="+",
-        type=_positive,
+        type=whole_number(1),
         default=[1_000_000, 16_000_000],
         metavar="N",
         help="elements of one array (default: 1000000 16000000)",
@@ -50,7 +51,7 @@ def _add_arrays(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--many",
         nargs=2,
-        type=_positive,
+        type=whole_number(1),
         default=[300, 1_000],
         metavar=("ARRAYS", "SIZE"),
         help="also many arrays of one size (default: 300 1000)",
@@ -101,7 +102,7 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     """Options for how often it is measured, and how the numbers are shown."""
     parser.add_argument(
         "--rounds",
-        type=_positive,
+        type=whole_number(1),
         default=15,
         metavar="N",
         help="turns that each takes (default: 15)",
@@ -118,22 +119,6 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="also write a table (.md), all numbers (.json) or a picture (.png; needs matplotlib)",
     )
-
-
-def _rule(text: str) -> str:
-    known = {name.lower(): name for name in subjects()}
-    if text.lower() not in known:
-        raise argparse.ArgumentTypeError(
-            f"there is no rule {text!r}; the rules are {', '.join(known)}"
-        )
-    return known[text.lower()]
-
-
-def _positive(text: str) -> int:
-    plain = text.strip().replace("_", "")
-    if not plain.isdecimal() or int(plain) < 1:
-        raise argparse.ArgumentTypeError(f"must be an integer of at least 1, not {text!r}")
-    return int(plain)
 
 
 def _output(text: str) -> Path:

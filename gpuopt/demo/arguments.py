@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 from gpuopt.demo.runs import Way
+from gpuopt.option_values import rule_among, whole_number
 from gpuopt.rules import GradientDescent, Rule, rules
 
 __all__ = ["add_arguments", "rule_class"]
@@ -44,7 +44,7 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
     epochs = ", ".join(f"{way.epochs} {way.name}" for way in map(Way.of, (1, 32, None)))
     parser.add_argument(
         "--epochs",
-        type=_integer(1),
+        type=whole_number(1),
         metavar="N",
         help=f"passes over the training data (default: {epochs})",
     )
@@ -59,7 +59,7 @@ def _add_surroundings(parser: argparse.ArgumentParser) -> None:
     """Options for what all runs share: random numbers, arrays, and the picture."""
     parser.add_argument(
         "--seed",
-        type=_integer(0),
+        type=whole_number(0),
         default=0,
         help="decides split, first weights and order of examples (default: 0)",
     )
@@ -79,31 +79,14 @@ def _add_surroundings(parser: argparse.ArgumentParser) -> None:
 
 def rule_class(text: str) -> type[Rule]:
     """The rule of that name, in any case and with or without hyphens; an argparse type."""
-    known = {name.lower(): cls for name, cls in rules().items()} | {"sgd": GradientDescent}
-    name = text.lower().replace("-", "").replace("_", "")
-    if name not in known:
-        raise argparse.ArgumentTypeError(
-            f"there is no rule {text!r}; the rules are {', '.join(known)}"
-        )
-    return known[name]
-
-
-def _integer(least: int) -> Callable[[str], int]:
-    def integer(text: str) -> int:
-        if not text.strip().lstrip("+-").isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(
-                f"must be an integer of at least {least}, not {text!r}"
-            )
-        return int(text)
-
-    return integer
+    return rule_among({**rules(), "sgd": GradientDescent})(text)
 
 
 def _batch_size(text: str) -> int | None:
     if text == "all":
         return None
     try:
-        return _integer(1)(text)
+        return whole_number(1)(text)
     except argparse.ArgumentTypeError as error:
         raise argparse.ArgumentTypeError(f"{error}; or 'all'") from None
 

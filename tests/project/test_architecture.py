@@ -39,6 +39,7 @@ ORDER = (
     ("optimizer.steps", "plain totals scalar_states staged masks device_memory device_step device __init__"),
     ("optimizer", "saved_format saved capturing summary attributes optimizer capture_checks capture __init__"),
     ("training", "arguments history fit result bounds objective search minimize scipy_method"),
+    ("", "option_values"),
     ("bench", "measure by_hand libraries rivals report arguments __init__"),
     ("demo", "network runs picture arguments __init__"),
     ("", "__init__ cli __main__"),
