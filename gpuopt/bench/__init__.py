@@ -143,6 +143,7 @@ def _cases(args: argparse.Namespace, executors: list[str], options: list[str]) -
                 flush=True,
             )
         graph = args.graph and group == ["cupy"]
-        yield compare(name, group, size, count, args.dtype, args.rounds, options, graph)
+        arguments = size, count, args.dtype, args.rounds, options, graph, args.rivals
+        yield compare(name, group, *arguments)
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gpuopt.arrays import backend
 from gpuopt.bench.measure import EXECUTORS
-from gpuopt.bench.rivals import subjects
+from gpuopt.bench.rivals import KINDS, subjects
 from gpuopt.option_values import rule_among, whole_number
 
 __all__ = ["OPTIONS", "add_arguments"]
@@ -99,13 +99,22 @@ def _add_executors(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
-    """Options for how often it is measured, and how the numbers are shown."""
+    """Options for how often it is measured, beside what, and how the numbers are shown."""
     parser.add_argument(
         "--rounds",
         type=whole_number(1),
         default=15,
         metavar="N",
         help="turns that each takes (default: 15)",
+    )
+    parser.add_argument(
+        "--rivals",
+        nargs="*",
+        choices=KINDS,
+        default=KINDS,
+        metavar="KIND",
+        help=f"rivals to measure, where they are installed: {', '.join(KINDS)} (default: all; none "
+        "if no kind is named)",
     )
     parser.add_argument(
         "--format",

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from gpuopt.bench.libraries import optax_step, torch_step
 from gpuopt.bench.measure import (
     Step,
     bytes_a_step,
+    calls_lasting,
     in_turns,
     make_arrays,
     medians,
@@ -28,12 +29,16 @@ from gpuopt.bench.measure import (
 from gpuopt.rules import Adam, average, bounds, chain, clip_global_norm, rules, weight_decay
 from gpuopt.rules.base import Bindable
 
-__all__ = ["GRAPH", "RIVALS", "Case", "compare", "subjects", "why_no_graph"]
+__all__ = ["GRAPH", "KINDS", "RIVALS", "Case", "compare", "kinds_for", "subjects", "why_no_graph"]
 
 RIVALS = ("by hand", "torch fused", "torch foreach", "optax jit")
 """The rivals by name, in the order of the columns."""
+KINDS = ("hand", "torch", "optax")
+"""What the rivals are of: a word of each name."""
 GRAPH = "cupy graph"
 """The name of the replay of a captured step among the executors."""
+_FIRST = ("Adam", "AdamW", "GradientDescent")
+_BLOCK, _MOST = 0.02, 100  # seconds that a block of calls lasts, and the most calls in it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,8 +76,12 @@ class Case:
 
 
 def subjects() -> dict[str, Callable[[], Bindable]]:
-    """A function for each rule with its defaults, and for the chain, by name."""
-    return {**rules(), CHAIN: _chain}
+    """A function for each rule with its defaults, and for the chain, by name.
+
+    What is asked for most comes first: a run may be stopped.
+    """
+    known = rules()
+    return {**{name: known[name] for name in _FIRST}, **known, CHAIN: _chain}
 
 
 def _chain() -> Bindable:
@@ -90,9 +99,12 @@ def compare(
     rounds: int,
     options: Sequence[str] = (),
     graph: bool = False,
+    kinds: Collection[str] = KINDS,
 ) -> Case:
     """Measure `name` on `count` arrays of `size` elements: executors, of one array module, and
     rivals take turns.
+
+    A block of calls lasts some 20 ms, but has at most 100 calls.
 
     Parameters
     ----------
@@ -100,6 +112,8 @@ def compare(
         Those of `init` that are to be True.
     graph : bool
         Whether the replay of a captured step takes part.
+    kinds : collection of str
+        Which rivals take part, by their `KINDS`.
     """
     xp, kind = module_of(executors[0]), named(dtype)
     arrays = make_arrays(xp, size, count, kind)
@@ -108,12 +122,18 @@ def compare(
         name, [*executors, *([GRAPH] if graph else [])], xp, arrays, gradients, options
     )
     own, waits = list(steps), [waiting(xp)]
-    steps |= _others(name, xp, arrays, gradients, options, waits)
+    kinds = kinds_for(xp, count, kinds)
+    steps |= _others(name, xp, arrays, gradients, options, waits, kinds)
     words = max(1, moved // 8)  # of float32, each read and written: as many bytes as a step moves
     streams = stream_steps(xp, words)
     steps |= streams
-    few = xp is np and size * count >= 1_000_000
-    found = medians(in_turns(steps, rounds, lambda: [wait() for wait in waits], 4 if few else 20))
+
+    def wait() -> None:
+        for each in waits:
+            each()
+
+    calls = {key: min(calls_lasting(step, wait, _BLOCK), _MOST) for key, step in steps.items()}
+    found = medians(in_turns(steps, rounds, wait, calls))
     return Case(
         rule=name,
         count=count,
@@ -124,6 +144,15 @@ def compare(
         rivals={rival: found[rival] for rival in RIVALS if rival in found},
         streams={how: found[how] * moved / (8 * words) for how in streams},
     )
+
+
+def kinds_for(xp: Any, count: int, kinds: Collection[str]) -> Collection[str]:
+    """Those of `kinds` that take part: beside many arrays on a GPU, PyTorch alone.
+
+    There an expression for each takes thousands of launches, and jit compiles hundreds of arrays
+    for seconds.
+    """
+    return kinds if count == 1 or xp is np else [kind for kind in kinds if kind == "torch"]
 
 
 def _ours(
@@ -176,8 +205,11 @@ def _others(
     gradients: list[Any],
     options: Sequence[str],
     waits: list[Step],
+    kinds: Collection[str],
 ) -> dict[str, Step]:
-    """The rivals that have the like and work here; what waits for one is added to `waits`."""
+    """The rivals of these kinds that have the like and work here; what waits for one is added to
+    `waits`.
+    """
 
     def optax() -> Step | None:
         step, wait = optax_step(name, arrays, gradients, options) or (None, None)
@@ -193,6 +225,8 @@ def _others(
     }
     found = {}
     for rival, make in makers.items():
+        if not set(rival.split()).intersection(kinds):
+            continue
         try:
             if (step := make()) is not None:
                 step()

@@ -240,6 +240,58 @@ def test_a_rival_that_is_broken_here_is_left_out(
     ]
 
 
+def test_what_is_asked_for_most_is_measured_first() -> None:
+    names = list(rivals.subjects())
+    assert names[:3] == ["Adam", "AdamW", "GradientDescent"]
+    assert sorted(names) == sorted([*rules(), CHAIN])
+    assert names[-1] == CHAIN
+
+
+def test_a_block_lasts_a_while_and_has_not_too_many_calls(no_libraries: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, int] = {}
+
+    def by_hand() -> None: ...
+
+    def lasting(step: Any, wait: Any, seconds: float) -> int:
+        assert seconds == 0.02
+        return 3 if step is by_hand else 1_000
+
+    def in_turns(steps: Any, rounds: int, wait: Any, calls: Any) -> Any:
+        seen.update(calls)
+        return {key: [1.0] for key in steps}
+
+    monkeypatch.setattr(rivals, "calls_lasting", lasting)
+    monkeypatch.setattr(rivals, "in_turns", in_turns)
+    monkeypatch.setattr(rivals, "naive", lambda *_: by_hand)
+    rivals.compare("Adam", ["numpy"], 11, 3, "float64", 1)
+    assert seen == {"numpy": 100, "by hand": 3, "copy": 100, "scale": 100}
+
+
+def test_many_arrays_on_a_gpu_are_measured_beside_torch_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An expression for each array is thousands of launches, and jit compiles hundreds of arrays for seconds."""
+
+    class Device:
+        """NumPy, which is not known as such."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(np, name)
+
+    asked = []
+
+    def never(*arguments: Any) -> None:
+        asked.append(arguments)
+
+    for rival in ("naive", "torch_step", "optax_step"):
+        monkeypatch.setattr(rivals, rival, never)
+    for count, wanted in ((1, 4), (2, 2)):
+        asked.clear()
+        array = [np.ones(2, "float32")] * count
+        steps = rivals._others("Adam", Device(), array, array, [], [], rivals.kinds_for(Device(), count, rivals.KINDS))
+        assert not steps
+        assert len(asked) == wanted
+    assert rivals.kinds_for(np, 2, rivals.KINDS) == rivals.KINDS
+
+
 def test_a_case_holds_what_takes_part(no_libraries: None) -> None:
     executors = [e for e in ("numpy", "numba") if measure.why_not(e) is None]
     case = rivals.compare("Adam", executors, 11, 3, "float64", 1)
@@ -324,6 +376,14 @@ def test_without_ml_dtypes_there_is_no_bfloat16(bench: Any, monkeypatch: pytest.
     assert err == "gpuopt bench: error: --dtype bfloat16 needs ml_dtypes, which is not installed (pip install ml_dtypes)\n"
 
 
+def test_rivals_are_chosen(bench: Any, tmp_path: Path) -> None:
+    path = tmp_path / "numbers.json"
+    for kinds, wanted in (([], []), (["torch"], []), (["hand", "optax"], ["by hand"])):
+        assert bench("--executors", "numpy", "--rules", "adam", "--output", str(path), "--rivals", *kinds)[0] == 0
+        cases = json.loads(path.read_text(encoding="utf-8"))["cases"]
+        assert [list(case["rivals"]) for case in cases] == [wanted, wanted]
+
+
 def test_a_picture(bench: Any, tmp_path: Path) -> None:
     path = tmp_path / "bars.png"
     assert bench("--executors", "numpy", "--rules", "adam", "--output", str(path))[0] == 0
@@ -341,12 +401,13 @@ def test_ratios_and_bandwidth() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--rules", "nadam"], "there is no rule 'nadam'; the rules are gradientdescent, "),
+        (["--rules", "nadam"], "there is no rule 'nadam'; the rules are adam, "),
         (["--sizes", "0"], "must be an integer of at least 1, not '0'"),
         (["--rounds", "x"], "must be an integer of at least 1, not 'x'"),
         (["--output", "a.gif"], "a.gif must end in one of .md, .json, .png"),
         (["--output", "/nowhere/a.md"], "cannot write /nowhere/a.md: No such file"),
         (["--executors", "jax"], "invalid choice: 'jax'"),
+        (["--rivals", "jax"], "invalid choice: 'jax'"),
         (["--executors", "numpy", "--backend", "numpy"], "not allowed with argument"),
         (["--dtype", "int8"], "invalid choice: 'int8'"),
         (["--init", "fast"], "invalid choice: 'fast'"),
