@@ -69,11 +69,13 @@ def main(arguments: list[str] | None = None) -> int:
         values[name], units[name] = measured(cls, method, parameters), method.unit
         if values[name] is not None:
             print(f"{name}: {values[name]} {units[name]}" if isinstance(values[name], str) else _line(name, values, units))
+        if options.output:  # what is measured is kept if this is stopped
+            _write(options.output, values, units, late)
     failed = [name for name, value in values.items() if isinstance(value, str)]
     numbers = sum(isinstance(value, float) for value in values.values())
     print(f"{numbers} values, {len(failed)} failed, {len(values) - numbers - len(failed)} n/a, {late} not begun in time")
     if options.output:
-        options.output.write_text(json.dumps({"values": values, "units": units, "not begun": late}, indent=1), encoding="utf-8")
+        _write(options.output, values, units, late)
     return int(bool(failed) or not numbers)
 
 
@@ -84,6 +86,10 @@ def _load() -> None:
         raise ImportError(f"{ROOT} cannot be imported")
     sys.modules[SUITE] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules[SUITE])
+
+
+def _write(path: Path, values: dict[str, Any], units: dict[str, str], late: int) -> None:
+    path.write_text(json.dumps({"values": values, "units": units, "not begun": late}, indent=1), encoding="utf-8")
 
 
 def _line(name: str, values: dict[str, Any], units: dict[str, str]) -> str:

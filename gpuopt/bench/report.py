@@ -155,7 +155,7 @@ def markdown(report: Report) -> str:
 
 
 def as_json(report: Report) -> str:
-    """All numbers, in seconds and bytes, for programs such as ``tools/gpu_summary.py``."""
+    """All numbers, in seconds and bytes, for programs such as ``tools/gpu_check``."""
     return json.dumps(dataclasses.asdict(report), indent=1) + "\n"
 
 

@@ -1,123 +1,245 @@
-"""What can be tested of the GPU's check without one: its limits, its summary, and benchmarks without asv."""
+"""The GPU's check ends in time and keeps what was measured, whatever becomes of one of its parts."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import importlib.util
-import json
-import re
+import os
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import pytest
 
-from gpuopt.bench import report
-from gpuopt.bench.rivals import GRAPH, Case
+from tools.gpu_check import __main__ as command
+from tools.gpu_check import running
+from tools.gpu_check.outcomes import VARIABLE
+from tools.gpu_check.parts import Choice, parts
+from tools.gpu_check.results import End, Results
+from tools.gpu_check.rows import BEGUN, Rows
+from tools.gpu_check.running import Part, run
 
 ROOT = Path(__file__).parents[2]
-CHECK = ROOT / "tools" / "gpu_check.sh"
-if not CHECK.exists():
-    pytest.skip("tools is not part of this distribution", allow_module_level=True)
+PARTS = parts(Choice())
+NAMES = [part.name for part in PARTS]
+FINE = "echo log of {name}; echo {name} >> {output}"
+PROCESS = "echo $$ > {folder}/../process"
+FAILS = f"{FINE}; exit 3"
+HANGS = f"trap '' INT; {PROCESS}; {FINE}; sleep 60 & sleep 60"
+DIES = f"{FINE}; kill -SEGV $$"
 
 
-def load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"gpu_check_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def stubs(folder: Path, **others: str) -> list[Part]:
+    """The parts by name, each a line of shell that leaves its name as its numbers; with other lines for some."""
+
+    def stub(part: Part) -> Part:
+        line = others.get(part.name, FINE)
+
+        def shell(output: Path) -> Sequence[str]:
+            return ["sh", "-c", line.format(name=part.name, output=output, folder=folder)]
+
+        return dataclasses.replace(part, limit=5.0, grace=0.1, command=shell)
+
+    return [stub(part) for part in PARTS]
 
 
-summary, here = load(ROOT / "tools" / "gpu_summary.py"), load(ROOT / "asv_bench" / "tools" / "here.py")
+def limited(made: Sequence[Part], name: str, limit: float) -> list[Part]:
+    return [dataclasses.replace(part, limit=limit) if part.name == name else part for part in made]
 
 
-def case(rule: str, count: int, size: int, ours: dict[str, float], dtype: str = "float32") -> Case:
-    """A case in which a copy takes 0.95 s, and every rival 2 s."""
-    rivals = dict.fromkeys(("by hand", "torch fused", "optax jit"), 2.0)
-    return Case(rule, count, size, dtype, 28 * count * size, ours, rivals, {"copy": 0.95, "scale": 0.9})
+def kept(folder: Path) -> Results:
+    """What the archive in `folder` has, beside which only the summary is."""
+    assert {path.name for path in folder.iterdir()} == {running.ARCHIVE, running.SUMMARY}
+    return Results.of(folder / running.ARCHIVE)
 
 
-def save(folder: Path, name: str, cases: list[Case]) -> None:
-    (folder / f"{name}.json").write_text(report.as_json(report.Report(cases, "2026-01-01; a GPU; float32; gpuopt 1")))
+def numbers(results: Results) -> set[str]:
+    """The parts whose numbers and log are there."""
+    suffixes = {part.name: part.suffix for part in PARTS}
+    return {
+        name
+        for name, suffix in suffixes.items()
+        if results.text(f"{name}.{suffix}").split() == [name] and results.text(f"{name}.log") == f"log of {name}\n"
+    }
 
 
-def test_all_limits_are_less_than_eight_minutes() -> None:
-    text = CHECK.read_text(encoding="utf-8")
-    limits = [int(seconds) for seconds in re.findall(r"^\s*(?:step|bench) \w+ (\d+) ", text, re.MULTILINE)]
-    limits += [int(seconds) for seconds in re.findall(r"\btimeout (\d+) ", text)]
-    assert len(limits) == 10
-    assert sum(limits) < 480
+@pytest.mark.parametrize("name", NAMES)
+def test_one_part_takes_no_other_with_it(tmp_path: Path, name: str) -> None:
+    """Each hangs in turn, the next one fails, and the one after that dies."""
+    folder, start = tmp_path / "check", time.monotonic()
+    folder.mkdir()
+    hangs, fails, dies = ([*NAMES, *NAMES][NAMES.index(name) + k] for k in range(3))
+    given = stubs(folder, **{hangs: HANGS, fails: FAILS, dies: DIES})
+    assert not run(limited(given, hangs, 0.2), folder, 60, Results())
+    assert time.monotonic() - start < 10
+    found = kept(folder)
+    assert numbers(found) == set(NAMES)  # those of the three up to there, too
+    assert {part: end.how for part, end in found.ends.items()} == dict.fromkeys(NAMES, "done") | {
+        hangs: "cut off",
+        fails: "failed",
+        dies: "failed",
+    }
+    assert [found.ends[part].why for part in (hangs, fails, dies)] == ["its limit is 0 s", "exit code 3", "exit code -11"]
+    assert not alive(int((tmp_path / "process").read_text()))
+
+
+def alive(group: int) -> list[str]:
+    """What runs in a group of processes."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, process_group = path.read_text().rpartition(")")[2].split()[:3]
+            found += [path.read_text()] if int(process_group) == group and state not in "ZX" else []
+    return found
+
+
+@pytest.mark.parametrize("command", [["no-such-program"], "ncu is not installed", ValueError("no")], ids=str)
+def test_a_part_that_cannot_begin(tmp_path: Path, command: Any) -> None:
+    def cannot(output: Path) -> Any:
+        if isinstance(command, Exception):
+            raise command
+        return command
+
+    given = [dataclasses.replace(part, command=cannot) if part.name == "profile" else part for part in stubs(tmp_path)]
+    assert run(given, tmp_path, 60, Results()) == isinstance(command, str)
+    found = kept(tmp_path)
+    assert numbers(found) == {*NAMES} - {"profile"}
+    assert found.ends["profile"].how == ("not here" if isinstance(command, str) else "failed")
+    assert found.ends["profile"].why
+
+
+def test_all_end_in_time_even_if_each_hangs(tmp_path: Path) -> None:
+    folder, start = tmp_path / "check", time.monotonic()
+    folder.mkdir()
+    given = [dataclasses.replace(part, limit=0.3) for part in stubs(folder, **dict.fromkeys(NAMES, HANGS))]
+    assert not run(given, folder, 1.5, Results())
+    assert time.monotonic() - start < 1.5 + 2
+    hows = [end.how for end in kept(folder).ends.values()]
+    assert hows == sorted(hows)  # cut off, then not begun
+    assert set(hows) == {"cut off", "not begun"}
+
+
+def test_the_rest_is_resumed_and_what_was_not_begun_comes_first(tmp_path: Path) -> None:
+    folder, log = tmp_path / "check", tmp_path / "order"
+    folder.mkdir()
+    earlier = Results()
+    earlier.ends = {name: End("done") for name in NAMES[2:]} | {NAMES[0]: End("failed"), NAMES[1]: End("not begun")}
+    earlier.files[f"{NAMES[0]}.{PARTS[0].suffix}"] = b"earlier\n"
+    earlier.save(folder / running.ARCHIVE)
+    lines = dict.fromkeys(NAMES, f"echo {{name}} >> {log}; {FINE}")
+    assert run(stubs(folder, **lines), folder, 60, command.earlier(folder, Path()))
+    assert log.read_text().split() == [NAMES[1], NAMES[0]]
+    found = kept(folder)
+    assert found.text(f"{NAMES[0]}.{PARTS[0].suffix}").split() == ["earlier", NAMES[0]]  # it goes on with what was there
+    assert {end.how for end in found.ends.values()} == {"done"}
+    assert run(stubs(folder, **lines), folder, 60, command.earlier(tmp_path, folder / running.ARCHIVE))
+    assert len(log.read_text().split()) == 2
+
+
+def test_what_a_run_left_that_was_killed_is_taken(tmp_path: Path) -> None:
+    killed = Results()
+    killed.ends["smoke"] = End("running")
+    killed.save(tmp_path / running.ARCHIVE)
+    (tmp_path / "running.log").write_text("log of smoke\n")
+    (tmp_path / "running.jsonl").write_text("smoke\n")
+    assert not run(stubs(tmp_path, smoke=FAILS)[1:2], tmp_path, 60, command.earlier(tmp_path, Path()))
+    assert kept(tmp_path).text("smoke.jsonl").split() == ["smoke", "smoke"]
+
+
+def test_an_interrupt_ends_the_run_and_keeps_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> End:
+        raise KeyboardInterrupt
+
+    results = Results()
+    assert run(stubs(tmp_path)[:1], tmp_path, 60, results)
+    monkeypatch.setattr(running, "_ended", interrupted)
+    assert not run(stubs(tmp_path)[:3], tmp_path, 60, results)
+    ends = kept(tmp_path).ends
+    assert [ends[name].how for name in NAMES[:3]] == ["done", "cut off", "not begun"]
+
+
+def test_a_summary_that_fails_takes_no_numbers_with_it(tmp_path: Path) -> None:
+    results = Results()
+    results.files["adam.json"] = b'{"cases": 1}'
+    assert run(stubs(tmp_path)[:1], tmp_path, 60, results)
+    assert "machine.json" in kept(tmp_path).files
+    assert "The summary failed; details.tgz has the numbers." in (tmp_path / running.SUMMARY).read_text(encoding="utf-8")
+
+
+def test_a_log_without_end_is_cut(tmp_path: Path) -> None:
+    line = "yes 1234567 | head -c 5000000"
+    assert run(stubs(tmp_path, machine=line)[:1], tmp_path, 60, Results())
+    assert 2_000_000 < len(kept(tmp_path).files["machine.log"]) < 2_200_000
+
+
+def test_eight_minutes_are_kept_and_the_first_parts_fit() -> None:
+    """Whatever hangs; and if nothing does, parts end long before their limits."""
+    assert max(part.limit + part.grace for part in PARTS) < 180
+    assert sum(part.limit + part.grace for part in PARTS[: NAMES.index("suite") + 1]) < 470
+    assert NAMES[:5] == ["machine", "smoke", "tuning", "adam", "suite"]
+
+
+def test_commands_name_what_is_there(tmp_path: Path) -> None:
+    for part in PARTS:
+        found = part.command(tmp_path / "output")
+        if isinstance(found, str):
+            continue
+        names = [word for word in found if word.startswith(("tools.", "asv_bench/")) or word in ("gpuopt", "pytest")]
+        assert names, part.name
+        for name in names:
+            assert (ROOT / name).exists() if name.endswith(".py") else importlib.util.find_spec(name) is not None
+
+
+def test_the_door(tmp_path: Path) -> None:
     if (bash := shutil.which("bash")) is None:
         pytest.skip("no bash")
-    subprocess.run([bash, "-n", CHECK], check=True)
+    environment = {**os.environ, "PYTHON": sys.executable}
+
+    def door(*arguments: str) -> subprocess.CompletedProcess[str]:
+        line = [bash, str(ROOT / "tools" / "gpu_check.sh"), *arguments]
+        return subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    shown = door("--help")
+    assert shown.returncode == 0
+    assert all(f"    {name}" in shown.stdout or f", {name}" in shown.stdout for name in NAMES)
+    refused = door("results", "--resume")
+    assert refused.returncode == 2
+    assert "details.tgz" in refused.stderr
+    assert (tmp_path / "results").is_dir()
 
 
-def test_a_bar_is_met_or_missed_or_was_not_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    large, many = ("Adam", 1, 64_000_000), ("Adam", 300, 1_000)
-    slow = case("Momentum", 1, 64_000_000, {"cupy": 1.5})
-    save(
-        tmp_path,
-        "speed",
-        [case("Adam", 1, 1_000_000, {"cupy": 9.0}), case(*large, {"cupy": 1.0}), case(*many, {"cupy": 4.0}), slow],
-    )
-    save(tmp_path, "master", [case(*large, {"cupy": 1.0}, "bfloat16")])
-    save(tmp_path, "graph", [case("Adam", 1, 1_000, {"cupy": 3.0, GRAPH: 1.0})])
-    (tmp_path / "suite.log").write_text("...\n===== 9 passed in 1.00s =====\n\n")
-    (tmp_path / "failed.log").write_text("== demo failed with 2\n")
-    assert summary.main([str(tmp_path)]) == 0
-    out = capsys.readouterr().out
-    assert out == (tmp_path / "summary.md").read_text(encoding="utf-8")
-    assert re.match(r"Commit \w+.*; 2026-01-01; a GPU; float32; gpuopt 1\n", out)
-    for row in (
-        "| Adam, 64,000,000: share of a copy's bandwidth | ≥ 92.0% | 95.0% | met |",
-        "| Momentum, 64,000,000: share of a copy's bandwidth | ≥ 92.0% | 63.3% | **missed** |",
-        "| AdamW, -: share of a copy's bandwidth | ≥ 92.0% | not measured |  |",
-        "| Adam, 64,000,000: torch fused's time over ours | ≥ 1.00 | 2.00 | met |",
-        "| Adam, 64,000,000: optax jit's time over ours | ≥ 1.00 | 2.00 | met |",
-        "| Adam, 300 x 1,000: torch fused's time over ours | ≥ 1.00 | 0.50 | **missed** |",
-        "| RMSProp, -: torch foreach's time over ours | ≥ 1.00 | not measured |  |",
-        "| Adam, 64,000,000, bfloat16 (master): share of a copy's bandwidth | ≥ 92.0% | 95.0% | met |",
-        "| Adam, 1,000: eager time over the replay's | ≥ 1.00 | 3.00 | met |",
-        "- suite: 9 passed in 1.00s",
-        "- demo: not run",
-        "- == demo failed with 2",
-        "## master",
-    ):
-        assert f"\n{row}\n" in out
-    assert re.search(r"\n\d+ of 29 bars met, 2 missed, \d+ not measured\.\n", out)
+TESTS = """
+import pytest
+def test_passes(): pass
+def test_passes_too(): pass
+def test_fails(): assert 1 == 2, "as it must"
+def test_is_skipped(): pytest.skip("no second device")
+"""
 
 
-def test_a_summary_of_nothing_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert summary.main([str(tmp_path)]) == 1
-    assert "no speed was measured" in capsys.readouterr().out
-    assert summary.main([]) == 2
+def test_outcomes_are_written_as_they_come_and_what_passed_is_not_run_again(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(TESTS)
+    (tmp_path / "pytest.ini").write_text("[pytest]")
+    path = tmp_path / "rows"
+    environment = {**os.environ, VARIABLE: str(path), "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    plugins = ["-p", "tools.gpu_check.outcomes", "-p", "xdist", "-p", "no:cacheprovider"]
+    line = [sys.executable, "-m", "pytest", *plugins, "-n", "1"]
 
+    def rows() -> list[tuple[str, str, str]]:
+        """What a run adds."""
+        before = len(Rows(path).earlier)
+        done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 1, done.stdout
+        return [(row["test"].partition("::")[2], row["outcome"], row["why"]) for row in Rows(path).earlier[before:]]
 
-def test_a_run_that_was_stopped_as_it_wrote_was_not_measured(tmp_path: Path) -> None:
-    save(tmp_path, "master", [case("Adam", 1, 64_000_000, {"cupy": 1.0}, "bfloat16")])
-    (tmp_path / "speed.json").write_text('{"cases": [{"rule"')
-    assert summary.main([str(tmp_path)]) == 0
-    assert "\n## master\n" in (tmp_path / "summary.md").read_text(encoding="utf-8")
-
-
-def test_benchmarks_without_asv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "values.json"
-    assert here.main([r"State.*'numpy'", "--output", str(path)]) == 0
-    assert "track_state_bytes('plain', 'numpy'): 8 bytes an element\n" in capsys.readouterr().out
-    name = "precision.State.track_state_bytes('master', 'numpy')"
-    assert json.loads(path.read_text(encoding="utf-8"))["values"][name] == 12.0
-    assert here.main(["no such benchmark"]) == 1
-    assert here.main(["State.*'numpy'", "--seconds", "-1"]) == 1
-    assert "0 values, 0 failed, 0 n/a, 2 not begun in time" in capsys.readouterr().out
-
-
-def test_a_benchmark_that_breaks_is_told_from_one_that_is_not_for_this_machine() -> None:
-    class Broken:
-        def setup(self, why: type[Exception]) -> None:
-            raise why("here")
-
-    assert here.measured(Broken, None, (ValueError,)) == "ValueError: here"
-    assert here.measured(Broken, None, (NotImplementedError,)) is None
+    failed, skipped = ("test_fails", "failed", "AssertionError: as it must assert 1 == 2"), "Skipped: no second device"
+    ended = [failed, ("test_is_skipped", "skipped", skipped), ("test_passes", "passed", ""), ("test_passes_too", "passed", "")]
+    begun = [(name, BEGUN, "") for name, _, _ in ended]
+    assert sorted(rows()) == sorted(begun + ended)
+    Rows(path).add(test="test_it.py::test_fails", outcome=BEGUN)  # as if it had hung: then it comes last
+    assert rows() == [begun[1], ended[1], begun[0], ended[0]]
