@@ -108,16 +108,18 @@ def debias(average: ValueT, beta: Any, t: Any) -> ValueT:
     correction divides by the sum of its weights. That is ``1 - beta**t``, computed as
     ``-expm1(t * log(beta))``, which keeps its digits if `beta` is close to 1. In an ``update``
     `beta` may also follow a schedule, or be replaced between steps: then the sum is kept as a state
-    that is one number, ``w = beta * w + (1 - beta)``.
+    that is one number, ``w = beta * w + (1 - beta)``. An array for `beta` (``hyper=`` of `init`) is
+    taken to be the same in all steps.
     """
     value: Any = average
-    factor: Any
-    if isinstance(average, Traced) and (total := average.weights(beta, t)) is not None:
-        factor = 1.0 / total
-    elif isinstance(beta, (int, float)):  # and t may be a symbol
-        expm1 = math.expm1 if isinstance(t, (int, float)) else np.expm1
-        factor = 1.0 / -expm1(t * math.log(beta)) if beta > 0 else 1.0
-    else:
-        factor = np.where(beta > 0, 1.0 / -np.expm1(t * np.log(beta)), 1.0)
-    corrected: ValueT = value * factor
+    total = average.weights(beta, t) if isinstance(average, Traced) else None
+    corrected: ValueT = value * (1.0 / (sum_of_weights(beta, t) if total is None else total))
     return corrected
+
+
+def sum_of_weights(beta: Any, t: Any) -> Any:
+    """The sum of an average's weights after `t` steps with one decay: ``1 - beta**t``."""
+    if isinstance(beta, (int, float)):  # and t may be a symbol
+        expm1 = math.expm1 if isinstance(t, (int, float)) else np.expm1
+        return -expm1(t * math.log(beta)) if beta > 0 else 1.0
+    return np.where(beta > 0, -np.expm1(t * np.log(beta)), 1.0)

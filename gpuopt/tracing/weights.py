@@ -7,9 +7,11 @@ state that is one number.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
+from gpuopt.rules.rule import sum_of_weights
 from gpuopt.tracing.expr import Expr, Graph, reachable
+from gpuopt.tracing.symbols import Symbol
 
 __all__ = ["UNKNOWN", "Decay", "Weights"]
 
@@ -105,7 +107,6 @@ def _leaves(expr: Expr) -> list[Expr]:
 
 
 def _closed(graph: Graph, beta: Expr, t: Expr) -> Expr:
-    """``1 - βᵗ``, with all digits also for a β next to 1."""
-    node, constant = graph.node, graph.constant
-    total = node("negative", node("expm1", node("multiply", t, node("log", beta))))
-    return node("where", node("greater", beta, constant(0)), total, constant(1))
+    """The sum of the weights where the decay was always that: ``1 - βᵗ``."""
+    (total,) = sum_of_weights(Symbol(graph, beta), Symbol(graph, t)).parts
+    return cast("Expr", total)

@@ -23,7 +23,7 @@ ORDER = (
     ("rules", "descent adaptive gradient_pieces step_pieces parameter_pieces"),
     ("rules", "composite chains partitions compose __init__"),
     ("", "schedules"),
-    ("tracing", "operands ops errors expr printing weights keywords complexes truth ufuncs functions symbols"),
+    ("tracing", "operands ops errors expr printing keywords complexes truth ufuncs functions symbols weights"),
     ("tracing", "signatures setting parts program trace"),
     ("codegen", "order wide host tile numpy numba"),
     (

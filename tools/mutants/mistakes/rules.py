@@ -9,7 +9,7 @@ __all__ = ["MISTAKES"]
 MISTAKES = [
     Mistake(
         "a step count taken for a number because the decay is one",
-        "debias",
+        "sum_of_weights",
         "math.expm1 if _1 else np.expm1",
         "math.expm1",
         "test_rules::test_debias_of_a_constant",
@@ -37,7 +37,7 @@ MISTAKES = [
     ),
     Mistake(
         "no bias correction",
-        "debias",
+        "sum_of_weights",
         "np.where(_1 > 0, _2, 1.0)",
         "np.where(_1 < 0, _2, 1.0)",
         "test_bits::test_formula",
