@@ -1,5 +1,7 @@
 """First-order optimizers for plain NumPy and CuPy arrays."""
 
+import typing
+
 from gpuopt import schedules
 from gpuopt.arrays.backend import array_module, info, use, xp
 from gpuopt.arrays.tree import ArrayTree
@@ -115,3 +117,11 @@ __all__ = [
     "weight_decay",
     "xp",
 ]
+
+
+if not typing.TYPE_CHECKING:  # to a type checker any name would then be one of the module's
+
+    def __getattr__(name):
+        from gpuopt.rules.elsewhere import not_exported
+
+        raise not_exported(name, __all__)

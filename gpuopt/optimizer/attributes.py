@@ -16,7 +16,7 @@ from gpuopt.optimizer.steps import Steps
 from gpuopt.optimizer.summary import Summary, summarize
 from gpuopt.rules.base import BindableT_co
 from gpuopt.rules.chains import loss_scale_name
-from gpuopt.rules.elsewhere import NotHere
+from gpuopt.rules.elsewhere import NotSet
 
 __all__ = ["OptimizerAttributes"]
 
@@ -133,8 +133,8 @@ class OptimizerAttributes(Generic[BindableT_co]):
         return f"<p><code>{html.escape(repr(self))}</code></p>{self.summary()._repr_html_()}"
 
     if not TYPE_CHECKING:
-        zero_grad, apply_gradients, param_groups = NotHere(_KEPT), NotHere(_KEPT), NotHere(_KEPT)
-        lr = NotHere("it is in opt.rule; write opt.rule = opt.rule.replace({'lr': 0.1})")
+        zero_grad, apply_gradients, param_groups = NotSet(_KEPT), NotSet(_KEPT), NotSet(_KEPT)
+        lr = NotSet("it is in opt.rule; write opt.rule = opt.rule.replace({'lr': 0.1})")
 
     def __repr__(self) -> str:
         count, precision = len(self._binding.leaves), str(self._binding.precision)

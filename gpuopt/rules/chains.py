@@ -8,6 +8,7 @@ from typing import Any, final
 
 from gpuopt.rules.base import Bindable, Part, Update, class_hint
 from gpuopt.rules.composite import Composite, Joined, named_parts
+from gpuopt.rules.elsewhere import never_changes
 from gpuopt.rules.formula import Formula
 from gpuopt.rules.hooks import has_hook
 from gpuopt.rules.paths import check_unique
@@ -168,6 +169,9 @@ class Chain(Composite):
             )
             found += [(part.scope, part.formula) for part in inner]
         return Joined(named_parts(found))
+
+
+Chain.__setattr__ = never_changes  # type: ignore[method-assign] # where frozen gives no remedy
 
 
 def _divides(piece: Any) -> bool:

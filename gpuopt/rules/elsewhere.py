@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+import difflib
+import reprlib
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
-__all__ = ["NotHere"]
+__all__ = ["NotHere", "NotSet", "never_changes", "not_exported"]
 
 
 class NotHere:
@@ -21,3 +25,31 @@ class NotHere:
 
     def __get__(self, instance: Any, owner: type) -> Any:
         raise AttributeError(f"{owner.__name__!r} has no attribute {self._name!r}: {self._hint}")
+
+
+class NotSet(NotHere):
+    """The same where it is assigned; not for a class whose subclasses may have the name."""
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        self.__get__(instance, type(instance))
+
+
+def never_changes(rule: Any, name: str, value: Any) -> NoReturn:
+    """Refuse an assignment to an attribute of a rule or a piece: it is its ``__setattr__``."""
+    what, known = "rule" if hasattr(rule, "init") else "piece", list(rule.hyperparameters)
+    named = [full for full in known if name in (full, full.replace("/", ".").rpartition(".")[2])]
+    remedy = f"it has {', '.join(known) or 'no hyperparameters'}"
+    if named:
+        remedy = f"write {what} = {what}.replace({{{named[0]!r}: {reprlib.repr(value)}}})"
+    raise dataclasses.FrozenInstanceError(
+        f"{type(rule).__name__}.{name} cannot be assigned, for a {what} never changes; {remedy}; "
+        "an optimizer goes on with another rule where you assign it to opt.rule"
+    )
+
+
+def not_exported(name: str, names: Sequence[str]) -> AttributeError:
+    """The error for a name that `gpuopt` does not have: it has others, which are spelled alike."""
+    alike = {each.lower(): each for each in names}
+    close = difflib.get_close_matches(name.lower(), alike, n=1, cutoff=0.75)
+    hint = f"; write gpuopt.{alike[close[0]]}" if close else ""
+    return AttributeError(f"module 'gpuopt' has no attribute {name!r}{hint}", name=name)

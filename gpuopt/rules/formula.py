@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from gpuopt.rules.elsewhere import NotHere
+from gpuopt.rules.elsewhere import NotHere, never_changes
 from gpuopt.rules.hooks import HOOKS, HookName, defined_hooks
 from gpuopt.rules.ranges import Range, arguments_hint, range_of, single
 from gpuopt.rules.spelling import in_place_of, refusal
@@ -189,6 +189,7 @@ def make_formula(cls: type[Formula]) -> None:
         default = vars(cls).get("lr", dataclasses.MISSING)
         cls.lr = dataclasses.field(default=default, kw_only=False)  # type: ignore[attr-defined]
     dataclasses.dataclass(frozen=True, kw_only=cls._keyword_only)(cls)
+    cls.__setattr__ = never_changes  # type: ignore[method-assign] # where frozen gives no remedy
     own = {
         field.name: hints[field.name] for field in dataclasses.fields(cls) if field.name in hints
     }

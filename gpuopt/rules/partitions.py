@@ -9,6 +9,7 @@ from typing import Any, ClassVar, final, overload
 from gpuopt.rules.base import Bindable, Update, class_hint
 from gpuopt.rules.chains import KEEP_STATES, Chain
 from gpuopt.rules.composite import Composite, Joined
+from gpuopt.rules.elsewhere import never_changes
 from gpuopt.rules.hooks import has_hook
 from gpuopt.rules.paths import check_unique, is_path, matching, without_array
 from gpuopt.rules.piece import GradientPiece, ParameterPiece
@@ -191,6 +192,9 @@ class Partition(Composite):
         return Joined(
             tuple(part._replace(scope=repr(key)) for part in self.rules[key].update_for("").parts)
         )
+
+
+Partition.__setattr__ = never_changes  # type: ignore[method-assign] # where frozen gives no remedy
 
 
 def _in_a_chain(piece: Any) -> str:
