@@ -19,6 +19,7 @@ from gpuopt.arrays.memory import Memory
 from gpuopt.arrays.tree import TreeSpec
 from gpuopt.optimizer.hyperparameters import misfit
 from gpuopt.rules.base import Update
+from gpuopt.rules.elsewhere import as_identifier
 from gpuopt.rules.ranges import Range
 
 __all__ = ["match_hyper_arrays"]
@@ -84,6 +85,7 @@ def _check_name(given: Any, updates: Sequence[Update | None]) -> None:
 
 def _full_name(given: Any, update: Update) -> str | None:
     """The full name of the hyperparameter that `given` stands for."""
+    given = as_identifier(given) if isinstance(given, str) else given
     if given in update.ranges:
         return str(given)
     if len(short := [name for name in update.ranges if name.rpartition(".")[2] == given]) > 1:

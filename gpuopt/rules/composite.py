@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self, final
 
 from gpuopt.rules.base import Bindable, Part
+from gpuopt.rules.elsewhere import as_identifier
 from gpuopt.rules.piece import Piece
 from gpuopt.rules.ranges import Range
 
@@ -37,6 +38,7 @@ class Composite(Bindable):
         }
 
     def replace(self, values: Mapping[str, Any]) -> Self:
+        values = {as_identifier(name): value for name, value in values.items()}
         if unknown := values.keys() - self.hyperparameters.keys():
             known = ", ".join(self.hyperparameters)
             raise TypeError(

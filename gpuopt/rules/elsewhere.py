@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import reprlib
+import unicodedata
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-__all__ = ["NotHere", "NotSet", "never_changes", "not_exported"]
+__all__ = ["NotHere", "NotSet", "as_identifier", "never_changes", "not_exported"]
 
 
 class NotHere:
@@ -53,3 +54,8 @@ def not_exported(name: str, names: Sequence[str]) -> AttributeError:
     close = difflib.get_close_matches(name.lower(), alike, n=1, cutoff=0.75)
     hint = f"; write gpuopt.{alike[close[0]]}" if close else ""
     return AttributeError(f"module 'gpuopt' has no attribute {name!r}{hint}", name=name)
+
+
+def as_identifier(name: str) -> str:
+    """A name as Python reads it in code, where the micro sign is a Greek mu."""
+    return unicodedata.normalize("NFKC", name)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from gpuopt.rules.elsewhere import NotHere, never_changes
+from gpuopt.rules.elsewhere import NotHere, as_identifier, never_changes
 from gpuopt.rules.hooks import HOOKS, HookName, defined_hooks
 from gpuopt.rules.ranges import Range, arguments_hint, range_of, single
 from gpuopt.rules.spelling import in_place_of, refusal
@@ -148,7 +148,7 @@ class Formula:
 
     def replace(self, values: Mapping[str, Any]) -> Self:
         """A copy with other hyperparameters."""
-        return dataclasses.replace(self, **values)
+        return dataclasses.replace(self, **{as_identifier(n): x for n, x in values.items()})
 
 
 def _is_base(cls: type[Formula]) -> bool:

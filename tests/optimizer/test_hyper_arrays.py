@@ -258,3 +258,21 @@ def test_a_state_that_is_one_of_them() -> None:
     first.step(np.ones(2))
     second.step(np.ones(2))
     assert second.params.tolist() == [-0.5, -0.5]
+
+
+def test_a_name_is_read_as_python_reads_it() -> None:
+    """The micro sign, which a keyboard has, is a Greek mu in code."""
+
+    class Greek(go.Rule):
+        μ: go.NonNegative = 1.0  # noqa: PLC2401 - as a formula has it
+
+        def update(self, t: Any, p: Any, g: Any) -> Any:
+            return p - self.μ * g
+
+    sign = "\u00b5"
+    rule = go.chain(go.clip(9.0), Greek())
+    opt = rule.init(np.zeros(2), hyper={sign: np.array([1.0, 2.0])})
+    opt.step(np.ones(2))
+    assert opt.params.tolist() == [-1.0, -2.0]
+    assert rule.replace({sign: 3.0}) == go.chain(go.clip(9.0), Greek(μ=3.0))
+    assert Greek().replace({sign: 3.0}) == Greek(μ=3.0)
