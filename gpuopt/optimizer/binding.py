@@ -17,6 +17,7 @@ from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.arrays.precision import MASTER, Precision
 from gpuopt.arrays.tree import TreeSpec
 from gpuopt.executors import executor_of
+from gpuopt.optimizer.beginning import begin
 from gpuopt.optimizer.groups import ParamGroup
 from gpuopt.optimizer.hyper_arrays import match_hyper_arrays
 from gpuopt.optimizer.hyperparameters import (
@@ -132,6 +133,7 @@ class Binding:
             )
             for (key, *_), indices in alike.items()
         ]
+        begin(self.groups)
 
     def _check_precision(self) -> None:
         """Raise ValueError if the precision asked for does not go with an array or an update."""

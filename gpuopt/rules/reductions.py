@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
 
@@ -15,26 +15,36 @@ from gpuopt.rules.traced import Traced
 __all__ = ["tree_max", "tree_mean", "tree_norm", "tree_sum"]
 
 
-_where: ContextVar[str] = ContextVar("_where", default="")
+_OverTree = Callable[[str, Any], Any]
+_by: ContextVar[_OverTree | None] = ContextVar("_by", default=None)
 
 
 @contextlib.contextmanager
-def seeing_one_array(where: str) -> Iterator[None]:
-    """Refuse reductions over the tree meanwhile; `where` is what an error says."""
-    token = _where.set(where)
+def over_tree_by(reduce: _OverTree) -> Iterator[None]:
+    """Let ``reduce(kind, x)`` give the reductions over the tree meanwhile."""
+    token = _by.set(reduce)
     try:
         yield
     finally:
-        _where.reset(token)
+        _by.reset(token)
 
 
-def _over_tree(kind: str, x: Any) -> Any:
-    """Reduce a symbol over the tree, and anything else over itself."""
-    if where := _where.get():
+def seeing_one_array(where: str) -> contextlib.AbstractContextManager[None]:
+    """Refuse reductions over the tree meanwhile; `where` is what an error says."""
+
+    def refuse(kind: str, x: Any) -> Any:
         raise ValueError(
             f"{where} sees one array, so it cannot reduce all: keep what gpuopt.tree_{kind} gives "
             "as a state in update, and read it here"
         )
+
+    return over_tree_by(refuse)
+
+
+def _over_tree(kind: str, x: Any) -> Any:
+    """Reduce a symbol over the tree, and anything else over itself."""
+    if reduce := _by.get():
+        return reduce(kind, x)
     return x.over_tree(kind) if isinstance(x, Traced) else getattr(np, kind)(x)
 
 

@@ -109,6 +109,34 @@ def test_a_start_that_is_of_all_arrays(executor: str) -> None:
     assert [float(begun[0]) for begun in opt.state["begun"].values()] == [1.0, 10.0]
 
 
+class Mixed(go.Rule):
+    """States that begin with each reduction over the tree, one after another."""
+
+    lr: go.NonNegative = 0.1
+
+    def start(self, p: Any) -> Any:
+        largest = go.tree_max(np.abs(p))
+        return largest, go.tree_mean(p / largest), np.max(p)
+
+    def update(self, t: Any, p: Any, g: Any, largest: Any, mean: Any, own: Any) -> Any:
+        return p - self.lr * (largest + mean + own) * g, largest, mean, own
+
+
+@pytest.mark.parametrize("options", [{}, {"capturable": True}], ids=["", "capturable"])
+def test_it_is_shown_before_the_first_step(executor: str, xp: Any, options: Any) -> None:
+    """As it would begin now, for all arrays of the rule; the first step begins anew."""
+    p = {"a": xp.full(9, 1.0), "b": xp.full((4, 4), -10.0), "c": xp.full(3, 99.0)}
+    opt = go.partition({"c": go.SGD(), "*": Mixed()}).init(p, **options)
+
+    def shown() -> dict[str, list[float]]:
+        return {name: [float(tree[key].reshape(-1)[0]) for key in "ab"] for name, tree in opt.state.items()}
+
+    assert shown() == {"largest": [10.0] * 2, "mean": [pytest.approx((0.9 - 16) / 25)] * 2, "own": [1.0, -10.0]}
+    p["a"][...] = 20.0
+    opt.step({name: xp.zeros_like(x) for name, x in p.items()})
+    assert shown() == {"largest": [20.0] * 2, "mean": [pytest.approx((9 - 8) / 25)] * 2, "own": [20.0, -10.0]}
+
+
 def test_a_sum_in_start_has_the_bits_of_one_in_update() -> None:
     """In every layout, and on every executor."""
     a = np.random.default_rng(0).normal(size=(301, 77)).astype("float32")

@@ -99,6 +99,13 @@ MISTAKES = [
         "test_ways::test_what_is_launched_again_has_the_numbers_of_its_step",
     ),
     Mistake(
+        "a state that begins with a number of all arrays shown as of one",
+        "_started",
+        "all(len(calls) == len(totals) for calls in asked)",
+        "True",
+        "test_start::test_it_is_shown_before_the_first_step",
+    ),
+    Mistake(
         "the weights of an average one step late",
         "Weights.total",
         "node('add', node('multiply', beta, before), rest)",
@@ -199,8 +206,8 @@ MISTAKES = [
     Mistake(
         "a reduction over the tree of one array alone",
         "reductions:_over_tree",
-        "_where.get()",
-        "''",
+        "_by.get()",
+        "None",
         "test_start",
     ),
     Mistake(

@@ -1,0 +1,98 @@
+"""What states hold until the first step, where the hook `start` reduces arrays to begin them.
+
+Comes in: groups of arrays. Goes out: states that show what they would begin with now. The first
+step of an array begins them anew, in the fixed order of all reductions.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gpuopt.arrays.dtypes import COMPUTE, is_complex, state_dtype
+from gpuopt.optimizer.groups import ParamGroup
+from gpuopt.rules.base import bind
+from gpuopt.rules.hooks import has_hook
+from gpuopt.rules.reductions import over_tree_by
+from gpuopt.tracing.signatures import own_states
+
+__all__ = ["begin"]
+
+
+class _Late(NamedTuple):
+    """A part whose `start` reduces arrays, bound to one array.
+
+    Attributes
+    ----------
+    tree : tuple of str
+        Of which arrays, and of which part, its reductions over the tree are.
+    formula
+    param : array
+        The parameter as the part sees it.
+    states : list of array
+    """
+
+    tree: tuple[str, str]
+    formula: Any
+    param: Any
+    states: list[Any]
+
+
+def begin(groups: Sequence[ParamGroup]) -> None:
+    """Let states whose `start` reduces arrays begin with what it gives now."""
+    found = [late for group in groups for late in _late(group)]
+    for tree in dict.fromkeys(late.tree for late in found):
+        alike = [late for late in found if late.tree == tree]
+        for late, values in zip(alike, _started(alike), strict=True):
+            for state, value in zip(late.states, values, strict=True):
+                state[...] = value
+
+
+def _late(group: ParamGroup) -> Iterator[_Late]:
+    for position in range(len(group.indices)):
+        param, hyper, states = group.arrays_of(position)
+        for part, formula in bind(group.update.parts, group.update.hyper(0) | hyper):
+            names = [part.named(name, "_") for name in own_states(formula)]
+            if has_hook(formula, "start") and not group.begins_alone(names):
+                wide = state_dtype(COMPUTE[param.dtype.name], is_complex(param.dtype))
+                own = [states[name] for name in names]
+                yield _Late((part.scope, part.name), formula, param.astype(wide), own)
+
+
+def _started(alike: Sequence[_Late]) -> list[tuple[Any, ...]]:
+    """What `start` gives for each array; what one call reduces, those before it may decide."""
+    totals: list[Any] = []
+    while True:
+        asked: list[list[tuple[str, Any]]] = []
+        values = [_started_with(totals, late, asked) for late in alike]
+        if all(len(calls) == len(totals) for calls in asked):
+            return values
+        totals.append(_total([calls[len(totals)] for calls in asked]))
+
+
+def _started_with(
+    totals: Sequence[Any], late: _Late, asked: list[list[tuple[str, Any]]]
+) -> tuple[Any, ...]:
+    """What `start` gives, told the first totals of the tree; what it asked for is added."""
+    calls: list[tuple[str, Any]] = []
+    asked.append(calls)
+
+    def of_tree(kind: str, x: Any) -> Any:
+        calls.append((kind, x))
+        return totals[len(calls) - 1] if len(calls) <= len(totals) else getattr(np, kind)(x)
+
+    with over_tree_by(of_tree):
+        given = late.formula.start(late.param)
+    return given if isinstance(given, tuple) else (given,)
+
+
+def _total(calls: Sequence[tuple[str, Any]]) -> Any:
+    """The same reduction of all arrays."""
+    kind, arrays = calls[0][0], [x for _, x in calls]
+    if kind == "max":
+        return functools.reduce(np.maximum, map(np.max, arrays))
+    total = sum(map(np.sum, arrays))
+    return total if kind == "sum" else total / sum(map(np.size, arrays))
