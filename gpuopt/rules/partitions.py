@@ -33,7 +33,7 @@ def partition(
         A rule or a chain by pattern. An array belongs to the first pattern that matches its path.
         The path is the keys, fields and indices joined by slashes, as in ``"layers/2/w"``. A
         pattern is a path or the beginning of one; in any other, ``*``, ``?`` and ``[...]`` work as
-        in file names. Each must match at least one array.
+        in file names. Each must match an array, and stand before those that match more.
     by : callable, optional
         ``by(path, array)`` gives the key in `rules` for each array, in place of patterns.
 
@@ -164,20 +164,24 @@ class Partition(Composite):
     def _by_patterns(self, paths: Sequence[str]) -> list[Any]:
         """The first pattern that matches each path, or None."""
         keys: list[Any] = [None] * len(paths)
+        sets: dict[str, set[int]] = {}
         for pattern in self.rules:
-            found = matching(pattern, paths)
-            if not any(found):
+            found = {k for k, matched in enumerate(matching(pattern, paths)) if matched}
+            if not found:
                 raise without_array("partition", pattern, paths)
-            keys = [
-                pattern if key is None and matched else key
-                for key, matched in zip(keys, found, strict=True)
-            ]
-            if pattern not in keys and is_path(pattern, paths):
-                taken = keys[found.index(True)]
+            own = [k for k in found if keys[k] is None]
+            for k in own:
+                keys[k] = pattern
+            # Where those before match no more than this one, it is for all others, of which there
+            # are none.
+            wider = (before for before, theirs in sets.items() if theirs > found)
+            taken = keys[min(found)] if is_path(pattern, paths) else next(wider, None)
+            if not own and taken is not None:
                 raise ValueError(
                     f"partition: {pattern!r} gets no array, because {taken!r} before it matches "
                     f"the same: put {pattern!r} first"
                 )
+            sets[pattern] = found
         return keys
 
     def _by_function(self, by: Callable[[str, Any], Hashable], path: str, array: Any) -> Any:

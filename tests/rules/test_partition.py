@@ -98,6 +98,17 @@ def test_a_path_that_an_earlier_pattern_takes_is_refused() -> None:
     assert 0.75 not in found.values()
 
 
+def test_a_pattern_that_a_wider_one_leaves_nothing_is_refused() -> None:
+    """It would never act, as one that matches nothing; but one for all others may find none left."""
+    words = ("'*/w' gets no array", "'layers' before it matches the same", "put '*/w' first")
+    rates = {name: go.SGD(rate) for name, rate in {"*": 1.0, "layers": 0.5, "*/w": 0.25}.items()}
+    refused(lambda: steps_of({name: rates[name] for name in ("layers", "*/w", "*")}), ValueError, words)
+    found = steps_of({name: rates[name] for name in ("*/w", "layers", "*")})
+    assert found == dict(zip(PATHS, [1.0, 1.0, 0.25, 0.5, 0.25, 0.5], strict=True))
+    same = {"layers/?/w": go.SGD(0.25), "*/w": go.SGD(0.5), "*": go.SGD(1.0)}
+    assert 0.5 not in steps_of(same).values()
+
+
 AWKWARD = {"w[0]": ["w[0]/a", "w[0]/b"], "w0": ["w0/a"], "*": ["*"], "w?": ["w?"], "w[0]/a": ["w[0]/a"], "w*": [
     "w[0]/a", "w[0]/b", "w0/a", "w?"
 ]}  # fmt: skip

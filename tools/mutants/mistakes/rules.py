@@ -15,6 +15,13 @@ MISTAKES = [
         "test_rules::test_debias_of_a_constant",
     ),
     Mistake(
+        "a pattern that a wider one leaves nothing",
+        "Partition._by_patterns",
+        "theirs > found",
+        "False",
+        "test_partition::test_a_pattern_that_a_wider_one_leaves_nothing_is_refused",
+    ),
+    Mistake(
         "epsilon inside the root",
         "Adam.update",
         "np.sqrt(_1) + self.eps",
@@ -129,8 +136,8 @@ MISTAKES = [
     Mistake(
         "the last pattern that matches wins",
         "Partition._by_patterns",
-        "key is None and _1",
-        "_1",
+        "keys[k] is None",
+        "True",
         "test_partition",
     ),
     Mistake(
@@ -241,7 +248,7 @@ MISTAKES = [
     Mistake(
         "a pattern without an array kept silent",
         "Partition._by_patterns",
-        "not any(_1)",
+        "not found",
         "False",
         "test_partition::test_a_pattern_that_matches_nothing_is_refused",
     ),
