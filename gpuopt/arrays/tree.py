@@ -98,6 +98,8 @@ class TreeSpec:
         is ``.field``.
     names : list of str
         The same with slashes: ``layers/2/w``.
+    twice : str or None
+        Such a path that two entries have, arrays or containers: ``1`` of the keys 1 and ``"1"``.
     leaves : list of array
         The leaves.
     containers : list
@@ -109,6 +111,8 @@ class TreeSpec:
     def __init__(self, tree: Any, name: str) -> None:
         self.paths: list[str] = []
         self.names: list[str] = []
+        self.twice: str | None = None
+        self._named: dict[str, str] = {}
         self.leaves: list[Any] = []
         self.containers: list[Any] = []
         self._node = self._read(tree, (), "", name, ())
@@ -122,6 +126,9 @@ class TreeSpec:
     ) -> Any:
         if id(tree) in above:
             raise ValueError(f"{name}{path} contains itself")
+        named = "/".join(keys)
+        if self._named.setdefault(named, path) != path:
+            self.twice = named
         if isinstance(tree, (dict, list, tuple)):
             self.containers.append(tree)
             within = *above, id(tree)
@@ -141,7 +148,7 @@ class TreeSpec:
                 f"use a list or a dict, such as list({name}{path})"
             )
         self.paths.append(path)
-        self.names.append("/".join(keys))
+        self.names.append(named)
         self.leaves.append(tree)
         return None
 

@@ -109,6 +109,7 @@ class Binding:
         self.leaves = [
             a if is_cupy(a) or type(a) is np.ndarray else a.view(np.ndarray) for a in spec.leaves
         ]
+        self._check_paths(rule)
         keys = rule.group_keys(spec.names, spec.leaves)
         self.updated = [key is not None for key in keys]
         self.updates: Updates = {key: rule.update_for(key) for key in keys if key is not None}
@@ -134,6 +135,15 @@ class Binding:
             for (key, *_), indices in alike.items()
         ]
         begin(self.groups)
+
+    def _check_paths(self, rule: Bindable) -> None:
+        """Raise ValueError if paths choose among arrays, and two entries have one."""
+        if rule.by_path and self.spec.twice is not None:
+            raise ValueError(
+                f"params: two entries have the path {self.spec.twice!r}, as the keys 1 and '1', or "
+                f"'a/b' and 'b' in 'a', give it, and {rule.outline} tells arrays apart by their "
+                "paths: rename one of their keys"
+            )
 
     def _check_precision(self) -> None:
         """Raise ValueError if the precision asked for does not go with an array or an update."""

@@ -97,6 +97,11 @@ class Bindable:
         """A copy with other hyperparameters, by their full names."""
         raise NotImplementedError
 
+    @property
+    def by_path(self) -> bool:
+        """Whether the path of an array decides what its update is."""
+        return False
+
     def group_keys(self, paths: Sequence[str], arrays: Sequence[Any]) -> list[Hashable]:
         """The key of each array's `update_for`; None for an array that is not updated."""
         return [""] * len(paths)

@@ -11,7 +11,6 @@ from gpuopt.rules.composite import Composite, Joined, named_parts
 from gpuopt.rules.elsewhere import never_changes
 from gpuopt.rules.formula import Formula
 from gpuopt.rules.hooks import has_hook
-from gpuopt.rules.paths import check_unique
 from gpuopt.rules.piece import GradientPiece, ParameterPiece, Piece
 from gpuopt.rules.rule import Rule
 from gpuopt.rules.step_pieces import LossScale
@@ -149,11 +148,12 @@ class Chain(Composite):
         )
         return f"chain({', '.join(names)})"
 
+    @property
+    def by_path(self) -> bool:
+        return any(has_hook(piece, "holds") or _divides(piece) for piece in self.pieces)
+
     def group_keys(self, paths: Sequence[str], arrays: Sequence[Any]) -> list[Hashable]:
-        holding = [piece for piece in self.pieces if has_hook(piece, "holds")]
-        for piece in holding:
-            check_unique(type(piece).__name__, paths)
-        frozen = [piece.holds(paths) for piece in holding]
+        frozen = [piece.holds(paths) for piece in self.pieces if has_hook(piece, "holds")]
         keys = next(piece for piece in self.pieces if isinstance(piece, Bindable)).group_keys(
             paths, arrays
         )

@@ -30,6 +30,10 @@ class Composite(Bindable):
         raise NotImplementedError
 
     @property
+    def by_path(self) -> bool:
+        return self.divides
+
+    @property
     def hyperparameters(self) -> dict[str, Any]:
         return {
             f"{name}{field}": value

@@ -11,7 +11,7 @@ from gpuopt.rules.chains import KEEP_STATES, Chain
 from gpuopt.rules.composite import Composite, Joined
 from gpuopt.rules.elsewhere import never_changes
 from gpuopt.rules.hooks import has_hook
-from gpuopt.rules.paths import check_unique, is_path, matching, without_array
+from gpuopt.rules.paths import is_path, matching, without_array
 from gpuopt.rules.piece import GradientPiece, ParameterPiece
 from gpuopt.rules.rule import Rule
 
@@ -141,7 +141,6 @@ class Partition(Composite):
         return f"partition({outlines})"
 
     def group_keys(self, paths: Sequence[str], arrays: Sequence[Any]) -> list[Hashable]:
-        check_unique("partition", paths)
         if self.by is None:
             keys = self._by_patterns(paths)
         else:

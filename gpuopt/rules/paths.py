@@ -6,7 +6,7 @@ import difflib
 import fnmatch
 from collections.abc import Sequence
 
-__all__ = ["check_unique", "is_path", "matching", "without_array"]
+__all__ = ["is_path", "matching", "without_array"]
 
 
 def matching(pattern: str, paths: Sequence[str]) -> list[bool]:
@@ -30,16 +30,6 @@ def _beginnings(path: str) -> list[str]:
 def is_path(pattern: str, paths: Sequence[str]) -> bool:
     """Whether the pattern is a path, or the beginning of one, letter by letter."""
     return any(pattern in _beginnings(path) for path in paths)
-
-
-def check_unique(who: str, paths: Sequence[str]) -> None:
-    """Raise ValueError if two arrays have one path, so that nothing tells them apart."""
-    if len(set(paths)) < len(paths):
-        twice = next(path for k, path in enumerate(paths) if path in paths[:k])
-        raise ValueError(
-            f"{who}: two arrays have the path {twice!r}, as the keys 1 and '1', or 'a/b' and 'b' "
-            "in 'a', give it: rename one of their keys"
-        )
 
 
 def without_array(who: str, pattern: str, paths: Sequence[str]) -> ValueError:

@@ -134,7 +134,17 @@ def test_a_pattern_that_is_a_path_stands_for_that_alone(pattern: str) -> None:
     assert [name for name in names if not moved[name]] == AWKWARD[pattern]
 
 
-@pytest.mark.parametrize("params", [{1: 0, "1": 0}, {"a/b": 0, "a": {"b": 0}}, {"a": {0: 0, "0": 0}, "b": 0}])
+ALIKE = [
+    {1: 0, "1": 0},
+    {"a/b": 0, "a": {"b": 0}},
+    {"a": {0: 0, "0": 0}, "b": 0},
+    {1: {"a": 0}, "1": {"b": 0}},
+    {"a": [{"b": 0}], "a/0": {"c": 0}},
+]
+"""Entries of one path: arrays, or containers whose arrays have others."""
+
+
+@pytest.mark.parametrize("params", ALIKE)
 @pytest.mark.parametrize(
     "rule", [go.partition({"*": go.SGD()}), go.partition({1: go.SGD()}, by=lambda *_: 1), go.chain(go.freeze("*"), go.SGD())]
 )
@@ -142,7 +152,7 @@ def test_arrays_of_one_path_are_not_told_apart(params: Any, rule: Any) -> None:
     def arrays() -> Any:
         return TreeSpec(params, "params").map(lambda _: np.zeros(1))
 
-    refused(lambda: rule.init(arrays()), ValueError, ("two arrays have the path", "rename one of their keys"))
+    refused(lambda: rule.init(arrays()), ValueError, ("two entries have the path", "rename one of their keys"))
     assert go.SGD(1.0).init(arrays()).t == 0
 
 

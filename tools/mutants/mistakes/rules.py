@@ -254,8 +254,8 @@ MISTAKES = [
     ),
     Mistake(
         "two arrays of one path",
-        "check_unique",
-        "len(set(paths)) < len(paths)",
+        "Binding._check_paths",
+        "_1.by_path and _2",
         "False",
         "test_partition::test_arrays_of_one_path_are_not_told_apart",
     ),
