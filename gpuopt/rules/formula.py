@@ -86,6 +86,11 @@ class Formula:
             object.__setattr__(self, field.name, value)
         self.check()
 
+    def __repr__(self) -> str:
+        """The call that makes it; a dataclass's own says ``...`` ever after an interrupt."""
+        given = (f"{name}={value!r}" for name, value in self.hyperparameters.items())
+        return f"{type(self).__qualname__}({', '.join(given)})"
+
     def _check_static(self, name: str, value: Any) -> None:
         if type(value) is not self._static[name]:
             kind = {bool: "a bool", int: "an int", str: "a str"}[self._static[name]]
@@ -188,7 +193,7 @@ def make_formula(cls: type[Formula]) -> None:
     if "lr" in hints and cls._keyword_only:
         default = vars(cls).get("lr", dataclasses.MISSING)
         cls.lr = dataclasses.field(default=default, kw_only=False)  # type: ignore[attr-defined]
-    dataclasses.dataclass(frozen=True, kw_only=cls._keyword_only)(cls)
+    dataclasses.dataclass(frozen=True, repr=False, kw_only=cls._keyword_only)(cls)
     cls.__setattr__ = never_changes  # type: ignore[method-assign] # where frozen gives no remedy
     own = {
         field.name: hints[field.name] for field in dataclasses.fields(cls) if field.name in hints

@@ -22,6 +22,13 @@ MISTAKES = [
         "test_partition::test_a_pattern_that_a_wider_one_leaves_nothing_is_refused",
     ),
     Mistake(
+        "a repr that an interrupt ends for good",
+        "make_formula",
+        "dataclasses.dataclass(frozen=True, repr=False, kw_only=_1)",
+        "dataclasses.dataclass(frozen=True, kw_only=_1)",
+        "test_rules::test_a_repr_is_whole_after_one_that_was_interrupted",
+    ),
+    Mistake(
         "epsilon inside the root",
         "Adam.update",
         "np.sqrt(_1) + self.eps",
