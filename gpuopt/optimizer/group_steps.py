@@ -89,7 +89,9 @@ def batches(steps: Sequence[GroupStep]) -> Iterator[list[tuple[GroupStep, Kernel
     RuntimeError
         If stages wait for one another.
     """
-    waiting = [(step, list(step.program.stages)) for step in steps]
+    waiting = [(step, list(step.program.stages)) for step in steps if step.program.stages]
+    if not waiting:
+        return
     missing = Counter(key for _, stages in waiting for stage in stages for key in _tree_keys(stage))
     while any(stages for _, stages in waiting):
         ready = []

@@ -138,7 +138,7 @@ class DeviceSteps(PlainSteps):
 
     def _made(self, steps: list[GroupStep], masks: Masks | None = None) -> DeviceStep:
         """All that a step launches, in order: the stages of all groups, then their updates."""
-        made = DeviceStep(steps, masks or self._memory.masks(steps), Launches(self.device))
+        made = DeviceStep(steps, masks, Launches(self.device))
         for batch in batches(steps):
             for step, stage in batch:
                 scalars, rows = self._scalars(made, step, stage), self._rows(stage)
@@ -154,6 +154,12 @@ class DeviceSteps(PlainSteps):
             made.launches.join(found)
         self._finish(made)
         return made
+
+    def _masks(self, made: DeviceStep) -> Masks:
+        """Which arrays take part, for kernels that ask."""
+        if made.masks is None:
+            made.masks = self._memory.masks(made.steps)
+        return made.masks
 
     def _rows(self, stage: Kernel) -> list[Any]:
         """The totals that a stage writes."""
@@ -173,7 +179,7 @@ class DeviceSteps(PlainSteps):
             source = scalar_source(*wanted, per_array=True)
             given = Passed((self._memory.upload(group, kernel, given.rows),))
         stored = executor.stored(kernel, source.width)
-        what = group, step.program, made.masks, stored.rows.reshape(-1)
+        what = group, step.program, self._masks(made), stored.rows.reshape(-1)
         before, after = self._memory.arguments(source, *what)
         launch, size = self._runtime.compile_kernel(source.kernel), len(group.indices)
         made.launches.add(launch, before, given, after, size=size)
@@ -242,7 +248,7 @@ class CountingSteps(DeviceSteps):
         # What the numbers of the whole optimizer are made of is the same in all.
         program, group = made.steps[0].program, made.steps[0].group
         source = count_source(program)
-        before, after = self._memory.arguments(source, group, program, made.masks)
+        before, after = self._memory.arguments(source, group, program, self._masks(made))
         made.launches.add(self._runtime.compile_kernel(source.kernel), before, None, after, size=1)
 
     def _count_one(self) -> None:

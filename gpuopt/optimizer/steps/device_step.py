@@ -26,14 +26,14 @@ class DeviceStep:
     ----------
     steps : list of GroupStep
         Of each group.
-    masks : Masks
-        Which arrays take part.
+    masks : Masks or None
+        Which arrays take part, once that was asked.
     launches : Launches
         All that is launched, in order.
     """
 
     steps: list[GroupStep]
-    masks: Masks
+    masks: Masks | None
     launches: Launches
     _numbers: list[tuple[Passed, GroupStep, Evaluate]] = dataclasses.field(default_factory=list)
 
