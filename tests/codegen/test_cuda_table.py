@@ -15,6 +15,9 @@ from hypothesis import strategies as st
 
 import gpuopt as go
 from gpuopt.arrays.dtypes import is_complex, named
+from gpuopt.codegen.cuda import tuning
+from gpuopt.codegen.cuda.reduction import reductions_source
+from gpuopt.codegen.cuda.scalars import scalar_source
 from gpuopt.codegen.cuda.table import columns, table_source
 from gpuopt.codegen.cuda.tuning import UPDATE_CHUNK
 from gpuopt.codegen.host import compile_host
@@ -22,7 +25,7 @@ from gpuopt.codegen.order import LANES
 from gpuopt.rules import Adam, GradientDescent, Momentum, Rule
 from gpuopt.tracing.operands import PARAM
 from gpuopt.tracing.trace import trace
-from tests.support.cuda import hostrun
+from tests.support.cuda import hostrun, machine, nvrtc
 from tests.support.cuda.hostgroup import cupy_on_the_cpu, one_by_one
 from tests.support.examples import examples
 from tests.support.variants import DTYPES, bits, label, mixed, sample
@@ -111,6 +114,33 @@ def test_arrays_updated_unequally_often(rule: Rule, dtype: str) -> None:
 @every_dtype
 def test_arrays_updated_unequally_often_one_by_one(dtype: str) -> None:
     check(Adam(), of_sizes(dtype, 4, missing=True), executors=("numpy", "table", "one by one"))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32", "complex128"])
+@pytest.mark.parametrize(
+    "tuned",
+    [{"UPDATE_CHUNK": 1024, "BLOCK": 256}, {"VECTORS": 2, "STREAMING_STORES": True}, {"IN_FLIGHT": 1, "LANES_IN_FLIGHT": 2}],
+    ids=str,
+)
+def test_what_is_tuned_decides_no_bit(tuned: dict[str, Any], dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the kernels compile, as far as a compiler is here."""
+    sources = table_source, reductions_source, scalar_source
+    for name, value in tuned.items():
+        monkeypatch.setattr(tuning, name, value)
+    for source in sources:
+        source.cache_clear()
+    try:
+        check(go.chain(go.clip_global_norm(1.0), Adam()), of_sizes(dtype, 2))
+        traced = trace(Adam(), is_complex(named(dtype)))
+        written = table_source(traced.update, ("m", "v"), named(dtype), named(dtype))
+        if nvrtc.available() is None:
+            machine.compile_lean(written)
+        assert ("st.global.cs" in written.preamble) == tuned.get("STREAMING_STORES", False)
+        launch: Any = import_module("gpuopt.codegen.cuda.compile").compile_launch(written)
+        assert getattr(launch, "keywords", {}) == ({"block_size": 256} if "BLOCK" in tuned else {})
+    finally:
+        for source in sources:
+            source.cache_clear()
 
 
 @every_dtype

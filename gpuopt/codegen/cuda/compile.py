@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
+from gpuopt.codegen.cuda import tuning
 from gpuopt.codegen.cuda.elementwise import OPTIONS, KernelSource
 
-__all__ = ["compile_kernel"]
+__all__ = ["compile_kernel", "compile_launch"]
 
 
 @functools.lru_cache(maxsize=512)
@@ -23,3 +25,9 @@ def compile_kernel(written: KernelSource) -> Any:
         preamble=written.preamble,
         options=OPTIONS,
     )
+
+
+def compile_launch(written: KernelSource) -> Callable[..., Any]:
+    """The kernel of a text, launched in blocks of as many threads as `tuning` says."""
+    kernel = compile_kernel(written)
+    return kernel if tuning.BLOCK == 128 else functools.partial(kernel, block_size=tuning.BLOCK)

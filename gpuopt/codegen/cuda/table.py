@@ -25,8 +25,6 @@ from gpuopt.tracing.program import Kernel
 
 __all__ = ["TableWriter", "columns", "table_source"]
 
-MOVES = "\n" + part("moves")
-"""How a kernel moves 16 bytes at a time."""
 _HEADERS = {
     "float16": "#include <cupy/float16.cuh>\n",
     "bfloat16": "#include <cupy/bfloat16.cuh>\n",
@@ -86,6 +84,12 @@ def table_source(
     where it has none), and the scalars; those that are `stored` lie in a row for each array.
     """
     return _UpdateWriter(kernel, p, g, others, stored, states).update()
+
+
+def _moves() -> str:
+    """How a kernel moves 16 bytes at a time."""
+    text = part("moves")
+    return "\n" + (text.replace("st.global", "st.global.cs") if tuning.STREAMING_STORES else text)
 
 
 class TableWriter(KernelWriter):
@@ -172,7 +176,7 @@ class _UpdateWriter(TableWriter):
         reads = tuple(array for array in used if array in self.inputs)
         lines = [*comments, *self.for_each(given, taken)]
         return KernelSource.of(
-            [*self.tables, *scalars], [], lines, name, reads, inside, self.preamble(used) + MOVES
+            [*self.tables, *scalars], [], lines, name, reads, inside, self.preamble(used) + _moves()
         )
 
     def _chunk(self, used: list[Operand]) -> list[str]:
@@ -185,7 +189,7 @@ class _UpdateWriter(TableWriter):
             if array not in self.inputs or array == GRAD
         )
         count, addresses, size = (
-            max(1, 16 // narrow),
+            max(1, 16 // narrow) * tuning.VECTORS,
             " | ".join(map(self.cell, used)),
             self.cell("size"),
         )

@@ -1,14 +1,30 @@
 """What decides the speed of the CUDA kernels, and no bit of what they compute.
 
-It is read as a text is written, and as a table is made.
+Texts, tables and launches are made of it, so it is to be set before the first optimizer is made.
 """
 
 from __future__ import annotations
 
-__all__ = ["IN_FLIGHT", "LANES_IN_FLIGHT", "UPDATE_CHUNK"]
+__all__ = [
+    "BLOCK",
+    "IN_FLIGHT",
+    "LANES_IN_FLIGHT",
+    "STREAMING_STORES",
+    "UPDATE_CHUNK",
+    "VECTORS",
+]
 
 UPDATE_CHUNK = 4096
 """Elements of an array that `LANES` threads update."""
+
+BLOCK = 128
+"""Threads of a block; CuPy's own choice is 128."""
+
+VECTORS = 1
+"""How many times 16 bytes of the narrowest array a thread of an update loads before it stores."""
+
+STREAMING_STORES = False
+"""Whether a store says that nobody reads it soon."""
 
 IN_FLIGHT = 8
 """Numbers that a thread loads before it adds the first, in a reduction and where it adds totals.

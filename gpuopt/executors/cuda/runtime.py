@@ -9,7 +9,7 @@ from typing import Any
 
 import cupy
 
-from gpuopt.codegen.cuda.compile import compile_kernel
+from gpuopt.codegen.cuda.compile import compile_launch
 from gpuopt.codegen.cuda.elementwise import KernelSource
 
 __all__ = ["CUPY", "Runtime", "check_process"]
@@ -42,7 +42,7 @@ class Runtime:
         self.cuda.get_current_stream().synchronize()
 
 
-CUPY = Runtime(cupy, cupy.cuda, compile_kernel)
+CUPY = Runtime(cupy, cupy.cuda, compile_launch)
 
 
 _process = 0

@@ -77,13 +77,13 @@ def host_runtime() -> Any:
     """
     if (reason := available()) is not None:
         pytest.skip(reason)
-    cuda = import_module("gpuopt.executors.cuda.runtime")
+    cuda, text = map(import_module, ("gpuopt.executors.cuda.runtime", "gpuopt.codegen.cuda.compile"))
     stream = SimpleNamespace(is_capturing=lambda: False, synchronize=lambda: None)
     device = SimpleNamespace(alloc_pinned_memory=bytearray, Event=_Event, Stream=Stream, get_current_stream=lambda: stream)
     xp = SimpleNamespace(**{name: _on_device(getattr(np, name)) for name in ("zeros", "empty", "full", "asarray")})
 
     def compile_kernel(written: Any) -> Callable[..., None]:
-        return lambda *arguments, size=None: launch(cuda.CUPY.compile_kernel(written), arguments, size)
+        return lambda *arguments, size=None: launch(text.compile_kernel(written), arguments, size)
 
     return cuda.Runtime(xp, device, compile_kernel)
 
