@@ -21,7 +21,7 @@ from tools.gpu_check import running
 from tools.gpu_check.outcomes import VARIABLE
 from tools.gpu_check.parts import Choice, parts
 from tools.gpu_check.results import End, Results
-from tools.gpu_check.rows import BEGUN, Rows
+from tools.gpu_check.rows import BEGUN, Rows, latest
 from tools.gpu_check.running import Part, run
 
 ROOT = Path(__file__).parents[2]
@@ -214,11 +214,16 @@ def test_the_door(tmp_path: Path) -> None:
 
 
 TESTS = """
+import sys
+from types import SimpleNamespace as Space
 import pytest
 def test_passes(): pass
-def test_passes_too(): pass
 def test_fails(): assert 1 == 2, "as it must"
 def test_is_skipped(): pytest.skip("no second device")
+def test_kills_the_device():
+    sys.modules["cupy"] = Space(cuda=Space(runtime=Space(deviceSynchronize=lambda: 1 / 0)))
+    assert False
+def test_comes_after_it(): assert "cupy" not in sys.modules
 """
 
 
@@ -232,14 +237,20 @@ def test_outcomes_are_written_as_they_come_and_what_passed_is_not_run_again(tmp_
 
     def rows() -> list[tuple[str, str, str]]:
         """What a run adds."""
-        before = len(Rows(path).earlier)
+        before = len(Rows(path).all)
         done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 1, done.stdout
-        return [(row["test"].partition("::")[2], row["outcome"], row["why"]) for row in Rows(path).earlier[before:]]
+        return [(row["test"].partition("::")[2], row["outcome"], row["why"]) for row in Rows(path).all[before:]]
 
-    failed, skipped = ("test_fails", "failed", "AssertionError: as it must assert 1 == 2"), "Skipped: no second device"
-    ended = [failed, ("test_is_skipped", "skipped", skipped), ("test_passes", "passed", ""), ("test_passes_too", "passed", "")]
-    begun = [(name, BEGUN, "") for name, _, _ in ended]
-    assert sorted(rows()) == sorted(begun + ended)
+    rows()
+    outcomes = latest(Rows(path).all, "test")
+    assert {test.partition("::")[2]: (row["outcome"], row["why"]) for (test,), row in outcomes.items()} == {
+        "test_passes": ("passed", ""),
+        "test_fails": ("failed", "AssertionError: as it must assert 1 == 2"),
+        "test_is_skipped": ("skipped", "Skipped: no second device"),
+        "test_kills_the_device": ("failed", "worker 'gw0' crashed while running 'test_it.py::test_kills_the_device'"),
+        "test_comes_after_it": ("passed", ""),
+    }
     Rows(path).add(test="test_it.py::test_fails", outcome=BEGUN)  # as if it had hung: then it comes last
-    assert rows() == [begun[1], ended[1], begun[0], ended[0]]
+    again = [name for name, outcome, _ in rows() if outcome == BEGUN]
+    assert again == ["test_is_skipped", "test_kills_the_device", "test_fails"]

@@ -164,5 +164,5 @@ def test_rows_survive_whatever_broke_off_the_last_one(tmp_path: Path) -> None:
         file.write('\n{"name": "b')
     again = Rows(path)
     again.add(name="c")
-    assert again.earlier == [{"name": "a"}]
+    assert again.all == [{"name": "a"}, {"name": "c"}]
     assert parsed(path.read_bytes()) == [{"name": "a"}, {"name": "c"}]

@@ -8,7 +8,7 @@ from itertools import product
 from gpuopt.bench.report import Report
 from gpuopt.bench.rivals import GRAPH, Case
 from tools.gpu_check.results import Results
-from tools.gpu_check.rows import Row, parsed
+from tools.gpu_check.rows import Row, latest, parsed
 
 SHARE = 0.92
 """Of a copy's bandwidth: what a step of a large array must reach."""
@@ -54,9 +54,9 @@ def bars(results: Results) -> list[Bar]:
     return [*bits(results), *speed(results), *sixteen(results), *graphs(results)]
 
 
-def latest(results: Results, name: str, key: str) -> dict[str, Row]:
-    """The last row of each thing that a part tried, by its name."""
-    return {row[key]: row for row in parsed(results.files.get(f"{name}.jsonl", b""))}
+def tried(results: Results, name: str, *keys: str) -> list[Row]:
+    """The last row of each thing that a part tried."""
+    return list(latest(parsed(results.files.get(f"{name}.jsonl", b"")), *keys).values())
 
 
 def bits(results: Results) -> list[Bar]:
@@ -66,8 +66,8 @@ def bits(results: Results) -> list[Bar]:
         ("checks of the smoke test have NumPy's bits", "smoke", "name", "how", ("ok",)),
         ("tests that need a GPU pass", "suite", "test", "outcome", ("passed", "skipped")),
     ):
-        rows = latest(results, name, key)
-        right, wrong = (sum(row[how] in kinds for row in rows.values()) for kinds in (fine, WRONG))
+        rows = tried(results, name, key)
+        right, wrong = (sum(row[how] in kinds for row in rows) for kinds in (fine, WRONG))
         done = name in results.ends and results.ends[name].how == "done"
         verdict = _verdict(not wrong) if wrong or (done and rows) else ""  # the rest of them may be right or wrong
         found.append((what, "all", f"{right} of {len(rows)}" if rows else "not measured", verdict))

@@ -28,6 +28,24 @@ def python(what: str, *arguments: str) -> list[str]:
     return [sys.executable, *([] if what.endswith(".py") else ["-m"]), what, *arguments]
 
 
+def is_dead() -> bool:
+    """Whether CUDA refuses everything in this process, as after an illegal address."""
+    import cupy
+
+    try:
+        cupy.cuda.runtime.deviceSynchronize()
+    except Exception:
+        return True
+    return False
+
+
+def go_on_if_dead(module: str, *arguments: str) -> None:
+    """Go on as a new process if the device is dead in this one."""
+    if is_dead():
+        command = python(module, *arguments)
+        os.execv(command[0], command)
+
+
 if __name__ == "__main__":
     module, _, function = emulated().partition(":")
     getattr(importlib.import_module(module), function, lambda: None)()

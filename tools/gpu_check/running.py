@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {
     "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
     "PYTHONUNBUFFERED": "1",
+    "PYTHONFAULTHANDLER": "1",
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
     "GPUOPT_BENCH_REQUIRE_GPU": "1",
 }

@@ -1,14 +1,16 @@
 """The first half minute on a GPU: each thing once, the simplest first; a line for each, and nothing stops it.
 
-    python -m tools.gpu_check.smoke [--small] [--output FILE.jsonl]
+    python -m tools.gpu_check.smoke [--small] [--output FILE.jsonl] [--new]
 
 Bits are compared with those of NumPy's executor. `--small` is for a memory checker and an emulated device: every array is an
-allocation of its own, and none is large.
+allocation of its own, and none is large. `--new` leaves out whatever the file speaks of. So another process tries the rest if a
+fault has made the device refuse everything in this one.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import sys
 import time
@@ -17,14 +19,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-os.environ["GPUOPT_CPU"] = "numpy"
-
 import cupy
 import numpy as np
 
 import gpuopt as go
 from gpuopt.arrays.dtypes import named
-from tools.gpu_check.rows import BEGUN, Rows
+from tools.gpu_check.device import go_on_if_dead
+from tools.gpu_check.rows import BEGUN, Rows, latest
 
 SIZES = (0, 1, 7, 1_000, 4_097, 100_003)
 SUMS = (7, 1_000, 16_384, 16_385, 3_000_017)
@@ -74,7 +75,7 @@ def strided() -> bool:
     copy = cupy.asarray(whole)
     for xp, array in ((np, whole), (cupy, copy)):
         go.Adam().init(array[:, ::2]).step(xp.ones((40, 25), "float32"))
-    return whole.tobytes() == copy.get().tobytes()
+    return bool(whole.tobytes() == copy.get().tobytes())
 
 
 def on_another_stream() -> object:
@@ -97,7 +98,8 @@ def captured(keep: bool) -> bool:
     """Whether replays of a captured step have the bits of eager steps, for a model that keeps its gradient or does not."""
     found = []
     for graph in (False, True):
-        p, x, kept = {"w": cupy.zeros(1_000, "float32")}, cupy.full((64, 1_000), 0.5, "float32"), []
+        p, x = {"w": cupy.zeros(1_000, "float32")}, cupy.full((64, 1_000), 0.5, "float32")
+        kept: list[Any] = []
         opt = go.chain(*SKIP).init(p, capturable=True)
 
         def loss_and_grad(p: Any, x: Any, kept: list[Any] = kept) -> Any:
@@ -127,7 +129,7 @@ def checks(small: bool) -> dict[str, Check]:
     scaled = go.chain(go.LossScale(), go.Adam(0.1))
     sums = SUMS[:4] if small else SUMS
     dtypes = ("float32", "float16", "bfloat16", "float64", "complex64", "complex128")
-    found: dict[str, Check] = {f"Adam {dtype}": lambda dtype=dtype: twin(adam, (dtype,)) for dtype in dtypes}
+    found: dict[str, Check] = {f"Adam {dtype}": functools.partial(twin, adam, (dtype,)) for dtype in dtypes}
     found |= {
         "arrays 4 bytes off": lambda: twin(adam, offset=1),
         "a gradient is missing": lambda: twin(adam, missing=3),
@@ -151,17 +153,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--output", type=Path)
+    parser.add_argument("--new", action="store_true")
     options = parser.parse_args(arguments)
+    os.environ["GPUOPT_CPU"] = "numpy"
     if options.small:
         cupy.cuda.set_allocator(None)
-    rows, wrong = Rows(options.output), 0
-    earlier = {row["name"]: row["how"] for row in rows.earlier}
-    left = {name: check for name, check in checks(options.small).items() if earlier.get(name) != "ok"}
+    rows, every = Rows(options.output), checks(options.small)
+    earlier = {name: row["how"] for (name,), row in latest(rows.all, "name").items()}
+    left = [name for name in every if (name not in earlier if options.new else earlier.get(name) != "ok")]
     for name in sorted(left, key=lambda name: earlier.get(name) == BEGUN):  # one that hangs takes no other with it
         rows.add(name=name, how=BEGUN, note="")
         start, note = time.perf_counter(), ""
         try:
-            found = left[name]()
+            found = every[name]()
             how = "ok" if found is True else "wrong bits"
             note = found if isinstance(found, str) else ""
         except Exception as error:
@@ -170,8 +174,9 @@ def main(arguments: list[str] | None = None) -> int:
         took = time.perf_counter() - start
         rows.add(name=name, how=how, note=note, seconds=round(took, 2))
         print(f"{how:10} {name}: {note} [{took:.2f} s]", flush=True)
-        wrong += how != "ok"
-    return int(wrong > 0)
+        if how == "failed" and options.output is not None:
+            go_on_if_dead("tools.gpu_check.smoke", *["--small"] * options.small, "--output", str(options.output), "--new")
+    return int(any(row["how"] != "ok" for row in latest(rows.all, "name").values()))
 
 
 if __name__ == "__main__":

@@ -7,11 +7,12 @@ import statistics
 from collections.abc import Iterable, Sequence
 
 from gpuopt.bench.report import markdown
-from tools.gpu_check.bars import BENCHES, latest, report
+from tools.gpu_check.bars import BENCHES, report, tried
 from tools.gpu_check.parts import METRICS
 from tools.gpu_check.results import Results
-from tools.gpu_check.rows import Row, parsed
+from tools.gpu_check.rows import Row
 
+TUNING = ("tuning", "setting", "case")
 MOST = 40
 """Troubles of a part that are named."""
 
@@ -30,9 +31,9 @@ def parts(results: Results) -> list[str]:
 
 def troubles(results: Results) -> list[str]:
     """What was wrong in smoke test, tuning and suite, by name; the last words of the benchmarks and of the memory checker."""
-    lines = [f"- tuning: {row['case']}, {row['setting']}: {row['error']}" for row in jobs(results) if "error" in row]
+    lines = [f"- tuning: {row['case']}, {row['setting']}: {row['error']}" for row in tried(results, *TUNING) if "error" in row]
     for name, key, how, why in (("smoke", "name", "how", "note"), ("suite", "test", "outcome", "why")):
-        rows = latest(results, name, key).values()
+        rows = tried(results, name, key)
         bad = [f"- {name}: {row[key]}: {row[how]} {row[why]}".rstrip() for row in rows if row[how] not in ("ok", "passed")]
         lines += [*bad[:MOST], *([f"- {name}: {len(bad) - MOST} more"] if len(bad) > MOST else [])]
     for name, word in (("benchmarks", " values, "), ("memory", "ERROR SUMMARY")):
@@ -43,23 +44,17 @@ def troubles(results: Results) -> list[str]:
 
 def slowest(results: Results, number: int = 5) -> list[str]:
     """The tests that took longest."""
-    rows = sorted(latest(results, "suite", "test").values(), key=lambda row: -float(row["seconds"]))
+    rows = sorted(tried(results, "suite", "test"), key=lambda row: -float(row["seconds"]))
     if not rows:
         return []
     return ["", "Slowest tests: " + ", ".join(f"{row['test']} ({row['seconds']:.1f} s)" for row in rows[:number]) + "."]
-
-
-def jobs(results: Results) -> list[Row]:
-    """What was tried last of each setting in each case."""
-    found = {(row["setting"], row["case"]): row for row in parsed(results.files.get("tuning.jsonl", b""))}
-    return list(found.values())
 
 
 def tuning(results: Results) -> list[str]:
     """The share of a copy's bandwidth for each setting, and which setting is best; of updates, and of reductions."""
     lines = []
     for what in ("updates", "reductions"):
-        if rows := [row for row in jobs(results) if row.get("of") == what]:
+        if rows := [row for row in tried(results, *TUNING) if row.get("of") == what]:
             lines += ["", f"## tuning of {what}", "", "Share of a copy's bandwidth; the first line is what steps use.", ""]
             lines += _tuning(rows)
     return lines

@@ -1,9 +1,9 @@
 """The share of a device copy's bandwidth that an update reaches for each setting of a launch: what decides its constants.
 
-    python -m tools.gpu_check.tuning [--size N] [--small] [--output FILE.jsonl] [--profile]
+    python -m tools.gpu_check.tuning [--size N] [--small] [--output FILE.jsonl] [--new] [--profile]
 
 A copy of as many bytes is timed beside each, after its bits were compared with those of the first setting. `--small`
-takes one rule and few settings. `--profile` only launches each kernel twice, for a profiler.
+takes one rule and few settings. `--profile` only launches each kernel twice, for a profiler. `--new` is as in smoke.py.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ import cupy
 import gpuopt as go
 from gpuopt.arrays.dtypes import named
 from gpuopt.bench.measure import bytes_a_step
-from tools.gpu_check.rows import BEGUN, Rows
+from tools.gpu_check.device import go_on_if_dead
+from tools.gpu_check.rows import BEGUN, Rows, latest
 from tools.gpu_check.settings import REDUCTIONS, SETTINGS, Setting, applied
 
 ROUNDS, CALLS, ODD = 7, 10, 100_003
@@ -41,7 +42,7 @@ EVERY = CASES | MORE | REDUCED
 
 def seconds(call: Callable[[], object]) -> float:
     """Median seconds of a call, by the device's own clock."""
-    found = []
+    found: list[float] = []
     for _ in range(ROUNDS + 1):
         begin, end = cupy.cuda.Event(), cupy.cuda.Event()
         begin.record()
@@ -81,6 +82,7 @@ def measured(name: str, setting: Setting, size: int) -> dict[str, float]:
     """Bytes, seconds of a step and of a copy; raises where the setting gives other bits than what steps use."""
     if bits(name, setting) != bits(name, SETTINGS[0]):
         raise ArithmeticError("other bits")
+    cupy.get_default_memory_pool().free_all_blocks()
     with applied(setting):
         opt, g = bound(EVERY[name], size)
         opt.step(g)
@@ -94,6 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--size", type=int, default=64_000_000)
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--output", type=Path)
+    parser.add_argument("--new", action="store_true")
     parser.add_argument("--profile", action="store_true")
     options = parser.parse_args(arguments)
     if options.profile:
@@ -103,7 +106,7 @@ def main(arguments: list[str] | None = None) -> int:
             opt.step(g)
         cupy.cuda.Device().synchronize()
         return 0
-    return tuned(jobs(options.small), options.size, Rows(options.output))
+    return tuned(options)
 
 
 def jobs(small: bool) -> list[tuple[Setting, str]]:
@@ -116,24 +119,28 @@ def jobs(small: bool) -> list[tuple[Setting, str]]:
     return found + [(setting, name) for setting in REDUCTIONS[1:] for name in REDUCED]
 
 
-def tuned(chosen: list[tuple[Setting, str]], size: int, rows: Rows) -> int:
+def tuned(options: argparse.Namespace) -> int:
     """Measure each job that no earlier run measured; the exit code."""
-    earlier, failed = {(row["setting"], row["case"]): row.get("error", "") for row in rows.earlier}, 0
-    left = [(setting, name) for setting, name in chosen if earlier.get((str(setting), name)) != ""]
-    for setting, name in sorted(left, key=lambda job: earlier.get((str(job[0]), job[1])) == BEGUN):
+    rows = Rows(options.output)
+    earlier = {key: row.get("error", "") for key, row in latest(rows.all, "setting", "case").items()}
+    asked = {(str(setting), name): setting for setting, name in jobs(options.small)}
+    left = [job for job in asked if (job not in earlier if options.new else earlier.get(job) != "")]
+    for job in sorted(left, key=lambda job: earlier.get(job) == BEGUN):
+        setting, name = asked[job], job[1]
         rows.add(setting=str(setting), case=name, error=BEGUN)
         try:
-            found = measured(name, setting, size)
+            found = measured(name, setting, options.size)
         except Exception as error:
-            failed += 1
             rows.add(setting=str(setting), case=name, error=f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
             print(f"{name}: {setting}: {type(error).__name__}: {error}", flush=True)
+            if options.output is not None:
+                given = ["--size", str(options.size), *["--small"] * options.small, "--output", str(options.output), "--new"]
+                go_on_if_dead("tools.gpu_check.tuning", *given)
         else:
             rows.add(setting=str(setting), case=name, of="reductions" if name in REDUCED else "updates", **found)
             share, speed = found["copy"] / found["seconds"], found["moved"] / found["seconds"] / 1e12
             print(f"{name}: {setting}: {speed:.3f} TB/s, {share:.1%} of a copy", flush=True)
-        cupy.get_default_memory_pool().free_all_blocks()
-    return int(failed > 0)
+    return int(any("error" in row for row in latest(rows.all, "setting", "case").values()))
 
 
 if __name__ == "__main__":
