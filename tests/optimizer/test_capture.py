@@ -566,6 +566,47 @@ def test_a_graph_keeps_its_memory() -> None:
     assert found[0] == found[1]
 
 
+def moving(how: str) -> Any:
+    """A model whose gradients lie elsewhere in the captured call than in those before, or are kept."""
+    kept: dict[str, Any] = {"calls": 0}
+
+    def loss_and_grad(params: Any, x: Any, y: Any) -> Any:
+        kept["calls"] += 1
+        if how == "moves":
+            kept[f"junk {kept['calls']}"] = x[0] * 1
+        error = params["w"] * x + params["b"] - y
+        grads = {"w": (2 * error * x).mean(axis=0), "b": (2 * error).mean(axis=0)}
+        loss = (error * error).mean()
+        if how == "keeps all":
+            kept[f"all {kept['calls']}"] = error, loss, grads
+        elif how == "keeps the last":
+            kept["error"], kept["loss"], kept["grads"] = error, loss, grads
+        elif how == "keeps the residual":
+            kept["error"] = error
+        elif how == "alternates":
+            own = kept.setdefault(kept["calls"] % 2, {name: g * 0 for name, g in grads.items()})
+            for name, g in grads.items():
+                own[name][...] = g
+            grads = own
+        return loss, grads
+
+    return loss_and_grad
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("rule", [go.Adam(SCHEDULE), CHAINS["norm"]], ids=["Adam", "norm"])
+@pytest.mark.parametrize("how", ["plain", "moves", "alternates", "keeps all", "keeps the last", "keeps the residual"])
+def test_a_model_may_keep_and_move_what_it_makes(how: str, rule: Any) -> None:
+    (params, x, y), (twins, *_) = gpu_data(), gpu_data()
+    opt, twin = (rule.init(tree, capturable=True) for tree in (params, twins))
+    replay, by_hand = graph(moving(how), opt, x, y), moving("plain")
+    for _ in range(4):
+        loss, grads = by_hand(twins, x, y)
+        twin.step(grads)
+        assert replay().tolist() == loss.tolist()
+    assert everything(opt, look=alike) == everything(twin, look=alike)
+
+
 @pytest.mark.gpu
 def test_what_a_graph_made_outlives_it() -> None:
     import gc
