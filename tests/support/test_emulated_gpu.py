@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from types import SimpleNamespace
 from typing import Any
 
@@ -134,6 +135,29 @@ def test_a_text_that_does_not_compile_is_refused_as_cupy_does() -> None:
         raw("(float* x) { misspelt(x); }").compile()
     with pytest.raises(cupy.cuda.driver.CUDADriverError, match="INVALID_VALUE"):
         raw("(float* x) {}")((1,), (1025,), (cupy.zeros(1, np.float32),))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "complex64"])
+def test_products_of_matrices(dtype: str, rng: np.random.Generator) -> None:
+    import cupy
+
+    x, y = (rng.integers(-4, 5, shape).astype(dtype) for shape in ((4, 3), (3, 5)))
+    many = rng.integers(-4, 5, (2, 5, 4)).astype(dtype)
+    a, b, c = map(cupy.asarray, (x, y, many))
+    for got, wanted in (
+        (a @ b, x @ y),
+        (b.T @ a.T, y.T @ x.T),
+        (a @ b[:, 0], x @ y[:, 0]),
+        (b[:, 1] @ b[:, 1], y[:, 1] @ y[:, 1]),
+    ):
+        assert got.tolist() == wanted.tolist()
+    if dtype != "float16":
+        assert (c @ a).tolist() == (many @ x).tolist()
+    assert cupy.tensordot(a, b, 1).tolist() == (x @ y).tolist()
+    with pytest.raises(NotImplementedError, match="no cuBLAS function sgemv"):
+        importlib.import_module("cupy.cublas").gemv(
+            "N", 1.0, cupy.ones((2, 2), np.float32), cupy.ones(2, np.float32), 0.0, cupy.ones(2, np.float32)
+        )
 
 
 # ---- Memory

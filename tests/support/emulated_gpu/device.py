@@ -14,7 +14,7 @@ import cupy_backends.cuda.api.runtime as runtime
 
 from tests.support.cuda.hostbuild import HostCompileError
 
-from . import kernels, memory, settings, streams
+from . import blas, kernels, memory, settings, streams
 from .replace import Replaced
 
 __all__ = ["driver", "load", "plug_in", "plugged_in", "runtime", "unplug"]
@@ -147,6 +147,7 @@ def load() -> None:
         return
     if "cupy" in sys.modules:
         raise ImportError("the emulated device must be loaded before CuPy is imported")
+    blas.install()
     _replaced.extend([Replaced(runtime, RUNTIME, ENDS), Replaced(driver, DRIVER, ENDS)])
 
 
