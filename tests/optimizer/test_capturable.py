@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 import gpuopt as go
-from tests.support.captures import CHAINS, SCHEDULE, arrays, fill
+from tests.support.captures import CHAINS, SCHEDULE, arrays, captured, fill, on_device
 from tests.support.cuda.hostgroup import cupy_on_the_cpu
-from tests.support.cuda.recorder import recording_on_the_cpu
 from tests.support.executors import called
 from tests.support.optimizers import alike, everything
 from tests.support.variants import DTYPES, bits, sample
@@ -24,7 +23,7 @@ def mine(step: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", CHAINS)
-def test_a_captured_step_replays_as_steps_of_numpy(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_captured_step_replays_as_steps_of_numpy(name: str, emulated_gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Captured once and replayed, with a new learning rate in between: parameters, state and counts of plain steps."""
     monkeypatch.setenv("GPUOPT_CPU", "numpy")
     rule, found = CHAINS[name], []
@@ -38,41 +37,44 @@ def test_a_captured_step_replays_as_steps_of_numpy(name: str, monkeypatch: pytes
             opt.rule = opt.rule.replace(changed)
         opt.step(fill(grads, step))
     found.append(everything(opt, look=alike))
-    for captured in (False, True):
-        params, grads = arrays()
-        with recording_on_the_cpu() as recorder:
-            opt = rule.init(params, capturable=True)
-            with recorder.capture():
-                opt.step(grads)
-            assert (opt.t, opt.counts) == (0, [0] * len(params))
-            for step in range(9):
-                if step == 5:
-                    opt.rule = opt.rule.replace(changed)
-                fill(grads, step)
-                recorder.replay() if captured else opt.step(grads)
-            found.append(everything(opt, look=alike))
+    for replays in (False, True):
+        params, grads = map(on_device, arrays())
+        opt = rule.init(params, capturable=True)
+
+        def step_again(opt: Any = opt, grads: Any = grads) -> None:
+            opt.step(grads)
+
+        replay = captured(step_again)
+        assert (opt.t, opt.counts) == (0, [0] * len(params))
+        for step in range(9):
+            if step == 5:
+                opt.rule = opt.rule.replace(changed)
+            fill(grads, step)
+            replay() if replays else step_again()
+        found.append(everything(opt, look=alike))
     assert found[0] == found[1]
     assert found[0] == found[2]
 
 
-def test_a_capture_shares_no_memory_with_the_steps_around_it() -> None:
+def test_a_capture_shares_no_memory_with_the_steps_around_it(emulated_gpu: None) -> None:
     """Though it has the gradients of the step before: what those brought to the device is overwritten by later ones."""
     rule = go.chain(go.clip_global_norm(0.5), go.Adam(SCHEDULE))
-    with recording_on_the_cpu() as recorder:
-        found = []
-        for captured in (False, True):
-            params, grads = arrays()
-            opt = rule.init(params, capturable=True)
-            opt.step(fill(grads, 0))
-            if captured:
-                with recorder.capture():
-                    opt.step(grads)
-            for step in range(40):
-                opt.step(fill(arrays()[1], 100 + step))
-            fill(grads, 1)
-            recorder.replay() if captured else opt.step(grads)
-            opt.step(fill(grads, 2))
-            found.append(everything(opt, look=alike))
+    found = []
+    for replays in (False, True):
+        params, grads = map(on_device, arrays())
+        opt = rule.init(params, capturable=True)
+        opt.step(fill(grads, 0))
+
+        def step_again(opt: Any = opt, grads: Any = grads) -> None:
+            opt.step(grads)
+
+        replay = captured(step_again) if replays else step_again
+        for step in range(40):
+            opt.step(fill(on_device(arrays()[1]), 100 + step))
+        fill(grads, 1)
+        replay()
+        opt.step(fill(grads, 2))
+        found.append(everything(opt, look=alike))
     assert found[0] == found[1]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import gpuopt as go
-from tests.support.cuda.recorder import recording_on_the_cpu
+from tests.support.captures import captured
 from tests.support.executors import of_numpy_arrays
 from tests.support.refusals import refused, table
 from tests.support.variants import bits
@@ -118,27 +118,27 @@ def test_what_is_saved_of_it(executor: str) -> None:
     assert opt.state_dict()["numbers"] == {"LossScale.scale": 128.0, "LossScale.good": 1.0}
 
 
-def test_in_a_captured_step() -> None:
+def test_in_a_captured_step(emulated_gpu: None) -> None:
     """The loss is multiplied by the scale inside of what is captured; the scale changes from replay to replay."""
+    import cupy
+
     found = []
-    for captured in (False, True):
-        x, g = np.linspace(-1, 1, 20, dtype="float32"), np.zeros(20, "float32")
-        large = np.ones((), "float32")
+    for replays in (False, True):
+        x, g, large = cupy.linspace(-1, 1, 20, dtype="float32"), cupy.zeros(20, "float32"), cupy.ones((), "float32")
         rule = go.chain(go.LossScale(2.0**120, interval=2), go.clip_global_norm(1.0), go.Adam(0.1))
-        with recording_on_the_cpu() as recorder, np.errstate(over="ignore"):
-            opt = rule.init(x, capturable=True)
+        opt = rule.init(x, capturable=True)
 
-            def step(x: Any = x, g: Any = g, large: Any = large, opt: Any = opt, do: Any = recorder.do) -> None:
-                do(lambda: np.multiply(x * large, opt.loss_scale, out=g))
-                opt.step(g)
+        def step(x: Any = x, g: Any = g, large: Any = large, opt: Any = opt) -> None:
+            cupy.multiply(x, large, out=g)
+            cupy.multiply(g, opt.loss_scale, out=g)
+            opt.step(g)
 
-            with recorder.capture():
-                step()
-            seen = []
-            for k in range(12):
-                large[...] = 2.0 ** (10 if k in (2, 3) else 0)
-                recorder.replay() if captured else step()
-                seen.append(float(opt.loss_scale))
+        replay = captured(step)
+        seen = []
+        for k in range(12):
+            large[...] = 2.0 ** (10 if k in (2, 3) else 0)
+            replay() if replays else step()
+            seen.append(float(opt.loss_scale))
         found.append([bits(x).tolist(), opt.t, seen])
     assert found[0] == found[1]
     assert found[0][1] == 10

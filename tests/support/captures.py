@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -29,10 +30,28 @@ def arrays(seed: int = 0) -> tuple[list[Any], list[Any]]:
     return params, grads
 
 
+def on_device(arrays: list[Any]) -> list[Any]:
+    """Copies in CuPy arrays."""
+    import cupy
+
+    return [cupy.asarray(array) for array in arrays]
+
+
+def captured(work: Callable[[], object]) -> Callable[[], None]:
+    """What replays the launches of `work`, none of which is run now."""
+    import cupy
+
+    with cupy.cuda.Stream(non_blocking=True) as stream:
+        stream.begin_capture()
+        work()
+        replay: Callable[[], None] = stream.end_capture().launch
+    return replay
+
+
 def fill(grads: list[Any], step: int) -> list[Any]:
     """The gradients of a step, in the same arrays; one is not finite."""
     for number, g in enumerate(grads):
-        g[...] = sample(np.random.default_rng(100 * step + number), g.shape, g.dtype.name)
+        g[...] = go.array_module(g).asarray(sample(np.random.default_rng(100 * step + number), g.shape, g.dtype.name))
     if step == 3:
         grads[1][2] = np.inf
     return grads
