@@ -13,11 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, state_dtype
-from gpuopt.optimizer.groups import ParamGroup
-from gpuopt.rules.base import bind
-from gpuopt.rules.hooks import has_hook
+from gpuopt.optimizer.groups import ParamGroup, starting
 from gpuopt.rules.reductions import over_tree_by
-from gpuopt.tracing.signatures import own_states
 
 __all__ = ["begin"]
 
@@ -52,11 +49,12 @@ def begin(groups: Sequence[ParamGroup]) -> None:
 
 
 def _late(group: ParamGroup) -> Iterator[_Late]:
+    if all(group.begins_alone(names) for _, _, names in starting(group.update, {})):
+        return  # as nearly always: it is asked once, not for each array
     for position in range(len(group.indices)):
         param, hyper, states = group.arrays_of(position)
-        for part, formula in bind(group.update.parts, group.update.hyper(0) | hyper):
-            names = [part.named(name, "_") for name in own_states(formula)]
-            if has_hook(formula, "start") and not group.begins_alone(names):
+        for part, formula, names in starting(group.update, hyper):
+            if param.size and not group.begins_alone(names):
                 wide = state_dtype(COMPUTE[param.dtype.name], is_complex(param.dtype))
                 own = [states[name] for name in names]
                 yield _Late((part.scope, part.name), formula, param.astype(wide), own)
@@ -84,7 +82,7 @@ def _started_with(
         calls.append((kind, x))
         return totals[len(calls) - 1] if len(calls) <= len(totals) else getattr(np, kind)(x)
 
-    with over_tree_by(of_tree):
+    with over_tree_by(of_tree), np.errstate(all="ignore"):
         given = late.formula.start(late.param)
     return given if isinstance(given, tuple) else (given,)
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from gpuopt.arrays.backend import is_cupy
+from gpuopt.arrays.backend import device_of, is_cupy
 from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.arrays.precision import MASTER, Precision
 from gpuopt.arrays.tree import TreeSpec
@@ -134,7 +134,8 @@ class Binding:
             )
             for (key, *_), indices in alike.items()
         ]
-        begin(self.groups)
+        with device_of(self.leaves[0]):
+            begin(self.groups)
 
     def _check_paths(self, rule: Bindable) -> None:
         """Raise ValueError if paths choose among arrays, and two entries have one."""

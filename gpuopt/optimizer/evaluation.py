@@ -64,6 +64,7 @@ def _evaluated(
     for part, formula in bind(group.update.parts, {**values, **hyper}):
         if not has_hook(formula, "evaluation"):
             continue
+        vars(formula).update(_numbers_of(part, formula, numbers))
         names = [part.named(name, "_") for name in own_states(formula)]
         own = [state[name].copy() for name in names]
         if names and part.name not in acted:
@@ -71,7 +72,6 @@ def _evaluated(
                 continue
             begun = formula.start(array.copy())
             own = list(begun) if isinstance(begun, tuple) else [begun]
-        vars(formula).update(_numbers_of(part, formula, numbers))
         with seeing_one_array(f"{type(formula).__name__}.evaluation"):
             array = formula.evaluation(array, *own)
         if getattr(array, "shape", None) != param.shape:

@@ -6,8 +6,8 @@ those that take a step together.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, cast
 
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, state_dtype
 from gpuopt.arrays.precision import MASTER, PLAIN, Precision
@@ -16,7 +16,7 @@ from gpuopt.executors import Executor, executor_of
 from gpuopt.optimizer.group_steps import GroupStep
 from gpuopt.optimizer.hyperparameters import ValuesOfUpdates
 from gpuopt.optimizer.limits import limits_of, within
-from gpuopt.rules.base import Update, bind
+from gpuopt.rules.base import Part, Update, bind
 from gpuopt.rules.hooks import has_hook
 from gpuopt.tracing.expr import Expr
 from gpuopt.tracing.operands import hyper_array
@@ -25,7 +25,7 @@ from gpuopt.tracing.signatures import own_states
 from gpuopt.tracing.trace import Masked, Open, gates, gates_open, trace
 from gpuopt.tracing.weights import Decay
 
-__all__ = ["ParamGroup"]
+__all__ = ["ParamGroup", "starting"]
 
 
 class ParamGroup:
@@ -103,9 +103,8 @@ class ParamGroup:
         compute, found = COMPUTE[param.dtype.name], dict[str, Any]()
         if self._precision.master:
             found[MASTER] = param.astype(compute)
-        for part, formula in bind(update.parts, update.hyper(0) | hyper):
-            names = [part.named(name, "_") for name in own_states(formula)]
-            if has_hook(formula, "start") and self.begins_alone(names):
+        for _, formula, names in starting(update, hyper):
+            if self.begins_alone(names):
                 values = formula.start(param.astype(state_dtype(compute, self._complex)))
                 several = values if isinstance(values, tuple) else (values,)
                 found |= zip(names, several, strict=True)
@@ -237,6 +236,17 @@ class ParamGroup:
         """An array of the group, those in place of its hyperparameters, and its state."""
         own, state = self._hyper_arrays[position], self.executor.states[position]
         return self._params[position], own, state
+
+
+def starting(update: Update, hyper: Mapping[str, Any]) -> Iterator[tuple[Part, Any, list[str]]]:
+    """Each part with a hook `start`, bound as before the first step, and its states; `hyper` holds
+    arrays in place of hyperparameters.
+    """
+    for part, formula in bind(update.parts, {**update.hyper(0), **hyper}):
+        if has_hook(formula, "numbers"):
+            vars(formula).update(cast("Any", formula).numbers())
+        if has_hook(formula, "start"):
+            yield part, formula, [part.named(name, "_") for name in own_states(formula)]
 
 
 def _varying(programs: list[UpdateProgram]) -> frozenset[str]:

@@ -137,6 +137,41 @@ def test_it_is_shown_before_the_first_step(executor: str, xp: Any, options: Any)
     assert shown() == {"largest": [20.0] * 2, "mean": [pytest.approx((9 - 8) / 25)] * 2, "own": [20.0, -10.0]}
 
 
+class FromNumber(go.ParameterPiece):
+    """A state that begins with a number of the whole optimizer, and a reduction if it is asked for one."""
+
+    reduces: bool
+    begun: ClassVar[Any]
+
+    def numbers(self) -> dict[str, float]:
+        return {"begun": 2.0}
+
+    def adapt(self, p: Any, new: Any, accepted: Any) -> Any:
+        return (self.begun + 1,)
+
+    def start(self, p: Any) -> Any:
+        return (p + self.begun + (go.tree_max(p) if self.reduces else 0.0),)
+
+    def update(self, t: Any, p: Any, new: Any, first: Any) -> Any:
+        return new, first
+
+    def evaluation(self, p: Any, first: Any) -> Any:
+        return first
+
+
+@of_numpy_arrays
+@pytest.mark.parametrize("reduces", [False, True])
+def test_a_start_that_reads_numbers_and_meets_an_empty_array(executor: str, reduces: bool) -> None:
+    """Of no elements there is no largest: nothing of it is shown, and nothing comes of it."""
+    p = {"a": np.ones(2), "empty": np.ones(0)}
+    opt = go.chain(go.SGD(0.0), FromNumber(reduces)).init(p)
+    wanted = {"a": [3.0 + reduces] * 2, "empty": []}
+    for _ in range(2):
+        assert {name: x.tolist() for name, x in opt.state["FromNumber_first"].items()} == wanted
+        assert reduces or opt.evaluation()["a"].tolist() == wanted["a"]
+        opt.step({name: np.zeros_like(x) for name, x in p.items()})
+
+
 def test_a_sum_in_start_has_the_bits_of_one_in_update() -> None:
     """In every layout, and on every executor."""
     a = np.random.default_rng(0).normal(size=(301, 77)).astype("float32")
