@@ -27,7 +27,9 @@ from gpuopt.training.history import History
 
 __all__ = ["History", "fit"]
 
-Seed: TypeAlias = int | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | None
+Seed: TypeAlias = (  # a text, because NumPy imports its random numbers where they are asked for
+    "int | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | None"
+)
 
 _GATHER = 1024  # about how many examples are put in order at a time
 _CHECK_EVERY = (

@@ -83,6 +83,11 @@ def test_import_loads_nothing_that_is_slow_or_optional() -> None:
     assert {"gpuopt", "numpy"} <= loaded
 
 
+def test_import_makes_no_random_numbers() -> None:
+    """NumPy loads what makes them where they are asked for, and that takes a while."""
+    assert python("import gpuopt, sys; print('numpy.random' in sys.modules)").stdout == "False\n"
+
+
 def test_a_numpy_step_loads_no_cupy() -> None:
     done = python(
         "import gpuopt, sys, numpy as np; gpuopt.Adam().init([np.ones(3)]).step([np.ones(3)]); print('cupy' in sys.modules)"
