@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpuopt.tracing.expr import Expr
 from gpuopt.tracing.ops import OPS
 
-__all__ = ["format_expr"]
+__all__ = ["READABLE", "format_expr"]
 
 READABLE = 30
 """How many operations and leaves a formula may have that is written inside another one."""

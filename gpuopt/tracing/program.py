@@ -64,11 +64,16 @@ class Kernel:
     scalar_states: dict[str, Expr] = dataclasses.field(default_factory=dict)
     needs: frozenset[ReductionKey] = dataclasses.field(init=False)
     """The reductions that `scalars`, `accept` and `scalar_states` are made of."""
+    seeds: tuple[int, ...] = dataclasses.field(init=False)
+    """The parts of seeds in the keys of `random`, for kernels that take them as arguments."""
 
     def __post_init__(self) -> None:
         asked = [*self.scalars, *self.scalar_states.values()]
         asked += [] if self.accept is None else [self.accept]
         object.__setattr__(self, "needs", frozenset(reduction_keys(asked)))
+        keys = dict.fromkeys(key for key, _ in self.random.values())
+        parts = (part for key in keys for part in key if part.op == "constant")
+        object.__setattr__(self, "seeds", tuple(int(part.value) for part in parts))
 
     @property
     def per_array(self) -> bool:

@@ -116,6 +116,19 @@ def test_arrays_updated_unequally_often_one_by_one(dtype: str) -> None:
     check(Adam(), of_sizes(dtype, 4, missing=True), executors=("numpy", "table", "one by one"))
 
 
+@pytest.mark.parametrize("source", [table_source, reductions_source])
+def test_another_seed_is_the_same_text(source: Any) -> None:
+    """So nothing is compiled for it: its parts are arguments, whatever other constants they are equal to."""
+    dtype, found = np.dtype("float32"), []
+    for first, second in ((0, 1), (7, 2), (70_000, 2**32 - 1)):
+        rule = go.chain(go.gradient_noise(seed=first), go.gradient_noise(seed=second), go.clip_global_norm(1.0), Adam())
+        program = trace(rule.update_for(""))
+        kernel = program.update if source is table_source else program.stages[0]
+        found.append(source(kernel, ("m", "v"), dtype, dtype))
+        assert kernel.seeds == (first % 65_536, first // 65_536, second % 65_536, second // 65_536)
+    assert found[0] == found[1] == found[2]
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32", "complex128"])
 @pytest.mark.parametrize(
     "tuned",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections import Counter
 from typing import Any
 
@@ -20,7 +21,7 @@ from gpuopt.codegen.cuda.printer import CudaPrinter, identifier
 from gpuopt.codegen.tile import PARTS
 from gpuopt.tracing.expr import Expr
 from gpuopt.tracing.operands import GRAD, PARAM, Operand, state
-from gpuopt.tracing.printing import format_expr
+from gpuopt.tracing.printing import READABLE, format_expr
 from gpuopt.tracing.program import Kernel
 
 __all__ = [
@@ -152,7 +153,7 @@ class KernelWriter(CudaPrinter):
             PARAM,
             *(array for array in states if array in self.read or array in self.changed),
         )
-        inputs = [*map(self._declared, reads), *scalars]
+        inputs = [*map(self._declared, reads), *scalars, *self._seeds()]
         name = f"gpuopt_{identifier(kernel.name).lower()}_{self.dtypes[PARAM].name}"
         if kernel.random:
             inputs.append(("int32 array_number", None))
@@ -160,11 +161,22 @@ class KernelWriter(CudaPrinter):
             inputs, [*map(self._declared, arrays)], [*comments, *self.lines], name, reads, arrays
         )
 
+    def _seeds(self) -> list[tuple[str, np.dtype[Any] | None]]:
+        """A parameter for each part of a seed, so that another seed is no other text."""
+        return [(f"uint32 seed{number}", None) for number, _ in enumerate(self.kernel.seeds)]
+
     def _randomize(self, index: str) -> None:
         """A line for each random number."""
+        names, keys = itertools.count(), dict[tuple[Expr, ...], str]()
         for operand, (key, stream) in self.kernel.random.items():
-            parts = ", ".join(f"(unsigned){self.value(part, 'call')}" for part in key)
-            call = f"uniform<{self.real}>({parts}, array_number, {stream}, {index})"
+            if key not in keys:
+                keys[key] = ", ".join(
+                    f"seed{next(names)}"
+                    if part.op == "constant"
+                    else f"(unsigned){self.value(part, 'call')}"
+                    for part in key
+                )
+            call = f"uniform<{self.real}>({keys[key]}, array_number, {stream}, {index})"
             self.lines.append(f"const {self.real} {self.operand(operand, 'old')} = {call};")
 
     def _declared(self, array: Operand) -> tuple[str, np.dtype[Any] | None]:
@@ -183,8 +195,10 @@ class KernelWriter(CudaPrinter):
             self.names[scalar] = (
                 f"{self.unique(scalar, scalar.value)}_h" if scalar.op == "hyper" else f"c{number}"
             )
-        comments = [
-            f"// {self.names[s]} = {format_expr(s)}" for s in self.kernel.scalars if s.op != "hyper"
+        comments = [  # but of formulas that name values which are not here
+            f"// {self.names[s]} = {format_expr(s)}"
+            for s in self.kernel.scalars
+            if s.op != "hyper" and all(arg.size <= READABLE for arg in s.args)
         ]
         kind = self.compute.name
         if not self.stored:
@@ -220,12 +234,12 @@ class KernelWriter(CudaPrinter):
         stored = {
             expr: self.operand(operand, "new") for operand, expr in self.kernel.stores.items()
         }
-        depth: dict[Expr, int] = {}
+        depth, numbers = dict[Expr, int](), itertools.count()
         for op in self.kernel.ops:
             depth[op] = 1 + max(depth.get(arg, 0) for arg in op.args)
             if op in stored or self.uses[op] > 1 or depth[op] > _DEEP:
                 value, depth[op] = self.formula(op), 0
-                self.names[op] = stored.get(op, f"x{op.index}")
+                self.names[op] = stored.get(op) or f"x{next(numbers)}"
                 self.lines.append(
                     f"const {'bool' if op.boolean else self.real} {self.names[op]} = {value};"
                 )

@@ -74,9 +74,10 @@ def reduction_source(
     """The kernel that reduces one array, for dtypes as in
     `gpuopt.codegen.cuda.elementwise.kernel_source`.
 
-    Its loop is over `LANES` lanes for each chunk. It takes what it reads, scalars, the array's
-    number if there are random numbers, the number of elements, how far the lanes of two reductions
-    are apart, then lanes, tickets (0 before and after), and a float64 for each total.
+    Its loop is over `LANES` lanes for each chunk. It takes what it reads, scalars, parts of seeds
+    and the array's number if there are random numbers, the number of elements, how far the lanes of
+    two reductions are apart, then lanes, tickets (0 before and after), and a float64 for each
+    total.
     """
     return _OneWriter(stage, p, g, others, stored).reduction()
 
@@ -204,7 +205,7 @@ class _OneWriter(_ReductionWriter):
         ]
         numbers = [("int32 array_number", None)] if self.kernel.random else []
         return self._text(
-            [*inputs, *scalars, *numbers, ("int64 elements", None)],
+            [*inputs, *scalars, *self._seeds(), *numbers, ("int64 elements", None)],
             [*comments, *given, *self._reduced("{}[at]")],
         )
 
@@ -222,4 +223,5 @@ class _ManyWriter(TableWriter, _ReductionWriter):
             f"const ptrdiff_t room = {self.cell('room')}, array_total = {self.cell('number')};",
         ]
         lines = [*comments, *self.for_each([*given, *self._reduced("from_global({}_at + at)")])]
-        return self._text([*self.tables, *scalars], lines, self.preamble(self.read))
+        inputs = [*self.tables, *scalars, *self._seeds()]
+        return self._text(inputs, lines, self.preamble(self.read))

@@ -81,7 +81,8 @@ def table_source(
 
     Its loop is over `LANES` for each chunk. It takes the array of each chunk, the rows of the table
     (with the `columns` of `others` and of all `states`), the address of each array's gradient (0
-    where it has none), and the scalars; those that are `stored` lie in a row for each array.
+    where it has none), the scalars and parts of seeds; scalars that are `stored` lie in a row for
+    each array.
     """
     return _UpdateWriter(kernel, p, g, others, stored, states).update()
 
@@ -176,7 +177,13 @@ class _UpdateWriter(TableWriter):
         reads = tuple(array for array in used if array in self.inputs)
         lines = [*comments, *self.for_each(given, taken)]
         return KernelSource.of(
-            [*self.tables, *scalars], [], lines, name, reads, inside, self.preamble(used) + _moves()
+            [*self.tables, *scalars, *self._seeds()],
+            [],
+            lines,
+            name,
+            reads,
+            inside,
+            self.preamble(used) + _moves(),
         )
 
     def _chunk(self, used: list[Operand]) -> list[str]:

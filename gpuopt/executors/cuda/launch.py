@@ -210,7 +210,8 @@ class CupyExecutor:
     ) -> None:
         """Update the arrays of a table that have a gradient, of that dtype."""
         launch = self._kernel(table_source, kernel, table, dtype, given.in_memory)
-        launches.add(launch, (table.chunk, table.rows, addresses), given, size=table.size)
+        arguments = (table.chunk, table.rows, addresses), given, kernel.seeds
+        launches.add(launch, *arguments, size=table.size)
 
     def _add_reduction(
         self,
@@ -224,7 +225,11 @@ class CupyExecutor:
     ) -> None:
         """Reduce the arrays of a table that have a gradient, of that dtype."""
         launch = self._kernel(reductions_source, stage, table, dtype, given.in_memory)
-        arguments = (table.fold, table.rows, addresses), given, (*self._room, *totals)
+        arguments = (
+            (table.fold, table.rows, addresses),
+            given,
+            [*stage.seeds, *self._room, *totals],
+        )
         launches.add(launch, *arguments, size=table.fold_size)
 
     def _kernel(

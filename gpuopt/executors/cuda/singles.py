@@ -96,4 +96,5 @@ class SingleArray:
 
     def _scalars(self, kernel: Kernel, given: KernelScalars) -> tuple[Any, ...]:
         """Its scalars; and its index in the optimizer, if random numbers depend on that."""
-        return *given.of(self._position), *((self._index,) if kernel.random else ())
+        numbers = [*kernel.seeds, self._index] if kernel.random else []
+        return *given.of(self._position), *numbers
