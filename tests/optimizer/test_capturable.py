@@ -59,7 +59,7 @@ def test_a_captured_step_replays_as_steps_of_numpy(name: str, emulated_gpu: None
 def test_a_capture_shares_no_memory_with_the_steps_around_it(emulated_gpu: None) -> None:
     """Though it has the gradients of the step before: what those brought to the device is overwritten by later ones."""
     rule = go.chain(go.clip_global_norm(0.5), go.Adam(SCHEDULE))
-    found = []
+    found, others = [], [on_device(arrays()[1]) for _ in range(40)]  # each at other addresses
     for replays in (False, True):
         params, grads = map(on_device, arrays())
         opt = rule.init(params, capturable=True)
@@ -69,8 +69,8 @@ def test_a_capture_shares_no_memory_with_the_steps_around_it(emulated_gpu: None)
             opt.step(grads)
 
         replay = captured(step_again) if replays else step_again
-        for step in range(40):
-            opt.step(fill(on_device(arrays()[1]), 100 + step))
+        for step, other in enumerate(others):
+            opt.step(fill(other, 100 + step))
         fill(grads, 1)
         replay()
         opt.step(fill(grads, 2))

@@ -18,7 +18,7 @@ from gpuopt.optimizer.steps.totals import Totals
 from gpuopt.tracing.expr import SIZE, Expr, ReductionKey
 from tests.support.cuda.hostgroup import cupy_on_the_cpu
 from tests.support.cuda.simulated import arrays, no_gpu
-from tests.support.optimizers import everything
+from tests.support.optimizers import alike, everything
 from tests.support.variants import bits
 
 without_cupy = pytest.mark.skipif(no_gpu.why_not() is not None, reason=str(no_gpu.why_not()))
@@ -138,13 +138,16 @@ AGAIN = {
 
 @pytest.mark.parametrize("capturable", [False, True], ids=["", "capturable"])
 @pytest.mark.parametrize("name", AGAIN)
-def test_what_is_launched_again_has_the_numbers_of_its_step(name: str, capturable: bool) -> None:
-    """The bits of steps with other arrays of the same values, whatever happens between them."""
+def test_what_is_launched_again_has_the_numbers_of_its_step(
+    name: str, capturable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NumPy's bits, and those of steps with other arrays of the same values, whatever happens between them."""
+    monkeypatch.setenv("GPUOPT_CPU", "numpy")
     found, rule = [], AGAIN[name]
-    for again in (False, True):
+    for enter, again in ((contextlib.nullcontext, False), (cupy_on_the_cpu, False), (cupy_on_the_cpu, True)):
         params: list[Any] = [np.ones((3, 2), "float32"), np.ones(4), np.ones(5, "float32")]
         grads = [np.linspace(-1, 1, p.size, dtype=p.dtype).reshape(p.shape) for p in params]
-        with cupy_on_the_cpu():
+        with enter():
             opt = rule.init(params, capturable=capturable)
             for step in range(20):
                 if step == 5:
@@ -156,8 +159,8 @@ def test_what_is_launched_again_has_the_numbers_of_its_step(name: str, capturabl
                         opt.step([np.ones(7, "float32"), *grads[1:]])
                 given = grads if again else [g.copy() for g in grads]
                 opt.step([None, *given[1:]] if 12 < step < 16 else given)
-            found.append(everything(opt))
-    assert found[0] == found[1]
+            found.append(everything(opt, look=alike))
+    assert found[0] == found[1] == found[2]
 
 
 @without_cupy

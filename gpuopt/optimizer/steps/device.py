@@ -61,7 +61,7 @@ class DeviceSteps(PlainSteps):
         return self._memory.scalar_states.of_arrays()
 
     def prepare(self, change: RuleChange) -> None:
-        self._last = None  # its masks may be written anew
+        self._last = None  # its kernels are of the rule before
         super().prepare(change)
         with self.device:
             self._memory.scalar_states.prepare(change, lambda: self.counts)
@@ -101,12 +101,10 @@ class DeviceSteps(PlainSteps):
     def use(self, change: RuleChange) -> None:
         groups = zip(self.binding.groups, change.programs, strict=True)
         self.structure += any(group.programs != programs for group, programs in groups)
-        self._last = None
         super().use(change)
         self._memory.scalar_states.use()
 
     def load(self, progress: Progress) -> None:
-        self._last = None
         super().load(progress)
         with self.device:
             for state in progress.scalar_states:

@@ -58,7 +58,7 @@ MISTAKES = [
     ),
     Mistake(
         "launches of another rule made again",
-        "DeviceSteps.use",
+        "DeviceSteps.prepare",
         "self._last = None",
         "pass",
         "test_capturable::test_a_rule_that_needs_another_kernel_is_used_at_once",
