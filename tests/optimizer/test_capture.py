@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import re
 import weakref
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,9 +13,8 @@ import pytest
 
 import gpuopt as go
 from gpuopt.arrays import check
-from gpuopt.optimizer import capture, capture_checks
-from tests.support.captures import CHAINS, SCHEDULE, arrays, fill
-from tests.support.cuda.recorder import Recorder, recording_on_the_cpu
+from gpuopt.optimizer import capture
+from tests.support.captures import CHAINS, SCHEDULE, arrays, fill, on_device
 from tests.support.optimizers import alike, everything
 from tests.support.refusals import refused, table
 from tests.support.variants import bits
@@ -24,103 +22,72 @@ from tests.support.variants import bits
 SCALED = go.chain(go.LossScale(2.0**20, interval=2), go.clip_global_norm(0.5), go.Adam(SCHEDULE))
 RULES = {**CHAINS, "scaled": SCALED}
 graph: Any = go.graph
-"""NumPy arrays stand for those of CuPy, which a type checker expects."""
 
 
 class Streams:
-    """In place of ``cupy.cuda``: what is launched on a stream that captures is kept by `recorder`; `log` is of the calls."""
+    """What was asked of the emulated device, in words: the stream of the caller, and the one at its side."""
 
-    def __init__(self, recorder: Recorder) -> None:
-        self.recorder = recorder
-        self.log: list[str] = []
-        self.current = [Stream(self, "caller")]
-        self.fails = False
+    def __init__(self) -> None:
+        from tests.support.emulated_gpu import streams
 
-    def get_current_stream(self) -> Any:
-        return self.current[-1]
+        self._log, self._before, self.fails = streams.log, len(streams.log), False
 
-    def Stream(self, *, non_blocking: bool) -> Any:
-        assert non_blocking
-        return Stream(self, "side")
+    @property
+    def log(self) -> list[str]:
+        found, recorded = [], dict[int, str]()
+        for what, *of in list(self._log)[self._before :]:
+            name = "side" if of[-1:] > [2] else "caller"
+            if what == "record":
+                recorded[of[0]] = name
+            elif what == "order":
+                found.append(f"{name} waits for {recorded[of[0]]}")
+            elif what in {"begin", "end"}:
+                found.append(what)
+            elif what == "graph":
+                found.append(f"launch on {name}")
+        return found
 
-    def MemoryPool(self) -> Any:
-        return object()
+    def capturing(self) -> bool:
+        """Whether what is launched now is captured; what comes after a capture is launched where the caller wants it."""
+        import cupy
 
-    @contextlib.contextmanager
-    def using_allocator(self, allocate: Any) -> Iterator[None]:
-        assert allocate.__module__ == capture.__name__
-        self.log.append("private pool")
-        yield
-        self.log.append("usual pool")
-
-
-class Stream:
-    def __init__(self, streams: Streams, name: str) -> None:
-        self.streams, self.name = streams, name
-
-    def __enter__(self) -> Stream:
-        self.streams.current.append(self)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.streams.current.pop()
-
-    def record(self) -> str:
-        assert not self.streams.recorder.recording, "an event of a stream that captures is no event"
-        return self.name
-
-    def wait_event(self, event: str) -> None:
-        self.streams.log.append(f"{self.name} waits for {event}")
-
-    def begin_capture(self) -> None:
-        self.streams.log.append("begin")
-        self.streams.recorder.kept, self.streams.recorder.recording = [], True
-
-    def end_capture(self) -> Any:
-        self.streams.log.append("end")
-        self.streams.recorder.recording = False
-        if self.streams.fails:
-            raise RuntimeError("cudaErrorStreamCaptureInvalidated: operation failed due to a previous error during capture")
-        return Graph(self.streams, self.streams.recorder.kept)
-
-
-class Graph:
-    def __init__(self, streams: Streams, kept: list[Any]) -> None:
-        self.streams, self.kept = streams, kept
-
-    def launch(self) -> None:
-        self.streams.log.append(f"launch on {self.streams.current[-1].name}")
-        for work in self.kept:
-            work()
+        return bool(cupy.cuda.get_current_stream().is_capturing())
 
 
 @pytest.fixture
-def streams(monkeypatch: pytest.MonkeyPatch) -> Iterator[Streams]:
-    cupy = pytest.importorskip("cupy")
-    with recording_on_the_cpu() as recorder:
-        found = Streams(recorder)
-        monkeypatch.setattr(cupy, "cuda", found)
-        for module in (capture, capture_checks):
-            monkeypatch.setattr(module, "is_cupy", lambda array: isinstance(array, np.ndarray))
-        yield found
+def streams(emulated_gpu: None) -> Streams:
+    return Streams()
+
+
+def data() -> tuple[list[Any], list[Any]]:
+    """Parameters and gradients of several shapes on the device."""
+    params, grads = map(on_device, arrays())
+    return params, grads
+
+
+def batch(value: float = 0, dtype: str = "float64") -> Any:
+    import cupy
+
+    return cupy.full(1, value, dtype)
 
 
 def model(streams: Streams, opt: Any, grads: list[Any]) -> tuple[Any, list[int]]:
     """``loss_and_grad(params, x)``: gradients of the step that x names, and the sum of the parameters for a loss."""
-    loss, calls = np.zeros((), "float32"), [0]
+    import cupy
+
+    steps, calls = [[g.get() for g in fill(on_device(arrays()[1]), step)] for step in range(8)], [0]
+    tables = on_device([np.stack(of) for of in zip(*steps, strict=True)])
 
     def loss_and_grad(params: Any, x: Any) -> Any:
         calls[0] += 1
-
-        def work() -> None:
-            loss[...] = sum(float(np.sum(p)) for p in params)
-            fill(grads, int(x[0]))
+        for g, rows in zip(grads, tables, strict=True):
+            g[...] = rows.take(x.astype("int32"), axis=0)[0]
             if "LossScale.scale" in opt.numbers:
-                for g in grads:
-                    np.multiply(g, opt.loss_scale, out=g)
-
-        streams.recorder.do(work)
-        return loss, grads
+                cupy.multiply(g, opt.loss_scale, out=g)
+        if streams.fails and streams.capturing():
+            with contextlib.suppress(RuntimeError):
+                cupy.cuda.Device().synchronize()
+        return sum(p.sum() for p in params), grads
 
     return loss_and_grad, calls
 
@@ -130,12 +97,12 @@ def test_replays_are_steps(name: str, streams: Streams) -> None:
     """The bits of single steps, with another learning rate in between; nothing moves before the first."""
     found, rule = [], RULES[name]
     changed = {field: 0.25 for field in rule.hyperparameters if field.rpartition(".")[2] in ("beta2", "max_norm", "beta")}
-    for captured in (False, True):
-        params, grads = arrays()
-        x, losses = np.zeros(1, "int32"), []
+    for replays in (False, True):
+        params, grads = data()
+        x, losses = batch(0, "int32"), []
         opt = rule.init(params, capturable=True)
         loss_and_grad, calls = model(streams, opt, grads)
-        if captured:
+        if replays:
             before = everything(opt, look=alike)
             step = graph(loss_and_grad, opt, x)
             assert everything(opt, look=alike) == before
@@ -143,27 +110,29 @@ def test_replays_are_steps(name: str, streams: Streams) -> None:
         for k in range(8):
             if k == 5:
                 opt.rule = opt.rule.replace(changed)
-            if captured:
-                losses.append(float(step(np.full(1, k, "int32"))))
+            if replays:
+                losses.append(float(step(batch(k, "int32"))))
             else:
                 x[...] = k
                 loss, g = loss_and_grad(params, x)
                 opt.step(g)
                 losses.append(float(loss))
-        assert calls[0] == (4 if captured else 8)
+        assert calls[0] == (4 if replays else 8)
         found.append([everything(opt, look=alike), list(map(repr, losses)), [float(n) for n in opt.numbers.values()]])
     assert found[0] == found[1]
 
 
 def test_the_order_of_things(streams: Streams) -> None:
-    params, grads = arrays()
+    params, grads = data()
     opt = go.Adam(0.1).init(params, capturable=True)
-    x = np.zeros(1, "int32")
+    x = batch(0, "int32")
     step = graph(model(streams, opt, grads)[0], opt, x)
-    prepared = ["side waits for caller", "private pool", "begin", "end", "usual pool", "caller waits for side"]
+    prepared = ["side waits for caller", "begin", "end", "caller waits for side"]
     assert streams.log == prepared
     assert step.batch == (x,)
-    assert step() is step()
+    loss = step()
+    assert step() is loss
+    assert type(loss.data.mem).__name__ == "UnownedMemory"  # of the graph's own pool
     assert streams.log == [*prepared, "launch on caller", "launch on caller"]
     assert (opt.t, opt.counts) == (2, [2] * 4)
     opt.step(grads)
@@ -174,7 +143,7 @@ def test_the_order_of_things(streams: Streams) -> None:
 @pytest.mark.parametrize("name", RULES)
 def test_a_rehearsal_changes_nothing(name: str, streams: Streams) -> None:
     """Whatever the gradients hold; and it makes all that a step needs."""
-    params, grads = arrays()
+    params, grads = data()
     opt = RULES[name].init(params, capturable=True)
     opt.step(fill(grads, 0))
     before = [*everything(opt, look=alike), [float(n) for n in opt.numbers.values()]]
@@ -190,7 +159,7 @@ def test_a_rehearsal_changes_nothing(name: str, streams: Streams) -> None:
 @pytest.mark.parametrize("failing", [1, 3, 4])
 def test_an_error_of_the_users_ends_the_capture(failing: int, streams: Streams) -> None:
     """It is raised as it is; the optimizer and the streams are as before."""
-    params, grads = arrays()
+    params, grads = data()
     opt = SCALED.init(params, capturable=True)
     inner, calls = model(streams, opt, grads)
 
@@ -201,15 +170,14 @@ def test_an_error_of_the_users_ends_the_capture(failing: int, streams: Streams) 
 
     before = everything(opt, look=alike)
     with pytest.raises(KeyError, match="mine"):
-        graph(loss_and_grad, opt, np.zeros(1))
-    assert not streams.recorder.recording
-    assert [stream.name for stream in streams.current] == ["caller"]
+        graph(loss_and_grad, opt, batch())
+    assert not streams.capturing()
     assert streams.log[-1] == "caller waits for side"
     assert streams.log.count("end") == streams.log.count("begin") == (failing == 4)
     assert everything(opt, look=alike) == before
     opt.step(grads)
     assert opt.t == 1
-    graph(inner, opt, np.zeros(1))()
+    graph(inner, opt, batch())()
     assert opt.t == 2
 
 
@@ -221,7 +189,7 @@ REFUSALS = [
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=["cublas", "synchronize"])
 def test_what_cannot_be_captured_is_named(refusal: Exception, streams: Streams) -> None:
-    params, grads = arrays()
+    params, grads = data()
     opt = go.Adam(0.1).init(params, capturable=True)
     inner, calls = model(streams, opt, grads)
 
@@ -231,7 +199,7 @@ def test_what_cannot_be_captured_is_named(refusal: Exception, streams: Streams) 
         return inner(params, x)
 
     with pytest.raises(RuntimeError) as caught:
-        graph(loss_and_grad, opt, np.zeros(1))
+        graph(loss_and_grad, opt, batch())
     message = str(caught.value)
     assert message.startswith(f"go.graph: {refusal}. CuPy captures neither cuBLAS (@, dot,")
     assert re.search(r"test_capture.py, line \d+, in loss_and_grad:\n    raise refusal  # in place of params @ x$", message)
@@ -242,11 +210,11 @@ def test_what_cannot_be_captured_is_named(refusal: Exception, streams: Streams) 
 
 def test_a_capture_that_comes_to_nothing_is_reported(streams: Streams) -> None:
     """As where the user's function asked for something illegal, and hid the error."""
-    params, grads = arrays()
+    params, grads = data()
     opt = go.Adam(0.1).init(params, capturable=True)
     streams.fails = True
     with pytest.raises(RuntimeError, match=r"cannot be captured \(cudaErrorStreamCaptureInvalidated.*CuPy captures neither"):
-        graph(model(streams, opt, grads)[0], opt, np.zeros(1))
+        graph(model(streams, opt, grads)[0], opt, batch())
     assert streams.log[-1] == "caller waits for side"
     opt.step(grads)
     assert opt.t == 1
@@ -256,8 +224,8 @@ def test_a_capture_that_comes_to_nothing_is_reported(streams: Streams) -> None:
 def test_a_capture_may_give_other_gradients(fails: bool, streams: Streams) -> None:
     """The captured call gives other gradients than the rehearsal, and the graph may never be replayed."""
     found = []
-    for captured in (False, True):
-        params, grads = arrays()
+    for replays in (False, True):
+        params, grads = data()
         opt = go.chain(go.skip_nonfinite(), go.Adam(0.1)).init(params, capturable=True)
         inner, calls = model(streams, opt, grads)
         others = [g.copy() for g in grads]
@@ -267,17 +235,17 @@ def test_a_capture_may_give_other_gradients(fails: bool, streams: Streams) -> No
             return loss, others if calls[0] == 4 else made
 
         streams.fails = fails
-        if captured:
+        if replays:
             for _ in range(2):
                 calls[0] = 0
                 with pytest.raises(RuntimeError, match="cannot be captured") if fails else contextlib.nullcontext():
-                    graph(loss_and_grad, opt, np.zeros(1))
+                    graph(loss_and_grad, opt, batch())
         opt.step(others)
         opt.step(others)
         streams.fails = False
-        if captured:
+        if replays:
             calls[0] = 0
-            graph(loss_and_grad, opt, np.zeros(1))()
+            graph(loss_and_grad, opt, batch())()
         else:
             opt.step(others)
         found.append(everything(opt, look=alike))
@@ -287,10 +255,10 @@ def test_a_capture_may_give_other_gradients(fails: bool, streams: Streams) -> No
 def test_what_a_graph_reads_is_not_written_again(streams: Streams) -> None:
     """Single steps in which ever other arrays have a gradient, more than lists are kept of, leave the graph its own."""
     found = []
-    for captured in (False, True):
-        params, grads = arrays()
+    for replays in (False, True):
+        params, grads = data()
         opt = go.chain(go.clip_global_norm(0.5), go.Momentum(0.1)).init(params, capturable=True)
-        step = graph(model(streams, opt, grads)[0], opt, np.zeros(1)) if captured else None
+        step = graph(model(streams, opt, grads)[0], opt, batch()) if replays else None
         for k in range(16):
             opt.step([g.copy() if k >> n & 1 else None for n, g in enumerate(fill(grads, 0))])
         if step is None:
@@ -312,21 +280,21 @@ def test_what_a_graph_reads_is_not_written_again(streams: Streams) -> None:
     ),
     (
         "another shape",
-        lambda x: (np.zeros(2, "float32"),),
+        lambda x: (x.repeat(2),),
         ValueError,
         ("batch[0] must be float32 (1,), as it was captured, got float32 (2,)",),
     ),
     (
         "another dtype",
-        lambda x: (np.zeros(1),),
+        lambda x: (batch(),),
         ValueError,
         ("batch[0] must be float32 (1,), as it was captured, got float64 (1,)",),
     ),
 )
 def test_a_bad_batch_makes_no_step(streams: Streams, action: Any, error: type[Exception], words: tuple[str, ...]) -> None:
-    params, grads = arrays()
+    params, grads = data()
     opt = go.Adam(0.1).init(params, capturable=True)
-    x = np.zeros(1, "float32")
+    x = batch(0, "float32")
     step = graph(model(streams, opt, grads)[0], opt, x)
     refused(lambda: step(*action(x)), error, words)
     assert opt.t == 0
@@ -334,9 +302,9 @@ def test_a_bad_batch_makes_no_step(streams: Streams, action: Any, error: type[Ex
 
 def test_another_structure_is_to_be_captured_anew(streams: Streams) -> None:
     """Other numbers are not; and what was captured before stays refused, as its memory may be gone."""
-    params, grads = arrays()
+    params, grads = data()
     opt = go.chain(go.weight_decay(0.1), go.Adam(SCHEDULE)).init(params, capturable=True)
-    step = graph(model(streams, opt, grads)[0], opt, np.zeros(1))
+    step = graph(model(streams, opt, grads)[0], opt, batch())
     opt.rule = opt.rule.replace({"weight_decay.weight_decay": 0.2})
     step()
     first = opt.rule
@@ -348,7 +316,7 @@ def test_another_structure_is_to_be_captured_anew(streams: Streams) -> None:
         with pytest.raises(RuntimeError, match="another structure than the captured step"):
             step()
     assert opt.t == 1
-    step = graph(model(streams, opt, grads)[0], opt, np.zeros(1))
+    step = graph(model(streams, opt, grads)[0], opt, batch())
     opt.load_state_dict(opt.state_dict())
     step()
     assert opt.t == 2
@@ -388,7 +356,7 @@ FROZEN = go.chain(go.freeze("*"), go.Adam())
     ),
     (
         "a tuple",
-        lambda f, opt, g: (f, opt, (np.zeros(1),)),
+        lambda f, opt, g: (f, opt, (batch(),)),
         TypeError,
         ("must be a CuPy array", " got tuple: give the arrays one by one, as in *batch"),
     ),
@@ -412,17 +380,17 @@ FROZEN = go.chain(go.freeze("*"), go.Adam())
     ),
     (
         "a gradient missing",
-        lambda f, opt, g: (lambda params: (np.zeros(()), g[1:]), opt),
+        lambda f, opt, g: (lambda params: (g[0].sum(), g[1:]), opt),
         ValueError,
         ("grads must have 4 entries, got 3",),
     ),
 )
 def test_what_is_captured_is_checked(streams: Streams, action: Any, error: type[Exception], words: tuple[str, ...]) -> None:
-    params, grads = arrays()
+    params, grads = data()
     opt = go.Adam().init(params, capturable=True)
     arguments = action(model(streams, opt, grads)[0], opt, grads)
     refused(lambda: graph(*arguments), error, words)
-    assert not streams.recorder.recording
+    assert not streams.capturing()
 
 
 def test_numpy_arrays_are_refused() -> None:

@@ -236,6 +236,7 @@ def stream_waits(stream: int, event: int) -> None:
 
 
 def begin_capture(stream: int, _mode: int = 0) -> None:
+    log.append(("begin", stream))
     q = queue(stream)
     if stream in LEGACY or q.capture is not None:
         refuse(UNSUPPORTED)
@@ -243,6 +244,7 @@ def begin_capture(stream: int, _mode: int = 0) -> None:
 
 
 def end_capture(stream: int) -> int:
+    log.append(("end", stream))
     capture = queue(stream).capture
     if capture is None or capture.origin is not queue(stream):
         refuse(903)
