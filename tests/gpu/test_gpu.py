@@ -76,9 +76,28 @@ def test_threads_that_run_at_once_give_the_same_bits_every_time(rng: np.random.G
     assert len(found) == 1
 
 
-def test_nothing_makes_the_host_wait() -> None:
+def test_a_norm_over_many_blocks_has_the_bits_of_the_cpu_at_every_step(rng: np.random.Generator) -> None:
+    """The blocks count, by tickets, which of them is the last; each step finds the tickets as the first one did."""
+    import cupy
+
+    sizes, rule = (5, 100_003, 1_200_000), go.chain(go.clip_global_norm(1.0), go.clip_norm(0.5), go.GradientDescent(0.1))
+    host = [rng.standard_normal(n, np.float32) for n in sizes]
+    device = [cupy.asarray(a) for a in host]
+    on_cpu, on_gpu = rule.init(host), rule.init(device)
+    for _ in range(3):
+        grads = [rng.standard_normal(n, np.float32) for n in sizes]
+        on_cpu.step(grads)
+        on_gpu.step([cupy.asarray(g) for g in grads])
+        for a, b in zip(host, device, strict=True):
+            assert a.tobytes() == b.get().tobytes()
+
+
+def test_nothing_makes_the_host_wait(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Norms, skipped steps and scaled losses among it: a step returns while what was launched before it still runs."""
     import cupy
+
+    if request.config.getoption("--emulated-gpu"):
+        monkeypatch.setattr("tests.support.emulated_gpu.settings.LATE", True)
 
     chains: list[Any] = [go.Adam(), DECIDES]
     if hasattr(go, "LossScale"):
