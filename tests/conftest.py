@@ -149,6 +149,12 @@ def emulated_gpu(request: pytest.FixtureRequest, runs_cuda_text: None) -> Iterat
 
 
 @pytest.fixture
+def gpu_is_emulated(request: pytest.FixtureRequest) -> bool:
+    """Whether what is marked `gpu` runs on a GPU made of software, where a large array only takes longer."""
+    return bool(request.config.getoption("--emulated-gpu"))
+
+
+@pytest.fixture
 def compiles_cuda_text() -> None:
     """Skip where kernels cannot be compiled for a GPU."""
     if (reason := nvrtc.available(disassembler=True)) is not None:
