@@ -13,7 +13,7 @@ from gpuopt.executors import executor_of as choose
 from gpuopt.executors.cpu.tiles import TileExecutor
 from tests.support import examples
 from tests.support.cuda import hostrun, kept, nvrtc
-from tests.support.executors import EXECUTORS, parameter, running_on
+from tests.support.executors import EXECUTORS, ON_CPU, parameter, running_on
 from tests.support.plan import named, projected
 
 
@@ -110,7 +110,7 @@ def executor(request: pytest.FixtureRequest) -> Iterator[str]:
         yield name
 
 
-@pytest.fixture(params=["numpy", "numba"])
+@pytest.fixture(params=ON_CPU)
 def tile_group(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[TileExecutor]:
     """The groups of each CPU executor in turn, which NumPy arrays are run by."""
     name = str(request.param)

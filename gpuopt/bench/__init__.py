@@ -20,7 +20,7 @@ from gpuopt.arrays.dtypes import named
 from gpuopt.arrays.precision import Precision
 from gpuopt.bench import report
 from gpuopt.bench.arguments import OPTIONS, add_arguments
-from gpuopt.bench.measure import pin_allocator, why_not
+from gpuopt.bench.measure import EXECUTORS, pin_allocator, why_not
 from gpuopt.bench.rivals import Case, compare, subjects, why_no_graph
 
 __all__ = ["add_arguments", "main"]
@@ -71,9 +71,8 @@ def _executors(args: argparse.Namespace) -> list[str]:
         if name == "cupy" or (name == "auto" and backend.xp() is not np):
             args.executors = ["cupy"]
         else:
-            args.executors = [
-                executor for executor in ("numpy", "numba") if why_not(executor) is None
-            ]
+            ours = [executor for executor in EXECUTORS if executor != "cupy"]
+            args.executors = [executor for executor in ours if why_not(executor) is None]
     for executor in args.executors:
         if reason := why_not(executor):
             raise RuntimeError(f"the executor {executor} cannot be used here: {reason}")

@@ -52,9 +52,8 @@ _MALLOC = {"trim threshold": -1, "mmap threshold": -3}  # glibc's names for mall
 
 def why_not(executor: str) -> str | None:
     """None if `executor` works here, else the reason why not."""
-    if executor == "numpy":
-        return None
-    return backend.why_not_numba() if executor == "numba" else backend.why_not_cupy()
+    asked = {"numba": backend.why_not_numba, "cupy": backend.why_not_cupy}.get(executor)
+    return asked and asked()
 
 
 def module_of(executor: str) -> Any:

@@ -25,6 +25,7 @@ _HEADER = '''"""A loop that gpuopt generated for one rule."""
 import math
 
 import numba
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
@@ -42,10 +43,7 @@ def elements(context, address, like):
 
 
 '''
-_ROUNDING = """import numpy as np
-
-
-def stochastic_bfloat16(a, u):
+_ROUNDING = """def stochastic_bfloat16(a, u):
     bits = np.float32(a).view(np.uint32) + np.uint32(np.int32(u * np.float32(65536)))
     return np.uint32(bits & np.uint32(0xFFFF0000)).view(np.float32) if a == a else a
 

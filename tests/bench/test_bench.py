@@ -25,7 +25,7 @@ from gpuopt.arrays.dtypes import named
 from gpuopt.bench import by_hand, libraries, measure, report, rivals
 from gpuopt.bench.by_hand import CHAIN
 from gpuopt.rules import Adam, AdamW, GradientDescent, Momentum, RMSProp, Rule, rules
-from tests.support.executors import only
+from tests.support.executors import ON_CPU, only
 
 LIKE_BY_HAND = {
     "GradientDescent": GradientDescent(lr=0.01),
@@ -123,7 +123,7 @@ def test_streams_touch_every_element(size: int, monkeypatch: pytest.MonkeyPatch)
     assert (source == 6).all()
 
 
-@only("numpy", "numba", "cupy")
+@only(*ON_CPU, "cupy")
 def test_an_executor_is_chosen_and_the_choice_undone(executor: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(backend.CPU_VARIABLE, raising=False)
     xp = measure.module_of(executor)
@@ -293,7 +293,7 @@ def test_many_arrays_on_a_gpu_are_measured_beside_torch_alone(monkeypatch: pytes
 
 
 def test_a_case_holds_what_takes_part(no_libraries: None) -> None:
-    executors = [e for e in ("numpy", "numba") if measure.why_not(e) is None]
+    executors = [e for e in ON_CPU if measure.why_not(e) is None]
     case = rivals.compare("Adam", executors, 11, 3, "float64", 1)
     assert list(case.ours) == executors
     assert list(case.rivals) == ["by hand"]

@@ -10,7 +10,7 @@ import pytest
 from gpuopt.arrays.dtypes import COMPUTE, state_dtype
 from gpuopt.executors import executor_of
 from gpuopt.rules import Rule, rules
-from tests.support.executors import running_on
+from tests.support.executors import ON_CPU, running_on
 from tests.support.layouts import contiguous, placed
 from tests.support.reference import LOOPS
 from tests.support.variants import TOLERANCE, bits, sample
@@ -77,7 +77,7 @@ def check_layout(rule: Rule, dtype: str, layout: Any, gradient_layout: Any, xp: 
         assert np.array_equal(bits(other.state[name]), bits(array)), name
 
 
-@every("rule", "dtype", "layout", "gradient_layout", "executor", executor=("numpy", "numba"))
+@every("rule", "dtype", "layout", "gradient_layout", "executor", executor=ON_CPU)
 def test_layout(rule: Rule, dtype: str, layout: Any, gradient_layout: Any, executor: str, rng: np.random.Generator) -> None:
     """The layout of parameters and gradients decides no bit."""
     check_layout(rule, dtype, layout, gradient_layout, np, rng)
@@ -90,7 +90,7 @@ def test_layout_on_a_gpu(
     check_layout(rule, dtype, layout, gradient_layout, xp, rng)
 
 
-@every("rule", "dtype", "executor", executor=("numpy", "numba"))
+@every("rule", "dtype", "executor", executor=ON_CPU)
 def test_tiles_and_packs(
     rule: Rule, dtype: str, executor: str, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,7 +133,7 @@ def test_numba_has_the_bits_of_numpy(rule: Rule, dtype: str, rng: np.random.Gene
     params = [sample(rng, shape, dtype) for shape in shapes]
     gradients = [[sample(rng, shape, dtype, scale) for shape in shapes] for scale in (1.0, 1e-4, 1e4)]
     results = []
-    for name in ("numpy", "numba"):
+    for name in ON_CPU:
         with running_on(name):
             opt = rule.init([p.copy() for p in params])
         assert opt.executor == name

@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 from gpuopt.executors.cpu import pool
-from tests.support.executors import only
+from tests.support.executors import ON_CPU, only
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-@only("numpy", "numba")
+@only(*ON_CPU)
 def test_signals_to_a_process(executor: str) -> None:
     """A hundred presses; the tool presses 2,000 times."""
     command = [sys.executable, "tools/interrupts.py", "--presses", "100", "--executor", executor]

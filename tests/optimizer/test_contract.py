@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 import gpuopt as go
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, named
 from gpuopt.arrays.tree import TreeSpec, leaves
-from tests.support.executors import ON_NUMPY, called, only
+from tests.support.executors import ON_CPU, ON_NUMPY, called, only
 from tests.support.optimizers import Pair, everything, gradients, raw, tree
 from tests.support.reference import LOOPS
 from tests.support.variants import DTYPES, bits, sample
@@ -41,7 +41,7 @@ TREES = {
 }
 
 
-@only("numpy", "numba", "cupy")  # the CUDA text has views of arrays for its state, of another type
+@only(*ON_CPU, "cupy")  # the CUDA text has views of arrays for its state, of another type
 @pytest.mark.parametrize("make", TREES.values(), ids=TREES)
 def test_trees(make: Any, executor: str, xp: Any) -> None:
     """Every array gets its own gradient; counts and state have the structure of params."""

@@ -18,6 +18,7 @@ from gpuopt.optimizer.steps.totals import Totals
 from gpuopt.tracing.expr import SIZE, Expr, ReductionKey
 from tests.support.cuda.hostgroup import cupy_on_the_cpu
 from tests.support.cuda.simulated import arrays, no_gpu
+from tests.support.executors import ON_CPU
 from tests.support.optimizers import alike, everything
 from tests.support.variants import bits
 
@@ -92,7 +93,7 @@ def test_another_rule_may_change_the_way(executor: str, xp: Any) -> None:
         if t:
             assert all((a == b).all() for a, b in zip(opt.params, resumed.params, strict=True))
             assert opt.counts == resumed.counts
-    assert len(set(ways)) == (2 if executor in ("numpy", "numba") else 1)
+    assert len(set(ways)) == (2 if executor in ON_CPU else 1)
 
 
 # What is made before a step

@@ -17,6 +17,7 @@ from gpuopt.executors.cpu import tiles
 from gpuopt.executors.cpu.tiles import TileExecutor
 from gpuopt.rules import pieces
 from tests.support.examples import examples
+from tests.support.executors import ON_CPU
 from tests.support.layouts import LAYOUTS, contiguous, placed
 from tests.support.pieces import EVERY_EXAMPLE, EXAMPLES, chained
 from tests.support.pieces_reference import PARTS, LossScale, Reference
@@ -283,7 +284,7 @@ def test_numba_has_the_bits_of_numpy(situation: Any) -> None:
     if reason := backend.why_not_numba():
         pytest.skip(reason)
     found = []
-    for name in ("numpy", "numba"):
+    for name in ON_CPU:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("GPUOPT_CPU", name)
             found.append(outcome(*situation))

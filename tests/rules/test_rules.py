@@ -13,6 +13,7 @@ import pytest
 import gpuopt as go
 from gpuopt.arrays import backend
 from gpuopt.rules import Rule, rules
+from tests.support.executors import ON_CPU
 from tests.support.reference import LOOPS
 from tests.support.refusals import refused, table
 from tests.support.variants import STRUCTURES, label
@@ -301,7 +302,7 @@ LITTLE: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("name", ["numpy", "numba"])
+@pytest.mark.parametrize("name", ON_CPU)
 @pytest.mark.parametrize(("update", "wanted"), LITTLE)
 def test_rules_that_touch_little(update: Any, wanted: float, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if name == "numba" and (reason := backend.why_not_numba()):

@@ -17,7 +17,9 @@ from gpuopt.arrays import backend
 from gpuopt.executors import Executor, executor_of, using
 from tests.support.cuda.hostgroup import host_executor
 
-ON_NUMPY = ("numpy", "numba", "cuda text")
+ON_CPU = ("numpy", "numba")
+"""Those of an installation without CUDA."""
+ON_NUMPY = (*ON_CPU, "cuda text")
 """Those that run NumPy arrays."""
 EXECUTORS = (*ON_NUMPY, "cupy")
 
@@ -67,5 +69,5 @@ def parameter(name: str) -> Any:
 
 
 of_numpy_arrays = only(*ON_NUMPY)
-beside_numpy = only("numba", "cuda text")
+beside_numpy = only(*(name for name in ON_NUMPY if name != "numpy"))
 """For what is compared with NumPy's executor."""

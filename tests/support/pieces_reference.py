@@ -268,7 +268,7 @@ class Reference:
             for part in self.parts:
                 part.after(False)
             return
-        if any(value is not None for value in grads):
+        if any(g is not None and not held for g, held in zip(grads, self.frozen, strict=True)):
             for part in self.parts:
                 part.after(True)
         self.p = [old if new is None else new for old, new in zip(self.p, x, strict=True)]
