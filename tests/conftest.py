@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes.util
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -30,7 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
         examples.ask_for_all()
     if config.getoption("--emulated-gpu"):
         _emulated().plug_in()
-    elif not config.getoption("--require-gpu") and hostrun.available() is None:
+    elif _why_not_emulated(config) is None:
         _emulated().load()
     config.addinivalue_line(
         "markers", "gpu: needs a GPU; runs with --require-gpu, and fails there if the GPU is gone, or with --emulated-gpu"
@@ -39,6 +40,15 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "every(*axes, **given): takes rows of values of `tests.support.plan`; all combinations with --exhaustive",
     )
+
+
+def _why_not_emulated(config: pytest.Config) -> str | None:
+    """Why no GPU made of software can be plugged in, or None."""
+    if config.getoption("--emulated-gpu"):
+        return None
+    if config.getoption("--require-gpu") or ctypes.util.find_library("cuda"):
+        return "CuPy has a real GPU here (--emulated-gpu takes another)"
+    return hostrun.available()
 
 
 def _emulated() -> Any:
@@ -138,10 +148,10 @@ def runs_cuda_text() -> None:
 
 
 @pytest.fixture
-def emulated_gpu(request: pytest.FixtureRequest, runs_cuda_text: None) -> Iterator[None]:
+def emulated_gpu(request: pytest.FixtureRequest) -> Iterator[None]:
     """Meanwhile there is a GPU, made of software."""
-    if request.config.getoption("--require-gpu"):
-        pytest.skip("CuPy has a GPU here")
+    if reason := _why_not_emulated(request.config):
+        pytest.skip(reason)
     backend.why_not_cupy.cache_clear()
     with _emulated().plugged_in():
         yield

@@ -2,7 +2,8 @@
 
 The C functions that CuPy imports from its modules of the CUDA runtime and driver are replaced before CuPy is imported
 (`replace`). Its memory pool, streams, events, graphs and its packing of arguments are then CuPy's own; what they ask of the
-device is done here: memory in `memory`, streams, events and graphs in `streams`, kernels in `kernels`, by two files of C++.
+device is done here: memory in `memory`, streams, events and graphs in `streams` and `graphs`, and kernels in `kernels`, by two
+files of C++.
 
 `load` does that once a process, and changes nothing that is seen: there is no device until it is `plugged_in`.
 
@@ -11,8 +12,9 @@ device is done here: memory in `memory`, streams, events and graphs in `streams`
 | ``EMULATED_STREAMS=late`` | a stream's work is done only when something waits for it, instead of at once |
 | ``EMULATED_CHECK=1`` | each access of a kernel is checked: bounds, freed memory, alignment |
 | ``EMULATED_CHECK=2`` | memory that nobody wrote, too |
-| ``EMULATED_SEED=7`` | blocks and threads in a random order; they change hands at atomics, fences and barriers, and with ``EMULATED_CHECK`` at any access |
+| ``EMULATED_SEED=7`` | blocks and threads in a random order; they change hands at atomics, fences and barriers |
+| both of them | and at any access |
 | ``EMULATED_WORKERS=2`` | blocks run on so many threads of the host |
 | ``EMULATED_DEVICES=1`` | so many devices, 2 unless it says otherwise |
 | ``EMULATED_MEMORY`` | the bytes of a device's memory, 4 GiB unless it says otherwise |
-"""  # noqa: E501
+"""

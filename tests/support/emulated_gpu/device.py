@@ -14,7 +14,7 @@ import cupy_backends.cuda.api.runtime as runtime
 
 from tests.support.cuda.hostbuild import HostCompileError
 
-from . import blas, kernels, memory, settings, streams
+from . import blas, graphs, kernels, memory, settings, streams
 from .replace import Replaced
 
 __all__ = ["driver", "load", "plug_in", "plugged_in", "runtime", "unplug"]
@@ -95,10 +95,10 @@ RUNTIME: dict[str, Callable[..., Any]] = {
     "getDevice": streams.current_device,
     "getDeviceCount": _always(settings.DEVICES),
     "getDeviceProperties": lambda device: PROPERTIES,
-    "graphDestroy": streams.destroy_graph,
-    "graphExecDestroy": streams.destroy_graph,
-    "graphInstantiate": streams.instantiate,
-    "graphLaunch": streams.launch_graph,
+    "graphDestroy": graphs.destroy_graph,
+    "graphExecDestroy": graphs.destroy_graph,
+    "graphInstantiate": graphs.instantiate,
+    "graphLaunch": graphs.launch_graph,
     "graphUpload": _nothing,
     "hostAlloc": memory.alloc_pinned,
     "malloc": memory.malloc,
@@ -111,13 +111,13 @@ RUNTIME: dict[str, Callable[..., Any]] = {
     "pointerGetMemoryType": lambda pointer: int(memory.is_pinned(pointer)),
     "runtimeGetVersion": _always(13000),
     "setDevice": streams.set_device,
-    "streamBeginCapture": streams.begin_capture,
+    "streamBeginCapture": graphs.begin_capture,
     "streamCreate": lambda: streams.create_stream(True),
     "streamCreateWithFlags": lambda flags: streams.create_stream(not flags & 1),
     "streamCreateWithPriority": lambda flags, priority: streams.create_stream(not flags & 1),
     "streamDestroy": streams.destroy_stream,
-    "streamEndCapture": streams.end_capture,
-    "streamIsCapturing": lambda stream: int(streams.queue(stream).capture is not None),
+    "streamEndCapture": graphs.end_capture,
+    "streamIsCapturing": graphs.is_capturing,
     "streamQuery": streams.query_stream,
     "streamSynchronize": streams.synchronize,
     "streamWaitEvent": streams.stream_waits,
@@ -134,8 +134,8 @@ DRIVER: dict[str, Callable[..., Any]] = {
     "occupancyMaxPotentialBlockSize": _always((132, 256)),
     "streamGetCtx": _always(1),
 }
-ENDS = {"eventDestroy", "free", "freeHost", "graphDestroy", "graphExecDestroy", "moduleUnload", "streamDestroy"}
-"""What is done to things that were made, whether the device is still plugged in or not."""
+ENDS = {"eventDestroy", "eventQuery", "free", "freeHost", "graphDestroy", "graphExecDestroy", "moduleUnload", "streamDestroy"}
+"""What is asked when things come to their end, whether the device is still plugged in or not."""
 
 _replaced: list[Replaced] = []
 _compiles: Any = None

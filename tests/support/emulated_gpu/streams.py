@@ -1,4 +1,4 @@
-"""Streams, events and graphs: work in order, which waits for other work. It is done at once, or as late as CUDA allows."""
+"""Streams and events: work in order, which waits for other work. It is done at once, or as late as CUDA allows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,16 @@ import cupy_backends.cuda.api.runtime as runtime
 
 from . import settings
 
-NOT_READY, UNSUPPORTED, INVALIDATED, UNJOINED, ISOLATION, IMPLICIT, CAPTURED_EVENT = 600, 900, 901, 904, 905, 906, 907
+NOT_READY, UNSUPPORTED, INVALIDATED, UNMATCHED, UNJOINED, ISOLATION, IMPLICIT, CAPTURED_EVENT = (
+    600,
+    900,
+    901,
+    903,
+    904,
+    905,
+    906,
+    907,
+)
 LEGACY = (0, 1, 2)
 ASKED_IN_VAIN = 100
 Thing = Callable[[], object]
@@ -60,7 +69,6 @@ _current = threading.local()
 _defaults = [Queue(device, True) for device in range(settings.DEVICES)]
 _queues: dict[int, Queue] = {}
 _events: dict[int, Event] = collections.defaultdict(Event)
-_graphs: dict[int, list[Thing]] = {}
 
 
 def current_device() -> int:
@@ -230,47 +238,3 @@ def stream_waits(stream: int, event: int) -> None:
         refuse(ISOLATION)
     if found.queue is not None:
         _append(q, [(found.queue, found.position)], None)
-
-
-# ---- Captures and graphs
-
-
-def begin_capture(stream: int, _mode: int = 0) -> None:
-    log.append(("begin", stream))
-    q = queue(stream)
-    if stream in LEGACY or q.capture is not None:
-        refuse(UNSUPPORTED)
-    q.capture = Capture(q)
-
-
-def end_capture(stream: int) -> int:
-    log.append(("end", stream))
-    capture = queue(stream).capture
-    if capture is None or capture.origin is not queue(stream):
-        refuse(903)
-    for q in (capture.origin, *capture.forked):
-        q.capture = None
-    if capture.broken:
-        refuse(INVALIDATED)
-    if any(capture.forked.values()):
-        refuse(UNJOINED)
-    return _new_graph(capture.nodes)
-
-
-def _new_graph(nodes: list[Thing]) -> int:
-    graph = next(handles)
-    _graphs[graph] = nodes
-    return graph
-
-
-def instantiate(graph: int) -> int:
-    return _new_graph(_graphs[graph])
-
-
-def launch_graph(graph: int, stream: int) -> None:
-    nodes = _graphs[graph]
-    put(stream, lambda: [node() for node in nodes], "graph", len(nodes))
-
-
-def destroy_graph(graph: int) -> None:
-    _graphs.pop(graph)
