@@ -11,6 +11,7 @@ must pass on the unchanged copy. Exit code 1 if a mistake survives.
 from __future__ import annotations
 
 import argparse
+import collections
 import concurrent.futures
 import os
 import queue
@@ -44,15 +45,18 @@ class Copy:
         before = file.read_text(encoding="utf-8")
         try:
             self._write(file, text)
-            return self.failure(["-x", *paths_of_tests(mistake, ROOT)])
+            return self.failure(["-x", *paths_of_tests(mistake, ROOT)], mistake.emulated)
         finally:
             self._write(file, before)
 
-    def failure(self, arguments: list[str]) -> str:
+    def failure(self, arguments: list[str], emulated: tuple[str, ...] | None) -> str:
         """The first test that fails, of those that pytest is told to run; "" where all pass."""
         command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider", "-p", "no:randomly", *arguments]
         # The copy is imported because pytest's own settings put it first.
         environment = {**os.environ, "PYTHONPATH": str(self._folder)}
+        if emulated is not None:
+            command += ["-m", "gpu", "--emulated-gpu"]
+            environment |= dict(setting.split("=") for setting in emulated)
         try:
             done = subprocess.run(
                 command, cwd=self._folder, env=environment, capture_output=True, text=True, check=False, timeout=TOO_LONG
@@ -105,10 +109,15 @@ def main() -> int:
 
         with concurrent.futures.ThreadPoolExecutor(workers) as several:
             killers = list(several.map(killer, *zip(*planted, strict=True))) if planted else []
-        tests = sorted({test for test in killers if "::" in test})
-        if tests and (broken := free.get().failure(tests)):
-            print(f"without any mistake, {broken} fails too")
-            return 1
+        tests = collections.defaultdict(set)
+        for mistake, test in zip(mistakes, killers, strict=True):
+            if "::" in test:
+                tests[mistake.emulated].add(test)
+        copy = free.get()
+        for emulated, failed in tests.items():
+            if broken := copy.failure(sorted(failed), emulated):
+                print(f"without any mistake, {broken} fails too")
+                return 1
     print(f"{len(killers) - killers.count('')} of {len(killers)} mistakes noticed")
     return 1 if "" in killers else 0
 

@@ -31,6 +31,8 @@ class Mistake:
     tests : str
         The test files that notice it, without folder and ending, with a space between them; those that are soonest done first.
         A function of a file may be named, as in ``test_rules::test_a_rule_that_cannot_be``.
+    emulated : tuple of str, optional
+        Run those of them that need a GPU, on the emulated one, with these variables of the environment.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Mistake:
     right: str
     wrong: str
     tests: str
+    emulated: tuple[str, ...] | None = None
 
     def planted(self, text: str, node: ast.AST) -> list[str]:
         """The text of a file with the mistake in it, once for each place in `node` where it can be made."""

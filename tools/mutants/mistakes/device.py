@@ -1,0 +1,76 @@
+"""Mistakes that a GPU alone would punish: the tests for one notice them on the emulated device."""
+
+from __future__ import annotations
+
+from tools.mutants.planting import Mistake, TextMistake
+
+__all__ = ["MISTAKES"]
+
+CHECKED, SHUFFLED, LATE = ("EMULATED_CHECK=1",), ("EMULATED_CHECK=1", "EMULATED_SEED=7"), ("EMULATED_STREAMS=late",)
+
+MISTAKES: list[Mistake] = [
+    TextMistake(
+        "a ticket of a reduction that is not atomic",
+        "_CLIMB",
+        "atomicAdd(ticket, 1) != members - 1",
+        "(*ticket)++ != members - 1",
+        "test_reductions::test_order_of_the_sum",
+        emulated=SHUFFLED,
+    ),
+    TextMistake(
+        "a ticket of a reduction that goes on one too early",
+        "_CLIMB",
+        "!= members - 1",
+        "!= members - 2",
+        "test_reductions::test_order_of_the_sum",
+        emulated=(),
+    ),
+    TextMistake(
+        "a ticket of a reduction that is not reset",
+        "_CLIMB",
+        "*ticket = 0;",
+        "",
+        "test_gpu",
+        emulated=(),
+    ),
+    TextMistake(
+        "a store before the last load",
+        "_UpdateWriter._update",
+        "[*before, *loop, *after]",
+        "[*before[:-1], *loop, *after, before[-1]]",
+        "test_gpu",
+        emulated=(),
+    ),
+    Mistake(
+        "numbers that are rewritten before they were copied",
+        "PinnedUpload.write",
+        "self._copied.synchronize()",
+        "pass",
+        "test_device test_gpu",
+        emulated=LATE,
+    ),
+    Mistake(
+        "16 bytes at once of an array at 4 bytes",
+        "_UpdateWriter._chunk",
+        'f"(({addresses}) & 15) == 0"',
+        '"true"',
+        "test_table",
+        emulated=CHECKED,
+    ),
+    Mistake(
+        "one array's size one too large in the table",
+        "Table.__init__",
+        "[size, 0, index, 0, 0, *addresses]",
+        "[size + (position == 1), 0, index, 0, 0, *addresses]",
+        "test_table",
+        emulated=CHECKED,
+    ),
+    TextMistake(
+        "the address of a list that was freed",
+        "UploadCache.keep",
+        "self._kept[key] = upload",
+        "return upload.array",
+        "test_capture",
+        emulated=CHECKED,
+    ),
+]
