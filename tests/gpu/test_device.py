@@ -157,3 +157,20 @@ def test_arrays_of_another_device_than_the_current_one() -> None:
     on_cpu = CHAIN.init(host)
     on_cpu.step(np.ones(1000, np.float32))
     np.testing.assert_allclose(p.get(), host, rtol=1e-6)
+
+
+@pytest.mark.gpu
+def test_a_device_that_is_far_behind_has_the_numbers_of_each_step() -> None:
+    """More steps than buffers that take turns, each with a row of numbers for each array, as their counts differ."""
+    import cupy
+
+    rule, found = go.Adam(lambda step: 0.1 / (1 + step)), []
+    for xp in (np, cupy):
+        params, g = [xp.ones(4_096, "f4"), xp.ones(4_096, "f4")], xp.linspace(-1, 1, 4_096, dtype="f4")
+        opt = rule.init(params)
+        opt.step([g, None])
+        for _ in range(60):
+            opt.step([g, g])
+        assert opt.counts == [61, 60]
+        found.append([bits(p.get() if xp is cupy else p) for p in params])
+    assert all(map(np.array_equal, *found))

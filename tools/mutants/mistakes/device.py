@@ -46,7 +46,7 @@ MISTAKES: list[Mistake] = [
         "PinnedUpload.write",
         "self._copied.synchronize()",
         "pass",
-        "test_device test_gpu",
+        "test_device::test_a_device_that_is_far_behind_has_the_numbers_of_each_step",
         emulated=LATE,
     ),
     Mistake(
@@ -68,9 +68,9 @@ MISTAKES: list[Mistake] = [
     TextMistake(
         "the address of a list that was freed",
         "UploadCache.keep",
-        "self._kept[key] = upload",
-        "return upload.array",
-        "test_capture",
+        "upload = self._fresh()\n upload.write_at_once(key)",
+        "return self._several(1)[0].write_at_once(key)",
+        "test_capture::test_a_model_may_keep_and_move_what_it_makes",
         emulated=CHECKED,
     ),
 ]
