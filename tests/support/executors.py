@@ -1,7 +1,7 @@
-"""Every executor as a name: NumPy, Numba, the CUDA text run as C++, and CuPy on a GPU.
+"""Every executor as a name: NumPy, Numba, CuPy on a GPU or on the emulated one, and the CUDA text run as C++.
 
-"cuda text" is the CuPy executor as it is, for NumPy arrays: its kernels are compiled by g++ and run on the CPU. A test is
-skipped if what it asks for is not installed.
+"cuda text" is the CuPy executor as it is, for NumPy arrays: its kernels are compiled by g++ and run on the CPU. It is for
+tests that cannot take CuPy's arrays. A test is skipped if what it asks for is not installed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ ON_CPU = ("numpy", "numba")
 """Those of an installation without CUDA."""
 ON_NUMPY = (*ON_CPU, "cuda text")
 """Those that run NumPy arrays."""
-EXECUTORS = (*ON_NUMPY, "cupy")
+EXECUTORS = (*ON_CPU, "cupy")
+"""Those of the package."""
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from tests.support.variants import DTYPES, STRUCTURES, facets, label
 AXES: dict[str, Sequence[Any]] = {
     "rule": STRUCTURES,
     "dtype": DTYPES,
-    "executor": EXECUTORS,
+    "executor": (*ON_NUMPY, "cupy"),
     "layout": LAYOUTS,
     "gradient_layout": LAYOUTS,
 }
@@ -28,9 +28,9 @@ FACETS: dict[str, Facets] = {"rule": facets, "pause": lambda pause: [pause[0]]}
 
 
 @functools.cache
-def plan() -> list[tuple[Any, ...]]:
+def plan(executors: tuple[str, ...]) -> list[tuple[Any, ...]]:
     """Rows for the executors that run NumPy arrays, and rows for a GPU, which need nothing of the others."""
-    return _apart(AXES)
+    return _apart({**AXES, "executor": executors})
 
 
 def _apart(axes: Mapping[str, Sequence[Any]]) -> list[tuple[Any, ...]]:
@@ -46,16 +46,19 @@ def projected(
 ) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Axes, and rows of their values: all combinations, or as few as the plan has.
 
-    `given` are values that an axis of the plan is restricted to, or the values of another axis, which is added.
+    `given` are values that an axis of the plan is restricted to, or the values of another axis, which is added. The CUDA text
+    is an executor of tests that ask for it: what takes any array meets its kernels on the emulated GPU.
     """
-    allowed = {axis: [value for value in AXES[axis] if value in given.get(axis, AXES[axis])] for axis in AXES}
+    usual = EXECUTORS if "executor" in axes and "executor" not in given else AXES["executor"]
+    every = {**AXES, "executor": usual}
+    allowed = {axis: [value for value in every[axis] if value in given.get(axis, every[axis])] for axis in every}
     more = {axis: values for axis, values in given.items() if axis not in AXES}
     own = {axis: allowed[axis] for axis in axes} | more
     if exhaustive:
         return list(own), list(itertools.product(*own.values()))
     if more:
         return list(own), _apart(own)
-    rows = (dict(zip(AXES, row, strict=True)) for row in plan())
+    rows = (dict(zip(AXES, row, strict=True)) for row in plan(tuple(usual)))
     fitting = (row for row in rows if all(row[axis] in allowed[axis] for axis in given))
     return list(own), list(dict.fromkeys(tuple(row[axis] for axis in own) for row in fitting))
 
