@@ -4,7 +4,7 @@ import functools
 
 from gpuopt.rules import Adam
 
-from .common import CHAIN, EXECUTORS, best_of, block, measure, need, problem, waited
+from .common import CHAIN, EXECUTORS, TURNS, best_of, block, measure, need, problem, waited
 
 SHAPES = ["1 x 1,000,000", "300 x 1,000"]
 
@@ -22,7 +22,7 @@ class Chain:
 
     def track_chain(self, executor, shape):
         step = waited(self.step, self.wait)
-        return 1e6 * best_of(measure.in_turns({"step": step}, 9, self.wait, block(step, self.wait, 0.01))["step"])
+        return 1e6 * best_of(measure.in_turns({"step": step}, TURNS, self.wait, block(step, self.wait, 0.01))["step"])
 
     track_chain.unit = "µs"
     track_chain.pretty_name = "Time of a step of a chain"
@@ -43,7 +43,7 @@ class ArrayRate:
 
     def track_array_rate(self, executor):
         steps = {"number": self.number, "array": self.array}
-        found = measure.in_turns(steps, 9, self.wait, block(self.number, self.wait, 0.01))
+        found = measure.in_turns(steps, TURNS, self.wait, block(self.number, self.wait, 0.01))
         best = {name: best_of(values) for name, values in found.items()}
         return best["array"] / best["number"]
 

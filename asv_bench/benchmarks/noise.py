@@ -1,6 +1,6 @@
 """How far the same thing, measured twice, differs here: what a smaller difference of two times can be trusted to mean."""
 
-from .common import EXECUTORS, best_of, block, measure, need, problem
+from .common import EXECUTORS, TURNS, best_of, block, measure, need, problem
 
 
 class Noise:
@@ -15,7 +15,7 @@ class Noise:
 
     def track_noise(self, executor):
         calls = block(self.step, self.wait)
-        found = measure.in_turns({"one": self.step, "other": self.step}, 9, self.wait, calls)
+        found = measure.in_turns({"one": self.step, "other": self.step}, TURNS, self.wait, calls)
         one, other = (best_of(values) for values in found.values())
         return 100 * abs(one - other) / min(one, other)
 

@@ -1,6 +1,6 @@
 """Parameters of 16 bits: as they are, with float32 copies, rounded at random; and with a loss that is scaled."""
 
-from .common import EXECUTORS, SCALED, best_of, block, leaves, measure, need, problem, waited
+from .common import EXECUTORS, SCALED, TURNS, best_of, block, leaves, measure, need, problem, waited
 
 WAYS = {"plain": (), "master": ("master",), "stochastic_rounding": ("stochastic_rounding",)}
 SIZE = 4_000_000
@@ -22,7 +22,7 @@ class Precision:
     def track_over_floor(self, way, executor):
         steps = {"step": self.step, **self.streams}
         calls = {name: block(step, self.wait, 0.01) for name, step in steps.items()}
-        found = measure.in_turns(steps, 9, self.wait, calls)
+        found = measure.in_turns(steps, TURNS, self.wait, calls)
         best = {name: best_of(values) for name, values in found.items()}
         return best["step"] / min(best["copy"], best["scale"])
 
@@ -63,7 +63,7 @@ class Scaled:
 
     def track_scaled(self, executor):
         step = waited(self.step, self.wait)
-        return 1e6 * best_of(measure.in_turns({"step": step}, 9, self.wait, block(step, self.wait, 0.01))["step"])
+        return 1e6 * best_of(measure.in_turns({"step": step}, TURNS, self.wait, block(step, self.wait, 0.01))["step"])
 
     track_scaled.unit = "µs"
     track_scaled.pretty_name = "Time of a step with a scaled loss"

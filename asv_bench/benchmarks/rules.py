@@ -1,6 +1,6 @@
 """A step of every rule: over the memory's floor, its latency on a small array, and many small arrays at once."""
 
-from .common import DTYPES, EXECUTORS, RULES, SIZES, best_of, block, measure, need, problem, waited
+from .common import DTYPES, EXECUTORS, RULES, SIZES, TURNS, best_of, block, measure, need, problem, waited
 
 
 class Floor:
@@ -19,7 +19,7 @@ class Floor:
     def track_over_floor(self, rule, executor, size, dtype):
         steps = {"step": self.step, **self.streams}
         calls = {name: block(step, self.wait, 0.01) for name, step in steps.items()}
-        found = measure.in_turns(steps, 9, self.wait, calls)
+        found = measure.in_turns(steps, TURNS, self.wait, calls)
         best = {name: best_of(values) for name, values in found.items()}
         streamed = 2 * size * self.opt.params[0].itemsize
         fastest = min(best["copy"], best["scale"])
@@ -42,7 +42,7 @@ class Time:
 
     def track_time(self, rule, executor, size):
         step = waited(self.step, self.wait)
-        return 1e6 * best_of(measure.in_turns({"step": step}, 9, self.wait, block(step, self.wait, 0.01))["step"])
+        return 1e6 * best_of(measure.in_turns({"step": step}, TURNS, self.wait, block(step, self.wait, 0.01))["step"])
 
     track_time.unit = "µs"
     track_time.pretty_name = "Time of a step, by size"
