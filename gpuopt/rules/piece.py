@@ -33,6 +33,8 @@ class Piece(Formula):
             why = ": it is set where a chain is run" if name == "rule" else ""
             if name != "rule" and has_hook(self, "numbers"):
                 why = "; if it is one of its numbers, it is set where a chain is run"
+            if name == "t":
+                why = ": update is given it; keep in a state what another method needs of it"
             if name in {"init", "step"}:
                 order = (
                     "gpuopt.Adam(), piece" if "new" in self._arguments else "piece, gpuopt.Adam()"

@@ -304,3 +304,31 @@ def test_the_documentation_has_the_table_of_hooks() -> None:
     assert all(f"| `{name}(self" in tool.table() for name in HOOKS)
     assert page.count(tool.table()) == page.count(tool.BEGIN) == page.count(tool.END) == 1
     assert tool.written(page) == page
+
+
+def test_a_count_that_evaluation_is_not_given() -> None:
+    """The remedy works when it is typed: the sum of the weights is a state."""
+
+    class ema(go.ParameterPiece):
+        def update(self, t: Any, p: Any, new: Any, mean: Any = 0.0) -> Any:
+            return new, 0.9 * mean + 0.1 * new
+
+        def evaluation(self, p: Any, mean: Any) -> Any:
+            return go.debias(mean, 0.9, self.t)  # type: ignore[attr-defined]
+
+    class mended(go.ParameterPiece):
+        def update(self, t: Any, p: Any, new: Any, mean: Any = 0.0, weight: Any = 0.0) -> Any:
+            return new, 0.9 * mean + 0.1 * new, 0.9 * weight + 0.1
+
+        def evaluation(self, p: Any, mean: Any, weight: Any) -> Any:
+            return mean / weight
+
+    opt = go.chain(go.SGD(0.1), ema()).init(np.ones(3))
+    opt.step(np.ones(3))
+    with pytest.raises(
+        AttributeError, match=r"no attribute 't': update is given it; keep in a state what another method needs"
+    ):
+        opt.evaluation()
+    opt = go.chain(go.SGD(0.1), mended()).init(np.ones(3))
+    opt.step(np.ones(3))
+    np.testing.assert_allclose(opt.evaluation(), 0.9)
