@@ -10,12 +10,12 @@ import threading
 import time
 import types
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from gpuopt.executors.cpu import pool
 from tests.support.executors import ON_CPU, only
+from tests.support.interrupts import Stop, stopped_at
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,37 +29,14 @@ def test_signals_to_a_process(executor: str) -> None:
     assert f"{executor}: 100 presses, no hang, no late write" in done.stdout, done.stdout + done.stderr
 
 
-class Stop(BaseException):
-    """As KeyboardInterrupt, which pytest would take for the user's."""
-
-
 def test_at_every_bytecode_of_a_hand_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """The helpers have finished once it is raised, and the pool goes on."""
     monkeypatch.setattr(pool, "_helpers", {})
-    left, at, raised = 0, 0, True
-    done = list[int]()
-
-    def trace(frame: Any, event: str, _: Any) -> Any:
-        nonlocal left
-        if frame.f_code.co_filename != pool.__file__:
-            return None
-        frame.f_trace_opcodes = True
-        left -= event in {"opcode", "line"}  # Python 3.12 tells of lines alone
-        if not left:
-            raise Stop  # which ends the tracing, too
-        return trace
-
+    at, raised, done = 0, True, list[int]()
     while raised:
         at += 1
         done.clear()
-        left, before, raised = at, sys.gettrace(), False
-        sys.settrace(trace)
-        try:
-            pool.run(functools.partial(slow, done), 5, 3)
-        except Stop:
-            raised = True
-        finally:
-            sys.settrace(before)
+        raised = stopped_at(at, lambda: pool.run(functools.partial(slow, done), 5, 3), pool.__file__)
         seen = len(done)
         time.sleep(0.001)
         assert len(done) == seen, f"written late, after an interrupt at bytecode {at}"

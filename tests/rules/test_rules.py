@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import sys
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,6 +13,7 @@ import gpuopt as go
 from gpuopt.arrays import backend
 from gpuopt.rules import Rule, rules
 from tests.support.executors import ON_CPU
+from tests.support.interrupts import stopped_at
 from tests.support.reference import LOOPS
 from tests.support.refusals import refused, table
 from tests.support.variants import STRUCTURES, label
@@ -28,34 +28,14 @@ def test_repr_gives_the_rule_back(rule: Rule) -> None:
     assert hash(eval(repr(rule), vars(go))) == hash(rule)
 
 
-class Stop(BaseException):
-    """As KeyboardInterrupt, which pytest would take for the user's."""
-
-
 def test_a_repr_is_whole_after_one_that_was_interrupted() -> None:
     """At any bytecode: a state dict holds the repr, and is of no rule without it."""
-    rule, left = go.Adam(0.1), 0
-    wanted, at, raised = repr(rule), 0, True
-
-    def trace(frame: Any, event: str, _: Any) -> Any:
-        nonlocal left
-        frame.f_trace_opcodes = True
-        left -= event in {"opcode", "line"}  # Python 3.12 tells of lines alone
-        if not left:
-            raise Stop  # which ends the tracing, too
-        return trace
-
-    while raised:
-        at += 1
-        left, before, raised = at, sys.gettrace(), False
-        sys.settrace(trace)
-        try:
-            repr(rule)
-        except Stop:
-            raised = True
-        finally:
-            sys.settrace(before)
+    rule, at = go.Adam(0.1), 1
+    wanted = repr(rule)
+    while stopped_at(at, lambda: repr(rule)):
         assert repr(rule) == wanted
+        at += 1
+    assert repr(rule) == wanted
     assert at > 5
 
 
