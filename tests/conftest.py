@@ -37,6 +37,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "gpu: needs a GPU; runs with --require-gpu, and fails there if the GPU is gone, or with --emulated-gpu"
     )
     config.addinivalue_line(
+        "markers", "machine_code: reads what NVRTC makes for a GPU; runs with -m machine_code, and with --exhaustive"
+    )
+    config.addinivalue_line(
         "markers",
         "every(*axes, **given): takes rows of values of `tests.support.plan`; all combinations with --exhaustive",
     )
@@ -74,35 +77,45 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where no GPU is asked for, set aside what needs one; the summary says how much. Where one is, that comes first."""
-    if config.getoption("--require-gpu") or config.getoption("--emulated-gpu"):
-        items.sort(key=lambda item: item.get_closest_marker("gpu") is None)
-        return
-    aside = [item for item in items if item.get_closest_marker("gpu")]
-    items[:] = [item for item in items if not item.get_closest_marker("gpu")]
-    config.stash[_ASIDE] = len(aside)
-    config.hook.pytest_deselected(items=aside)
+    """Set aside what nobody asked for; the summary says how much. What needs a GPU comes first where it was asked for."""
+    aside = {}
+    for mark in (mark for mark in SET_ASIDE if not _asked_for(mark, config)):
+        found = [item for item in items if item.get_closest_marker(mark)]
+        items[:] = [item for item in items if not item.get_closest_marker(mark)]
+        config.hook.pytest_deselected(items=found)
+        aside[mark] = len(found)
+    config.stash[_ASIDE] = aside
+    items.sort(key=lambda item: item.get_closest_marker("gpu") is None)
 
 
-_ASIDE = pytest.StashKey[int]()
+SET_ASIDE = {
+    "gpu": "that need a GPU did not run (--require-gpu or --emulated-gpu runs them)",
+    "machine_code": "of machine code did not run (-m machine_code runs them)",
+}
+_ASIDE = pytest.StashKey[dict[str, int]]()
+
+
+def _asked_for(mark: str, config: pytest.Config) -> bool:
+    if mark == "gpu":
+        return bool(config.getoption("--require-gpu") or config.getoption("--emulated-gpu"))
+    return bool(config.getoption("--exhaustive")) or mark in config.getoption("markexpr")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Where several processes share the tests, tell the first one how many were set aside."""
     if (output := getattr(session.config, "workeroutput", None)) is not None:
-        output["aside"] = session.config.stash.get(_ASIDE, 0)
+        output["aside"] = session.config.stash.get(_ASIDE, {})
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    node.config.stash[_ASIDE] = getattr(node, "workeroutput", {}).get("aside", 0)
+    node.config.stash[_ASIDE] = getattr(node, "workeroutput", {}).get("aside", {})
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    if aside := config.stash.get(_ASIDE, 0):
-        terminalreporter.write_line(
-            f"GPU: {aside} tests that need a GPU did not run (--require-gpu or --emulated-gpu runs them)", yellow=True
-        )
+    for mark, number in config.stash.get(_ASIDE, {}).items():
+        if number:
+            terminalreporter.write_line(f"{number} tests {SET_ASIDE[mark]}", yellow=True)
 
 
 @pytest.fixture(autouse=True)
@@ -110,6 +123,13 @@ def _gpu(request: pytest.FixtureRequest) -> None:
     """A test that needs a GPU fails where there is none."""
     if request.node.get_closest_marker("gpu") and (reason := backend.why_not_cupy()):
         pytest.fail(f"a GPU was asked for, but {reason}")
+
+
+@pytest.fixture(autouse=True)
+def _machine_code(request: pytest.FixtureRequest) -> None:
+    """A test of machine code is skipped where kernels cannot be compiled for a GPU."""
+    if request.node.get_closest_marker("machine_code") and (reason := nvrtc.available(disassembler=True)):
+        pytest.skip(reason)
 
 
 @pytest.fixture(params=map(parameter, EXECUTORS))
@@ -162,13 +182,6 @@ def emulated_gpu(request: pytest.FixtureRequest) -> Iterator[None]:
 def gpu_is_emulated(request: pytest.FixtureRequest) -> bool:
     """Whether what is marked `gpu` runs on a GPU made of software, where a large array only takes longer."""
     return bool(request.config.getoption("--emulated-gpu"))
-
-
-@pytest.fixture
-def compiles_cuda_text() -> None:
-    """Skip where kernels cannot be compiled for a GPU."""
-    if (reason := nvrtc.available(disassembler=True)) is not None:
-        pytest.skip(reason)
 
 
 @pytest.fixture

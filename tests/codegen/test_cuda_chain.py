@@ -44,7 +44,7 @@ def test_a_chain_is_one_elementwise_kernel_and_one_reduction() -> None:
     assert source.count('extern "C" __global__ void') == 3
 
 
-@pytest.mark.usefixtures("compiles_cuda_text")
+@pytest.mark.machine_code
 @pytest.mark.every("dtype", dtype=("bfloat16", "float32", "float64", "complex64"), chain=("short", "everything"))
 def test_it_compiles_to_lean_machine_code(dtype: str, chain: str) -> None:
     """The host counts in the steps of one chain, and the device in those of the other."""

@@ -40,7 +40,7 @@ def compiled_lean(rule: Rule, p: str, g: str, arch: str) -> nvrtc.Compiled:
     return compiled
 
 
-@pytest.mark.usefixtures("compiles_cuda_text")
+@pytest.mark.machine_code
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 @some_rules
 @every_dtype
@@ -57,13 +57,13 @@ def test_it_compiles_to_lean_machine_code(rule: Rule, dtype: str, arch: str) -> 
     assert sorted(a.bits for a in accesses if not a.is_load) == sorted(bits_of[name] for name in changed)
 
 
-@pytest.mark.usefixtures("compiles_cuda_text")
+@pytest.mark.machine_code
 @pytest.mark.parametrize("p", REAL)
 def test_a_gradient_of_another_dtype_compiles(p: str) -> None:
     compiled_lean(Momentum(), p, "float64" if p != "float64" else "float16", "sm_90")
 
 
-@pytest.mark.usefixtures("compiles_cuda_text")
+@pytest.mark.machine_code
 @pytest.mark.parametrize("dtype", [*DTYPES, *map(named, DTYPES)], ids=str)
 def test_the_public_text_is_the_one_that_is_compiled(dtype: Any) -> None:
     module, text = import_module("gpuopt.codegen.cuda.compile"), import_module("gpuopt.codegen.cuda.complete")

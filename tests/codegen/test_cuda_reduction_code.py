@@ -16,7 +16,7 @@ from gpuopt.codegen.cuda.table import table_source
 from gpuopt.tracing.trace import trace
 from tests.support.cuda import machine, nvrtc
 
-pytestmark = pytest.mark.usefixtures("compiles_cuda_text")
+pytestmark = pytest.mark.machine_code
 NORM = trace(go.chain(go.clip_global_norm(1.0), go.Adam()).update_for(""), False)
 
 

@@ -29,7 +29,7 @@ EVERY_ARCHITECTURE = ["sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm
 ARCHITECTURES = EVERY_ARCHITECTURE if EVERYTHING else ["sm_90"]
 REAL = [name for name in DTYPES if not name.startswith("complex")]
 
-pytestmark = pytest.mark.usefixtures("compiles_cuda_text")
+pytestmark = pytest.mark.machine_code
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
 

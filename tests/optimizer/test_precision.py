@@ -411,7 +411,7 @@ def test_the_copy_wins_and_evaluation_starts_from_it() -> None:
         opt.step(opt.state["master"])
 
 
-@pytest.mark.usefixtures("compiles_cuda_text")
+@pytest.mark.machine_code
 @pytest.mark.parametrize("rule", [go.Adam(), CHAINS["norm"]], ids=["adam", "chain"])
 @every_case
 def test_it_compiles_to_lean_machine_code(rule: Any, dtype: str, options: Any) -> None:
