@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes.util
+import os
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -27,6 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    os.environ.setdefault(backend.CPU_VARIABLE, "numpy")  # nothing is compiled for a test that names no executor
     if config.getoption("--exhaustive"):
         examples.ask_for_all()
     if config.getoption("--emulated-gpu"):
