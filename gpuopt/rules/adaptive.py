@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import KW_ONLY
 from typing import Any
 
 import numpy as np
 
 from gpuopt.rules.ranges import Decay, NonNegative, Positive
-from gpuopt.rules.rule import Rule, abs2, debias
+from gpuopt.rules.rule import Rule, abs2, weights_of
 
 __all__ = ["Adam", "AdamW", "RMSProp"]
 
@@ -89,12 +90,11 @@ class Adam(Rule):
     def update(self, t: Any, p: Any, g: Any, m: Any = 0.0, v: Any = 0.0, v_max: Any = 0.0) -> Any:
         m = self.beta1 * m + (1 - self.beta1) * g
         v = self.beta2 * v + (1 - self.beta2) * abs2(g)
-        m_hat, v_hat = m, v
+        largest = v
         if self.amsgrad:
-            v_hat = v_max = np.maximum(v_max, v)
-        if self.bias_correction:
-            m_hat, v_hat = debias(m_hat, self.beta1, t), debias(v_hat, self.beta2, t)
-        return p - self.lr * m_hat / (np.sqrt(v_hat) + self.eps), m, v, v_max
+            largest = v_max = np.maximum(v_max, v)
+        lr, eps = _corrected(self, m, v, t)
+        return p - lr * m / (np.sqrt(largest) + eps), m, v, v_max
 
 
 class AdamW(Rule):
@@ -130,11 +130,24 @@ class AdamW(Rule):
     def update(self, t: Any, p: Any, g: Any, m: Any = 0.0, v: Any = 0.0, v_max: Any = 0.0) -> Any:
         m = self.beta1 * m + (1 - self.beta1) * g
         v = self.beta2 * v + (1 - self.beta2) * abs2(g)
-        m_hat, v_hat = m, v
+        largest = v
         if self.amsgrad:
-            v_hat = v_max = np.maximum(v_max, v)
-        if self.bias_correction:
-            m_hat, v_hat = debias(m_hat, self.beta1, t), debias(v_hat, self.beta2, t)
+            largest = v_max = np.maximum(v_max, v)
+        lr, eps = _corrected(self, m, v, t)
         # Not p * (1 - lr * wd): next to 1, a small product would lose its digits.
         decay = self.lr * self.weight_decay * p
-        return p - (decay + self.lr * m_hat / (np.sqrt(v_hat) + self.eps)), m, v, v_max
+        return p - (decay + lr * m / (np.sqrt(largest) + eps)), m, v, v_max
+
+
+def _corrected(rule: Adam | AdamW, m: Any, v: Any, t: Any) -> tuple[Any, Any]:
+    """Learning rate and epsilon with both bias corrections in them.
+
+    With the sums of weights ``w₁ = 1-β₁ᵗ``, ``w₂ = 1-β₂ᵗ``: ``lr·m̂/(√v̂ + ε) = lr·(√w₂/w₁)·m/(√v +
+    ε·√w₂)``. These are numbers, so no array is scaled by a correction.
+    """
+    if not rule.bias_correction:
+        return rule.lr, rule.eps
+    w1, w2 = weights_of(m, rule.beta1, t), weights_of(v, rule.beta2, t)
+    # NumPy's root of a plain number would be a scalar that makes float32 arrays float64.
+    root = math.sqrt(w2) if isinstance(w2, float) else np.sqrt(w2)
+    return rule.lr * (root / w1), rule.eps * root

@@ -112,9 +112,14 @@ def debias(average: ValueT, beta: Any, t: Any) -> ValueT:
     taken to be the same in all steps.
     """
     value: Any = average
-    total = average.weights(beta, t) if isinstance(average, Traced) else None
-    corrected: ValueT = value * (1.0 / (sum_of_weights(beta, t) if total is None else total))
+    corrected: ValueT = value * (1.0 / weights_of(average, beta, t))
     return corrected
+
+
+def weights_of(average: Any, beta: Any, t: Any) -> Any:
+    """The sum of the weights of a moving average, whose decay may change."""
+    total = average.weights(beta, t) if isinstance(average, Traced) else None
+    return sum_of_weights(beta, t) if total is None else total
 
 
 def sum_of_weights(beta: Any, t: Any) -> Any:

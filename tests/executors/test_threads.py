@@ -371,7 +371,8 @@ def test_nothing_is_allocated_after_the_first_step(
     finally:
         tracemalloc.stop()
     assert peak < SLACK
-    assert left - settled < (1_000 if threads == "1" else SLACK)  # a helper that comes late still holds its last job
+    # Python 3.11 keeps each tuple of 20 arguments, up to 2,000 of them. A helper that comes late still holds its last job.
+    assert left - settled < (5_000 if threads == "1" else SLACK)
 
 
 def test_without_another_thread_the_caller_does_the_work(threaded: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,8 +31,22 @@ MISTAKES = [
     Mistake(
         "epsilon inside the root",
         "Adam.update",
-        "np.sqrt(_1) + self.eps",
-        "np.sqrt(_1 + self.eps)",
+        "np.sqrt(_1) + eps",
+        "np.sqrt(_1 + eps)",
+        "test_bits::test_formula",
+    ),
+    Mistake(
+        "one correction for both moments",
+        "_corrected",
+        "_1 * (_2 / _3)",
+        "_1 / _3",
+        "test_bits::test_formula",
+    ),
+    Mistake(
+        "an epsilon that is not corrected",
+        "_corrected",
+        "_1 * root",
+        "_1",
         "test_bits::test_formula",
     ),
     Mistake(
