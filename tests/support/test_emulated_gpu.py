@@ -126,6 +126,8 @@ def test_subnormals_of_float32_are_flushed() -> None:
 
     small, tiny = cupy.full(1, 1e-30, np.float32), cupy.full(1, 1e-300)
     assert (float((small * np.float32(1e-9))[0]), float((tiny * 1e-15)[0])) == (0, 1e-300 * 1e-15)
+    raw("(double* x) { *x *= 1e-15; }  // no float, no bfloat16", "wide")((1,), (1,), (tiny,))
+    assert float(tiny[0]) == 1e-300 * 1e-15
 
 
 def test_a_text_that_does_not_compile_is_refused_as_cupy_does() -> None:

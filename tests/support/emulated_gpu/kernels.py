@@ -66,7 +66,8 @@ def _library(source: str, of_host_memory: bool, watched: bool) -> Any:
     kinds = _OF_HOST_MEMORY if of_host_memory else 0
     kinds |= _WAITS if re.search(r"__sync|__shfl", source) else 0
     kinds |= _SHARES if "__shared__" in source else 0
-    if not of_host_memory and re.search(r"\bfloat\b|float16", source):  # a kernel of float64 alone keeps subnormals
+    code = re.sub("//.*", "", source)
+    if not of_host_memory and re.search(r"\bb?float(16)?\b", code):  # a kernel of float64 alone keeps subnormals
         kinds |= _FLUSHES
     entries = "".join(f"EMULATED_ENTRY({name}, {kinds})\n" for name in _ENTRY.findall(source))
     return ctypes.PyDLL(str(compile_library(f"{source}\n{entries}", *(_WATCHED if watched else ()))))
