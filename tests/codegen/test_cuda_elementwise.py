@@ -1,7 +1,7 @@
 """The kernel of a single array: it compiles to lean machine code, and it computes what the NumPy executor does.
 
-Arrays with gaps take it; `test_cuda_table` and `test_cuda_table_code` have the kernel of many arrays, and every rule. No GPU is
-needed. ``GPUOPT_TEST_ARCHITECTURES=all`` in the environment compiles for every architecture; by default for one.
+Arrays with gaps take it; `test_cuda_table` and `test_cuda_table_code` have the kernel of many arrays, and every rule. What is
+compiled needs no GPU. ``GPUOPT_TEST_ARCHITECTURES=all`` in the environment compiles for every architecture; by default for one.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ import pytest
 import gpuopt
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, named, state_dtype
 from gpuopt.codegen.cuda.elementwise import kernel_source
+from gpuopt.codegen.cuda.reduction import reductions_source
+from gpuopt.codegen.cuda.table import table_source
 from gpuopt.codegen.host import compile_host
 from gpuopt.codegen.source import kernels
 from gpuopt.executors.cpu.numpy import NumpyExecutor
 from gpuopt.rules import Adam, Momentum, Rule
 from gpuopt.tracing.trace import trace
 from tests.support.cuda import machine, nvrtc
-from tests.support.cuda.hostgroup import one_by_one
+from tests.support.cuda.one_by_one import one_by_one
+from tests.support.layouts import on_device
 from tests.support.variants import DTYPES, STRUCTURES, bits, label, mixed
 
 EVERY_ARCHITECTURE = ["sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120"]
@@ -75,47 +78,63 @@ def test_the_public_text_is_the_one_that_is_compiled(dtype: Any) -> None:
     assert f'extern "C" __global__ void {written.name}(' in gpuopt.cuda_source(Adam(), dtype)
 
 
-def check_steps(rule: Rule, params: Any, twin: Any, gradients: list[np.ndarray[Any, Any]]) -> None:
+def check_steps(rule: Rule, params: Any, gradients: list[Any]) -> None:
     """Run a step for each gradient with both executors on equal arrays; p and every state agree in every bit after each."""
-    traced = trace(rule, is_complex(params.dtype))
+    traced, (twin,) = trace(rule, is_complex(params.dtype)), on_device([params])
     numpy_group = NumpyExecutor(traced, [params])
     with one_by_one() as make:
         cupy_group = make(traced, [twin])
-        for t, g in enumerate(gradients, start=1):
-            before, scalars = g.copy(), compile_host(traced.update.scalars)(t, rule.hyper(t - 1))
-            numpy_group.run(traced.update, [g], scalars)
-            cupy_group.run(traced.update, [g], scalars)
-            np.testing.assert_array_equal(bits(twin), bits(params), err_msg=f"p, step {t}")
-            assert list(cupy_group.states[0]) == list(numpy_group.states[0]) == [s.name for s in traced.states]
-            for name, state in numpy_group.states[0].items():
-                assert cupy_group.states[0][name].dtype == state.dtype
-                np.testing.assert_array_equal(bits(cupy_group.states[0][name]), bits(state), err_msg=f"{name}, step {t}")
-            np.testing.assert_array_equal(bits(g), bits(before))
+    for t, (g, given) in enumerate(zip(gradients, on_device(gradients), strict=True), start=1):
+        scalars = compile_host(traced.update.scalars)(t, rule.hyper(t - 1))
+        numpy_group.run(traced.update, [g], scalars)
+        cupy_group.run(traced.update, [given], scalars)
+        np.testing.assert_array_equal(bits(twin), bits(params), err_msg=f"p, step {t}")
+        assert list(cupy_group.states[0]) == list(numpy_group.states[0]) == [s.name for s in traced.states]
+        for name, state in numpy_group.states[0].items():
+            assert cupy_group.states[0][name].dtype == state.dtype
+            np.testing.assert_array_equal(bits(cupy_group.states[0][name]), bits(state), err_msg=f"{name}, step {t}")
+        np.testing.assert_array_equal(bits(given), bits(g))
 
 
+@pytest.mark.gpu
 @some_rules
 @every_dtype
 def test_it_computes_the_bits_of_the_numpy_executor(rule: Rule, dtype: str, rng: np.random.Generator) -> None:
-    p = mixed(rng, (1001,), dtype)
-    check_steps(rule, p, p.copy(), [mixed(rng, (1001,), dtype) for _ in range(5)])
+    check_steps(rule, mixed(rng, (1001,), dtype), [mixed(rng, (1001,), dtype) for _ in range(5)])
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("p", REAL)
 def test_gradients_of_another_dtype(p: str, rng: np.random.Generator) -> None:
     for g in REAL:
         if g != p:
-            params = mixed(rng, (1001,), p)
-            check_steps(Momentum(), params, params.copy(), [mixed(rng, (1001,), g) for _ in range(2)])
+            check_steps(Momentum(), mixed(rng, (1001,), p), [mixed(rng, (1001,), g) for _ in range(2)])
 
 
+@pytest.mark.gpu
 @every_dtype
 def test_arrays_that_are_not_contiguous(dtype: str, rng: np.random.Generator) -> None:
     rule = Adam(amsgrad=True)
     whole = mixed(rng, (9, 22), dtype)
     rows, columns = mixed(rng, (9, 11), dtype), mixed(rng, (11, 9), dtype).T
     gradients = [rows, columns, rows[:, ::-1], np.broadcast_to(rows[:1], (9, 11))]
-    check_steps(rule, whole[:, ::2], whole.copy()[:, ::2], gradients)
-    check_steps(rule, columns.copy(order="K"), columns.copy(order="K"), gradients[:2])  # Fortran order is a flat run too
+    check_steps(rule, whole[:, ::2], gradients)
+    check_steps(rule, columns.copy(order="K"), gradients[:2])  # Fortran order is a flat run too
+
+
+@pytest.mark.parametrize("source", [table_source, reductions_source])
+def test_another_seed_is_the_same_text(source: Any) -> None:
+    """So nothing is compiled for it: its parts are arguments, whatever other constants they are equal to."""
+    dtype, found = np.dtype("float32"), []
+    for first, second in ((0, 1), (7, 2), (70_000, 2**32 - 1)):
+        rule = gpuopt.chain(
+            gpuopt.gradient_noise(seed=first), gpuopt.gradient_noise(seed=second), gpuopt.clip_global_norm(1.0), Adam()
+        )
+        program = trace(rule.update_for(""))
+        kernel = program.update if source is table_source else program.stages[0]
+        found.append(source(kernel, ("m", "v"), dtype, dtype))
+        assert kernel.seeds == (first % 65_536, first // 65_536, second % 65_536, second // 65_536)
+    assert found[0] == found[1] == found[2]
 
 
 def test_the_text_depends_on_structure_and_dtypes_alone() -> None:

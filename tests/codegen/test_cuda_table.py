@@ -1,10 +1,9 @@
-"""The kernel that updates many arrays, run as C++: for any sizes, places and layouts the bits of arrays updated one by one."""
+"""The kernel that updates many arrays: for any sizes, places and layouts the bits of NumPy and of arrays updated one by one."""
 
 from __future__ import annotations
 
 import contextlib
-import mmap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -25,9 +24,10 @@ from gpuopt.codegen.order import LANES
 from gpuopt.rules import Adam, GradientDescent, Momentum, Rule
 from gpuopt.tracing.operands import PARAM
 from gpuopt.tracing.trace import trace
-from tests.support.cuda import hostrun, machine, nvrtc
-from tests.support.cuda.hostgroup import cupy_on_the_cpu, one_by_one
+from tests.support.cuda import machine, nvrtc
+from tests.support.cuda.one_by_one import one_by_one
 from tests.support.examples import examples
+from tests.support.layouts import on_device
 from tests.support.variants import DTYPES, bits, label, mixed, sample
 
 REAL = [name for name in DTYPES if not name.startswith("complex")]
@@ -35,21 +35,23 @@ SIZES = [0, 1, 2, 3, 4, 5, 7, 8, 9, 255, 257, 511, 512, 513, 1023, 1024, 1025, 2
 """Around what a thread, 256 threads and a chunk take, for every number of elements that 16 bytes may hold."""
 OFFSETS = (0, 1, 2, 3, 5)
 
+pytestmark = pytest.mark.gpu
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
 Arrays = list[Any]
 Make = Callable[[np.random.Generator], tuple[Arrays, list[Arrays]]]
 """Makes parameters, and gradients for each step: the same ones from equal generators."""
-EXECUTORS: dict[str, Any] = {"numpy": contextlib.nullcontext, "table": cupy_on_the_cpu, "one by one": one_by_one}
 
 
 def results(executor: str, rule: Any, make: Make, hyper: Any = None) -> list[Any]:
     """All that the steps leave, in bits."""
-    with pytest.MonkeyPatch.context() as patch, EXECUTORS[executor]():
+    place = list if executor == "numpy" else on_device
+    with pytest.MonkeyPatch.context() as patch, one_by_one() if executor == "one by one" else contextlib.nullcontext():
         patch.setenv("GPUOPT_CPU", "numpy")
         params, steps = make(np.random.default_rng(7))
-        opt = rule.init(params, hyper)
-        for grads in steps:
+        params = place(params)
+        opt = rule.init(params, hyper and {name: place(arrays) for name, arrays in hyper.items()})
+        for grads in map(place, steps):
             before: list[Any] = [None if g is None else bits(g) for g in grads]
             opt.step(grads)
             assert all(g is None or np.array_equal(bits(g), b) for g, b in zip(grads, before, strict=True))
@@ -93,7 +95,7 @@ def of_sizes(dtype: str, steps: int, missing: bool = False) -> Make:
     return make
 
 
-@pytest.mark.every("rule", "dtype", executor=("cuda text",))
+@pytest.mark.every("rule", "dtype", executor=("cupy",))
 def test_every_rule_on_arrays_of_many_sizes(rule: Rule, dtype: str) -> None:
     """Special values among them: as the NumPy executor has it."""
     check(rule, of_sizes(dtype, 3))
@@ -105,7 +107,7 @@ def test_many_arrays_are_as_one_by_one(rule: Rule, dtype: str) -> None:
     check(rule, of_sizes(dtype, 2), executors=("one by one", "table"))
 
 
-@pytest.mark.every("rule", "dtype", executor=("cuda text",))
+@pytest.mark.every("rule", "dtype", executor=("cupy",))
 def test_arrays_updated_unequally_often(rule: Rule, dtype: str) -> None:
     """One launch has other scalars for each array."""
     check(rule, of_sizes(dtype, 4, missing=True))
@@ -114,19 +116,6 @@ def test_arrays_updated_unequally_often(rule: Rule, dtype: str) -> None:
 @every_dtype
 def test_arrays_updated_unequally_often_one_by_one(dtype: str) -> None:
     check(Adam(), of_sizes(dtype, 4, missing=True), executors=("numpy", "table", "one by one"))
-
-
-@pytest.mark.parametrize("source", [table_source, reductions_source])
-def test_another_seed_is_the_same_text(source: Any) -> None:
-    """So nothing is compiled for it: its parts are arguments, whatever other constants they are equal to."""
-    dtype, found = np.dtype("float32"), []
-    for first, second in ((0, 1), (7, 2), (70_000, 2**32 - 1)):
-        rule = go.chain(go.gradient_noise(seed=first), go.gradient_noise(seed=second), go.clip_global_norm(1.0), Adam())
-        program = trace(rule.update_for(""))
-        kernel = program.update if source is table_source else program.stages[0]
-        found.append(source(kernel, ("m", "v"), dtype, dtype))
-        assert kernel.seeds == (first % 65_536, first // 65_536, second % 65_536, second // 65_536)
-    assert found[0] == found[1] == found[2]
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32", "complex128"])
@@ -171,13 +160,12 @@ def test_arrays_that_begin_anywhere(dtype: str) -> None:
 
 def test_gradients_that_are_the_parameters() -> None:
     found = []
-    for enter in (contextlib.nullcontext, cupy_on_the_cpu):
+    for place in (list, on_device):
         rng = np.random.default_rng(1)
-        params = [sample(rng, (n,), "float32") for n in SIZES]
-        with enter():
-            opt = Adam(lr=0.1).init(params)
-            opt.step(params)
-            opt.step(params)
+        params = place([sample(rng, (n,), "float32") for n in SIZES])
+        opt = Adam(lr=0.1).init(params)
+        opt.step(params)
+        opt.step(params)
         found.append(np.concatenate([bits(p) for p in params]))
     one, other = found
     assert np.array_equal(one, other)
@@ -299,38 +287,48 @@ def test_any_shapes_offsets_and_layouts(data: Any) -> None:
     check(Adam(), make)
 
 
-@pytest.mark.usefixtures("runs_cuda_text")
+@pytest.fixture
+def room(gpu_is_emulated: bool) -> Iterator[None]:
+    """A device with memory for all that a test takes, which is less than 36 GiB."""
+    import cupy
+
+    from tests.support.emulated_gpu import memory, settings
+
+    size = 36 << 30
+    if settings.CHECK if gpu_is_emulated else cupy.cuda.Device().mem_info[0] < size:
+        pytest.skip("it takes too much memory")
+    with memory.limited_to(size):
+        yield
+    cupy.get_default_memory_pool().free_all_blocks()
+
+
+@pytest.mark.usefixtures("room")
 @pytest.mark.parametrize("dtype", ["float16", "complex64"])
 def test_an_array_of_more_than_two_to_the_31_elements(dtype: str) -> None:
-    """Of memory that is never touched but for its last chunks, which are the only ones that run."""
-    size, last = 2**31 + 5, 3
-    p, g = untouched(size, dtype), untouched(size, dtype)
+    """Of memory that nobody touches but for its last chunks, which are the only ones that run."""
+    import cupy
+
+    size, last, kind = 2**31 + 5, 3, named(dtype)
+    p, g = (cupy.empty(size, kind) for _ in range(2))
     end = (size - 1) // UPDATE_CHUNK * UPDATE_CHUNK - (last - 1) * UPDATE_CHUNK  # where the last chunks begin
     rng = np.random.default_rng(0)
-    p[end - 1000 :], g[end - 1000 :] = sample(rng, (size - end + 1000,), dtype), sample(rng, (size - end + 1000,), dtype)
-    before, gradient = p[end - 1000 :].copy(), g[end - 1000 :].copy()
+    before, gradient = (sample(rng, (size - end + 1000,), dtype) for _ in range(2))
+    p[end - 1000 :].set(before)
+    g[end - 1000 :].set(gradient)
+    start = bits(p[: 2 * UPDATE_CHUNK])
     traced, rule = trace(GradientDescent(lr=0.5), is_complex(p.dtype)).update, GradientDescent(lr=0.5)
-    module, text = import_module("gpuopt.codegen.cuda.compile"), import_module("gpuopt.codegen.cuda.complete")
-    written = table_source(traced, (), p.dtype, g.dtype)
-    kernel = hostrun.HostKernel(text.complete_source(module.compile_kernel(written), written.dtypes))
+    launch = import_module("gpuopt.codegen.cuda.compile").compile_launch(table_source(traced, (), p.dtype, g.dtype))
     held: dict[Any, int] = {
         "size": size,
-        PARAM: p.ctypes.data,
+        PARAM: p.data.ptr,
         "chunk": -(end // UPDATE_CHUNK),
     }  # as if the first chunks had been launched before
     row = np.array([held.get(name, 0) for name in columns((), ())])
-    tables = np.zeros(last, np.int32), row, np.array([g.ctypes.data])
-    kernel.run([*tables, *compile_host(traced.scalars)(1, rule.hyper(0))], last * LANES)
+    tables = map(cupy.asarray, (np.zeros(last, np.int32), row, np.array([g.data.ptr])))
+    launch(*tables, *compile_host(traced.scalars)(1, rule.hyper(0)), size=last * LANES)
     assert np.array_equal(bits(p[end - 1000 : end]), bits(before[:1000]))
     wanted = before[1000:].copy()
     twin = rule.init(wanted)
     twin.step(gradient[1000:])
     assert np.array_equal(bits(p[end:]), bits(wanted))
-    assert not bits(p[: 2 * UPDATE_CHUNK]).any()
-
-
-def untouched(size: int, dtype: str) -> Any:
-    """An array of zeros that takes no memory before it is written."""
-    kind = named(dtype)
-    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0x4000)
-    return np.frombuffer(mmap.mmap(-1, size * kind.itemsize, flags=flags), kind)
+    assert np.array_equal(bits(p[: 2 * UPDATE_CHUNK]), start)

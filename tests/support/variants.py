@@ -65,12 +65,15 @@ def sample(rng: np.random.Generator, shape: tuple[int, ...], dtype: str, scale: 
 
 
 def special_values(dtype: Any) -> np.ndarray[Any, Any]:
-    """Zeros, subnormal and huge numbers, infinities, NaN and ordinary numbers of a real dtype."""
+    """Zeros, small and huge numbers, infinities, NaN and ordinary numbers of a real dtype.
+
+    The smallest are subnormal, but in float32 and bfloat16: a GPU flushes such numbers, and what is made of them, to zero.
+    """
     module = import_module("ml_dtypes") if dtype.name == "bfloat16" else np
     info = module.finfo(dtype)
-    ends = [float(info.smallest_subnormal), float(info.tiny), float(info.max), np.inf, 0.0, 1.0, 1e-3]
-    with np.errstate(over="ignore"):
-        return np.array([*ends, *[-x for x in ends], float(info.tiny) / 3, float(info.max) / 3, np.nan]).astype(dtype)
+    small = [1e-12] if dtype.name in ("float32", "bfloat16") else [info.smallest_subnormal, info.tiny, info.tiny / 3]
+    ends = [*map(float, small), float(info.max), float(info.max) / 3, np.inf, 0.0, 1.0, 1e-3]
+    return np.array([*ends, *[-x for x in ends], np.nan]).astype(dtype)
 
 
 def mixed(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> np.ndarray[Any, Any]:
