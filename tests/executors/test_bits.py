@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+import gpuopt as go
 from gpuopt.arrays.dtypes import COMPUTE, state_dtype
 from gpuopt.executors import executor_of
 from gpuopt.rules import Rule, rules
 from tests.support.executors import ON_CPU, running_on
-from tests.support.layouts import contiguous, placed
+from tests.support.layouts import contiguous, on_device, placed
+from tests.support.optimizers import alike, everything
 from tests.support.reference import LOOPS
 from tests.support.variants import TOLERANCE, bits, sample
 
@@ -150,3 +152,23 @@ def test_gpu_has_the_bits_of_the_cpu(rule: Rule, dtype: str, executor: str, xp: 
     assert np.array_equal(bits(gpu.params), bits(cpu.params))
     for name, array in cpu.state.items():
         assert np.array_equal(bits(gpu.state[name]), bits(array)), name
+
+
+@pytest.mark.parametrize(
+    ("rule", "dtypes"),
+    [(go.Adam(0.1), ["float32", "float16", "complex64"]), (go.chain(go.clip_global_norm(1.0), go.Adam(0.1)), ["float32"])],
+    ids=["Adam", "chain"],
+)
+def test_a_tree_on_an_emulated_gpu(rule: Any, dtypes: Any, emulated_gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In every run: several arrays of each dtype, one with gaps, and a step without the gradient of one, as NumPy has it."""
+    monkeypatch.setenv("GPUOPT_CPU", "numpy")
+    found = []
+    for place in (list, on_device):
+        rng = np.random.default_rng(0)
+        params = [sample(rng, shape, dtype) for dtype in dtypes for shape in ((4099,), (40, 6), ())]
+        opt = rule.init(place([*params, sample(rng, (40, 6), "float32")[:, ::2]]))
+        for step in range(3):
+            grads: list[Any] = [sample(rng, p.shape, p.dtype.name) for p in opt.params]
+            opt.step(place([None if step == 1 else grads[0], *grads[1:]]))
+        found.append(everything(opt, look=alike))
+    assert found[0] == found[1]
