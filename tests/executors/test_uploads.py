@@ -2,79 +2,61 @@
 
 from __future__ import annotations
 
-import dataclasses
-import weakref
-from types import SimpleNamespace
+from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 import pytest
 
-from gpuopt.executors.cuda import uploads
-from tests.support.cuda.hostgroup import host_runtime
-
-
-class Event:
-    """It is done when the test says so."""
-
-    def __init__(self, disable_timing: bool) -> None:
-        self.done = False
-
-    def record(self) -> None: ...
-
-    def synchronize(self) -> None: ...
-
-
-class Pinned(bytearray):
-    """Memory that can be referred to weakly."""
-
 
 @pytest.fixture
-def given() -> Any:
-    """A runtime, the events and weak references to the pinned memory that it gave."""
-    events: list[Event] = []
-    memory: list[Any] = []
+def pool(emulated_gpu: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The pinned memory, of a device that copies nothing before somebody waits for it."""
+    import cupy
 
-    def event(disable_timing: bool) -> Event:
-        events.append(Event(disable_timing))
-        return events[-1]
-
-    def pinned(size: int) -> Pinned:
-        made = Pinned(size)
-        memory.append(weakref.ref(made))
-        return made
-
-    usual = host_runtime()
-    cuda = SimpleNamespace(**{**vars(usual.cuda), "Event": event, "alloc_pinned_memory": pinned})
-    return dataclasses.replace(usual, cuda=cuda), events, memory
+    monkeypatch.setattr("tests.support.emulated_gpu.settings.LATE", True)
+    cupy.cuda.Device().synchronize()
+    found = cupy.cuda.PinnedMemoryPool()
+    cupy.cuda.set_pinned_memory_allocator(found.malloc)
+    yield found
+    cupy.cuda.set_pinned_memory_allocator(cupy.get_default_pinned_memory_pool().malloc)
 
 
-def test_pinned_memory_outlives_a_dropped_upload_until_it_was_copied(given: Any) -> None:
-    runtime, events, memory = given
-    first, second = (uploads.PinnedUpload.several(runtime, 3, np.float64, 1)[0] for _ in range(2))
-    for upload in (first, second):
-        upload.write([1.0, 2.0, 3.0])
-    del upload, first
-    assert memory[0]() is not None
-    for event in events:
-        event.done = True
+def several(width: int, count: int) -> list[Any]:
+    """Uploads of float64, in one piece of memory."""
+    runtime, uploads = map(import_module, ("gpuopt.executors.cuda.runtime", "gpuopt.executors.cuda.uploads"))
+    found: list[Any] = uploads.PinnedUpload.several(runtime.CUPY, width, np.float64, count)
+    return found
+
+
+def test_pinned_memory_outlives_a_dropped_upload_until_it_was_copied(pool: Any) -> None:
+    import cupy
+
+    first, second = (several(3, 1)[0] for _ in range(2))
+    array, _ = (upload.write([1.0, 2.0, 3.0]) for upload in (first, second))
+    del first
+    assert pool.n_free_blocks() == 0
+    other = cupy.cuda.alloc_pinned_memory(24)  # whoever asks next does not get it
+    np.frombuffer(other, np.float64, 3)[...] = 9.0
+    assert array.tolist() == [1.0, 2.0, 3.0]
+    cupy.cuda.Device().synchronize()
     del second
-    assert [each() for each in memory] == [None, None]
+    assert pool.n_free_blocks() == 2
 
 
-def test_uploads_of_one_piece_of_memory(given: Any) -> None:
+def test_uploads_of_one_piece_of_memory(pool: Any) -> None:
     """It is there as long as one of them is."""
-    runtime, events, memory = given
-    parts = uploads.PinnedUpload.several(runtime, 2, np.float64, 3)
+    import cupy
+
+    parts = several(2, 3)
     arrays = [part.write([float(n), n + 0.5]) for n, part in enumerate(parts)]
-    assert [array.tolist() for array in arrays] == [[0.0, 0.5], [1.0, 1.5], [2.0, 2.5]]
-    assert len(memory) == 1
     last = parts.pop()
-    del parts
-    assert memory[0]() is not None
-    for event in events:
-        event.done = True
-    assert memory[0]() is not None
+    del parts[:]
+    assert pool.n_free_blocks() == 0
+    assert [array.tolist() for array in arrays] == [[0.0, 0.5], [1.0, 1.5], [2.0, 2.5]]
+    cupy.cuda.Device().synchronize()
+    assert pool.n_free_blocks() == 0
     del last
-    assert memory[0]() is None
-    assert uploads.PinnedUpload.several(runtime, 2, np.float64, 0) == []
+    assert pool.n_free_blocks() == 1
+    assert several(2, 0) == []

@@ -195,6 +195,7 @@ MISTAKES = [
         "whole + lane; at < stop;",
         "whole + lane; at < whole;",
         "test_cuda_table",
+        emulated=(),
     ),
     Mistake(
         "a loop's text that depends on its constants",
