@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from contextlib import nullcontext
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import pytest
 
 import gpuopt as go
-from tests.support.cuda.hostgroup import cupy_on_the_cpu
+from gpuopt.arrays.backend import device_of
 from tests.support.variants import bits
 
+pytestmark = pytest.mark.gpu
 CHAIN = go.chain(go.clip_global_norm(1.0), go.skip_nonfinite(), go.Adam(0.1), go.average(0.9))
 
 
@@ -44,83 +43,88 @@ def in_a_fork(call: Any) -> str:
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
 def test_a_forked_process_is_told_to_be_spawned(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before anything is asked of CUDA, whose own error says nothing."""
-    p = np.ones(3, np.float32)
-    with cupy_on_the_cpu():
-        opt = CHAIN.init(p)
-        opt.step(np.ones(3, np.float32))
-        saved = opt.state_dict()
-        calls = [opt.state_dict, opt.evaluation, lambda: opt.load_state_dict(saved), lambda: opt.t, lambda: opt.counts]
-        calls += [lambda: opt.step(np.ones(3, np.float32)), lambda: repr(opt), lambda: setattr(opt, "rule", CHAIN)]
-        ours = os.getpid()
-        monkeypatch.setattr(
-            "gpuopt.optimizer.attributes.device_of", lambda array: nullcontext() if os.getpid() == ours else 1 / 0
-        )
-        for call in (*calls, lambda: go.Adam().init(p)):
-            said = in_a_fork(call)
-            assert said.startswith("RuntimeError: ")
-            assert "process was forked after" in said
-            assert "multiprocessing.get_context('spawn')" in said
-        opt.step(np.ones(3, np.float32))  # the parent goes on
-        assert opt.t == 2
+    import cupy
+
+    p, g = cupy.ones(3, np.float32), cupy.ones(3, np.float32)
+    opt = CHAIN.init(p)
+    opt.step(g)
+    saved = opt.state_dict()
+    calls = [opt.state_dict, opt.evaluation, lambda: opt.load_state_dict(saved), lambda: opt.t, lambda: opt.counts]
+    calls += [lambda: opt.step(g), lambda: repr(opt), lambda: setattr(opt, "rule", CHAIN), lambda: go.Adam().init(p)]
+    ours = os.getpid()
+    monkeypatch.setattr(
+        "gpuopt.optimizer.attributes.device_of", lambda array: device_of(array) if os.getpid() == ours else 1 / 0
+    )
+    for call in calls:
+        said = in_a_fork(call)
+        assert said.startswith("RuntimeError: ")
+        assert "process was forked after" in said
+        assert "multiprocessing.get_context('spawn')" in said
+    opt.step(g)  # the parent goes on
+    assert opt.t == 2
 
 
 @pytest.mark.parametrize("rule", [go.Adam(), CHAIN], ids=["rule", "chain"])
 def test_memory_that_runs_out_in_init_leaves_everything_as_it_was(rule: Any) -> None:
     """Each allocation of `init` fails once; then there is room, and `init` works."""
-    params = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.ones(2, np.float16)}
+    import cupy
+
+    params = {"w": cupy.arange(6, dtype=np.float32).reshape(2, 3), "b": cupy.ones(2, np.float16)}
     before = {name: bits(p) for name, p in params.items()}
-    with cupy_on_the_cpu() as executor:
-        allocations = _count(lambda: rule.init(params), executor.runtime)
-        assert allocations > 5
-        for failing in range(allocations):
-            with pytest.raises(MemoryError, match="out of memory"):
-                _count(lambda: rule.init(params), executor.runtime, failing)
-            assert all(np.array_equal(bits(p), before[name]) for name, p in params.items())
-        opt = rule.init(params)
-        opt.step({name: np.ones_like(p) for name, p in params.items()})
-        assert opt.t == 1
+    allocations = _count(lambda: rule.init(params))
+    assert allocations > 5
+    for failing in range(allocations):
+        with pytest.raises(MemoryError, match="out of memory"):
+            _count(lambda: rule.init(params), failing)
+        assert all(np.array_equal(bits(p), before[name]) for name, p in params.items())
+    opt = rule.init(params)
+    opt.step({name: cupy.ones_like(p) for name, p in params.items()})
+    assert opt.t == 1
 
 
 @pytest.mark.parametrize("rule", [go.Adam(), CHAIN], ids=["rule", "chain"])
 def test_a_step_allocates_nothing(rule: Any) -> None:
     """Also where gradients move, are missing, and come back; all is made in `init`."""
-    rng = np.random.default_rng(0)
-    params = [rng.random(n, np.float32) for n in (3, 70, 5000)]
-    with cupy_on_the_cpu() as executor:
-        opt = rule.init(params)
-        opt.step([np.ones_like(p) for p in params])
-        kept = [[np.ones_like(p) for p in params] for _ in range(3)]
+    import cupy
 
-        def steps() -> None:
-            for grads in kept:
-                opt.step(grads)
-                opt.step([grads[0], None, grads[2]])
+    params = [cupy.ones(n, np.float32) for n in (3, 70, 5000)]
+    opt = rule.init(params)
+    opt.step([cupy.ones_like(p) for p in params])
+    kept = [[cupy.ones_like(p) for p in params] for _ in range(3)]
 
-        assert _count(steps, executor.runtime) == 0
+    def steps() -> None:
+        for grads in kept:
+            opt.step(grads)
+            opt.step([grads[0], None, grads[2]])
+
+    assert _count(steps) == 0
 
 
-def _count(call: Any, runtime: Any, failing: int = -1) -> int:
-    """How often a runtime is asked for memory meanwhile; the one with that number fails."""
-    made = 0
+def _count(call: Any, failing: int = -1) -> int:
+    """How often CuPy is asked for memory meanwhile, of the device or pinned; the one with that number fails."""
+    import cupy
 
-    def counted(make: Any) -> Any:
-        def allocate(*arguments: Any, **options: Any) -> Any:
+    made, pinned = 0, cupy.get_default_pinned_memory_pool().malloc
+
+    def counted(malloc: Any) -> Any:
+        def allocate(size: int) -> Any:
             nonlocal made
             made += 1
             if made == failing + 1:
                 raise MemoryError("out of memory")
-            return make(*arguments, **options)
+            return malloc(size)
 
         return allocate
 
-    arrays = {name: counted(make) for name, make in vars(runtime.xp).items()}
-    pinned = counted(runtime.cuda.alloc_pinned_memory)
-    with mock.patch.multiple(runtime.xp, **arrays), mock.patch.object(runtime.cuda, "alloc_pinned_memory", pinned):
-        call()
+    cupy.cuda.set_pinned_memory_allocator(counted(pinned))
+    try:
+        with cupy.cuda.using_allocator(counted(cupy.cuda.get_allocator())):
+            call()
+    finally:
+        cupy.cuda.set_pinned_memory_allocator(pinned)
     return made
 
 
-@pytest.mark.gpu
 def test_a_step_runs_on_the_current_stream(gpu_is_emulated: bool) -> None:
     import cupy
 
@@ -137,7 +141,6 @@ def test_a_step_runs_on_the_current_stream(gpu_is_emulated: bool) -> None:
     assert bool((p == 1 - 5050).all())
 
 
-@pytest.mark.gpu
 def test_arrays_of_another_device_than_the_current_one() -> None:
     import cupy
 
@@ -159,7 +162,6 @@ def test_arrays_of_another_device_than_the_current_one() -> None:
     np.testing.assert_allclose(p.get(), host, rtol=1e-6)
 
 
-@pytest.mark.gpu
 def test_a_device_that_is_far_behind_has_the_numbers_of_each_step() -> None:
     """More steps than buffers that take turns, each with a row of numbers for each array, as their counts differ."""
     import cupy
