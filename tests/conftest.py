@@ -14,7 +14,7 @@ from gpuopt.arrays import backend
 from gpuopt.executors import executor_of as choose
 from gpuopt.executors.cpu.tiles import TileExecutor
 from tests.support import examples
-from tests.support.cuda import hostrun, kept, nvrtc
+from tests.support.cuda import hostbuild, kept, nvrtc
 from tests.support.executors import EXECUTORS, ON_CPU, parameter, running_on
 from tests.support.plan import named, projected
 
@@ -53,7 +53,7 @@ def _why_not_emulated(config: pytest.Config) -> str | None:
         return None
     if config.getoption("--require-gpu") or ctypes.util.find_library("cuda"):
         return "CuPy has a real GPU here (--emulated-gpu takes another)"
-    return hostrun.available()
+    return hostbuild.available()
 
 
 def _emulated() -> Any:
@@ -165,7 +165,7 @@ def xp(executor: str) -> Any:
 @pytest.fixture
 def runs_cuda_text() -> None:
     """Skip where kernels cannot run on this CPU."""
-    if (reason := hostrun.available()) is not None:
+    if (reason := hostbuild.available()) is not None:
         pytest.skip(reason)
 
 

@@ -15,6 +15,7 @@ import pytest
 
 import gpuopt
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, named, state_dtype
+from gpuopt.codegen.cuda.compile import compile_kernel
 from gpuopt.codegen.cuda.elementwise import kernel_source
 from gpuopt.codegen.cuda.reduction import reductions_source
 from gpuopt.codegen.cuda.table import table_source
@@ -76,6 +77,27 @@ def test_the_public_text_is_the_one_that_is_compiled(dtype: Any) -> None:
     assert gpuopt.cuda_source(Adam(lr=0.5), dtype) == text.complete_source(kernel, written.dtypes)
     assert text.kernel_options(kernel) == ("--fmad=false",)
     assert f'extern "C" __global__ void {written.name}(' in gpuopt.cuda_source(Adam(), dtype)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32", "complex128"])
+def test_the_public_text_is_the_one_that_cupy_compiles(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a reduction, of scalars and of an update."""
+    import cupy
+
+    compiler, texts = import_module("cupy.cuda.compiler"), list[str]()
+    compiles = compiler._compile_module_with_cache
+
+    def seen(source: str, *arguments: Any, **options: Any) -> Any:
+        texts.append(source)
+        return compiles(source, *arguments, **options)
+
+    monkeypatch.setattr(compiler, "_compile_module_with_cache", seen)
+    cupy.clear_memo()  # what was compiled before
+    compile_kernel.cache_clear()
+    rule = gpuopt.chain(gpuopt.clip_global_norm(1.0), Adam())
+    rule.init(cupy.zeros(3, named(dtype)))
+    assert gpuopt.cuda_source(rule, dtype) == "\n".join(text for text in texts if "gpuopt_" in text)
 
 
 def check_steps(rule: Rule, params: Any, gradients: list[Any]) -> None:
