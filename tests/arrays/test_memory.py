@@ -11,19 +11,18 @@ import pytest
 import gpuopt as go
 from gpuopt.arrays import memory as memory_module
 from gpuopt.arrays.memory import Memory, share
-from tests.support.cuda.simulated import no_gpu
-
-WITHOUT = pytest.mark.skipif(no_gpu.why_not() is not None, reason=str(no_gpu.why_not()))
+from tests.support.asked import idle_device, on_device
 
 
-@pytest.fixture(params=["numpy", pytest.param("cupy", marks=WITHOUT)])
+@pytest.fixture(params=["numpy", "cupy"])
 def made(request: pytest.FixtureRequest) -> Iterator[Callable[[Any], Any]]:
     """What makes arrays of NumPy or CuPy from an array."""
     if request.param == "numpy":
         yield np.array
     else:
-        with no_gpu.simulated():
-            yield no_gpu.to_device
+        request.getfixturevalue("emulated_gpu")
+        with idle_device():
+            yield on_device
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import importlib
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -13,16 +12,13 @@ import pytest
 
 import gpuopt as go
 from gpuopt.rules import Adam, Momentum
-from tests.support.cuda.hostgroup import DeviceArray, launch
-from tests.support.cuda.simulated import arrays, no_gpu
+from tests.support.asked import arrays, idle_device, on_device
 from tests.support.variants import bits, sample
-
-pytestmark = pytest.mark.skipif(no_gpu.why_not() is not None, reason=str(no_gpu.why_not()))
 
 
 @pytest.fixture
-def log() -> Iterator[Any]:
-    with no_gpu.simulated() as found:
+def log(emulated_gpu: None) -> Iterator[Any]:
+    with idle_device() as found:
         yield found
 
 
@@ -73,7 +69,7 @@ def test_a_new_array_in_the_place_of_another_is_checked(log: Any) -> None:
     address, number, others = grads[1].data.ptr, id(grads[1]), []
     del grads[1]
     for _ in range(1000):
-        others.append(no_gpu.to_device(np.ones((8,), "float32")))
+        others += arrays(1, shape=(8,))
         if id(others[-1]) == number:
             break
     with pytest.raises(ValueError, match=r"grads\[1\] must have the shape of params\[1\], \(4, 2\), got \(8,\)"):
@@ -87,7 +83,7 @@ def test_a_new_array_in_the_place_of_another_is_checked(log: Any) -> None:
     assert opt.counts == [2, 2]
 
 
-@pytest.mark.usefixtures("runs_cuda_text")
+@pytest.mark.gpu
 @pytest.mark.parametrize(
     "rule",
     [
@@ -98,7 +94,7 @@ def test_a_new_array_in_the_place_of_another_is_checked(log: Any) -> None:
     ids=["Adam", "Momentum", "noise", "chain", "gate"],
 )
 def test_cupy_arrays_have_the_bits_of_numpy(rule: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Gradients that moved, came back, are missing, changed dtype or layout, while kernels run as C++ in the arrays' memory."""
+    """Gradients that moved, came back, are missing, changed dtype or layout, as NumPy arrays do the same."""
     monkeypatch.setenv("GPUOPT_CPU", "numpy")
     rng = np.random.default_rng(1)
     shapes = [(4100,), (7, 3), (), (0,), (2, 3, 5), (1,)]
@@ -109,20 +105,13 @@ def test_cupy_arrays_have_the_bits_of_numpy(rule: Any, monkeypatch: pytest.Monke
     other[4] = np.asfortranarray(other[4])
     order = [(0, ()), (0, ()), (1, ()), (0, (1,)), (1, (0, 4)), (1, (0, 4)), (0, ()), (0, ()), (1, (2,))]
 
-    compile_kernel = importlib.import_module("gpuopt.codegen.cuda.compile").compile_kernel
-
-    def run(written: Any, arguments: tuple[Any, ...], size: Any) -> None:
-        host = [no_gpu.to_host(x).view(DeviceArray) if hasattr(x, "get") else x for x in arguments]
-        launch(compile_kernel(written), tuple(host), size)
-
     twins = [p.copy(order="K") for p in params]
     twin = rule.init(twins)
-    with no_gpu.simulated(run):
-        arrays, grads = [no_gpu.to_device(p) for p in params], [[no_gpu.to_device(g) for g in of] for of in (one, other)]
-        opt = rule.init(arrays)
-        for which, missing in order:
-            given, wanted = ([None if n in missing else g for n, g in enumerate(of[which])] for of in (grads, (one, other)))
-            opt.step(given)
-            twin.step(wanted)
-            assert all(np.array_equal(bits(no_gpu.to_host(a)), bits(b)) for a, b in zip(arrays, twins, strict=True))
-        assert opt.counts == twin.counts
+    arrays, grads = [on_device(p) for p in params], [[on_device(g) for g in of] for of in (one, other)]
+    opt = rule.init(arrays)
+    for which, missing in order:
+        given, wanted = ([None if n in missing else g for n, g in enumerate(of[which])] for of in (grads, (one, other)))
+        opt.step(given)
+        twin.step(wanted)
+        assert all(np.array_equal(bits(a.get()), bits(b)) for a, b in zip(arrays, twins, strict=True))
+    assert opt.counts == twin.counts

@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 
 import gpuopt as go
+from gpuopt.codegen.cuda.compile import compile_kernel
 from gpuopt.optimizer.steps.plain import PlainSteps
 from gpuopt.optimizer.steps.staged import StagedSteps
 from gpuopt.optimizer.steps.totals import Totals
 from gpuopt.tracing.expr import SIZE, Expr, ReductionKey
+from tests.support.asked import arrays, asked, idle_device
 from tests.support.cuda.hostgroup import cupy_on_the_cpu
-from tests.support.cuda.simulated import arrays, no_gpu
 from tests.support.executors import ON_CPU
 from tests.support.optimizers import alike, everything
 from tests.support.variants import bits
 
-without_cupy = pytest.mark.skipif(no_gpu.why_not() is not None, reason=str(no_gpu.why_not()))
 CHAINS = {
     "rule": go.Adam(),
     "norm": go.chain(go.clip_global_norm(1.0), go.Adam()),
@@ -46,6 +46,13 @@ def scaled(by_norm: bool, lr: Any = 0.5) -> Any:
     return go.chain(Scaled(by_norm), go.Momentum(lr))
 
 
+@pytest.fixture
+def log(emulated_gpu: None) -> Iterator[Any]:
+    """What an emulated device is asked for, which runs no kernels."""
+    with idle_device() as found:
+        yield found
+
+
 # Which way
 
 
@@ -57,13 +64,9 @@ def test_the_way_on_a_cpu(name: str, way: type, tile_group: Any) -> None:
     assert type(CHAINS[name].init(np.ones(3), capturable=True)._steps) is way
 
 
-@without_cupy
-def test_the_way_on_a_gpu() -> None:
-    ways = {}
-    with no_gpu.simulated():
-        for name, rule in CHAINS.items():
-            ways[name] = type(rule.init(arrays(2))._steps).__name__
-        assert type(CHAINS["rule"].init(arrays(2), capturable=True)._steps).__name__ == "CountingSteps"
+def test_the_way_on_a_gpu(log: Any) -> None:
+    ways = {name: type(rule.init(arrays(2))._steps).__name__ for name, rule in CHAINS.items()}
+    assert type(CHAINS["rule"].init(arrays(2), capturable=True)._steps).__name__ == "CountingSteps"
     counted_by_the_host = dict.fromkeys(("rule", "norm", "each", "gate"), "DeviceSteps")
     assert ways == {**counted_by_the_host, "skip": "CountingSteps", "scale": "CountingSteps"}
 
@@ -99,19 +102,20 @@ def test_another_rule_may_change_the_way(executor: str, xp: Any) -> None:
 # What is made before a step
 
 
-@without_cupy
 @pytest.mark.parametrize("capturable", [False, True], ids=["", "capturable"])
 @pytest.mark.parametrize("name", CHAINS)
-def test_init_compiles_what_a_step_of_all_arrays_launches(name: str, capturable: bool) -> None:
+def test_init_compiles_what_a_step_of_all_arrays_launches(name: str, capturable: bool, log: Any) -> None:
     """CuPy compiles a kernel when it is first called: `init` calls each, for no array."""
-    called: list[Any] = []
-    with no_gpu.simulated(lambda written, arguments, size: called.append(written)) as log:
-        opt = CHAINS[name].init([*arrays(3), *arrays(2, "float64")], capturable=capturable)
-        made = set(called)
-        assert log.events[-1] == ("wait",)
-        for _ in range(3):
-            opt.step([*arrays(3), *arrays(2, "float64")])
-        assert set(called) == made
+    import cupy
+
+    compile_kernel.cache_clear()  # what was compiled for another test
+    cupy.clear_memo()
+    opt = CHAINS[name].init([*arrays(3), *arrays(2, "float64")], capturable=capturable)
+    assert asked(log)["compile"] >= 2
+    log.clear()
+    for _ in range(3):
+        opt.step([*arrays(3), *arrays(2, "float64")])
+    assert asked(log)["compile"] == 0
 
 
 @pytest.mark.parametrize("name", CHAINS)
@@ -164,84 +168,73 @@ def test_what_is_launched_again_has_the_numbers_of_its_step(
     assert found[0] == found[1] == found[2]
 
 
-@without_cupy
 @pytest.mark.parametrize("name", ["rule", "norm", "skip"])
-def test_nothing_is_planned_for_the_gradients_of_the_step_before(name: str) -> None:
+def test_nothing_is_planned_for_the_gradients_of_the_step_before(name: str, log: Any) -> None:
     tables: Any = import_module("gpuopt.executors.cuda.tables")
-    with no_gpu.simulated():
-        opt, grads = CHAINS[name].init(arrays(3)), arrays(3)
-        with mock.patch.object(tables.LaunchPlanner, "plan", autospec=True, side_effect=tables.LaunchPlanner.plan) as plan:
-            asked = []
-            for given in (grads, grads, list(grads), [None, *grads[1:]], [None, *grads[1:]], grads, grads):
-                before = plan.call_count
-                opt.step(given)
-                asked.append(plan.call_count > before)
+    opt, grads = CHAINS[name].init(arrays(3)), arrays(3)
+    with mock.patch.object(tables.LaunchPlanner, "plan", autospec=True, side_effect=tables.LaunchPlanner.plan) as plan:
+        planned = []
+        for given in (grads, grads, list(grads), [None, *grads[1:]], [None, *grads[1:]], grads, grads):
+            before = plan.call_count
+            opt.step(given)
+            planned.append(plan.call_count > before)
     # Once the host counts them unequally, it gives rows of numbers, which are other arrays in every step.
-    assert asked == [True, False, False, True, False, True, name != "skip"]
+    assert planned == [True, False, False, True, False, True, name != "skip"]
 
 
-@without_cupy
-def test_numbers_that_a_schedule_does_not_give_leave_nothing_behind() -> None:
+def test_numbers_that_a_schedule_does_not_give_leave_nothing_behind(emulated_gpu: None) -> None:
     def schedule(step: int) -> float:
         if fails and step == 2:
             raise KeyError("mine")
         return 0.1 * step
 
-    fails, passed = True, list[Any]()
-    with no_gpu.simulated(lambda written, arguments, size: passed.append(arguments[3])):
-        opt, grads = go.SGD(schedule).init(arrays(2)), arrays(2)
-        del passed[:]
-        for _ in range(2):
-            opt.step(grads)
-        with pytest.raises(KeyError, match="mine"):
-            opt.step(grads)
-        fails = False
-        for _ in range(2):
-            opt.step(grads)
-    assert passed == [0.0, 0.1, 0.2, 0.1 * 3]
+    fails, params, grads = True, arrays(2, "float64"), arrays(2, "float64")
+    opt, wanted = go.SGD(schedule).init(params), 1.0
+    for step in range(4):
+        if step == 2:
+            with pytest.raises(KeyError, match="mine"):
+                opt.step(grads)
+            fails = False
+        opt.step(grads)
+        wanted -= 0.1 * step
+        assert all((p.get() == wanted).all() for p in params)
 
 
 # What a failure leaves
 
 
-@without_cupy
-def test_a_kernel_that_cannot_be_written_stops_a_step_before_it_begins() -> None:
+def test_a_kernel_that_cannot_be_written_stops_a_step_before_it_begins(log: Any) -> None:
     """Gradients of another dtype need another text; nothing was launched, and the optimizer goes on."""
     module = import_module("gpuopt.executors.cuda.launch")
-    with no_gpu.simulated() as log:
-        opt = go.Adam().init([*arrays(2), *arrays(1, "float64")])
-        with mock.patch.object(module, "table_source", side_effect=RuntimeError("no compiler")):
-            opt.step([*arrays(2), *arrays(1, "float64")])
-            log.clear()
-            with pytest.raises(RuntimeError, match="no compiler"):
-                opt.step([*arrays(2), *arrays(1)])
-        assert log.count("launch") == 0
-        opt.step([*arrays(2), *arrays(1)])
-        assert (opt.t, opt.counts) == (2, [2, 2, 2])
+    opt = go.Adam().init([*arrays(2), *arrays(1, "float64")])
+    with mock.patch.object(module, "table_source", side_effect=RuntimeError("no compiler")):
+        opt.step([*arrays(2), *arrays(1, "float64")])
+        log.clear()
+        with pytest.raises(RuntimeError, match="no compiler"):
+            opt.step([*arrays(2), *arrays(1)])
+    assert asked(log)["launch"] == 0
+    opt.step([*arrays(2), *arrays(1)])
+    assert (opt.t, opt.counts) == (2, [2, 2, 2])
 
 
-@without_cupy
 @pytest.mark.parametrize("name", ["rule", "norm", "skip"])
 @pytest.mark.parametrize("number", [0, 1])
-def test_a_step_is_broken_off_once_a_kernel_was_launched(name: str, number: int) -> None:
+def test_a_step_is_broken_off_once_a_kernel_was_launched(name: str, number: int, log: Any) -> None:
     """If the first launch fails, as without NVRTC, nothing was written: the next step is made."""
-    calls = -1
+    from tests.support.emulated_gpu import streams
 
-    def launch(written: Any, arguments: Any, size: Any) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == number and armed:
+    def launch(stream: int, work: Any, what: str, *of: Any) -> None:
+        if what == "launch" and asked(log)["launch"] == number:
             raise RuntimeError("NVRTC could not be loaded")
+        put(stream, work, what, *of)
 
-    armed = False
-    with no_gpu.simulated(launch):
-        opt = CHAINS[name].init([*arrays(2), *arrays(1, "float64")])
-        calls, armed = -1, True
-        with pytest.raises(RuntimeError, match="NVRTC could not be loaded"):
-            opt.step([*arrays(2), *arrays(1, "float64")])
-        armed = False
-        with pytest.raises(RuntimeError, match="broken off halfway") if number else contextlib.nullcontext():
-            opt.step([*arrays(2), *arrays(1, "float64")])
+    put, opt = streams.put, CHAINS[name].init([*arrays(2), *arrays(1, "float64")])
+    given = [*arrays(2), *arrays(1, "float64")]
+    log.clear()
+    with mock.patch.object(streams, "put", launch), pytest.raises(RuntimeError, match="NVRTC could not be loaded"):
+        opt.step(given)
+    with pytest.raises(RuntimeError, match="broken off halfway") if number else contextlib.nullcontext():
+        opt.step(given)
 
 
 @pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])

@@ -312,6 +312,44 @@ def test_what_must_not_be_done_in_a_capture(what: str, code: int) -> None:
     assert not s.is_capturing()
 
 
+# ---- A device that does nothing
+
+
+def test_an_idle_device_notes_launches_and_runs_none() -> None:
+    """What CuPy loaded meanwhile runs afterwards."""
+    import cupy
+
+    from tests.support.emulated_gpu import device, kernels, streams
+
+    x, kernel = cupy.zeros(3, np.float32), raw("(float* x) { x[threadIdx.x] += 2; }", "idle")
+    with device.idle():
+        compiled = kernels._library.cache_info().misses
+        for _ in range(3):
+            kernel((1,), (3,), (x,))
+        assert kernels._library.cache_info().misses == compiled
+    assert [what for what, *of in streams.log if of[:1] == ["idle"]] == ["launch"] * 3
+    assert x.tolist() == [0, 0, 0]
+    kernel((1,), (3,), (x,))
+    assert x.tolist() == [2, 2, 2]
+
+
+def test_a_device_that_answers_at_once_does_nothing() -> None:
+    import cupy
+
+    from tests.support.emulated_gpu import device, streams
+
+    x, y, kernel = cupy.zeros(3, np.float32), cupy.ones(3, np.float32), raw("(float* x) { x[threadIdx.x] += 2; }")
+    kernel((1,), (3,), (x,))
+    asked = len(streams.log)
+    with device.answering_at_once():
+        kernel((1,), (3,), (x,))
+        y.data.copy_from_device_async(x.data, x.nbytes)
+        cupy.cuda.Event().record()
+    assert len(streams.log) == asked
+    assert x.tolist() == [2, 2, 2]
+    assert y.tolist() == [1, 1, 1]
+
+
 # ---- What it replaces
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import enum
 import inspect
 import re
 import sysconfig
@@ -37,14 +38,25 @@ int plugged, ended;
 """
 
 
-class Replaced:
-    """A module with functions replaced; those in `ends` always, the others while the device is plugged in."""
+class Switch(enum.IntEnum):
+    """Whether the device is plugged in, and whether some functions return 0 at once, without Python."""
 
-    def __init__(self, module: Any, functions: Mapping[str, Callable[..., Any]], ends: Set[str]) -> None:
+    OFF, ON, AT_ONCE = range(3)
+
+
+class Replaced:
+    """A module with functions replaced: those in `ends` always, the others while the device is plugged in."""
+
+    def __init__(
+        self, module: Any, functions: Mapping[str, Callable[..., Any]], ends: Set[str], at_once: Set[str] = frozenset()
+    ) -> None:
         self.module, capi, self._kept = module, module.__pyx_capi__, list[Any]()
         declared = {name: _declaration(module, name, function) for name, function in functions.items()}
         text = _HEAD % (len(functions), len(functions))
-        text += "".join(_function(n, name, *declared[name], name in ends) for n, name in enumerate(functions)) + "}\n"
+        text += (
+            "".join(_function(n, name, *declared[name], name in ends, name in at_once) for n, name in enumerate(functions))
+            + "}\n"
+        )
         source = kept(f"{key(text)}.cpp", lambda path: path.write_text(text))
         library = ctypes.PyDLL(str(compile_by_itself([source], "-O1", f"-I{sysconfig.get_paths()['include']}")))
         called: Any = (ctypes.py_object * len(functions)).in_dll(library, "called")
@@ -68,8 +80,8 @@ class Replaced:
         """Whether the device is plugged in."""
         return bool(self._plugged.value)
 
-    def switch(self, on: bool) -> None:
-        self._plugged.value = on
+    def switch(self, to: Switch) -> None:
+        self._plugged.value = to
 
     def _python(self, function: Callable[..., Any], original: Callable[..., Any], always: bool) -> Callable[..., Any]:
         """What Python code calls by the same name."""
@@ -100,7 +112,7 @@ def _declaration(module: Any, name: str, function: Callable[..., Any]) -> tuple[
     return match[1], kinds
 
 
-def _function(number: int, name: str, result: str, kinds: list[str], always: bool) -> str:
+def _function(number: int, name: str, result: str, kinds: list[str], always: bool, at_once: bool) -> str:
     """A C function of that declaration: Cython's own arguments are handed on to the original alone."""
     types = ["void*" if "optional" in kind else "int" if "__pyx" in kind else kind for kind in kinds]
     heading = ", ".join(f"{kind} a{n}" for n, kind in enumerate(types))
@@ -109,7 +121,8 @@ def _function(number: int, name: str, result: str, kinds: list[str], always: boo
     form = "".join(_GIVEN[kinds[n]] for n in taken)
     given = "".join(f", {'(Py_ssize_t)' if _GIVEN[kinds[n]] == 'n' else ''}a{n}" for n in taken)
     lines = [f"{result} t_{name}({heading}) {{"]
-    lines += ["  if (ended) Py_RETURN_NONE;" if result == "PyObject *" else "  if (ended) return 0;"]
+    now = f"ended || plugged == {Switch.AT_ONCE:d}" if at_once else "ended"
+    lines += [f"  if ({now}) {'Py_RETURN_NONE' if result == 'PyObject *' else 'return 0'};"]
     if not always:
         lines += [f"  if (!plugged) return (({result} (*)({', '.join(types)}))original[{number}])({names});"]
     lines += [f'  PyObject* r = PyObject_CallFunction(called[{number}], "({form})"{given});']
