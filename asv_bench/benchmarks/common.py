@@ -4,6 +4,8 @@ import functools
 import importlib.util
 import os
 import statistics
+import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -11,14 +13,15 @@ import gpuopt as go
 from gpuopt.bench import measure
 from gpuopt.rules import rules
 
-from . import no_gpu
-
 
 def module(*names):
     """The first of the modules `gpuopt.NAME` that this commit has: they moved, and all commits are measured."""
     for name in names:
-        if (found := no_gpu.imported(f"gpuopt.{name}")) is not None:
-            return found
+        try:
+            return importlib.import_module(f"gpuopt.{name}")
+        except ModuleNotFoundError as error:
+            if not error.name or not f"gpuopt.{name}.".startswith(f"{error.name}."):
+                raise
     raise NotImplementedError(f"this commit has none of {', '.join(names)}")
 
 
@@ -52,6 +55,30 @@ def rule_called(name):
     if not make:
         raise NotImplementedError(f"{name} is newer than this commit")
     return make()
+
+
+def of_tests(name):
+    """A module of the tests beside this suite, whatever commit is measured."""
+    if "tests" not in sys.modules:
+        spec = importlib.util.spec_from_file_location("tests", Path(__file__).parents[2] / "tests" / "__init__.py")
+        sys.modules["tests"] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules["tests"])
+    return importlib.import_module(f"tests.{name}")
+
+
+def emulated_device():
+    """The GPU made of software, to be plugged in; NotImplementedError where there can be none.
+
+    It counts what a step asks of a GPU. It says nothing of a GPU's time.
+    """
+    if reason := of_tests("support.cuda.hostbuild").available():
+        raise NotImplementedError(reason)
+    try:
+        device = of_tests("support.emulated_gpu.device")
+        device.load()
+    except ImportError as error:  # CuPy uses another device in this process, or cannot be given this one
+        raise NotImplementedError(str(error)) from error
+    return device
 
 
 @functools.cache

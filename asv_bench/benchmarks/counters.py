@@ -1,16 +1,27 @@
 """Exact counters, the gate of a pull request: each is a property of the code, and the same on a busy machine."""
 
-import importlib.util
+import importlib
 import sys
 import tracemalloc
-from pathlib import Path
-
-import numpy as np
 
 from gpuopt.rules import rules
 
-from . import callgrind, no_gpu
-from .common import CHAIN, DTYPES, EXECUTORS, RULES, leaves, measure, module, named, need, problem, rule_called
+from . import callgrind
+from .common import (
+    CHAIN,
+    DTYPES,
+    EXECUTORS,
+    RULES,
+    emulated_device,
+    leaves,
+    measure,
+    module,
+    named,
+    need,
+    of_tests,
+    problem,
+    rule_called,
+)
 
 source = module("codegen.source", "source")
 
@@ -127,14 +138,13 @@ def _device_bytes(step):
 
 
 class Launches:
-    """Kernel launches of a step. The kernels are replaced by what counts their calls, so a GPU is not needed."""
+    """Kernel launches of a step, counted by an emulated device that runs none of them: a GPU is not needed."""
 
     params = ([*RULES, CHAIN], ARRAYS)
     param_names = ("rule", "arrays")
 
     def setup(self, rule, arrays):
-        if reason := no_gpu.why_not():
-            raise NotImplementedError(reason)
+        emulated_device()
         self.rule = rule_called(rule)
 
     def track_launches(self, rule, arrays):
@@ -153,15 +163,16 @@ def kernel_of(written):
 
 def count_launches(rule, arrays):
     """How often a step of `arrays` arrays of 8 elements calls a kernel."""
-    params, grads = ([no_gpu.to_device(a) for a in measure.make_arrays(np, 8, arrays, seed=seed)] for seed in (0, 1))
-    with no_gpu.simulated() as log:
+    device, asked = emulated_device(), of_tests("support.asked")
+    with device.plugged_in(), asked.idle_device() as log:
+        cupy = importlib.import_module("cupy")
+        params, grads = (measure.make_arrays(cupy, 8, arrays, seed=seed) for seed in (0, 1))
         opt = rule.init(params)
         opt.step(grads)  # the first step may prepare something
-        log.clear()
-        opt.step(grads)
-    if not log.count("launch"):
-        raise RuntimeError("the step called no kernel that is counted here")
-    return log.count("launch")
+        launches = asked.during(log, opt, grads)["launch"]
+    if not launches:
+        raise RuntimeError("the step launched no kernel")
+    return launches
 
 
 class Kernels:
@@ -171,14 +182,7 @@ class Kernels:
     param_names = ("rule", "dtype")
 
     def setup(self, rule, dtype):
-        tests = Path(__file__).parents[2] / "tests"
-        # Today's place, and the place in commits whose tests lay side by side.
-        places = (tests / "support" / "cuda" / "nvrtc.py", tests / "cuda" / "nvrtc.py")
-        if (path := next(filter(Path.exists, places), None)) is None:
-            raise NotImplementedError(f"{places[0]} is not there")
-        spec = importlib.util.spec_from_file_location("gpuopt_asv_nvrtc", path)
-        nvrtc = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(nvrtc)
+        nvrtc = of_tests("support.cuda.nvrtc")
         if reason := nvrtc.available():
             raise NotImplementedError(reason)
         texts = module("codegen.cuda.complete", "executors.cupy_text")

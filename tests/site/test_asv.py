@@ -15,7 +15,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from gpuopt.arrays import backend
@@ -125,8 +124,10 @@ def test_the_suite_needs_neither_asv_nor_cupy_to_be_imported(name: str) -> None:
         }
     ),
 )
-def test_it_measures_a_number(name: str) -> None:
+def test_it_measures_a_number(name: str, request: pytest.FixtureRequest) -> None:
     """Each with its first parameters; the largest and the slowest are left to asv_bench/quick.sh."""
+    if name.startswith(("counters.Launches", "host.")):
+        request.getfixturevalue("emulated_gpu")
     cls, method = BENCHMARKS[name]
     benchmark, parameters = cls(), tuple(values[0] for values in cls.params)
     try:
@@ -250,8 +251,7 @@ def test_a_temporary_array_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.track_temporaries("Adam", "numpy") > 4 * size
 
 
-def test_one_launch_a_step_and_a_second_one_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("cupy")
+def test_one_launch_a_step_and_a_second_one_is_counted(emulated_gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [counters.count_launches(Adam(), arrays) for arrays in counters.ARRAYS] == [1, 1, 1]
     chain = counters.Launches()
     chain.setup(common.CHAIN, 1)
@@ -268,16 +268,16 @@ def test_one_launch_a_step_and_a_second_one_is_counted(monkeypatch: pytest.Monke
     assert [counters.count_launches(Adam(), arrays) for arrays in counters.ARRAYS] == [2, 2, 2]
 
 
-def test_a_launch_for_each_array_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("cupy")
+def test_a_launch_for_each_array_is_counted(emulated_gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
     tables = importlib.import_module("gpuopt.executors.cuda.tables")
     one_by_one = lambda self, grads, *_, **__: tables.LaunchPlan([], list(range(len(grads))))  # noqa: E731
     monkeypatch.setattr(tables.LaunchPlanner, "plan", one_by_one)
     assert [counters.count_launches(Adam(), arrays) for arrays in counters.ARRAYS] == counters.ARRAYS
 
 
-def test_the_host_time_of_cupy_arrays_grows_with_what_the_host_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("cupy")
+def test_the_host_time_of_cupy_arrays_grows_with_what_the_host_does(
+    emulated_gpu: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     host = SUITE["host"].Host().track_cupy_host_time
     same, moved = host(300, "same"), host(300, "moved")
     assert 1 < host(1, "same") < same < moved
@@ -292,14 +292,12 @@ def test_the_host_time_of_cupy_arrays_grows_with_what_the_host_does(monkeypatch:
     assert host(300, "same") > 5_000
 
 
-def test_without_a_gpu_the_arrays_are_still_those_of_cupy() -> None:
-    cupy = pytest.importorskip("cupy")
-    no_gpu, values = SUITE["no_gpu"], np.arange(24.0).reshape(2, 3, 4)
-    for array in (values, values.transpose(2, 0, 1), values[0, 0, 0], np.asfortranarray(values)):
-        made = no_gpu.to_device(np.asarray(array))
-        assert isinstance(made, cupy.ndarray)
-        assert (made.shape, made.strides) == (array.shape, np.asarray(array).strides)
-        assert np.array_equal(no_gpu.to_host(made), array)
+def test_what_the_emulated_device_counts_is_na_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    hostbuild = common.of_tests("support.cuda.hostbuild")
+    monkeypatch.setattr(hostbuild, "available", lambda: "g++ not found")
+    for benchmark, parameters in ((counters.Launches(), ("Adam", 1)), (SUITE["host"].Host(), (1, "same"))):
+        with pytest.raises(NotImplementedError, match=r"g\+\+ not found"):
+            benchmark.setup(*parameters)
 
 
 def test_host_instructions() -> None:
