@@ -31,14 +31,6 @@ def cupy() -> Any:
     return import_module("cupy")
 
 
-@pytest.fixture
-def compile_cubin(cupy: Any) -> Any:
-    """Compile a text into machine code."""
-    if (reason := nvrtc.available(disassembler=True)) is not None:
-        pytest.skip(reason)
-    return nvrtc.compile_cubin
-
-
 def as_dtype(name: str) -> np.dtype[Any]:
     """Return the dtype of this name."""
     if name == "bfloat16":
@@ -69,12 +61,13 @@ def test_text_and_options_are_those_that_cupy_compiles(cupy: Any, monkeypatch: p
     assert "const float lr_h" in text
 
 
+@pytest.mark.machine_code
 @pytest.mark.parametrize("arch", ARCHITECTURES)
-def test_adam_compiles_for_every_architecture(cupy: Any, compile_cubin: Any, arch: str, request: pytest.FixtureRequest) -> None:
+def test_adam_compiles_for_every_architecture(cupy: Any, arch: str, request: pytest.FixtureRequest) -> None:
     """Every dtype for that of an H100; for each of the others, unless --exhaustive asks for all, another one."""
     of_all = arch == "sm_90" or request.config.getoption("--exhaustive")
     for name in DTYPES if of_all else [DTYPES[ARCHITECTURES.index(arch) % len(DTYPES)]]:
-        compiled = compile_cubin(adam_text(cupy, name), arch, ("--fmad=false",))
+        compiled = nvrtc.compile_cubin(adam_text(cupy, name), arch, ("--fmad=false",))
         assert 16 <= compiled.registers <= 128
         assert (compiled.spill_stores, compiled.spill_loads) == (0, 0)
         if arch != "sm_90" and name not in ("float32", "float64"):
@@ -87,39 +80,43 @@ def test_adam_compiles_for_every_architecture(cupy: Any, compile_cubin: Any, arc
         assert sorted(access.bits for access in accesses if not access.is_load) == sorted(widths[1:])
 
 
-def test_subnormals_are_flushed_as_cupy_has_it(cupy: Any, compile_cubin: Any) -> None:
+@pytest.mark.machine_code
+def test_subnormals_are_flushed_as_cupy_has_it(cupy: Any) -> None:
     text = complete_source(cupy.ElementwiseKernel("float32 x", "float32 y", "y = x * x;"), ("float32", "float32"))
-    assert "FMUL.FTZ" in nvrtc.instructions(nvrtc.sass(compile_cubin(text)))
+    assert "FMUL.FTZ" in nvrtc.instructions(nvrtc.sass(nvrtc.compile_cubin(text)))
 
 
+@pytest.mark.machine_code
 @pytest.mark.parametrize("operation", ["y = x * s;", "y = x * 0.1;", "y = sqrt(double(x)) / s;"])
-def test_a_planted_float64_operation_is_found(cupy: Any, compile_cubin: Any, operation: str) -> None:
+def test_a_planted_float64_operation_is_found(cupy: Any, operation: str) -> None:
     kernel = cupy.ElementwiseKernel("float32 x, float64 s", "float32 y", operation)
-    found = nvrtc.fp64_instructions(nvrtc.sass(compile_cubin(complete_source(kernel, ("float32", None, "float32")))))
+    found = nvrtc.fp64_instructions(nvrtc.sass(nvrtc.compile_cubin(complete_source(kernel, ("float32", None, "float32")))))
     assert any(name.startswith(("DMUL", "MUFU")) for name in found)
     assert any(name.startswith("F2F") for name in found)
 
 
-def test_spills_and_wide_loads_are_read(cupy: Any, compile_cubin: Any) -> None:
+@pytest.mark.machine_code
+def test_spills_and_wide_loads_are_read(cupy: Any) -> None:
     body = "reinterpret_cast<float4*>(&y[0])[i] = reinterpret_cast<const float4*>(&x[0])[i];"
     copy = cupy.ElementwiseKernel("raw float32 x", "raw float32 y", body, "copy4")
     text = complete_source(copy, ("float32", "float32"))
-    assert [access.bits for access in nvrtc.global_accesses(nvrtc.sass(compile_cubin(text)))] == [128, 128]
+    assert [access.bits for access in nvrtc.global_accesses(nvrtc.sass(nvrtc.compile_cubin(text)))] == [128, 128]
 
     loads = "".join(f"const float a{k} = x[i + {k}];" for k in range(64))
     stores = "".join(f"y[i * 64 + {k}] = a{k};" for k in range(64))
     crowded = cupy.ElementwiseKernel("raw float32 x", "raw float32 y", loads + stores)
-    compiled = compile_cubin(complete_source(crowded, ("float32", "float32")), "sm_90", ("--maxrregcount=32",))
+    compiled = nvrtc.compile_cubin(complete_source(crowded, ("float32", "float32")), "sm_90", ("--maxrregcount=32",))
     assert compiled.registers <= 32
     assert min(compiled.spill_stores, compiled.spill_loads, compiled.stack) > 0
     spilled = f"{compiled.spill_stores} bytes spill stores, {compiled.spill_loads} bytes spill loads"
     assert f"{compiled.stack} bytes stack frame, {spilled}" in compiled.log
 
 
-def test_errors_carry_the_message_of_the_compiler(cupy: Any, compile_cubin: Any) -> None:
+@pytest.mark.machine_code
+def test_errors_carry_the_message_of_the_compiler(cupy: Any) -> None:
     text = complete_source(cupy.ElementwiseKernel("float32 x", "float32 y", "y = misspelt(x);"), ("float32", "float32"))
     with pytest.raises(nvrtc.CompileError, match=r'identifier "misspelt" is undefined'):
-        compile_cubin(text)
+        nvrtc.compile_cubin(text)
     if hostbuild.available() is None:
         with pytest.raises(hostbuild.HostCompileError, match=r"misspelt.* was not declared"):
             hostbuild.compile_library(text)
