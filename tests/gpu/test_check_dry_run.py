@@ -22,7 +22,7 @@ def test_a_dry_run(
 ) -> None:
     if not pytestconfig.getoption("--emulated-gpu", default=False):
         pytest.skip("a dry run of the check needs the emulated device")
-    monkeypatch.setenv(device.VARIABLE, "tests.support.emulated_gpu.device:plug_in")
+    monkeypatch.setenv(device.VARIABLE, "tests.support.emulated_gpu")
     code = main([str(tmp_path), *SMALL, "--parts", *PARTS])
     out = capsys.readouterr().out
     assert code == 0, out

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import subprocess
+import sys
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+
+from tests.support import ROOT
 
 pytestmark = pytest.mark.usefixtures("emulated_gpu")
 
@@ -348,6 +352,20 @@ def test_a_device_that_answers_at_once_does_nothing() -> None:
     assert len(streams.log) == asked
     assert x.tolist() == [2, 2, 2]
     assert y.tolist() == [1, 1, 1]
+
+
+# ---- What is run on it
+
+
+def test_a_module_runs_on_it_and_says_so() -> None:
+    command = [sys.executable, "-m", "tests.support.emulated_gpu", "-m", "gpuopt", "bench", "--backend", "cupy"]
+    command += ["--rules", "gradientdescent", "--sizes", "10", "--many", "2", "5", "--rounds", "1", "--rivals"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    header, _, columns, *rows = done.stdout.splitlines()
+    assert "; an emulated GPU, whose times mean nothing; float32; " in header
+    assert columns.split()[:3] == ["rule", "arrays", "executor"]
+    assert [row.split("  ")[0] for row in rows[:2]] == ["GradientDescent"] * 2
 
 
 # ---- What it replaces

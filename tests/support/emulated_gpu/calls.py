@@ -14,7 +14,7 @@ from . import graphs, kernels, memory, settings, streams
 INVALID_VALUE, TOO_MANY_THREADS = 1, 1024
 MAJOR, MINOR = 75, 76  # attributes of a device: its compute capability
 PROPERTIES = {
-    "name": b"a CPU in place of a GPU",
+    "name": b"an emulated GPU, whose times mean nothing",
     "warpSize": 32,
     "major": 9,
     "minor": 0,
