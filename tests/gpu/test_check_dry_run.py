@@ -11,7 +11,7 @@ from tools.gpu_check import device
 from tools.gpu_check.__main__ import main
 from tools.gpu_check.results import Results
 
-PARTS = ("machine", "smoke", "tuning", "adam", "suite", "master", "graph", "benchmarks", "profile", "memory")
+PARTS = ("machine", "smoke", "tuning", "adam", "suite", "master", "graph", "benchmarks", "demo", "profile", "memory")
 TEST = "tests/gpu/test_gpu.py::test_a_step_takes_no_memory"
 SMALL = ("--size", "5000", "--many", "3", "50", "--rounds", "1", "--seconds", "600", "--tests", TEST)
 

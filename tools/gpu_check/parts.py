@@ -115,4 +115,5 @@ def under(tool: str, *command: str) -> list[str] | str:
 
 
 def demo(output: Path) -> list[str]:
-    return python("gpuopt", "demo", "--backend", "cupy", "--batch-size", "32", "--epochs", "5", "--output", str(output))
+    epochs = "1" if emulated() else "5"
+    return python("gpuopt", "demo", "--backend", "cupy", "--batch-size", "32", "--epochs", epochs, "--output", str(output))
