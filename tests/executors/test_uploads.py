@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 import pytest
+
+from tests.support import ROOT
+
+AT_EXIT = """
+import collections
+from tests.support.emulated_gpu import device
+device.plug_in()
+import cupy, gpuopt
+with device.idle():
+    collections.kept = gpuopt.Adam().init(cupy.ones(3))
+    collections.kept.step(cupy.ones(3))
+"""
 
 
 @pytest.fixture
@@ -60,3 +74,9 @@ def test_uploads_of_one_piece_of_memory(pool: Any) -> None:
     del last
     assert pool.n_free_blocks() == 1
     assert several(2, 0) == []
+
+
+def test_an_optimizer_that_ends_with_the_process_says_nothing(emulated_gpu: None) -> None:
+    """One that a module holds which was imported before gpuopt, and so goes after it."""
+    done = subprocess.run([sys.executable, "-c", AT_EXIT], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

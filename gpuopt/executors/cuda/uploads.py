@@ -6,7 +6,6 @@ Nothing waits for that, unless the device is many steps behind.
 from __future__ import annotations
 
 import collections
-import contextlib
 import functools
 from collections.abc import Sequence
 from typing import Any
@@ -84,11 +83,13 @@ class PinnedUpload:
 
     def __del__(self) -> None:
         """Keep the pinned memory while it is copied: CuPy gives it to whoever asks next."""
-        with contextlib.suppress(Exception):  # CUDA is gone at exit, and in a forked process
+        try:
             if not self._copied.done:
                 _COPYING.append((self._copied, self._memory))
             while _COPYING and _COPYING[0][0].done:
                 _COPYING.popleft()
+        except Exception:
+            pass  # CUDA is gone at exit and in a forked process; so is, at exit, what is imported
 
 
 _COPYING: collections.deque[tuple[Any, Any]] = collections.deque()
