@@ -12,8 +12,8 @@ import pytest
 from gpuopt.codegen.host import compile_host
 from gpuopt.executors.cpu.numpy import NumpyExecutor
 from gpuopt.tracing.trace import trace
-from tests.support.executors import beside_numpy
-from tests.support.formulas import WIDE, Array, all_at_once, joined, made, parts, run, run_here, same
+from tests.support.executors import only
+from tests.support.formulas import WIDE, Array, all_at_once, beside_numpy, joined, made, parts, run, same
 
 both_complex = pytest.mark.parametrize("dtype", ["complex64", "complex128"])
 
@@ -80,13 +80,12 @@ def test_wide_operations_of_ordinary_numbers_keep_their_bits(dtype: str, rng: np
         same(got, joined(*parts_of_it, dtype=dtype), what=name)
 
 
-@beside_numpy
+@only("numba", "cupy")
 @both_complex
-def test_wide_operations_of_others(dtype: str, rng: np.random.Generator, executor: str) -> None:
+def test_wide_operations_of_others(dtype: str, rng: np.random.Generator, executor: str, xp: Any) -> None:
     a, b, c, d = parts(dtype, rng)
     x, y = (np.concatenate([of_any_size(dtype, rng), joined(*each, dtype=dtype)]) for each in ((a, b), (c, d)))
-    rule = all_at_once(WIDE)
-    for name, got, wanted in zip(["p", *WIDE], run_here(rule, x, [y]), run(rule, NumpyExecutor, x, [y]), strict=True):
+    for name, got, wanted in zip(["p", *WIDE], *beside_numpy(all_at_once(WIDE), xp, x, [y]), strict=True):
         same(got, wanted, what=name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,9 +11,11 @@ import numpy as np
 
 from gpuopt.codegen.host import compile_host
 from gpuopt.executors import executor_of
+from gpuopt.executors.cpu.numpy import NumpyExecutor
 from gpuopt.rules import Hyper, Rule
 from gpuopt.tracing.trace import trace
-from tests.support.variants import bits
+from tests.support.flushing import flushed, flushing
+from tests.support.variants import bits, on_host
 
 Array = np.ndarray[Any, Any]
 Formulas = dict[str, Callable[[Any, Any], Any]]
@@ -61,7 +64,7 @@ def plain(rule: Rule, t: int, arrays: list[Array]) -> list[Array]:
         return [np.full(arrays[0].shape, r, arrays[0].dtype) for r in results]
 
 
-def run(rule: Rule, make: Callable[..., Any], p: Array, gradients: Sequence[Array | None], pieces: int = 1) -> list[Array]:
+def run(rule: Rule, make: Callable[..., Any], p: Any, gradients: Sequence[Any], pieces: int = 1) -> list[Array]:
     """p and the states after a step for each gradient (None: p itself), each of so many pieces updated by itself."""
     traced, params = trace(rule, p.dtype.kind == "c"), [x.copy() for x in np.array_split(p, pieces)]
     group = make(traced, params)
@@ -69,13 +72,19 @@ def run(rule: Rule, make: Callable[..., Any], p: Array, gradients: Sequence[Arra
         split = params if g is None else np.array_split(g, pieces)
         for piece in range(pieces):
             group.run(traced.update, split, compile_host(traced.update.scalars)(t, rule.hyper(t - 1)), [piece])
-    states = [np.concatenate([state[s.name] for state in group.states]) for s in traced.states]
-    return [np.concatenate(params), *states]
+    arrays = [params, *([state[s.name] for state in group.states] for s in traced.states)]
+    return [np.concatenate(list(map(on_host, split))) for split in arrays]
 
 
-def run_here(rule: Rule, p: Array, gradients: Sequence[Array | None]) -> list[Array]:
-    """What `run` gives of the executor that runs NumPy arrays now."""
-    return run(rule, executor_of(p), p, gradients)
+def beside_numpy(rule: Rule, xp: Any, p: Array, gradients: Sequence[Array]) -> tuple[list[Array], list[Array]]:
+    """What `run` gives of the executor that runs arrays of `xp` now, and of NumPy's, which flushes what CuPy's kernels do."""
+    flushes = xp is not np and np.finfo(p.dtype).dtype == np.float32
+    if flushes:  # what is moved only may stay subnormal on a GPU
+        p, *gradients = map(flushed, (p, *gradients))
+    with flushing() if flushes else contextlib.nullcontext():
+        wanted = run(rule, NumpyExecutor, p, gradients)
+    here, *given = map(xp.asarray, (p, *gradients))
+    return run(rule, executor_of(here), here, given), wanted
 
 
 def joined(*components: Any, dtype: str) -> Array:

@@ -10,12 +10,12 @@ import numpy as np
 
 import gpuopt as go
 from gpuopt.arrays.tree import TreeSpec, leaves
-from tests.support.variants import bits, sample
+from tests.support.variants import bits, on_host, sample
 
 
 def raw(leaf: Any) -> Any:
     """An array's dtype, shape and bytes; anything else as it is."""
-    host = leaf.get() if hasattr(leaf, "get") else leaf
+    host = on_host(leaf)
     return (host.dtype, host.shape, host.tobytes()) if isinstance(host, np.ndarray) else host
 
 

@@ -85,9 +85,14 @@ def mixed(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> np.nd
     return values
 
 
+def on_host(array: Any) -> Any:
+    """A CuPy array's values in a NumPy array; anything else as it is."""
+    return array.get() if hasattr(array, "get") else array
+
+
 def bits(array: Any) -> np.ndarray[Any, Any]:
     """The array's bits as bytes, NaNs made equal, zeros told apart; CuPy arrays are brought to the host."""
-    host = np.array(array.get() if hasattr(array, "get") else array, order="C")
+    host = np.array(on_host(array), order="C")
     if host.dtype.kind == "c":
         host = host.reshape(-1).view(host.real.dtype)
     host[host != host] = np.nan

@@ -1,4 +1,4 @@
-"""Every operation that a rule may use, alone and in random formulas: NumPy itself, the NumPy executor and the CUDA text agree.
+"""Every operation that a rule may use, alone and in random formulas: NumPy itself and every executor agree.
 
 Rules are made here from one formula each and run on special values: zeros, subnormal and huge numbers, infinities, NaN.
 Exact operations agree in every bit; exp, log, tanh … to a few units in the last place.
@@ -26,22 +26,23 @@ from gpuopt.tracing.operands import state
 from gpuopt.tracing.ops import OPS
 from gpuopt.tracing.trace import trace
 from tests.support.examples import examples
-from tests.support.executors import beside_numpy, of_numpy_arrays
+from tests.support.executors import only
 from tests.support.formulas import (
     WIDE,
     Array,
     Formulas,
     all_at_once,
+    beside_numpy,
     joined,
     made,
     pairs,
     parts,
     plain,
     run,
-    run_here,
     same,
     special,
 )
+from tests.support.variants import on_host
 
 both_dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
 both_complex = pytest.mark.parametrize("dtype", ["complex64", "complex128"])
@@ -115,27 +116,26 @@ def test_numpy_executor_equals_numpy(name: str, dtype: str) -> None:
         same(run(rule, NumpyExecutor, x, [y], pieces)[0], wanted, 4 * (name in ROUNDED), f"{name}, {pieces} pieces")
 
 
-@beside_numpy
+@only("numba", "cupy")
 @both_dtypes
 @pytest.mark.parametrize("formulas", [EXACT, ROUNDED], ids=["exact", "rounded"])
-def test_others_equal_numpy_executor(formulas: Formulas, dtype: str, executor: str) -> None:
+def test_others_equal_numpy_executor(formulas: Formulas, dtype: str, executor: str, xp: Any) -> None:
     rule, (x, y) = all_at_once(formulas), pairs(dtype)
-    for name, got, wanted in zip(["p", *formulas], run_here(rule, x, [y]), run(rule, NumpyExecutor, x, [y]), strict=True):
+    for name, got, wanted in zip(["p", *formulas], *beside_numpy(rule, xp, x, [y]), strict=True):
         same(got, wanted, 4 * (formulas is ROUNDED), name)
 
 
-@of_numpy_arrays
-def test_quotients_and_remainders_of_totals(executor: str) -> None:
+def test_quotients_and_remainders_of_totals(executor: str, xp: Any) -> None:
     """As Python rounds them down, also where the device computes scalars: 1 // 0.1 is 9."""
     rule = made(lambda self, t, p, g, q, r: (p, np.sum(p) // np.sum(g), np.sum(p) % np.sum(g)), "q", "r")
     chosen = [x for x in [*special("float64"), 0.3, -0.1, 7.0, -5.5] if x != 0 or not np.signbit(x)]  # a sum of -0 is 0
     x, y = ([np.array([value]) for row in each for value in row] for each in np.meshgrid(chosen, chosen))
-    opt = rule.init([one.copy() for one in x])
-    opt.step(y)
+    opt = rule.init([xp.array(one) for one in x])
+    opt.step(list(map(xp.asarray, y)))
     with np.errstate(all="ignore"):
         for number, (one, other) in enumerate(zip(x, y, strict=True)):
-            same(opt.state["q"][number], one // other, what=f"{one} // {other}")
-            same(opt.state["r"][number], one % other, what=f"{one} % {other}")
+            same(on_host(opt.state["q"][number]), one // other, what=f"{one} // {other}")
+            same(on_host(opt.state["r"][number]), one % other, what=f"{one} % {other}")
 
 
 @pytest.mark.parametrize("name", OF_SCALARS)
@@ -162,8 +162,8 @@ def test_every_operation_is_tried() -> None:
     assert seen - {"constant", "hyper"} == {name for name, op in OPS.items() if op.host}
 
 
-@beside_numpy
-def test_a_new_operation_is_one_line(executor: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@only("numba", "cupy")
+def test_a_new_operation_is_one_line(executor: str, xp: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     rule = made(lambda self, t, p, g: np.arctan(g) * np.arctan(self.a))
     with pytest.raises(TraceError, match=r"np\.arctan of arrays is not available in a rule"):
         trace(rule)
@@ -171,7 +171,8 @@ def test_a_new_operation_is_one_line(executor: str, monkeypatch: pytest.MonkeyPa
     x, y = values("float32", 2)
     (wanted,) = plain(rule, 1, [x, y])
     same(run(rule, NumpyExecutor, x, [y])[0], wanted, 4)
-    same(run_here(rule, x, [y])[0], wanted, 4)
+    (got,), (wanted,) = beside_numpy(rule, xp, x, [y])
+    same(got, wanted, 4)
 
 
 def _choose(mask: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
@@ -206,13 +207,12 @@ COMPLEX: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any, Any, Any, Any
 ALL_COMPLEX = all_at_once({name: formula for name, (formula, _) in COMPLEX.items()})
 
 
-@beside_numpy
+@only("numba", "cupy")
 @both_complex
-def test_complex_operations_of_others(dtype: str, rng: np.random.Generator, executor: str) -> None:
+def test_complex_operations_of_others(dtype: str, rng: np.random.Generator, executor: str, xp: Any) -> None:
     a, b, c, d = parts(dtype, rng)
     x, y = joined(a, b, dtype=dtype), joined(c, d, dtype=dtype)
-    results = zip(["p", *COMPLEX], run_here(ALL_COMPLEX, x, [y]), run(ALL_COMPLEX, NumpyExecutor, x, [y]), strict=True)
-    for name, got, wanted in results:
+    for name, got, wanted in zip(["p", *COMPLEX], *beside_numpy(ALL_COMPLEX, xp, x, [y]), strict=True):
         same(got, wanted, what=name)
 
 
@@ -310,17 +310,17 @@ def test_results_in_place(name: str) -> None:
         check(IN_PLACE[name], dtype, name, steps=5)
 
 
-@beside_numpy
-def test_names_never_meet(executor: str, rng: np.random.Generator) -> None:
+@only("numba", "cupy")
+def test_names_never_meet(executor: str, xp: Any, rng: np.random.Generator) -> None:
     names = ["m", "m_re", "m_old", "m_new", "m_re_old", "c0", "x3", "i", "n", "float", "β", "lr_h", "a", "b"]
     rule = made(lambda self, t, p, g, m, *rest: (p - self.a * g, m + g * t, *(r + g.real for r in rest)), *names)
     p, g = joined(*rng.normal(size=(2, 50)), dtype="complex64"), joined(*rng.normal(size=(2, 50)), dtype="complex64")
-    for got, wanted in zip(run_here(rule, p, [g, g]), run(rule, NumpyExecutor, p, [g, g]), strict=True):
+    for got, wanted in zip(*beside_numpy(rule, xp, p, [g, g]), strict=True):
         same(got, wanted)
 
 
-@beside_numpy
-def test_others_in_place(rng: np.random.Generator, executor: str) -> None:
+@only("numba", "cupy")
+def test_others_in_place(rng: np.random.Generator, executor: str, xp: Any) -> None:
     states = [f"s{i}" for i in range(2 * len(IN_PLACE))]
 
     def formula(self: Any, t: Any, p: Any, g: Any, *old: Any) -> Any:
@@ -329,8 +329,7 @@ def test_others_in_place(rng: np.random.Generator, executor: str) -> None:
 
     p, *gradients = rng.choice([*special("float32"), *rng.normal(size=100)], (6, 500)).astype("float32")
     rule = made(formula, *states)
-    got, wanted = run_here(rule, p, gradients), run(rule, NumpyExecutor, p, gradients)
-    for number, (x, y) in enumerate(zip(got, wanted, strict=True)):
+    for number, (x, y) in enumerate(zip(*beside_numpy(rule, xp, p, gradients), strict=True)):
         same(x, y, what=f"array {number}")
 
 
@@ -410,10 +409,10 @@ def test_random_formulas(program: Any, dtype: str, gradient_is_parameter: bool) 
         same(value, expected[name], what=name)
 
 
-@beside_numpy
+@only("numba", "cupy")
 @examples(5)
 @given(program=PROGRAM, dtype=st.sampled_from(["float32", "float64"]))
-def test_random_formulas_of_others(program: Any, dtype: str, executor: str) -> None:
+def test_random_formulas_of_others(program: Any, dtype: str, executor: str, xp: Any) -> None:
     rule, (p, *gradients) = random_rule(program), values(dtype, 4)
-    for got, wanted in zip(run_here(rule, p, gradients), run(rule, NumpyExecutor, p, gradients), strict=True):
+    for got, wanted in zip(*beside_numpy(rule, xp, p, gradients), strict=True):
         same(got, wanted)
