@@ -15,7 +15,7 @@ from tests.support.executors import ON_CPU, running_on
 from tests.support.layouts import contiguous, on_device, placed
 from tests.support.optimizers import alike, everything
 from tests.support.reference import LOOPS
-from tests.support.variants import TOLERANCE, bits, sample
+from tests.support.variants import TOLERANCE, bits, on_host, sample
 
 STEPS = 5
 SHAPE = (6, 5)
@@ -63,7 +63,7 @@ def test_formula(rule: Rule, dtype: str, executor: str, xp: Any, rng: np.random.
     assert set(opt.state) == set(expected[0][1])
     for name, array in found.items():
         exact = np.array([r[0] if name == "p" else r[1][name] for r in expected]).reshape(SHAPE)
-        host = array.get() if hasattr(array, "get") else array
+        host = on_host(array)
         bound = TOLERANCE[dtype if name == "p" else str(compute)]
         scale = np.abs(exact) + (np.abs(exact).max() if name != "p" else 1.0)
         assert np.all(np.abs(host.astype(exact.dtype) - exact) <= bound * scale), name

@@ -13,7 +13,7 @@ import gpuopt as go
 from gpuopt.executors.cpu.tiles import TileExecutor
 from tests.support.layouts import LAYOUTS, contiguous, placed
 from tests.support.refusals import NAN, refused, table
-from tests.support.variants import DTYPES, bits, sample
+from tests.support.variants import DTYPES, bits, on_host, sample
 
 DECAYING = go.chain(go.weight_decay(0.1), go.Adam(0.1))
 
@@ -41,7 +41,7 @@ def test_each_element_has_its_own(
         [placed(g, contiguous, xp) for g in gradients],
         {"lr": xp.asarray(lr)},
     )
-    found = opt.params.get() if hasattr(opt.params, "get") else opt.params
+    found = on_host(opt.params)
     for i, each in np.ndenumerate(np.broadcast_to(lr, (4, 3))):
         rule = go.chain(go.weight_decay(0.1), go.Momentum(float(each)))
         alone = stepped(rule, xp.array(p[i]), [xp.asarray(g[i]) for g in gradients])

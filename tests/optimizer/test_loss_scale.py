@@ -10,9 +10,8 @@ import pytest
 
 import gpuopt as go
 from tests.support.captures import captured
-from tests.support.executors import of_numpy_arrays
 from tests.support.refusals import refused, table
-from tests.support.variants import bits
+from tests.support.variants import bits, on_host
 
 
 def adam_with_a_scale(p: list[Any], grads: list[list[Any]], scale: Any, most: float) -> tuple[list[Any], list[float], int]:
@@ -43,19 +42,18 @@ def halves(step: int) -> list[Any]:
     return [rng.normal(size=shape) * 3e-2 for shape in ((300,), (4, 5))]
 
 
-@of_numpy_arrays
-def test_against_a_loop(executor: str) -> None:
+def test_against_a_loop(executor: str, xp: Any) -> None:
     """It overflows, backs off, grows, overflows again."""
     scale = go.LossScale(2.0**24, interval=3)
-    params = [np.ones(300, "float32"), np.ones((4, 5), "float32")]
-    exact, scales, t = adam_with_a_scale([p.astype(float) for p in params], [halves(k) for k in range(20)], scale, 0.5)
+    params = [xp.ones(300, "float32"), xp.ones((4, 5), "float32")]
+    exact, scales, t = adam_with_a_scale([np.ones(300), np.ones((4, 5))], [halves(k) for k in range(20)], scale, 0.5)
     seen = []
     opt = go.chain(scale, go.clip_global_norm(0.5), go.Adam(0.01)).init(params)
     kept = opt.loss_scale
     for k in range(20):
         seen.append(float(opt.loss_scale))
         with np.errstate(over="ignore"):
-            opt.step([(g * seen[-1]).astype("float16").astype("float32") for g in halves(k)])
+            opt.step([xp.asarray((g * seen[-1]).astype("float16").astype("float32")) for g in halves(k)])
     assert (opt.t, opt.counts) == (t, [t, t])
     assert seen == scales
     assert len(set(scales)) > 4
@@ -63,41 +61,38 @@ def test_against_a_loop(executor: str) -> None:
     assert kept is opt.loss_scale
     assert (kept.shape, kept.dtype) == ((), np.float32)
     for p, wanted in zip(params, exact, strict=True):
-        np.testing.assert_allclose(p, wanted, atol=2e-6)
+        np.testing.assert_allclose(on_host(p), wanted, atol=2e-6)
 
 
-@of_numpy_arrays
-def test_a_scale_that_float32_cannot_hold_does_not_grow(executor: str) -> None:
-    opt = go.chain(go.LossScale(2.0**126, interval=1), go.SGD(0.1)).init(np.zeros(3, "float32"))
+def test_a_scale_that_float32_cannot_hold_does_not_grow(executor: str, xp: Any) -> None:
+    opt = go.chain(go.LossScale(2.0**126, interval=1), go.SGD(0.1)).init(xp.zeros(3, "float32"))
     seen = []
     for _ in range(3):
-        opt.step(np.ones(3, "float32"))
+        opt.step(xp.ones(3, "float32"))
         seen.append(float(opt.loss_scale))
     assert seen == [2.0**127] * 3
 
 
-@of_numpy_arrays
-def test_as_in_pytorch(executor: str) -> None:
+def test_as_in_pytorch(executor: str, xp: Any) -> None:
     """The scale of ``torch.amp.GradScaler`` after each step."""
     torch = pytest.importorskip("torch", reason="torch is not installed")
     scaling = go.LossScale(1e36, growth=3.0, backoff=0.3, interval=2)
     ours = []
-    opt = go.chain(scaling, go.SGD(0.1)).init(np.zeros(3, "float32"))
+    opt = go.chain(scaling, go.SGD(0.1)).init(xp.zeros(3, "float32"))
     theirs, found = torch.tensor(1e36, dtype=torch.float32), torch.tensor(0, dtype=torch.int32)
     for step in range(40):
         bad = step % 7 == 5
-        opt.step(np.full(3, np.inf if bad else 1.0, "float32"))
+        opt.step(xp.full(3, np.inf if bad else 1.0, "float32"))
         torch._amp_update_scale_(theirs, found, torch.tensor(float(bad)), 3.0, 0.3, 2)
         ours.append(float(opt.loss_scale) == float(theirs))
     assert all(ours)
 
 
-@of_numpy_arrays
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_a_refused_step_changes_the_scale_alone(executor: str, bad: float) -> None:
-    params = {"a": np.linspace(1, 2, 30, dtype="float32"), "b": np.ones((2, 2), "complex64")}
+def test_a_refused_step_changes_the_scale_alone(executor: str, xp: Any, bad: float) -> None:
+    params = {"a": xp.linspace(1, 2, 30, dtype="float32"), "b": xp.ones((2, 2), "complex64")}
     opt = go.chain(go.LossScale(8.0), go.accumulate(2), go.Adam(0.1), go.average()).init(params)
-    grads = {"a": np.ones(30, "float32"), "b": np.ones((2, 2), "complex64")}
+    grads = {"a": xp.ones(30, "float32"), "b": xp.ones((2, 2), "complex64")}
     opt.step(grads)
     before = pickle.dumps((opt.params, opt.state, opt.t, opt.counts))
     grads["b"][0, 1] = complex(0, bad)
@@ -109,12 +104,11 @@ def test_a_refused_step_changes_the_scale_alone(executor: str, bad: float) -> No
     assert (float(opt.loss_scale), opt.t) == (1.0, 2)
 
 
-@of_numpy_arrays
-def test_what_is_saved_of_it(executor: str) -> None:
-    x = np.linspace(-1, 1, 20, dtype="float32")
+def test_what_is_saved_of_it(executor: str, xp: Any) -> None:
+    x = xp.linspace(-1, 1, 20, dtype="float32")
     opt = go.chain(go.LossScale(64.0, interval=2), go.clip_global_norm(1.0), go.Adam(0.1)).init(x)
     for k in range(7):
-        opt.step(np.full(20, np.inf if k == 3 else k, "float32") * opt.loss_scale)
+        opt.step(xp.full(20, np.inf if k == 3 else k, "float32") * opt.loss_scale)
     assert opt.state_dict()["numbers"] == {"LossScale.scale": 128.0, "LossScale.good": 1.0}
 
 
@@ -285,17 +279,16 @@ class running_clip(go.GradientPiece):
         return self.decay * self.norm + (1 - self.decay), self.seen + 1
 
 
-@of_numpy_arrays
-def test_a_piece_of_ones_own_without_accept(executor: str) -> None:
+def test_a_piece_of_ones_own_without_accept(executor: str, xp: Any) -> None:
     """With a schedule for a hyperparameter of `adapt`; two of a kind have numbers of their own."""
     rule = go.chain(running_clip(2.0, go.schedules.Piecewise((0.5, 0.0), (2,))), running_clip(8.0), go.SGD(1.0))
-    x = np.zeros(4)
+    x = xp.zeros(4)
     opt = rule.init(x)
     norms = []
     for _ in range(4):
-        before = x.copy()
-        opt.step(np.full(4, 5.0))
-        norms.append(float(np.linalg.norm(x - before)))
+        before = on_host(x.copy())
+        opt.step(xp.full(4, 5.0))
+        norms.append(float(np.linalg.norm(on_host(x) - before)))
     found = {name: float(n) for name, n in opt.numbers.items()}
     np.testing.assert_allclose(norms, [10.0, 1.0, 1.5, 2.0])
     assert found == {
@@ -321,12 +314,11 @@ class fading(go.GradientPiece):
         return np.where(accepted, 0.5, 0.0) * self.factor
 
 
-@of_numpy_arrays
-def test_numbers_without_reductions(executor: str) -> None:
-    x = np.zeros(3)
+def test_numbers_without_reductions(executor: str, xp: Any) -> None:
+    x = xp.zeros(3)
     opt = go.chain(fading(), go.SGD(1.0)).init(x)
     for _ in range(4):
-        opt.step(np.ones(3))
+        opt.step(xp.ones(3))
     assert (opt.t, opt.counts, float(opt.numbers["fading.factor"])) == (4, 4, 0.0625)
     assert x.tolist() == [-1.875] * 3
 
@@ -348,12 +340,11 @@ class with_total(go.GradientPiece):
         return (seen, seen) if self.wrong == "two" else np.where(accepted, np.maximum(self.largest, seen), seen)
 
 
-@of_numpy_arrays
-def test_numbers_made_of_reductions(executor: str) -> None:
-    params = [np.ones(3, "float32"), np.ones(2)]
+def test_numbers_made_of_reductions(executor: str, xp: Any) -> None:
+    params = [xp.ones(3, "float32"), xp.ones(2)]
     opt = go.chain(with_total(), go.SGD(0.1)).init(params)
     for largest in (2.0, 7.0, 3.0):
-        opt.step([np.ones(3, "float32"), np.array([-largest, 0])])
+        opt.step([xp.ones(3, "float32"), xp.asarray([-largest, 0])])
     assert float(opt.numbers["with_total.largest"]) == 7.0
 
 

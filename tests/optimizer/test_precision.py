@@ -17,11 +17,12 @@ from gpuopt.executors.cpu import tiles
 from gpuopt.executors.cpu.tiles import TileExecutor
 from gpuopt.tracing.trace import trace
 from tests.support.cuda import machine, nvrtc
-from tests.support.executors import ON_NUMPY, of_numpy_arrays
-from tests.support.layouts import LAYOUTS
+from tests.support.executors import running_on
+from tests.support.flushing import flushed
+from tests.support.layouts import LAYOUTS, placed
 from tests.support.reference import LOOPS
 from tests.support.refusals import INF, refused, table
-from tests.support.variants import TOLERANCE, bits, sample
+from tests.support.variants import TOLERANCE, bits, on_host, sample
 
 pytest.importorskip("ml_dtypes", reason="ml_dtypes is not installed")
 BF16 = named("bfloat16")
@@ -64,9 +65,10 @@ def rounded(x: Any, seed: int, t: int, array: int) -> Any:
 
 
 def grown(dtype: str, options: dict[str, Any], rule: Any, params: list[Any], gradients: list[Any]) -> tuple[Any, Any]:
-    """What a run of float32 arrays makes of it: 16-bit parameters by way of that, and its optimizer."""
+    """What NumPy's run of float32 arrays makes of it: 16-bit parameters by way of that, and its optimizer."""
     wide = [p.astype(np.float32) for p in params]
-    opt, small = rule.init(wide), [p.copy() for p in params]
+    with running_on("numpy"):
+        opt, small = rule.init(wide), [p.copy() for p in params]
     for g in gradients:
         before = opt.counts
         opt.step([None if x is None else x.astype(np.float32) for x in g])
@@ -78,12 +80,12 @@ def grown(dtype: str, options: dict[str, Any], rule: Any, params: list[Any], gra
     return small, opt
 
 
-def check(dtype: str, options: dict[str, Any], rule: Any, params: list[Any], gradients: list[Any]) -> Any:
+def check(dtype: str, options: dict[str, Any], rule: Any, params: list[Any], gradients: list[Any], xp: Any) -> Any:
     """Parameters, copies, state and counts have the bits of `grown`."""
     small, wide = grown(dtype, options, rule, params, gradients)
-    opt = rule.init([p.copy() for p in params], **options)
+    opt = rule.init([xp.array(p) for p in params], **options)
     for g in gradients:
-        opt.step(g)
+        opt.step([None if x is None else xp.asarray(x) for x in g])
     assert (opt.t, opt.counts) == (wide.t, wide.counts)
     for p, wanted in zip(opt.params, small, strict=True):
         assert p.dtype == named(dtype)
@@ -100,47 +102,47 @@ def check(dtype: str, options: dict[str, Any], rule: Any, params: list[Any], gra
     return opt
 
 
-@pytest.mark.every("rule", "executor", executor=ON_NUMPY, case=tuple(CASES))
-def test_every_rule_is_a_float32_run_that_is_rounded(rule: Any, executor: str, case: str, rng: Any) -> None:
+@pytest.mark.every("rule", "executor", case=tuple(CASES))
+def test_every_rule_is_a_float32_run_that_is_rounded(rule: Any, executor: str, xp: Any, case: str, rng: Any) -> None:
     """And a master copy follows the plain loop in float64 as closely as a float32 parameter does."""
     (dtype, options), shapes = CASES[case], [(6, 5), (7,), (), (0,)]
     params = [sample(rng, shape, dtype) for shape in shapes]
     gradients: list[list[Any]] = [[sample(rng, shape, dtype, 10.0 ** -(k % 3)) for shape in shapes] for k in range(4)]
     gradients[1][1] = None
-    opt = check(dtype, options, rule, params, gradients)
+    opt = check(dtype, options, rule, params, gradients, xp)
     if options is MASTER:
+        copy = on_host(opt.state["master"][0])
         for index in np.ndindex(6, 5):
             loop = LOOPS[type(rule).__name__]
             exact, _ = loop(rule, float(params[0][index]), [float(g[0][index]) for g in gradients])
-            assert abs(opt.state["master"][0][index] - exact) <= TOLERANCE["float32"] * (1 + abs(exact))
+            assert abs(copy[index] - exact) <= TOLERANCE["float32"] * (1 + abs(exact))
 
 
-@pytest.mark.every("executor", executor=ON_NUMPY, chain=tuple(CHAINS), case=tuple(CASES))
-def test_chains(chain: str, case: str, executor: str, rng: Any) -> None:
+@pytest.mark.every("executor", chain=tuple(CHAINS), case=tuple(CASES))
+def test_chains(chain: str, case: str, executor: str, xp: Any, rng: Any) -> None:
     """Pieces see what a run of float32 arrays sees, and their own random numbers are others."""
     rule, (dtype, options), shapes = CHAINS[chain], CASES[case], [(9, 5), (3,), ()]
     params = [sample(rng, shape, dtype) for shape in shapes]
     gradients: list[list[Any]] = [[sample(rng, shape, dtype, 0.3) for shape in shapes] for _ in range(5)]
     gradients[2][1], gradients[3][0][2, 3] = None, np.nan if hasattr(rule.pieces[0], "accept") else 1.0
-    opt = check(dtype, options, rule, params, gradients)
+    opt = check(dtype, options, rule, params, gradients, xp)
     assert opt.t == 5 - hasattr(rule.pieces[0], "accept")
     kept = next(name for name in opt.state if "average" in name or "lookahead" in name)
     for array, value in zip(opt.evaluation(), opt.state[kept], strict=True):
-        assert np.array_equal(bits(array), bits(value.astype(dtype)))
+        assert np.array_equal(bits(array), bits(on_host(value).astype(dtype)))
 
 
-@of_numpy_arrays
 @every_case
-def test_groups_of_arrays(dtype: str, options: Any, executor: str, rng: Any) -> None:
+def test_groups_of_arrays(dtype: str, options: Any, executor: str, xp: Any, rng: Any) -> None:
     """Several rules, one of which is given another learning rate on the way."""
     params = [sample(rng, (5,), dtype) for _ in range(4)]
     gradients = [[sample(rng, (5,), dtype) for _ in params] for _ in range(3)]
     rule = go.partition({"[13]": go.Momentum(0.1), "*": go.chain(go.Adam(go.schedules.Step(0.1, 2)), go.lookahead(2))})
-    check(dtype, options, rule, params, gradients)
-    one, two = (go.SGD(lr).init(params[0].copy(), **options) for lr in (1.0, 0.1))
+    check(dtype, options, rule, params, gradients, xp)
+    one, two = (go.SGD(lr).init(xp.array(params[0]), **options) for lr in (1.0, 0.1))
     two.rule = two.rule.replace({"lr": 1.0})
     for opt in (one, two):
-        opt.step(gradients[0][0])
+        opt.step(xp.asarray(gradients[0][0]))
     assert np.array_equal(bits(one.params), bits(two.params))
 
 
@@ -148,35 +150,33 @@ SPECIAL = [0x00000000, 0x80000000, 0x7F800000, 0xFF800000, 0x7F800001, 0x7FFFFFF
 SPECIAL += [0x00000001, 0x80000001, 0x0000FFFF, 0x007FFFFF, 0x7F7F0000, 0x7F7F0001, 0x3F800000, 0x3F808000, 0xBF807FFF]
 
 
-@of_numpy_arrays
-def test_special_values(executor: str) -> None:
-    """Infinities and NaN stay, no finite number becomes NaN, and what a bfloat16 holds never changes."""
-    every = np.arange(65536, dtype=np.uint16).view(BF16)
-    opt = go.GradientDescent(1.0).init(every.copy(), **STOCHASTIC)
+def test_special_values(executor: str, xp: Any) -> None:
+    """Infinities and NaN stay, no finite number becomes NaN, and what a bfloat16 holds never changes but to be flushed."""
+    every, flush = np.arange(65536, dtype=np.uint16).view(BF16), flushed if executor == "cupy" else np.copy
+    opt = go.GradientDescent(1.0).init(xp.array(every), **STOCHASTIC)
     for _ in range(3):
-        opt.step(np.zeros(every.shape, np.float32))
+        opt.step(xp.zeros(every.shape, np.float32))
     with np.errstate(invalid="ignore"):  # signalling NaNs are among them
-        assert np.array_equal(bits(opt.params), bits(every))
+        assert np.array_equal(bits(opt.params), bits(flush(every.astype(np.float32)).astype(BF16)))
     x = np.tile(np.array(SPECIAL, np.uint32).view(np.float32), 40)
-    p = np.zeros(x.shape, BF16)
-    opt = go.GradientDescent(1.0).init(p, **STOCHASTIC)
-    opt.step(-x)  # 0 - (-x)
+    opt = go.GradientDescent(1.0).init(xp.zeros(x.shape, BF16), **STOCHASTIC)
+    opt.step(xp.asarray(-x))  # 0 - (-x)
+    x, p = flush(x), on_host(opt.params)
     assert np.array_equal(bits(p), bits(rounded(np.where(x == 0, 0, x), STOCHASTIC["seed"], 1, 0)))
     assert np.array_equal(np.isnan(p.astype(np.float32)), np.isnan(x))
     largest = p[np.abs(x) == np.finfo(np.float32).max].astype(np.float32)
     assert np.isinf(largest).any()  # which bfloat16 has no room for
 
 
-@of_numpy_arrays
-def test_all_16_bits_count(executor: str) -> None:
+def test_all_16_bits_count(executor: str, xp: Any) -> None:
     """A number that just makes a carry is rounded up, and the one below it down."""
     n, unit = 3_000, np.float32(2.0**-7)
     random = np.array(random_bits(n, 5, 1, 0))
     for more in (0, 1):
         x = (0x3F800000 + np.minimum(0xFFFF - random + more, 0xFFFF)).astype(np.uint32).view(np.float32)
-        p = np.zeros(n, BF16)
-        go.GradientDescent(1.0).init(p, stochastic_rounding=True, seed=5).step(-x)
-        assert np.array_equal(p.astype(np.float32), np.where((more == 1) & (random > 0), 1 + unit, 1))
+        p = xp.zeros(n, BF16)
+        go.GradientDescent(1.0).init(p, stochastic_rounding=True, seed=5).step(xp.asarray(-x))
+        assert np.array_equal(on_host(p).astype(np.float32), np.where((more == 1) & (random > 0), 1 + unit, 1))
 
 
 def test_small_updates_count_on_average() -> None:
@@ -230,16 +230,15 @@ def test_its_random_numbers_are_not_those_of_gradient_noise() -> None:
     assert sorted(streams) == [0, 1, ROUNDING]
 
 
-@of_numpy_arrays
 @every_case
-def test_the_layout_decides_no_bit(dtype: str, options: Any, executor: str, rng: Any) -> None:
+def test_the_layout_decides_no_bit(dtype: str, options: Any, executor: str, xp: Any, rng: Any) -> None:
     values, gradients = sample(rng, (6, 5), dtype), [sample(rng, (6, 5), dtype) for _ in range(3)]
     found = []
     for layout in LAYOUTS:
         for given in LAYOUTS[:2]:
-            opt = go.Adam(0.1).init(layout(values), **options)
+            opt = go.Adam(0.1).init(placed(values, layout, xp), **options)
             for g in gradients:
-                opt.step(given(g))
+                opt.step(placed(g, given, xp))
             found.append([bits(opt.params), *map(bits, opt.state.values())])
     for other in found[1:]:
         assert all(map(np.array_equal, found[0], other))
@@ -374,14 +373,13 @@ def test_a_state_called_master_is_a_state_like_others() -> None:
     assert opt.state["master"].tolist() == [0.25] * 3
 
 
-@of_numpy_arrays
-def test_arrays_of_other_dtypes_are_as_ever(executor: str) -> None:
+def test_arrays_of_other_dtypes_are_as_ever(executor: str, xp: Any) -> None:
     """They have no copy, and are not rounded; nor are those that are frozen."""
     rule = go.chain(go.freeze("frozen"), go.Adam(0.1))
 
     def tree() -> dict[str, Any]:
         kinds = {"small": BF16, "float": "f4", "double": "f8", "complex": "c8", "frozen": BF16}
-        return {name: np.ones(5, dtype) for name, dtype in kinds.items()}
+        return {name: xp.ones(5, dtype) for name, dtype in kinds.items()}
 
     plain, wide = rule.init(tree()), {name for name in tree() if name not in ("small", "frozen")}
     opts = {"master": rule.init(tree(), **MASTER), "stochastic": rule.init(tree(), **STOCHASTIC)}
@@ -390,7 +388,7 @@ def test_arrays_of_other_dtypes_are_as_ever(executor: str) -> None:
         assert all(np.array_equal(bits(opt.params[name]), bits(plain.params[name])) for name in wide | {"frozen"})
     assert {name for name, array in opts["master"].state["master"].items() if array is not None} == {"small"}
     assert list(opts["stochastic"].state) == list(plain.state) == ["m", "v"]
-    none = rule.init(tree() | {"small": np.ones(5)}, **MASTER)
+    none = rule.init(tree() | {"small": xp.ones(5)}, **MASTER)
     assert set(none.state["master"].values()) == {None}
     none.load_state_dict(none.state_dict())
 
@@ -439,7 +437,7 @@ def test_bounds_hold_for_what_is_stored(
     for sign in (1, -1, 1, -1):
         g = xp.full(257, sign * 3e4, "f4")
         opt.step([g.astype(named(dtype)), xp.full(3, sign * 1e9)])
-        host = np.asarray(p.get() if hasattr(p, "get") else p).astype(float)
+        host = on_host(p).astype(float)
         assert lo is None or (host >= lo).all()
         assert hi is None or (host <= hi).all()
         end: Any = lo if sign > 0 else hi

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import gpuopt as go
-from tests.support.executors import of_numpy_arrays
 from tests.support.refusals import refused
 
 
@@ -99,11 +98,10 @@ def test_what_was_not_updated_yet_is_evaluated_as_it_is(piece: Any, gate: Any) -
         assert opt.evaluation()["a"] == 4.0
 
 
-@of_numpy_arrays
-def test_a_start_that_is_of_all_arrays(executor: str) -> None:
-    p = {"a": np.full(9, 1.0), "b": np.full(16, 10.0)}
+def test_a_start_that_is_of_all_arrays(executor: str, xp: Any) -> None:
+    p = {"a": xp.full(9, 1.0), "b": xp.full(16, 10.0)}
     opt = DoG().init(p)
-    opt.step({"a": np.zeros(9), "b": np.zeros(16)})
+    opt.step({"a": xp.zeros(9), "b": xp.zeros(16)})
     wanted = 1e-3 * (1 + np.sqrt(9 + 1600))
     assert [float(far[0]) for far in opt.state["far"].values()] == pytest.approx([wanted] * 2, rel=1e-15)
     assert [float(begun[0]) for begun in opt.state["begun"].values()] == [1.0, 10.0]
@@ -159,17 +157,16 @@ class FromNumber(go.ParameterPiece):
         return first
 
 
-@of_numpy_arrays
 @pytest.mark.parametrize("reduces", [False, True])
-def test_a_start_that_reads_numbers_and_meets_an_empty_array(executor: str, reduces: bool) -> None:
+def test_a_start_that_reads_numbers_and_meets_an_empty_array(executor: str, xp: Any, reduces: bool) -> None:
     """Of no elements there is no largest: nothing of it is shown, and nothing comes of it."""
-    p = {"a": np.ones(2), "empty": np.ones(0)}
+    p = {"a": xp.ones(2), "empty": xp.ones(0)}
     opt = go.chain(go.SGD(0.0), FromNumber(reduces)).init(p)
     wanted = {"a": [3.0 + reduces] * 2, "empty": []}
     for _ in range(2):
         assert {name: x.tolist() for name, x in opt.state["FromNumber_first"].items()} == wanted
         assert reduces or opt.evaluation()["a"].tolist() == wanted["a"]
-        opt.step({name: np.zeros_like(x) for name, x in p.items()})
+        opt.step({name: xp.zeros_like(x) for name, x in p.items()})
 
 
 def test_a_sum_in_start_has_the_bits_of_one_in_update() -> None:

@@ -13,7 +13,7 @@ import gpuopt as go
 from gpuopt import schedules
 from tests.support.refusals import INF, NAN, refused, table
 from tests.support.resume import EVERYTHING
-from tests.support.variants import bits
+from tests.support.variants import bits, on_host
 
 
 def tree(rng: np.random.Generator, dtype: str = "float32") -> dict[str, Any]:
@@ -284,7 +284,7 @@ def test_noise_is_normal(dtype: str, executor: str, xp: Any) -> None:
             opt.step(zero)
             found += [(b - p) * (t / 4.0) ** 0.5 for b, p in zip(before, opt.params, strict=True)]
     parts = [part for x in found for part in ((x.real, x.imag) if dtype.startswith("complex") else (x,))]
-    samples = np.array([x.get() if hasattr(x, "get") else x for x in parts], "float64")
+    samples = np.array(list(map(on_host, parts)), "float64")
     for x in samples:
         assert [x.mean(), (x**2).mean(), (x**3).mean(), (x**4).mean()] == pytest.approx([0, 1, 0, 3], abs=0.1)
         assert (np.abs(x) > 2).mean() == pytest.approx(0.0455, abs=0.003)

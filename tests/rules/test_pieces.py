@@ -22,7 +22,7 @@ from tests.support.layouts import LAYOUTS, contiguous, placed
 from tests.support.pieces import EVERY_EXAMPLE, EXAMPLES, chained
 from tests.support.pieces_reference import PARTS, LossScale, Reference
 from tests.support.variants import DTYPES as ALL_DTYPES
-from tests.support.variants import STRUCTURES, TOLERANCE, bits, sample
+from tests.support.variants import STRUCTURES, TOLERANCE, bits, on_host, sample
 
 RULES = [go.GradientDescent(0.1), go.Momentum(0.2), go.Adam(0.05)]
 PAIRS = [(piece, RULES[number % len(RULES)]) for number, piece in enumerate(EVERY_EXAMPLE)]
@@ -50,7 +50,7 @@ def close(found: Any, exact: Any, bound: float) -> None:
     if exact is None or found is None:
         assert found is exact
         return
-    host = found.get() if hasattr(found, "get") else found
+    host = on_host(found)
     assert host.shape == exact.shape
     scale = np.abs(exact) + np.abs(exact).max(initial=0.0)
     assert np.all(np.abs(host.astype(exact.dtype) - exact) <= bound * scale)
