@@ -13,7 +13,7 @@ import gpuopt as go
 from gpuopt.codegen.cuda.printer import identifier
 from gpuopt.rules.formula import reserved_names
 from gpuopt.tracing.ops import OPS
-from tests.support.executors import of_numpy_arrays, only, running_on
+from tests.support.executors import only, running_on
 from tests.support.variants import bits
 
 WORDS = """
@@ -75,12 +75,12 @@ def _made(text: str, name: str) -> Any:
     return scope[name]
 
 
-def after(made: Any, states: list[str], dtype: str, hyper: dict[str, Any]) -> list[Any]:
+def after(made: Any, states: list[str], dtype: str, hyper: dict[str, Any], xp: Any) -> list[Any]:
     """The bits of p and all states after two steps."""
-    x = np.linspace(-1, 2, 7).astype(dtype)
-    opt = made.init(x, hyper)
+    x = xp.array(np.linspace(-1, 2, 7).astype(dtype))
+    opt = made.init(x, {name: xp.asarray(array) for name, array in hyper.items()})
     for number in (1, 2):
-        opt.step(np.linspace(0.5, 3, 7).astype(dtype) * number)
+        opt.step(xp.asarray(np.linspace(0.5, 3, 7).astype(dtype) * number))
     return [bits(x), *(bits(opt.state[name]) for name in states)]
 
 
@@ -88,35 +88,34 @@ def groups(names: list[str], size: int) -> list[list[str]]:
     return [names[start : start + size] for start in range(0, len(names), size)]
 
 
-@of_numpy_arrays
-def test_states_and_hyperparameters(executor: str) -> None:
-    """Many at once; every tenth hyperparameter is an array. Other executors than the C++ text see no names."""
-    for group in groups(NAMES, 40) if executor == "cuda text" else [NAMES[::16]]:
+def test_states_and_hyperparameters(executor: str, xp: Any) -> None:
+    """Many at once; every tenth hyperparameter is an array. Other executors than CuPy's see no names."""
+    for group in groups(NAMES, 40) if executor == "cupy" else [NAMES[::16]]:
         states, hyper = [n for n in group if n in STATES], [n for n in group if n in HYPER]
         plain = [f"plain{number}" for number in range(len(states))]
         arrays = {name: np.linspace(0.1, 0.2, 7, dtype="float32") for name in hyper[::10]}
-        found = after(rule(group[-1], hyper, states)(), states, "float32", arrays)
+        found = after(rule(group[-1], hyper, states)(), states, "float32", arrays, xp)
         with running_on("numpy"):
             renamed = [f"usual{number}" for number in range(len(hyper))]
             again = dict(zip(renamed[::10], arrays.values(), strict=True))
-            wanted = after(rule("Usual", renamed, plain)(), plain, "float32", again)
+            wanted = after(rule("Usual", renamed, plain)(), plain, "float32", again, np)
         for name, one, other in zip(["p", *states], found, wanted, strict=True):
             np.testing.assert_array_equal(one, other, err_msg=name)
 
 
-@only("numpy", "cuda text")
+@only("numpy", "cupy")
 @pytest.mark.parametrize("name", ["float", "int", "asm", "lambda_", "restrict", "β", "size", "row", "chunk", "accepted"])
-def test_classes_and_numbers(executor: str, name: str) -> None:
+def test_classes_and_numbers(executor: str, xp: Any, name: str) -> None:
     """A chain whose rule, piece, states, hyperparameters and numbers have the same name."""
     piece = _made(PIECE.format(name=name, hyper=name, state=name, number=f"{name}_"), name)
     made = rule(name, [name], [name])
     found = []
-    for place in dict.fromkeys([executor, "numpy"]):
+    for place, module in {executor: xp, "numpy": np}.items():
         with running_on(place):
-            x = np.linspace(-1, 2, 7)
+            x = module.asarray(np.linspace(-1, 2, 7))
             opt = go.chain(made(), piece()).init(x)
             for _ in range(2):
-                opt.step(np.ones(7))
+                opt.step(module.ones(7))
             found.append([bits(x), *map(bits, opt.state.values()), *map(bits, opt.numbers.values())])
     for one, other in zip(found[0], found[-1], strict=True):
         np.testing.assert_array_equal(one, other, err_msg=name)

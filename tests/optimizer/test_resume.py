@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from tests.support.executors import ON_NUMPY
 from tests.support.optimizers import everything
 from tests.support.resume import PAUSES, SITUATIONS, WAYS
 
 
-@pytest.mark.every("executor", executor=ON_NUMPY, pause=PAUSES, way=list(WAYS))
-def test_resume_is_bitwise(executor: str, pause: tuple[str, int], way: str) -> None:
+@pytest.mark.every("executor", pause=PAUSES, way=list(WAYS))
+def test_resume_is_bitwise(executor: str, xp: Any, pause: tuple[str, int], way: str) -> None:
     """Parameters, state, numbers, counts, the rule and what evaluation gives, at each step that follows."""
     name, at = pause
     situation = SITUATIONS[name]
-    opt, whole = (situation.init(situation.params()) for _ in range(2))
+    opt, whole = (situation.init(situation.params(xp)) for _ in range(2))
     for step in range(situation.steps + 1):
         if step == at:
             opt = WAYS[way](opt, situation)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 import gpuopt as go
+from gpuopt.arrays.tree import leaves
 from tests.support import captures
 from tests.support.optimizers import gradients, tree
 from tests.support.variants import DTYPES, sample
@@ -21,17 +22,20 @@ from tests.support.variants import DTYPES, sample
 
 @dataclasses.dataclass(frozen=True)
 class Situation:
-    """A rule, arrays, what is given to `init`, and the gradients of a step; `pauses` are steps before which it stops."""
+    """A rule, arrays of a module, what is given to `init`, and a step's gradients; `pauses` are steps before which it stops."""
 
     rule: Any
-    params: Callable[[], Any]
+    params: Callable[[Any], Any]
     grads: Callable[[Any, int], Any]
     pauses: range = range(5)
     steps: int = 5
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    hyper: Mapping[str, list[Any]] = dataclasses.field(default_factory=dict)
 
     def init(self, params: Any) -> Any:
-        return self.rule.init(params, **self.options)
+        xp = go.array_module(leaves(params)[0])
+        hyper = {name: [None if x is None else xp.asarray(x) for x in given] for name, given in self.hyper.items()}
+        return self.rule.init(params, hyper, **self.options)
 
 
 def missing_once(opt: Any, step: int) -> Any:
@@ -39,21 +43,29 @@ def missing_once(opt: Any, step: int) -> Any:
     return {**grads, "scale": None} if step == 1 else grads
 
 
-def named_arrays(seed: int = 1) -> dict[str, Any]:
+def named_arrays(xp: Any, seed: int = 1) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
-    return {name: sample(rng, shape, "float32") for name, shape in [("a", (3, 2)), ("b", ()), ("frozen", (4,))]}
+    return {name: xp.asarray(sample(rng, shape, "float32")) for name, shape in [("a", (3, 2)), ("b", ()), ("frozen", (4,))]}
+
+
+def frozen_missing(opt: Any, step: int) -> Any:
+    return named_arrays(go.array_module(opt.params["a"]), step) | {"frozen": None}
+
+
+def captured_arrays(xp: Any) -> Any:
+    return list(map(xp.asarray, captures.arrays()[0]))
 
 
 def captured(opt: Any, step: int) -> Any:
     """Gradients in arrays that stay; one is missing once, and one is not finite once."""
-    grads = captures.fill([np.empty_like(p) for p in opt.params], step)
+    grads = captures.fill([go.array_module(p).empty_like(p) for p in opt.params], step)
     return [None if step == 1 else grads[0], *grads[1:]]
 
 
-def two_arrays(dtype: str) -> Callable[[], Any]:
-    def arrays() -> Any:
+def two_arrays(dtype: str) -> Callable[[Any], Any]:
+    def arrays(xp: Any) -> Any:
         rng = np.random.default_rng(2)
-        return [sample(rng, (4, 3), dtype), sample(rng, (3,), dtype)]
+        return [xp.asarray(sample(rng, shape, dtype)) for shape in ((4, 3), (3,))]
 
     return arrays
 
@@ -63,14 +75,19 @@ def second_missing(opt: Any, step: int) -> Any:
     return [first, None if step == 1 else second]
 
 
-def layers() -> Any:
-    rng = np.random.default_rng(3)
-    return {"embed": rng.normal(size=4), "layers": [{"w": rng.normal(size=(2, 3)), "b": rng.normal(size=3)}]}
+def layers(xp: Any) -> Any:
+    embed, w, b = (xp.asarray(np.random.default_rng(3).normal(size=shape)) for shape in (4, (2, 3), 3))
+    return {"embed": embed, "layers": [{"w": w, "b": b}]}
 
 
 def embed_missing(opt: Any, step: int) -> Any:
     grads = gradients(opt.params, step)
     return {**grads, "embed": None} if step == 1 else grads
+
+
+def scaled(opt: Any, step: int) -> Any:
+    xp = go.array_module(opt.params)
+    return xp.asarray(np.full(20, np.inf if step == 3 else step, "float32")) * opt.loss_scale
 
 
 EVERYTHING = go.chain(
@@ -93,26 +110,24 @@ PRECISIONS: list[tuple[str, str, dict[str, Any]]] = [
 ]
 AVERAGED = go.chain(go.Adam(0.1), go.average(0.5))
 SITUATIONS = {
-    "momentum": Situation(go.Momentum(), lambda: tree(np), missing_once),
-    "rmsprop": Situation(go.RMSProp(centered=True, momentum=0.5), lambda: tree(np), missing_once),
-    "adamw": Situation(go.AdamW(amsgrad=True), lambda: tree(np), missing_once),
-    "a long chain": Situation(
-        EVERYTHING, named_arrays, lambda opt, step: named_arrays(step) | {"frozen": None}, range(1, 8), 14
-    ),
+    "momentum": Situation(go.Momentum(), tree, missing_once),
+    "rmsprop": Situation(go.RMSProp(centered=True, momentum=0.5), tree, missing_once),
+    "adamw": Situation(go.AdamW(amsgrad=True), tree, missing_once),
+    "a long chain": Situation(EVERYTHING, named_arrays, frozen_missing, range(1, 8), 14),
     "a partition": Situation(go.chain(go.clip_global_norm(2.0), go.partition(GROUPS), go.average(0.9)), layers, embed_missing),
     "counts on the device": Situation(
         go.chain(go.skip_nonfinite(), go.Adam(captures.SCHEDULE)),
-        lambda: captures.arrays()[0],
+        captured_arrays,
         captured,
         range(1, 7),
         7,
         {"capturable": True},
     ),
-    "decays that change": Situation(go.Adam(0.1, beta1=go.schedules.WarmUp(0.9, 4)), lambda: captures.arrays()[0], captured),
+    "decays that change": Situation(go.Adam(0.1, beta1=go.schedules.WarmUp(0.9, 4)), captured_arrays, captured),
     "a scaled loss": Situation(
         go.chain(go.LossScale(64.0, interval=2), go.clip_global_norm(1.0), go.Adam(0.1)),
-        lambda: np.linspace(-1, 1, 20, dtype="float32"),
-        lambda opt, step: np.full(20, np.inf if step == 3 else step, "float32") * opt.loss_scale,
+        lambda xp: xp.linspace(-1, 1, 20, dtype="float32"),
+        scaled,
         range(8),
         7,
     ),
@@ -120,7 +135,7 @@ SITUATIONS = {
         AVERAGED,
         two_arrays("float32"),
         second_missing,
-        options={"hyper": {"lr": [np.array([0.1, 0.2, 0.3], np.float32), None]}},
+        hyper={"lr": [np.array([0.1, 0.2, 0.3], np.float32), None]},
     ),
     **{
         f"{dtype}, {name}": Situation(AVERAGED, two_arrays(dtype), second_missing, options=options)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,7 @@ import pytest
 import gpuopt as go
 from gpuopt.codegen.cuda.table import columns
 from gpuopt.tracing.operands import GRAD, PARAM, Operand, hyper_array, state
-from tests.support.cuda import hostrun
-from tests.support.cuda.hostgroup import cupy_on_the_cpu
+from tests.support.executors import only, running_on
 from tests.support.variants import bits
 
 RESERVED = ["size", "chunk", "number", "fold", "room", "hyper_lr", "uniform_0", "g_at", "row", "leaf", "k_in"]
@@ -33,9 +31,9 @@ def test_a_state_is_no_column_of_its_name() -> None:
         assert found.index(state(name)) == len(found) - 1
 
 
-@pytest.mark.skipif(hostrun.available() is not None, reason=str(hostrun.available()))
+@only("numba", "cupy")
 @pytest.mark.parametrize("dtype", ["float32", "complex64"])
-def test_states_may_have_any_names(dtype: str) -> None:
+def test_states_may_have_any_names(dtype: str, executor: str, xp: Any) -> None:
     """With an array for lr, and random numbers beside them."""
     scope: dict[str, Any] = {"go": go, "__name__": __name__}
     exec(
@@ -47,12 +45,12 @@ def test_states_may_have_any_names(dtype: str) -> None:
     )
     rule = go.chain(go.gradient_noise(0.1, seed=3), scope["R"]())
     found = []
-    for on_device in (False, True):
-        with cupy_on_the_cpu() if on_device else contextlib.nullcontext():
-            p, lr = np.arange(5).astype(dtype), np.linspace(0.1, 0.5, 5, dtype="float32")
+    for name, module in (("numpy", np), (executor, xp)):
+        with running_on(name):
+            p, lr = module.array(np.arange(5).astype(dtype)), module.asarray(np.linspace(0.1, 0.5, 5, dtype="float32"))
             opt = rule.init(p, {"lr": lr})
             for _ in range(2):
-                opt.step(np.arange(5).astype(dtype) - 2)
+                opt.step(module.asarray(np.arange(5).astype(dtype) - 2))
         found.append([bits(p), *(bits(opt.state[name]) for name in RESERVED)])
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one, other)

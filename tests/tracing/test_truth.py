@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 import gpuopt as go
 from gpuopt.tracing.trace import trace
 from tests.support.examples import examples
-from tests.support.executors import of_numpy_arrays, running_on
+from tests.support.executors import running_on
+from tests.support.variants import on_host
 
 P, G = np.array([0.5, -1.0, 0.0, 2.0, -0.0, 3.0]), np.array([4.0, 1.0, -1.0, 0.0, -2.0, 3.0])
 Formula = Callable[..., Any]
@@ -61,14 +62,14 @@ def made(*formulas: Formula) -> go.Rule:
     return rule
 
 
-def assert_like_numpy(formulas: dict[str, Formula]) -> None:
-    """Assert that formulas of p and g give what NumPy gives."""
-    opt = made(*formulas.values()).init(P.copy())
-    opt.step(G)
+def assert_like_numpy(formulas: dict[str, Formula], xp: Any = np) -> None:
+    """Assert that formulas of p and g, in arrays of `xp`, give what NumPy gives."""
+    opt = made(*formulas.values()).init(xp.array(P))
+    opt.step(xp.asarray(G))
     for n, (name, formula) in enumerate(formulas.items()):
         with np.errstate(all="ignore"):
             wanted = np.broadcast_to(0.0 * P + formula(P, G), P.shape)
-        np.testing.assert_allclose(opt.state[f"s{n}"], wanted, rtol=1e-14, atol=0, err_msg=name)
+        np.testing.assert_allclose(on_host(opt.state[f"s{n}"]), wanted, rtol=1e-14, atol=0, err_msg=name)
 
 
 def is_traced(formula: Formula) -> bool:
@@ -117,12 +118,11 @@ def test_what_is_made_of_truth_values(name: str) -> None:
     assert_like_numpy({name: NESTED[name]})
 
 
-@of_numpy_arrays
-def test_on_every_executor(executor: str) -> None:
+def test_on_every_executor(executor: str, xp: Any) -> None:
     pairs = [("p>0", "g>p"), ("p>0", "any"), ("g>p", "p")]
     chosen = {f"{x} {name} {y}": TWO[f"{x} {name} {y}"] for name in BINARY for x, y in pairs}
     chosen |= {f"{name}(p>0)": ONE[f"{name}(p>0)"] for name in UNARY}
-    assert_like_numpy({name: f for name, f in chosen.items() if is_traced(f)})
+    assert_like_numpy({name: f for name, f in chosen.items() if is_traced(f)}, xp)
 
 
 REFUSED = [
