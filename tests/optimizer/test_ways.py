@@ -18,8 +18,7 @@ from gpuopt.optimizer.steps.staged import StagedSteps
 from gpuopt.optimizer.steps.totals import Totals
 from gpuopt.tracing.expr import SIZE, Expr, ReductionKey
 from tests.support.asked import arrays, asked, idle_device
-from tests.support.cuda.hostgroup import cupy_on_the_cpu
-from tests.support.executors import ON_CPU
+from tests.support.executors import ON_CPU, only, running_on
 from tests.support.optimizers import alike, everything
 from tests.support.variants import bits
 
@@ -118,15 +117,14 @@ def test_init_compiles_what_a_step_of_all_arrays_launches(name: str, capturable:
     assert asked(log)["compile"] == 0
 
 
+@only("cupy")
 @pytest.mark.parametrize("name", CHAINS)
-def test_what_init_launches_changes_nothing(name: str) -> None:
+def test_what_init_launches_changes_nothing(name: str, executor: str, xp: Any) -> None:
     params: list[Any] = [np.arange(5, dtype=np.float32), np.ones((2, 3))]
-    before = [bits(p).copy() for p in params]
-    with cupy_on_the_cpu():
-        opt = CHAINS[name].init(params)
-        assert (opt.t, opt.counts) == (0, [0, 0])
-    assert all(np.array_equal(bits(p), b) for p, b in zip(params, before, strict=True))
-    wanted = CHAINS[name].init([p.copy() for p in params])
+    opt = CHAINS[name].init(list(map(xp.asarray, params)))
+    assert (opt.t, opt.counts) == (0, [0, 0])
+    assert all(np.array_equal(bits(p), bits(b)) for p, b in zip(opt.params, params, strict=True))
+    wanted = CHAINS[name].init(params)
     assert {n: float(x) for n, x in opt.numbers.items()} == {n: float(x) for n, x in wanted.numbers.items()}
     assert all(np.array_equal(bits(a), bits(b)) for s in opt.state for a, b in zip(opt.state[s], wanted.state[s], strict=True))
 
@@ -141,18 +139,16 @@ AGAIN = {
 }
 
 
+@only("cupy")
 @pytest.mark.parametrize("capturable", [False, True], ids=["", "capturable"])
 @pytest.mark.parametrize("name", AGAIN)
-def test_what_is_launched_again_has_the_numbers_of_its_step(
-    name: str, capturable: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_launched_again_has_the_numbers_of_its_step(name: str, capturable: bool, executor: str, xp: Any) -> None:
     """NumPy's bits, and those of steps with other arrays of the same values, whatever happens between them."""
-    monkeypatch.setenv("GPUOPT_CPU", "numpy")
     found, rule = [], AGAIN[name]
-    for enter, again in ((contextlib.nullcontext, False), (cupy_on_the_cpu, False), (cupy_on_the_cpu, True)):
-        params: list[Any] = [np.ones((3, 2), "float32"), np.ones(4), np.ones(5, "float32")]
-        grads = [np.linspace(-1, 1, p.size, dtype=p.dtype).reshape(p.shape) for p in params]
-        with enter():
+    for module, again in ((np, False), (xp, False), (xp, True)):
+        params: list[Any] = [module.ones((3, 2), "float32"), module.ones(4), module.ones(5, "float32")]
+        grads = [module.asarray(np.linspace(-1, 1, p.size, dtype=p.dtype).reshape(p.shape)) for p in params]
+        with running_on("numpy"):
             opt = rule.init(params, capturable=capturable)
             for step in range(20):
                 if step == 5:
@@ -161,7 +157,7 @@ def test_what_is_launched_again_has_the_numbers_of_its_step(
                     opt.load_state_dict(opt.state_dict())
                 if step == 10:
                     with pytest.raises(ValueError, match="must have the shape"):
-                        opt.step([np.ones(7, "float32"), *grads[1:]])
+                        opt.step([module.ones(7, "float32"), *grads[1:]])
                 given = grads if again else [g.copy() for g in grads]
                 opt.step([None, *given[1:]] if 12 < step < 16 else given)
             found.append(everything(opt, look=alike))
@@ -246,62 +242,63 @@ def test_a_step_that_fails_on_a_cpu_is_broken_off(error: type[BaseException], ti
         opt.step(np.ones(3))
 
 
-def failing(runtime: Any, number: int = -1) -> Any:
-    """A patch of a runtime of which the allocation with that number fails; and how many there were."""
+@contextlib.contextmanager
+def failing(number: int = -1) -> Iterator[list[int]]:
+    """CuPy's allocation with that number fails, on the device or in pinned memory; and how many there were."""
+    import cupy
+
     made = [0]
 
-    def counted(make: Callable[..., Any]) -> Callable[..., Any]:
-        def allocate(*arguments: Any, **options: Any) -> Any:
+    def counted(make: Callable[[int], Any]) -> Callable[[int], Any]:
+        def allocate(size: int) -> Any:
             made[0] += 1
             if made[0] == number + 1:
                 raise MemoryError("out of memory")
-            return make(*arguments, **options)
+            return make(size)
 
         return allocate
 
-    @contextlib.contextmanager
-    def patched() -> Iterator[list[int]]:
-        found = {name: counted(make) for name, make in vars(runtime.xp).items()}
-        pinned = counted(runtime.cuda.alloc_pinned_memory)
-        patch: Any = mock.patch
-        with patch.multiple(runtime.xp, **found), patch.object(runtime.cuda, "alloc_pinned_memory", pinned):
+    pinned = cupy.get_default_pinned_memory_pool().malloc
+    with cupy.cuda.using_allocator(counted(cupy.get_default_memory_pool().malloc)):
+        cupy.cuda.set_pinned_memory_allocator(counted(pinned))
+        try:
             yield made
+        finally:
+            cupy.cuda.set_pinned_memory_allocator(pinned)
 
-    return patched()
 
-
+@only("cupy")
 @pytest.mark.parametrize("capturable", [False, True], ids=["", "capturable"])
-def test_memory_that_runs_out_as_a_rule_is_set_leaves_everything_as_it_was(capturable: bool) -> None:
+def test_memory_that_runs_out_as_a_rule_is_set_leaves_everything_as_it_was(capturable: bool, executor: str, xp: Any) -> None:
     """Each allocation fails once; the rule before is used on, and then there is room."""
-    grads = [np.full(3, 2.0), np.full(2, 3.0)]
+    grads = [xp.full(3, 2.0), xp.full(2, 3.0)]
 
     def made() -> Any:
-        opt = scaled(by_norm=False).init([np.ones(3), np.ones(2)], capturable=capturable)
+        opt = scaled(by_norm=False).init([xp.ones(3), xp.ones(2)], capturable=capturable)
         opt.step(grads)
         return opt
 
-    with cupy_on_the_cpu() as executor:
-        opt, twin = made(), made()
-        with failing(executor.runtime) as count:
-            made().rule = scaled(by_norm=True)
-        total = count[0]
-        with failing(executor.runtime) as count:
-            made()
-        total -= count[0]
-        assert total > 3
-        for number in range(total):
-            with failing(executor.runtime, number), pytest.raises(MemoryError):
-                opt.rule = scaled(by_norm=True)
-            assert opt.rule == scaled(by_norm=False)
-            opt.step(grads)
-            twin.step(grads)
-            assert all(np.array_equal(bits(a), bits(b)) for a, b in zip(opt.params, twin.params, strict=True))
-            opt, twin = made(), made()
-        opt.rule = twin.rule = scaled(by_norm=True)
+    opt, twin = made(), made()
+    with failing() as count:
+        made().rule = scaled(by_norm=True)
+    total = count[0]
+    with failing() as count:
+        made()
+    total -= count[0]
+    assert total > 3
+    for number in range(total):
+        with failing(number), pytest.raises(MemoryError):
+            opt.rule = scaled(by_norm=True)
+        assert opt.rule == scaled(by_norm=False)
         opt.step(grads)
         twin.step(grads)
-        assert opt.t == 2
         assert all(np.array_equal(bits(a), bits(b)) for a, b in zip(opt.params, twin.params, strict=True))
+        opt, twin = made(), made()
+    opt.rule = twin.rule = scaled(by_norm=True)
+    opt.step(grads)
+    twin.step(grads)
+    assert opt.t == 2
+    assert all(np.array_equal(bits(a), bits(b)) for a, b in zip(opt.params, twin.params, strict=True))
 
 
 # Totals
