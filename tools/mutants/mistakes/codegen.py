@@ -139,6 +139,7 @@ MISTAKES = [
         "a == T(0) && b == T(0) ? T(0) : u",
         "u",
         "test_wide",
+        emulated=(),
     ),
     Mistake(
         "Numba's text made of places in the graph, which constants move",
@@ -153,6 +154,7 @@ MISTAKES = [
         "while _1 in _2:\n    _1 += '_'",
         "pass",
         "test_names",
+        emulated=(),
     ),
     Mistake(
         "the name of a state without an ending of its own",
@@ -160,6 +162,7 @@ MISTAKES = [
         "f'{_1}_{_2}{_3}{_4}'",
         "f'{_1}{_3}{_4}'",
         "test_names",
+        emulated=(),
     ),
     Mistake(
         "a quotient rounded before it is rounded down",
@@ -174,6 +177,7 @@ MISTAKES = [
         "(b < T(0)) != (rest < T(0)) ? rest + b : rest",
         "rest",
         "test_operations::test_quotients_and_remainders_of_totals",
+        emulated=(),
     ),
     Mistake(
         "operations of any depth written inside of each other",

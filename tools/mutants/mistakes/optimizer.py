@@ -76,6 +76,7 @@ MISTAKES = [
         "passed.of_all = _1",
         "pass",
         "test_ways::test_what_is_launched_again_has_the_numbers_of_its_step",
+        emulated=(),
     ),
     Mistake(
         "a step of unequal counts launched again",
@@ -83,6 +84,7 @@ MISTAKES = [
         "isinstance(step.count, int)",
         "True",
         "test_ways::test_what_is_launched_again_has_the_numbers_of_its_step",
+        emulated=(),
     ),
     Mistake(
         "a step launched again whatever gates are open",
@@ -90,6 +92,7 @@ MISTAKES = [
         "len(_1) == 1",
         "True",
         "test_ways::test_what_is_launched_again_has_the_numbers_of_its_step",
+        emulated=(),
     ),
     Mistake(
         "the masks of other arrays",
@@ -97,6 +100,7 @@ MISTAKES = [
         "_1 != self._asked",
         "self._asked is None",
         "test_ways::test_what_is_launched_again_has_the_numbers_of_its_step",
+        emulated=(),
     ),
     Mistake(
         "a state that begins with a number of all arrays shown as of one",
@@ -139,6 +143,7 @@ MISTAKES = [
         "'members[own[i]]'",
         "'true'",
         "test_weights::test_adam_with_decays_that_change",
+        emulated=(),
     ),
     Mistake(
         "a state dict with masked arrays loaded",
