@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import _thread
+import contextlib
 import copy
-import ctypes
 import functools
 import linecache
 import multiprocessing
-import platform
 import queue
-import shutil
-import subprocess
 import sys
 import threading
 import tracemalloc
@@ -19,7 +16,6 @@ import warnings
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +26,7 @@ from gpuopt.executors.cpu import pool
 from gpuopt.executors.cpu.packs import PackTile
 from gpuopt.executors.cpu.tiles import TileExecutor
 from gpuopt.executors.cpu.work import ArrayTile
+from tests.support.flushing import OPERANDS, RESULTS, flushing
 from tests.support.optimizers import everything
 
 WAIT = 20.0  # seconds until a thread that does not come is a failure; none is waited for when all is well
@@ -427,32 +424,17 @@ def test_a_job_that_is_over_holds_no_arrays(monkeypatch: pytest.MonkeyPatch) -> 
     assert alive() is None
 
 
-CONTROL = """
-#include <xmmintrin.h>
-unsigned get(void) { return _mm_getcsr(); }
-void set(unsigned mode) { _mm_setcsr(mode); }
-"""
-
-
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="sets the mode of an x86 processor")
-@pytest.mark.parametrize("bit", [0x8000, 0x0040], ids=["results", "operands"])
-def test_subnormals_that_the_caller_flushes_are_flushed_by_all(bit: int, threaded: None, tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", [RESULTS, OPERANDS], ids=["results", "operands"])
+def test_subnormals_that_the_caller_flushes_are_flushed_by_all(what: int, threaded: None) -> None:
     """As after `torch.set_flush_denormal`, or the import of a library built with -ffast-math."""
-    compiler = shutil.which("cc") or pytest.skip("no C compiler")
-    library = tmp_path / "control.so"
-    subprocess.run([compiler, "-shared", "-fPIC", "-x", "c", "-o", library, "-"], input=CONTROL, text=True, check=True)
-    control = ctypes.CDLL(str(library))
     x, g = np.zeros(400_000, "f4"), np.full(400_000, 1e-38, "f4")
     opt = go.SGD(0.25).init(x)
     opt.step(g)  # the helpers begin here
     assert np.count_nonzero(x) == x.size
-    before, flushed = control.get(), list[int]()
-    for mode in (before | bit, before) * 3:
+    flushed = list[int]()
+    for flushes in (True, False) * 3:
         x[...] = 0.0
-        control.set(mode)
-        try:
+        with flushing(what) if flushes else contextlib.nullcontext():
             opt.step(g)
-        finally:
-            control.set(before)
         flushed.append(int(np.count_nonzero(x == 0)))
     assert flushed == [x.size, 0] * 3
