@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from gpuopt.tracing.operands import Operand, hyper_array
 from gpuopt.tracing.program import Kernel
 from gpuopt.tracing.trace import Masked, trace
 from tests.support.cuda import machine, nvrtc
+from tests.support.cuda.tuned import OTHERWISE, tuned
 from tests.support.variants import DTYPES, label
 
 EVERYTHING = os.environ.get("GPUOPT_TEST_ARCHITECTURES") == "all"
@@ -73,6 +75,14 @@ def test_every_rule(rule: Rule, dtype: str, arch: str) -> None:
     compiled = compiled_table(traced, dtype, dtype, arch)
     if EVERYTHING or dtype in ("float32", "complex64") or rule in (Momentum(nesterov=True), Adam(amsgrad=True)):
         check_code(compiled, traced, dtype, dtype)  # takes longer than compiling
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32", "complex128"])
+@pytest.mark.parametrize("values", OTHERWISE, ids=str)
+def test_what_is_tuned_otherwise(values: dict[str, Any], dtype: str) -> None:
+    with tuned(values):
+        traced = trace(Adam(), is_complex(named(dtype))).update
+        machine.compile_lean(table_source(traced, ("m", "v"), named(dtype), named(dtype)))
 
 
 @pytest.mark.parametrize("arch", ["sm_100", "sm_120"])  # where an address not known to be global costs most
