@@ -163,13 +163,6 @@ def xp(executor: str) -> Any:
 
 
 @pytest.fixture
-def runs_cuda_text() -> None:
-    """Skip where kernels cannot run on this CPU."""
-    if (reason := hostbuild.available()) is not None:
-        pytest.skip(reason)
-
-
-@pytest.fixture
 def emulated_gpu(request: pytest.FixtureRequest) -> Iterator[None]:
     """Meanwhile there is a GPU, made of software."""
     if reason := _why_not_emulated(request.config):

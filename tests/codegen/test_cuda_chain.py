@@ -17,12 +17,11 @@ from gpuopt.rules import rules
 from gpuopt.tracing.operands import GRAD
 from tests.support.cuda import machine, nvrtc
 from tests.support.examples import examples
-from tests.support.executors import only, running_on
+from tests.support.executors import beside_numpy, running_on
 from tests.support.layouts import on_device
 from tests.support.pieces import EVERY_EXAMPLE, EXAMPLES, chained
 from tests.support.variants import DTYPES, bits, sample
 
-beside_numpy = only("numba", "cupy")
 CHAIN = go.chain(go.clip_global_norm(1.0), go.weight_decay(0.1), go.Adam(), go.bounds(0.0, 1.0), go.average(0.99))
 EVERYTHING = go.chain(
     *(go.LossScale(), go.clip_global_norm(1.0), go.clip_norm(0.5), go.accumulate(2), go.skip_nonfinite(), go.gradient_noise()),

@@ -69,7 +69,7 @@ def check_code(compiled: nvrtc.Compiled, traced: Kernel, p: str, g: str) -> None
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
-@pytest.mark.every("rule", "dtype", executor=("cuda text",))
+@pytest.mark.every("rule", "dtype", executor=("cupy",))
 def test_every_rule(rule: Rule, dtype: str, arch: str) -> None:
     traced = trace(rule, is_complex(named(dtype))).update
     compiled = compiled_table(traced, dtype, dtype, arch)

@@ -19,7 +19,7 @@ from tests.support.asked import arrays, asked, during, idle_device, on_device
 from tests.support.pieces import EXAMPLES, chained
 
 WITHIN = 4  # how CUDA's copies say that it does not matter what is where: from one place of the device to another
-every_rule = pytest.mark.every("rule", executor=("cuda text",))
+every_rule = pytest.mark.every("rule", executor=("cupy",))
 
 
 @pytest.fixture

@@ -13,14 +13,14 @@ from typing import Any
 
 from gpuopt.rules import Rule
 from tests.support.covering import Facets, covering
-from tests.support.executors import EXECUTORS, ON_NUMPY
+from tests.support.executors import EXECUTORS, ON_CPU
 from tests.support.layouts import LAYOUTS
 from tests.support.variants import DTYPES, STRUCTURES, facets, label
 
 AXES: dict[str, Sequence[Any]] = {
     "rule": STRUCTURES,
     "dtype": DTYPES,
-    "executor": (*ON_NUMPY, "cupy"),
+    "executor": EXECUTORS,
     "layout": LAYOUTS,
     "gradient_layout": LAYOUTS,
 }
@@ -28,16 +28,16 @@ FACETS: dict[str, Facets] = {"rule": facets, "pause": lambda pause: [pause[0]]}
 
 
 @functools.cache
-def plan(executors: tuple[str, ...]) -> list[tuple[Any, ...]]:
-    """Rows for the executors that run NumPy arrays, and rows for a GPU, which need nothing of the others."""
-    return _apart({**AXES, "executor": executors})
+def plan() -> list[tuple[Any, ...]]:
+    """Rows for the executors of a CPU, and rows for a GPU, which need nothing of the others."""
+    return _apart(AXES)
 
 
 def _apart(axes: Mapping[str, Sequence[Any]]) -> list[tuple[Any, ...]]:
-    """Rows for the executors of NumPy arrays and rows for a GPU, where the executor is an axis."""
+    """Rows for the executors of a CPU and rows for a GPU, where the executor is an axis."""
     if "executor" not in axes:
         return covering(axes, FACETS)
-    sides = ([name for name in axes["executor"] if (name in ON_NUMPY) is on_numpy] for on_numpy in (True, False))
+    sides = ([name for name in axes["executor"] if (name in ON_CPU) is on_cpu] for on_cpu in (True, False))
     return [row for side in sides if side for row in covering({**axes, "executor": side}, FACETS)]
 
 
@@ -46,19 +46,16 @@ def projected(
 ) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Axes, and rows of their values: all combinations, or as few as the plan has.
 
-    `given` are values that an axis of the plan is restricted to, or the values of another axis, which is added. The CUDA text
-    is an executor of tests that ask for it: what takes any array meets its kernels on the emulated GPU.
+    `given` are values that an axis of the plan is restricted to, or the values of another axis, which is added.
     """
-    usual = EXECUTORS if "executor" in axes and "executor" not in given else AXES["executor"]
-    every = {**AXES, "executor": usual}
-    allowed = {axis: [value for value in every[axis] if value in given.get(axis, every[axis])] for axis in every}
+    allowed = {axis: [value for value in AXES[axis] if value in given.get(axis, AXES[axis])] for axis in AXES}
     more = {axis: values for axis, values in given.items() if axis not in AXES}
     own = {axis: allowed[axis] for axis in axes} | more
     if exhaustive:
         return list(own), list(itertools.product(*own.values()))
     if more:
         return list(own), _apart(own)
-    rows = (dict(zip(AXES, row, strict=True)) for row in plan(tuple(usual)))
+    rows = (dict(zip(AXES, row, strict=True)) for row in plan())
     fitting = (row for row in rows if all(row[axis] in allowed[axis] for axis in given))
     return list(own), list(dict.fromkeys(tuple(row[axis] for axis in own) for row in fitting))
 

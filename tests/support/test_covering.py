@@ -10,7 +10,6 @@ import pytest
 
 from gpuopt.rules import rules
 from tests.support.covering import Facets, covering, pairs
-from tests.support.executors import EXECUTORS
 from tests.support.plan import AXES, FACETS, plan, projected
 from tests.support.variants import STRUCTURES, facets
 
@@ -68,19 +67,10 @@ def test_equal_axes_give_equal_rows() -> None:
 
 def test_the_plan_of_rules() -> None:
     """Each rule meets every dtype and every executor; each option too; each structure is in a row."""
-    of_rules = plan(tuple(AXES["executor"]))
+    of_rules = plan()
     assert pairs(AXES, FACETS) <= met(of_rules, AXES, FACETS)
     assert {row[0] for row in of_rules} == set(STRUCTURES)
     assert {facet for rule in STRUCTURES for facet in facets(rule)} >= {"Adam", ("amsgrad", True), ("amsgrad", False)}
-
-
-def test_the_usual_executors_are_those_of_the_package() -> None:
-    """Every two values meet on them, too; the CUDA text must be asked for."""
-    axes, rows = projected(tuple(AXES), {}, exhaustive=False)
-    usual = {**AXES, "executor": EXECUTORS}
-    assert axes == list(AXES)
-    assert {row[2] for row in rows} == set(EXECUTORS)
-    assert pairs(usual, FACETS) <= met(rows, usual, FACETS)
 
 
 @pytest.mark.parametrize("exhaustive", [False, True])
@@ -91,7 +81,7 @@ def test_part_of_the_plan(exhaustive: bool) -> None:
     if exhaustive:
         assert set(rows) == set(itertools.product(STRUCTURES, ("float32", "float64")))
     else:
-        wanted = {row[:2] for row in plan(tuple(AXES["executor"])) if row[2] == "numba" and row[1] in ("float32", "float64")}
+        wanted = {row[:2] for row in plan() if row[2] == "numba" and row[1] in ("float32", "float64")}
         assert set(rows) == wanted
         assert 0 < len(rows) < 2 * len(STRUCTURES)
 

@@ -1,4 +1,4 @@
-"""The CuPy calls of the CUDA executor in one object, so that tests can run it on another one."""
+"""The CuPy calls of the CUDA executor in one object, so that a test can watch one."""
 
 from __future__ import annotations
 

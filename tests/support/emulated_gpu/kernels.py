@@ -14,7 +14,7 @@ from tests.support.cuda.hostbuild import compile_by_itself, compile_library
 from . import settings
 
 HERE = Path(__file__).parent
-_WAITS, _SHARES, _FLUSHES, _OF_HOST_MEMORY = 1, 2, 4, 8  # as in runtime.hpp
+_WAITS, _SHARES, _FLUSHES = 1, 2, 4  # as in runtime.hpp
 # Without the sanitizers' libraries: memory.cpp has what they would have.
 _WATCHED = ("-fsanitize=thread", "-fsanitize=alignment")
 _ENTRY = re.compile(r'extern\s+"C"\s+__global__\s+void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\s*\(')
@@ -55,19 +55,17 @@ class Kernel:
         self.run.restype, self.run.argtypes = ctypes.c_char_p, [ctypes.c_void_p] * 3 + [ctypes.c_uint]
 
 
-def library_of(source: str, of_host_memory: bool = False) -> Any:
-    """The compiled text; its kernels read and write the device's memory, or arrays of NumPy's, which are not checked."""
-    return _library(source, of_host_memory, settings.CHECK > 0 and not of_host_memory)
+def library_of(source: str) -> Any:
+    """The compiled text."""
+    return _library(source, settings.CHECK > 0)
 
 
 @functools.cache
-def _library(source: str, of_host_memory: bool, watched: bool) -> Any:
+def _library(source: str, watched: bool) -> Any:
     device_library()
-    kinds = _OF_HOST_MEMORY if of_host_memory else 0
-    kinds |= _WAITS if re.search(r"__sync|__shfl", source) else 0
+    kinds = _WAITS if re.search(r"__sync|__shfl", source) else 0
     kinds |= _SHARES if "__shared__" in source else 0
-    code = re.sub("//.*", "", source)
-    if not of_host_memory and re.search(r"\bb?float(16)?\b", code):  # a kernel of float64 alone keeps subnormals
+    if re.search(r"\bb?float(16)?\b", re.sub("//.*", "", source)):  # a kernel of float64 alone keeps subnormals
         kinds |= _FLUSHES
     entries = "".join(f"EMULATED_ENTRY({name}, {kinds})\n" for name in _ENTRY.findall(source))
     return ctypes.PyDLL(str(compile_library(f"{source}\n{entries}", *(_WATCHED if watched else ()))))

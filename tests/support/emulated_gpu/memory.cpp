@@ -41,7 +41,6 @@ extern "C" void emulated_written(const char* at, size_t size) {
   if (checking && emulated_is_global(at)) memset(shadow + (at - arena), WRITTEN, size);
 }
 extern "C" bool emulated_is_global(const void* p) {
-  if (launch && launch->kinds & OF_HOST_MEMORY) return true;
   return static_cast<const char*>(p) >= arena && static_cast<const char*>(p) < arena + ARENA;
 }
 
@@ -51,7 +50,7 @@ static void fail_at(const char* why, const void* p) {  // device.py says which a
   emulated_fail(where);
 }
 extern "C" void emulated_access(const void* p, size_t size, int write, int atomic) {
-  if (!checking || !launch || launch->kinds & OF_HOST_MEMORY) return;
+  if (!checking || !launch) return;
   if (reinterpret_cast<size_t>(p) < PAGE) fail_at(write ? "writes" : "reads", p);
   if (!emulated_is_global(p)) return;  // the stack, shared memory, constants
   unsigned char* seen = shadow + (static_cast<const char*>(p) - arena);

@@ -19,7 +19,7 @@ struct Launch {
 extern __thread Launch* launch;
 
 // What the text of a kernel needs: bits that kernels.py finds by reading it.
-enum Kinds { WAITS = 1, SHARES = 2, FLUSHES = 4, OF_HOST_MEMORY = 8 };
+enum Kinds { WAITS = 1, SHARES = 2, FLUSHES = 4 };
 
 extern "C" {
 [[noreturn]] void emulated_fail(const char* why);
