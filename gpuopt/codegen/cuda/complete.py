@@ -17,16 +17,10 @@ import numpy as np
 _ARRAY, _INDEXER, _SCALAR = 1, 2, 3
 
 
-def complete_source(
-    kernel: Any,
-    argument_dtypes: Sequence[Any],
-    *,
-    ndim: int = 1,
-    contiguous: bool | Sequence[bool] = True,
-    index_32_bits: bool = True,
-    raw_ndims: Sequence[int] | None = None,
-) -> str:
+def complete_source(kernel: Any, argument_dtypes: Sequence[Any]) -> str:
     """Return the complete text that CuPy would compile for a call of this kernel.
+
+    The arrays of the call are C-contiguous, and of less than 2 GiB each.
 
     Parameters
     ----------
@@ -35,36 +29,19 @@ def complete_source(
     argument_dtypes : sequence of dtype or None
         For each parameter, inputs first, the dtype of the array passed, or None where a Python
         scalar is passed.
-    ndim : int
-        Dimensions of the loop. CuPy calls a kernel with 1 when all arrays are C-contiguous,
-        whatever their shape. An array of a ``raw`` parameter is taken to be one-dimensional and
-        contiguous, unless `raw_ndims` is given.
-    contiguous : bool or sequence of bool
-        Whether the arrays are C-contiguous; a sequence holds one for each parameter and ignores
-        those of scalars.
-    raw_ndims : sequence of int, optional
-        Dimensions of the arrays of ``raw`` parameters, in the places of those; `contiguous` then
-        holds for them too.
-    index_32_bits : bool
-        Whether indices fit 32 bits, which they do up to 2 GiB an array.
 
     Raises
     ------
     TypeError
         A dtype is not that of the signature, or an output is None.
     ValueError
-        A sequence is not as long as the signature.
+        There are not as many dtypes as parameters.
     """
-    flags = [contiguous] * kernel.nargs if isinstance(contiguous, bool) else list(contiguous)
-    if not len(argument_dtypes) == len(flags) == kernel.nargs:
-        got = f"{len(argument_dtypes)} dtypes and {len(flags)} contiguity flags"
-        raise ValueError(f"{kernel.name} has {kernel.nargs} parameters; got {got}")
-    layouts = [(ndim, flag) for flag in flags]
-    for place, parameter in enumerate(kernel.params):
-        if parameter.raw:
-            layouts[place] = (raw_ndims[place], flags[place]) if raw_ndims else (1, True)
-    described, types = _described(kernel, argument_dtypes, layouts, index_32_bits)
-    described.append(_info(_INDEXER, _type("_carray", "Indexer"), None, ndim, True, index_32_bits))
+    if len(argument_dtypes) != kernel.nargs:
+        got = len(argument_dtypes)
+        raise ValueError(f"{kernel.name} has {kernel.nargs} parameters; got {got} dtypes")
+    described, types = _described(kernel, argument_dtypes)
+    described.append(_info(_INDEXER, _type("_carray", "Indexer"), None, 1))
     code: str = import_module("cupy._core._kernel")._get_elementwise_kernel_code(
         tuple(described),
         types,
@@ -83,30 +60,25 @@ def kernel_options(kernel: Any) -> tuple[str, ...]:
     return tuple(kernel.kwargs.get("options", ()))
 
 
-def _described(
-    kernel: Any, dtypes: Sequence[Any], layouts: Sequence[tuple[int, bool]], index_32_bits: bool
-) -> tuple[list[Any], Any]:
-    """Describe all arguments to CuPy's code generator; and what its type names stand for.
-
-    `layouts` has dimensions and contiguity of each, where it is an array.
-    """
+def _described(kernel: Any, dtypes: Sequence[Any]) -> tuple[list[Any], Any]:
+    """Describe all arguments to CuPy's code generator; and what its type names stand for."""
     given = [None if dtype is None else np.dtype(dtype) for dtype in dtypes]
     inputs, outputs, types = kernel._decide_params_type(
         tuple(given[: kernel.nin]), tuple(given[kernel.nin :])
     )
     array, scalar = import_module("cupy").ndarray, _type("_scalar", "CScalar")
     described = []
-    for dtype, of_scalar, layout in zip(given, inputs + outputs, layouts, strict=True):
+    for dtype, of_scalar in zip(given, inputs + outputs, strict=True):
         if dtype is None:  # a Python scalar, which CuPy converts to the parameter's dtype
-            described.append(_info(_SCALAR, scalar, of_scalar, 0, True, True))
+            described.append(_info(_SCALAR, scalar, of_scalar, 0))
         else:
-            described.append(_info(_ARRAY, array, dtype, *layout, index_32_bits))
+            described.append(_info(_ARRAY, array, dtype, 1))
     return described, types
 
 
-def _info(*described: Any) -> Any:
-    """An argument as CuPy's code generator sees it."""
-    return import_module("cupy._core._kernel")._ArgInfo(*described)
+def _info(kind: int, of: Any, dtype: Any, ndim: int) -> Any:
+    """An argument as CuPy's code generator sees it: contiguous, with indices of 32 bits."""
+    return import_module("cupy._core._kernel")._ArgInfo(kind, of, dtype, ndim, True, True)
 
 
 def _type(module: str, name: str) -> Any:
