@@ -10,81 +10,42 @@ from typing import Any
 import numpy as np
 
 from gpuopt.arrays.random import FIRST, GOLDEN, SECOND
-from gpuopt.codegen.order import LANES, REDUCTION_CHUNK
-from gpuopt.codegen.tile import changes, constants, places
-from gpuopt.codegen.wide import LARGE, NUMBA, TILE
-from gpuopt.tracing.expr import Expr
-from gpuopt.tracing.operands import PARAM, Operand
+from gpuopt.codegen.numba_header import END, HEAD, Stored, head, header
+from gpuopt.codegen.order import LANES
+from gpuopt.codegen.tile import changes, constants, wholes
+from gpuopt.tracing.expr import Expr, reachable
+from gpuopt.tracing.operands import GRAD, Operand
 from gpuopt.tracing.ops import OPS, REDUCTIONS
 from gpuopt.tracing.program import Kernel
 
 __all__ = ["fill_source", "fold_source", "loop_source"]
 
-_HEADER = '''"""A loop that gpuopt generated for one rule."""
-
-import math
-
-import numba
-import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
-
-
-@intrinsic
-def elements(context, address, like):
-    """The pointer to elements like those of an array."""
-    pointer = types.CPointer(like.dtype)
-
-    def generate(context, builder, signature, arguments):
-        return builder.inttoptr(arguments[0], context.get_value_type(pointer))
-
-    return pointer(address, like), generate
-
-
-'''
-_ROUNDING = """def stochastic_bfloat16(a, u):
-    bits = np.float32(a).view(np.uint32) + np.uint32(np.int32(u * np.float32(65536)))
-    return np.uint32(bits & np.uint32(0xFFFF0000)).view(np.float32) if a == a else a
-
-
+_RUNS = """def {name}(g, table, thread):
+    table, gradient = whole(table), address_of(g) + whole(table)[3]
+    for j in range(table[0]):
+        row = {head} + j * {width}
+        size = {size}
+        k = real(table[1] + j * table[2])
+{arguments}
 """
-_LOOP = """def loop({arguments}k):
-{scalars}
-    for i in range({size}):
+_LOOP = """        for i in range(size):
 {body}
-
-
-def pack({packed}k, addresses, ends):
-    start = 0
-    for j in range(addresses.size):
-        p = numba.carray(elements(addresses[j], k), ends[j] - start)
-        loop({sliced}k)
-        start = ends[j]
 """
-_FOLD = """def chunk({arguments}k, {rows}):
-{scalars}
-    whole = {size} // {lanes}
-    for lane in range(min({size}, {lanes})):
-        i = lane
+_FOLD = """        rows = size // {lanes}
+        for lane in range(min(size, {lanes})):
+            i = lane
 {body}
 {first}
-    for row in range(1, whole):
-        for lane in range({lanes}):
-            i = row * {lanes} + lane
+        for n in range(1, rows):
+            for lane in range({lanes}):
+                i = n * {lanes} + lane
 {inner}
 {again}
-    if whole:
-        for lane in range({size} - whole * {lanes}):
-            i = whole * {lanes} + lane
+        if rows:
+            for lane in range(size - rows * {lanes}):
+                i = rows * {lanes} + lane
 {inner}
 {again}
-
-
-def fold({arguments}k, {rows}):
-    for n in range(r0.shape[0]):
-        start, stop = n * {chunk}, min((n + 1) * {chunk}, {size})
-        chunk({sliced}k, {row})
 """
 _FILL = """def fill(run, start, index):
     scale, half = run.dtype.type({scale}), run.dtype.type({half})
@@ -98,53 +59,34 @@ _FILL = """def fill(run, start, index):
 
 
 @functools.lru_cache(maxsize=512)
-def loop_source(kernel: Kernel) -> str:
-    """Write the module with the loop that runs `kernel` on flat arrays, and the one over a pack."""
-    arrays = {place.operand: f"a{number}" for number, place in enumerate(places(kernel))}
-    names, scalars, body = _statements(kernel, arrays)
-    body += [f"{arrays[operand]}[i] = {names[expr]}" for operand, expr in changes(kernel).items()]
-    parts = {
-        "arguments": "".join(f"{name}, " for name in arrays.values()),
-        "size": next((f"{name}.size" for name in arrays.values()), "0"),
-        "scalars": "\n".join(scalars),
-        "body": "\n".join(f"        {line}" for line in body or ["pass"]),
-        "packed": "".join(f"{name}, " for operand, name in arrays.items() if operand != PARAM),
-        "sliced": "".join(
-            "p, " if operand == PARAM else f"{name}[start : ends[j]], "
-            for operand, name in arrays.items()
-        ),
-    }
-    return _header(kernel) + _LOOP.format(**parts)
+def loop_source(kernel: Kernel, dtype: np.dtype[Any], stored: tuple[Stored, ...] = ()) -> str:
+    """Write the module with the loop that runs `kernel`, computing in `dtype`, on runs of arrays
+    as they are stored.
+    """
+    text = _Text(kernel, stored)
+    body = text.body + text.stores(changes(kernel))
+    runs = _RUNS.format(**text.parts("loop"))
+    return header(kernel, dtype, stored) + runs + _LOOP.format(body=_indented(body, 12))
 
 
 @functools.lru_cache(maxsize=512)
-def fold_source(stage: Kernel) -> str:
-    """Write the module with the function that folds a tile, in the order of
-    `gpuopt.executors.fold`.
+def fold_source(stage: Kernel, dtype: np.dtype[Any], stored: tuple[Stored, ...] = ()) -> str:
+    """Write the module with the function that folds runs of at most a chunk, each into a row, in
+    the order of `gpuopt.executors.fold`.
     """
-    arrays = {operand: f"a{number}" for number, operand in enumerate(stage.loads)}
-    names, scalars, body = _statements(stage, arrays)
-    rows = [f"r{number}" for number in range(len(stage.reductions))]
-    values = [names[reduction.args[0]] for reduction in stage.reductions]
-    adds = [REDUCTIONS[reduction.op].op.numba for reduction in stage.reductions]
-    sums = [
-        f"{row}[lane] = {add.format(f'{row}[lane]', value)}"
-        for row, value, add in zip(rows, values, adds, strict=True)
-    ]
-    first = [f"{row}[lane] = {value}" for row, value in zip(rows, values, strict=True)]
+    text, first, again = _Text(stage, stored, folds=True), [], []
+    for number, reduction in enumerate(stage.reductions):
+        row, value = f"r{number}[lane]", text.names[reduction.args[0]]
+        first.append(f"{row} = {value}")
+        again.append(f"{row} = {REDUCTIONS[reduction.op].op.numba.format(row, value)}")
     parts = {
-        "arguments": "".join(f"{name}, " for name in arrays.values()),
-        "rows": ", ".join(rows),
-        "row": ", ".join(f"{row}[n]" for row in rows),
-        "size": "a0.size",
-        "scalars": "\n".join(scalars),
-        "body": _indented(body, 8),
-        "inner": _indented(body, 12),
-        "first": _indented(first, 8),
-        "again": _indented(sums, 12),
-        "sliced": "".join(f"{name}[start:stop], " for name in arrays.values()),
+        "body": _indented(text.body, 12),
+        "inner": _indented(text.body, 16),
+        "first": _indented(first, 12),
+        "again": _indented(again, 16),
     }
-    return _header(stage) + _FOLD.format(**parts, lanes=LANES, chunk=REDUCTION_CHUNK)
+    runs = _RUNS.format(**text.parts("fold"))
+    return header(stage, dtype, stored) + runs + _FOLD.format(**parts, lanes=LANES)
 
 
 def fill_source(dtype: np.dtype[Any]) -> str:
@@ -159,49 +101,115 @@ def fill_source(dtype: np.dtype[Any]) -> str:
         "cut": 64 - digits,
         "whole": f"int{8 * dtype.itemsize}",
     }
-    return _HEADER + _FILL.format(**parts, scale=2.0**-digits, half=2.0 ** -(digits + 1))
-
-
-def _header(kernel: Kernel) -> str:
-    """What the module begins with: what is needed of functions that Numba has not."""
-    used = {op.op for op in kernel.ops}
-    return (
-        _HEADER
-        + (_ROUNDING if "stochastic_bfloat16" in used else "")
-        + (NUMBA if used & TILE.keys() else "")
-    )
+    return head(dtype) + END + _FILL.format(**parts, scale=2.0**-digits, half=2.0 ** -(digits + 1))
 
 
 def _indented(lines: list[str], by: int) -> str:
-    return "\n".join(" " * by + line for line in lines)
+    return "\n".join(" " * by + line for line in lines or ["pass"])
 
 
-def _statements(
-    kernel: Kernel, arrays: dict[Operand, str]
-) -> tuple[dict[Expr, str], list[str], list[str]]:
-    """Names of all values; and the lines that give the scalars, and those that load element i and
-    compute with it.
+class _Text:
+    """The lines of a kernel's loop.
 
     No constant stands in them, so that another constant is not another text to compile.
+
+    Attributes
+    ----------
+    names : dict
+        The names of all values.
+    body : list of str
+        What loads element i and computes with it.
     """
-    names: dict[Expr, str] = {}
-    scalars = ["    zero, one = k.dtype.type(0), k.dtype.type(1)"]
-    if any(op.op in TILE for op in kernel.ops):
-        scalars += [
-            f"    large = k.dtype.type({LARGE[4]!r} if k.itemsize == 4 else {LARGE[8]!r})",
-            "    infinity = k.dtype.type(math.inf)",
+
+    def __init__(self, kernel: Kernel, stored: tuple[Stored, ...], folds: bool = False) -> None:
+        self._rows = len(kernel.reductions) if folds else 0
+        self._paired = not stored and _is_paired(kernel)
+        """Whether both components are computed alike, each element a number by itself."""
+        arrays = [whole.array for whole in wholes(kernel, results=not folds)]
+        self._arrays = {array: f"a{number}" for number, array in enumerate(arrays)}
+        self._stored = {each.array: each for each in stored}
+        scalars = [*kernel.scalars, *constants(kernel)]
+        self.names: dict[Expr, str] = {expr: f"k{number}" for number, expr in enumerate(scalars)}
+        self._scalars = [f"k{number} = k[{number}]" for number in range(len(scalars))]
+        old = {operand: f"o{number}" for number, operand in enumerate(kernel.loads)}
+        self.names |= {leaf: old[leaf.value] for leaf in _inputs(kernel)}
+        self.body = [f"{name} = {self._load(at)}" for at, name in old.items() if self._takes(at)]
+        needed = set(reachable(new for at, new in changes(kernel).items() if self._takes(at)))
+        for number, op in enumerate(op for op in kernel.ops if op in needed):
+            args = [self.names[arg] for arg in op.args]
+            self.names[op] = f"x{number}"
+            self.body.append(f"x{number} = {OPS[op.op].numba.format(*args)}")
+
+    def _takes(self, operand: Operand) -> bool:
+        """Whether the text is about that operand: of pairs that are alike, about the first."""
+        return not (self._paired and operand.component == "im")
+
+    def _kind(self, array: Operand) -> str:
+        return self._stored[array].kind if array in self._stored else ""
+
+    def _at(self, operand: Operand) -> str:
+        """Where element i of an operand is."""
+        array = operand.array
+        step = self._stored[array].step if array in self._stored else 1
+        if operand.component and not self._paired:
+            return f"{self._arrays[array]}[{2 * step} * i + {int(operand.component == 'im')}]"
+        return f"{self._arrays[array]}[{step} * i]" if step > 1 else f"{self._arrays[array]}[i]"
+
+    def _load(self, operand: Operand) -> str:
+        kind, at = self._kind(operand.array), self._at(operand)
+        return f"from_{kind}({at})" if kind else at
+
+    def stores(self, new: dict[Operand, Expr]) -> list[str]:
+        """The lines that give operands their new values."""
+        return [
+            f"{self._at(operand)} = {self._rounded(operand, self.names[expr])}"
+            for operand, expr in new.items()
+            if self._takes(operand)
         ]
-    for number, expr in enumerate([*kernel.scalars, *constants(kernel)]):
-        names[expr] = f"k{number}"
-        scalars.append(f"    k{number} = k[{number}]")
-    old = {operand: f"o{number}" for number, operand in enumerate(arrays)}
-    names |= {leaf: old[leaf.value] for leaf in _inputs(kernel)}
-    body = [f"{old[operand]} = {arrays[operand]}[i]" for operand in kernel.loads]
-    for number, op in enumerate(kernel.ops):
-        args = [names[arg] for arg in op.args]
-        names[op] = f"x{number}"
-        body.append(f"{names[op]} = {OPS[op.op].numba.format(*args)}")
-    return names, scalars, body
+
+    def _rounded(self, operand: Operand, value: str) -> str:
+        kind = self._kind(operand.array)
+        return f"to_{kind}({value})" if kind else value
+
+    def parts(self, name: str) -> dict[str, Any]:
+        """What a function of runs begins with."""
+        lines = list(self._scalars)
+        for number, array in enumerate(self._arrays):
+            address = f"table[row + {1 + number}]"
+            if array == GRAD:
+                address = f"gradient + {address}"
+            lines.append(f"a{number} = {'short' if self._kind(array) else 'real'}({address})")
+        first = 1 + len(self._arrays)
+        lines += [f"r{n} = real(table[row + {first + n}])" for n in range(self._rows)]
+        width = 1 + len(lines) - len(self._scalars)
+        size = "2 * table[row]" if self._paired else "table[row]"
+        parts = {"name": name, "head": HEAD, "width": width, "size": size}
+        return {**parts, "arguments": _indented(lines, 8)}
+
+
+def _is_paired(kernel: Kernel) -> bool:
+    """Whether the components of all arrays are computed alike, neither from the other."""
+    new = changes(kernel)
+    waiting = [
+        (expr, new.get(operand._replace(component="im")))
+        for operand, expr in new.items()
+        if operand.component == "re"
+    ]
+    known: dict[Expr, Expr | None] = {}
+    if not new or 2 * len(waiting) != len(new):
+        return False
+    while waiting:
+        a, b = waiting.pop()
+        if a in known or b is None or a.host or a.op != b.op:
+            if b is not (a if a.host else known.get(a)):
+                return False
+        elif a.op == "input":
+            if a.value.component != "re" or b.value != a.value._replace(component="im"):
+                return False
+        else:
+            waiting += zip(a.args, b.args, strict=True)
+        known[a] = b
+    return True
 
 
 def _inputs(kernel: Kernel) -> set[Expr]:

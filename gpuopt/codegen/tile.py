@@ -10,7 +10,7 @@ from gpuopt.tracing.expr import Expr
 from gpuopt.tracing.operands import Operand, result
 from gpuopt.tracing.program import Kernel
 
-__all__ = ["PARTS", "Place", "TileCode", "changes", "constants", "places"]
+__all__ = ["PARTS", "Place", "TileCode", "Whole", "changes", "constants", "places", "wholes"]
 
 
 PARTS = {"re": "real", "im": "imag", "": ""}
@@ -25,6 +25,15 @@ class Place(NamedTuple):
     array: Operand
     operand: Operand
     part: str
+    read: bool
+    written: bool
+
+
+class Whole(NamedTuple):
+    """An array that a function reads or writes as it is stored; of a complex one, some part."""
+
+    array: Operand
+    complex: bool
     read: bool
     written: bool
 
@@ -84,6 +93,17 @@ def places(kernel: Kernel) -> tuple[Place, ...]:
         )
         for operand in dict.fromkeys([*kernel.loads, *changed])
     )
+
+
+def wholes(kernel: Kernel, results: bool = True) -> tuple[Whole, ...]:
+    """Every array that is read or changes, in a fixed order; with or without a stage's results."""
+    found: dict[Operand, Whole] = {}
+    for array, _, part, read, written in places(kernel):
+        if not (results or read):
+            continue
+        before = found.get(array, Whole(array, bool(part), False, False))
+        found[array] = Whole(array, bool(part), before.read or read, before.written or written)
+    return tuple(found.values())
 
 
 def constants(kernel: Kernel) -> tuple[Expr, ...]:

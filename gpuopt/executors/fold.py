@@ -87,13 +87,18 @@ class Folds:
     sizes : list of int
         The elements of each array.
     dtype : dtype
+
+    Attributes
+    ----------
+    last : list of array
+        For each reduction the last row of every array.
     """
 
     def __init__(self, ops: list[str], sizes: list[int], dtype: np.dtype[Any]) -> None:
         self.ops = ops
-        self._last = [np.full((len(sizes), LANES), REDUCTIONS[op].nothing, dtype) for op in ops]
+        self.last = [np.full((len(sizes), LANES), REDUCTIONS[op].nothing, dtype) for op in ops]
         self._levels: list[list[list[Any]]] = []
-        for op, last in zip(ops, self._last, strict=True):
+        for op, last in zip(ops, self.last, strict=True):
             of_each = [_levels(last[i : i + 1], size, op) for i, size in enumerate(sizes)]
             self._levels.append(of_each)
         self._deep = dict.fromkeys(i for i, size in enumerate(sizes) if chunks(size) > 1)
@@ -106,7 +111,7 @@ class Folds:
         self, reduction: int, positions: list[int], sizes: list[int], values: Any
     ) -> None:
         """Fold small arrays that follow one another in `values`."""
-        last, ufunc = self._last[reduction], UFUNCS[self.ops[reduction]]
+        last, ufunc = self.last[reduction], UFUNCS[self.ops[reduction]]
         if positions[-1] - positions[0] == len(positions) - 1:
             fold_many(ufunc, values, sizes, last[positions[0] : positions[-1] + 1])
         else:
@@ -121,7 +126,7 @@ class Folds:
         """
         deep = self._deep if positions is None else [p for p in positions if p in self._deep]
         found = []
-        for op, last, levels in zip(self.ops, self._last, self._levels, strict=True):
+        for op, last, levels in zip(self.ops, self.last, self._levels, strict=True):
             for position in deep:
                 for lower, upper in itertools.pairwise(levels[position]):
                     fold(UFUNCS[op], lower.reshape(-1), upper)

@@ -108,7 +108,7 @@ def check_steps(rule: Rule, params: Any, gradients: list[Any]) -> None:
         cupy_group = make(traced, [twin])
     for t, (g, given) in enumerate(zip(gradients, on_device(gradients), strict=True), start=1):
         scalars = compile_host(traced.update.scalars)(t, rule.hyper(t - 1))
-        numpy_group.run(traced.update, [g], scalars)
+        numpy_group.plan(traced.update, [g], scalars)()
         cupy_group.run(traced.update, [given], scalars)
         np.testing.assert_array_equal(bits(twin), bits(params), err_msg=f"p, step {t}")
         assert list(cupy_group.states[0]) == list(numpy_group.states[0]) == [s.name for s in traced.states]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 import gpuopt as go
@@ -35,7 +36,7 @@ RULES: dict[str, Any] = {
 @pytest.mark.parametrize("name", RULES)
 def test_constants_are_no_part_of_the_text(name: str) -> None:
     def texts(k: int) -> list[str]:
-        found = trace(RULES[name](k).update_for("")).kernels
-        return [numba.fold_source(kernel) if kernel.reductions else numba.loop_source(kernel) for kernel in found]
+        found, dtype = trace(RULES[name](k).update_for("")).kernels, np.dtype("float32")
+        return [(numba.fold_source if kernel.reductions else numba.loop_source)(kernel, dtype) for kernel in found]
 
     assert texts(1) == texts(2) == texts(7)

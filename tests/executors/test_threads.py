@@ -23,9 +23,9 @@ import pytest
 
 import gpuopt as go
 from gpuopt.executors.cpu import pool
-from gpuopt.executors.cpu.packs import PackTile
+from gpuopt.executors.cpu.numba import NumbaKernel
+from gpuopt.executors.cpu.numpy import NumpyKernel
 from gpuopt.executors.cpu.tiles import TileExecutor
-from gpuopt.executors.cpu.work import ArrayTile
 from tests.support.flushing import OPERANDS, RESULTS, flushing
 from tests.support.optimizers import everything
 
@@ -222,8 +222,15 @@ def interrupted(tile_group: type[TileExecutor], monkeypatch: pytest.MonkeyPatch)
 
         return counted
 
-    for kind in (ArrayTile, PackTile):
-        monkeypatch.setattr(kind, "update", counting(kind.update))
+    def bound(bind: Callable[..., Any]) -> Callable[..., Any]:
+        def bind_counted(*args: Any) -> Any:
+            function, one, other = bind(*args)
+            return counting(function), one, other
+
+        return bind_counted
+
+    for kind in (NumpyKernel, NumbaKernel):
+        monkeypatch.setattr(kind, "bind", bound(kind.bind))
     return lambda n: left.__setitem__(0, n)
 
 

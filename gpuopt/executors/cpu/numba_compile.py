@@ -1,4 +1,4 @@
-"""Generated loops, compiled by Numba for a dtype before the first step.
+"""Generated loops, compiled by Numba for a dtype before anything is written.
 
 No fast-math: the operations, their order and their rounding are those of the other executors.
 """
@@ -12,32 +12,33 @@ from typing import Any
 
 import numpy as np
 
+from gpuopt.arrays.dtypes import state_dtype
 from gpuopt.codegen.numba import fill_source, fold_source, loop_source
-from gpuopt.codegen.tile import TileCode, constants, places
+from gpuopt.codegen.numba_header import END, Stored
+from gpuopt.codegen.tile import wholes
 from gpuopt.executors.cpu.numba_cache import MachineCode
-from gpuopt.tracing.operands import PARAM
+from gpuopt.tracing.operands import GRAD
 from gpuopt.tracing.program import Kernel
 
-__all__ = ["fill_code", "fold_code", "loop_code", "pack_code"]
+__all__ = ["fill_code", "fold_code", "loop_code", "widens"]
 
 
 @functools.lru_cache(maxsize=512)
-def loop_code(kernel: Kernel, compute: np.dtype[Any]) -> TileCode:
-    """Generate and compile the loop that runs `kernel` on flat arrays of dtype `compute`."""
-    source, operands = loop_source(kernel), places(kernel)
-    function = _compiled(source, "loop", (_array(compute),) * (len(operands) + 1))
-    return TileCode(function, operands, 0, 0, constants(kernel), source)
+def loop_code(kernel: Kernel, compute: np.dtype[Any], stored: tuple[Stored, ...] = ()) -> Any:
+    """Generate and compile the loop that runs `kernel` on runs of arrays.
 
-
-@functools.lru_cache(maxsize=512)
-def fold_code(stage: Kernel, compute: np.dtype[Any]) -> Any:
-    """Compile the function that folds a tile, in the order of `gpuopt.executors.fold`.
-
-    It takes what is read, the scalars, and rows of lanes for each reduction.
+    It takes an array from which the gradient is reached; the address of a table, of which
+    `gpuopt.codegen.numba_header.HEAD` says what is in it; and the number of the thread.
     """
-    flat, rows = _array(compute), _array(compute, 2)
-    signature = (*[flat] * len(stage.loads), flat, *[rows] * len(stage.reductions))
-    return _compiled(fold_source(stage), "fold", signature)
+    source = loop_source(kernel, compute, stored)
+    return _compiled(source, "loop", _signature(kernel, compute, stored))
+
+
+@functools.lru_cache(maxsize=512)
+def fold_code(stage: Kernel, compute: np.dtype[Any], stored: tuple[Stored, ...] = ()) -> Any:
+    """Compile the function that folds runs, in the order of `gpuopt.executors.fold`."""
+    source = fold_source(stage, compute, stored)
+    return _compiled(source, "fold", _signature(stage, compute, stored))
 
 
 @functools.lru_cache(maxsize=2)
@@ -52,14 +53,25 @@ def fill_code(dtype: np.dtype[Any]) -> Any:
     return _compiled(fill_source(dtype), "fill", signature)
 
 
-def pack_code(code: TileCode, compute: np.dtype[Any]) -> Any:
-    """Compile the function that runs the loop of `code` on many parameters.
+def widens(dtype: np.dtype[Any]) -> bool:
+    """Whether a loop can take arrays of `dtype` as they are stored.
 
-    It takes the other operands, the scalars, and the addresses and ends of the parameters.
+    That is false for float16 where it would take a call for each element.
     """
-    gathered = sum(place.operand != PARAM for place in code.places)
-    flat, table = _array(compute), _array(np.dtype(np.int64))
-    return _compiled(code.source, "pack", (*[flat] * gathered, flat, table, table))
+    if dtype.name != "float16":
+        return True
+    from numba.core.registry import cpu_target
+
+    return "+f16c" in str(cpu_target.target_context.codegen().magic_tuple())
+
+
+def _signature(kernel: Kernel, compute: np.dtype[Any], stored: tuple[Stored, ...]) -> Any:
+    import numba
+
+    short = any(each.kind for each in stored if each.array == GRAD)
+    is_complex = any(whole.complex for whole in wholes(kernel) if whole.array == GRAD)
+    dtype = np.dtype(np.uint16) if short else state_dtype(compute, is_complex)
+    return _array(dtype), numba.types.int64, numba.types.int64
 
 
 def _compiled(source: str, name: str, signature: tuple[Any, ...]) -> Any:
@@ -79,8 +91,8 @@ def _functions(source: str) -> dict[str, Any]:
     import numba
 
     digest = hashlib.sha256(source.encode()).hexdigest()[:32]
-    scope: dict[str, Any] = {"__name__": __name__}
-    exec(compile(source, "<a loop that gpuopt generated>", "exec"), scope)
+    begin, _, rest = source.partition(END)
+    scope = _run(rest, _shared(begin))
     for name, function in list(scope.items()):
         if isinstance(function, FunctionType) and function.__module__ == __name__:
             function.__name__ = function.__qualname__ = f"{name}_{digest}"
@@ -89,8 +101,21 @@ def _functions(source: str) -> dict[str, Any]:
     return scope
 
 
-def _array(dtype: np.dtype[Any], ndim: int = 1) -> Any:
-    """Numba's type of arrays in C order."""
+@functools.cache
+def _shared(begin: str) -> dict[str, Any]:
+    """The scope of what many texts begin with."""
+    return _run(begin, {"__name__": __name__})
+
+
+def _run(text: str, scope: dict[str, Any]) -> dict[str, Any]:
+    """What a generated text makes of a scope, which stays as it is."""
+    scope = dict(scope)
+    exec(compile(text, "<a loop that gpuopt generated>", "exec"), scope)
+    return scope
+
+
+def _array(dtype: np.dtype[Any]) -> Any:
+    """Numba's type of flat arrays without gaps."""
     import numba
 
-    return numba.types.Array(numba.from_dtype(dtype), ndim, "C")
+    return numba.types.Array(numba.from_dtype(dtype), 1, "C")

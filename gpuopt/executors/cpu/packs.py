@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,27 +15,9 @@ from gpuopt.tracing.operands import GRAD, PARAM, Operand
 if TYPE_CHECKING:
     from gpuopt.executors.cpu.kernel import CompiledKernel
 
-__all__ = ["PackCall", "PackTile", "PackedArrays"]
+__all__ = ["PackTile", "PackedArrays"]
 
 _IS_IN_C_ORDER = operator.attrgetter("flags.c_contiguous")
-
-
-class PackCall(NamedTuple):
-    """A function with all its arguments for packed arrays.
-
-    Attributes
-    ----------
-    function : callable
-    arguments : list
-    gathers, scatters : list of tuple
-        What is copied before the call and after it: an operand, the part of it that is
-        meant, and the flat array that it is copied into, or from.
-    """
-
-    function: Callable[..., None]
-    arguments: list[Any]
-    gathers: list[tuple[Operand, str, Any]]
-    scatters: list[tuple[Operand, str, Any]]
 
 
 class PackTile(Tile):
@@ -51,7 +33,7 @@ class PackTile(Tile):
         The state of all, each a flat array.
     """
 
-    __slots__ = ("_aligned", "_calls", "_table", "arrays", "positions", "sizes", "states")
+    __slots__ = ("arrays", "positions", "sizes", "states")
 
     def __init__(
         self,
@@ -61,29 +43,14 @@ class PackTile(Tile):
         buffers: dict[Operand, Any],
     ) -> None:
         self.positions, self.sizes = positions, [view.size for view in views]
-        self.size = sum(self.sizes)
+        super().__init__(sum(self.sizes))
         self.arrays: dict[Operand, list[Any]] = {PARAM: [view.flat for view in views]}
         self.arrays |= {name: [own[name] for own in hyper_arrays] for name in hyper_arrays[0]}
         first, last = views[0].start, views[-1].stop
         self.states = {name: buffer[first:last] for name, buffer in buffers.items()}
-        self._aligned = all(view.param.flags.aligned for view in views)
-        self._table: tuple[Any, Any] | None = None
-        self._calls: dict[tuple[CompiledKernel, int], PackCall] = {}
-
-    def update(self, kernel: CompiledKernel, g: Any, thread: int) -> None:
-        try:
-            call = self._calls[kernel, thread]
-        except KeyError:
-            call = self._calls[kernel, thread] = kernel.call_of_pack(self, thread)
-        for operand, part, values in call.gathers:
-            self.load(operand, part, values, g)
-        call.function(*call.arguments)
-        for operand, part, values in call.scatters:
-            self.store(operand, part, values)
 
     def fold(self, kernel: CompiledKernel, g: Any, thread: int) -> None:
-        for number, values in enumerate(kernel.mapped(self, g, thread)):
-            kernel.folds.fold_pack(number, self.positions, self.sizes, values)
+        kernel.fold_pack(self, g, thread)
 
     def flat(self, operand: Operand, g: Any) -> Any:
         return self.states.get(operand)
@@ -99,19 +66,6 @@ class PackTile(Tile):
             new = values[start : start + x.size]
             (getattr(x, part) if part else x)[...] = new
             start += x.size
-
-    def table(self, dtype: np.dtype[Any]) -> tuple[Any, Any] | None:
-        """The parameters' addresses, and where each ends in the pack.
-
-        None unless all are aligned and of `dtype`.
-        """
-        params = self.arrays[PARAM]
-        if params[0].dtype != dtype or not self._aligned:
-            return None
-        if self._table is None:
-            addresses = np.array([p.__array_interface__["data"][0] for p in params], np.int64)
-            self._table = addresses, np.cumsum(self.sizes, dtype=np.int64)
-        return self._table
 
 
 class PackedArrays:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import abc
 import contextvars
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,10 +19,10 @@ from gpuopt.arrays.backend import cpu_threads
 from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.codegen.order import REDUCTION_CHUNK, chunks
 from gpuopt.executors.cpu import pool
-from gpuopt.executors.cpu.kernel import CompiledKernel
+from gpuopt.executors.cpu.kernel import Bound, CompiledKernel
 from gpuopt.executors.cpu.packs import PackedArrays, PackTile
 from gpuopt.executors.cpu.scratch import Scratch
-from gpuopt.executors.cpu.work import FoldItem, TiledArray, WorkItem
+from gpuopt.executors.cpu.work import FoldItem, TiledArray
 from gpuopt.executors.layout import Initial, ParamView, new_state, no_values
 from gpuopt.executors.scalars import AnyScalars, Scalars
 from gpuopt.tracing.operands import PARAM, Operand, state
@@ -90,7 +90,8 @@ class TileExecutor(abc.ABC):
         indices: Sequence[int] = (),
         capturable: bool = False,
     ) -> None:
-        self.compute, self._threads = COMPUTE[params[0].dtype.name], cpu_threads()
+        self._dtype, self._threads = params[0].dtype, cpu_threads()
+        self.compute = COMPUTE[self._dtype.name]
         views = [ParamView(p) for p in params]
         hyper_arrays = list(hyper_arrays) or [{} for _ in params]
         indices = list(indices) or list(range(len(params)))
@@ -178,27 +179,28 @@ class TileExecutor(abc.ABC):
         scalars: AnyScalars,
         positions: list[int] | None = None,
     ) -> PlannedRun:
-        return PlannedRun(self.run, kernel, grads, scalars, positions)
-
-    def run(
-        self,
-        kernel: Kernel,
-        grads: Sequence[Any],
-        scalars: AnyScalars,
-        positions: list[int] | None = None,
-    ) -> None:
-        """Update the arrays at `positions` (None for all)."""
-        _QUIET.copy().run(self._run, kernel, grads, scalars, positions)
+        compiled = self._kernels[kernel]
+        bound = [
+            compiled.bind(tile, g)
+            for unit in self._chosen(self._updates, kernel, positions)
+            for tile, g in unit.work(grads)
+        ]
+        return PlannedRun(_QUIET.copy().run, self._run, compiled, bound, scalars, positions)
 
     def _run(
-        self, kernel: Kernel, grads: Sequence[Any], scalars: AnyScalars, positions: list[int] | None
+        self,
+        compiled: CompiledKernel,
+        bound: list[Bound],
+        scalars: AnyScalars,
+        positions: list[int] | None,
     ) -> None:
-        compiled = self._kernels[kernel]
         compiled.scalars[...] = scalars
-        work: list[WorkItem] = []
-        for unit in self._chosen(self._updates, kernel, positions):
-            work += unit.work(grads)
-        self._each(lambda it, thread: it[0].update(compiled, it[1], thread), work, positions)
+        if self._is_threaded(bound, positions):
+            update = functools.partial(_update, bound)
+            pool.run(update, len(bound), self._threads)
+        else:
+            for function, one, other in bound:
+                function(one, other, 0)
 
     def reduce(
         self,
@@ -218,7 +220,12 @@ class TileExecutor(abc.ABC):
         work: list[FoldItem] = []
         for unit in self._chosen(self._folds, stage, positions):
             work += unit.folds(grads)
-        self._each(lambda it, thread: it[0].fold(compiled, it[1], thread), work, positions)
+        if self._is_threaded(work, positions):
+            fold = functools.partial(_fold, compiled, work)
+            pool.run(fold, len(work), self._threads)
+        else:
+            for tile, g in work:
+                tile.fold(compiled, g, 0)
         return compiled.folds.totals(positions)
 
     def _chosen(self, units: _Units, kernel: Kernel, positions: list[int] | None) -> list[Any]:
@@ -230,18 +237,24 @@ class TileExecutor(abc.ABC):
             return [units.each[position] for position in positions]
         return units.each if kernel.random else units.packed
 
-    def _each(
-        self, task: Callable[[Any, int], None], work: list[Any], positions: list[int] | None
-    ) -> None:
-        """Call ``task(item, thread)`` for all work, on several threads if that pays."""
+    def _is_threaded(self, work: list[Any], positions: list[int] | None) -> bool:
+        """Whether several threads pay; scratch is made for all of them then."""
         if self._threads > 1 and len(work) > 1 and self._size(positions) >= self.threaded:
             self._scratch.shared = True
-            pool.run(lambda n, thread: task(work[n], thread), len(work), self._threads)
-        else:
-            for item in work:
-                task(item, 0)
+            return True
+        return False
 
     def _size(self, positions: list[int] | None) -> int:
         if positions is None:
             return self._elements
         return sum(self._sizes[position] for position in positions)
+
+
+def _update(bound: list[Bound], index: int, thread: int) -> None:
+    function, one, other = bound[index]
+    function(one, other, thread)
+
+
+def _fold(compiled: CompiledKernel, work: list[FoldItem], index: int, thread: int) -> None:
+    tile, g = work[index]
+    tile.fold(compiled, g, thread)

@@ -6,6 +6,7 @@ A `TiledArray` gives the tiles of a step, each with its gradient; a `Tile` runs 
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -37,14 +38,21 @@ def is_flat(x: Any, dtype: np.dtype[Any]) -> bool:
 
 
 class Tile(abc.ABC):
-    """What one call of a kernel's function reads and writes."""
+    """What one call of a kernel's function reads and writes.
 
-    __slots__ = ("size",)
-    size: int
+    Attributes
+    ----------
+    size : int
+        Its elements.
+    calls : dict
+        What kernels keep of their calls with it.
+    """
 
-    @abc.abstractmethod
-    def update(self, kernel: CompiledKernel, g: Any, thread: int) -> None:
-        """Run an update, with the gradient `g` of the tile."""
+    __slots__ = ("calls", "size")
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.calls: dict[Any, Any] = {}
 
     @abc.abstractmethod
     def fold(self, kernel: CompiledKernel, g: Any, thread: int) -> None:
@@ -76,32 +84,27 @@ class ArrayTile(Tile):
         Which array, and where it has its elements.
     where : tuple
         Its index in the array; empty for all of it.
+    shape : tuple of int
+        What lies there; an operand may be flat.
     operands : dict
         What lies there: the parameter, arrays for hyperparameters, and the state.
     offset : int
         How many elements of the array come before it.
     """
 
-    __slots__ = ("_direct", "array", "offset", "operands", "where")
+    __slots__ = ("array", "offset", "operands", "shape", "where")
 
     def __init__(
-        self, array: ArrayOrder, where: Any, operands: dict[Operand, Any], size: int, offset: int
+        self,
+        array: ArrayOrder,
+        where: Any,
+        operands: dict[Operand, Any],
+        shape: tuple[int, ...],
+        offset: int,
     ) -> None:
+        super().__init__(math.prod(shape))
         self.array, self.where, self.operands = array, where, operands
-        self.size, self.offset = size, offset
-        self._direct: dict[CompiledKernel, list[Any] | None] = {}
-
-    def update(self, kernel: CompiledKernel, g: Any, thread: int) -> None:
-        try:
-            direct = self._direct[kernel]
-        except KeyError:
-            direct = self._direct[kernel] = kernel.direct(self.operands)
-        if direct is None or not is_flat(g, kernel.compute):
-            kernel.run(self, g, thread)
-        else:
-            operands = direct.copy()
-            operands[kernel.gradient] = g
-            kernel.function(*operands, *kernel.last(self.size, thread))
+        self.shape, self.offset = shape, offset
 
     def fold(self, kernel: CompiledKernel, g: Any, thread: int) -> None:
         kernel.fold_tile(self, g, thread)
@@ -213,7 +216,8 @@ class TiledArray:
             first = self._start + offset
             operands = {name: _inside(array, where) for name, array in arrays.items()}
             operands |= {name: state[first : first + size] for name, state in self._buffers.items()}
-            tiles.append(ArrayTile(self._order, where, operands, size, offset))
+            shape = arrays[PARAM][where].shape
+            tiles.append(ArrayTile(self._order, where, operands, shape, offset))
             offset += size
         self._tiles[flat] = tiles
         return tiles

@@ -143,10 +143,24 @@ MISTAKES = [
     ),
     Mistake(
         "Numba's text made of places in the graph, which constants move",
-        "codegen.numba:_statements",
-        "for _1, _2 in enumerate(kernel.ops):\n    __1\n    _3[_2] = f'x{_1}'\n    __2",
-        "for _2 in kernel.ops:\n    __1\n    _3[_2] = f'x{_2.index}'\n    __2",
+        "codegen.numba:_Text.__init__",
+        "for _1, _2 in enumerate(_3):\n    __1\n    self.names[_2] = f'x{_1}'\n    self.body.append(f'x{_1} = {_4}')",
+        "for _2 in _3:\n    __1\n    self.names[_2] = f'x{_2.index}'\n    self.body.append(f'x{_2.index} = {_4}')",
         "test_numba_text",
+    ),
+    Mistake(
+        "a complex loop that takes the imaginary part for the real one",
+        "codegen.numba:_is_paired",
+        "a.value.component != 're' or _1",
+        "_1 and False",
+        "test_stored test_bits::test_numba_has_the_bits_of_numpy",
+    ),
+    Mistake(
+        "16-bit numbers that are only moved rounded as results are",
+        "moves",
+        "any(__1)",
+        "False",
+        "test_stored::test_numbers_of_16_bits",
     ),
     Mistake(
         "two names that are one in C++",
@@ -203,9 +217,9 @@ MISTAKES = [
     ),
     Mistake(
         "a loop's text that depends on its constants",
-        "numba:_statements",
-        "names[op] = f'x{_1}'",
-        "names[op] = f'x{op.index}'",
+        "numba:_Text.__init__",
+        "self.names[op] = f'x{_1}'",
+        "self.names[op] = f'x{op.index}'",
         "test_numba::test_another_constant_is_no_other_text",
     ),
 ]

@@ -1,0 +1,186 @@
+"""What the text of a Numba loop begins with: how it reaches arrays as they are stored.
+
+A loop gets addresses instead of arrays: fewer types to compile for. So a float16 is 16 bits that it
+widens itself, and a complex number is a pair.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gpuopt.codegen.tile import changes
+from gpuopt.codegen.wide import LARGE, NUMBA, TILE
+from gpuopt.tracing.operands import Operand
+from gpuopt.tracing.program import Kernel
+
+__all__ = ["END", "HEAD", "Stored", "head", "header"]
+
+END = "# What follows is of one kernel.\n\n\n"
+"""The line after what many texts begin with, which is run once: Numba forgets no intrinsic."""
+
+HEAD = 4
+"""What a table begins with: how many runs there are, the address of the first scalar, how many
+bytes the scalars of one run come after those of the run before, and what is added to the address of
+the gradient. For each run follow the number of its elements, the address where each array has the
+first of them (that of the gradient is added to what the table begins with), and the address of the
+row of each reduction.
+"""
+
+
+class Stored(NamedTuple):
+    """How an array lies in memory, if it is not in the compute dtype without gaps.
+
+    Attributes
+    ----------
+    array : Operand
+    kind : str
+        ``"float16"``, ``"bfloat16"``, or empty.
+    step : int
+        An element comes so many after the one before.
+    """
+
+    array: Operand
+    kind: str
+    step: int
+
+
+_HEADER = """# A loop that gpuopt generated for one rule.
+
+import math
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+
+def pointers(dtype):
+    pointer = types.CPointer(dtype)
+
+    @intrinsic
+    def pointer_to(context, address):
+        def generate(context, builder, signature, arguments):
+            return builder.inttoptr(arguments[0], context.get_value_type(pointer))
+
+        return pointer(address), generate
+
+    return pointer_to
+
+
+@intrinsic
+def address_of(context, array):
+    def generate(context, builder, signature, arguments):
+        struct = cgutils.create_struct_proxy(array)(context, builder, arguments[0])
+        return builder.ptrtoint(struct.data, ir.IntType(64))
+
+    return types.int64(array), generate
+
+
+whole, short, real = map(pointers, (types.int64, types.uint16, types.{real}))
+zero, one = np.{real}(0), np.{real}(1)
+large, infinity = np.{real}({large!r}), np.{real}(math.inf)
+del pointers
+
+
+"""
+_ROUNDING = """def stochastic_bfloat16(a, u):
+    bits = np.float32(a).view(np.uint32) + np.uint32(np.int32(u * np.float32(65536)))
+    return np.uint32(bits & np.uint32(0xFFFF0000)).view(np.float32) if a == a else a
+
+
+"""
+_CONVERSION = """@intrinsic
+def {name}(context, {argument}):
+    def generate(context, builder, signature, arguments):
+        ({argument},), whole = arguments, ir.IntType(32)
+{lines}
+
+    return types.{result}(types.{taken}), generate
+
+
+"""
+_CONVERSIONS = {
+    "from_float16": """
+return builder.fpext(builder.bitcast(bits, ir.HalfType()), ir.FloatType())
+""",
+    "to_float16": """
+return builder.bitcast(builder.fptrunc(number, ir.HalfType()), ir.IntType(16))
+""",
+    # Those set a bit of a signaling NaN, as arithmetic does. As in NumPy, these do not.
+    "from_float16 as it is": """
+number = builder.fpext(builder.bitcast(bits, ir.HalfType()), ir.FloatType())
+digits = builder.shl(builder.sext(bits, whole), whole(13))
+nan = builder.bitcast(builder.or_(digits, whole(0x7F800000)), ir.FloatType())
+return builder.select(builder.fcmp_unordered("uno", number, number), nan, number)
+""",
+    "to_float16 as it is": """
+half = ir.IntType(16)
+short = builder.bitcast(builder.fptrunc(number, ir.HalfType()), half)
+bits = builder.bitcast(number, whole)
+sign = builder.and_(builder.lshr(bits, whole(16)), whole(0x8000))
+digits = builder.lshr(builder.and_(bits, whole(0x7FFFFF)), whole(13))
+digits = builder.select(builder.icmp_unsigned("==", digits, whole(0)), whole(1), digits)
+nan = builder.trunc(builder.or_(builder.or_(sign, whole(0x7C00)), digits), half)
+return builder.select(builder.fcmp_unordered("uno", number, number), nan, short)
+""",
+    # The first half of a float32. What is no number loses its digits, as in ml_dtypes.
+    "from_bfloat16": """
+return builder.bitcast(builder.shl(builder.zext(bits, whole), whole(16)), ir.FloatType())
+""",
+    "to_bfloat16": """
+bits = builder.bitcast(number, whole)
+odd = builder.and_(builder.lshr(bits, whole(16)), whole(1))
+even = builder.add(builder.add(bits, whole(0x7FFF)), odd)
+nan = builder.or_(builder.and_(bits, whole(0x80000000)), whole(0x7FC00000))
+rounded = builder.select(builder.fcmp_unordered("uno", number, number), nan, even)
+return builder.trunc(builder.lshr(rounded, whole(16)), ir.IntType(16))
+""",
+}
+"""LLVM's instructions for them: to compile a function of Python for each would take longer."""
+
+
+def _conversions(kind: str, moves: bool) -> str:
+    """The functions that widen and round numbers of 16 bits of that kind."""
+    text = ""
+    for name, argument, taken, result in (
+        (f"from_{kind}", "bits", "uint16", "float32"),
+        (f"to_{kind}", "number", "float32", "uint16"),
+    ):
+        text_of = f"{name} as it is" if moves and kind == "float16" else name
+        lines = textwrap.indent(_CONVERSIONS[text_of].strip(), " " * 8)
+        parts = {"name": name, "argument": argument, "taken": taken, "result": result}
+        text += _CONVERSION.format(lines=lines, **parts)
+    return text
+
+
+_MOVES = frozenset({"where", "choose", "maximum", "minimum", "negative", "absolute", "sign"})
+
+
+def moves(kernel: Kernel) -> bool:
+    """Whether a new value may be an old one on which there was no arithmetic."""
+    moved = {arg for op in kernel.ops for arg in op.args if arg.op == "input"}
+    for op in kernel.ops:
+        if op.op in _MOVES and not moved.isdisjoint(op.args):
+            moved.add(op)
+    return any(expr.op == "input" or expr in moved for expr in changes(kernel).values())
+
+
+def head(dtype: np.dtype[Any]) -> str:
+    return _HEADER.format(real=dtype.name, large=LARGE[dtype.itemsize])
+
+
+def header(kernel: Kernel, dtype: np.dtype[Any], stored: tuple[Stored, ...]) -> str:
+    """What the module begins with: what is needed of functions that Numba has not."""
+    used, kinds = {op.op for op in kernel.ops}, {each.kind for each in stored}
+    return (
+        head(dtype)
+        + "".join(_conversions(kind, moves(kernel)) for kind in sorted(kinds - {""}))
+        + END
+        + (_ROUNDING if "stochastic_bfloat16" in used else "")
+        + (NUMBA if used & TILE.keys() else "")
+    )

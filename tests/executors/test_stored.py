@@ -1,0 +1,209 @@
+"""Arrays that a loop takes as they are stored: 16 bits, complex numbers, every second element."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import hypothesis.extra.numpy as arrays
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import gpuopt as go
+from gpuopt.arrays.dtypes import named
+from tests.support.examples import examples
+from tests.support.executors import ON_CPU, only, running_on
+from tests.support.optimizers import everything
+from tests.support.variants import bits, sample
+
+SHORT = ("float16", "bfloat16")
+
+
+class Moving(go.Rule):
+    """A value that may be an old one, bit for bit."""
+
+    lr: go.NonNegative = 0.5
+
+    def update(self, t: Any, p: Any, g: Any, m: Any = 0.0) -> Any:
+        return np.where(g > 0, p - self.lr * g, p), np.maximum(-abs(g), m)
+
+
+RULES = {"moving": Moving(), "adam": go.Adam(), "descent": go.GradientDescent(1.0)}
+
+
+def every_number(dtype: str) -> Any:
+    return np.arange(2**16, dtype=np.uint16).view(named(dtype))
+
+
+def on_both(rule: Any, params: list[Any], gradients: list[Any]) -> list[Any]:
+    """All bits of two steps, on each executor of NumPy arrays."""
+    found = []
+    for name in ON_CPU:
+        with running_on(name):
+            opt = rule.init([p.copy() for p in params])
+        for _ in range(2):
+            opt.step(gradients)
+        found.append([bits(x) for tree in (opt.params, *opt.state.values()) for x in tree])
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _numba() -> None:
+    pytest.importorskip("numba")
+
+
+@pytest.mark.parametrize("dtype", SHORT)
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_numbers_of_16_bits(rule: Any, dtype: str) -> None:
+    """Each there is, as a parameter and as a gradient: NaNs with their digits, subnormal ones, -0, infinities."""
+    p = every_number(dtype)
+    gradients = [np.roll(p, 12_345), np.zeros_like(p)]
+    one, other = on_both(rule, [p, p], gradients)
+    assert all(map(np.array_equal, one, other))
+
+
+@pytest.mark.parametrize("dtype", SHORT)
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_wide_gradients(rule: Any, dtype: str) -> None:
+    """In float32 and float64, in a pack and alone: where a result is rounded, it is rounded to even."""
+    ties = (every_number(dtype).astype("float32").view(np.uint32) + np.uint32(0x800)).view("float32")
+    for size in (500, 2**16):
+        for wide in ("float32", "float64"):
+            params = [np.zeros(size, named(dtype)), np.ones(size, named(dtype)), np.ones(3, named(dtype))]
+            with np.errstate(invalid="ignore"):  # signaling NaNs are cast
+                first = ties[-size:].astype(wide)
+            one, other = on_both(rule, params, [first, ties[:size], np.ones(3, wide)])
+            assert all(map(np.array_equal, one, other))
+
+
+@pytest.mark.parametrize("rule", [go.Adam(), go.chain(go.clip_norm(1.0), go.Momentum())], ids=["adam", "norm"])
+def test_a_processor_that_does_not_widen_float16(rule: Any, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
+    """Takes another way to the same bits."""
+    numba_compile = importlib.import_module("gpuopt.executors.cpu.numba_compile")
+    from numba.core.registry import cpu_target
+
+    params = [sample(rng, (size,), "float16") for size in (5, 300, 20_000)]
+    expected = on_both(rule, params, params)
+    codegen = type(cpu_target.target_context.codegen())
+    monkeypatch.setattr(codegen, "magic_tuple", lambda self: ("triple", "cpu", "+avx"))
+    assert not numba_compile.widens(np.dtype("float16"))
+    for one, other in zip(expected, on_both(rule, params, params), strict=True):
+        assert all(map(np.array_equal, one, other))
+
+
+def sliced(steps: tuple[int, ...], shape: tuple[int, ...], dtype: str) -> Any:
+    """An array of that shape, of which another one holds every so many elements."""
+    wide = np.zeros([abs(step) * length for step, length in zip(steps, shape, strict=True)], named(dtype))
+    return wide[tuple(slice(None, None, step) for step in steps)]
+
+
+@st.composite
+def layouts(draw: Any) -> tuple[Any, ...]:
+    """A shape; and for the parameter and the gradient how far elements are from each other, and an order of axes."""
+    shape = draw(arrays.array_shapes(max_dims=3, max_side=80))
+    steps = st.tuples(*[st.sampled_from([1, 1, 2, 3, -1, -2])] * len(shape))
+    order = st.permutations(range(len(shape)))
+    return shape, draw(steps), draw(order), draw(steps), draw(order)
+
+
+def laid_out(values: Any, steps: tuple[int, ...], order: list[int]) -> Any:
+    inverse = np.argsort(order)
+    view = sliced(tuple(steps[axis] for axis in order), tuple(values.shape[axis] for axis in order), values.dtype.name)
+    view = view.transpose(inverse)
+    view[...] = values
+    return view
+
+
+@only("numba")
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "complex64"])
+@pytest.mark.parametrize("rule", [go.Momentum(), go.chain(go.clip_norm(1.0), go.SGD(0.5))], ids=["plain", "norm"])
+@examples(15)
+@given(layouts())
+def test_layouts(executor: str, rule: Any, dtype: str, layout: tuple[Any, ...]) -> None:
+    """No layout decides a bit, and nothing between the elements is written."""
+    shape, steps, order, gradient_steps, gradient_order = layout
+    rng = np.random.default_rng(0)
+    p, g = sample(rng, shape, dtype), sample(rng, shape, dtype)
+    plain, other = rule.init(p.copy()), rule.init(laid_out(p, steps, order))
+    given_g = laid_out(g, gradient_steps, gradient_order)
+    for _ in range(2):
+        plain.step(g)
+        other.step(given_g)
+    assert np.array_equal(bits(other.params), bits(plain.params))
+    base = other.params.base
+    while base is not None and base.base is not None:
+        base = base.base
+    if base is not None:
+        assert np.count_nonzero(base) <= p.size
+    for name, state in plain.state.items():
+        assert np.array_equal(bits(other.state[name]), bits(state))
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What was asked to be compiled, by what is unusual about its arrays."""
+    numba = importlib.import_module("gpuopt.executors.cpu.numba")
+    found: list[Any] = []
+    for name in ("loop_code", "fold_code"):
+        before = getattr(numba, name)
+
+        def counting(kernel: Any, compute: Any, stored: Any, before: Callable[..., Any] = before) -> Any:
+            found.append([(each.array.name, each.kind, each.step) for each in stored])
+            return before(kernel, compute, stored)
+
+        monkeypatch.setattr(numba, name, counting)
+    return found
+
+
+@only("numba")
+def test_a_loop_is_compiled_when_it_is_needed(executor: str, compiled: list[Any], rng: np.random.Generator) -> None:
+    """That for gradients in float32 with the first of them, and once."""
+    opt = go.GradientDescent().init(sample(rng, (9,), "bfloat16"))
+    assert compiled == [[("p", "bfloat16", 1), ("g", "bfloat16", 1)]]
+    g = sample(rng, (9,), "bfloat16")
+    opt.step(g)
+    opt.step(g)
+    known = len(compiled)
+    opt.step(g.astype("float32"))
+    assert compiled[known:] == [[("p", "bfloat16", 1)]]
+    opt.step(g.astype("float32"))
+    assert len(compiled) == known + 1
+
+
+@only("numba")
+@pytest.mark.parametrize("packed", [False, True])
+def test_nothing_is_written_before_all_is_compiled(
+    executor: str, packed: bool, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+) -> None:
+    numba = importlib.import_module("gpuopt.executors.cpu.numba")
+    params = [sample(rng, (9,), "float32"), *[sample(rng, (9,), "bfloat16") for _ in range(1 + packed)]]
+    opt = go.Adam().init(params)
+    opt.step(params_like := [p.copy() for p in params])
+    expected = everything(opt)
+
+    def fails(*_: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(numba, "loop_code", fails)
+    with pytest.raises(MemoryError):
+        opt.step([params_like[0], *[np.ones(9, "float32") for _ in params[1:]]])
+    assert everything(opt) == expected
+    monkeypatch.undo()
+    opt.step(params_like)
+
+
+@only("numba")
+def test_read_only_gradients_compile_nothing(executor: str, rng: np.random.Generator, compiled: list[Any]) -> None:
+    """They lie where a loop is given their address."""
+    p, g = sample(rng, (9,), "float32"), sample(rng, (9,), "float32")
+    plain, other = go.Adam().init(p.copy()), go.Adam().init(p.copy())
+    frozen = g.copy()
+    frozen.flags.writeable = False
+    for opt, gradient in ((plain, g), (other, frozen)):
+        opt.step(gradient)
+        opt.step(gradient)
+    assert everything(plain) == everything(other)
+    assert {tuple(each) for each in compiled} == {()}
