@@ -71,7 +71,7 @@ def run(rule: Rule, make: Callable[..., Any], p: Any, gradients: Sequence[Any], 
     for t, g in enumerate(gradients, start=1):
         split = params if g is None else np.array_split(g, pieces)
         for piece in range(pieces):
-            group.run(traced.update, split, compile_host(traced.update.scalars)(t, rule.hyper(t - 1)), [piece])
+            group.plan(traced.update, split, compile_host(traced.update.scalars)(t, rule.hyper(t - 1)), [piece])()
     arrays = [params, *([state[s.name] for state in group.states] for s in traced.states)]
     return [np.concatenate(list(map(on_host, split))) for split in arrays]
 
