@@ -13,7 +13,7 @@ from gpuopt.codegen.wide import HOST
 from gpuopt.tracing.expr import Expr, ReductionKey, reachable
 from gpuopt.tracing.ops import OPS, REDUCTIONS, Op
 
-__all__ = ["Evaluate", "compile_host", "state_key"]
+__all__ = ["RAISED", "Evaluate", "compile_host", "compile_rows", "state_key"]
 
 Evaluate = Callable[..., tuple[float, ...]]
 """``(t, hyper, totals)`` to numbers: from the step, the hyperparameters (and, by their `state_key`,
@@ -35,7 +35,31 @@ def compile_host(scalars: tuple[Expr, ...]) -> Evaluate:
     guarded += ["    except raised:", "        return again()(t, hyper, totals)"]
     functions: dict[str, Any] = {op.name: op.host for op in _called(values)}
     again = functools.partial(_compile_quiet, scalars)
-    return _function(guarded, {**functions, "raised": _RAISED, "again": again})
+    return _function(guarded, {**functions, "raised": RAISED, "again": again})
+
+
+@functools.lru_cache(maxsize=512)
+def compile_rows(scalars: tuple[Expr, ...]) -> Callable[..., list[tuple[float, ...]]]:
+    """The host code for many arrays, whose own totals are lists: to a row of scalars for each, or
+    one for all if none depends on them.
+
+    It raises one of `RAISED` where IEEE's functions give an infinity or NaN.
+    """
+    values, own = _values(scalars), dict[Expr, str]()
+    for e in values:
+        if (e.reduces or e.op == "size") and e.value.scope == "array":
+            own[e] = _host_code(e)
+        elif any(arg in own for arg in e.args) and not e.reduces:
+            own[e] = ""
+    columns = [e for e in own if own[e]]
+    lines = [f"    x{e.index} = {_host_code(e)}" for e in values if e not in own]
+    names = "".join(f"x{e.index}, " for e in columns)
+    each = f"zip({', '.join(own[e] for e in columns)})" if columns else "[()]"
+    lines += ["    rows = []", f"    for {names or '()'} in {each}:"]
+    lines += [f"        x{e.index} = {_host_code(e)}" for e in own if not own[e]]
+    lines += [f"        rows.append(({''.join(f'x{e.index}, ' for e in scalars)}))"]
+    functions = {op.name: op.host for op in _called(values)}
+    return _function([*lines, "    return rows"], functions)  # type: ignore[return-value]
 
 
 @functools.lru_cache(maxsize=64)
@@ -83,7 +107,7 @@ def _host_code(expr: Expr) -> str:
     return host.format(*args) if isinstance(host, str) else f"{expr.op}({', '.join(args)})"
 
 
-_RAISED = (ValueError, OverflowError, ZeroDivisionError)
+RAISED = (ValueError, OverflowError, ZeroDivisionError)
 
 
 @functools.cache
@@ -95,7 +119,7 @@ def _quiet(op: Op) -> Callable[..., float]:
     def quiet(*args: float) -> float:
         try:
             return fast(*args)  # type: ignore[no-any-return]
-        except _RAISED:
+        except RAISED:
             with np.errstate(all="ignore"):
                 return float(general(*map(np.float64, args)))
 

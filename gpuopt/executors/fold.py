@@ -137,7 +137,9 @@ class Folds:
 
 def _add_lanes(rows: Any) -> Any:
     """The sum of each row in float64, one lane after another; -0.0 becomes 0.0."""
-    return np.add.accumulate(rows, axis=1, dtype=np.float64)[:, -1] + 0.0
+    if len(rows) == 1:  # along one row, NumPy's reduce would add in another order
+        return np.add.accumulate(rows, axis=1, dtype=np.float64)[:, -1] + 0.0
+    return np.add.reduce(rows.T.astype(np.float64, order="C"), axis=0) + 0.0
 
 
 def _levels(last: Any, size: int, op: str) -> list[Any]:

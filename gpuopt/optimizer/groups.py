@@ -184,12 +184,13 @@ class ParamGroup:
         hyper: dict[str, float],
         complete: bool = False,
         scalar_states: Mapping[str, Sequence[float]] = {},
+        counts_apart: bool = True,
     ) -> list[GroupStep]:
         """The group's steps for these gradients, which are of all arrays of the optimizer.
 
         With `complete`, none of the gradients that the group takes is None.
-        Arrays go together if they run the same; and, on a CPU, where another launch costs nothing,
-        if they were updated equally often, and are alike in the states that are one number.
+        Arrays go together if they run the same, and are alike in the states that are one number;
+        and, on a CPU with `counts_apart`, if they were updated equally often.
         """
         names = [n for n in self.programs[-1].update.scalar_states if n in scalar_states]
         rows = [[scalar_states[name][index] for index in self.indices] for name in names]
@@ -203,7 +204,7 @@ class ParamGroup:
         together: dict[tuple[int, int, tuple[float, ...]], list[int]] = {}
         for position, (count, g) in enumerate(zip(counts, own, strict=True)):
             if g is not None:
-                same_count = 0 if self.executor.on_device else count
+                same_count = count if counts_apart and not self.executor.on_device else 0
                 alike = opened[count], same_count, numbers[position]
                 together.setdefault(alike, []).append(position)
         steps = []

@@ -236,7 +236,7 @@ def test_a_step_is_broken_off_once_a_kernel_was_launched(name: str, number: int,
 @pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
 def test_a_step_that_fails_on_a_cpu_is_broken_off(error: type[BaseException], tile_group: Any) -> None:
     opt = go.Adam().init(np.ones(3))
-    with mock.patch.object(tile_group, "run", side_effect=error), pytest.raises(error):
+    with mock.patch.object(tile_group, "_run", side_effect=error), pytest.raises(error):
         opt.step(np.ones(3))
     with pytest.raises(RuntimeError, match="broken off halfway"):
         opt.step(np.ones(3))

@@ -46,7 +46,11 @@ class CompiledKernel(abc.ABC):
         The same, and the constants of the function behind them.
     folds : Folds
         What the reductions of the kernel are folded into.
+    takes_rows : bool
+        Whether packed arrays may have scalars of their own.
     """
+
+    takes_rows = True
 
     def __init__(
         self, kernel: Kernel, compute: np.dtype[Any], scratch: Scratch, sizes: Sequence[int]
@@ -62,6 +66,28 @@ class CompiledKernel(abc.ABC):
     @abc.abstractmethod
     def bind(self, tile: Tile, g: Any) -> Bound:
         """Find what updates a tile with its gradient; compile what that needs."""
+
+    @abc.abstractmethod
+    def bind_rows(self, tile: PackTile, g: Any, rows: Any) -> Bound:
+        """Find what updates packed arrays, each by a row of values; if the kernel `takes_rows`."""
+
+    def bind_each(
+        self, units: Sequence[Any], grads: Sequence[Any], scalars: Sequence[Sequence[float]]
+    ) -> list[tuple[Sequence[float], list[Bound]]]:
+        """Updates with a row of scalars for each array: of packs, and then of single arrays."""
+        rows = np.empty((len(scalars), len(self.values)), self.compute)
+        rows[:] = self.values
+        rows[:, : len(self.scalars)] = scalars
+        packs: list[Bound] = []
+        alone: dict[int, list[Bound]] = {}
+        for unit in units:
+            for tile, g in unit.work(grads):
+                if isinstance(tile, PackTile):
+                    packs.append(self.bind_rows(tile, g, rows[tile.positions]))
+                else:
+                    alone.setdefault(tile.array.position, []).append(self.bind(tile, g))
+        batches = [(scalars[position], bound) for position, bound in alone.items()]
+        return [(scalars[0], packs), *batches]
 
     @abc.abstractmethod
     def mapped(self, tile: Tile, g: Any, thread: int) -> list[Any]:

@@ -84,13 +84,16 @@ class NumbaKernel(CompiledKernel):
         tile.calls[self] = call.function, call.direct
         return call.function, words(g), call.direct
 
-    def _call(self, tile: Tile, g: Any, folds: bool) -> Call:
+    def bind_rows(self, tile: PackTile, g: Any, rows: Any) -> Bound:
+        return self._call(tile, g, folds=False, rows=True).run_rows, g, rows
+
+    def _call(self, tile: Tile, g: Any, folds: bool, rows: bool = False) -> Call:
         """How a loop is called with such a gradient; it is found, and compiled, once."""
         calls: dict[Any, Call] = tile.calls
-        if isinstance(tile, PackTile):
+        if type(tile) is PackTile:
             stored = self._is_wide or all(x.dtype == self._dtype for x in g)
             dtype = self._dtype if stored else self.compute
-            key: Any = self, folds, dtype
+            key: Any = self, folds, rows, dtype
             if key not in calls:
                 calls[key] = self._of_pack(tile, dtype, folds)
             return calls[key]

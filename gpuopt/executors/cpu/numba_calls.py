@@ -137,6 +137,11 @@ class Call:
                 tile.store(whole.array, "", values)
         return results
 
+    def run_rows(self, g: Any, rows: Any, thread: int) -> None:
+        """Call the loop for runs each of which has a row of scalars; it is called so alone."""
+        self._table(thread).numbers[1:3] = address(rows), rows.strides[0]
+        self.run(g, thread)
+
 
 def words(x: Any) -> Any:
     """An array as what a loop takes: numbers of 16 bits by their bits."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -53,10 +54,11 @@ class NumpyKernel(CompiledKernel):
         self._gradient = arrays.index(GRAD) if GRAD in arrays else -1
         each = range(len(self.values))
         self._scalars = tuple(self.values[i : i + 1].reshape(()) for i in each)
+        self.takes_rows = all(op.op != "choose" for op in kernel.ops)
         self._last: dict[tuple[int, int], list[Any]] = {}
 
     def bind(self, tile: Tile, g: Any) -> Bound:
-        return self._update_pack if isinstance(tile, PackTile) else self._update, tile, g
+        return self._update_pack if type(tile) is PackTile else self._update, tile, g
 
     def _update(self, tile: ArrayTile, g: Any, thread: int) -> None:
         try:
@@ -129,6 +131,26 @@ class NumpyKernel(CompiledKernel):
         for operand, part, values in call.scatters:
             tile.store(operand, part, values)
 
+    def bind_rows(self, tile: PackTile, g: Any, rows: Any) -> Bound:
+        return self._update_rows, tile, (g, rows)
+
+    def _update_rows(self, tile: PackTile, given: tuple[Any, Any], thread: int) -> None:
+        """Spread scalars that differ over the elements of their arrays."""
+        g, rows = given
+        arguments, written = self._operands(tile, g, thread)
+        room = self.code.scratch + self.code.masks
+        arguments += self._last_arguments(tile.size, thread)[:room]
+        for number, values in enumerate(np.ascontiguousarray(rows.T)):
+            if (whole := values.view(f"u{values.itemsize}")).min() == whole.max():
+                arguments.append(values[:1].reshape(()))
+                continue
+            spread = self.scratch.array(thread, f"k{number}", tile.size, self.compute)
+            _spread(values, tile.sizes, spread)
+            arguments.append(spread)
+        self.code.function(*arguments)
+        for place, x in written:
+            tile.store(place.array, place.part, x)
+
     def _call_of_pack(self, tile: PackTile, thread: int) -> PackCall:
         """The operands of packed arrays: themselves, or gathered in scratch."""
         call = PackCall([], [], [])
@@ -159,6 +181,16 @@ class NumpyKernel(CompiledKernel):
     def fold_pack(self, tile: PackTile, g: Any, thread: int) -> None:
         for number, values in enumerate(self.mapped(tile, g, thread)):
             self.folds.fold_pack(number, tile.positions, tile.sizes, values)
+
+
+def _spread(values: Any, sizes: list[int], out: Any) -> None:
+    """Repeat each value as often as its array has elements; neighbours of equal size at once."""
+    start = row = 0
+    for size, same in itertools.groupby(sizes):
+        count = len(list(same))
+        block = out[start : start + count * size].reshape(count, size)
+        block[...] = values[row : row + count, None]
+        start, row = start + count * size, row + count
 
 
 class NumpyExecutor(TileExecutor):

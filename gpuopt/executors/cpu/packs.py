@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PackTile", "PackedArrays"]
 
+PARTS = 64
+"""How many parts of a pack are remembered, for steps in which some arrays have no gradient."""
 _IS_IN_C_ORDER = operator.attrgetter("flags.c_contiguous")
 
 
@@ -49,6 +51,16 @@ class PackTile(Tile):
         first, last = views[0].start, views[-1].stop
         self.states = {name: buffer[first:last] for name, buffer in buffers.items()}
 
+    def part(self, first: int, last: int) -> PackTile:
+        """Those of the arrays that stand there, as a pack of their own."""
+        part = PackTile.__new__(PackTile)
+        part.positions, part.sizes = self.positions[first:last], self.sizes[first:last]
+        Tile.__init__(part, sum(part.sizes))
+        start = sum(self.sizes[:first])
+        part.arrays = {name: arrays[first:last] for name, arrays in self.arrays.items()}
+        part.states = {name: x[start : start + part.size] for name, x in self.states.items()}
+        return part
+
     def fold(self, kernel: CompiledKernel, g: Any, thread: int) -> None:
         kernel.fold_pack(self, g, thread)
 
@@ -72,8 +84,22 @@ class PackedArrays:
     """Small arrays that are run as one tile, or one by one where a gradient is not in C order."""
 
     def __init__(self, arrays: Sequence[TiledArray], tile: PackTile) -> None:
-        self._arrays, self._tile = [arrays[position] for position in tile.positions], tile
+        self.positions, self._all, self._tile = tile.positions, arrays, tile
+        self._arrays = [arrays[position] for position in tile.positions]
         self._gradients = operator.itemgetter(*tile.positions)
+        self._parts: dict[tuple[int, int], PackedArrays] = {}
+
+    def part(self, first: int, last: int) -> PackedArrays | TiledArray:
+        """Those of them that stand there."""
+        if last - first == 1:
+            return self._arrays[first]
+        if last - first == len(self._arrays):
+            return self
+        if (first, last) not in self._parts:
+            if len(self._parts) >= PARTS:
+                self._parts.clear()
+            self._parts[first, last] = PackedArrays(self._all, self._tile.part(first, last))
+        return self._parts[first, last]
 
     def work(self, grads: Sequence[Any]) -> list[WorkItem]:
         """What a step with these gradients of all arrays updates."""

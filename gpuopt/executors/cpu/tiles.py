@@ -11,7 +11,7 @@ import abc
 import contextvars
 import functools
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -20,11 +20,12 @@ from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.codegen.order import REDUCTION_CHUNK, chunks
 from gpuopt.executors.cpu import pool
 from gpuopt.executors.cpu.kernel import Bound, CompiledKernel
-from gpuopt.executors.cpu.packs import PackedArrays, PackTile
+from gpuopt.executors.cpu.packs import PackTile
 from gpuopt.executors.cpu.scratch import Scratch
+from gpuopt.executors.cpu.units import Units
 from gpuopt.executors.cpu.work import FoldItem, TiledArray
 from gpuopt.executors.layout import Initial, ParamView, new_state, no_values
-from gpuopt.executors.scalars import AnyScalars, Scalars
+from gpuopt.executors.scalars import AnyScalars, ScalarRows, Scalars
 from gpuopt.tracing.operands import PARAM, Operand, state
 from gpuopt.tracing.program import Kernel, UpdateProgram
 
@@ -43,19 +44,6 @@ class PlannedRun(functools.partial[None]):
     """A run with its arguments, left to be called; see `gpuopt.executors.Launch`."""
 
     begun = True
-
-
-class _Units(NamedTuple):
-    """What a step goes through: each array by itself; or packs, and the arrays in none."""
-
-    each: list[TiledArray]
-    packed: list[TiledArray | PackedArrays]
-
-    @classmethod
-    def of(cls, arrays: list[TiledArray], packs: list[PackTile]) -> _Units:
-        inside = {position for pack in packs for position in pack.positions}
-        alone = [array for array in arrays if array.position not in inside]
-        return cls(arrays, [*(PackedArrays(arrays, pack) for pack in packs), *alone])
 
 
 class TileExecutor(abc.ABC):
@@ -110,8 +98,8 @@ class TileExecutor(abc.ABC):
         limit = chunks(self.folded) * REDUCTION_CHUNK
         largest = max(min(size, max(self.tile, limit)) for size in self._sizes)
         self._scratch = Scratch(self._threads, max([largest, *self.packs]))
-        self._updates = _Units.of(self._tiled(views, hyper_arrays, indices, buffers), packs)
-        self._folds = _Units.of(self._tiled_in_order(views, hyper_arrays, indices, limit), packs)
+        self._updates = Units.of(self._tiled(views, hyper_arrays, indices, buffers), packs)
+        self._folds = Units.of(self._tiled_in_order(views, hyper_arrays, indices, limit), packs)
         self._kernels: dict[Kernel, CompiledKernel] = {}
         self.prepare(program)
 
@@ -180,27 +168,36 @@ class TileExecutor(abc.ABC):
         positions: list[int] | None = None,
     ) -> PlannedRun:
         compiled = self._kernels[kernel]
-        bound = [
-            compiled.bind(tile, g)
-            for unit in self._chosen(self._updates, kernel, positions)
-            for tile, g in unit.work(grads)
-        ]
-        return PlannedRun(_QUIET.copy().run, self._run, compiled, bound, scalars, positions)
+        given: Any = scalars
+        rows = type(given) is ScalarRows
+        apart = bool(kernel.random) or (rows and not compiled.takes_rows)
+        units = self._updates.packed
+        if apart or positions is not None:
+            units = self._updates.chosen(positions, apart)
+        if rows:
+            batches = _QUIET.copy().run(compiled.bind_each, units, grads, given.rows)
+        else:
+            bound: list[Bound] = []
+            for unit in units:
+                for tile, g in unit.work(grads):
+                    bound.append(compiled.bind(tile, g))  # sooner than a list of it
+            batches = [(given, bound)]
+        return PlannedRun(_QUIET.copy().run, self._run, compiled, batches, positions)
 
     def _run(
         self,
         compiled: CompiledKernel,
-        bound: list[Bound],
-        scalars: AnyScalars,
+        batches: list[tuple[Any, list[Bound]]],
         positions: list[int] | None,
     ) -> None:
-        compiled.scalars[...] = scalars
-        if self._is_threaded(bound, positions):
-            update = functools.partial(_update, bound)
-            pool.run(update, len(bound), self._threads)
-        else:
-            for function, one, other in bound:
-                function(one, other, 0)
+        for scalars, bound in batches:
+            compiled.scalars[...] = scalars
+            if len(bound) > 1 and self._is_threaded(positions):
+                update = functools.partial(_update, bound)
+                pool.run(update, len(bound), self._threads)
+            else:
+                for function, one, other in bound:
+                    function(one, other, 0)
 
     def reduce(
         self,
@@ -218,9 +215,9 @@ class TileExecutor(abc.ABC):
         compiled = self._kernels[stage]
         compiled.scalars[...] = scalars
         work: list[FoldItem] = []
-        for unit in self._chosen(self._folds, stage, positions):
+        for unit in self._folds.chosen(positions, bool(stage.random)):
             work += unit.folds(grads)
-        if self._is_threaded(work, positions):
+        if len(work) > 1 and self._is_threaded(positions):
             fold = functools.partial(_fold, compiled, work)
             pool.run(fold, len(work), self._threads)
         else:
@@ -228,18 +225,9 @@ class TileExecutor(abc.ABC):
                 tile.fold(compiled, g, 0)
         return compiled.folds.totals(positions)
 
-    def _chosen(self, units: _Units, kernel: Kernel, positions: list[int] | None) -> list[Any]:
-        """What a step of the arrays at `positions` goes through.
-
-        Those are packs if all arrays are meant, and random numbers do not tell them apart.
-        """
-        if positions is not None:
-            return [units.each[position] for position in positions]
-        return units.each if kernel.random else units.packed
-
-    def _is_threaded(self, work: list[Any], positions: list[int] | None) -> bool:
+    def _is_threaded(self, positions: list[int] | None) -> bool:
         """Whether several threads pay; scratch is made for all of them then."""
-        if self._threads > 1 and len(work) > 1 and self._size(positions) >= self.threaded:
+        if self._threads > 1 and self._size(positions) >= self.threaded:
             self._scratch.shared = True
             return True
         return False

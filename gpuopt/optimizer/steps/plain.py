@@ -127,7 +127,7 @@ class PlainSteps:
                 launches.append(group.executor.plan(update, own, scalars))
                 counts.append([count] * len(own))
             else:
-                steps = group.steps(gradients, values)
+                steps = group.steps(gradients, values, counts_apart=False)
                 launches += [
                     step.launch(step.scalars(compile_host(step.program.update.scalars)))
                     for step in steps

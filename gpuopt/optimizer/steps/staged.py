@@ -7,13 +7,14 @@ all, so it decides all.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
 
-from gpuopt.codegen.host import compile_host
-from gpuopt.executors import CpuExecutor
+from gpuopt.codegen.host import RAISED, compile_host, compile_rows
+from gpuopt.executors import CpuExecutor, ScalarRows, Scalars
 from gpuopt.optimizer.binding import Binding, RuleChange
 from gpuopt.optimizer.group_steps import GroupStep, batches
 from gpuopt.optimizer.hyperparameters import ValuesOfUpdates
@@ -57,10 +58,9 @@ class StagedSteps(PlainSteps):
             for step in group.steps(gradients, group.hyper(hyper), complete, numbers)
         ]
         totals = self._reduced(steps)
-        made = [part for step in steps for part in _accepted(step, totals)]
-        launches = [
-            part.launch(_evaluated(part.program.update.scalars, part, totals)) for part in made
-        ]
+        accepted = [each for step in steps for each in _accepted(step, totals)]
+        made = [part for part, _ in accepted]
+        launches = [part.launch(scalars) for part, scalars in accepted]
         counts = [group.counts_after(made) for group in binding.groups]
         # Without any gradient it is a step, too.
         t = binding.t + 1 if made or not steps else binding.t
@@ -102,22 +102,48 @@ class StagedSteps(PlainSteps):
         return totals
 
 
-def _accepted(step: GroupStep, totals: Totals) -> Iterator[GroupStep]:
-    """The step if it is accepted; if scalars differ from array to array, one for each accepted."""
-    accept = step.program.accept
-    for part in step.split() if step.program.update.per_array else [step]:
-        if accept is None or _evaluated((accept,), part, totals)[0]:
-            yield part
+def _accepted(step: GroupStep, totals: Totals) -> Iterator[tuple[GroupStep, Scalars | ScalarRows]]:
+    """The arrays of a step for which it is accepted, with their scalars."""
+    update, accept = step.program.update, step.program.accept
+    asked = update.scalars if accept is None else (*update.scalars, accept)
+    rows = _rows(asked, step, totals)
+    if accept is None or all(row[-1] for row in rows):
+        part = step
+    elif not (taken := [at for at, row in zip(step.members, rows, strict=False) if row[-1]]):
+        return
+    else:
+        part, rows = dataclasses.replace(step, positions=taken), [row for row in rows if row[-1]]
+    rows = [row[: len(update.scalars)] for row in rows]
+    if len(rows) == 1:
+        yield part, rows[0]
+    else:
+        each = dict(zip(part.members, rows, strict=True))
+        every = range(len(step.group.indices))
+        yield part, ScalarRows([each.get(position, rows[0]) for position in every])
 
 
 def _next_scalar_states(
     step: GroupStep, totals: Totals
 ) -> Iterator[tuple[str, Sequence[int], Sequence[float]]]:
-    """The states that are one number after a step of arrays that are alike in them."""
-    new = step.program.update.scalar_states
-    values = _evaluated(tuple(new.values()), step, totals) if new else ()
-    for name, value in zip(new, values, strict=True):
-        yield name, step.indices, [value] * len(step.indices)
+    """The states that are one number after a step of arrays that were alike in them."""
+    new, count = step.program.update.scalar_states, len(step.indices)
+    if not new:
+        return
+    rows = _rows(tuple(new.values()), step, totals)
+    for name, values in zip(new, zip(*rows, strict=True), strict=True):
+        yield name, step.indices, values if len(values) == count else values * count
+
+
+def _rows(scalars: tuple[Expr, ...], step: GroupStep, totals: Totals) -> list[tuple[float, ...]]:
+    """The results of scalar code for each array of a step, or once if they are alike."""
+    indices = step.indices
+    if len(indices) == 1 or not step.program.update.per_array:
+        return [_evaluated(scalars, step, totals)]
+    try:
+        return compile_rows(scalars)(step.count, step.hyper, totals.of_each(indices))
+    except RAISED:  # where IEEE's functions do not: then each array by itself
+        evaluate = compile_host(scalars)
+        return [evaluate(step.count, step.hyper, totals.seen_by(index)) for index in indices]
 
 
 def _adapted(steps: list[GroupStep], totals: Totals, made: bool) -> dict[str, float]:

@@ -7,6 +7,7 @@ total of the tree.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from gpuopt.tracing.expr import SIZE, Expr, ReductionKey
 from gpuopt.tracing.ops import REDUCTIONS
 
-__all__ = ["Totals", "TotalsOfArray"]
+__all__ = ["Totals", "TotalsOfArray", "TotalsOfEach"]
 
 
 class Totals:
@@ -46,6 +47,11 @@ class Totals:
         """The result of the reduction for one array."""
         return float(self._rows[key][index])
 
+    def arrays(self, key: ReductionKey, indices: Sequence[int]) -> list[float]:
+        """The results of the reduction for several arrays."""
+        found: list[float] = self._rows[key][indices].tolist()
+        return found
+
     def tree(self, key: ReductionKey) -> float:
         """The result for all arrays that were reduced, added in float64 in the order of the tree.
 
@@ -60,6 +66,23 @@ class Totals:
     def seen_by(self, index: int) -> TotalsOfArray:
         """The totals as the scalar code of one array reads them."""
         return TotalsOfArray(self, index)
+
+    def of_each(self, indices: Sequence[int]) -> TotalsOfEach:
+        """The totals as the scalar code of several arrays reads them."""
+        return TotalsOfEach(self, indices)
+
+
+class TotalsOfEach:
+    """The totals for scalar code of many arrays: a list for each reduction of one array."""
+
+    __slots__ = ("_indices", "_totals")
+
+    def __init__(self, totals: Totals, indices: Sequence[int]) -> None:
+        self._totals, self._indices = totals, indices
+
+    def __getitem__(self, key: ReductionKey) -> Any:
+        totals = self._totals
+        return totals.tree(key) if key.scope == "tree" else totals.arrays(key, self._indices)
 
 
 class TotalsOfArray:

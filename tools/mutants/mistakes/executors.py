@@ -9,9 +9,9 @@ __all__ = ["MISTAKES"]
 MISTAKES = [
     Mistake(
         "the last array skipped",
-        "TileExecutor",
-        "units.each if _1 else units.packed",
-        "units.each if _1 else units.packed[:-1]",
+        "TileExecutor.plan",
+        "self._updates.packed",
+        "self._updates.packed[:-1]",
         "test_bits::test_formula",
     ),
     Mistake(
@@ -188,6 +188,34 @@ MISTAKES = [
         "PlannedRun(_QUIET.copy().run, self._run, __1)",
         "PlannedRun(self._run, __1)",
         "test_threads::test_a_users_error_state_and_special_values_stop_nothing",
+    ),
+    Mistake(
+        "packed arrays given one another's scalars",
+        "CompiledKernel.bind_each",
+        "self.bind_rows(tile, g, rows[tile.positions])",
+        "self.bind_rows(tile, g, rows[: len(tile.positions)])",
+        "test_rows",
+    ),
+    Mistake(
+        "arrays that are not accepted updated",
+        "_accepted",
+        "dataclasses.replace(step, positions=taken)",
+        "step",
+        "test_rows",
+    ),
+    Mistake(
+        "a part of a pack with the state of its first arrays",
+        "PackTile.part",
+        "sum(self.sizes[:first])",
+        "0",
+        "test_rows",
+    ),
+    Mistake(
+        "scalars that differ in the sign of zero alone taken for one",
+        "NumpyKernel._update_rows",
+        "(whole := values.view(_1)).min() == whole.max()",
+        "values.min() == values.max()",
+        "test_rows::test_the_sign_of_zero",
     ),
     Mistake(
         "gradients in float32 read as float16",
