@@ -80,12 +80,12 @@ class NumbaKernel(CompiledKernel):
             return function, g if self._is_wide else words(g), table
         call = self._call(tile, g, folds=False)
         if call.direct is None:
-            return Call.run, call, g
+            return Call.run, call, (tile, g)
         tile.calls[self] = call.function, call.direct
         return call.function, words(g), call.direct
 
     def bind_rows(self, tile: PackTile, g: Any, rows: Any) -> Bound:
-        return self._call(tile, g, folds=False, rows=True).run_rows, g, rows
+        return self._call(tile, g, folds=False, rows=True).run_rows, (tile, g), rows
 
     def _call(self, tile: Tile, g: Any, folds: bool, rows: bool = False) -> Call:
         """How a loop is called with such a gradient; it is found, and compiled, once."""
@@ -126,7 +126,7 @@ class NumbaKernel(CompiledKernel):
             for whole, x, taken in zip(arrays, found, runs.taken, strict=True)
         ]
         given = list(map(Given, arrays, dtypes, starts, offsets))
-        return Call(self, function, tile, given, flat, lengths, rows)
+        return Call(self, function, tile.size, given, flat, lengths, rows)
 
     def _of_pack(self, tile: PackTile, gradient: np.dtype[Any], folds: bool) -> Call:
         arrays = wholes(self.kernel, results=not folds)
@@ -143,16 +143,16 @@ class NumbaKernel(CompiledKernel):
             given.append(Given(whole, dtype, start, offsets))
         function = self._code(fold_code if folds else loop_code, arrays, dtypes)
         rows = [_rows(last, tile.positions) for last in self.folds.last] if folds else []
-        return Call(self, function, tile, given, False, lengths, rows)
+        return Call(self, function, tile.size, given, False, lengths, rows)
 
     def mapped(self, tile: Tile, g: Any, thread: int) -> list[Any]:
-        return self._call(tile, g, folds=False).run(g, thread)
+        return self._call(tile, g, folds=False).run((tile, g), thread)
 
     def fold_tile(self, tile: ArrayTile, g: Any, thread: int) -> None:
-        self._call(tile, g, folds=True).run(g, thread)
+        self._call(tile, g, folds=True).run((tile, g), thread)
 
     def fold_pack(self, tile: PackTile, g: Any, thread: int) -> None:
-        self._call(tile, g, folds=True).run(g, thread)
+        self._call(tile, g, folds=True).run((tile, g), thread)
 
     def fill(self, values: Any, start: int, index: Any, room: list[Any]) -> None:
         fill_code(values.dtype)(values, np.uint64(start), index)

@@ -10,7 +10,6 @@ import numpy as np
 from gpuopt.codegen.numba_header import HEAD
 from gpuopt.codegen.tile import Whole
 from gpuopt.executors.cpu.kernel import CompiledKernel
-from gpuopt.executors.cpu.work import Tile
 from gpuopt.tracing.operands import GRAD
 
 __all__ = ["Call", "Given", "address"]
@@ -57,14 +56,15 @@ class _Table:
 
 
 class Call:
-    """A loop and all that it is given with a tile, but for the gradient.
+    """A loop and all that it is given with a tile, which holds this, but for the gradient.
 
     Parameters
     ----------
     kernel : CompiledKernel
     function : callable
         The loop.
-    tile : Tile
+    size : int
+        The elements of the tile.
     arrays : list of Given
     flat : bool
         Whether the gradient itself can be passed.
@@ -78,13 +78,13 @@ class Call:
         self,
         kernel: CompiledKernel,
         function: Callable[[Any, int, int], None],
-        tile: Tile,
+        size: int,
         arrays: Sequence[Given],
         flat: bool,
         lengths: Any,
         rows: Sequence[Any] = (),
     ) -> None:
-        self._kernel, self.function, self._tile = kernel, function, tile
+        self._kernel, self.function, self._size = kernel, function, size
         self._arrays, self._lengths, self._rows = arrays, lengths, rows
         gradient = next((given for given in arrays if given.whole.array == GRAD), None)
         self._reads = gradient is not None and gradient.start is not None
@@ -106,7 +106,7 @@ class Call:
                 if start is None:
                     name = given.whole.array, given.dtype.name
                     scratch = self._kernel.scratch
-                    values = scratch.array(thread, name, self._tile.size, given.dtype)
+                    values = scratch.array(thread, name, self._size, given.dtype)
                     copies.append((given.whole, values))
                     start = address(values)
                     if given.whole.array == GRAD:
@@ -117,9 +117,9 @@ class Call:
             found = self._tables[thread] = table
         return found
 
-    def run(self, g: Any, thread: int) -> list[Any]:
-        """Call the loop, with what must be copied; what became of a stage's values is returned."""
-        table, tile = self._table(thread), self._tile
+    def run(self, given: tuple[Any, Any], thread: int) -> list[Any]:
+        """Call the loop with a tile and its gradient; the values of a stage are returned."""
+        table, (tile, g) = self._table(thread), given
         for whole, values in self._copies[thread]:
             if whole.array in self._kernel.kernel.random:
                 self._kernel.randomize(tile, whole.array, values, thread)
@@ -137,10 +137,10 @@ class Call:
                 tile.store(whole.array, "", values)
         return results
 
-    def run_rows(self, g: Any, rows: Any, thread: int) -> None:
+    def run_rows(self, given: tuple[Any, Any], rows: Any, thread: int) -> None:
         """Call the loop for runs each of which has a row of scalars; it is called so alone."""
         self._table(thread).numbers[1:3] = address(rows), rows.strides[0]
-        self.run(g, thread)
+        self.run(given, thread)
 
 
 def words(x: Any) -> Any:
