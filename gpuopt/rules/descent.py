@@ -59,6 +59,7 @@ class Momentum(Rule):
             raise ValueError(f"Momentum: nesterov=True needs beta > 0, got beta={self.beta!r}")
 
     def update(self, t: Any, p: Any, g: Any, v: Any = 0.0) -> Any:
-        g = (1 - (self.beta if self.dampening is None else self.dampening)) * g
+        if self.dampening is None or self.dampening:  # the heavy ball has no such factor
+            g = (1 - (self.beta if self.dampening is None else self.dampening)) * g
         v = self.beta * v + g
         return p - self.lr * (self.beta * v + g if self.nesterov else v), v

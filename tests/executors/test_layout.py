@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuopt.executors.layout import PADDING, ParamView, cut, place
+import gpuopt as go
+from gpuopt.executors.cpu.tiles import TileExecutor
+from gpuopt.executors.layout import LINE, PADDING, ParamView, cut, place
+from tests.support.executors import ON_CPU, only
 
 SHAPES = st.lists(st.integers(0, 9), max_size=4).map(tuple)
 
@@ -45,3 +48,15 @@ def test_state_of_large_arrays_is_padded_and_of_small_ones_is_not() -> None:
     parts = sorted((view.start, view.stop) for view in views)
     assert all(stop <= start for (_, stop), (start, _) in itertools.pairwise(parts))
     assert parts[-1][1] == total
+
+
+@only(*ON_CPU)
+def test_state_and_scratch_begin_with_a_line_of_the_cache(executor: str) -> None:
+    """Of every optimizer, wherever NumPy's own arrays begin."""
+    for size in (20_000, 20_001, 20_007):
+        opt = go.Adam().init(np.zeros(size, "float16"))
+        opt.step(np.zeros(size))
+        assert {state.__array_interface__["data"][0] % LINE for state in opt.state.values()} == {0}
+        (group,) = opt._binding.groups
+        scratch = cast("TileExecutor", group.executor)._scratch
+        assert {array.__array_interface__["data"][0] % LINE for array in scratch._of_thread[0].values()} <= {0}

@@ -12,6 +12,7 @@ import pytest
 import gpuopt as go
 from gpuopt.arrays import backend
 from gpuopt.rules import Rule, rules
+from gpuopt.tracing.trace import trace
 from tests.support.executors import ON_CPU
 from tests.support.interrupts import stopped_at
 from tests.support.reference import LOOPS
@@ -393,3 +394,12 @@ def test_a_method_is_called_like_nothing_of_gpuopt(base: Any, name: str) -> None
     with pytest.raises(TypeError, match=f"rule Odd: '{name}' is what gpuopt calls something of its own"):
         type("Odd", (base,), methods)
     type("Fine", (base,), {"update": methods["update"], "check": lambda self: None, "helper": methods[name]})
+
+
+def test_the_heavy_ball_has_no_factor_of_one() -> None:
+    """Which would be a pass over the gradient."""
+    ops = {
+        name: len(trace(go.Momentum(dampening=d)).update.ops)
+        for name, d in {"ball": 0.0, "average": None, "other": 0.5}.items()
+    }
+    assert ops == {"ball": 4, "average": 5, "other": 5}

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from gpuopt.executors.layout import lines
+
 __all__ = ["Scratch"]
 
 
@@ -43,7 +45,7 @@ class Scratch:
             for arrays in self._of_thread if self.shared else self._of_thread[:1]:
                 whole = arrays.get(name)
                 if whole is None:
-                    whole = arrays[name] = np.empty(self._largest, dtype)
+                    whole = arrays[name] = lines(self._largest, dtype)
                 arrays[name, size] = whole[:size]
             found = self._of_thread[thread][name, size]
         return found

@@ -218,6 +218,13 @@ MISTAKES = [
         "test_rows::test_the_sign_of_zero",
     ),
     Mistake(
+        "scratch that begins where malloc says",
+        "Scratch.array",
+        "lines(self._largest, dtype)",
+        "np.empty(self._largest + 1, dtype)[1:]",
+        "test_layout::test_state_and_scratch_begin_with_a_line_of_the_cache",
+    ),
+    Mistake(
         "gradients in float32 read as float16",
         "NumbaKernel._call",
         "self._is_wide or all(__1)",

@@ -8,6 +8,13 @@ __all__ = ["MISTAKES"]
 
 MISTAKES = [
     Mistake(
+        "a factor of one over the gradients of a heavy ball",
+        "Momentum.update",
+        "self.dampening is None or self.dampening",
+        "True",
+        "test_rules::test_the_heavy_ball_has_no_factor_of_one",
+    ),
+    Mistake(
         "a step count taken for a number because the decay is one",
         "sum_of_weights",
         "math.expm1 if _1 else np.expm1",
