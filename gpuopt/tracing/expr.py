@@ -43,6 +43,11 @@ class Expr:
     size: int = 1
     """How many operations and leaves its formula would have, written out."""
 
+    def __repr__(self) -> str:
+        """Not the whole formula, in which what is shared would be written again and again."""
+        inside = ", ".join(f"%{arg.index}" for arg in self.args) or repr(self.value)
+        return f"<Expr %{self.index} = {self.op}({inside})>"
+
     @property
     def boolean(self) -> bool:
         """Whether it is a truth value."""

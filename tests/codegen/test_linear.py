@@ -62,10 +62,11 @@ def made(cls: type[Made], dtype: str, n: int) -> tuple[float, int]:
     """The seconds and the letters of all texts of a rule, as every executor and a reader gets them."""
     begun = time.process_time()
     traced = trace(cls(n=n).update_for(""), dtype.startswith("c"))
-    texts = [str(traced), *(each.body for each in kernels(cls(n=n), np.dtype(dtype)))]
+    texts = [str(traced), repr(traced), *(each.body for each in kernels(cls(n=n), np.dtype(dtype)))]
     for kernel in traced.kernels:
         compile_host(kernel.scalars)
-        texts.append(numba.fold_source(kernel) if kernel.reductions else numba.loop_source(kernel))
+        write = numba.fold_source if kernel.reductions else numba.loop_source
+        texts.append(write(kernel, np.dtype(np.float32)))
         texts.append(numpy_code.tile_code(kernel).source)
     return time.process_time() - begun, sum(map(len, texts))
 
