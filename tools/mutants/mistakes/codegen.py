@@ -149,11 +149,11 @@ MISTAKES = [
         "test_numba_text",
     ),
     Mistake(
-        "a complex loop that takes the imaginary part for the real one",
-        "codegen.numba:_is_paired",
-        "a.value.component != 're' or _1",
-        "_1 and False",
-        "test_stored test_bits::test_numba_has_the_bits_of_numpy",
+        "components that are computed from each other taken for alike",
+        "codegen.numba:_Text.__init__",
+        "_is_paired(kernel)",
+        "kernel.complex",
+        "test_stored::test_components",
     ),
     Mistake(
         "16-bit numbers that are only moved rounded as results are",
