@@ -46,8 +46,8 @@ program = trace(rule.update_for(""))
 @pytest.mark.parametrize(
     ("shown", "begins"),
     [
-        ("numba.loop_source(program.update)", "def "),
-        ("numba.fold_source(program.stages[0])", "def "),
+        ("numba.loop_source(program.update, np.dtype('float32'))", "def "),
+        ("numba.fold_source(program.stages[0], np.dtype('float32'))", "def "),
         ("numpy.tile_code(program.update)", "TileCode"),
         ("source.kernels(rule, np.dtype('float32'))[-1].python()", "cupy.ElementwiseKernel("),
     ],

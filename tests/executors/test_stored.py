@@ -162,7 +162,7 @@ def test_layouts(executor: str, rule: Any, dtype: str, layout: tuple[Any, ...]) 
 @pytest.fixture
 def compiled(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What was asked to be compiled, by what is unusual about its arrays."""
-    numba = importlib.import_module("gpuopt.executors.cpu.numba")
+    numba = importlib.import_module("gpuopt.executors.cpu.numba_loops")
     found: list[Any] = []
     for name in ("loop_code", "fold_code"):
         before = getattr(numba, name)
@@ -195,7 +195,7 @@ def test_a_loop_is_compiled_when_it_is_needed(executor: str, compiled: list[Any]
 def test_nothing_is_written_before_all_is_compiled(
     executor: str, packed: bool, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
 ) -> None:
-    numba = importlib.import_module("gpuopt.executors.cpu.numba")
+    numba = importlib.import_module("gpuopt.executors.cpu.numba_loops")
     params = [sample(rng, (9,), "float32"), *[sample(rng, (9,), "bfloat16") for _ in range(1 + packed)]]
     opt = go.Adam().init(params)
     opt.step(params_like := [p.copy() for p in params])

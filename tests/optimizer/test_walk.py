@@ -15,7 +15,7 @@ import pytest
 import gpuopt as go
 
 PACKAGE = f"{Path(go.__file__).parent}{os.sep}"
-CALLS, FILES = 40, 8
+CALLS, FILES = 40, 7
 TREES: dict[str, Callable[[], Any]] = {
     "one array": lambda: np.ones(8, np.float32),
     "a dict of three": lambda: {name: np.ones(8, np.float32) for name in "wbc"},

@@ -46,7 +46,7 @@ def test_stages_and_verdicts_are_shown() -> None:
     [
         str,
         lambda program: numpy_code.tile_code(program.update).source,
-        lambda program: numba.loop_source(program.update),
+        lambda program: numba.loop_source(program.update, np.dtype("f4")),
         lambda program: kernel_source(program.update, np.dtype("f4"), np.dtype("f4")).body,
         lambda program: "".join(map(str, map(host.compile_host, [program.update.scalars]))),
     ],

@@ -2,27 +2,105 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from gpuopt.arrays.dtypes import state_dtype
-from gpuopt.codegen.numba_header import Stored
-from gpuopt.codegen.order import LANES, REDUCTION_CHUNK, chunks
-from gpuopt.codegen.tile import Whole, wholes
+from gpuopt.codegen.tile import Whole
 from gpuopt.executors.cpu.kernel import Bound, CompiledKernel
-from gpuopt.executors.cpu.numba_calls import Call, Given, address, words
-from gpuopt.executors.cpu.numba_compile import fill_code, fold_code, loop_code, widens
+from gpuopt.executors.cpu.numba_compile import fill_code
+from gpuopt.executors.cpu.numba_loops import Layout, Loops, address, table
 from gpuopt.executors.cpu.packs import PackTile
-from gpuopt.executors.cpu.runs import Runs, lay_out
 from gpuopt.executors.cpu.scratch import Scratch
 from gpuopt.executors.cpu.tiles import TileExecutor
 from gpuopt.executors.cpu.work import ArrayTile, Tile
-from gpuopt.tracing.operands import GRAD, PARAM
+from gpuopt.tracing.operands import GRAD
 from gpuopt.tracing.program import Kernel
 
 __all__ = ["NumbaExecutor"]
+
+LAYOUTS = 16
+"""For how many layouts of gradients the calls with a tile are kept."""
+
+
+class Call:
+    """A loop and all that it is given with a tile, which holds this, but for the gradient.
+
+    Parameters
+    ----------
+    kernel : CompiledKernel
+    size : int
+        The elements of the tile.
+    layout : Layout
+        The loop, and what it takes.
+    flat : bool
+        Whether the gradient itself can be passed.
+    """
+
+    def __init__(self, kernel: CompiledKernel, size: int, layout: Layout, flat: bool) -> None:
+        self._kernel, self._size, self._layout, self.function = (
+            kernel,
+            size,
+            layout,
+            layout.function,
+        )
+        arrays = layout.arrays
+        gradient = next((given for given in arrays if given.whole.array == GRAD), None)
+        self._reads = gradient is not None and gradient.start is not None
+        self._passes = self._reads and flat
+        self._stand_in = words(np.zeros(1, gradient.dtype if gradient else kernel.compute))
+        self._tables: dict[int, tuple[Any, int]] = {}
+        self._copies: dict[int, list[tuple[Whole, Any]]] = {}
+        self.direct: int | None = None
+        """The address of its table, if it is called with the gradient itself, and copies none."""
+        if self._passes and all(given.start is not None for given in arrays):
+            self.direct = self._table(0)[1]
+
+    def _table(self, thread: int) -> tuple[Any, int]:
+        """The numbers that the loop reads, and where they lie; and what is copied for that."""
+        found = self._tables.get(thread)
+        if found is None:
+            columns, copies = [self._layout.lengths], []
+            for given in self._layout.arrays:
+                start = given.start
+                if start is None:
+                    name = given.whole.array, given.dtype.name
+                    values = self._kernel.scratch.array(thread, name, self._size, given.dtype)
+                    copies.append((given.whole, values))
+                    start = address(values)
+                    if given.whole.array == GRAD:
+                        start -= address(self._stand_in)
+                columns.append(start + given.offsets)
+            numbers = table(self._kernel.values, [*columns, *self._layout.rows])
+            self._copies[thread] = copies
+            found = self._tables[thread] = numbers, address(numbers)
+        return found
+
+    def run(self, given: tuple[Any, Any], thread: int) -> list[Any]:
+        """Call the loop with a tile and its gradient; the values of a stage are returned."""
+        (numbers, where), (tile, g) = self._table(thread), given
+        for whole, values in self._copies[thread]:
+            if whole.array in self._kernel.kernel.random:
+                self._kernel.randomize(tile, whole.array, values, thread)
+            elif whole.read:
+                tile.load(whole.array, "", values, g)
+        passed = words(g) if self._passes else self._stand_in
+        if self._reads and not self._passes:
+            numbers[3] = address(g) - address(passed)
+        self.function(passed, where, thread)
+        results = []
+        for whole, values in self._copies[thread]:
+            if whole.array.kind == "result":
+                results.append(values)
+            elif whole.written:
+                tile.store(whole.array, "", values)
+        return results
+
+    def run_rows(self, given: tuple[Any, Any], rows: Any, thread: int) -> None:
+        """Call the loop for runs each of which has a row of scalars; it is called so alone."""
+        self._table(thread)[0][1:3] = address(rows), rows.strides[0]
+        self.run(given, thread)
 
 
 class NumbaKernel(CompiledKernel):
@@ -45,33 +123,11 @@ class NumbaKernel(CompiledKernel):
         dtype: np.dtype[Any],
     ) -> None:
         super().__init__(kernel, compute, scratch, sizes)
-        self._dtype = dtype if widens(dtype) else compute
-        self._is_wide = self._dtype.itemsize > 2
         if kernel.random:
             fill_code(compute)  # compiled before the first step
-        arrays = wholes(kernel, results=False)
-        dtypes = self._dtypes(arrays, self._dtype)
-        self._code(fold_code if kernel.reductions else loop_code, arrays, dtypes)
-
-    def _dtypes(self, arrays: Sequence[Whole], gradient: np.dtype[Any]) -> list[np.dtype[Any]]:
-        """What each array is taken in, if gradients come in that dtype."""
-        own = gradient if gradient == self._dtype else self.compute
-        of = {PARAM: self._dtype, GRAD: own}
-        return [of.get(w.array) or state_dtype(self.compute, w.complex) for w in arrays]
-
-    def _code(
-        self,
-        compiled: Callable[..., Any],
-        arrays: Sequence[Whole],
-        dtypes: Sequence[np.dtype[Any]],
-        steps: Sequence[int] = (),
-    ) -> Any:
-        """The loop for arrays of these dtypes that go on by these steps, or by 1."""
-        kinds = [dtype.name if dtype.itemsize == 2 else "" for dtype in dtypes]
-        each = zip(arrays, kinds, steps or [1] * len(arrays), strict=True)
-        stored = [Stored(whole.array, kind, step) for whole, kind, step in each]
-        unusual = tuple(one for one in stored if one.kind or one.step > 1)
-        return compiled(self.kernel, self.compute, unusual)
+        self._loops = Loops(kernel, compute, dtype, self.folds)
+        self._dtype = self._loops.dtype
+        self._is_wide = self._dtype.itemsize > 2
 
     def bind(self, tile: Tile, g: Any) -> Bound:
         direct = tile.calls.get(self)
@@ -89,61 +145,28 @@ class NumbaKernel(CompiledKernel):
 
     def _call(self, tile: Tile, g: Any, folds: bool, rows: bool = False) -> Call:
         """How a loop is called with such a gradient; it is found, and compiled, once."""
-        calls: dict[Any, Call] = tile.calls
+        calls: dict[Any, Any] = tile.calls
         if type(tile) is PackTile:
             stored = self._is_wide or all(x.dtype == self._dtype for x in g)
             dtype = self._dtype if stored else self.compute
             key: Any = self, folds, rows, dtype
-            if key not in calls:
-                calls[key] = self._of_pack(tile, dtype, folds)
-            return calls[key]
+            found: Call | None = calls.get(key)
+            if found is None:
+                layout = self._loops.of_pack(tile, dtype, folds)
+                found = calls[key] = Call(self, tile.size, layout, False)
+            return found
         assert isinstance(tile, ArrayTile)
         flat = g.ndim == 1 and g.dtype == self._dtype and g.flags.carray
+        if not flat:
+            calls = calls.setdefault(None, {})
         key = self, folds, None if flat else (g.strides, g.dtype, g.flags.aligned)
-        if key not in calls:
-            calls[key] = self._of_array(tile, g, flat, folds)
-        return calls[key]
-
-    def _of_array(self, tile: ArrayTile, g: Any, flat: bool, folds: bool) -> Call:
-        arrays = wholes(self.kernel, results=not folds)
-        dtypes = self._dtypes(arrays, g.dtype)
-        found = [tile.flat(whole.array, g) for whole in arrays]
-        for number, (x, dtype) in enumerate(zip(found, dtypes, strict=True)):
-            if x is not None and not (x.dtype == dtype and x.flags.aligned):
-                found[number] = None
-        runs = lay_out(tile.shape, found, [dtype.itemsize for dtype in dtypes], folds)
-        function = self._code(fold_code if folds else loop_code, arrays, dtypes, runs.steps)
-        lengths, offsets, rows = np.array([runs.length]), runs.offsets, []
-        if folds:
-            lengths, offsets = _chunks(tile.size, runs, dtypes)
-            first, position = tile.offset // REDUCTION_CHUNK, tile.array.position
-            rows = [
-                _rows(self.folds.rows(number, position)[first:], np.arange(len(lengths)))
-                for number in range(len(self.folds.ops))
-            ]
-        starts = [
-            None if not taken else 0 if whole.array == GRAD else address(x)
-            for whole, x, taken in zip(arrays, found, runs.taken, strict=True)
-        ]
-        given = list(map(Given, arrays, dtypes, starts, offsets))
-        return Call(self, function, tile.size, given, flat, lengths, rows)
-
-    def _of_pack(self, tile: PackTile, gradient: np.dtype[Any], folds: bool) -> Call:
-        arrays = wholes(self.kernel, results=not folds)
-        dtypes, given = self._dtypes(arrays, gradient), []
-        lengths = np.array(tile.sizes, np.int64)
-        before = np.cumsum(lengths) - lengths
-        for whole, dtype in zip(arrays, dtypes, strict=True):
-            x, offsets = tile.flat(whole.array, None), before * dtype.itemsize
-            start = None if x is None else address(x)
-            if whole.array == PARAM and all(
-                p.dtype == dtype and p.flags.aligned for p in tile.arrays[PARAM]
-            ):
-                start, offsets = 0, np.array(list(map(address, tile.arrays[PARAM])), np.int64)
-            given.append(Given(whole, dtype, start, offsets))
-        function = self._code(fold_code if folds else loop_code, arrays, dtypes)
-        rows = [_rows(last, tile.positions) for last in self.folds.last] if folds else []
-        return Call(self, function, tile.size, given, False, lengths, rows)
+        found = calls.get(key)
+        if found is None:
+            if not flat and len(calls) >= LAYOUTS:
+                calls.clear()  # who goes on with one holds it
+            layout = self._loops.of_array(tile, g, folds)
+            found = calls[key] = Call(self, tile.size, layout, flat)
+        return found
 
     def mapped(self, tile: Tile, g: Any, thread: int) -> list[Any]:
         return self._call(tile, g, folds=False).run((tile, g), thread)
@@ -158,17 +181,9 @@ class NumbaKernel(CompiledKernel):
         fill_code(values.dtype)(values, np.uint64(start), index)
 
 
-def _chunks(size: int, runs: Runs, dtypes: Sequence[np.dtype[Any]]) -> tuple[Any, list[Any]]:
-    """The lengths of the chunks of one run, and where each array has them."""
-    first = np.arange(chunks(size), dtype=np.int64) * REDUCTION_CHUNK
-    lengths = np.minimum(size - first, REDUCTION_CHUNK)
-    widths = [step * dtype.itemsize for step, dtype in zip(runs.steps, dtypes, strict=True)]
-    return lengths, [first * width for width in widths]
-
-
-def _rows(rows: Any, which: Any) -> Any:
-    """The addresses of some rows of lanes."""
-    return address(rows) + np.array(which, np.int64) * (LANES * rows.itemsize)
+def words(x: Any) -> Any:
+    """An array as what a loop takes: numbers of 16 bits by their bits."""
+    return x.view(np.uint16) if x.dtype.itemsize == 2 else x
 
 
 class NumbaExecutor(TileExecutor):
