@@ -56,18 +56,15 @@ def printed(**variables: str) -> str:
     return out.strip()
 
 
-def test_the_second_process_does_not_compile(tmp_path: Path) -> None:
-    folder = str(tmp_path / "cache")
-    assert [printed(GPUOPT_CACHE_DIR=folder) for _ in range(2)] == [COMPILED, LOADED]
-
-
 def test_processes_that_race_for_an_empty_cache(tmp_path: Path) -> None:
-    racing = [start(GPUOPT_CACHE_DIR=str(tmp_path / "cache")) for _ in range(4)]
+    """One that comes later compiles nothing."""
+    racing = [start(GPUOPT_CACHE_DIR=str(tmp_path / "cache")) for _ in range(3)]
     for process in racing:
         out, err = process.communicate(timeout=120)
         assert out.startswith("numba 0.999")
         assert err == ""
     assert {path.suffix for path in (tmp_path / "cache" / "gpuopt").iterdir()} == {".code"}
+    assert printed(GPUOPT_CACHE_DIR=str(tmp_path / "cache")) == LOADED
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import _thread
 import contextlib
 import copy
 import functools
+import itertools
 import linecache
 import multiprocessing
 import queue
@@ -26,6 +27,7 @@ from gpuopt.executors.cpu import pool
 from gpuopt.executors.cpu.numba import NumbaKernel
 from gpuopt.executors.cpu.numpy import NumpyKernel
 from gpuopt.executors.cpu.tiles import TileExecutor
+from tests.support.examples import spread
 from tests.support.flushing import OPERANDS, RESULTS, flushing
 from tests.support.optimizers import everything
 
@@ -307,9 +309,9 @@ def test_an_interrupt_at_any_line_is_harmless_or_known(action: Callable[[Any, An
     before = everything(whole)
     action(whole, saved)
     after = everything(whole)
-    while True:
+    for line in itertools.count(1, spread(3)):
         opt = go.Adam(0.1).init([np.ones(3)])
-        if not stopped_at(functools.partial(action, opt, saved), len(outcomes) + 1):
+        if not stopped_at(functools.partial(action, opt, saved), line):
             break
         if opt._guard.inconsistent:
             outcomes.append("known")

@@ -11,6 +11,7 @@ import pytest
 
 import gpuopt as go
 from tests.support.captures import CHAINS, SCHEDULE, arrays, captured, fill, on_device
+from tests.support.executors import mostly_asked_for
 from tests.support.optimizers import alike, everything
 from tests.support.variants import DTYPES, bits, sample
 
@@ -19,7 +20,7 @@ def mine(step: Any) -> Any:
     return 0.1 / (1 + step)
 
 
-@pytest.mark.parametrize("name", CHAINS)
+@pytest.mark.parametrize("name", mostly_asked_for(CHAINS, "norm"))
 def test_a_captured_step_replays_as_steps_of_numpy(name: str, emulated_gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Captured once and replayed, with a new learning rate in between: parameters, state and counts of plain steps."""
     monkeypatch.setenv("GPUOPT_CPU", "numpy")
@@ -112,7 +113,7 @@ def test_gradients_with_gaps_are_not_kept_alive(capturable: bool, emulated_gpu: 
     assert seen() is None
 
 
-@pytest.mark.parametrize("name", CHAINS)
+@pytest.mark.parametrize("name", mostly_asked_for(CHAINS, "norm"))
 def test_nothing_is_allocated_after_init(name: str, emulated_gpu: None) -> None:
     """Nor anything sent to the device, once it has the addresses of the gradients; nor does anything wait."""
     import cupy
@@ -165,7 +166,7 @@ def test_it_changes_nothing(xp: Any, executor: str) -> None:
         assert bits(found[0]).tolist() == bits(found[1]).tolist()
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", mostly_asked_for(DTYPES, "complex64"))
 def test_every_dtype_and_arrays_for_hyperparameters(dtype: str, emulated_gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GPUOPT_CPU", "numpy")
     found = []

@@ -15,6 +15,7 @@ import gpuopt as go
 from gpuopt.arrays import check
 from gpuopt.optimizer import capture
 from tests.support.captures import CHAINS, SCHEDULE, arrays, fill, on_device
+from tests.support.executors import mostly_asked_for
 from tests.support.optimizers import alike, everything
 from tests.support.refusals import refused, table
 from tests.support.variants import bits
@@ -36,15 +37,14 @@ class Streams:
     def log(self) -> list[str]:
         found, recorded = [], dict[int, str]()
         for what, *of in list(self._log)[self._before :]:
-            name = "side" if of[-1:] > [2] else "caller"
-            if what == "record":
-                recorded[of[0]] = name
-            elif what == "order":
-                found.append(f"{name} waits for {recorded[of[0]]}")
-            elif what in {"begin", "end"}:
+            if what in {"begin", "end"}:
                 found.append(what)
-            elif what == "graph":
-                found.append(f"launch on {name}")
+            elif what in {"record", "order", "graph"}:
+                name = "side" if of[-1] > 2 else "caller"
+                if what == "record":
+                    recorded[of[0]] = name
+                else:
+                    found.append(f"{name} waits for {recorded[of[0]]}" if what == "order" else f"launch on {name}")
         return found
 
     def capturing(self) -> bool:
@@ -92,7 +92,7 @@ def model(streams: Streams, opt: Any, grads: list[Any]) -> tuple[Any, list[int]]
     return loss_and_grad, calls
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", mostly_asked_for(RULES, "norm"))
 def test_replays_are_steps(name: str, streams: Streams) -> None:
     """The bits of single steps, with another learning rate in between; nothing moves before the first."""
     found, rule = [], RULES[name]
@@ -140,7 +140,7 @@ def test_the_order_of_things(streams: Streams) -> None:
     assert opt.t == 4
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", mostly_asked_for(RULES, "norm"))
 def test_a_rehearsal_changes_nothing(name: str, streams: Streams) -> None:
     """Whatever the gradients hold; and it makes all that a step needs."""
     params, grads = data()

@@ -103,9 +103,9 @@ def exists(path: str) -> bool:
     return bool(fnmatch.filter(HERE, f"*/{path}"))
 
 
-@pytest.mark.parametrize("file", [*PAGES, *MODULES, *SCRIPTS], ids=str)
-def test_every_path_that_is_named_exists(file: PurePosixPath) -> None:
-    missing = [f"{file}:{number}: {path}" for number, line in prose(file) for path in paths(line) if not exists(path)]
+def test_every_path_that_is_named_exists() -> None:
+    lines = ((file, number, line) for file in (*PAGES, *MODULES, *SCRIPTS) for number, line in prose(file))
+    missing = [f"{file}:{number}: {path}" for file, number, line in lines for path in paths(line) if not exists(path)]
     assert not missing
 
 
@@ -116,9 +116,10 @@ def messages(file: PurePosixPath) -> Iterator[str]:
             yield node.value
 
 
-@pytest.mark.parametrize("file", [file for file in MODULES if file.parts[0] == "gpuopt"], ids=str)
-def test_every_page_that_a_message_names_exists(file: PurePosixPath) -> None:
-    assert not [path for text in messages(file) for path in IN_FOLDER.findall(text) if not exists(path.rstrip("./"))]
+def test_every_page_that_a_message_names_exists() -> None:
+    texts = ((file, text) for file in MODULES if file.parts[0] == "gpuopt" for text in messages(file))
+    named = ((file, path.rstrip("./")) for file, text in texts for path in IN_FOLDER.findall(text))
+    assert not [f"{file}: {path}" for file, path in named if not exists(path)]
 
 
 def headings(page: PurePosixPath) -> set[str]:
@@ -149,10 +150,10 @@ def test_every_link_leads_somewhere(page: PurePosixPath) -> None:
 DOCUMENT = re.compile(r"(?<![\w.-])[A-Z][A-Z_-]{2,}\.md\b")
 
 
-@pytest.mark.parametrize("file", [file for file in TEXTS if file != THIS], ids=str)
-def test_every_design_document_that_is_named_exists(file: PurePosixPath) -> None:
-    named = {name for name in DOCUMENT.findall(read(file)) if name.removesuffix(".md") not in PLACEHOLDERS}
-    assert named <= {known.name for known in FILES}
+def test_every_design_document_that_is_named_exists() -> None:
+    known = {file.name for file in FILES} | {f"{name}.md" for name in PLACEHOLDERS}
+    named = ((file, name) for file in TEXTS if file != THIS for name in DOCUMENT.findall(read(file)))
+    assert not [f"{file}: {name}" for file, name in named if name not in known]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""How many random examples hypothesis tries: few every day where each is compiled, and many times as many on request."""
+"""How many examples are tried of what has many: few every day, and many times as many, or all, on request."""
 
 from __future__ import annotations
 
@@ -23,3 +23,8 @@ def examples(number: int, **options: Any) -> settings:
     return settings(
         max_examples=number * _times, derandomize=True, deadline=None, database=None, suppress_health_check=quiet, **options
     )
+
+
+def spread(everyday: int) -> int:
+    """The distance between those of a long row of examples that are tried: every one on request."""
+    return everyday if _times == 1 else 1

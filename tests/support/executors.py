@@ -6,7 +6,7 @@ A test is skipped if what it asks for is not installed.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -60,3 +60,8 @@ def parameter(name: str) -> Any:
 
 beside_numpy = only(*(name for name in EXECUTORS if name != "numpy"))
 """For what is compared with NumPy's executor."""
+
+
+def mostly_asked_for(names: Iterable[str], *everyday: str) -> list[Any]:
+    """Values of a parameter: those but `everyday` run where a GPU was asked for, as they compile kernels of their own."""
+    return [pytest.param(name, marks=() if name in everyday else pytest.mark.gpu) for name in names]
