@@ -440,8 +440,8 @@ def gpu_data(seed: int = 0) -> tuple[Any, Any, Any]:
     import cupy
 
     rng = np.random.default_rng(seed)
-    x, y = (cupy.asarray(rng.normal(size=(64, 1000)), dtype="float32") for _ in range(2))
-    return {"w": cupy.zeros(1000, "float32"), "b": cupy.zeros(1000, "float32")}, x, y
+    x, y = (cupy.asarray(rng.normal(size=(16, 200)), dtype="float32") for _ in range(2))
+    return {"w": cupy.zeros(200, "float32"), "b": cupy.zeros(200, "float32")}, x, y
 
 
 @pytest.mark.gpu
@@ -496,7 +496,7 @@ def test_what_a_gpu_cannot_capture_is_named(how: str) -> None:
 
     params, x, y = gpu_data()
     opt = go.Adam().init(params, capturable=True)
-    grads = {"w": cupy.ones(1000, "float32"), "b": cupy.ones(1000, "float32")}
+    grads = {"w": cupy.ones(200, "float32"), "b": cupy.ones(200, "float32")}
 
     def loss_and_grad(params: Any, x: Any, y: Any) -> Any:
         loss = (x @ y.T).sum() if how == "cublas" else cupy.asarray(float(x.sum()))

@@ -56,10 +56,19 @@ def close(found: Any, exact: Any, bound: float) -> None:
     assert np.all(np.abs(host.astype(exact.dtype) - exact) <= bound * scale)
 
 
-@pytest.mark.every("executor", "dtype", pair=PAIRS, dtype=DTYPES)
+@pytest.mark.every("executor", "dtype", pair=PAIRS, executor=ON_CPU, dtype=DTYPES)
 def test_formula(pair: tuple[Any, Any], dtype: str, xp: Any, rng: np.random.Generator) -> None:
     """Parameters, state and what evaluation gives follow the reference; the layout decides no bit."""
-    piece, rule = pair
+    check_formula(*pair, dtype, xp, rng)
+
+
+@pytest.mark.every("executor", "dtype", pair=PAIRS, executor=("cupy",), dtype=("float32", "complex64"))
+def test_formula_on_a_gpu(pair: tuple[Any, Any], dtype: str, xp: Any, rng: np.random.Generator) -> None:
+    """Each chain is a text of its own for each dtype, and other tests have the other dtypes of each piece."""
+    check_formula(*pair, dtype, xp, rng)
+
+
+def check_formula(piece: Any, rule: Any, dtype: str, xp: Any, rng: np.random.Generator) -> None:
     if isinstance(piece, go.bounds) and dtype.startswith("complex"):
         with pytest.raises(ValueError, match="bounds: complex numbers have no order"):
             chained(piece, rule).init(xp.ones(2, dtype))
