@@ -12,7 +12,7 @@ import pytest
 import gpuopt as go
 from gpuopt.arrays.tree import TreeSpec
 from gpuopt.rules.paths import matching
-from tests.support.executors import ON_CPU
+from tests.support.executors import ON_CPU, only
 from tests.support.optimizers import Pair
 from tests.support.refusals import refused, table
 from tests.support.variants import bits
@@ -290,10 +290,9 @@ def mixed() -> Any:
     return go.chain(go.clip_global_norm(2.0), go.partition(by_group), go.average(0.9))
 
 
+@only(*ON_CPU)
 def test_as_separate_optimizers(executor: str, rng: np.random.Generator) -> None:
     """Each array as if its rule were alone, bit for bit; those of one rule are one launch."""
-    if executor == "cupy":
-        pytest.skip("the arrays are NumPy's")
     rules = {"layers/*/w": go.chain(go.accumulate(2), go.Adam(0.1)), "*": go.Momentum(0.2)}
     params, weights, rest = model("float32"), [np.ones((2, 3), "float32"), np.ones((3, 2), "float32")], np.ones(4, "float32")
     opt, first, second = go.partition(rules).init(params), rules["layers/*/w"].init(weights), rules["*"].init(rest)
