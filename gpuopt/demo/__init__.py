@@ -1,4 +1,4 @@
-"""``gpuopt demo``: every rule learns to read handwritten digits, stochastic, by mini-batches and by
+"""``gpuopt demo``: rules learn to read handwritten digits, stochastic, by mini-batches and by
 batches.
 
 Prints a table and draws the loss curves. The data come with scikit-learn; nothing is downloaded.
@@ -20,7 +20,7 @@ from gpuopt.arrays.backend import optional_import
 from gpuopt.demo.arguments import add_arguments, rule_class
 from gpuopt.demo.network import load_digits
 from gpuopt.demo.picture import FORMATS, draw
-from gpuopt.demo.runs import Run, Way, make_rule, train
+from gpuopt.demo.runs import USUAL, Run, Way, make_rule, train
 from gpuopt.rules import rules
 from gpuopt.training.history import History
 
@@ -48,7 +48,7 @@ def main(args: argparse.Namespace) -> int:
     ways = [Way.of(size) for size in dict.fromkeys(args.batch_size)]
     if args.epochs is not None:
         ways = [dataclasses.replace(way, epochs=args.epochs) for way in ways]
-    classes = dict.fromkeys(args.rule or rules().values())
+    classes = dict.fromkeys(args.rule or [rules()[name] for name in USUAL])
     jobs = [(way, make_rule(cls, way, args.lr)) for way in ways for cls in classes]
     runs = []
     # disable=None: no bar where stderr is not a terminal.

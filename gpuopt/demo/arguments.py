@@ -6,7 +6,7 @@ import argparse
 import math
 from pathlib import Path
 
-from gpuopt.demo.runs import Way
+from gpuopt.demo.runs import USUAL, Way
 from gpuopt.option_values import rule_among, whole_number
 from gpuopt.rules import GradientDescent, Rule, rules
 
@@ -30,7 +30,7 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=rule_class,
         metavar="NAME",
-        help=f"rules to train with (default: all: {', '.join(rules())})",
+        help=f"rules to train with, of {', '.join(rules())} (default: {' '.join(USUAL)})",
     )
     parser.add_argument(
         "--batch-size",
