@@ -36,9 +36,9 @@ def may_share(a: Operand, b: Operand) -> bool:
 @functools.lru_cache(maxsize=512)
 def tile_code(kernel: Kernel) -> TileCode:
     """Generate the function that runs `kernel` on one tile."""
-    writer, fixed = _Writer(kernel), constants(kernel)
+    writer = _Writer(kernel)
     scratch = writer.buffers.scratch
-    scalars = [f"k{number}" for number in range(len(kernel.scalars) + len(fixed))]
+    scalars = [f"k{number}" for number in range(len(kernel.scalars) + len(constants(kernel)))]
     arguments = ", ".join([*writer.arrays.values(), *scratch["w"], *scratch["b"], *scalars])
     comments = [f"# {name} is {operand}" for operand, name in writer.arrays.items()]
     comments += [f"# {writer.where[expr]} = {format_expr(expr)}" for expr in kernel.scalars]
@@ -49,7 +49,7 @@ def tile_code(kernel: Kernel) -> TileCode:
     exec(source, scope)  # the text is made here from a fixed set of calls
     sizes = len(scratch["w"]), len(scratch["b"])
     update = scope.pop("update")  # whose globals the scope is: it must not hold its owner
-    return TileCode(update, places(kernel), *sizes, fixed, source)
+    return TileCode(update, places(kernel), *sizes, source)
 
 
 class _Buffers:

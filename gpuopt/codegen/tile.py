@@ -51,8 +51,6 @@ class TileCode:
         What to pass first.
     scratch, masks : int
         How many arrays of the compute dtype, and of bool, come next.
-    constants : tuple of Expr
-        What follows the kernel's scalars.
     source : str
         The function's text.
     """
@@ -61,7 +59,6 @@ class TileCode:
     places: tuple[Place, ...]
     scratch: int
     masks: int
-    constants: tuple[Expr, ...]
     source: str
 
 

@@ -29,6 +29,7 @@ from gpuopt.executors.cpu.numpy import NumpyKernel
 from gpuopt.executors.cpu.tiles import TileExecutor
 from tests.support.examples import spread
 from tests.support.flushing import OPERANDS, RESULTS, flushing
+from tests.support.interrupts import Stop, stopped_by
 from tests.support.optimizers import everything
 
 WAIT = 20.0  # seconds until a thread that does not come is a failure; none is waited for when all is well
@@ -204,10 +205,6 @@ def test_another_process_steps_after_threads_ran(method: str, threaded: None) ->
         process.kill()
 
 
-class Stop(BaseException):
-    """As KeyboardInterrupt, which pytest would take for the user's."""
-
-
 @pytest.fixture
 def interrupted(tile_group: type[TileExecutor], monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Break a step off at its n-th tile, whichever thread has it; 0 is never."""
@@ -278,15 +275,7 @@ def stopped_at(action: Callable[[], Any], line: int) -> bool:
             raise Stop
         return trace
 
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        action()
-    except Stop:
-        return True
-    finally:
-        sys.settrace(before)
-    return False
+    return stopped_by(trace, action)
 
 
 ACTIONS = {

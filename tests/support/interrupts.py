@@ -25,6 +25,11 @@ def stopped_at(bytecode: int, action: Callable[[], object], file: str | None = N
             raise Stop  # which ends the tracing, too
         return trace
 
+    return stopped_by(trace, action)
+
+
+def stopped_by(trace: Callable[[Any, str, Any], Any], action: Callable[[], object]) -> bool:
+    """Do the action under a tracer; whether that raised `Stop`."""
     before = sys.gettrace()
     sys.settrace(trace)
     try:

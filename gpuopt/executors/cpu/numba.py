@@ -39,12 +39,8 @@ class Call:
     """
 
     def __init__(self, kernel: CompiledKernel, size: int, layout: Layout, flat: bool) -> None:
-        self._kernel, self._size, self._layout, self.function = (
-            kernel,
-            size,
-            layout,
-            layout.function,
-        )
+        self._kernel, self._size, self._layout = kernel, size, layout
+        self.function = layout.function
         arrays = layout.arrays
         gradient = next((given for given in arrays if given.whole.array == GRAD), None)
         self._reads = gradient is not None and gradient.start is not None
@@ -132,8 +128,8 @@ class NumbaKernel(CompiledKernel):
     def bind(self, tile: Tile, g: Any) -> Bound:
         direct = tile.calls.get(self)
         if direct is not None and g.ndim == 1 and g.dtype == self._dtype and g.flags.carray:
-            function, table = direct
-            return function, g if self._is_wide else words(g), table
+            function, where = direct
+            return function, g if self._is_wide else words(g), where
         call = self._call(tile, g, folds=False)
         if call.direct is None:
             return Call.run, call, (tile, g)
