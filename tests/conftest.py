@@ -80,6 +80,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Set aside what nobody asked for; the summary says how much. What needs a GPU comes first where it was asked for."""
+    if config.getoption("--require-gpu"):
+        for item in items:
+            if "some_gpu" in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.gpu)
     aside = {}
     for mark in (mark for mark in SET_ASIDE if not _asked_for(mark, config)):
         found = [item for item in items if item.get_closest_marker(mark)]
@@ -174,9 +178,16 @@ def emulated_gpu(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture
+def some_gpu(request: pytest.FixtureRequest) -> None:
+    """The GPU where one was asked for, else one made of software: for what a test sees of both."""
+    if not request.config.getoption("--require-gpu"):
+        request.getfixturevalue("emulated_gpu")
+
+
+@pytest.fixture
 def gpu_is_emulated(request: pytest.FixtureRequest) -> bool:
-    """Whether what is marked `gpu` runs on a GPU made of software, where a large array only takes longer."""
-    return bool(request.config.getoption("--emulated-gpu"))
+    """Whether the GPU is made of software: its powers are NumPy's, and a large array only takes longer."""
+    return not request.config.getoption("--require-gpu")
 
 
 @pytest.fixture

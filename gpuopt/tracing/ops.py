@@ -130,7 +130,7 @@ _OPS = (
     function("sqrt", exact=True),
     function("exp"),
     function("expm1"),
-    function("log"),
+    _op("log", 1, math.log, "math.log({0})", "logarithm<{T}>({0})", exact=False),
     function("log1p"),
     function("tanh"),
     function("sin"),

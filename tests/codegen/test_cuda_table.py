@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 import gpuopt as go
 from gpuopt.arrays.dtypes import is_complex, named
-from gpuopt.codegen.cuda.table import columns, table_source
-from gpuopt.codegen.cuda.tuning import UPDATE_CHUNK
+from gpuopt.codegen.cuda.table import columns, table_source, update_chunk
 from gpuopt.codegen.host import compile_host
 from gpuopt.codegen.order import LANES
 from gpuopt.rules import Adam, GradientDescent, Momentum, Rule
@@ -286,18 +285,19 @@ def test_an_array_of_more_than_two_to_the_31_elements(dtype: str) -> None:
 
     size, last, kind = 2**31 + 5, 3, named(dtype)
     p, g = (cupy.empty(size, kind) for _ in range(2))
-    end = (size - 1) // UPDATE_CHUNK * UPDATE_CHUNK - (last - 1) * UPDATE_CHUNK  # where the last chunks begin
+    chunk = update_chunk(kind)
+    end = (size - 1) // chunk * chunk - (last - 1) * chunk  # where the last chunks begin
     rng = np.random.default_rng(0)
     before, gradient = (sample(rng, (size - end + 1000,), dtype) for _ in range(2))
     p[end - 1000 :].set(before)
     g[end - 1000 :].set(gradient)
-    start = bits(p[: 2 * UPDATE_CHUNK])
+    start = bits(p[: 2 * chunk])
     traced, rule = trace(GradientDescent(lr=0.5), is_complex(p.dtype)).update, GradientDescent(lr=0.5)
     launch = import_module("gpuopt.codegen.cuda.compile").compile_launch(table_source(traced, (), p.dtype, g.dtype))
     held: dict[Any, int] = {
         "size": size,
         PARAM: p.data.ptr,
-        "chunk": -(end // UPDATE_CHUNK),
+        "chunk": -(end // chunk),
     }  # as if the first chunks had been launched before
     row = np.array([held.get(name, 0) for name in columns((), ())])
     tables = map(cupy.asarray, (np.zeros(last, np.int32), row, np.array([g.data.ptr])))
@@ -307,4 +307,4 @@ def test_an_array_of_more_than_two_to_the_31_elements(dtype: str) -> None:
     twin = rule.init(wanted)
     twin.step(gradient[1000:])
     assert np.array_equal(bits(p[end:]), bits(wanted))
-    assert np.array_equal(bits(p[: 2 * UPDATE_CHUNK]), start)
+    assert np.array_equal(bits(p[: 2 * chunk]), start)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import gpuopt as go
-from gpuopt.codegen.cuda.tuning import UPDATE_CHUNK
+from gpuopt.codegen.cuda.table import update_chunk
 from gpuopt.executors import using
 from gpuopt.rules import Adam, GradientDescent, Rule
 from tests.support.variants import DTYPES, bits, sample
@@ -198,7 +198,7 @@ def test_an_array_of_more_than_two_to_the_31_elements(offset: int) -> None:
         pytest.skip("there are less than 12 GiB of memory free")
     p, small = cupy.zeros(size + offset, "float16")[offset:], cupy.zeros(3, "float16")
     g = cupy.full(size, 1.0, "float16")
-    g[-UPDATE_CHUNK:] = 2.0
+    g[-update_chunk(g.dtype) :] = 2.0
     opt = GradientDescent(lr=0.5).init([small, p])
     opt.step([cupy.ones(3, "float16"), g])
     assert small.tolist() == [-0.5] * 3

@@ -112,7 +112,7 @@ def test_what_is_saved_of_it(executor: str, xp: Any) -> None:
     assert opt.state_dict()["numbers"] == {"LossScale.scale": 128.0, "LossScale.good": 1.0}
 
 
-def test_in_a_captured_step(emulated_gpu: None) -> None:
+def test_in_a_captured_step(some_gpu: None) -> None:
     """The loss is multiplied by the scale inside of what is captured; the scale changes from replay to replay."""
     import cupy
 

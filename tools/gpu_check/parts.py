@@ -84,7 +84,7 @@ def suite(output: Path, tests: Sequence[str]) -> list[str]:
     options = ["--require-gpu", "-m", "gpu", "-v", "--tb=short", "-p", "tools.gpu_check.outcomes", "-p", "no:cacheprovider"]
     options += ["-o", "faulthandler_timeout=40"]  # says where a test hangs
     if importlib.util.find_spec("xdist") is not None and not emulated():
-        options += ["-p", "xdist", "-n", "8"]
+        options += ["-p", "xdist", "-n", str(max(2, (os.cpu_count() or 2) - 2))]  # most of the time goes to compilers
     alone = "PYTEST_DISABLE_PLUGIN_AUTOLOAD=1"  # some plugins warn of others, and a warning is an error
     return ["env", alone, f"{VARIABLE}={output}", *python("pytest", *options, *tests)]
 

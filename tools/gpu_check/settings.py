@@ -36,10 +36,10 @@ SETTINGS = (
     Setting(streaming_stores=not tuning.STREAMING_STORES),
     Setting(vectors=2),
     Setting(block=256),
-    Setting(update_chunk=8_192),
-    Setting(update_chunk=2_048),
-    Setting(update_chunk=16_384, block=256),
-    Setting(block=512),
+    Setting(block=64),
+    Setting(update_chunk=16_384),
+    Setting(update_chunk=12_288),
+    Setting(update_chunk=4_096),
 )
 """For updates: the first is what steps use; the others come in the order of what they promise."""
 REDUCTIONS = (

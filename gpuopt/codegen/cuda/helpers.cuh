@@ -9,6 +9,8 @@ template <typename T> __device__ __forceinline__ T smallest(T a, T b) { return a
 template <typename T> __device__ __forceinline__ T signum(T a) {
   return a > T(0) ? T(1) : a < T(0) ? T(-1) : a == T(0) ? T(0) : a;
 }
+// CUDA's own gives -inf, not NaN, for a negative float64 of less than 2**-1042.
+template <typename T> __device__ __forceinline__ T logarithm(T a) { return a < T(0) ? T(0.0 / 0.0) : T(log(a)); }
 // The remainder has the sign of the divisor, and the quotient is rounded down, as in NumPy and Python.
 template <typename T> __device__ __forceinline__ T remainder_of(T a, T b) {
   const T rest = T(fmod(a, b));

@@ -215,7 +215,7 @@ class _ScalarWriter(CudaPrinter):
         nothing = self.literal(REDUCTIONS[op].nothing)
         self.lines += [
             f"double {name} = {nothing};  // {format_expr(expr)}, of all",
-            f"#pragma unroll {tuning.IN_FLIGHT}",
+            f"#pragma unroll {tuning.LANES_IN_FLIGHT}",
             "for (long long n = 0; n < arrays; ++n) {",
             f"  const double next = {row}[n];",
             f"  {name} = {row}_of[n] ? {each} : {name};",

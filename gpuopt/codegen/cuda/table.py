@@ -23,7 +23,7 @@ from gpuopt.codegen.order import LANES
 from gpuopt.tracing.operands import GRAD, PARAM, Operand, state
 from gpuopt.tracing.program import Kernel
 
-__all__ = ["TableWriter", "columns", "table_source"]
+__all__ = ["TableWriter", "columns", "table_source", "update_chunk"]
 
 _HEADERS = {
     "float16": "#include <cupy/float16.cuh>\n",
@@ -46,6 +46,11 @@ _TYPES = {
     "complex64": "complex<float>",
     "complex128": "complex<double>",
 }
+
+
+def update_chunk(p: np.dtype[Any]) -> int:
+    """How many elements of a parameter a chunk has."""
+    return tuning.UPDATE_CHUNK // p.itemsize
 
 
 def columns(others: Others, states: Sequence[str]) -> list[str | Operand]:
@@ -201,7 +206,7 @@ class _UpdateWriter(TableWriter):
             self.cell("size"),
         )
         aligned, many = f"(({addresses}) & 15) == 0", f"Width<{count}, 16>()"
-        chunk = tuning.UPDATE_CHUNK
+        chunk = update_chunk(self.dtypes[PARAM])
         return [
             f"const ptrdiff_t first = (i / {LANES} - {self.cell('chunk')}) * {chunk};",
             f"const ptrdiff_t end = first + {chunk}, stop = {size} < end ? {size} : end;",

@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gpuopt.codegen.cuda import tuning
 from gpuopt.codegen.cuda.elementwise import Others
 from gpuopt.codegen.cuda.reduction import fold_space
-from gpuopt.codegen.cuda.table import columns
+from gpuopt.codegen.cuda.table import columns, update_chunk
 from gpuopt.codegen.order import LANES, REDUCTION_CHUNK
 from gpuopt.executors.cuda.runtime import Runtime
 from gpuopt.executors.cuda.uploads import UploadCache
@@ -41,6 +40,8 @@ class Table:
         The arrays of the executor.
     states : sequence of str
         The names of their state.
+    dtype : dtype
+        Of the parameters.
 
     Attributes
     ----------
@@ -59,12 +60,13 @@ class Table:
         entries: dict[int, Sequence[int]],
         count: int,
         states: Sequence[str],
+        dtype: np.dtype[Any],
     ) -> None:
         self.hyper_arrays, sizes = hyper_arrays, np.zeros(count, np.int64)
         rows = np.zeros((count, len(columns(hyper_arrays, states))), np.int64)
         for position, (size, index, *addresses) in entries.items():
             sizes[position], rows[position] = size, [size, 0, index, 0, 0, *addresses]
-        chunks, folds = -(-sizes // tuning.UPDATE_CHUNK), -(-sizes // REDUCTION_CHUNK)
+        chunks, folds = -(-sizes // update_chunk(dtype)), -(-sizes // REDUCTION_CHUNK)
         rooms = np.array([fold_space(size) if size else 0 for size in sizes.tolist()])
         for column, parts in ((1, chunks), (3, folds), (4, rooms)):
             rows[:, column] = np.cumsum(parts) - parts
@@ -137,7 +139,7 @@ class LaunchPlanner:
                 alike.setdefault(kind, {})[position] = [view.size, indices[position], *addresses]
         self._tables: dict[int, Table] = {}
         for kind, entries in alike.items():
-            table = Table(runtime, kind, entries, len(views), list(states[0]))
+            table = Table(runtime, kind, entries, len(views), list(states[0]), self._dtypes[0])
             self._tables |= dict.fromkeys(entries, table)
         everything = all(i in self._tables or not view.size for i, view in enumerate(views))
         self._only = next(iter(self._tables.values())) if everything and len(alike) == 1 else None

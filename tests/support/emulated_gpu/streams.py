@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+import cupy_backends.cuda.api.driver as driver
 import cupy_backends.cuda.api.runtime as runtime
 
 from . import settings
@@ -35,6 +36,15 @@ handles = itertools.count(0x1000, 0x10)
 def refuse(status: int) -> NoReturn:
     """Raise what CuPy raises where CUDA gives that status."""
     raise runtime.CUDARuntimeError(status)
+
+
+class CaptureInvalidated(driver.CUDADriverError):  # type: ignore[misc]  # untyped
+    """What CuPy raises for all that comes after something illegal in a capture; it asks the driver for its text."""
+
+    def __init__(self) -> None:
+        text = "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED: operation failed due to a previous error during capture"
+        RuntimeError.__init__(self, text)
+        self.status = INVALIDATED
 
 
 class Capture:
@@ -102,6 +112,8 @@ def put(stream: int, work: Thing | None, *what: Any) -> None:
     log.append((*what, stream))
     q = queue(stream)
     if q.capture is not None:
+        if q.capture.broken:
+            raise CaptureInvalidated()
         if q.capture.forked.get(q) is not None:
             q.capture.forked[q] += 1
         if work is not None:
