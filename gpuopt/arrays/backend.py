@@ -24,6 +24,7 @@ from gpuopt.arrays.packages import CUPY_MISSING, command, cupy_fault, version
 __all__ = ["array_module", "info", "optional_import", "use", "xp"]
 
 VARIABLE, CPU_VARIABLE, THREADS_VARIABLE = "GPUOPT_BACKEND", "GPUOPT_CPU", "GPUOPT_NUM_THREADS"
+SPIN_VARIABLE = "GPUOPT_SPIN"
 CHOICES = ("auto", "numpy", "cupy")
 cpu_choices = ["numpy", "numba"]
 """The executors of NumPy arrays, to which `gpuopt.executors.register` adds."""
@@ -135,6 +136,14 @@ def cpu_threads() -> int:
     if not asked.strip().isdecimal() or int(asked) < 1:
         raise ValueError(f"{THREADS_VARIABLE} must be a whole number of at least 1, got {asked!r}")
     return int(asked)
+
+
+def helpers_stay_awake() -> bool:
+    """Whether helping threads look for work for some time before they sleep: ``GPUOPT_SPIN``."""
+    asked = os.environ.get(SPIN_VARIABLE) or "1"
+    if asked not in ("0", "1"):
+        raise ValueError(f"{SPIN_VARIABLE} must be 0 or 1, got {asked!r}")
+    return asked == "1"
 
 
 class Info(TypedDict):

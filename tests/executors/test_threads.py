@@ -17,12 +17,14 @@ import warnings
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 import gpuopt as go
+from gpuopt.arrays import backend
+from gpuopt.executors import executor_of
 from gpuopt.executors.cpu import pool
 from gpuopt.executors.cpu.numba import NumbaKernel
 from gpuopt.executors.cpu.numpy import NumpyKernel
@@ -35,6 +37,17 @@ from tests.support.optimizers import everything
 WAIT = 20.0  # seconds until a thread that does not come is a failure; none is waited for when all is well
 
 
+@pytest.fixture(params=["numpy", "numba", "numba, awake"])
+def tile_group(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[TileExecutor]:
+    """The executors that cut arrays into tiles; Numba's also with helpers that stay awake."""
+    name, _, awake = request.param.partition(", ")
+    if name == "numba" and (reason := backend.why_not_numba()):
+        pytest.skip(reason)
+    monkeypatch.setenv("GPUOPT_CPU", name)
+    monkeypatch.setenv("GPUOPT_SPIN", "1" if awake else "0")
+    return cast("type[TileExecutor]", executor_of(np.ones(1)))
+
+
 @pytest.fixture(autouse=True)
 def _tiles(tile_group: type[TileExecutor]) -> None:
     """Every test here runs on each of the executors that cut arrays into tiles."""
@@ -45,6 +58,8 @@ def threaded(tile_group: type[TileExecutor], monkeypatch: pytest.MonkeyPatch) ->
     """Even small arrays are cut into many tiles that four threads share."""
     monkeypatch.setattr(tile_group, "threaded", 1)
     monkeypatch.setattr(tile_group, "tile", 1_000)
+    monkeypatch.setattr(tile_group, "shared", 1, raising=False)
+    monkeypatch.setattr("gpuopt.executors.cpu.numba.SMALLEST", 300)
     monkeypatch.setenv("GPUOPT_NUM_THREADS", "4")
 
 
@@ -78,6 +93,7 @@ def test_threads_with_their_own_optimizers_equal_one_after_another(threaded: Non
 
 def test_large_arrays_use_the_pool_as_it_is(tile_group: type[TileExecutor], monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing but the number of threads is set here; the result has the bits of one thread."""
+    monkeypatch.setenv("GPUOPT_SPIN", "0")
     jobs, run = list[int](), pool.run
 
     def noted(task: Any, count: int, threads: int) -> None:
@@ -208,6 +224,7 @@ def test_another_process_steps_after_threads_ran(method: str, threaded: None) ->
 @pytest.fixture
 def interrupted(tile_group: type[TileExecutor], monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Break a step off at its n-th tile, whichever thread has it; 0 is never."""
+    monkeypatch.setenv("GPUOPT_SPIN", "0")  # nothing comes between the calls that helpers share while they are awake
     lock, left = threading.Lock(), [0]
 
     def counting(update: Callable[..., None]) -> Callable[..., None]:
@@ -286,7 +303,7 @@ ACTIONS = {
 
 
 @pytest.mark.parametrize("action", ACTIONS.values(), ids=ACTIONS)
-def test_an_interrupt_at_any_line_is_harmless_or_known(action: Callable[[Any, Any], None]) -> None:
+def test_an_interrupt_at_any_line_is_harmless_or_known(action: Callable[[Any, Any], None], threaded: None) -> None:
     """Afterwards nothing has changed, or all, or the optimizer says that it was broken off; it is never stuck.
 
     Nor does it leave NumPy's error state another one.

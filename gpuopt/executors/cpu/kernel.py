@@ -10,7 +10,7 @@ import numpy as np
 
 from gpuopt.arrays.random import after, base, fill
 from gpuopt.codegen.order import REDUCTION_CHUNK
-from gpuopt.codegen.tile import constants
+from gpuopt.codegen.tile import constants, wholes
 from gpuopt.executors.cpu.packs import PackTile
 from gpuopt.executors.cpu.scratch import Scratch
 from gpuopt.executors.cpu.work import ArrayTile, Tile
@@ -46,6 +46,8 @@ class CompiledKernel(abc.ABC):
         The same, and the constants of the function behind them.
     folds : Folds
         What the reductions of the kernel are folded into.
+    moved : int
+        Bytes that are read and written for an element, in the compute dtype.
     takes_rows : bool
         Whether packed arrays may have scalars of their own.
     """
@@ -56,6 +58,8 @@ class CompiledKernel(abc.ABC):
         self, kernel: Kernel, compute: np.dtype[Any], scratch: Scratch, sizes: Sequence[int]
     ) -> None:
         self.kernel, self.compute, self.scratch = kernel, compute, scratch
+        moves = ((each.read + each.written) * (1 + each.complex) for each in wholes(kernel))
+        self.moved = compute.itemsize * sum(moves)
         fixed, count = [expr.value for expr in constants(kernel)], len(kernel.scalars)
         self.values = np.zeros(count + len(fixed), compute)
         with np.errstate(all="ignore"):

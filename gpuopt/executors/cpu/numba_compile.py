@@ -20,7 +20,7 @@ from gpuopt.executors.cpu.numba_cache import MachineCode
 from gpuopt.tracing.operands import GRAD
 from gpuopt.tracing.program import Kernel
 
-__all__ = ["fill_code", "fold_code", "loop_code", "widens"]
+__all__ = ["compiled", "fill_code", "fold_code", "loop_code", "widens"]
 
 
 @functools.lru_cache(maxsize=512)
@@ -31,14 +31,14 @@ def loop_code(kernel: Kernel, compute: np.dtype[Any], stored: tuple[Stored, ...]
     `gpuopt.codegen.numba_header.HEAD` says what is in it; and the number of the thread.
     """
     source = loop_source(kernel, compute, stored)
-    return _compiled(source, "loop", _signature(kernel, compute, stored))
+    return compiled(source, "loop", _signature(kernel, compute, stored))
 
 
 @functools.lru_cache(maxsize=512)
 def fold_code(stage: Kernel, compute: np.dtype[Any], stored: tuple[Stored, ...] = ()) -> Any:
     """Compile the function that folds runs, in the order of `gpuopt.executors.fold`."""
     source = fold_source(stage, compute, stored)
-    return _compiled(source, "fold", _signature(stage, compute, stored))
+    return compiled(source, "fold", _signature(stage, compute, stored))
 
 
 @functools.lru_cache(maxsize=2)
@@ -50,7 +50,7 @@ def fill_code(dtype: np.dtype[Any]) -> Any:
     import numba
 
     signature = _array(dtype), numba.types.uint64, _array(np.dtype(np.uint64))
-    return _compiled(fill_source(dtype), "fill", signature)
+    return compiled(fill_source(dtype), "fill", signature)
 
 
 def widens(dtype: np.dtype[Any]) -> bool:
@@ -74,7 +74,7 @@ def _signature(kernel: Kernel, compute: np.dtype[Any], stored: tuple[Stored, ...
     return _array(dtype), numba.types.int64, numba.types.int64
 
 
-def _compiled(source: str, name: str, signature: tuple[Any, ...]) -> Any:
+def compiled(source: str, name: str, signature: tuple[Any, ...]) -> Any:
     """The function of a text by its name, compiled for a signature."""
     function = _functions(source)[name]
     function.compile(signature)

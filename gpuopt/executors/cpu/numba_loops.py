@@ -21,7 +21,10 @@ from gpuopt.executors.fold import Folds
 from gpuopt.tracing.operands import GRAD, PARAM
 from gpuopt.tracing.program import Kernel
 
-__all__ = ["Given", "Layout", "Loops", "address", "table"]
+__all__ = ["Given", "Layout", "Loops", "address", "divided", "table"]
+
+ALIGNED = 1_024
+"""What a run is divided by: portions begin as the run does, beside lines of the cache."""
 
 
 def address(x: Any) -> int:
@@ -42,12 +45,17 @@ class Given:
         Where the array begins, or 0 for the gradient itself; None if it is copied into scratch.
     offsets : array
         How many bytes later each run begins.
+    step : int
+        How many elements further the next one lies.
     """
 
-    __slots__ = ("dtype", "offsets", "start", "whole")
+    __slots__ = ("dtype", "offsets", "start", "step", "whole")
 
-    def __init__(self, whole: Whole, dtype: np.dtype[Any], start: int | None, offsets: Any) -> None:
-        self.whole, self.dtype, self.start, self.offsets = whole, dtype, start, offsets
+    def __init__(
+        self, whole: Whole, dtype: np.dtype[Any], start: int | None, offsets: Any, step: int = 1
+    ) -> None:
+        self.whole, self.dtype, self.start = whole, dtype, start
+        self.offsets, self.step = offsets, step
 
 
 class Layout(NamedTuple):
@@ -138,7 +146,7 @@ class Loops:
             None if not taken else 0 if whole.array == GRAD else address(x)
             for whole, x, taken in zip(arrays, found, runs.taken, strict=True)
         ]
-        given = list(map(Given, arrays, dtypes, starts, offsets))
+        given = list(map(Given, arrays, dtypes, starts, offsets, runs.steps))
         return Layout(function, given, lengths, rows)
 
     def of_pack(self, tile: PackTile, gradient: np.dtype[Any], folds: bool) -> Layout:
@@ -173,9 +181,24 @@ def _rows(rows: Any, which: Any) -> Any:
     return address(rows) + np.array(which, np.int64) * (LANES * rows.itemsize)
 
 
-def table(scalars: Any, columns: list[Any]) -> Any:
-    """The numbers that a loop reads; of each run one of each column."""
-    runs = np.stack(np.broadcast_arrays(*columns), axis=1)
+def table(scalars: Any, runs: Any) -> Any:
+    """The numbers that a loop reads."""
     head = [len(runs), address(scalars), 0, 0]
     assert len(head) == HEAD
     return np.concatenate([head, runs.reshape(-1)]).astype(np.int64)
+
+
+def divided(runs: Any, widths: Sequence[int], size: int) -> list[Any]:
+    """Runs in portions of some `size` elements; `widths` has how many bytes each column goes on
+    by with an element.
+
+    A single run is divided, at multiples of `ALIGNED` elements; others stay whole.
+    """
+    if len(runs) > 1:
+        before = np.cumsum(runs[:, 0]) - runs[:, 0]
+        ends = np.searchsorted(before, range(size, int(before[-1]) + 1, size))
+        return np.split(runs, np.unique(ends))
+    size, (length, *starts) = -(-size // ALIGNED) * ALIGNED, runs[0].tolist()
+    first = np.arange(0, max(length, 1), size)
+    columns = [start + first * width for start, width in zip(starts, widths, strict=True)]
+    return list(np.stack([np.minimum(length - first, size), *columns], axis=1)[:, None])

@@ -19,10 +19,11 @@ import queue
 import sys
 import threading
 from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 
-__all__ = ["run"]
+__all__ = ["Helpers", "helpers", "run"]
 
 _Mode = tuple[float, float]
 _SMALLEST, _SUBNORMAL, _HALF, _LARGE = sys.float_info.min, math.ulp(0.0), 0.5, 1e300
@@ -53,7 +54,7 @@ class _Job:
         self._errors: list[BaseException] = []
         self._tickets = [threading.RLock() for _ in range(helpers)]
 
-    def hand_to(self, jobs: queue.SimpleQueue[tuple[_Job, int]]) -> None:
+    def hand_to(self, jobs: _Jobs) -> None:
         """Call the helpers that wait there."""
         for slot in range(1, len(self._tickets) + 1):
             jobs.put((self, slot))
@@ -99,11 +100,33 @@ class _Job:
             raise self._errors.pop()
 
 
-class _Helpers:
-    """Threads that wait for jobs, all in one mode of floating point."""
+class Meeting(Protocol):
+    """Where helpers look for work before they sleep."""
+
+    def help(self, slot: int) -> None:
+        """Work as a helper."""
+
+    def dissolve(self) -> None:
+        """Let the helpers look for other work."""
+
+
+_Jobs = queue.SimpleQueue[tuple["_Job | Meeting", int]]
+
+
+class Helpers:
+    """Threads that wait for jobs, all in one mode of floating point.
+
+    Attributes
+    ----------
+    jobs : queue
+        What one of them is to help, and as which of its threads.
+    meeting : Meeting or None
+        Where they may be awake.
+    """
 
     def __init__(self, mode: _Mode) -> None:
-        self.jobs: queue.SimpleQueue[tuple[_Job, int]] = queue.SimpleQueue()
+        self.jobs: _Jobs = queue.SimpleQueue()
+        self.meeting: Any = None
         self._mode, self._count, self._starting = mode, 0, threading.RLock()
 
     def up_to(self, wanted: int) -> int:
@@ -120,7 +143,7 @@ class _Helpers:
         return min(self._count, wanted)
 
 
-def _serve(jobs: queue.SimpleQueue[tuple[_Job, int]], mode: _Mode) -> None:
+def _serve(jobs: _Jobs, mode: _Mode) -> None:
     if _mode() != mode:
         return  # a system where a thread does not begin in the mode of the one that starts it
     with np.errstate(all="ignore"):  # a thread has its own; gradients may hold any value
@@ -129,10 +152,16 @@ def _serve(jobs: queue.SimpleQueue[tuple[_Job, int]], mode: _Mode) -> None:
             job.help(slot)
 
 
-_helpers: dict[_Mode, _Helpers] = {}
+_helpers: dict[_Mode, Helpers] = {}
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_helpers.clear)  # where they do not exist
+
+
+def helpers() -> Helpers:
+    """Those in this thread's mode of floating point."""
+    mode = _mode()
+    return _helpers.get(mode) or _helpers.setdefault(mode, Helpers(mode))
 
 
 def run(task: Callable[[int, int], None], count: int, threads: int) -> None:
@@ -141,12 +170,13 @@ def run(task: Callable[[int, int], None], count: int, threads: int) -> None:
     `slot`, below `threads`, tells calls that run at the same time apart. The calling thread is one
     of them. No call is left running when this returns or raises.
     """
-    mode = _mode()
-    helpers = _helpers.get(mode) or _helpers.setdefault(mode, _Helpers(mode))
-    job = _Job(task, count, helpers.up_to(min(threads, count) - 1))
+    those = helpers()
+    job = _Job(task, count, those.up_to(min(threads, count) - 1))
     try:
         try:
-            job.hand_to(helpers.jobs)
+            job.hand_to(those.jobs)
+            if those.meeting is not None:
+                those.meeting.dissolve()
             job.work(0)
         finally:
             job.finish()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import abc
 import contextvars
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -68,6 +68,7 @@ class TileExecutor(abc.ABC):
     tile = folded = 131_072
     small, pack = 8_192, 32_768
     threaded = 1_000_000
+    _shares = False  # whether threads share calls without Python between them
 
     def __init__(
         self,
@@ -174,6 +175,10 @@ class TileExecutor(abc.ABC):
         units = self._updates.packed
         if apart or positions is not None:
             units = self._updates.chosen(positions, apart)
+        if self._shares and not rows:
+            work = (item for unit in units for item in unit.work(grads))
+            if shared := self._shared(compiled, work, positions):
+                return PlannedRun(shared, given)
         if rows:
             batches = _QUIET.copy().run(compiled.bind_each, units, grads, given.rows)
         else:
@@ -214,16 +219,23 @@ class TileExecutor(abc.ABC):
     ) -> list[Any]:
         compiled = self._kernels[stage]
         compiled.scalars[...] = scalars
-        work: list[FoldItem] = []
-        for unit in self._folds.chosen(positions, bool(stage.random)):
-            work += unit.folds(grads)
-        if len(work) > 1 and self._is_threaded(positions):
+        units = self._folds.chosen(positions, bool(stage.random))
+        work: list[FoldItem] = [item for unit in units for item in unit.folds(grads)]
+        if self._shares and (shared := self._shared(compiled, work, positions)):
+            shared(scalars)
+        elif len(work) > 1 and self._is_threaded(positions):
             fold = functools.partial(_fold, compiled, work)
             pool.run(fold, len(work), self._threads)
         else:
             for tile, g in work:
                 tile.fold(compiled, g, 0)
         return compiled.folds.totals(positions)
+
+    def _shared(
+        self, compiled: CompiledKernel, work: Iterable[FoldItem], positions: list[int] | None
+    ) -> Callable[[Any], None] | None:
+        """What takes scalars and lets threads share the work; None if that does not pay here."""
+        return None
 
     def _is_threaded(self, positions: list[int] | None) -> bool:
         """Whether several threads pay; scratch is made for all of them then."""

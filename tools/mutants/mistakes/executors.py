@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.mutants.planting import Mistake
+from tools.mutants.planting import Mistake, TextMistake
 
 __all__ = ["MISTAKES"]
 
@@ -69,6 +69,48 @@ MISTAKES = [
         "try:\n    __1\nfinally:\n    job.finish()\njob.check()",
         "__1\njob.check()",
         "test_interrupts::test_at_every_bytecode_of_a_hand_over",
+    ),
+    TextMistake(
+        "calls that helpers share are not counted anew",
+        "_FUNCTIONS",
+        "    store(block + TAKEN, 0)\n",
+        "",
+        "test_handover::test_every_call_is_made_once",
+    ),
+    TextMistake(
+        "calls of helpers not waited for",
+        "_FUNCTIONS",
+        "while load(block + ACTIVE):",
+        "while load(block + ACTIVE) < 0:",
+        "test_handover::test_a_call_that_a_helper_began_is_waited_for",
+    ),
+    TextMistake(
+        "two steps lead the same helpers",
+        "_FUNCTIONS",
+        "if exchange(block + BUSY, 1):",
+        "if exchange(block + BUSY, 1) < 0:",
+        "test_handover::test_steps_at_the_same_time_do_not_meet",
+    ),
+    TextMistake(
+        "more helpers than were asked for",
+        "_FUNCTIONS",
+        "add(block + ACTIVE, 1) < load(block + LIMIT)",
+        "add(block + ACTIVE, 1) >= 0",
+        "test_handover::test_no_more_threads_help_than_were_asked_for",
+    ),
+    Mistake(
+        "helpers that look for work miss another job",
+        "_Meeting.dissolve",
+        "self._block[CALLED] += 1",
+        "pass",
+        "test_handover::test_helpers_that_look_for_work_come_to_another_job",
+    ),
+    Mistake(
+        "helpers of a step never asleep",
+        "handover:_Meeting.help",
+        "_turns()",
+        "_turns() << 40",
+        "test_handover::test_helpers_fall_asleep_and_are_woken",
     ),
     Mistake(
         "the error of a helper lost",
@@ -226,7 +268,7 @@ MISTAKES = [
     ),
     Mistake(
         "gradients in float32 read as float16",
-        "NumbaKernel._call",
+        "NumbaKernel.call",
         "self._is_wide or all(__1)",
         "True",
         "test_stored::test_wide_gradients",
