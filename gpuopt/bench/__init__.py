@@ -20,6 +20,7 @@ from gpuopt.arrays.dtypes import named
 from gpuopt.arrays.precision import Precision
 from gpuopt.bench import report
 from gpuopt.bench.arguments import OPTIONS, add_arguments
+from gpuopt.bench.by_hand import CHAIN
 from gpuopt.bench.measure import EXECUTORS, pin_allocator, why_not
 from gpuopt.bench.rivals import Case, compare, subjects, why_no_graph
 
@@ -43,9 +44,10 @@ def main(args: argparse.Namespace) -> int:
         # without.
         pin_allocator()
         cases: list[Case] = []
+        arrays = f"{args.dtype}{', every second element' if args.strided else ''}"
         for case in _cases(args, executors, options):
             cases.append(case)
-            found = report.Report.of(cases, args.dtype, options)
+            found = report.Report.of(cases, arrays, options)
             if args.output is not None and args.output.suffix == ".json":
                 # What is measured is kept if this is stopped.
                 args.output.write_text(report.as_json(found), encoding="utf-8")
@@ -120,6 +122,11 @@ def _check_output(path: Path) -> None:
         path.unlink()
 
 
+def _usual(dtype: str) -> list[str]:
+    """What is measured unless something is asked for; the chain has bounds, complex arrays none."""
+    return [name for name in subjects() if name != CHAIN or not dtype.startswith("complex")]
+
+
 def _cases(args: argparse.Namespace, executors: list[str], options: list[str]) -> Iterator[Case]:
     """Measure each rule on each set of arrays; the CPU's executors take turns with each other, the
     GPU comes after.
@@ -130,7 +137,7 @@ def _cases(args: argparse.Namespace, executors: list[str], options: list[str]) -
         (group, name, *shape)
         for group in together
         if group
-        for name in dict.fromkeys(args.rules or subjects())
+        for name in dict.fromkeys(args.rules or _usual(args.dtype))
         for shape in shapes
     ]
     for number, (group, name, count, size) in enumerate(jobs, start=1):
@@ -143,6 +150,6 @@ def _cases(args: argparse.Namespace, executors: list[str], options: list[str]) -
             )
         graph = args.graph and group == ["cupy"]
         arguments = size, count, args.dtype, args.rounds, options, graph, args.rivals
-        yield compare(name, group, *arguments)
+        yield compare(name, group, *arguments, strided=args.strided)
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr)

@@ -13,7 +13,7 @@ from gpuopt.option_values import rule_among, whole_number
 __all__ = ["OPTIONS", "add_arguments"]
 
 
-DTYPES = ("float16", "bfloat16", "float32", "float64")
+DTYPES = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128")
 OPTIONS = ("master", "stochastic_rounding", "capturable")
 FORMATS = (".md", ".json", ".png")
 
@@ -61,6 +61,11 @@ def _add_arrays(parser: argparse.ArgumentParser) -> None:
         choices=DTYPES,
         default="float32",
         help="of the arrays; bfloat16 needs ml_dtypes (default: float32)",
+    )
+    parser.add_argument(
+        "--strided",
+        action="store_true",
+        help="parameters and gradients are every second element of arrays twice as long",
     )
 
 

@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.bench.measure import Step
+from gpuopt.bench.measure import Step, copied
 
-__all__ = ["CHAIN", "naive"]
+__all__ = ["CHAIN", "CLIP", "naive"]
 
 CHAIN = "chain"
 """A chain to measure beside the rules: pieces around Adam, one with a norm of all arrays."""
+
+CLIP = "clip_norm"
+"""Adam behind a limit for the norm of each array."""
 
 Update = Callable[[Any, Any], Any]
 
@@ -31,16 +34,17 @@ def naive(
         return None
     master = "master" in options
     if name == CHAIN:
-        return _chain_by_hand(xp, [p.copy() for p in params], gradients, master)
+        return _chain_by_hand(xp, [copied(p) for p in params], gradients, master)
     bodies = [
-        _by_hand(name, xp, p.copy(), g, master) for p, g in zip(params, gradients, strict=True)
+        _by_hand(name, xp, copied(p), g, master) for p, g in zip(params, gradients, strict=True)
     ]
     found = [body for body in bodies if body is not None]
     return (lambda: [body() for body in found]) if len(found) == len(bodies) else None
 
 
 def _by_hand(name: str, xp: Any, p: Any, g: Any, master: bool = False) -> Step | None:
-    m, v, t = xp.zeros(p.shape, _computed(p)), xp.zeros(p.shape, _computed(p)), [0]
+    m, t = xp.zeros(p.shape, _computed(p)), [0]
+    v = m.copy() if name == "Momentum" else m.real.copy()
 
     def descent(p: Any, g: Any) -> Any:
         return p - 0.01 * g
@@ -50,7 +54,7 @@ def _by_hand(name: str, xp: Any, p: Any, g: Any, master: bool = False) -> Step |
         return p - 0.01 * v
 
     def rmsprop(p: Any, g: Any) -> Any:
-        v[...] = 0.9 * v + (1 - 0.9) * g**2
+        v[...] = 0.9 * v + (1 - 0.9) * _square(g)
         return p - 0.01 * g / (xp.sqrt(v) + 1e-8)
 
     def adam(p: Any, g: Any, decay: float = 0.0) -> Any:
@@ -58,15 +62,19 @@ def _by_hand(name: str, xp: Any, p: Any, g: Any, master: bool = False) -> Step |
         if decay:
             p = p * (1 - 1e-3 * decay)
         m[...] = 0.9 * m + (1 - 0.9) * g
-        v[...] = 0.999 * v + (1 - 0.999) * g**2
+        v[...] = 0.999 * v + (1 - 0.999) * _square(g)
         m_hat, v_hat = m / (1 - 0.9 ** t[0]), v / (1 - 0.999 ** t[0])
         return p - 1e-3 * m_hat / (xp.sqrt(v_hat) + 1e-8)
+
+    def clipped(p: Any, g: Any) -> Any:
+        return adam(p, g * xp.minimum(1.0 / (xp.sqrt(_square(g).sum()) + 1e-6), 1.0))
 
     bodies: dict[str, Update] = {
         "GradientDescent": descent,
         "Momentum": momentum,
         "RMSProp": rmsprop,
         "Adam": adam,
+        CLIP: clipped,
     }
     update = {**bodies, "AdamW": lambda p, g: adam(p, g, 0.01)}.get(name)
     return None if update is None else _stored(update, p, g, master)
@@ -111,6 +119,11 @@ def _chain_by_hand(xp: Any, params: list[Any], gradients: list[Any], master: boo
                 p[...] = x
 
     return step
+
+
+def _square(array: Any) -> Any:
+    """The square of the modulus."""
+    return (array * array.conj()).real if array.dtype.kind == "c" else array**2
 
 
 def _narrow(array: Any) -> bool:

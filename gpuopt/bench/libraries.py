@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.arrays import backend
-from gpuopt.bench.measure import Step
+from gpuopt.bench.measure import Step, copied
 
 __all__ = ["PRECISION", "optax_step", "torch_step"]
 
@@ -60,7 +60,7 @@ def _tensor(torch: Any, array: Any, gpu: bool) -> Any:
     """A copy of the array as PyTorch's."""
     # PyTorch does not know NumPy's bfloat16.
     bits = array.view(np.int16) if array.dtype.name == "bfloat16" else array
-    tensor = torch.from_dlpack(bits).clone() if gpu else torch.from_numpy(bits.copy())
+    tensor = torch.from_dlpack(copied(bits)) if gpu else torch.from_numpy(copied(bits))
     return tensor if bits is array else tensor.view(torch.bfloat16)
 
 

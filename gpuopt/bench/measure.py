@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from gpuopt.arrays import backend
+from gpuopt.arrays.backend import array_module
 from gpuopt.arrays.precision import MASTER
 from gpuopt.arrays.tree import leaves
 from gpuopt.executors.cpu import pool
@@ -28,6 +29,7 @@ __all__ = [
     "Step",
     "bytes_a_step",
     "calls_lasting",
+    "copied",
     "in_turns",
     "make_arrays",
     "medians",
@@ -68,14 +70,37 @@ def waiting(xp: Any) -> Step:
 
 
 def make_arrays(
-    xp: Any, size: int, count: int = 1, dtype: Any = "float32", seed: int = 0
+    xp: Any,
+    size: int,
+    count: int = 1,
+    dtype: Any = "float32",
+    seed: int = 0,
+    strided: bool = False,
 ) -> list[Any]:
-    """Fresh arrays of normal numbers: `count` of `size` elements each, drawn on the host."""
-    rng = np.random.default_rng(seed)
-    draw = np.float64 if np.dtype(dtype) == np.float64 else np.float32
-    return [
-        xp.asarray(rng.standard_normal(size, draw).astype(dtype, copy=False)) for _ in range(count)
-    ]
+    """Fresh arrays of normal numbers: `count` of `size` elements each, drawn on the host.
+
+    Both parts of a complex number are normal. Those that are `strided` are every second element of
+    a longer array.
+    """
+    rng, kind = np.random.default_rng(seed), np.dtype(dtype)
+    draw = np.float64 if kind in (np.float64, np.complex128) else np.float32
+    parts = 2 if kind.kind == "c" else 1
+    arrays = []
+    for _ in range(count):
+        numbers = rng.standard_normal(size * parts, draw)
+        array = numbers.view(kind) if parts == 2 else numbers.astype(kind, copy=False)
+        arrays.append(copied(xp.asarray(array), 2) if strided else xp.asarray(array))
+    return arrays
+
+
+def copied(array: Any, step: int = 0) -> Any:
+    """A flat array as another one is, or with an element at every `step`."""
+    step = step or max(1, array.strides[0] // array.itemsize)
+    if step == 1:
+        return array.copy()
+    made = array_module(array).zeros(step * array.size, array.dtype)[::step]
+    made[...] = array
+    return made
 
 
 def optimizer(

@@ -56,7 +56,7 @@ def header(executors: set[str], dtype: str, options: Sequence[str] = ()) -> str:
     versions = {
         name: version
         for name, version in kept.items()
-        if name != "ml_dtypes" or dtype == "bfloat16"
+        if name != "ml_dtypes" or dtype.startswith("bfloat16")
     }
     for name in _OTHERS:
         try:

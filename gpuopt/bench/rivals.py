@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from gpuopt.arrays.dtypes import named
-from gpuopt.bench.by_hand import CHAIN, naive
+from gpuopt.bench.by_hand import CHAIN, CLIP, naive
 from gpuopt.bench.libraries import optax_step, torch_step
 from gpuopt.bench.measure import (
     Step,
     bytes_a_step,
     calls_lasting,
+    copied,
     in_turns,
     make_arrays,
     medians,
@@ -26,7 +27,16 @@ from gpuopt.bench.measure import (
     stream_steps,
     waiting,
 )
-from gpuopt.rules import Adam, average, bounds, chain, clip_global_norm, rules, weight_decay
+from gpuopt.rules import (
+    Adam,
+    average,
+    bounds,
+    chain,
+    clip_global_norm,
+    clip_norm,
+    rules,
+    weight_decay,
+)
 from gpuopt.rules.base import Bindable
 
 __all__ = ["GRAPH", "KINDS", "RIVALS", "Case", "compare", "kinds_for", "subjects", "why_no_graph"]
@@ -76,12 +86,16 @@ class Case:
 
 
 def subjects() -> dict[str, Callable[[], Bindable]]:
-    """A function for each rule with its defaults, and for the chain, by name.
+    """A function for each rule with its defaults, and for the chains, by name.
 
     What is asked for most comes first: a run may be stopped.
     """
     known = rules()
-    return {**{name: known[name] for name in _FIRST}, **known, CHAIN: _chain}
+    return {**{name: known[name] for name in _FIRST}, **known, CLIP: _clip, CHAIN: _chain}
+
+
+def _clip() -> Bindable:
+    return chain(clip_norm(1.0), Adam())
 
 
 def _chain() -> Bindable:
@@ -100,6 +114,7 @@ def compare(
     options: Sequence[str] = (),
     graph: bool = False,
     kinds: Collection[str] = KINDS,
+    strided: bool = False,
 ) -> Case:
     """Measure `name` on `count` arrays of `size` elements: executors, of one array module, and
     rivals take turns.
@@ -114,10 +129,12 @@ def compare(
         Whether the replay of a captured step takes part.
     kinds : collection of str
         Which rivals take part, by their `KINDS`.
+    strided : bool
+        Whether arrays and gradients are every second element of others.
     """
     xp, kind = module_of(executors[0]), named(dtype)
-    arrays = make_arrays(xp, size, count, kind)
-    gradients = make_arrays(xp, size, count, kind, seed=1)
+    arrays = make_arrays(xp, size, count, kind, strided=strided)
+    gradients = make_arrays(xp, size, count, kind, seed=1, strided=strided)
     steps, moved = _ours(
         name, [*executors, *([GRAPH] if graph else [])], xp, arrays, gradients, options
     )
@@ -167,10 +184,10 @@ def _ours(
     steps: dict[str, Step] = {}
     moved = 0
     for executor in executors:
-        params, graph = [a.copy() for a in arrays], executor == GRAPH
+        params, graph = list(map(copied, arrays)), executor == GRAPH
         runs = executors[0] if graph else executor
         opt = optimizer(subjects()[name](), params, runs, None, **dict.fromkeys(options, True))
-        again = gradients if name == CHAIN else ()  # the chain reads them for their norm
+        again = gradients if name in (CHAIN, CLIP) else ()  # read for their norm
         moved = bytes_a_step(opt) + sum(int(g.nbytes) for g in again)
         steps[executor] = _replay(opt, gradients, xp) if graph else _bound(opt, gradients)
     return steps, moved

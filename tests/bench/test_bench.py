@@ -23,7 +23,7 @@ from gpuopt import cli
 from gpuopt.arrays import backend
 from gpuopt.arrays.dtypes import named
 from gpuopt.bench import by_hand, libraries, measure, report, rivals
-from gpuopt.bench.by_hand import CHAIN
+from gpuopt.bench.by_hand import CHAIN, CLIP
 from gpuopt.rules import Adam, AdamW, GradientDescent, Momentum, RMSProp, Rule, rules
 from tests.support.executors import ON_CPU, only
 
@@ -243,7 +243,7 @@ def test_a_rival_that_is_broken_here_is_left_out(
 def test_what_is_asked_for_most_is_measured_first() -> None:
     names = list(rivals.subjects())
     assert names[:3] == ["Adam", "AdamW", "GradientDescent"]
-    assert sorted(names) == sorted([*rules(), CHAIN])
+    assert sorted(names) == sorted([*rules(), CLIP, CHAIN])
     assert names[-1] == CHAIN
 
 
@@ -352,8 +352,8 @@ def test_options_of_init_are_in_the_header_and_in_the_numbers(bench: Any, tmp_pa
 def test_numbers_are_kept_where_the_run_is_stopped(bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, real = tmp_path / "numbers.json", rivals.compare
 
-    def compare(name: str, *rest: Any) -> Any:
-        return real(name, *rest) if name == "Adam" else 1 / 0
+    def compare(name: str, *rest: Any, **more: Any) -> Any:
+        return real(name, *rest, **more) if name == "Adam" else 1 / 0
 
     monkeypatch.setattr(bench_module, "compare", compare)
     with pytest.raises(ZeroDivisionError):

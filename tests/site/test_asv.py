@@ -46,6 +46,11 @@ NAMES = {
     "precision.Scaled.track_scaled",
     "capture.Capture.track_capture",
     "noise.Noise.track_noise",
+    "layouts.Kind.track_copies",
+    "layouts.Kind.track_over_float32",
+    "layouts.Limited.track_over_adam",
+    "layouts.Passes.track_passes",
+    "layouts.Threads.track_threads",
 }
 """The history on the dashboard hangs on these."""
 
@@ -121,6 +126,7 @@ def test_the_suite_needs_neither_asv_nor_cupy_to_be_imported(name: str) -> None:
             "compose.ArrayRate.track_array_rate",
             "precision.Precision.track_over_floor",
             "precision.Scaled.track_scaled",
+            "layouts.Kind.track_over_float32",
         }
     ),
 )
