@@ -18,10 +18,10 @@ def nothing():
 class Host:
     """Adam on float32 arrays of 1,000 elements, in CuPy's own host code, while the emulated device does nothing in no time.
 
-    The gradients are the same objects in every step, or others elsewhere.
+    The gradients are the same objects in every step, new ones in the same memory, or others elsewhere.
     """
 
-    params = ([1, 300], ["same", "moved"])
+    params = ([1, 300], ["same", "new", "moved"])
     param_names = ("arrays", "gradients")
 
     def setup(self, arrays, gradients):
@@ -32,6 +32,8 @@ class Host:
         with device.plugged_in(), device.idle():
             cupy, sets = importlib.import_module("cupy"), SETS if gradients == "moved" else 1
             params, *made = (measure.make_arrays(cupy, 1_000, arrays, seed=seed) for seed in range(1 + sets))
+            if gradients == "new":
+                made = [[array[:] for array in made[0]] for _ in range(SETS)]
             step = functools.partial(_step, Adam().init(params), itertools.cycle(made))
             with device.answering_at_once():
                 return 1e6 * best_of(measure.in_turns({"step": step}, 15, nothing, block(step, nothing, 0.01))["step"])

@@ -72,8 +72,8 @@ class Memory:
 
     def clear_of(self, lows: np.ndarray[Any, Any], highs: np.ndarray[Any, Any]) -> bool:
         """Whether no array overlaps one of the ranges from `lows` to `highs`; vectorized."""
-        before = np.searchsorted(self._begins, highs)  # how many begin before it ends
-        return bool(np.all(self._reached[before] <= lows))
+        before = self._begins.searchsorted(highs)  # how many begin before it ends
+        return bool((self._reached[before] <= lows).all())
 
     def suspects(self, g: Any) -> bool:
         """Whether `g` might share memory with one of the arrays; a cheap test that rules most

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -12,9 +12,35 @@ from gpuopt.arrays.identity import SameObjects
 from gpuopt.arrays.memory import Memory, bounds
 from gpuopt.arrays.tree import TreeSpec
 
-__all__ = ["GradientReader"]
+__all__ = ["GradientReader", "Whereabouts"]
 
 _SHAPE, _DTYPE, _OWNS = map(operator.attrgetter, ("shape", "dtype", "flags.owndata"))
+_LIKENESS = operator.attrgetter("dtype", "shape", "strides", "data.device_id")
+_ADDRESS = operator.attrgetter("data.ptr")
+
+_KEPT: Final = 8
+"""So many whereabouts are known at most: as many lists of addresses are kept on a device."""
+
+
+class Whereabouts(NamedTuple):
+    """What a step has to know of its gradients beside themselves.
+
+    On a device the same object comes again for gradients that are what they were, where they were.
+
+    Attributes
+    ----------
+    complete : bool
+        Whether each array that is updated has a gradient.
+    addresses : tuple of int, optional
+        Of each gradient on a device, if all are like their parameters: in dtype, shape, strides and
+        device.
+    """
+
+    complete: bool
+    addresses: tuple[int, ...] | None = None
+
+
+_COMPLETE = Whereabouts(True)
 
 
 class GradientReader:
@@ -43,13 +69,11 @@ class GradientReader:
             type(params[0]),
         )
         self._numpy = [np.ndarray] * len(params)
-        self._same = SameObjects()  # on a device, the gradients of the step before
-        self._whole = False
         if self._type is not np.ndarray:
-            self._strides, self._devices = (
-                [p.strides for p in params],
-                [p.data.device_id for p in params],
-            )
+            self._same = SameObjects()  # the gradients of the step before
+            self._where = Whereabouts(False)
+            self._known: dict[tuple[int, ...], Whereabouts] = {}
+            self._alike = [_LIKENESS(p) for p in params]
             spans = np.array([bounds(p) for p in params], np.int64) - [[p.data.ptr] for p in params]
             self._lows, self._highs = spans.T
         state = [
@@ -60,11 +84,8 @@ class GradientReader:
         self._names = [f"params{path}" for path in spec.paths] + [name for _, name in state]
         self._memory = Memory(params + [array for array, _ in state], self._names)
 
-    def read(self, grads: Any) -> tuple[list[Any], bool, bool]:
-        """The gradient of each array, or None.
-
-        With it whether each array that is updated has one, and whether all are known to be the
-        arrays that were read last, by themselves and not by value.
+    def read(self, grads: Any) -> tuple[list[Any], Whereabouts]:
+        """The gradient of each array, or None; and where they are.
 
         Raises
         ------
@@ -85,16 +106,14 @@ class GradientReader:
                 and not self._memory.foreign
                 and self._memory.owners.isdisjoint(map(id, found))
             ):
-                return found, True, False
-            return self._checked(found), self._complete(found), False
-        same = self._same(found)
-        if not same:
+                return found, _COMPLETE
+            return self._checked(found), Whereabouts(self._complete(found))
+        if not self._same(found):
             self._same.forget()
-            if not self._plain_on_device(found):
-                self._checked(found)
+            where = self._like_params(found)
+            self._where = where or Whereabouts(self._complete(self._checked(found)))
             self._same.remember(found)
-            self._whole = self._complete(found)
-        return found, self._whole, same
+        return found, self._where
 
     def _complete(self, found: list[Any]) -> bool:
         """Whether each array that is updated has a gradient."""
@@ -121,21 +140,22 @@ class GradientReader:
                 self._check_alias(found[index], p, index)
         return found
 
-    def _plain_on_device(self, found: list[Any]) -> bool:
-        """Whether all are CuPy's arrays, lie as the parameters do, and share no memory with
-        them.
-        """
+    def _like_params(self, found: list[Any]) -> Whereabouts | None:
+        """Where CuPy's arrays are that lie as the parameters do, and share no memory with them."""
         if set(map(type, found)) != {self._type}:
-            return False
-        pointers = [g.data for g in found]
-        alike = (  # a list of each is several times as fast as a list of tuples
-            [g.dtype for g in found] == self._dtypes
-            and [g.shape for g in found] == self._shapes
-            and [g.strides for g in found] == self._strides
-            and [pointer.device_id for pointer in pointers] == self._devices
-        )
-        addresses = np.array([pointer.ptr for pointer in pointers])
-        return alike and self._memory.clear_of(addresses + self._lows, addresses + self._highs)
+            return None
+        if not all(map(operator.eq, map(_LIKENESS, found), self._alike)):
+            return None
+        addresses = tuple(map(_ADDRESS, found))
+        where = self._known.get(addresses)
+        if where is None:
+            begin = np.array(addresses)
+            if not self._memory.clear_of(begin + self._lows, begin + self._highs):
+                return None
+            if len(self._known) == _KEPT:
+                self._known.clear()
+            where = self._known[addresses] = Whereabouts(True, addresses)
+        return where
 
     def _check_alias(self, g: Any, p: Any, index: int) -> None:
         """A gradient may be its own parameter, and share memory with nothing else."""

@@ -82,3 +82,21 @@ def test_what_is_collected_after_it_was_forgotten_does_not_matter(same: SameObje
     del first
     gc.collect()
     assert same(kept)
+
+
+def test_objects_that_are_always_others_are_seldom_remembered(same: SameObjects) -> None:
+    """Those that stay are soon found to be the same, and others at once from then on."""
+    remembered = 0
+    for _ in range(100):
+        objects = arrays(1)
+        assert not same(objects)
+        same.remember(objects)
+        remembered += weakref.getweakrefcount(objects[0])
+    assert 8 <= remembered < 20
+    for step in range(10):
+        if not same(objects):
+            same.remember(objects)
+            assert step < 8
+    other = arrays(1)
+    same.remember(other)
+    assert same(other)

@@ -232,7 +232,7 @@ def test_more_kinds_of_arrays_than_lists_are_kept_of_one(log: Any) -> None:
     group.run(traced.update, grads, compile_host(traced.update.scalars)(1, Adam().hyper(0)))
     assert asked(log)["launch"] == 18
     launches = group._planner.plan(grads, None, in_order=False).launches
-    held = [launch.gradients.get() for launch in launches]
+    held = [launch.gradients.of_all[0].get() for launch in launches]
     assert [row.nonzero()[0].tolist() for row in held] == [[number] for number in range(18)]
     assert [row.sum() for row in held] == [g.data.ptr for g in grads]
 

@@ -97,8 +97,8 @@ def test_none_leaves_an_array_and_its_count_alone(xp: Any) -> None:
 def test_a_step_is_complete_without_the_gradient_of_a_frozen_array() -> None:
     """Else every step would take the slower way of those in which an array has none."""
     opt = go.chain(go.freeze("b"), go.SGD(1.0)).init({"a": np.zeros(2), "b": np.zeros(2)})
-    assert opt._reader.read({"a": np.ones(2), "b": None})[1]
-    assert not opt._reader.read({"a": None, "b": None})[1]
+    assert opt._reader.read({"a": np.ones(2), "b": None})[1].complete
+    assert not opt._reader.read({"a": None, "b": None})[1].complete
 
 
 def test_arrays_that_are_updated_together_are_told_apart_by_their_keys(xp: Any) -> None:

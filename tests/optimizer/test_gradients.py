@@ -12,7 +12,7 @@ import pytest
 
 import gpuopt as go
 from gpuopt.rules import Adam, Momentum
-from tests.support.asked import arrays, idle_device, on_device
+from tests.support.asked import arrays, during, idle_device, on_device
 from tests.support.variants import bits, sample
 
 
@@ -115,3 +115,54 @@ def test_cupy_arrays_have_the_bits_of_numpy(rule: Any, monkeypatch: pytest.Monke
         twin.step(wanted)
         assert all(np.array_equal(bits(a.get()), bits(b)) for a, b in zip(arrays, twins, strict=True))
     assert opt.counts == twin.counts
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("capturable", [False, True], ids=["", "capturable"])
+@pytest.mark.parametrize("own", [False, True], ids=["", "arrays of several dtypes for lr"])
+def test_gradients_that_are_elsewhere_have_the_bits_of_numpy(
+    own: bool, capturable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others in every step, with other values: new ones, those of two and three steps before, and some that are missing."""
+    monkeypatch.setenv("GPUOPT_CPU", "numpy")
+    rng = np.random.default_rng(3)
+    dtypes = ["float64", "float32", "float64", "float32", "float32"]
+    shapes = [(7, 3), (4100,), (2,), (0, 2), (5, 2)]
+    twins = [np.asarray(sample(rng, shape, dtype)) for shape, dtype in zip(shapes, dtypes, strict=True)]
+    params = [on_device(p) for p in twins]
+    other = ["float64", "float32", "float32", "float32", "float64"]
+    lr = [np.full(p.shape, 0.5, dtype) for p, dtype in zip(twins, other, strict=True)]
+    rule = go.chain(go.clip_global_norm(1.0), go.clip_norm(0.75), Momentum(0.5))
+    twin = rule.init(twins, hyper={"lr": lr} if own else None)
+    opt = rule.init(params, hyper={"lr": [on_device(each) for each in lr]} if own else None, capturable=capturable)
+    kept: list[list[Any]] = []
+    for step, missing in enumerate([(), (), (), (), (1,), (), (), (0, 2), (), (), (), (), ()]):
+        wanted = [np.asarray(sample(rng, p.shape, p.dtype.name)) for p in twins]
+        given = [on_device(g) for g in wanted]
+        kept.append(given)
+        if step % 4 == 3:  # where those were three steps before, two and three in turns
+            given = kept[step - 2 - step % 2]
+            for g, value in zip(given, wanted, strict=True):
+                g.set(value)
+        opt.step([None if n in missing else g for n, g in enumerate(given)])
+        twin.step([None if n in missing else g for n, g in enumerate(wanted)])
+        assert all(np.array_equal(bits(a.get()), bits(b)) for a, b in zip(params, twins, strict=True))
+    assert opt.counts == twin.counts
+
+
+def test_few_whereabouts_are_known(log: Any) -> None:
+    opt, sets = Adam().init(arrays(2)), [arrays(2) for _ in range(20)]
+    for grads in sets:
+        opt.step(grads)
+    assert len(opt._reader._known) <= 8
+
+
+def test_an_array_of_another_kind_in_the_same_memory_is_looked_at(log: Any) -> None:
+    opt, grads = Adam().init(arrays(2)), arrays(2)
+    assert during(log, opt, grads)["launch"] == 1
+    for view in (grads[1].view("float16")[:, ::2], grads[1].reshape(2, 4).T):  # of another dtype; of another order
+        assert view.data.ptr == grads[1].data.ptr
+        assert during(log, opt, [grads[0], view])["launch"] == 2
+        assert during(log, opt, [grads[0], grads[1][:]])["launch"] == 1
+    with pytest.raises(ValueError, match=r"grads\[1\] must have the shape"):
+        opt.step([grads[0], grads[1].reshape(2, 4)])

@@ -171,17 +171,19 @@ def test_what_is_launched_again_has_the_numbers_of_its_step(
 
 
 @pytest.mark.parametrize("name", ["rule", "norm", "skip"])
-def test_nothing_is_planned_for_the_gradients_of_the_step_before(name: str, log: Any) -> None:
+def test_nothing_is_planned_for_gradients_like_those_of_the_step_before(name: str, log: Any) -> None:
+    """The very same arrays, or others, if all are like the parameters."""
     tables: Any = import_module("gpuopt.executors.cuda.tables")
-    opt, grads = CHAINS[name].init(arrays(3)), arrays(3)
+    opt, grads, others = CHAINS[name].init(arrays(3)), arrays(3), arrays(3)
+    given_in_turn = (grads, grads, list(grads), others, arrays(3), *([None, *grads[1:]],) * 2, grads, others)
     with mock.patch.object(tables.LaunchPlanner, "plan", autospec=True, side_effect=tables.LaunchPlanner.plan) as plan:
         planned = []
-        for given in (grads, grads, list(grads), [None, *grads[1:]], [None, *grads[1:]], grads, grads):
+        for given in given_in_turn:
             before = plan.call_count
             opt.step(given)
             planned.append(plan.call_count > before)
     # Once the host counts them unequally, it gives rows of numbers, which are other arrays in every step.
-    assert planned == [True, False, False, True, False, True, name != "skip"]
+    assert planned == [True, False, False, False, False, True, False, True, name != "skip"]
 
 
 def test_numbers_that_a_schedule_does_not_give_leave_nothing_behind(some_gpu: None) -> None:

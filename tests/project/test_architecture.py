@@ -34,7 +34,7 @@ ORDER = (
     ("executors", "layout fold scalars"),
     ("executors.cpu", "pool scratch work packs units kernel tiles numpy runs numba_cache numba_compile"),
     ("executors.cpu", "handover numba_loops numba_calls numba"),
-    ("executors.cuda", "runtime uploads tables launches singles launch"),
+    ("executors.cuda", "runtime uploads launches tables singles launch"),
     ("executors", "__init__"),
     ("optimizer", "gradients guard hyperparameters hyper_arrays limits group_steps groups beginning evaluation binding"),
     ("optimizer.steps", "plain totals scalar_states staged masks device_memory device_step device __init__"),

@@ -18,7 +18,7 @@ from gpuopt.codegen.cuda.table import table_source
 from gpuopt.executors.cuda.launches import InMemory, KernelScalars, Launches, Passed
 from gpuopt.executors.cuda.runtime import CUPY, Runtime, check_process
 from gpuopt.executors.cuda.singles import SingleArray
-from gpuopt.executors.cuda.tables import LaunchPlanner, Table
+from gpuopt.executors.cuda.tables import LaunchPlanner, Table, TableLaunch
 from gpuopt.executors.cuda.uploads import UploadRing
 from gpuopt.executors.layout import Initial, ParamView, new_state, no_values
 from gpuopt.executors.scalars import AnyScalars, ScalarRows, StoredScalars
@@ -134,8 +134,8 @@ class CupyExecutor:
         with self.device:
             given = self._given(kernel, scalars)
             plan = self._planner.plan(grads, positions, bool(kernel.random), same)
-            for table, dtype, addresses in plan.launches:
-                self._add_update(launches, kernel, table, dtype, addresses, given)
+            for launch in plan.launches:
+                self._add_update(launches, kernel, launch, given)
             for position in plan.singles:
                 self._singles[position].add_update(launches, kernel, grads[position], given)
         return launches
@@ -158,8 +158,8 @@ class CupyExecutor:
         with self.device:
             given = self._given(stage, scalars)
             plan = self._planner.plan(grads, positions, True, same)
-            for table, dtype, addresses in plan.launches:
-                self._add_reduction(launches, stage, table, dtype, addresses, given, totals)
+            for launch in plan.launches:
+                self._add_reduction(launches, stage, launch, given, totals)
             for position in plan.singles:
                 arguments = stage, grads[position], given, self._room, totals
                 self._singles[position].add_reduction(launches, *arguments)
@@ -178,14 +178,23 @@ class CupyExecutor:
         launches = Launches(self.device)
         with self.device:
             given = self._given(kernel, scalars)
-            nothing = self.runtime.xp.zeros(len(self._views), np.int64)
+            nothing = Passed((self.runtime.xp.zeros(len(self._views), np.int64),))
             for table in self._planner.tables:
-                arguments = kernel, table, self._views[0].param.dtype, nothing, given
+                launch = TableLaunch(table, self._views[0].param.dtype, nothing)
                 if kernel.reductions:
-                    self._add_reduction(launches, *arguments, totals)
+                    self._add_reduction(launches, kernel, launch, given, totals)
                 else:
-                    self._add_update(launches, *arguments)
+                    self._add_update(launches, kernel, launch, given)
         return launches
+
+    def move(self, addresses: Sequence[int]) -> None:
+        """Let the launches that were planned last be of gradients elsewhere.
+
+        Those were planned for all arrays, take none by itself (`Launches.lasting`), and are of
+        gradients like the parameters, as are these.
+        """
+        with self.device:
+            self._planner.move(addresses)
 
     def _given(self, kernel: Kernel, scalars: AnyScalars | Passed) -> KernelScalars:
         """The scalars as kernels take them; this is the one place that tells their types apart."""
@@ -200,36 +209,27 @@ class CupyExecutor:
         return Passed(scalars)
 
     def _add_update(
-        self,
-        launches: Launches,
-        kernel: Kernel,
-        table: Table,
-        dtype: np.dtype[Any],
-        addresses: Any,
-        given: KernelScalars,
+        self, launches: Launches, kernel: Kernel, planned: TableLaunch, given: KernelScalars
     ) -> None:
-        """Update the arrays of a table that have a gradient, of that dtype."""
+        """Update the arrays of a table that have a gradient, of one dtype."""
+        table, dtype, gradients = planned
         launch = self._kernel(table_source, kernel, table, dtype, given.in_memory)
-        arguments = (table.chunk, table.rows, addresses), given, kernel.seeds
+        arguments = (table.chunk, table.rows), given, kernel.seeds, gradients
         launches.add(launch, *arguments, size=table.size)
 
     def _add_reduction(
         self,
         launches: Launches,
         stage: Kernel,
-        table: Table,
-        dtype: np.dtype[Any],
-        addresses: Any,
+        planned: TableLaunch,
         given: KernelScalars,
         totals: Sequence[Any],
     ) -> None:
-        """Reduce the arrays of a table that have a gradient, of that dtype."""
+        """Reduce the arrays of a table that have a gradient, of one dtype."""
+        table, dtype, gradients = planned
         launch = self._kernel(reductions_source, stage, table, dtype, given.in_memory)
-        arguments = (
-            (table.fold, table.rows, addresses),
-            given,
-            [*stage.seeds, *self._room, *totals],
-        )
+        after = [*stage.seeds, *self._room, *totals]
+        arguments = (table.fold, table.rows), given, after, gradients
         launches.add(launch, *arguments, size=table.fold_size)
 
     def _kernel(

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from gpuopt.executors.scalars import Scalars
-
 __all__ = ["InMemory", "KernelScalars", "Launches", "Passed"]
 
 
 class _Call(NamedTuple):
-    """A kernel, its arguments before and after its scalars, and the options of the call."""
+    """A kernel, its arguments in order, and the options of the call."""
 
     kernel: Callable[..., object]
     before: Sequence[Any]
+    gradients: Passed
     scalars: KernelScalars
     after: Sequence[Any]
     options: dict[str, int]
@@ -47,10 +46,15 @@ class Launches:
         before: Sequence[Any] = (),
         scalars: KernelScalars | None = None,
         after: Sequence[Any] = (),
+        gradients: Passed | None = None,
         **size: int,
     ) -> None:
-        """Add a kernel with its arguments, and its loop's `size` unless that follows from them."""
-        self.calls.append(_Call(kernel, before, scalars or _NONE, after, size))
+        """Add a kernel with its arguments, and its loop's `size` unless that follows from them.
+
+        Addresses of gradients come before scalars.
+        """
+        call = _Call(kernel, before, gradients or _NONE, scalars or _NONE, after, size)
+        self.calls.append(call)
 
     def join(self, launches: Launches) -> None:
         """Add others, which come next."""
@@ -59,30 +63,32 @@ class Launches:
 
     def __call__(self) -> None:
         with self.device:
-            for number, (kernel, before, scalars, after, options) in enumerate(self.calls):
+            for number, call in enumerate(self.calls):
+                kernel, before, gradients, scalars, after, options = call
                 self.begun = True  # before it is, for an interrupt may come as it is launched
                 try:
-                    kernel(*before, *scalars.of_all, *after, **options)
+                    kernel(*before, *gradients.of_all, *scalars.of_all, *after, **options)
                 except Exception:
                     self.begun = number > 0
                     raise
 
 
 class Passed:
-    """Scalars that are passed to a kernel: the same numbers for all arrays.
+    """Arguments of a kernel that are others when a step is made again: scalars that are the same
+    for all arrays, or the addresses of gradients.
 
     Attributes
     ----------
-    of_all : tuple of float
-        Those that it is launched with; a step that is made again is given others.
+    of_all : tuple
+        Those that it is launched with next.
     """
 
     in_memory = False
 
-    def __init__(self, scalars: Scalars) -> None:
-        self.of_all = scalars
+    def __init__(self, arguments: tuple[Any, ...]) -> None:
+        self.of_all = arguments
 
-    def of(self, position: int) -> Scalars:
+    def of(self, position: int) -> tuple[Any, ...]:
         """The arguments of a kernel for one array."""
         return self.of_all
 

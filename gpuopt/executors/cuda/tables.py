@@ -11,6 +11,7 @@ from gpuopt.codegen.cuda.elementwise import Others
 from gpuopt.codegen.cuda.reduction import fold_space
 from gpuopt.codegen.cuda.table import columns, update_chunk
 from gpuopt.codegen.order import LANES, REDUCTION_CHUNK
+from gpuopt.executors.cuda.launches import Passed
 from gpuopt.executors.cuda.runtime import Runtime
 from gpuopt.executors.cuda.uploads import UploadCache
 from gpuopt.executors.layout import ParamView
@@ -85,13 +86,13 @@ class TableLaunch(NamedTuple):
     table : Table
     dtype : dtype
         Of the gradients.
-    gradients : array
-        The address of each, or 0.
+    gradients : Passed
+        An array with the address of each, or 0.
     """
 
     table: Table
     dtype: np.dtype[Any]
-    gradients: Any
+    gradients: Passed
 
 
 class LaunchPlan(NamedTuple):
@@ -176,6 +177,15 @@ class LaunchPlanner:
             self._asked, self._plan = asked, self._sorted(grads, *asked, found)
         return self._plan
 
+    def move(self, addresses: Sequence[int]) -> None:
+        """Let what was planned last for gradients like the parameters be of others like them.
+
+        It was planned for all arrays, and took none by itself.
+        """
+        sent = self._addresses.of(addresses)
+        for launch in self._plan.launches:
+            launch.gradients.of_all = (sent,)
+
     def _sorted(
         self,
         grads: Sequence[Any],
@@ -186,8 +196,8 @@ class LaunchPlanner:
         """A launch for all arrays that are alike, with addresses that were `sent`."""
         together = self._only is not None and positions is None and not in_order
         if self._only is not None and together and self._like_params(grads):
-            addresses = sent([g.data.ptr for g in grads])
-            return LaunchPlan([TableLaunch(self._only, self._dtypes[0], addresses)], [])
+            held = Passed((sent([g.data.ptr for g in grads]),))
+            return LaunchPlan([TableLaunch(self._only, self._dtypes[0], held)], [])
         found: dict[tuple[Table, Any], list[int]] = {}
         singles = []
         for position in range(len(self._views)) if positions is None else positions:
@@ -198,7 +208,7 @@ class LaunchPlanner:
                 addresses[position] = _address(g)
             elif view.size:
                 singles.append(position)
-        launches = [TableLaunch(*key, sent(addresses)) for key, addresses in found.items()]
+        launches = [TableLaunch(*key, Passed((sent(each),))) for key, each in found.items()]
         return LaunchPlan(launches, singles)
 
     def _like_params(self, grads: Sequence[Any]) -> bool:

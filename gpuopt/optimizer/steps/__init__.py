@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from gpuopt.optimizer.binding import Binding, RuleChange
+from gpuopt.optimizer.gradients import Whereabouts
 from gpuopt.optimizer.steps.plain import PlainSteps, Progress, StepPlan
 from gpuopt.optimizer.steps.staged import StagedSteps
 from gpuopt.tracing.program import UpdateProgram
@@ -50,12 +51,8 @@ class Steps(Protocol):
     def use(self, change: RuleChange) -> None:
         """Go on with updates that `prepare` has made ready."""
 
-    def plan(self, gradients: list[Any], complete: bool, same: bool) -> StepPlan:
-        """Compute the scalars of a step, and find what it launches; nothing is written.
-
-        With `complete`, every array that is updated has a gradient; with `same`, the gradients are
-        the arrays that they were in the step before.
-        """
+    def plan(self, gradients: list[Any], where: Whereabouts) -> StepPlan:
+        """Compute the scalars of a step, and find what it launches; nothing is written."""
 
     def execute(self, plan: StepPlan) -> None:
         """Make a step that was planned. An optimizer can become inconsistent only in here."""

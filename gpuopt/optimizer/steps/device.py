@@ -20,6 +20,7 @@ from gpuopt.codegen.host import compile_host
 from gpuopt.executors.cuda.launches import Launches, Passed
 from gpuopt.executors.scalars import AnyScalars, ScalarRows
 from gpuopt.optimizer.binding import Binding, RuleChange
+from gpuopt.optimizer.gradients import Whereabouts
 from gpuopt.optimizer.group_steps import GroupStep, batches
 from gpuopt.optimizer.groups import ParamGroup
 from gpuopt.optimizer.hyperparameters import ValuesOfUpdates
@@ -35,7 +36,7 @@ __all__ = ["CountingSteps", "DeviceSteps"]
 class DeviceSteps(PlainSteps):
     """Steps whose scalars are numbers of the host, or made of reductions on the device.
 
-    The host counts. If the gradients are those of the step before, the same is launched again.
+    The host counts. If the gradients are like those of the step before, the same is launched again.
 
     Attributes
     ----------
@@ -110,15 +111,15 @@ class DeviceSteps(PlainSteps):
             for state in progress.scalar_states:
                 self._memory.scalar_states.set(*state)
 
-    def plan(self, gradients: list[Any], complete: bool, same: bool) -> StepPlan:
+    def plan(self, gradients: list[Any], where: Whereabouts) -> StepPlan:
         step, self._last = self._last, None
         captured = self._memory.mask_uploads.captured()
-        if same and step is not None and not captured:
-            step.renew(self.hyper())
+        if step is not None and not captured and step.takes(where):
+            step.renew(self.hyper(), where)
         else:
             with self.device:
-                step = self._made(self._steps(gradients, complete))
-            if captured or not step.lasts():
+                step = self._made(self._steps(gradients, where.complete))
+            if captured or not step.lasts(where):
                 return self._plan(step)
         self._last = step
         return self._plan(step)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from gpuopt.codegen.host import compile_host
 from gpuopt.executors import Launch
 from gpuopt.optimizer.binding import Binding, RuleChange
+from gpuopt.optimizer.gradients import Whereabouts
 from gpuopt.optimizer.hyperparameters import ValuesOfUpdates
 
 __all__ = ["PlainSteps", "Progress", "StepPlan"]
@@ -108,19 +109,16 @@ class PlainSteps:
         """Go on with updates that `prepare` has made ready."""
         self.binding.use(change)
 
-    def plan(self, gradients: list[Any], complete: bool, same: bool) -> StepPlan:
-        """Compute the scalars of a step, and find what it launches; nothing is written.
-
-        With `complete`, every array that is updated has a gradient; with `same`, the gradients are
-        the arrays that they were in the step before.
-        """
+    def plan(self, gradients: list[Any], where: Whereabouts) -> StepPlan:
+        """Compute the scalars of a step, and find what it launches; nothing is written."""
         binding, hyper = self.binding, self.hyper()
         launches: list[Launch] = []
         counts = []
         for group in binding.groups:
             count = group.counts[0] + 1
             values = group.hyper(hyper) if group.limits else hyper[group.key]
-            if complete and group.counts.count(count - 1) == len(group.counts):  # all together
+            alike = group.counts.count(count - 1) == len(group.counts)
+            if where.complete and alike:  # all together
                 own = gradients if group.has_all else [gradients[index] for index in group.indices]
                 update = group.programs[-1].update
                 scalars = compile_host(update.scalars)(count, values)

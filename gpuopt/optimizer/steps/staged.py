@@ -16,6 +16,7 @@ import numpy as np
 from gpuopt.codegen.host import RAISED, compile_host, compile_rows
 from gpuopt.executors import CpuExecutor, ScalarRows, Scalars
 from gpuopt.optimizer.binding import Binding, RuleChange
+from gpuopt.optimizer.gradients import Whereabouts
 from gpuopt.optimizer.group_steps import GroupStep, batches
 from gpuopt.optimizer.hyperparameters import ValuesOfUpdates
 from gpuopt.optimizer.steps.plain import PlainSteps, Progress, StepPlan
@@ -49,13 +50,13 @@ class StagedSteps(PlainSteps):
         super().use(change)
         self._scalar_states.use()
 
-    def plan(self, gradients: list[Any], complete: bool, same: bool) -> StepPlan:
+    def plan(self, gradients: list[Any], where: Whereabouts) -> StepPlan:
         binding, hyper = self.binding, self.hyper()
         numbers = {name: row.tolist() for name, row in self._scalar_states.rows.items()}
         steps = [
             step
             for group in binding.groups
-            for step in group.steps(gradients, group.hyper(hyper), complete, numbers)
+            for step in group.steps(gradients, group.hyper(hyper), where.complete, numbers)
         ]
         totals = self._reduced(steps)
         accepted = [each for step in steps for each in _accepted(step, totals)]

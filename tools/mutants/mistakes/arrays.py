@@ -38,8 +38,8 @@ MISTAKES = [
     Mistake(
         "arrays that begin inside a gradient",
         "Memory.clear_of",
-        "np.searchsorted(_1, highs)",
-        "np.searchsorted(_1, lows)",
+        "_1.searchsorted(highs)",
+        "_1.searchsorted(lows)",
         "test_gradients",
     ),
     Mistake(
@@ -131,6 +131,20 @@ MISTAKES = [
         "SameObjects.__call__",
         "self._collected or _1 or _2",
         "_1 or _2",
+        "test_identity",
+    ),
+    Mistake(
+        "objects that are always others remembered every time",
+        "SameObjects.remember",
+        "self._in_vain > PATIENCE",
+        "False",
+        "test_identity",
+    ),
+    Mistake(
+        "objects that stay never remembered again",
+        "SameObjects.__call__",
+        "self._in_vain = 0",
+        "pass",
         "test_identity",
     ),
     Mistake(
