@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.codegen.tile import TileCode, changes, constants, places
+from gpuopt.codegen.pairs import paired
+from gpuopt.codegen.tile import PAIR, TileCode, constants, wholes
 from gpuopt.codegen.wide import TILE
 from gpuopt.tracing.expr import Expr
 from gpuopt.tracing.operands import Operand
@@ -25,38 +26,34 @@ __all__ = ["may_share", "tile_code"]
 
 
 def may_share(a: Operand, b: Operand) -> bool:
-    """Tell whether two operands may be the same memory: a gradient may be its parameter.
-
-    Components of complex arrays are copied into scratch before the function is called, so they
-    share nothing.
-    """
-    return a == b or (not a.component and {a.kind, b.kind} == {"param", "grad"})
+    """Tell whether two operands may be the same memory: a gradient may be its parameter."""
+    return a == b or {a.kind, b.kind} == {"param", "grad"}
 
 
 @functools.lru_cache(maxsize=512)
 def tile_code(kernel: Kernel) -> TileCode:
     """Generate the function that runs `kernel` on one tile."""
     writer = _Writer(kernel)
-    scratch = writer.buffers.scratch
+    scratch = tuple(name for names in writer.buffers.scratch.values() for name in names)
     scalars = [f"k{number}" for number in range(len(kernel.scalars) + len(constants(kernel)))]
-    arguments = ", ".join([*writer.arrays.values(), *scratch["w"], *scratch["b"], *scalars])
+    again = tuple(sorted(writer.again, key=scalars.index))
+    names = [*writer.arrays.values(), *scratch, *scalars, *(PAIR + name for name in again)]
     comments = [f"# {name} is {operand}" for operand, name in writer.arrays.items()]
     comments += [f"# {writer.where[expr]} = {format_expr(expr)}" for expr in kernel.scalars]
     body = [f"    {line}" for line in [*comments, *(writer.lines or ["pass"])]]
-    source = "\n".join([f"def update({arguments}):  # {kernel.name}", *body, ""])
+    source = "\n".join([f"def update({', '.join(names)}):  # {kernel.name}", *body, ""])
     scope: dict[str, Any] = {name: getattr(np, name) for name in OPS if hasattr(np, name)}
     scope |= {"copyto": np.copyto, "stochastic_bfloat16": _stochastic_bfloat16, **TILE}
     exec(source, scope)  # the text is made here from a fixed set of calls
-    sizes = len(scratch["w"]), len(scratch["b"])
     update = scope.pop("update")  # whose globals the scope is: it must not hold its owner
-    return TileCode(update, places(kernel), *sizes, source)
+    return TileCode(update, wholes(kernel), scratch, tuple(map(scalars.index, again)), source)
 
 
 class _Buffers:
     """Finds a buffer for each value by a linear scan: it is kept until the last step that reads it.
 
     Buffers are the arrays of a kernel, and scratch: ``w0``, ``w1`` … of the compute dtype, and
-    ``b0``, ``b1`` … for truth values.
+    ``b0``, ``b1`` … for truth values; ``pw0`` … and ``pb0`` … for pairs of these.
 
     Parameters
     ----------
@@ -85,16 +82,19 @@ class _Buffers:
         for operand in results:
             steps = (step for other, step in old if may_share(operand, other))
             self._busy[arrays[operand]] = max(steps, default=-1)
-        self.scratch: dict[str, list[str]] = {"w": [], "b": []}
+        self.scratch: dict[str, list[str]] = {}
 
-    def place(self, expr: Expr, step: int, operands: list[str], barred: Collection[str]) -> str:
+    def place(
+        self, expr: Expr, of: str, step: int, operands: list[str], barred: Collection[str]
+    ) -> str:
         """The buffer for the value that a step computes from what lies in `operands`.
 
         A result goes home if it can. Another value takes the place of an operand that is needed
-        no longer; scratch is taken where neither is possible, or the buffer is `barred`.
+        no longer; scratch is taken where neither is possible, or the buffer is `barred`. It is
+        `of` pairs, or not.
         """
         if expr.boolean:
-            return self.take("b", self._last[expr], step, barred)
+            return self.take(of + "b", self._last[expr], step, barred)
         wanted = [name for result, name in self._homes if result is expr]
         if self._last[expr] < self._end:
             wanted += operands
@@ -102,11 +102,11 @@ class _Buffers:
             if self._busy.get(name, sys.maxsize) <= step and name not in barred:
                 self._busy[name] = self._last[expr]
                 return name
-        return self.take("w", self._last[expr], step, barred)
+        return self.take(of + "w", self._last[expr], step, barred)
 
     def take(self, kind: str, until: int, step: int, barred: Collection[str] = ()) -> str:
         """A scratch buffer of that kind, the first that is free; a new one if none is."""
-        names = self.scratch[kind]
+        names = self.scratch.setdefault(kind, [])
         free = (name for name in names if self._busy[name] <= step and name not in barred)
         name = next(free, f"{kind}{len(names)}")
         if name not in self._busy:
@@ -126,40 +126,62 @@ class _Writer:
         Where each value is: in an array, in scratch, or a scalar.
     lines : list of str
         The calls.
+    again : set of str
+        The scalars that meet pairs; where they are arrays, they are needed in pairs.
     """
 
     def __init__(self, kernel: Kernel) -> None:
-        self.arrays = {place.operand: f"a{number}" for number, place in enumerate(places(kernel))}
-        results = changes(kernel)
+        ops, results, self._pairs = paired(kernel)
+        arrays = wholes(kernel)
+        self.arrays = {whole.array: f"a{number}" for number, whole in enumerate(arrays)}
         # A new value that is some array's old one is copied first, before that array may change.
         old = dict.fromkeys(expr for expr in results.values() if expr.op == "input")
         copies = {expr: Expr(-1 - number, "copy", (expr,)) for number, expr in enumerate(old)}
+        self._pairs |= {copies[expr] for expr in self._pairs & old.keys()}
         results = {operand: copies.get(expr, expr) for operand, expr in results.items()}
-        steps = [*copies.values(), *kernel.ops]
-        last = {arg: step for step, op in enumerate(steps) for arg in op.args}
+        steps = [*copies.values(), *ops]
+        last = {
+            arg.args[0] if arg.op == "view" else arg: step
+            for step, op in enumerate(steps)
+            for arg in op.args
+        }
         last |= dict.fromkeys(results.values(), len(steps))
         self.buffers = _Buffers(self.arrays, results, last, len(steps))
+        self.again: set[str] = set()
+        complexes = {whole.array for whole in arrays if whole.complex}
         scalars = [*kernel.scalars, *constants(kernel)]
         self.where = {expr: f"k{number}" for number, expr in enumerate(scalars)}
         self.where |= {expr: self.arrays[expr.value] for expr in last if expr.op == "input"}
         self.lines = [line for step, op in enumerate(steps) for line in self._calls(step, op)]
-        for operand, expr in results.items():
-            if self.where[expr] != self.arrays[operand]:
-                self.lines.append(f"copyto({self.arrays[operand]}, {self.where[expr]})")
+        for array, name in self.arrays.items():
+            if array in results and self.where[results[array]] != name:
+                of = PAIR if array in complexes else ""
+                self.lines.append(f"copyto({name}, {self._name(results[array], of)})")
+
+    def _name(self, arg: Expr, of: str) -> str:
+        """What a call of pairs, or of other values, names an argument."""
+        if arg.op == "view":
+            return f"{self.where[arg.args[0]]}[{arg.value}::2]"
+        if of and arg.host:
+            self.again.add(self.where[arg])
+            return PAIR + self.where[arg]
+        return self.where[arg]
 
     def _calls(self, step: int, op: Expr) -> list[str]:
         """The calls that compute one value."""
-        operands = [self.where[arg] for arg in op.args]
-        numbers = [self.where[arg] for arg in op.args if not arg.boolean]
-        out = self.where[op] = self.buffers.place(op, step, numbers, self._read_late(op))
+        of = PAIR if op in self._pairs else ""
+        operands = [self._name(arg, "" if op.op == "join" else of) for arg in op.args]
+        numbers = [self.where[arg] for arg in op.args if self._may_become(arg, op)]
+        out = self.where[op] = self.buffers.place(op, of, step, numbers, self._read_late(op))
         if op.op == "where":
             mask, a, b = operands
             others = [f"copyto({out}, {b})"] if out != b else []
             return [*others, f"copyto({out}, {a}, where={mask})"]
         if op.op == "choose":
             return [f"copyto({out}, {operands[1]} if {operands[0]} else {operands[2]})"]
-        if op.op == "copy":
-            return [f"copyto({out}, {operands[0]})"]
+        if op.op in ("copy", "join"):
+            parts = [out] if op.op == "copy" else [f"{out}[0::2]", f"{out}[1::2]"]
+            return [f"copyto({part}, {x})" for part, x in zip(parts, operands, strict=True)]
         if op.op == "stochastic_bfloat16":
             mask = self.buffers.take("b", step, step)
             return [f"stochastic_bfloat16({', '.join([*operands, out, mask])})"]
@@ -168,6 +190,10 @@ class _Writer:
             scratch = self.buffers.take("w", step, step, {*operands, out})
             return [call.format(*operands, out=out, scratch=scratch)]
         return [call.format(*operands, out=out)]
+
+    def _may_become(self, arg: Expr, op: Expr) -> bool:
+        """Whether a result may take the place of an argument, which has as many elements."""
+        return not arg.boolean and arg.op != "view" and (arg in self._pairs) == (op in self._pairs)
 
     def _read_late(self, op: Expr) -> set[str]:
         """The buffers that are read after the result was begun, so that it cannot lie there."""

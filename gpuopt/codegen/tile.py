@@ -10,23 +10,11 @@ from gpuopt.tracing.expr import Expr
 from gpuopt.tracing.operands import Operand, result
 from gpuopt.tracing.program import Kernel
 
-__all__ = ["PARTS", "Place", "TileCode", "Whole", "changes", "constants", "places", "wholes"]
+__all__ = ["PAIR", "TileCode", "Whole", "changes", "constants", "wholes"]
 
 
-PARTS = {"re": "real", "im": "imag", "": ""}
-"""The attribute of a complex array that is a component."""
-
-
-class Place(NamedTuple):
-    """An operand that a function reads or writes: `part` of an array, or all of it where that is
-    empty.
-    """
-
-    array: Operand
-    operand: Operand
-    part: str
-    read: bool
-    written: bool
+PAIR = "p"
+"""What the names of scratch and scalars for pairs begin with."""
 
 
 class Whole(NamedTuple):
@@ -40,25 +28,27 @@ class Whole(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TileCode:
-    """A generated function, and what to call it with: places, scratch, masks, scalars, in this
-    order.
+    """A generated function, and what to call it with: arrays, scratch and scalars, in this order.
 
     Attributes
     ----------
     function : callable
-        Updates flat arrays of the compute dtype in place.
-    places : tuple of Place
+        Updates flat arrays of the compute dtype in place; a complex one is a pair for each element.
+    arrays : tuple of Whole
         What to pass first.
-    scratch, masks : int
-        How many arrays of the compute dtype, and of bool, come next.
+    scratch : tuple of str
+        What comes next: ``w0`` is an array of the compute dtype, ``b0`` one of bool, ``pw0`` and
+        ``pb0`` are pairs of these.
+    again : tuple of int
+        Which of the scalars come again behind all of them: in pairs, if they are arrays.
     source : str
         The function's text.
     """
 
     function: Callable[..., None]
-    places: tuple[Place, ...]
-    scratch: int
-    masks: int
+    arrays: tuple[Whole, ...]
+    scratch: tuple[str, ...]
+    again: tuple[int, ...]
     source: str
 
 
@@ -77,29 +67,16 @@ def changes(kernel: Kernel) -> dict[Operand, Expr]:
     }
 
 
-def places(kernel: Kernel) -> tuple[Place, ...]:
-    """Every operand that is read or changes, in a fixed order."""
-    changed = changes(kernel)
-    return tuple(
-        Place(
-            operand.array,
-            operand,
-            PARTS[operand.component],
-            operand in kernel.loads,
-            operand in changed,
-        )
-        for operand in dict.fromkeys([*kernel.loads, *changed])
-    )
-
-
 def wholes(kernel: Kernel, results: bool = True) -> tuple[Whole, ...]:
     """Every array that is read or changes, in a fixed order; with or without a stage's results."""
     found: dict[Operand, Whole] = {}
-    for array, _, part, read, written in places(kernel):
+    changed = changes(kernel)
+    for operand in dict.fromkeys([*kernel.loads, *changed]):
+        array, read, written = operand.array, operand in kernel.loads, operand in changed
         if not (results or read):
             continue
-        before = found.get(array, Whole(array, bool(part), False, False))
-        found[array] = Whole(array, bool(part), before.read or read, before.written or written)
+        before = found.get(array, Whole(array, bool(operand.component), False, False))
+        found[array] = Whole(array, before.complex, before.read or read, before.written or written)
     return tuple(found.values())
 
 

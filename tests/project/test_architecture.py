@@ -25,7 +25,7 @@ ORDER = (
     ("", "schedules"),
     ("tracing", "operands ops errors expr printing keywords complexes truth ufuncs functions symbols weights"),
     ("tracing", "signatures setting parts program trace"),
-    ("codegen", "order wide host tile numpy numba_header numba numba_handover"),
+    ("codegen", "order wide host tile passes pairs numpy numba_header numba numba_handover"),
     (
         "codegen.cuda",
         "tuning parts printer elementwise table reduction scalar_arguments device_values scalars compile complete",

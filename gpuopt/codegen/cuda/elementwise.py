@@ -18,7 +18,6 @@ import numpy as np
 from gpuopt.arrays.dtypes import COMPUTE, state_dtype
 from gpuopt.codegen.cuda.parts import part
 from gpuopt.codegen.cuda.printer import CudaPrinter, identifier
-from gpuopt.codegen.tile import PARTS
 from gpuopt.tracing.expr import Expr
 from gpuopt.tracing.operands import GRAD, PARAM, Operand, state
 from gpuopt.tracing.printing import READABLE, format_expr
@@ -38,6 +37,8 @@ OPTIONS = ("--fmad=false",)
 
 PREAMBLE = "\n" + part("helpers") + part("random")
 """What the body of a kernel may call."""
+_PARTS = {"re": "real", "im": "imag"}
+"""The method of a complex number that gives a component."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -222,7 +223,7 @@ class KernelWriter(CudaPrinter):
         source = element.format(self._parameter(array))
         for operand in self.kernel.loads:
             if operand.array == array:
-                value = f"{source}.{PARTS[operand.component]}()" if operand.component else source
+                value = f"{source}.{_PARTS[operand.component]}()" if operand.component else source
                 if self.dtypes[array].name != self.compute.name and not operand.component:
                     value = f"({self.real}){value}"
                 self.lines.append(f"const {self.real} {self.operand(operand, 'old')} = {value};")

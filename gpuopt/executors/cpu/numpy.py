@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gpuopt.arrays.dtypes import state_dtype
 from gpuopt.codegen.numpy import tile_code
 from gpuopt.codegen.order import REDUCTION_CHUNK
-from gpuopt.codegen.tile import Place
+from gpuopt.codegen.tile import PAIR, Whole
 from gpuopt.executors.cpu.kernel import Bound, CompiledKernel
 from gpuopt.executors.cpu.packs import PackTile
 from gpuopt.executors.cpu.scratch import Scratch
@@ -30,19 +31,20 @@ class PackCall(NamedTuple):
     ----------
     arguments : list
     gathers, scatters : list of tuple
-        What is copied before the call and after it: an operand, the part of it that is
-        meant, and the flat array that it is copied into, or from.
+        What is copied before the call and after it: an operand, and the flat array that it is
+        copied into, or from.
     """
 
     arguments: list[Any]
-    gathers: list[tuple[Operand, str, Any]]
-    scatters: list[tuple[Operand, str, Any]]
+    gathers: list[tuple[Operand, Any]]
+    scatters: list[tuple[Operand, Any]]
 
 
 class NumpyKernel(CompiledKernel):
     """A function of NumPy calls, which also takes scratch for what it computes in between.
 
-    Operands that are no flat arrays of the compute dtype are copied into scratch, and back.
+    Operands that are no flat arrays of the compute dtype are copied into scratch, and back. Complex
+    ones are passed as real arrays of twice as many elements.
     """
 
     def __init__(
@@ -50,9 +52,12 @@ class NumpyKernel(CompiledKernel):
     ) -> None:
         super().__init__(kernel, compute, scratch, sizes)
         self.code = tile_code(kernel)
-        arrays = [place.array for place in self.code.places]
+        arrays = [whole.array for whole in self.code.arrays]
         self._gradient = arrays.index(GRAD) if GRAD in arrays else -1
-        each = range(len(self.values))
+        self._pair = state_dtype(compute, True)
+        self._is_complex = kernel.complex
+        self._given = self._pair if kernel.complex else compute  # the gradient
+        each = [*range(len(self.values)), *self.code.again]
         self._scalars = tuple(self.values[i : i + 1].reshape(()) for i in each)
         self.takes_rows = all(op.op != "choose" for op in kernel.ops)
         self._last: dict[tuple[int, int], list[Any]] = {}
@@ -65,71 +70,83 @@ class NumpyKernel(CompiledKernel):
             direct = tile.calls[self]
         except KeyError:
             direct = tile.calls[self] = self._direct(tile.operands)
-        if direct is None or not is_flat(g, self.compute):
+        if direct is None or not is_flat(g, self._given):
             self._run(tile, g, thread)
         else:
             operands = direct.copy()
-            operands[self._gradient] = g
+            operands[self._gradient] = g.view(self.compute) if self._is_complex else g
             self.code.function(*operands, *self._last_arguments(tile.size, thread))
 
     def _last_arguments(self, size: int, thread: int) -> list[Any]:
         """The arguments that come after the operands, which are flat arrays of `size` elements."""
         if (size, thread) not in self._last:
-            array, code = self.scratch.array, self.code
-            numbers = [array(thread, f"w{i}", size, self.compute) for i in range(code.scratch)]
-            masks = [array(thread, f"b{i}", size, np.dtype(bool)) for i in range(code.masks)]
-            self._last[size, thread] = [*numbers, *masks, *self._scalars]
+            scratch = [self._room(thread, name, size) for name in self.code.scratch]
+            self._last[size, thread] = [*scratch, *self._scalars]
         return self._last[size, thread]
+
+    def _room(self, thread: int, name: str, size: int) -> Any:
+        """Scratch for so many elements; its name tells of what kind."""
+        kind = np.dtype(bool) if "b" in name else self.compute
+        if not name.startswith(PAIR):
+            return self.scratch.array(thread, name, size, kind)
+        pair = self._pair if kind == self.compute else np.dtype(np.uint16)
+        return self.scratch.array(thread, name, size, pair).view(kind)
 
     def _direct(self, operands: dict[Operand, Any]) -> list[Any] | None:
         """The operands but for the gradient, if all can be passed as they are; else None."""
         if self._gradient < 0:
             return None
         arguments: list[Any] = []
-        for place in self.code.places:
-            x = operands.get(place.array)
-            direct = place.array == GRAD or (x is not None and is_flat(x, self.compute))
-            if place.part or not direct:
+        for whole in self.code.arrays:
+            x = operands.get(whole.array)
+            if whole.array != GRAD and (x is None or not is_flat(x, self._dtype(whole))):
                 return None
-            arguments.append(x)
+            arguments.append(self._numbers(x))
         return arguments
 
     def _run(self, tile: ArrayTile, g: Any, thread: int) -> None:
         """Run the function on a tile, through scratch if an operand cannot be passed as it is."""
         arguments, written = self._operands(tile, g, thread)
         self.code.function(*arguments, *self._last_arguments(tile.size, thread))
-        for place, values in written:
-            tile.store(place.array, place.part, values)
+        for operand, values in written:
+            tile.store(operand, "", values)
 
     def _operands(self, tile: Tile, g: Any, thread: int) -> tuple[list[Any], list[Any]]:
         """The operands; and what must be copied back, with where it lies now."""
         arguments: list[Any] = []
-        written: list[tuple[Place, Any]] = []
-        for place in self.code.places:
-            x = None if place.part else tile.flat(place.array, g)
-            if x is not None and is_flat(x, self.compute):
-                arguments.append(x)
+        written: list[tuple[Operand, Any]] = []
+        for whole in self.code.arrays:
+            x, dtype = tile.flat(whole.array, g), self._dtype(whole)
+            if x is not None and is_flat(x, dtype):
+                arguments.append(self._numbers(x))
                 continue
-            values = self.scratch.array(thread, place.operand, tile.size, self.compute)
-            arguments.append(values)
-            if place.array in self.kernel.random:
-                self.randomize(tile, place.array, values, thread)
-            elif place.read:
-                tile.load(place.array, place.part, values, g)
-            if place.written and not self.kernel.reductions:
-                written.append((place, values))
+            values = self.scratch.array(thread, whole.array, tile.size, dtype)
+            arguments.append(self._numbers(values))
+            if whole.array in self.kernel.random:
+                self.randomize(tile, whole.array, values, thread)
+            elif whole.read:
+                tile.load(whole.array, "", values, g)
+            if whole.written and not self.kernel.reductions:
+                written.append((whole.array, values))
         return arguments, written
+
+    def _dtype(self, whole: Whole) -> np.dtype[Any]:
+        return self._pair if whole.complex else self.compute
+
+    def _numbers(self, x: Any) -> Any:
+        """A flat array as the function takes it."""
+        return x.view(self.compute) if x is not None and x.dtype != self.compute else x
 
     def _update_pack(self, tile: PackTile, g: Any, thread: int) -> None:
         try:
             call = tile.calls[self, thread]
         except KeyError:
             call = tile.calls[self, thread] = self._call_of_pack(tile, thread)
-        for operand, part, values in call.gathers:
-            tile.load(operand, part, values, g)
+        for operand, values in call.gathers:
+            tile.load(operand, "", values, g)
         self.code.function(*call.arguments)
-        for operand, part, values in call.scatters:
-            tile.store(operand, part, values)
+        for operand, values in call.scatters:
+            tile.store(operand, "", values)
 
     def bind_rows(self, tile: PackTile, g: Any, rows: Any) -> Bound:
         return self._update_rows, tile, (g, rows)
@@ -138,33 +155,38 @@ class NumpyKernel(CompiledKernel):
         """Spread scalars that differ over the elements of their arrays."""
         g, rows = given
         arguments, written = self._operands(tile, g, thread)
-        room = self.code.scratch + self.code.masks
-        arguments += self._last_arguments(tile.size, thread)[:room]
-        for number, values in enumerate(np.ascontiguousarray(rows.T)):
-            if (whole := values.view(f"u{values.itemsize}")).min() == whole.max():
-                arguments.append(values[:1].reshape(()))
-                continue
-            spread = self.scratch.array(thread, f"k{number}", tile.size, self.compute)
-            _spread(values, tile.sizes, spread)
-            arguments.append(spread)
+        arguments += self._last_arguments(tile.size, thread)[: len(self.code.scratch)]
+        columns = np.ascontiguousarray(rows.T)
+        names = [f"k{number}" for number in range(len(columns))]
+        names += [f"{PAIR}k{number}" for number in self.code.again]
+        for name, number in zip(names, [*range(len(columns)), *self.code.again], strict=True):
+            arguments.append(self._spread(columns[number], name, tile, thread))
         self.code.function(*arguments)
-        for place, x in written:
-            tile.store(place.array, place.part, x)
+        for operand, values in written:
+            tile.store(operand, "", values)
+
+    def _spread(self, values: Any, name: str, tile: PackTile, thread: int) -> Any:
+        """A scalar of each array as an argument: one number if it is the same for all."""
+        if (whole := values.view(f"u{values.itemsize}")).min() == whole.max():
+            return values[:1].reshape(())
+        spread = self._room(thread, name, tile.size)
+        _spread(values, tile.sizes, spread.reshape(tile.size, -1))
+        return spread
 
     def _call_of_pack(self, tile: PackTile, thread: int) -> PackCall:
         """The operands of packed arrays: themselves, or gathered in scratch."""
         call = PackCall([], [], [])
-        for place in self.code.places:
-            x = None if place.part else tile.flat(place.array, None)
-            if x is not None and is_flat(x, self.compute):
-                call.arguments.append(x)
+        for whole in self.code.arrays:
+            x, dtype = tile.flat(whole.array, None), self._dtype(whole)
+            if x is not None and is_flat(x, dtype):
+                call.arguments.append(self._numbers(x))
                 continue
-            values = self.scratch.array(thread, place.operand, tile.size, self.compute)
-            call.arguments.append(values)
-            if place.read:
-                call.gathers.append((place.array, place.part, values))
-            if place.written:
-                call.scatters.append((place.array, place.part, values))
+            values = self.scratch.array(thread, whole.array, tile.size, dtype)
+            call.arguments.append(self._numbers(values))
+            if whole.read:
+                call.gathers.append((whole.array, values))
+            if whole.written:
+                call.scatters.append((whole.array, values))
         call.arguments.extend(self._last_arguments(tile.size, thread))
         return call
 
@@ -184,11 +206,13 @@ class NumpyKernel(CompiledKernel):
 
 
 def _spread(values: Any, sizes: list[int], out: Any) -> None:
-    """Repeat each value as often as its array has elements; neighbours of equal size at once."""
+    """Repeat each value in as many rows as its array has elements; neighbours of equal size at
+    once.
+    """
     start = row = 0
     for size, same in itertools.groupby(sizes):
         count = len(list(same))
-        block = out[start : start + count * size].reshape(count, size)
+        block = out[start : start + count * size].reshape(count, -1)
         block[...] = values[row : row + count, None]
         start, row = start + count * size, row + count
 

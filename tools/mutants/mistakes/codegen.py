@@ -207,6 +207,27 @@ MISTAKES = [
         "op.op in ('stochastic_bfloat16',)",
         "test_wide test_operations",
     ),
+    Mistake(
+        "parts taken for a pair that are exchanged",
+        "_Pairing._both",
+        "(_1[0], 0, 1) == (_2[0], _1[1], _2[1])",
+        "_1[0] == _2[0]",
+        "test_pairs",
+    ),
+    Mistake(
+        "a pair made before what is joined in it",
+        "_Pairing._twins",
+        "_1 and all(_2)",
+        "_1",
+        "test_pairs",
+    ),
+    Mistake(
+        "a scalar of each array beside pairs as long as beside numbers",
+        "NumpyKernel._room",
+        "not name.startswith(PAIR)",
+        "not name.startswith(PAIR + 'w')",
+        "test_rows test_pairs",
+    ),
     TextMistake(
         "a GPU's kernel without its tail",
         "_UpdateWriter._chunk",

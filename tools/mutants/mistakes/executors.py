@@ -262,7 +262,7 @@ MISTAKES = [
     ),
     Mistake(
         "scalars that differ in the sign of zero alone taken for one",
-        "NumpyKernel._update_rows",
+        "NumpyKernel._spread",
         "(whole := values.view(_1)).min() == whole.max()",
         "values.min() == values.max()",
         "test_rows::test_the_sign_of_zero",
