@@ -22,7 +22,8 @@ from gpuopt.bench import report
 from gpuopt.bench.arguments import OPTIONS, add_arguments
 from gpuopt.bench.by_hand import CHAIN
 from gpuopt.bench.measure import EXECUTORS, pin_allocator, why_not
-from gpuopt.bench.rivals import Case, compare, subjects, why_no_graph
+from gpuopt.bench.rivals import Case, compare, why_no_graph
+from gpuopt.bench.subjects import subjects
 
 __all__ = ["add_arguments", "main"]
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from gpuopt.arrays import backend
 from gpuopt.bench.measure import EXECUTORS
-from gpuopt.bench.rivals import KINDS, subjects
+from gpuopt.bench.rivals import KINDS
+from gpuopt.bench.subjects import subjects
 from gpuopt.option_values import rule_among, whole_number
 
 __all__ = ["OPTIONS", "add_arguments"]

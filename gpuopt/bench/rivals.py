@@ -27,19 +27,9 @@ from gpuopt.bench.measure import (
     stream_steps,
     waiting,
 )
-from gpuopt.rules import (
-    Adam,
-    average,
-    bounds,
-    chain,
-    clip_global_norm,
-    clip_norm,
-    rules,
-    weight_decay,
-)
-from gpuopt.rules.base import Bindable
+from gpuopt.bench.subjects import subjects
 
-__all__ = ["GRAPH", "KINDS", "RIVALS", "Case", "compare", "kinds_for", "subjects", "why_no_graph"]
+__all__ = ["GRAPH", "KINDS", "RIVALS", "Case", "compare", "kinds_for", "why_no_graph"]
 
 RIVALS = ("by hand", "torch fused", "torch foreach", "optax jit")
 """The rivals by name, in the order of the columns."""
@@ -47,7 +37,6 @@ KINDS = ("hand", "torch", "optax")
 """What the rivals are of: a word of each name."""
 GRAPH = "cupy graph"
 """The name of the replay of a captured step among the executors."""
-_FIRST = ("Adam", "AdamW", "GradientDescent")
 _BLOCK, _MOST = 0.02, 100  # seconds that a block of calls lasts, and the most calls in it
 
 
@@ -83,25 +72,6 @@ class Case:
     def floor(self) -> float:
         """Seconds that streaming as many bytes takes in the faster way."""
         return min(self.streams.values())
-
-
-def subjects() -> dict[str, Callable[[], Bindable]]:
-    """A function for each rule with its defaults, and for the chains, by name.
-
-    What is asked for most comes first: a run may be stopped.
-    """
-    known = rules()
-    return {**{name: known[name] for name in _FIRST}, **known, CLIP: _clip, CHAIN: _chain}
-
-
-def _clip() -> Bindable:
-    return chain(clip_norm(1.0), Adam())
-
-
-def _chain() -> Bindable:
-    return chain(
-        clip_global_norm(1.0), weight_decay(1e-4), Adam(1e-3), bounds(-1.0, 1.0), average(0.999)
-    )
 
 
 def compare(
@@ -152,11 +122,7 @@ def compare(
     calls = {key: min(calls_lasting(step, wait, _BLOCK), _MOST) for key, step in steps.items()}
     found = medians(in_turns(steps, rounds, wait, calls))
     return Case(
-        rule=name,
-        count=count,
-        size=size,
-        dtype=dtype,
-        moved=moved,
+        *(name, count, size, dtype, moved),
         ours={executor: found[executor] for executor in own},
         rivals={rival: found[rival] for rival in RIVALS if rival in found},
         streams={how: found[how] * moved / (8 * words) for how in streams},

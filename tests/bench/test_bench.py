@@ -24,6 +24,7 @@ from gpuopt.arrays import backend
 from gpuopt.arrays.dtypes import named
 from gpuopt.bench import by_hand, libraries, measure, report, rivals
 from gpuopt.bench.by_hand import CHAIN, CLIP
+from gpuopt.bench.subjects import subjects
 from gpuopt.rules import Adam, AdamW, GradientDescent, Momentum, RMSProp, Rule, rules
 from tests.support.executors import ON_CPU, only
 
@@ -160,7 +161,7 @@ def test_the_chain_that_is_written_by_hand_gives_the_same() -> None:
     rng = np.random.default_rng(0)
     ours, gradients = [rng.normal(size=20), rng.normal(size=(3, 2))], [rng.normal(size=20), rng.normal(size=(3, 2))]
     theirs = [p.copy() for p in ours]
-    opt = rivals.subjects()[CHAIN]().init(ours)
+    opt = subjects()[CHAIN]().init(ours)
     step = by_hand._chain_by_hand(np, theirs, gradients)
     for _ in range(4):
         step()
@@ -177,7 +178,7 @@ def test_what_is_written_by_hand_for_16_bits_gives_the_same(name: str, options: 
     kind = named(dtype) if dtype == "float16" else pytest.importorskip("ml_dtypes").bfloat16
     ours, g = [rng.normal(size=20).astype(kind)], [rng.normal(size=20).astype(kind)]
     theirs = [p.copy() for p in ours]
-    rule = LIKE_BY_HAND.get(name) or rivals.subjects()[name]()
+    rule = LIKE_BY_HAND.get(name) or subjects()[name]()
     opt = rule.init(ours, master=bool(options))
     chained = name == CHAIN
     made = by_hand._chain_by_hand(np, theirs, g, bool(options)) if chained else None
@@ -241,7 +242,7 @@ def test_a_rival_that_is_broken_here_is_left_out(
 
 
 def test_what_is_asked_for_most_is_measured_first() -> None:
-    names = list(rivals.subjects())
+    names = list(subjects())
     assert names[:3] == ["Adam", "AdamW", "GradientDescent"]
     assert sorted(names) == sorted([*rules(), CLIP, CHAIN])
     assert names[-1] == CHAIN

@@ -41,7 +41,7 @@ ORDER = (
     ("optimizer", "saved_format saved capturing summary attributes optimizer capture_checks capture __init__"),
     ("training", "arguments history fit result bounds objective search minimize scipy_method"),
     ("", "option_values"),
-    ("bench", "measure by_hand libraries rivals report arguments __init__"),
+    ("bench", "measure by_hand libraries subjects rivals report arguments __init__"),
     ("demo", "network runs picture arguments __init__"),
     ("", "__init__ cli __main__"),
 )
