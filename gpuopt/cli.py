@@ -67,12 +67,12 @@ def _parser() -> argparse.ArgumentParser:
         "info", help="print what runs here, and why the others do not"
     ).set_defaults(run=_info)
     demo_parser = commands.add_parser(
-        "demo", help="train a small network on handwritten digits with every rule, in three ways"
+        "demo", help="train a small network on handwritten digits with several rules, in three ways"
     )
     demo.add_arguments(demo_parser)
     demo_parser.set_defaults(run=demo.main)
     bench_parser = commands.add_parser(
-        "bench", help="time every rule, its rivals, and the memory's floor"
+        "bench", help="time rules, their rivals, and the memory's floor"
     )
     bench.add_arguments(bench_parser)
     bench_parser.set_defaults(run=bench.main)

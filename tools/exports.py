@@ -49,20 +49,22 @@ def _exported(path: Path) -> list[str]:
 
 
 def _import(module: str, names: Iterable[str]) -> str:
-    return f"from {module} import (\n{_lines(names, BARE)})"
+    # ruff sorts what is imported without regard to case, and ``__all__`` with it
+    ordered = sorted(sorted(names), key=str.lower)
+    return f"from {module} import (\n{_lines(ordered, BARE)})"
 
 
 def _listed(text: str, names: Iterable[str]) -> str:
-    return _replaced(text, _list_of(text), f"__all__ = [\n{_lines(names, QUOTED)}]")
+    return _replaced(text, _list_of(text), f"__all__ = [\n{_lines(sorted(names), QUOTED)}]")
 
 
 def _lines(names: Iterable[str], form: str) -> str:
-    return "".join(f"{form.format(name)}\n" for name in sorted(names, key=_order))
+    return "".join(f"{form.format(name)}\n" for name in sorted(names, key=_kind))
 
 
-def _order(name: str) -> tuple[int, str]:
-    """Sort constants, classes and functions as ruff does."""
-    return (0 if len(name) > 1 and name.isupper() else 1 if name[0].isupper() else 2, name)
+def _kind(name: str) -> int:
+    """Constants come first for ruff, then classes, then functions."""
+    return 0 if len(name) > 1 and name.isupper() else 1 if name[0].isupper() else 2
 
 
 def _replaced(text: str, node: ast.stmt, new: str) -> str:

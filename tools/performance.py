@@ -1,6 +1,6 @@
 """How near each CPU executor comes to the memory's limit, at sizes from 1 to 10^8: a table and a plot.
 
-Times a step of every rule with NumPy and with Numba in one process, taking turns, beside the fastest way to read and write
+Times a step of the usual rules with NumPy and with Numba in one process, taking turns, beside the fastest way to read and write
 as many bytes with as many threads: a copy, or a scaling in place (a copy also reads what it overwrites, on most machines).
 Writes FOLDER/performance-cpu.md, the table for docs/performance.md, and FOLDER/performance-cpu.png. Needs numba, matplotlib.
 
@@ -23,7 +23,7 @@ import gpuopt as go
 from gpuopt.arrays.backend import cpu_threads
 from gpuopt.bench.measure import Step, bytes_a_step, in_turns, medians, optimizer, stream_steps, waiting
 from gpuopt.bench.report import cpu_name
-from gpuopt.rules import rules
+from gpuopt.rules import USUAL, rules
 
 EXECUTORS = ("numpy", "numba")
 Times = dict[tuple[str, str], dict[int, float]]
@@ -37,16 +37,16 @@ def seconds(steps: dict[Any, Step], size: int) -> dict[Any, float]:
 
 def measure(largest: int) -> tuple[Times, dict[int, float], dict[str, int]]:
     """Seconds a step by (rule, executor) and size; of the floor by size; and the bytes an element that each rule moves."""
-    found: Times = {(rule, executor): {} for rule in rules() for executor in EXECUTORS}
+    found: Times = {(rule, executor): {} for rule in USUAL for executor in EXECUTORS}
     copies: dict[int, float] = {}
     traffic: dict[str, int] = {}
     for size in [10**k for k in range(9) if 10**k <= largest]:
         rng = np.random.default_rng(0)
         g = rng.standard_normal(size, "float32")
-        for rule, cls in rules().items():
+        for rule in USUAL:
             steps: dict[Any, Step] = dict(stream_steps(np, size))
             for executor in EXECUTORS:
-                opt = optimizer(cls(), rng.standard_normal(size, "float32"), executor)
+                opt = optimizer(rules()[rule](), rng.standard_normal(size, "float32"), executor)
                 traffic[rule] = bytes_a_step(opt) // size
                 steps[rule, executor] = functools.partial(opt.step, g)
             for key, value in seconds(steps, size).items():
@@ -90,7 +90,7 @@ def plot(found: Times, copies: dict[int, float], traffic: dict[str, int], path: 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    colours = dict(zip(rules(), ["#0072b2", "#d55e00", "#000000", "#009e73", "#cc79a7"], strict=False))
+    colours = dict(zip(USUAL, ["#0072b2", "#d55e00", "#000000", "#009e73", "#cc79a7"], strict=False))
     styles = {"numpy": "--", "numba": "-"}
     figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
     for (rule, executor), times in found.items():

@@ -28,7 +28,7 @@ def module(*names):
 named = module("arrays.dtypes", "dtypes").named
 leaves = module("arrays.tree", "tree").leaves
 
-RULES = list(rules())  # of the newest commit, on every machine the same
+RULES = ["GradientDescent", "Momentum", "RMSProp", "Adam", "AdamW"]  # on every machine the same
 EXECUTORS = ["numpy", "numba", "cupy"]
 SIZES = [1_000, 1_000_000, 16_000_000]
 DTYPES = ["float32", "float64"]

@@ -23,7 +23,7 @@ from gpuopt.bench.arguments import OPTIONS, add_arguments
 from gpuopt.bench.by_hand import CHAIN
 from gpuopt.bench.measure import EXECUTORS, pin_allocator, why_not
 from gpuopt.bench.rivals import Case, compare, why_no_graph
-from gpuopt.bench.subjects import subjects
+from gpuopt.bench.subjects import STANDARD
 
 __all__ = ["add_arguments", "main"]
 
@@ -125,7 +125,7 @@ def _check_output(path: Path) -> None:
 
 def _usual(dtype: str) -> list[str]:
     """What is measured unless something is asked for; the chain has bounds, complex arrays none."""
-    return [name for name in subjects() if name != CHAIN or not dtype.startswith("complex")]
+    return [name for name in STANDARD if name != CHAIN or not dtype.startswith("complex")]
 
 
 def _cases(args: argparse.Namespace, executors: list[str], options: list[str]) -> Iterator[Case]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from gpuopt.arrays import backend
 from gpuopt.bench.measure import EXECUTORS
 from gpuopt.bench.rivals import KINDS
-from gpuopt.bench.subjects import subjects
+from gpuopt.bench.subjects import STANDARD, subjects
 from gpuopt.option_values import rule_among, whole_number
 
 __all__ = ["OPTIONS", "add_arguments"]
@@ -22,9 +22,10 @@ FORMATS = (".md", ".json", ".png")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``gpuopt bench`` to `parser`."""
     parser.description = (
-        "Time a step of every rule, and of a chain, beside the expression a user would write, "
-        "PyTorch's fused and foreach optimizers and optax under jit (each where it is installed), "
-        "and beside the memory's speed. All take turns in one process; medians."
+        "Time a step of the usual rules, or of those named, and of a chain, beside the expression "
+        "a user would write, PyTorch's fused and foreach optimizers and optax under jit (each "
+        "where it is installed), and beside the memory's speed. All take turns in one process; "
+        "medians."
     )
     _add_arrays(parser)
     _add_init(parser)
@@ -39,7 +40,7 @@ def _add_arrays(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=rule_among({name: name for name in subjects()}),
         metavar="NAME",
-        help=f"what to measure (default: all: {', '.join(subjects())})",
+        help=f"what to measure, of {', '.join(subjects())} (default: {' '.join(STANDARD)})",
     )
     parser.add_argument(
         "--sizes",

@@ -17,18 +17,15 @@ from gpuopt.rules import (
 )
 from gpuopt.rules.base import Bindable
 
-__all__ = ["subjects"]
+__all__ = ["STANDARD", "subjects"]
 
-_FIRST = ("Adam", "AdamW", "GradientDescent")
+STANDARD = ("Adam", "AdamW", "GradientDescent", "Momentum", "RMSProp", CLIP, CHAIN)
+"""What is measured where nothing is asked for; first what users want most: a run may be stopped."""
 
 
 def subjects() -> dict[str, Callable[[], Bindable]]:
-    """A function for each rule with its defaults, and for the chains, by name.
-
-    What is asked for most comes first: a run may be stopped.
-    """
-    known = rules()
-    return {**{name: known[name] for name in _FIRST}, **known, CLIP: _clip, CHAIN: _chain}
+    """A function for each rule with its defaults, and for the chains, by name."""
+    return {**rules(), CLIP: _clip, CHAIN: _chain}
 
 
 def _clip() -> Bindable:

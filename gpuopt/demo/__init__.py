@@ -20,8 +20,8 @@ from gpuopt.arrays.backend import optional_import
 from gpuopt.demo.arguments import add_arguments, rule_class
 from gpuopt.demo.network import load_digits
 from gpuopt.demo.picture import FORMATS, draw
-from gpuopt.demo.runs import USUAL, Run, Way, make_rule, train
-from gpuopt.rules import rules
+from gpuopt.demo.runs import Run, Way, make_rule, train
+from gpuopt.rules import USUAL, rules
 from gpuopt.training.history import History
 
 __all__ = ["add_arguments", "main", "rule_class"]

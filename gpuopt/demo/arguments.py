@@ -6,9 +6,9 @@ import argparse
 import math
 from pathlib import Path
 
-from gpuopt.demo.runs import USUAL, Way
+from gpuopt.demo.runs import Way
 from gpuopt.option_values import rule_among, whole_number
-from gpuopt.rules import GradientDescent, Rule, rules
+from gpuopt.rules import USUAL, GradientDescent, Rule, rules
 
 __all__ = ["add_arguments", "rule_class"]
 

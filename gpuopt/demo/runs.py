@@ -17,7 +17,7 @@ from gpuopt.training.history import History
 
 RuleT = TypeVar("RuleT", bound=Rule)
 
-__all__ = ["USUAL", "Run", "Way", "make_rule", "train"]
+__all__ = ["Run", "Way", "make_rule", "train"]
 
 # Learning rates at which a rule trains well, by the way of updating: the noise of one example
 # allows small steps only. A rule that is not listed takes its own default.
@@ -36,8 +36,6 @@ _MINI_BATCH = {
     "AdamW": 0.005,
 }
 _BATCH = {"GradientDescent": 1.0, "Momentum": 2.0, "RMSProp": 0.003, "Adam": 0.01, "AdamW": 0.01}
-USUAL = tuple(_STOCHASTIC)
-"""The rules that train where none is asked for."""
 
 
 @dataclasses.dataclass(frozen=True)

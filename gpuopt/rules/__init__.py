@@ -4,7 +4,14 @@ Read :mod:`gpuopt.rules.descent` first; after its two rules you can write one. C
 of hyperparameters. Imports: NumPy, and the random bits of `arrays`.
 """
 
-from gpuopt.rules import adaptive, descent, gradient_pieces, parameter_pieces, piece, step_pieces
+from gpuopt.rules import (
+    adaptive,
+    descent,
+    gradient_pieces,
+    parameter_pieces,
+    piece,
+    step_pieces,
+)
 from gpuopt.rules.adaptive import (
     Adam,
     AdamW,
@@ -116,13 +123,18 @@ __all__ = [
 ]
 
 
+USUAL = ("GradientDescent", "Momentum", "RMSProp", "Adam", "AdamW")
+"""What the demo trains with and the benchmarks measure where no rule is asked for."""
+_FAMILIES = (
+    descent,
+    adaptive,
+)
+
+
 def rules() -> dict[str, type[Rule]]:
     """Every rule of the library by its name, simplest first."""
     found = [
-        item
-        for module in (descent, adaptive)
-        for item in vars(module).values()
-        if isinstance(item, type)
+        item for module in _FAMILIES for item in vars(module).values() if isinstance(item, type)
     ]
     return {cls.__name__: cls for cls in found if issubclass(cls, Rule) and cls is not Rule}
 

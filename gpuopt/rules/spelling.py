@@ -198,10 +198,12 @@ def _line(cls: Any, call: _Call, texts: Mapping[str, str], params: bool) -> str:
 
 def _unknown(cls: Any, call: _Call) -> str:
     """The message for names that say nothing here."""
+    has = ", ".join(field.name for field in dataclasses.fields(cls)) or "none"
+    if call.unknown[0].startswith("argument "):
+        return f"{cls.__name__} takes no positional {call.unknown[0]}; it has {has}"
     close = difflib.get_close_matches(call.unknown[0], call.fields, 1, 0.7)
     hint = f"; did you mean {close[0]}?" if close else ""
     named = ", ".join(map(repr, call.unknown))
-    has = ", ".join(field.name for field in dataclasses.fields(cls)) or "none"
     return f"{cls.__name__} has no hyperparameter {named}; it has {has}{hint}"
 
 

@@ -22,8 +22,8 @@ import gpuopt.demo
 from gpuopt.arrays.packages import command
 from gpuopt.demo import picture
 from gpuopt.demo.network import accuracy, initial_params, load_digits, loss_and_grad
-from gpuopt.demo.runs import USUAL, Run, Way, make_rule, train
-from gpuopt.rules import Adam, GradientDescent, Rule, rules
+from gpuopt.demo.runs import Run, Way, make_rule, train
+from gpuopt.rules import USUAL, Adam, GradientDescent, Rule, rules
 from gpuopt.training.fit import fit
 
 

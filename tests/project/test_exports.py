@@ -38,7 +38,7 @@ def test_a_new_name_is_found_and_written(tool: dict[str, Any], tmp_path: Path, m
     for path in (*(ROOT / "gpuopt" / "rules").glob("*.py"), ROOT / "gpuopt" / "__init__.py"):
         text = path.read_text(encoding="utf-8")
         if path.name == "adaptive.py":
-            text = text.replace('__all__ = ["Adam", ', '__all__ = ["AAdam", "Adam", ')
+            text = text.replace('__all__ = ["Adam", ', '__all__ = ["Adam", "AdamAA", ')
         (copy / path.relative_to(ROOT / "gpuopt")).write_text(text, encoding="utf-8")
     names = tool["main"].__globals__
     names |= {"PACKAGE": copy, "RULES": copy / "rules" / "__init__.py", "TOP": copy / "__init__.py"}
@@ -48,5 +48,5 @@ def test_a_new_name_is_found_and_written(tool: dict[str, Any], tmp_path: Path, m
     assert tool["main"]() == 0
     for path in (copy / "__init__.py", copy / "rules" / "__init__.py"):
         text = path.read_text(encoding="utf-8")
-        assert "    AAdam,\n    Adam," in text
-        assert '    "AAdam",\n    "Adam",' in text
+        assert "    Adam,\n    AdamAA," in text
+        assert '    "Adam",\n    "AdamAA",' in text

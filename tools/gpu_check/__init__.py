@@ -13,7 +13,7 @@ other part, whether it fails or hangs:
     rules        the other rules, and a chain, as Adam
     bfloat16, master, rounded    Adam on 16 bits: plain, with float32 copies, rounded at random
     graph        small steps, and their replay from a CUDA graph
-    rivals       every rule beside expressions by hand and optax under jit
+    rivals       every usual rule beside expressions by hand and optax under jit
     benchmarks   the asv suite's benchmarks of the GPU, without asv
     profile      counters of the kernels, where ncu is installed
     memory       the smoke test under compute-sanitizer, where that is installed
