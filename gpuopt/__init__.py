@@ -9,6 +9,7 @@ from gpuopt.codegen.source import cuda_source
 from gpuopt.optimizer.capture import graph
 from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.rules import (
+    QHM,
     SGD,
     Adam,
     AdamW,
@@ -18,14 +19,18 @@ from gpuopt.rules import (
     GradientDescent,
     GradientPiece,
     Hyper,
+    Lion,
     LossScale,
     Momentum,
     NonNegative,
+    OptimisticGradient,
     ParameterPiece,
     Partition,
     Positive,
     RMSProp,
     Rule,
+    SignSGD,
+    Signum,
     abs2,
     accumulate,
     average,
@@ -60,6 +65,7 @@ from gpuopt.training.scipy_method import scipy_method
 
 __version__ = "0.1.0"
 __all__ = [
+    "QHM",
     "SGD",
     "Adam",
     "AdamW",
@@ -71,9 +77,11 @@ __all__ = [
     "GradientPiece",
     "History",
     "Hyper",
+    "Lion",
     "LossScale",
     "Momentum",
     "NonNegative",
+    "OptimisticGradient",
     "OptimizeResult",
     "Optimizer",
     "ParameterPiece",
@@ -81,6 +89,8 @@ __all__ = [
     "Positive",
     "RMSProp",
     "Rule",
+    "SignSGD",
+    "Signum",
     "TraceError",
     "abs2",
     "accumulate",

@@ -10,7 +10,9 @@ from gpuopt.rules import (
     gradient_pieces,
     parameter_pieces,
     piece,
+    signs,
     step_pieces,
+    velocities,
 )
 from gpuopt.rules.adaptive import (
     Adam,
@@ -71,14 +73,24 @@ from gpuopt.rules.rule import (
     abs2,
     debias,
 )
+from gpuopt.rules.signs import (
+    Lion,
+    SignSGD,
+    Signum,
+)
 from gpuopt.rules.step_pieces import (
     LossScale,
     accumulate,
     freeze,
     skip_nonfinite,
 )
+from gpuopt.rules.velocities import (
+    QHM,
+    OptimisticGradient,
+)
 
 __all__ = [
+    "QHM",
     "SGD",
     "Adam",
     "AdamW",
@@ -88,14 +100,18 @@ __all__ = [
     "GradientDescent",
     "GradientPiece",
     "Hyper",
+    "Lion",
     "LossScale",
     "Momentum",
     "NonNegative",
+    "OptimisticGradient",
     "ParameterPiece",
     "Partition",
     "Positive",
     "RMSProp",
     "Rule",
+    "SignSGD",
+    "Signum",
     "abs2",
     "accumulate",
     "average",
@@ -128,6 +144,8 @@ USUAL = ("GradientDescent", "Momentum", "RMSProp", "Adam", "AdamW")
 _FAMILIES = (
     descent,
     adaptive,
+    velocities,
+    signs,
 )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from gpuopt.rules.base import Bindable, Part
 from gpuopt.rules.formula import Formula
 from gpuopt.rules.hooks import HookName, allowed_hooks
-from gpuopt.rules.ranges import HyperValue
+from gpuopt.rules.ranges import HyperValue, single
 from gpuopt.rules.traced import Traced
 
 __all__ = ["Rule", "abs2", "debias"]
@@ -120,6 +120,16 @@ def weights_of(average: Any, beta: Any, t: Any) -> Any:
     """The sum of the weights of a moving average, whose decay may change."""
     total = average.weights(beta, t) if isinstance(average, Traced) else None
     return sum_of_weights(beta, t) if total is None else total
+
+
+def at_first(t: Any, begun: Any, later: Any) -> Any:
+    """`begun` in an array's first step, `later` in all others."""
+    return single(np.where(t == 1, begun, later))
+
+
+def root_of(number: Any) -> Any:
+    """The square root; of a plain number a plain one: NumPy's would make float32 arrays float64."""
+    return single(np.sqrt(number))
 
 
 def sum_of_weights(beta: Any, t: Any) -> Any:

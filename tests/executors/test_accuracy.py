@@ -48,7 +48,8 @@ def exact(rule: Rule, t: int, p: Any, g: Any, state: dict[str, Any], wide: Any) 
 
 def summands(rule: Rule, name: str, old: Any, new: Any) -> Any:
     """The largest of the two summands of a moving average and their sum: what its rounding is relative to."""
-    beta = getattr(rule, AVERAGES[name], None) or rule.hyperparameters["beta"]
+    named = (rule.hyperparameters.get(decay) for decay in (AVERAGES[name], "beta", "rho"))
+    beta = next(filter(None, named))
     return np.maximum(np.maximum(np.abs(beta * old), np.abs(new - beta * old)), np.abs(new))
 
 

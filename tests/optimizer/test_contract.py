@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 import gpuopt as go
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, named
 from gpuopt.arrays.tree import TreeSpec, leaves
+from gpuopt.rules.hooks import has_hook
 from tests.support.optimizers import Pair, everything, gradients, raw, tree
 from tests.support.reference import LOOPS
 from tests.support.variants import DTYPES, bits, on_host, sample
@@ -113,12 +114,11 @@ def test_arrays_that_are_updated_together_are_told_apart_by_their_keys(xp: Any) 
 
 @pytest.mark.every("rule", "dtype", "executor")
 def test_state_is_kept_in_the_dtype_of_the_arithmetic(rule: go.Rule, dtype: str, executor: str, xp: Any) -> None:
-    opt = rule.init([xp.ones(3, named(dtype))])
+    opt, one = rule.init([xp.ones(3, named(dtype))]), 1j if is_complex(named(dtype)) else 1.0
+    _, found = LOOPS[type(rule).__name__](rule, one, [one, one])
     for name, (array,) in opt.state.items():
-        second = name in ("v", "v_max") and not isinstance(rule, go.Momentum)
-        wanted = COMPUTE[dtype] if second or not is_complex(named(dtype)) else named(dtype)
-        assert array.dtype == wanted
-        assert not on_host(array).any()
+        assert array.dtype == (named(dtype) if isinstance(found[name], complex) else COMPUTE[dtype])
+        assert has_hook(rule, "start") or not on_host(array).any()
     assert opt.executor == executor
 
 

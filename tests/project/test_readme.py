@@ -32,17 +32,17 @@ def test_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_rule_is_the_librarys() -> None:
-    shown = next(block for block in blocks("python") if "class RMSProp" in block)
-    source = inspect.getsource(go.RMSProp).replace("abs2(", "go.abs2(").replace("(Rule)", "(go.Rule)")
+    shown = next(block for block in blocks("python") if "class Lion" in block)
+    source = inspect.getsource(go.Lion).replace("(Rule)", "(go.Rule)")
     head, _, rest = source.partition('    """')
     body = rest.partition('    """\n\n')[2]
-    for name in ("NonNegative", "Decay", "Positive"):
+    for name in ("NonNegative", "Decay"):
         body = body.replace(f": {name} =", f": go.{name} =")
     assert shown.endswith(head + body)
 
 
 def test_the_kernel_is_the_generated_one(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["kernel", "rmsprop"]) == 0
+    assert cli.main(["kernel", "lion"]) == 0
     (shown,) = (block for block in blocks("text") if "p_io" in block)
     assert _body(capsys.readouterr().out, "const auto update").startswith(shown)
 

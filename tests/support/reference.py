@@ -31,6 +31,49 @@ def momentum(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
     return p, {"v": v}
 
 
+def qhm(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
+    m: Number = 0.0
+    for g in gradients:
+        m = rule.beta * m + (1 - rule.beta) * g
+        p = p - rule.lr * ((1 - rule.nu) * g + rule.nu * m)
+    return p, {"m": m}
+
+
+def optimistic_gradient(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
+    last: Number = gradients[0]
+    for g in gradients:
+        p = p - rule.lr * ((rule.alpha + rule.beta) * g - rule.beta * last)
+        last = g
+    return p, {"last": last}
+
+
+def sign(x: Number) -> Number:
+    return x / abs(x) if x else 0.0
+
+
+def sign_sgd(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
+    for g in gradients:
+        p = p - rule.lr * sign(g)
+    return p, {}
+
+
+def signum(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
+    m: Number = 0.0
+    for g in gradients:
+        m = rule.beta * m + (1 - rule.beta) * g
+        p = p - rule.lr * sign(m)
+    return p, {"m": m}
+
+
+def lion(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
+    m: Number = 0.0
+    for g in gradients:
+        step = sign(rule.beta1 * m + (1 - rule.beta1) * g)
+        m = rule.beta2 * m + (1 - rule.beta2) * g
+        p = p - rule.lr * (step + rule.weight_decay * p)
+    return p, {"m": m}
+
+
 def rmsprop(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
     v, c, b = 0.0, 0.0, 0.0
     for g in gradients:
@@ -72,6 +115,11 @@ def adamw(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
 LOOPS: dict[str, Callable[..., Result]] = {
     "GradientDescent": gradient_descent,
     "Momentum": momentum,
+    "QHM": qhm,
+    "OptimisticGradient": optimistic_gradient,
+    "SignSGD": sign_sgd,
+    "Signum": signum,
+    "Lion": lion,
     "RMSProp": rmsprop,
     "Adam": adam,
     "AdamW": adamw,

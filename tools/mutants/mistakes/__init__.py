@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tools.mutants.mistakes import arrays, bench, codegen, device, executors, minimize, optimizer, rules, training
+from tools.mutants.mistakes import arrays, bench, codegen, device, executors, family, minimize, optimizer, rules, training
 from tools.mutants.planting import Mistake
 
 __all__ = ["MISTAKES"]
 
-WINGS = (arrays, rules, codegen, executors, optimizer, training, minimize, bench, device)
+WINGS = (arrays, rules, family, codegen, executors, optimizer, training, minimize, bench, device)
 MISTAKES: list[Mistake] = [one for wing in WINGS for one in wing.MISTAKES]

@@ -1,0 +1,85 @@
+"""Relatives of gradient descent with a memory of gradients: QHM, OptimisticGradient."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY
+from typing import Any
+
+from gpuopt.rules.ranges import Decay, Hyper, NonNegative
+from gpuopt.rules.rule import Rule, at_first
+
+__all__ = ["QHM", "OptimisticGradient"]
+
+
+class QHM(Rule):
+    """Quasi-hyperbolic momentum (Ma & Yarats 2019, "Quasi-hyperbolic momentum and Adam for deep
+    learning"): ``m ← β·m + (1-β)·g; p ← p - lr·((1-ν)·g + ν·m)``.
+
+    A mean of momentum and plain descent, which lets β be nearer to 1. Defaults are the authors'. In
+    float32 it moves 20 bytes an element.
+
+    Parameters
+    ----------
+    lr : float or schedule
+        Learning rate, at least 0.
+    beta : float or schedule
+        Decay of the average, in [0, 1).
+    nu : float or schedule
+        The share of the average, at least 0: 0.0 is `GradientDescent`, 1.0 is `Momentum`.
+
+    Examples
+    --------
+    >>> import gpuopt as go
+    >>> x = np.zeros(2)
+    >>> opt = go.QHM(0.5, beta=0.9).init(x)
+    >>> opt.step(np.array([3.0, -0.1]))
+    >>> x.round(6).tolist()
+    [-0.555, 0.0185]
+    """
+
+    lr: NonNegative = 1e-3
+    _: KW_ONLY
+    beta: Decay = 0.999
+    nu: NonNegative = 0.7
+
+    def update(self, t: Any, p: Any, g: Any, m: Any = 0.0) -> Any:
+        m = self.beta * m + (1 - self.beta) * g
+        return p - self.lr * ((1 - self.nu) * g + self.nu * m), m
+
+
+class OptimisticGradient(Rule):
+    """Optimistic gradient descent (Popov 1980; Daskalakis et al. 2018, "Training GANs with
+    optimism"): ``p ← p - lr·((α + β)·g - β·last)``.
+
+    For two players who descend against each other, where plain descent runs in circles. The first
+    step takes ``last = g``, as optax does, whose α and β are 1.0 by default, too. In float32 it
+    moves 20 bytes an element.
+
+    Parameters
+    ----------
+    lr : float or schedule
+        Learning rate, at least 0.
+    alpha : float or schedule
+        The share of the gradient.
+    beta : float or schedule
+        The share of its change since the step before.
+
+    Examples
+    --------
+    >>> import gpuopt as go
+    >>> x = np.zeros(1)
+    >>> opt = go.OptimisticGradient(0.5).init(x)
+    >>> for g in (2.0, 3.0):
+    ...     opt.step(np.array([g]))
+    >>> x.tolist()
+    [-3.0]
+    """
+
+    lr: NonNegative = 0.01
+    _: KW_ONLY
+    alpha: Hyper = 1.0
+    beta: Hyper = 1.0
+
+    def update(self, t: Any, p: Any, g: Any, last: Any = 0.0) -> Any:
+        change = g - at_first(t, g, last)
+        return p - self.lr * (self.alpha * g + self.beta * change), g
