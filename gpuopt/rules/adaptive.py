@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import KW_ONLY
 from typing import Any
 
 import numpy as np
 
 from gpuopt.rules.ranges import Decay, NonNegative, Positive
-from gpuopt.rules.rule import Rule, abs2, weights_of
+from gpuopt.rules.rule import Rule, abs2, at_first, root_of, weights_of
 
 __all__ = ["Adam", "AdamW", "RMSProp"]
 
@@ -35,6 +34,10 @@ class RMSProp(Rule):
         (1-β)·g``. The maximum guards against a difference that rounding made negative.
     momentum : float or schedule
         ``b ← μ·b + g/(√v + ε); p ← p - lr·b``; 0.0 switches it off.
+    eps_in_root : bool
+        Divide by ``√(v + ε)``, as optax and Keras do.
+    initial : float or schedule
+        What v is before the first step, at least 0; 1.0 in the first version of TensorFlow.
     """
 
     lr: NonNegative = 0.01
@@ -43,14 +46,18 @@ class RMSProp(Rule):
     eps: Positive = 1e-8
     centered: bool = False
     momentum: Decay = 0.0
+    eps_in_root: bool = False
+    initial: NonNegative = 0.0
 
     def update(self, t: Any, p: Any, g: Any, v: Any = 0.0, c: Any = 0.0, b: Any = 0.0) -> Any:
+        if self.initial:
+            v = at_first(t, self.initial, v)
         v = self.beta * v + (1 - self.beta) * abs2(g)
         variance = v
         if self.centered:
             c = self.beta * c + (1 - self.beta) * g
             variance = np.maximum(v - abs2(c), 0.0)
-        u = g / (np.sqrt(variance) + self.eps)
+        u = g / divisor(variance, self.eps, self.eps_in_root)
         if self.momentum:
             b = u = self.momentum * b + u
         return p - self.lr * u, v, c, b
@@ -77,6 +84,11 @@ class Adam(Rule):
     amsgrad : bool
         Divide by the largest second moment so far (Reddi et al. 2018), of the uncorrected v as in
         PyTorch.
+    nesterov : bool
+        Take m one update ahead (Dozat 2016), as optax does: ``β₁·m/(1-β₁ᵗ⁺¹) + (1-β₁)·g/(1-β₁ᵗ)``
+        in place of m̂. PyTorch's and Keras' NAdam have a β₁ that changes.
+    eps_in_root : float or schedule
+        Added to v̂ inside the root, at least 0; ``eps_root`` in optax.
     """
 
     lr: NonNegative = 1e-3
@@ -86,6 +98,8 @@ class Adam(Rule):
     eps: Positive = 1e-8
     bias_correction: bool = True
     amsgrad: bool = False
+    nesterov: bool = False
+    eps_in_root: NonNegative = 0.0
 
     def update(self, t: Any, p: Any, g: Any, m: Any = 0.0, v: Any = 0.0, v_max: Any = 0.0) -> Any:
         m = self.beta1 * m + (1 - self.beta1) * g
@@ -93,8 +107,7 @@ class Adam(Rule):
         largest = v
         if self.amsgrad:
             largest = v_max = np.maximum(v_max, v)
-        lr, eps = _corrected(self, m, v, t)
-        return p - lr * m / (np.sqrt(largest) + eps), m, v, v_max
+        return p - _step(self, t, g, m, largest), m, v, v_max
 
 
 class AdamW(Rule):
@@ -114,7 +127,9 @@ class AdamW(Rule):
         Added to the root, greater than 0.
     weight_decay : float or schedule
         ``wd``, at least 0.
-    bias_correction, amsgrad : bool
+    bias_correction, amsgrad, nesterov : bool
+        As in `Adam`.
+    eps_in_root : float or schedule
         As in `Adam`.
     """
 
@@ -126,6 +141,8 @@ class AdamW(Rule):
     weight_decay: NonNegative = 0.01
     bias_correction: bool = True
     amsgrad: bool = False
+    nesterov: bool = False
+    eps_in_root: NonNegative = 0.0
 
     def update(self, t: Any, p: Any, g: Any, m: Any = 0.0, v: Any = 0.0, v_max: Any = 0.0) -> Any:
         m = self.beta1 * m + (1 - self.beta1) * g
@@ -133,21 +150,35 @@ class AdamW(Rule):
         largest = v
         if self.amsgrad:
             largest = v_max = np.maximum(v_max, v)
-        lr, eps = _corrected(self, m, v, t)
         # Not p * (1 - lr * wd): next to 1, a small product would lose its digits.
         decay = self.lr * self.weight_decay * p
-        return p - (decay + lr * m / (np.sqrt(largest) + eps)), m, v, v_max
+        return p - (decay + _step(self, t, g, m, largest)), m, v, v_max
 
 
-def _corrected(rule: Adam | AdamW, m: Any, v: Any, t: Any) -> tuple[Any, Any]:
+def _step(rule: Adam | AdamW, t: Any, g: Any, m: Any, v: Any) -> Any:
+    """``lr·m̂/(√v̂ + ε)``, with the options that both rules have."""
+    lr, eps, w1, w2 = rule.lr, rule.eps, 1.0, 1.0
+    if rule.bias_correction:
+        w1, w2 = weights_of(m, rule.beta1, t), weights_of(v, rule.beta2, t)
+        lr, eps = lr_and_eps(rule, w1, w2)
+    if rule.nesterov:
+        ahead = rule.beta1 * w1
+        m = ahead / (ahead + (1 - rule.beta1)) * m + (1 - rule.beta1) * g
+    if rule.eps_in_root:
+        v = v + rule.eps_in_root * w2
+    return lr * m / (np.sqrt(v) + eps)
+
+
+def lr_and_eps(rule: Any, w1: Any, w2: Any) -> tuple[Any, Any]:
     """Learning rate and epsilon with both bias corrections in them.
 
     With the sums of weights ``w₁ = 1-β₁ᵗ``, ``w₂ = 1-β₂ᵗ``: ``lr·m̂/(√v̂ + ε) = lr·(√w₂/w₁)·m/(√v +
     ε·√w₂)``. These are numbers, so no array is scaled by a correction.
     """
-    if not rule.bias_correction:
-        return rule.lr, rule.eps
-    w1, w2 = weights_of(m, rule.beta1, t), weights_of(v, rule.beta2, t)
-    # NumPy's root of a plain number would be a scalar that makes float32 arrays float64.
-    root = math.sqrt(w2) if isinstance(w2, float) else np.sqrt(w2)
+    root = root_of(w2)
     return rule.lr * (root / w1), rule.eps * root
+
+
+def divisor(v: Any, eps: Any, in_root: bool) -> Any:
+    """``√v + ε``, or ``√(v + ε)``."""
+    return np.sqrt(v + eps) if in_root else np.sqrt(v) + eps

@@ -181,7 +181,8 @@ def test_a_value_that_cannot_be_typed_is_called_by_its_name() -> None:
 def test_a_name_that_says_nothing_is_not_translated() -> None:
     said = message("Adam(0.1, amsgrd=True)", namespace())
     assert said == (
-        "Adam has no hyperparameter 'amsgrd'; it has lr, beta1, beta2, eps, bias_correction, amsgrad; did you mean amsgrad?"
+        "Adam has no hyperparameter 'amsgrd'; it has lr, beta1, beta2, eps, bias_correction, amsgrad, nesterov, eps_in_root; "
+        "did you mean amsgrad?"
     )
     assert "takes no positional argument 2; it has decay" in message("average(0.9, 3)", namespace())
 

@@ -55,9 +55,12 @@ DEFAULTS = {
     "SignSGD(lr=0.001)",
     "Signum(lr=0.001, beta=0.9)",
     "Lion(lr=0.0001, beta1=0.9, beta2=0.99, weight_decay=0.0)",
-    "RMSProp(lr=0.01, beta=0.9, eps=1e-08, centered=False, momentum=0.0)",
-    "Adam(lr=0.001, beta1=0.9, beta2=0.999, eps=1e-08, bias_correction=True, amsgrad=False)",
-    "AdamW(lr=0.001, beta1=0.9, beta2=0.999, eps=1e-08, weight_decay=0.01, bias_correction=True, amsgrad=False)",
+    "RMSProp(lr=0.01, beta=0.9, eps=1e-08, centered=False, momentum=0.0, eps_in_root=False, initial=0.0)",
+    "Adam(lr=0.001, beta1=0.9, beta2=0.999, eps=1e-08, bias_correction=True, amsgrad=False, nesterov=False, eps_in_root=0.0)",
+    (
+        "AdamW(lr=0.001, beta1=0.9, beta2=0.999, eps=1e-08, weight_decay=0.01, bias_correction=True, amsgrad=False, "
+        "nesterov=False, eps_in_root=0.0)"
+    ),
 }
 
 

@@ -11,8 +11,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-Number = float | complex
-Result = tuple[Number, dict[str, Number]]
+from tests.support.reference_moments import LOOPS as MOMENTS
+from tests.support.reference_moments import Number, Result
 
 
 def gradient_descent(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
@@ -29,6 +29,23 @@ def momentum(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
         step = rule.beta * v + (1 - dampening) * g if rule.nesterov else v
         p = p - rule.lr * step
     return p, {"v": v}
+
+
+def rmsprop(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
+    v, c, b = rule.initial, 0.0, 0.0
+    for g in gradients:
+        v = rule.beta * v + (1 - rule.beta) * abs(g) ** 2
+        c = rule.beta * c + (1 - rule.beta) * g
+        spread = max(v - abs(c) ** 2, 0.0) if rule.centered else v
+        divisor = math.sqrt(spread + rule.eps) if rule.eps_in_root else math.sqrt(spread) + rule.eps
+        b = rule.momentum * b + g / divisor
+        p = p - rule.lr * b
+    state: dict[str, Number] = {"v": v}
+    if rule.centered:
+        state["c"] = c
+    if rule.momentum > 0:
+        state["b"] = b
+    return p, state
 
 
 def qhm(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
@@ -74,44 +91,6 @@ def lion(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
     return p, {"m": m}
 
 
-def rmsprop(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
-    v, c, b = 0.0, 0.0, 0.0
-    for g in gradients:
-        v = rule.beta * v + (1 - rule.beta) * abs(g) ** 2
-        c = rule.beta * c + (1 - rule.beta) * g
-        spread = max(v - abs(c) ** 2, 0.0) if rule.centered else v
-        b = rule.momentum * b + g / (math.sqrt(spread) + rule.eps)
-        p = p - rule.lr * b
-    state: dict[str, Number] = {"v": v}
-    if rule.centered:
-        state["c"] = c
-    if rule.momentum > 0:
-        state["b"] = b
-    return p, state
-
-
-def adam(rule: Any, p: Number, gradients: Sequence[Number], decay: float = 0.0) -> Result:
-    m, v, largest = 0.0, 0.0, 0.0
-    for t, g in enumerate(gradients, start=1):
-        p = p * (1 - rule.lr * decay)
-        m = rule.beta1 * m + (1 - rule.beta1) * g
-        v = rule.beta2 * v + (1 - rule.beta2) * abs(g) ** 2
-        largest = max(largest, v)
-        second = largest if rule.amsgrad else v
-        first = m
-        if rule.bias_correction:
-            first, second = m / (1 - rule.beta1**t), second / (1 - rule.beta2**t)
-        p = p - rule.lr * first / (math.sqrt(second) + rule.eps)
-    state: dict[str, Number] = {"m": m, "v": v}
-    if rule.amsgrad:
-        state["v_max"] = largest
-    return p, state
-
-
-def adamw(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
-    return adam(rule, p, gradients, decay=rule.weight_decay)
-
-
 LOOPS: dict[str, Callable[..., Result]] = {
     "GradientDescent": gradient_descent,
     "Momentum": momentum,
@@ -121,6 +100,5 @@ LOOPS: dict[str, Callable[..., Result]] = {
     "Signum": signum,
     "Lion": lion,
     "RMSProp": rmsprop,
-    "Adam": adam,
-    "AdamW": adamw,
+    **MOMENTS,
 }

@@ -8,6 +8,27 @@ __all__ = ["MISTAKES"]
 
 MISTAKES = [
     Mistake(
+        "momentum one update ahead by the weights of this one",
+        "_step",
+        "_1 / (_1 + (1 - rule.beta1)) * m",
+        "rule.beta1 * m",
+        "test_bits::test_formula",
+    ),
+    Mistake(
+        "an epsilon in the root that is not corrected",
+        "_step",
+        "rule.eps_in_root * w2",
+        "rule.eps_in_root",
+        "test_bits::test_formula",
+    ),
+    Mistake(
+        "an initial value in every step",
+        "at_first",
+        "np.where(t == 1, _1, _2)",
+        "np.where(t >= 1, _1, _2)",
+        "test_bits::test_formula",
+    ),
+    Mistake(
         "Lion's two decays swapped",
         "Lion.update",
         "self.beta2 * m + (1 - self.beta2) * g",

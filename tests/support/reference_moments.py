@@ -1,0 +1,46 @@
+"""Plain loops of Adam and its relatives, as those in `support/reference.py`, which gathers all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+Number = float | complex
+Result = tuple[Number, dict[str, Number]]
+
+
+def moments(rule: Any, gradients: Sequence[Number]) -> Iterator[tuple[int, Any, Any, Any]]:
+    """Of each step: its number, the gradient, and the averages of gradients and of their squared moduli."""
+    m, v = 0.0, 0.0
+    for t, g in enumerate(gradients, start=1):
+        m = rule.beta1 * m + (1 - rule.beta1) * g
+        v = rule.beta2 * v + (1 - rule.beta2) * abs(g) ** 2
+        yield t, g, m, v
+
+
+def adam(rule: Any, p: Number, gradients: Sequence[Number], decay: float = 0.0) -> Result:
+    largest = 0.0
+    for t, g, m, v in moments(rule, gradients):
+        p = p * (1 - rule.lr * decay)
+        largest = max(largest, v)
+        first, second = m, largest if rule.amsgrad else v
+        w1, ahead, w2 = 1.0, 1.0, 1.0
+        if rule.bias_correction:
+            w1, ahead, w2 = 1 - rule.beta1**t, 1 - rule.beta1 ** (t + 1), 1 - rule.beta2**t
+        first = rule.beta1 * m / ahead + (1 - rule.beta1) * g / w1 if rule.nesterov else m / w1
+        p = p - rule.lr * first / (math.sqrt(second / w2 + rule.eps_in_root) + rule.eps)
+    state: dict[str, Number] = {"m": m, "v": v}
+    if rule.amsgrad:
+        state["v_max"] = largest
+    return p, state
+
+
+def adamw(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
+    return adam(rule, p, gradients, decay=rule.weight_decay)
+
+
+LOOPS: dict[str, Callable[..., Result]] = {
+    "Adam": adam,
+    "AdamW": adamw,
+}
