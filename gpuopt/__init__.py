@@ -11,6 +11,8 @@ from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.rules import (
     QHM,
     SGD,
+    AdaDelta,
+    AdaGrad,
     Adam,
     AdamW,
     Bound,
@@ -67,6 +69,8 @@ __version__ = "0.1.0"
 __all__ = [
     "QHM",
     "SGD",
+    "AdaDelta",
+    "AdaGrad",
     "Adam",
     "AdamW",
     "ArrayTree",

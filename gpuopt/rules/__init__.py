@@ -5,6 +5,7 @@ of hyperparameters. Imports: NumPy, and the random bits of `arrays`.
 """
 
 from gpuopt.rules import (
+    accumulating,
     adaptive,
     descent,
     gradient_pieces,
@@ -13,6 +14,10 @@ from gpuopt.rules import (
     signs,
     step_pieces,
     velocities,
+)
+from gpuopt.rules.accumulating import (
+    AdaDelta,
+    AdaGrad,
 )
 from gpuopt.rules.adaptive import (
     Adam,
@@ -92,6 +97,8 @@ from gpuopt.rules.velocities import (
 __all__ = [
     "QHM",
     "SGD",
+    "AdaDelta",
+    "AdaGrad",
     "Adam",
     "AdamW",
     "Bound",
@@ -146,6 +153,7 @@ _FAMILIES = (
     adaptive,
     velocities,
     signs,
+    accumulating,
 )
 
 

@@ -56,6 +56,8 @@ DEFAULTS = {
     "Signum(lr=0.001, beta=0.9)",
     "Lion(lr=0.0001, beta1=0.9, beta2=0.99, weight_decay=0.0)",
     "RMSProp(lr=0.01, beta=0.9, eps=1e-08, centered=False, momentum=0.0, eps_in_root=False, initial=0.0)",
+    "AdaGrad(lr=0.01, lr_decay=0.0, eps=1e-10, initial=0.0, eps_in_root=False)",
+    "AdaDelta(lr=1.0, rho=0.9, eps=1e-06)",
     "Adam(lr=0.001, beta1=0.9, beta2=0.999, eps=1e-08, bias_correction=True, amsgrad=False, nesterov=False, eps_in_root=0.0)",
     (
         "AdamW(lr=0.001, beta1=0.9, beta2=0.999, eps=1e-08, weight_decay=0.01, bias_correction=True, amsgrad=False, "

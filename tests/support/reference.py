@@ -91,6 +91,25 @@ def lion(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
     return p, {"m": m}
 
 
+def adagrad(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
+    s: float = rule.initial
+    for t, g in enumerate(gradients, start=1):
+        s = s + abs(g) ** 2
+        divisor = math.sqrt(s + rule.eps) if rule.eps_in_root else math.sqrt(s) + rule.eps
+        p = p - rule.lr / (1 + (t - 1) * rule.lr_decay) * g / divisor
+    return p, {"s": s}
+
+
+def adadelta(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
+    v, u = 0.0, 0.0
+    for g in gradients:
+        v = rule.rho * v + (1 - rule.rho) * abs(g) ** 2
+        step = math.sqrt(u + rule.eps) / math.sqrt(v + rule.eps) * g
+        u = rule.rho * u + (1 - rule.rho) * abs(step) ** 2
+        p = p - rule.lr * step
+    return p, {"v": v, "u": u}
+
+
 LOOPS: dict[str, Callable[..., Result]] = {
     "GradientDescent": gradient_descent,
     "Momentum": momentum,
@@ -100,5 +119,7 @@ LOOPS: dict[str, Callable[..., Result]] = {
     "Signum": signum,
     "Lion": lion,
     "RMSProp": rmsprop,
+    "AdaGrad": adagrad,
+    "AdaDelta": adadelta,
     **MOMENTS,
 }

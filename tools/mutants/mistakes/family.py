@@ -29,6 +29,20 @@ MISTAKES = [
         "test_bits::test_formula",
     ),
     Mistake(
+        "a learning rate that decays a step early",
+        "AdaGrad.update",
+        "(t - 1) * _1",
+        "t * _1",
+        "test_bits::test_formula",
+    ),
+    Mistake(
+        "AdaDelta's average of gradients in place of steps",
+        "AdaDelta.update",
+        "abs2(d)",
+        "abs2(g)",
+        "test_bits::test_formula",
+    ),
+    Mistake(
         "Lion's two decays swapped",
         "Lion.update",
         "self.beta2 * m + (1 - self.beta2) * g",

@@ -1,0 +1,100 @@
+"""Rules without a first moment, which follow the squares of all gradients: AdaGrad, AdaDelta."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY
+from typing import Any
+
+import numpy as np
+
+from gpuopt.rules.adaptive import divisor
+from gpuopt.rules.ranges import Decay, NonNegative, Positive
+from gpuopt.rules.rule import Rule, abs2, at_first
+
+__all__ = ["AdaDelta", "AdaGrad"]
+
+
+class AdaGrad(Rule):
+    """AdaGrad (Duchi, Hazan & Singer 2011, "Adaptive subgradient methods for online learning and
+    stochastic optimization"): ``s ← s + |g|²; p ← p - lr·g/(√s + ε)``.
+
+    For gradients that are 0 in most steps: an element that seldom moves keeps a large step. No step
+    grows again, so a long run of dense gradients ends in tiny steps; there RMSProp is better.
+    Defaults are PyTorch's. optax and Keras have ``initial=0.1, eps=1e-7, eps_in_root=True``. In
+    float32 it moves 20 bytes an element. A complex parameter has one sum, of the squared modulus.
+
+    Parameters
+    ----------
+    lr : float or schedule
+        Learning rate, at least 0.
+    lr_decay : float or schedule
+        At least 0: the learning rate is ``lr/(1 + (t-1)·lr_decay)``.
+    eps : float or schedule
+        Added to the root, greater than 0.
+    initial : float or schedule
+        What s is before the first step, at least 0.
+    eps_in_root : bool
+        Divide by ``√(s + ε)``.
+
+    Examples
+    --------
+    >>> import gpuopt as go
+    >>> x = np.zeros(2)
+    >>> opt = go.AdaGrad(0.5).init(x)
+    >>> opt.step(np.array([3.0, -0.1]))
+    >>> x.round(6).tolist()
+    [-0.5, 0.5]
+    """
+
+    lr: NonNegative = 0.01
+    _: KW_ONLY
+    lr_decay: NonNegative = 0.0
+    eps: Positive = 1e-10
+    initial: NonNegative = 0.0
+    eps_in_root: bool = False
+
+    def update(self, t: Any, p: Any, g: Any, s: Any = 0.0) -> Any:
+        if self.initial:
+            s = at_first(t, self.initial, s)
+        s = s + abs2(g)
+        lr = self.lr / (1 + (t - 1) * self.lr_decay) if self.lr_decay else self.lr
+        return p - lr * g / divisor(s, self.eps, self.eps_in_root), s
+
+
+class AdaDelta(Rule):
+    """AdaDelta (Zeiler 2012, "ADADELTA: an adaptive learning rate method").
+
+    ``v ← ρ·v + (1-ρ)·|g|²; d = √(u + ε)/√(v + ε)·g; u ← ρ·u + (1-ρ)·|d|²; p ← p - lr·d``. The step
+    has the parameter's unit, so it works without a tuned learning rate; it begins with tiny steps,
+    of about √ε. Defaults are PyTorch's, and the paper's but for ρ, which is 0.95 there and in
+    Keras. In float32 it moves 28 bytes an element. A complex parameter has one moment of each, of
+    the modulus; optax takes the square of the complex number.
+
+    Parameters
+    ----------
+    lr : float or schedule
+        Factor of the step, at least 0; the paper has none.
+    rho : float or schedule
+        Decay of both moments, in [0, 1).
+    eps : float or schedule
+        Added inside both roots, greater than 0.
+
+    Examples
+    --------
+    >>> import gpuopt as go
+    >>> x = np.zeros(2)
+    >>> opt = go.AdaDelta().init(x)
+    >>> opt.step(np.array([3.0, -0.1]))
+    >>> x.round(6).tolist()
+    [-0.003162, 0.003161]
+    """
+
+    lr: NonNegative = 1.0
+    _: KW_ONLY
+    rho: Decay = 0.9
+    eps: Positive = 1e-6
+
+    def update(self, t: Any, p: Any, g: Any, v: Any = 0.0, u: Any = 0.0) -> Any:
+        v = self.rho * v + (1 - self.rho) * abs2(g)
+        d = np.sqrt((u + self.eps) / (v + self.eps)) * g
+        return p - self.lr * d, v, self.rho * u + (1 - self.rho) * abs2(d)
