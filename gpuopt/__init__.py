@@ -9,11 +9,14 @@ from gpuopt.codegen.source import cuda_source
 from gpuopt.optimizer.capture import graph
 from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.rules import (
+    ADOPT,
     QHM,
     SGD,
+    AdaBelief,
     AdaDelta,
     AdaGrad,
     Adam,
+    Adamax,
     AdamW,
     Bound,
     Chain,
@@ -33,6 +36,7 @@ from gpuopt.rules import (
     Rule,
     SignSGD,
     Signum,
+    Yogi,
     abs2,
     accumulate,
     average,
@@ -67,12 +71,15 @@ from gpuopt.training.scipy_method import scipy_method
 
 __version__ = "0.1.0"
 __all__ = [
+    "ADOPT",
     "QHM",
     "SGD",
+    "AdaBelief",
     "AdaDelta",
     "AdaGrad",
     "Adam",
     "AdamW",
+    "Adamax",
     "ArrayTree",
     "Bound",
     "Chain",
@@ -96,6 +103,7 @@ __all__ = [
     "SignSGD",
     "Signum",
     "TraceError",
+    "Yogi",
     "abs2",
     "accumulate",
     "array_module",

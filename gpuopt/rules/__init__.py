@@ -11,6 +11,7 @@ from gpuopt.rules import (
     gradient_pieces,
     parameter_pieces,
     piece,
+    second_moments,
     signs,
     step_pieces,
     velocities,
@@ -78,6 +79,12 @@ from gpuopt.rules.rule import (
     abs2,
     debias,
 )
+from gpuopt.rules.second_moments import (
+    ADOPT,
+    AdaBelief,
+    Adamax,
+    Yogi,
+)
 from gpuopt.rules.signs import (
     Lion,
     SignSGD,
@@ -95,12 +102,15 @@ from gpuopt.rules.velocities import (
 )
 
 __all__ = [
+    "ADOPT",
     "QHM",
     "SGD",
+    "AdaBelief",
     "AdaDelta",
     "AdaGrad",
     "Adam",
     "AdamW",
+    "Adamax",
     "Bound",
     "Chain",
     "Decay",
@@ -119,6 +129,7 @@ __all__ = [
     "Rule",
     "SignSGD",
     "Signum",
+    "Yogi",
     "abs2",
     "accumulate",
     "average",
@@ -154,6 +165,7 @@ _FAMILIES = (
     velocities,
     signs,
     accumulating,
+    second_moments,
 )
 
 

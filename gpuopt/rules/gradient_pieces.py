@@ -13,7 +13,7 @@ from gpuopt.rules.noise import standard_normal
 from gpuopt.rules.piece import GradientPiece
 from gpuopt.rules.ranges import Hyper, NonNegative, Positive
 from gpuopt.rules.reductions import tree_norm
-from gpuopt.rules.rule import abs2
+from gpuopt.rules.rule import abs2, clipped
 
 __all__ = [
     "centralize",
@@ -79,14 +79,7 @@ class clip(GradientPiece):
     value: Positive
 
     def update(self, t: Any, p: Any, g: Any) -> Any:
-        if np.iscomplexobj(g):
-            size = np.maximum(np.abs(g.real), np.abs(g.imag))
-            size = np.where(size > 0, size, 1.0)
-            scaled = g / size  # whose modulus does not overflow
-            return np.where(
-                np.abs(scaled) * size <= self.value, g, scaled * (self.value / np.abs(scaled))
-            )
-        return np.clip(g, -self.value, self.value)
+        return clipped(g, self.value)
 
 
 class clip_norm(GradientPiece):

@@ -101,6 +101,17 @@ def abs2(x: ValueT) -> ValueT:
     return squared
 
 
+def clipped(x: Any, largest: Any) -> Any:
+    """Each element clipped to the modulus `largest`; a complex one keeps its phase."""
+    if not np.iscomplexobj(x):
+        return np.clip(x, -largest, largest)
+    size = np.maximum(np.abs(x.real), np.abs(x.imag))
+    size = np.where(size > 0, size, 1.0)
+    scaled = x / size  # whose modulus does not overflow
+    small = np.abs(scaled) * size <= largest
+    return np.where(small, x, scaled * (largest / np.abs(scaled)))
+
+
 def debias(average: ValueT, beta: Any, t: Any) -> ValueT:
     """A moving average that started at 0, corrected for that start: ``average / (1 - beta**t)``.
 

@@ -40,7 +40,49 @@ def adamw(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
     return adam(rule, p, gradients, decay=rule.weight_decay)
 
 
+def adamax(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
+    u = 0.0
+    for t, g, m, _ in moments(rule, gradients):
+        u = max(rule.beta2 * u, abs(g) + rule.eps)
+        p = p - rule.lr / (1 - rule.beta1**t) * m / u
+    return p, {"m": m, "u": u}
+
+
+def adabelief(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
+    s = 0.0
+    for t, g, m, _ in moments(rule, gradients):
+        s = rule.beta2 * s + (1 - rule.beta2) * abs(g - m) ** 2 + rule.eps_root
+        p = p - rule.lr * m / (1 - rule.beta1**t) / (math.sqrt(s / (1 - rule.beta2**t)) + rule.eps)
+    return p, {"m": m, "s": s}
+
+
+def yogi(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
+    m, v = rule.initial, rule.initial
+    for t, g in enumerate(gradients, start=1):
+        m = rule.beta1 * m + (1 - rule.beta1) * g
+        square = abs(g) ** 2
+        v = v - (1 - rule.beta2) * math.copysign(square, v - square) if v != square else v
+        p = p - rule.lr * m / (1 - rule.beta1**t) / (math.sqrt(v / (1 - rule.beta2**t)) + rule.eps)
+    return p, {"m": m, "v": v}
+
+
+def adopt(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
+    m, v = 0.0, abs(gradients[0]) ** 2
+    for t, g in enumerate(gradients[1:], start=1):
+        u = g / max(math.sqrt(v), rule.eps)
+        if rule.clipped and abs(u) > t**0.25:
+            u = u / abs(u) * t**0.25
+        m = rule.beta1 * m + (1 - rule.beta1) * u
+        v = rule.beta2 * v + (1 - rule.beta2) * abs(g) ** 2
+        p = p - rule.lr * m
+    return p, {"m": m, "v": v}
+
+
 LOOPS: dict[str, Callable[..., Result]] = {
     "Adam": adam,
     "AdamW": adamw,
+    "Adamax": adamax,
+    "AdaBelief": adabelief,
+    "Yogi": yogi,
+    "ADOPT": adopt,
 }

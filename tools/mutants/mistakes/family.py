@@ -43,6 +43,27 @@ MISTAKES = [
         "test_bits::test_formula",
     ),
     Mistake(
+        "the deviation from the average before",
+        "AdaBelief.update",
+        "abs2(g - m)",
+        "abs2(g)",
+        "test_bits::test_formula",
+    ),
+    Mistake(
+        "a second moment that only grows",
+        "Yogi.update",
+        "v - _1 * np.sign(_2) * _3",
+        "v + _1 * np.abs(np.sign(_2)) * _3",
+        "test_bits::test_formula",
+    ),
+    Mistake(
+        "a clip that opens a step early",
+        "ADOPT.update",
+        "(t - 1) ** 0.25",
+        "t ** 0.25",
+        "test_bits::test_formula",
+    ),
+    Mistake(
         "Lion's two decays swapped",
         "Lion.update",
         "self.beta2 * m + (1 - self.beta2) * g",
