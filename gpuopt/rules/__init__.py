@@ -8,6 +8,7 @@ from gpuopt.rules import (
     accumulating,
     adaptive,
     descent,
+    first_moments,
     gradient_pieces,
     parameter_pieces,
     piece,
@@ -33,6 +34,12 @@ from gpuopt.rules.descent import (
     SGD,
     GradientDescent,
     Momentum,
+)
+from gpuopt.rules.first_moments import (
+    Adan,
+    AdEMAMix,
+    LaProp,
+    QHAdam,
 )
 from gpuopt.rules.gradient_pieces import (
     centralize,
@@ -105,18 +112,21 @@ __all__ = [
     "ADOPT",
     "QHM",
     "SGD",
+    "AdEMAMix",
     "AdaBelief",
     "AdaDelta",
     "AdaGrad",
     "Adam",
     "AdamW",
     "Adamax",
+    "Adan",
     "Bound",
     "Chain",
     "Decay",
     "GradientDescent",
     "GradientPiece",
     "Hyper",
+    "LaProp",
     "Lion",
     "LossScale",
     "Momentum",
@@ -125,6 +135,7 @@ __all__ = [
     "ParameterPiece",
     "Partition",
     "Positive",
+    "QHAdam",
     "RMSProp",
     "Rule",
     "SignSGD",
@@ -166,6 +177,7 @@ _FAMILIES = (
     signs,
     accumulating,
     second_moments,
+    first_moments,
 )
 
 

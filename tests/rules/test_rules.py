@@ -67,6 +67,10 @@ DEFAULTS = {
     "AdaBelief(lr=0.001, beta1=0.9, beta2=0.999, eps=1e-16, eps_root=1e-16)",
     "Yogi(lr=0.01, beta1=0.9, beta2=0.999, eps=0.001, initial=1e-06)",
     "ADOPT(lr=0.001, beta1=0.9, beta2=0.9999, eps=1e-06, clipped=True)",
+    "LaProp(lr=0.0004, beta1=0.9, beta2=0.999, eps=1e-15)",
+    "QHAdam(lr=0.001, beta1=0.995, beta2=0.999, nu1=0.7, nu2=1.0, eps=1e-08)",
+    "Adan(lr=0.001, beta1=0.98, beta2=0.92, beta3=0.99, eps=1e-08, weight_decay=0.0)",
+    "AdEMAMix(lr=0.001, beta1=0.9, beta2=0.999, beta3=0.9999, alpha=5.0, warmup=0.0, eps=1e-08, weight_decay=0.0)",
 }
 
 

@@ -78,6 +78,48 @@ def adopt(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
     return p, {"m": m, "v": v}
 
 
+def laprop(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
+    b: Any = 0.0
+    for t, g, _, v in moments(rule, gradients):
+        b = rule.beta1 * b + (1 - rule.beta1) * g / (math.sqrt(v / (1 - rule.beta2**t)) + rule.eps)
+        p = p - rule.lr * b / (1 - rule.beta1**t)
+    return p, {"b": b, "v": v}
+
+
+def qhadam(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
+    for t, g, m, v in moments(rule, gradients):
+        first = (1 - rule.nu1) * g + rule.nu1 * m / (1 - rule.beta1**t)
+        second = (1 - rule.nu2) * abs(g) ** 2 + rule.nu2 * v / (1 - rule.beta2**t)
+        p = p - rule.lr * first / (math.sqrt(second) + rule.eps)
+    return p, {"m": m, "v": v}
+
+
+def adan(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
+    m, d, n, last = 0.0, 0.0, 0.0, gradients[0]
+    for t, g in enumerate(gradients, start=1):
+        m = rule.beta1 * m + (1 - rule.beta1) * g
+        d = rule.beta2 * d + (1 - rule.beta2) * (g - last)
+        n = rule.beta3 * n + (1 - rule.beta3) * abs(g + rule.beta2 * (g - last)) ** 2
+        first = m / (1 - rule.beta1**t) + rule.beta2 * d / (1 - rule.beta2**t)
+        p = p - rule.lr * first / (math.sqrt(n / (1 - rule.beta3**t)) + rule.eps)
+        p, last = p / (1 + rule.lr * rule.weight_decay), g
+    return p, {"m": m, "d": d, "n": n, "last": last}
+
+
+def ademamix(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
+    slow, alpha, beta3 = 0.0, rule.alpha, rule.beta3
+    for t, g, m, v in moments(rule, gradients):
+        if t < rule.warmup:
+            part, log1, log3 = t / rule.warmup, math.log(rule.beta1), math.log(rule.beta3)
+            alpha, beta3 = part * rule.alpha, math.exp(log1 * log3 / ((1 - part) * log3 + part * log1))
+        else:
+            alpha, beta3 = rule.alpha, rule.beta3
+        slow = beta3 * slow + (1 - beta3) * g
+        step = (m / (1 - rule.beta1**t) + alpha * slow) / (math.sqrt(v / (1 - rule.beta2**t)) + rule.eps)
+        p = p - rule.lr * (step + rule.weight_decay * p)
+    return p, {"m": m, "v": v, "slow": slow}
+
+
 LOOPS: dict[str, Callable[..., Result]] = {
     "Adam": adam,
     "AdamW": adamw,
@@ -85,4 +127,8 @@ LOOPS: dict[str, Callable[..., Result]] = {
     "AdaBelief": adabelief,
     "Yogi": yogi,
     "ADOPT": adopt,
+    "LaProp": laprop,
+    "QHAdam": qhadam,
+    "Adan": adan,
+    "AdEMAMix": ademamix,
 }

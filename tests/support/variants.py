@@ -18,13 +18,16 @@ import numpy as np
 from gpuopt.arrays.dtypes import COMPUTE, named
 from gpuopt.rules import Rule, rules
 
+_ON = {"warmup": 3.5}
+"""What switches something on, if not 0.7: a number of steps."""
+
 
 def _choices(field: dataclasses.Field[Any]) -> list[Any]:
     if isinstance(field.default, bool):
         return [False, True]
     if field.default is None:
         return [None, 0.0, 0.4]
-    return [0.0, 0.7] if field.default == 0.0 else [field.default]
+    return [0.0, _ON.get(field.name, 0.7)] if field.default == 0.0 else [field.default]
 
 
 def structures() -> list[Rule]:
