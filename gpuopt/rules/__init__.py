@@ -12,6 +12,7 @@ from gpuopt.rules import (
     gradient_pieces,
     parameter_pieces,
     piece,
+    rates,
     second_moments,
     signs,
     step_pieces,
@@ -75,6 +76,10 @@ from gpuopt.rules.ranges import (
     NonNegative,
     Positive,
 )
+from gpuopt.rules.rates import (
+    AdaBound,
+    RAdam,
+)
 from gpuopt.rules.reductions import (
     tree_max,
     tree_mean,
@@ -114,6 +119,7 @@ __all__ = [
     "SGD",
     "AdEMAMix",
     "AdaBelief",
+    "AdaBound",
     "AdaDelta",
     "AdaGrad",
     "Adam",
@@ -136,6 +142,7 @@ __all__ = [
     "Partition",
     "Positive",
     "QHAdam",
+    "RAdam",
     "RMSProp",
     "Rule",
     "SignSGD",
@@ -178,6 +185,7 @@ _FAMILIES = (
     accumulating,
     second_moments,
     first_moments,
+    rates,
 )
 
 

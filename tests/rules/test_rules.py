@@ -71,6 +71,8 @@ DEFAULTS = {
     "QHAdam(lr=0.001, beta1=0.995, beta2=0.999, nu1=0.7, nu2=1.0, eps=1e-08)",
     "Adan(lr=0.001, beta1=0.98, beta2=0.92, beta3=0.99, eps=1e-08, weight_decay=0.0)",
     "AdEMAMix(lr=0.001, beta1=0.9, beta2=0.999, beta3=0.9999, alpha=5.0, warmup=0.0, eps=1e-08, weight_decay=0.0)",
+    "AdaBound(lr=0.001, final_lr=0.1, gamma=0.001, beta1=0.9, beta2=0.999, eps=1e-08)",
+    "RAdam(lr=0.001, beta1=0.9, beta2=0.999, eps=1e-08, threshold=5.0)",
 }
 
 

@@ -120,6 +120,26 @@ def ademamix(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
     return p, {"m": m, "v": v, "slow": slow}
 
 
+def adabound(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
+    for t, _, m, v in moments(rule, gradients):
+        rate = rule.lr * math.sqrt(1 - rule.beta2**t) / (1 - rule.beta1**t) / (math.sqrt(v) + rule.eps)
+        low, high = 1 - 1 / (rule.gamma * t + 1), 1 + 1 / (rule.gamma * t)
+        p = p - min(max(rate, rule.final_lr * low), rule.final_lr * high) * m
+    return p, {"m": m, "v": v}
+
+
+def radam(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
+    most = 2 / (1 - rule.beta2) - 1
+    for t, _, m, v in moments(rule, gradients):
+        rho = most - 2 * t * rule.beta2**t / (1 - rule.beta2**t)
+        step = m / (1 - rule.beta1**t)
+        if rho > rule.threshold:
+            r = math.sqrt((rho - 4) * (rho - 2) * most / ((most - 4) * (most - 2) * rho))
+            step = step * r * math.sqrt(1 - rule.beta2**t) / (math.sqrt(v) + rule.eps)
+        p = p - rule.lr * step
+    return p, {"m": m, "v": v}
+
+
 LOOPS: dict[str, Callable[..., Result]] = {
     "Adam": adam,
     "AdamW": adamw,
@@ -131,4 +151,6 @@ LOOPS: dict[str, Callable[..., Result]] = {
     "QHAdam": qhadam,
     "Adan": adan,
     "AdEMAMix": ademamix,
+    "AdaBound": adabound,
+    "RAdam": radam,
 }

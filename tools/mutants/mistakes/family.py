@@ -92,6 +92,20 @@ MISTAKES = [
         "test_bits::test_formula",
     ),
     Mistake(
+        "bounds that start closed",
+        "AdaBound.update",
+        "1 + 1 / _1",
+        "1",
+        "test_bits::test_formula",
+    ),
+    Mistake(
+        "a rectification that never ends",
+        "RAdam.update",
+        "rho > self.threshold",
+        "rho > t + self.threshold",
+        "test_bits::test_formula",
+    ),
+    Mistake(
         "Lion's two decays swapped",
         "Lion.update",
         "self.beta2 * m + (1 - self.beta2) * g",
