@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 
 import gpuopt as go
+from tests.support.conventions import FAMILY, Reference
 
 PAGE = (Path(__file__).parents[2] / "docs" / "coming-from.md").read_text(encoding="utf-8")
-ROWS = re.findall(r"^\| (`.*) \| `((?:go\.|VelocityOfSteps|RMSPropInRoot).*)` \|$", PAGE, flags=re.MULTILINE)
+ROWS = re.findall(r"^\| (`.*) \| `((?:go\.|VelocityOfSteps).*)` \|$", PAGE, flags=re.MULTILINE)
 STEPS, SIZE = 12, 5
-Reference = Callable[[Any, Any], Any]
-"""The parameters after the steps with these gradients, from these parameters."""
 
 
 def namespace() -> dict[str, Any]:
@@ -156,11 +155,13 @@ REFERENCES: dict[str, Reference] = {
     '`solver="sgd", nesterovs_momentum=False, learning_rate_init=0.1`': velocity(),
     '`solver="sgd"` with a falling rate': velocity(falling, nesterov=True),
     '`solver="adam", learning_rate_init=0.01`': adam(hat=True),
+    **FAMILY,
 }
 
 
 def test_every_row_has_a_reference() -> None:
-    assert [there for there, _ in ROWS] == list(REFERENCES)
+    assert len(ROWS) == len({there for there, _ in ROWS})
+    assert {there for there, _ in ROWS} == set(REFERENCES)
 
 
 @pytest.mark.parametrize(("there", "here"), ROWS)
@@ -182,6 +183,8 @@ OTHER_DEFAULTS = [
     ("go.Adam(0.01, eps=1e-7)", "`Adam(0.01)`"),
     ("go.Momentum(falling, dampening=0.0)", "`SGD(falling, momentum=0.9)`"),
     ("go.RMSProp(0.01, eps=1e-7)", "`RMSprop(0.01)`"),
+    ("go.AdaGrad(0.1)", "`adagrad(0.1)`"),
+    ("go.AdaBelief(0.01)", "`nadam(0.01)`"),
     ("go.AdamW(0.01)", "`adamw(0.01)`"),
 ]
 
