@@ -41,7 +41,8 @@ def compiled_table(
     """Compile the kernel with its own options; no thread may keep anything but registers."""
     states, beside = tuple(state.name for state in traced.states), tuple((name, np.dtype(dtype)) for name, dtype in others)
     compiled = machine.compile_lean(table_source(traced, states, named(p), named(g), beside, stored), arch)
-    assert compiled.registers <= 96  # five blocks of 128 threads on a multiprocessor, each thread with its loads in flight
+    # Five blocks of 128 threads on a multiprocessor, each thread with its loads in flight; four where it has more of them.
+    assert compiled.registers <= (96 if len(traced.loads) <= 9 else 128)
     return compiled
 
 
