@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.codegen.pairs import paired
+from gpuopt.codegen.passes import work
 from gpuopt.codegen.tile import PAIR, TileCode, constants, wholes
 from gpuopt.codegen.wide import TILE
 from gpuopt.tracing.expr import Expr
@@ -46,7 +47,8 @@ def tile_code(kernel: Kernel) -> TileCode:
     scope |= {"copyto": np.copyto, "stochastic_bfloat16": _stochastic_bfloat16, **TILE}
     exec(source, scope)  # the text is made here from a fixed set of calls
     update = scope.pop("update")  # whose globals the scope is: it must not hold its owner
-    return TileCode(update, wholes(kernel), scratch, tuple(map(scalars.index, again)), source)
+    order = tuple(map(scalars.index, again))
+    return TileCode(update, wholes(kernel), scratch, order, writer.work, source)
 
 
 class _Buffers:
@@ -128,10 +130,13 @@ class _Writer:
         The calls.
     again : set of str
         The scalars that meet pairs; where they are arrays, they are needed in pairs.
+    work : float
+        What the calls cost.
     """
 
     def __init__(self, kernel: Kernel) -> None:
         ops, results, self._pairs = paired(kernel)
+        self.work = work(kernel, ops, self._pairs)
         arrays = wholes(kernel)
         self.arrays = {whole.array: f"a{number}" for number, whole in enumerate(arrays)}
         # A new value that is some array's old one is copied first, before that array may change.

@@ -1,4 +1,6 @@
-"""How long NumPy's calls take, by which it is chosen whether complex numbers are taken in pairs."""
+"""How long NumPy's calls take: what threads are chosen by, and whether complex numbers are taken in
+pairs.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,9 @@ from collections.abc import Collection, Iterable
 from gpuopt.codegen.wide import TILE
 from gpuopt.tracing.expr import Expr
 from gpuopt.tracing.ops import LOGICAL, OPS
+from gpuopt.tracing.program import Kernel
 
-__all__ = ["nanoseconds"]
+__all__ = ["NARROW", "nanoseconds", "work"]
 
 _COST = {
     **dict.fromkeys(LOGICAL, 0.03),
@@ -28,6 +31,10 @@ _COST = {
 _OTHERS = 0.1
 _STRIDED = 0.3
 """What each second element of an array costs, read or written, beside all of them."""
+_NOISE, _FOLD = 20.0, 0.2
+"""The same of a random number, and of a value that is reduced."""
+NARROW = 2.0
+"""The same of a number of 16 bits, read or written."""
 
 
 def nanoseconds(ops: Iterable[Expr], pairs: Collection[Expr]) -> float:
@@ -38,3 +45,9 @@ def nanoseconds(ops: Iterable[Expr], pairs: Collection[Expr]) -> float:
         total += _STRIDED * strided
         total += _COST.get(op.op, _OTHERS) * (2 if op in pairs else 1)
     return total
+
+
+def work(kernel: Kernel, ops: Iterable[Expr], pairs: Collection[Expr]) -> float:
+    """Add up what a kernel costs an element, with what is done before and after its steps."""
+    extra = _NOISE * len(kernel.random) + _FOLD * len(kernel.reductions)
+    return nanoseconds(ops, pairs) + extra

@@ -41,6 +41,8 @@ class TileCode:
         ``pb0`` are pairs of these.
     again : tuple of int
         Which of the scalars come again behind all of them: in pairs, if they are arrays.
+    work : float
+        What its calls cost an element of float32, in nanoseconds.
     source : str
         The function's text.
     """
@@ -49,6 +51,7 @@ class TileCode:
     arrays: tuple[Whole, ...]
     scratch: tuple[str, ...]
     again: tuple[int, ...]
+    work: float
     source: str
 
 

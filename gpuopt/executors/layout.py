@@ -16,7 +16,16 @@ import numpy as np
 from gpuopt.arrays.dtypes import state_dtype
 from gpuopt.tracing.program import UpdateProgram
 
-__all__ = ["ArrayOrder", "Initial", "ParamView", "cut", "lines", "new_state", "no_values"]
+__all__ = [
+    "PADDING",
+    "ArrayOrder",
+    "Initial",
+    "ParamView",
+    "cut",
+    "lines",
+    "new_state",
+    "no_values",
+]
 
 Index = tuple[Any, ...]
 Initial = Callable[[int, tuple[int, ...]], Mapping[str, Any]]

@@ -91,7 +91,7 @@ def test_threads_with_their_own_optimizers_equal_one_after_another(threaded: Non
     assert together == list(map(trained, seeds))
 
 
-def test_large_arrays_use_the_pool_as_it_is(tile_group: type[TileExecutor], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_arrays_use_the_pool_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing but the number of threads is set here; the result has the bits of one thread."""
     monkeypatch.setenv("GPUOPT_SPIN", "0")
     jobs, run = list[int](), pool.run
@@ -104,7 +104,7 @@ def test_large_arrays_use_the_pool_as_it_is(tile_group: type[TileExecutor], monk
     results = []
     for number in (1, 3):
         monkeypatch.setenv("GPUOPT_NUM_THREADS", str(number))
-        p = np.linspace(-1, 1, tile_group.threaded, dtype="f4")
+        p = np.linspace(-1, 1, 1_000_000, dtype="f4")
         opt = go.Momentum(0.1).init([p])
         opt.step([p])
         results.append(everything(opt))

@@ -34,7 +34,7 @@ ORDER = (
     ("codegen", "source"),
     ("executors", "layout fold scalars"),
     ("executors.cpu", "pool scratch work packs units kernel tiles numpy runs numba_cache numba_compile"),
-    ("executors.cpu", "handover numba_loops numba_calls numba"),
+    ("executors.cpu", "handover numba_loops numba"),
     ("executors.cuda", "runtime uploads launches tables singles launch"),
     ("executors", "__init__"),
     ("optimizer", "gradients guard hyperparameters hyper_arrays limits group_steps groups beginning evaluation binding"),

@@ -20,7 +20,7 @@ def moments(rule: Any, gradients: Sequence[Number]) -> Iterator[tuple[int, Any, 
 
 
 def adam(rule: Any, p: Number, gradients: Sequence[Number], decay: float = 0.0) -> Result:
-    largest = 0.0
+    largest = m = v = 0.0
     for t, g, m, v in moments(rule, gradients):
         p = p * (1 - rule.lr * decay)
         largest = max(largest, v)

@@ -50,9 +50,12 @@ class CompiledKernel(abc.ABC):
         Bytes that are read and written for an element, in the compute dtype.
     takes_rows : bool
         Whether packed arrays may have scalars of their own.
+    work : float
+        What an element costs, in what the executor's `threaded` is measured by.
     """
 
     takes_rows = True
+    work = 1.0
 
     def __init__(
         self, kernel: Kernel, compute: np.dtype[Any], scratch: Scratch, sizes: Sequence[int]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -11,14 +10,16 @@ import numpy as np
 from gpuopt.arrays.dtypes import state_dtype
 from gpuopt.codegen.numpy import tile_code
 from gpuopt.codegen.order import REDUCTION_CHUNK
+from gpuopt.codegen.passes import NARROW
 from gpuopt.codegen.tile import PAIR, Whole
 from gpuopt.executors.cpu.kernel import Bound, CompiledKernel
-from gpuopt.executors.cpu.packs import PackTile
+from gpuopt.executors.cpu.packs import PackTile, spread_rows
 from gpuopt.executors.cpu.scratch import Scratch
 from gpuopt.executors.cpu.tiles import TileExecutor
 from gpuopt.executors.cpu.work import ArrayTile, Tile, is_flat
 from gpuopt.executors.fold import UFUNCS, fold
-from gpuopt.tracing.operands import GRAD, Operand
+from gpuopt.executors.layout import PADDING
+from gpuopt.tracing.operands import GRAD, PARAM, Operand
 from gpuopt.tracing.program import Kernel
 
 __all__ = ["NumpyExecutor"]
@@ -44,14 +45,30 @@ class NumpyKernel(CompiledKernel):
     """A function of NumPy calls, which also takes scratch for what it computes in between.
 
     Operands that are no flat arrays of the compute dtype are copied into scratch, and back. Complex
-    ones are passed as real arrays of twice as many elements.
+    ones are passed as real arrays of twice as many elements. Its `work` is in nanoseconds.
+
+    Parameters
+    ----------
+    kernel, compute, scratch, sizes
+        As for `CompiledKernel`.
+    dtype : dtype
+        Of the parameters.
     """
 
     def __init__(
-        self, kernel: Kernel, compute: np.dtype[Any], scratch: Scratch, sizes: Sequence[int]
+        self,
+        kernel: Kernel,
+        compute: np.dtype[Any],
+        scratch: Scratch,
+        sizes: Sequence[int],
+        dtype: np.dtype[Any],
     ) -> None:
         super().__init__(kernel, compute, scratch, sizes)
         self.code = tile_code(kernel)
+        self.work = self.code.work * compute.itemsize / 4
+        if dtype.itemsize < compute.itemsize:
+            stored = (whole for whole in self.code.arrays if whole.array in (PARAM, GRAD))
+            self.work += NARROW * sum(whole.read + whole.written for whole in stored)
         arrays = [whole.array for whole in self.code.arrays]
         self._gradient = arrays.index(GRAD) if GRAD in arrays else -1
         self._pair = state_dtype(compute, True)
@@ -170,7 +187,7 @@ class NumpyKernel(CompiledKernel):
         if (whole := values.view(f"u{values.itemsize}")).min() == whole.max():
             return values[:1].reshape(())
         spread = self._room(thread, name, tile.size)
-        _spread(values, tile.sizes, spread.reshape(tile.size, -1))
+        spread_rows(values, tile.sizes, spread.reshape(tile.size, -1))
         return spread
 
     def _call_of_pack(self, tile: PackTile, thread: int) -> PackCall:
@@ -205,22 +222,20 @@ class NumpyKernel(CompiledKernel):
             self.folds.fold_pack(number, tile.positions, tile.sizes, values)
 
 
-def _spread(values: Any, sizes: list[int], out: Any) -> None:
-    """Repeat each value in as many rows as its array has elements; neighbours of equal size at
-    once.
-    """
-    start = row = 0
-    for size, same in itertools.groupby(sizes):
-        count = len(list(same))
-        block = out[start : start + count * size].reshape(count, -1)
-        block[...] = values[row : row + count, None]
-        start, row = start + count * size, row + count
-
-
 class NumpyExecutor(TileExecutor):
     """Arrays that are updated by NumPy's ufuncs, each on a tile that stays in the cache."""
 
     name = "numpy"
+    tile, least = 262_144, 65_536
+    threaded, packed = 200_000.0, 0.15
+
+    def _limit(self) -> int:
+        """A tile for each thread, if they are not too large; small ones cost more than they save.
+
+        Calls that take less than some 10 microseconds meet as each takes Python's lock again.
+        """
+        share = -(-sum(self._sizes) // self._threads)
+        return min(self.tile, max(self.least, -(-share // PADDING) * PADDING))
 
     def _compile(self, kernel: Kernel) -> CompiledKernel:
-        return NumpyKernel(kernel, self.compute, self._scratch, self._sizes)
+        return NumpyKernel(kernel, self.compute, self._scratch, self._sizes, self._dtype)

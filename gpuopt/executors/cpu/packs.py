@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from gpuopt.tracing.operands import GRAD, PARAM, Operand
 if TYPE_CHECKING:
     from gpuopt.executors.cpu.kernel import CompiledKernel
 
-__all__ = ["PackTile", "PackedArrays"]
+__all__ = ["PackTile", "PackedArrays", "spread_rows", "together"]
 
 PARTS = 64
 """How many parts of a pack are remembered, for steps in which some arrays have no gradient."""
@@ -114,3 +115,32 @@ class PackedArrays:
         if all(map(_IS_IN_C_ORDER, gradients)):
             return [(self._tile, gradients)]
         return [item for array in self._arrays for item in array.folds(grads)]
+
+
+def together(sizes: dict[int, int], limit: int) -> Iterator[list[int]]:
+    """The positions of the arrays of each pack, of at most `limit` elements, in order; from the
+    sizes of those that may be packed.
+    """
+    pack: list[int] = []
+    total = 0
+    for position, size in sizes.items():
+        if total + size > limit:
+            if len(pack) > 1:
+                yield pack
+            pack, total = [], 0
+        pack.append(position)
+        total += size
+    if len(pack) > 1:
+        yield pack
+
+
+def spread_rows(values: Any, sizes: list[int], out: Any) -> None:
+    """Repeat each value in as many rows as its array has elements; neighbours of equal size at
+    once.
+    """
+    start = row = 0
+    for size, same in itertools.groupby(sizes):
+        count = len(list(same))
+        block = out[start : start + count * size].reshape(count, -1)
+        block[...] = values[row : row + count, None]
+        start, row = start + count * size, row + count

@@ -1,8 +1,7 @@
 """The base of the CPU executors: generated functions run on tiles, and on packs of small arrays.
 
-Large arrays are cut into tiles that several threads take in turn. Small ones are packed, many into
-one tile, because a Python call for each would cost more than its arithmetic. Nothing is allocated
-after the first step.
+Large arrays are cut into tiles that several threads take in turn; small ones are packed. Nothing is
+allocated after the first step.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import abc
 import contextvars
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.codegen.order import REDUCTION_CHUNK, chunks
 from gpuopt.executors.cpu import pool
 from gpuopt.executors.cpu.kernel import Bound, CompiledKernel
-from gpuopt.executors.cpu.packs import PackTile
+from gpuopt.executors.cpu.packs import PackTile, together
 from gpuopt.executors.cpu.scratch import Scratch
 from gpuopt.executors.cpu.units import Units
 from gpuopt.executors.cpu.work import FoldItem, TiledArray
@@ -55,8 +54,9 @@ class TileExecutor(abc.ABC):
         Elements of a tile.
     small, pack : int
         Elements of the largest array that is packed, and of a pack.
-    threaded : int
-        Elements in all from which a second thread pays for waking it.
+    threaded, packed : float
+        The work in all from which a second thread pays for waking it: elements, each as much as its
+        kernel says; and how much of an element one in a pack is.
     folded : int
         Elements of a tile that is reduced.
     packs : list of int
@@ -67,7 +67,7 @@ class TileExecutor(abc.ABC):
     on_device = False
     tile = folded = 131_072
     small, pack = 8_192, 32_768
-    threaded = 1_000_000
+    threaded, packed = 1_000_000.0, 1.0
     _shares = False  # whether threads share calls without Python between them
 
     def __init__(
@@ -90,36 +90,28 @@ class TileExecutor(abc.ABC):
         self.states = [view.state(states) for view in views]
         buffers = {state(name): buffer for name, buffer in states.items()}
         self._sizes: list[int] = [view.size for view in views]
-        self._elements = sum(self._sizes)
         packs = [
             PackTile(where, [views[i] for i in where], [hyper_arrays[i] for i in where], buffers)
-            for where in self._packs(small)
+            for where in together({i: view.size for i, view in small.items()}, self.pack)
         ]
         self.packs = [pack.size for pack in packs]
+        inside = {position for pack in packs for position in pack.positions}
+        self._loads = [n * (self.packed if i in inside else 1) for i, n in enumerate(self._sizes)]
+        self._load = sum(self._loads)
         limit = chunks(self.folded) * REDUCTION_CHUNK
-        largest = max(min(size, max(self.tile, limit)) for size in self._sizes)
+        largest = min(max(self._sizes), max(self._limit(), limit))
         self._scratch = Scratch(self._threads, max([largest, *self.packs]))
         self._updates = Units.of(self._tiled(views, hyper_arrays, indices, buffers), packs)
         self._folds = Units.of(self._tiled_in_order(views, hyper_arrays, indices, limit), packs)
         self._kernels: dict[Kernel, CompiledKernel] = {}
         self.prepare(program)
 
+    def _limit(self) -> int:
+        """Elements of the largest tile of these arrays."""
+        return self.tile
+
     def _is_small(self, view: ParamView) -> bool:
         return bool(view.size <= self.small and view.param.flags.c_contiguous)
-
-    def _packs(self, views: dict[int, ParamView]) -> Iterator[list[int]]:
-        """The positions of the arrays of each pack, in their order in the buffers."""
-        pack: list[int] = []
-        total = 0
-        for position, view in views.items():
-            if total + view.size > self.pack:
-                if len(pack) > 1:
-                    yield pack
-                pack, total = [], 0
-            pack.append(position)
-            total += view.size
-        if len(pack) > 1:
-            yield pack
 
     def _tiled(
         self,
@@ -131,7 +123,7 @@ class TileExecutor(abc.ABC):
         """The arrays as they are updated: cut in the order of their memory."""
         arrays = []
         for i, (view, own) in enumerate(zip(views, hyper_arrays, strict=True)):
-            where = view.axes, self.tile, buffers, view.start
+            where = view.axes, self._limit(), buffers, view.start
             arrays.append(TiledArray(i, indices[i], {PARAM: view.param, **own}, *where))
         return arrays
 
@@ -197,7 +189,7 @@ class TileExecutor(abc.ABC):
     ) -> None:
         for scalars, bound in batches:
             compiled.scalars[...] = scalars
-            if len(bound) > 1 and self._is_threaded(positions):
+            if len(bound) > 1 and self._is_threaded(compiled, positions):
                 update = functools.partial(_update, bound)
                 pool.run(update, len(bound), self._threads)
             else:
@@ -223,7 +215,7 @@ class TileExecutor(abc.ABC):
         work: list[FoldItem] = [item for unit in units for item in unit.folds(grads)]
         if self._shares and (shared := self._shared(compiled, work, positions)):
             shared(scalars)
-        elif len(work) > 1 and self._is_threaded(positions):
+        elif len(work) > 1 and self._is_threaded(compiled, positions):
             fold = functools.partial(_fold, compiled, work)
             pool.run(fold, len(work), self._threads)
         else:
@@ -237,17 +229,17 @@ class TileExecutor(abc.ABC):
         """What takes scalars and lets threads share the work; None if that does not pay here."""
         return None
 
-    def _is_threaded(self, positions: list[int] | None) -> bool:
+    def _is_threaded(self, compiled: CompiledKernel, positions: list[int] | None) -> bool:
         """Whether several threads pay; scratch is made for all of them then."""
-        if self._threads > 1 and self._size(positions) >= self.threaded:
-            self._scratch.shared = True
-            return True
-        return False
+        if self._threads == 1 or self._load_of(positions) * compiled.work < self.threaded:
+            return False
+        self._scratch.shared = True
+        return True
 
-    def _size(self, positions: list[int] | None) -> int:
+    def _load_of(self, positions: list[int] | None) -> float:
         if positions is None:
-            return self._elements
-        return sum(self._sizes[position] for position in positions)
+            return self._load
+        return sum(self._loads[position] for position in positions)
 
 
 def _update(bound: list[Bound], index: int, thread: int) -> None:

@@ -261,6 +261,20 @@ MISTAKES = [
         "test_rows",
     ),
     Mistake(
+        "threads by elements, whatever the work",
+        "TileExecutor._is_threaded",
+        "_1 * compiled.work < self.threaded",
+        "_1 < self.threaded",
+        "test_numpy",
+    ),
+    Mistake(
+        "tiles of NumPy's as large as they may be, however many threads there are",
+        "NumpyExecutor._limit",
+        "max(self.least, _1)",
+        "self.tile",
+        "test_numpy",
+    ),
+    Mistake(
         "scalars that differ in the sign of zero alone taken for one",
         "NumpyKernel._spread",
         "(whole := values.view(_1)).min() == whole.max()",
