@@ -34,9 +34,7 @@ def test_a_chain_is_one_elementwise_kernel_and_one_reduction() -> None:
     """Each array is read once and written once; the scalars made of the norm have a kernel of one thread an array."""
     reduction, scalars, update = kernels(CHAIN, np.dtype("float32"))
     assert (reduction.reads, reduction.arrays) == ((GRAD,), ())
-    assert [
-        len(re.findall(rf"= from_global\({name}_at \+ first \+ place\);", reduction.body)) for name in ("g_in", "p_io")
-    ] == [1, 0]
+    assert [len(re.findall(rf"= from_global\({name}_at \+ at\);", reduction.body)) for name in ("g_in", "p_io")] == [1, 0]
     assert "p_io" not in scalars.body
     arrays = {"p": "p_io", "m": "m_io", "v": "v_io", "average_mean": "average_mean_io"}
     assert [array.name for array in update.arrays] == list(arrays)

@@ -29,19 +29,15 @@ def in_flight(code: str, load: str, use: str) -> int:
     return most
 
 
-LOADS = {"float32": r"LDG\.E", "bfloat16": r"LDG\.E\.U16", "float64": r"LDG\.E\.64", "complex64": r"LDG\.E\.64"}
-
-
-@pytest.mark.parametrize("dtype", LOADS)
-def test_a_reduction_reads_as_fast_as_memory_gives(dtype: str) -> None:
-    """Addresses known to be global, 32 bytes of a thread in flight while it adds others, and 32 warps on a multiprocessor."""
+@pytest.mark.parametrize(("dtype", "load"), [("float32", r"LDG\.E"), ("bfloat16", r"LDG\.E\.U16"), ("float64", r"LDG\.E\.64")])
+def test_a_reduction_reads_as_fast_as_memory_gives(dtype: str, load: str) -> None:
+    """Addresses known to be global, eight loads of a thread in flight, and 48 warps on a multiprocessor."""
     states = tuple(state.name for state in NORM.states)
-    program = trace(go.chain(go.clip_global_norm(1.0), go.Adam()).update_for(""), dtype == "complex64")
-    compiled = machine.compile_lean(reductions_source(program.stages[0], states, named(dtype), named(dtype)))
+    compiled = machine.compile_lean(reductions_source(NORM.stages[0], states, named(dtype), named(dtype)))
     code = machine.sass(compiled)
-    assert compiled.registers <= 64
+    assert compiled.registers <= 40
     assert all(access.instruction.startswith(("LDG", "STG")) for access in nvrtc.global_accesses(code))
-    assert in_flight(code, LOADS[dtype], "FADD|DADD") * named(dtype).itemsize >= 32
+    assert in_flight(code, load, "FADD|DADD") >= 8
     assert in_flight(code, r"LDG\.E(\.64)?\.STRONG\.SYS", "FADD|DADD") >= 8  # of the lanes that one thread adds
 
 

@@ -21,7 +21,6 @@ class Setting:
     block: int = tuning.BLOCK
     vectors: int = tuning.VECTORS
     streaming_stores: bool = tuning.STREAMING_STORES
-    lanes_a_thread: int = tuning.LANES_A_THREAD
     in_flight: int = tuning.IN_FLIGHT
     lanes_in_flight: int = tuning.LANES_IN_FLIGHT
 
@@ -45,9 +44,8 @@ SETTINGS = (
 """For updates: the first is what steps use; the others come in the order of what they promise."""
 REDUCTIONS = (
     Setting(),
-    Setting(lanes_a_thread=2),
+    Setting(in_flight=4),
     Setting(in_flight=16),
-    Setting(in_flight=64),
     Setting(lanes_in_flight=8),
     Setting(lanes_in_flight=128),
 )

@@ -23,13 +23,13 @@ from gpuopt.codegen.order import LANES
 from gpuopt.tracing.operands import GRAD, PARAM, Operand, state
 from gpuopt.tracing.program import Kernel
 
-__all__ = ["TYPES", "TableWriter", "columns", "table_source", "update_chunk"]
+__all__ = ["TableWriter", "columns", "table_source", "update_chunk"]
 
 _HEADERS = {
     "float16": "#include <cupy/float16.cuh>\n",
     "bfloat16": "#include <cupy/bfloat16.cuh>\n",
 }
-TYPES = {
+_TYPES = {
     "bool": "bool",
     "int8": "signed char",
     "int16": "short",
@@ -129,21 +129,17 @@ class TableWriter(KernelWriter):
         asked.
         """
         for array in used:
-            kind = f"{'' if array in self.changed else 'const '}{TYPES[self.dtypes[array].name]}*"
+            kind = f"{'' if array in self.changed else 'const '}{_TYPES[self.dtypes[array].name]}*"
             self.lines.append(
                 f"{kind} const {self._parameter(array)}_at = ({kind}){self.cell(array)};"
             )
         if self.kernel.random:
             self.lines.append(f"const int array_number = {self.cell('number')};")
 
-    def for_each(
-        self, lines: list[str], taken: str = "g_at != 0", threads: int = LANES
-    ) -> list[str]:
-        """The lines that run others for the array of a chunk of so many threads, if it is
-        `taken`.
-        """
+    def for_each(self, lines: list[str], taken: str = "g_at != 0") -> list[str]:
+        """The lines that run others for the array of a chunk, if it is `taken`."""
         return [
-            f"const int leaf = chunk[i / {threads}], thread = i % {threads};",
+            f"const int leaf = chunk[i / {LANES}], lane = i % {LANES};",
             f"const long long* const row = &rows[leaf * {len(self._place)}];",
             "const long long g_at = gradients[leaf];",
             *(f"if ({taken}) {{", *(f"  {line}" for line in lines), "}"),
@@ -216,11 +212,11 @@ class _UpdateWriter(TableWriter):
             f"const ptrdiff_t end = first + {chunk}, stop = {size} < end ? {size} : end;",
             f"const ptrdiff_t whole = {aligned} ? stop - (stop - first) % {count} : first;",
             "#pragma unroll 1",
-            f"for (ptrdiff_t at = first + thread * {count}; at < whole; at += {LANES * count}) {{",
+            f"for (ptrdiff_t at = first + lane * {count}; at < whole; at += {LANES * count}) {{",
             f"  update({many}, at);",
             "}",
             "#pragma unroll 1",
-            f"for (ptrdiff_t at = whole + thread; at < stop; at += {LANES}) {{",
+            f"for (ptrdiff_t at = whole + lane; at < stop; at += {LANES}) {{",
             "  update(Width<1, 0>(), at);",
             "}",
         ]
@@ -229,7 +225,7 @@ class _UpdateWriter(TableWriter):
         """The lines that load, compute and store some elements."""
         before = ["const int n = decltype(width)::count, bytes = decltype(width)::bytes;"]
         before += [
-            f"Several<{TYPES[self.dtypes[array].name]}, n, bytes> {self._parameter(array)};"
+            f"Several<{_TYPES[self.dtypes[array].name]}, n, bytes> {self._parameter(array)};"
             for array in used
         ]
         before += [

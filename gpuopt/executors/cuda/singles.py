@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from gpuopt.codegen.cuda.elementwise import Others, kernel_source
-from gpuopt.codegen.cuda.reduction import reduction_source, threads
-from gpuopt.codegen.order import chunks
+from gpuopt.codegen.cuda.reduction import reduction_source
+from gpuopt.codegen.order import LANES, chunks
 from gpuopt.executors.cuda.launches import KernelScalars, Launches
 from gpuopt.executors.cuda.runtime import Runtime
 from gpuopt.executors.layout import ParamView
@@ -91,7 +91,7 @@ class SingleArray:
         own = [row[self._index : self._index + 1] for row in totals]
         arguments = [*reads, *self._scalars(stage, given), param.size, *room, *own]
         launch = self._runtime.compile_kernel(source)
-        launches.add(launch, arguments, size=chunks(param.size) * threads())
+        launches.add(launch, arguments, size=chunks(param.size) * LANES)
         launches.lasting = False
 
     def _scalars(self, kernel: Kernel, given: KernelScalars) -> tuple[Any, ...]:

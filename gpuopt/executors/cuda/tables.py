@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gpuopt.codegen.cuda.elementwise import Others
-from gpuopt.codegen.cuda.reduction import fold_space, threads
+from gpuopt.codegen.cuda.reduction import fold_space
 from gpuopt.codegen.cuda.table import columns, update_chunk
 from gpuopt.codegen.order import LANES, REDUCTION_CHUNK
 from gpuopt.executors.cuda.launches import Passed
@@ -71,7 +71,7 @@ class Table:
         rooms = np.array([fold_space(size) if size else 0 for size in sizes.tolist()])
         for column, parts in ((1, chunks), (3, folds), (4, rooms)):
             rows[:, column] = np.cumsum(parts) - parts
-        self.size, self.fold_size = int(chunks.sum()) * LANES, int(folds.sum()) * threads()
+        self.size, self.fold_size = int(chunks.sum()) * LANES, int(folds.sum()) * LANES
         positions = np.arange(count, dtype=np.int32)
         self.chunk = runtime.xp.asarray(np.repeat(positions, chunks))
         self.fold = runtime.xp.asarray(np.repeat(positions, folds))

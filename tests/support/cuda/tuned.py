@@ -16,8 +16,7 @@ from gpuopt.codegen.cuda.table import table_source
 OTHERWISE: list[dict[str, Any]] = [
     {"UPDATE_CHUNK": 1024, "BLOCK": 256},
     {"VECTORS": 2, "STREAMING_STORES": True},
-    {"LANES_A_THREAD": 1, "IN_FLIGHT": 1, "LANES_IN_FLIGHT": 2},
-    {"LANES_A_THREAD": 8},
+    {"IN_FLIGHT": 1, "LANES_IN_FLIGHT": 2},
 ]
 
 

@@ -231,7 +231,7 @@ MISTAKES = [
     TextMistake(
         "a GPU's kernel without its tail",
         "_UpdateWriter._chunk",
-        "whole + thread; at < stop;",
+        "whole + lane; at < stop;",
         "whole + lane; at < whole;",
         "test_cuda_table",
         emulated=(),

@@ -26,14 +26,6 @@ MISTAKES: list[Mistake] = [
         emulated=(),
     ),
     TextMistake(
-        "a reduction that adds what lies behind the array",
-        "_ReductionWriter._reduced",
-        "if (place < end)",
-        "if (place < whole)",
-        "test_reductions::test_order_of_the_sum",
-        emulated=(),
-    ),
-    TextMistake(
         "a ticket of a reduction that is not reset",
         "_CLIMB",
         "*ticket = 0;",
