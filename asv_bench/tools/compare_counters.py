@@ -32,7 +32,7 @@ COUNTERS = {
     "counters.Kernels.track_registers": 0.0,
     "counters.Kernels.track_spills": 0.0,
     "precision.State.track_state_bytes": 0.0,
-    "layouts.Kind.track_copies": 0.0,
+    "layouts.Copies.track_copies": 0.0,
     "layouts.Passes.track_passes": 0.0,
     "convergence.Convergence.track_updates": 0.0,
 }

@@ -46,7 +46,7 @@ NAMES = {
     "precision.Scaled.track_scaled",
     "capture.Capture.track_capture",
     "noise.Noise.track_noise",
-    "layouts.Kind.track_copies",
+    "layouts.Copies.track_copies",
     "layouts.Kind.track_over_float32",
     "layouts.Limited.track_over_adam",
     "layouts.Passes.track_passes",
