@@ -85,14 +85,17 @@ class _Call:
         if name in self.fields:
             self.own[name] = text
         elif name == "betas" and "beta2" in self.fields:
-            pair = values[name] if isinstance(values[name], (tuple, list)) else ()
-            first, second = map(repr, pair) if len(pair) == 2 else (f"{text}[0]", f"{text}[1]")
-            self.own |= {"beta1": first, "beta2": second}
+            found = values[name] if isinstance(values[name], (tuple, list)) else ()
+            own = [beta for beta in ("beta1", "beta2", "beta3") if beta in self.fields]
+            if len(found) == len(own):
+                self.own |= dict(zip(own, map(repr, found), strict=True))
+            else:
+                self.own |= {beta: f"{text}[{number}]" for number, beta in enumerate(own)}
         elif name == "decay" and self.rule and "beta" not in self.fields:
             rate = self.own.get("lr", "lr")
             self.own["lr"] = f"lambda step: {rate} / (1 + {text} * step)"
-        elif found := [own for own in _NAMES.get(name, ()) if own in self.fields]:
-            self.own[found[0]] = text
+        elif known := [own for own in _NAMES.get(name, ()) if own in self.fields]:
+            self.own[known[0]] = text
             if self.name == "gpuopt.Momentum" and name in {"momentum", "mu", "decay"}:
                 self.own.setdefault("dampening", "0.0")
         elif not (self.rule and name in {*_AROUND, *_INIT, *_NOTHING, "params"}):
@@ -147,9 +150,9 @@ def _by_name(
         del values[0]
     found: dict[str, Any] = {}
     for value in values:
-        if isinstance(value, (tuple, list)) and len(value) == 2 and "beta2" in names:
+        if isinstance(value, (tuple, list)) and len(value) in (2, 3) and "beta2" in names:
             found["betas"] = value
-            names = [name for name in names if name not in {"beta1", "beta2"}]
+            names = [name for name in names if name not in {"beta1", "beta2", "beta3"}]
         elif names:
             found[names.pop(0)] = value
         elif cls.__name__ == "GradientDescent" and len(found) == 1:

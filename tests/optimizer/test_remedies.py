@@ -112,6 +112,7 @@ CONVENTIONS = [
     ("Adam(learning_rate=0.1)", ADAM),
     ("Adam(step_size=0.1)", ADAM),
     ("Adam(alpha=0.1)", ADAM),
+    ("Adan(0.1, betas=(0.98, 0.92, 0.99))", "gpuopt.Adan(lr=0.1, beta1=0.98, beta2=0.92, beta3=0.99)"),
     ("Adam(0.1, betas=(0.9, 0.99))", "gpuopt.Adam(lr=0.1, beta1=0.9, beta2=0.99)"),
     ("Adam(0.1, (0.9, 0.99), 1e-3)", "gpuopt.Adam(lr=0.1, beta1=0.9, beta2=0.99, eps=0.001)"),
     ("Adam(0.1, beta_1=0.8, beta_2=0.9)", "gpuopt.Adam(lr=0.1, beta1=0.8, beta2=0.9)"),
