@@ -133,6 +133,14 @@ def best_of(values, rounds=3):
     return min(statistics.median(values[i : i + part]) for i in range(0, part * rounds, part))
 
 
+def over(step, plain, wait):
+    """The time of a step over that of a plain one, in turns."""
+    steps = {"step": step, "plain": plain}
+    calls = {name: block(each, wait, 0.01) for name, each in steps.items()}
+    found = measure.in_turns(steps, TURNS, wait, calls)
+    return best_of(found["step"]) / best_of(found["plain"])
+
+
 def digits(count, dtype=np.float32, seed=0):
     """Images of 64 pixels in [0, 1] and their targets, made up: ten prototypes and noise, so that no data set is needed."""
     rng = np.random.default_rng(seed)

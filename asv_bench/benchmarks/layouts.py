@@ -7,7 +7,7 @@ from unittest import mock
 
 from gpuopt.rules import Adam
 
-from .common import EXECUTORS, RULES, TURNS, best_of, block, go, measure, module, named, need, problem, rule_called
+from .common import EXECUTORS, RULES, go, measure, module, named, need, over, problem, rule_called
 
 SIZE = 2_000_000
 KINDS = {
@@ -44,10 +44,7 @@ class Kind:
         self.opt.step(self.grads)
 
     def track_over_float32(self, kind, executor):
-        steps = {"step": self.step, "plain": self.plain}
-        calls = {name: block(step, self.wait, 0.01) for name, step in steps.items()}
-        found = measure.in_turns(steps, TURNS, self.wait, calls)
-        return best_of(found["step"]) / best_of(found["plain"])
+        return over(self.step, self.plain, self.wait)
 
     track_over_float32.unit = "times float32"
     track_over_float32.pretty_name = "Adam's time on other arrays than float32"
@@ -107,10 +104,7 @@ class Limited:
         self.opt.step(self.grads)
 
     def track_over_adam(self, piece, executor):
-        steps = {"step": self.step, "plain": self.plain}
-        calls = {name: block(step, self.wait, 0.01) for name, step in steps.items()}
-        found = measure.in_turns(steps, TURNS, self.wait, calls)
-        return best_of(found["step"]) / best_of(found["plain"])
+        return over(self.step, self.plain, self.wait)
 
     track_over_adam.unit = "times Adam"
     track_over_adam.pretty_name = "Time of a limit for norms of 300 arrays"

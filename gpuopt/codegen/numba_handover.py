@@ -69,22 +69,20 @@ def store(context, address, value):
     return types.none(WORD, WORD), generate
 
 
-@intrinsic
-def add(context, address, value):
-    def generate(context, builder, signature, arguments):
-        pointer = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
-        return builder.atomic_rmw("add", pointer, arguments[1], "seq_cst")
+def exchanging(operation):
+    @intrinsic
+    def exchanged(context, address, value):
+        def generate(context, builder, signature, arguments):
+            pointer = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
+            return builder.atomic_rmw(operation, pointer, arguments[1], "seq_cst")
 
-    return WORD(WORD, WORD), generate
+        return WORD(WORD, WORD), generate
+
+    return exchanged
 
 
-@intrinsic
-def exchange(context, address, value):
-    def generate(context, builder, signature, arguments):
-        pointer = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
-        return builder.atomic_rmw("xchg", pointer, arguments[1], "seq_cst")
-
-    return WORD(WORD, WORD), generate
+add, exchange = map(exchanging, ("add", "xchg"))
+del exchanging
 
 
 @intrinsic
@@ -129,11 +127,10 @@ def call(context, loop, gradient, table):
     return types.none(WORD, WORD, WORD), generate
 
 
-BUSY, OPEN, ACTIVE, TAKEN, LAST, COUNT, ROWS, LIMIT, POLLING, CALLED = (
-    0, 64, 128, 192, 200, 256, 264, 272, 320, 384
-)
-
-
+"""
+_WORDS = f"""BUSY, OPEN, ACTIVE, TAKEN, LAST = 0, 64, 128, 192, 200
+COUNT, ROWS, LIMIT = 256, 264, 272
+POLLING, CALLED, ROW = {8 * POLLING}, {8 * CALLED}, {8 * ROW}
 """
 _FUNCTIONS = """def work(block, leads):
     count, rows = load(block + COUNT), load(block + ROWS)
@@ -141,7 +138,7 @@ _FUNCTIONS = """def work(block, leads):
     while add(block + TAKEN, 1) < count:
         if not leads:
             index = count - 1 - add(block + LAST, 1)
-        row = rows + 24 * index
+        row = rows + ROW * index
         call(load(row), load(row + 8), load(row + 16))
         index += 1
 
@@ -149,7 +146,7 @@ _FUNCTIONS = """def work(block, leads):
 def lead(block, rows, count, helpers):
     if exchange(block + BUSY, 1):  # by another thread's step: this one is done alone
         for index in range(count):
-            row = rows + 24 * index
+            row = rows + ROW * index
             call(load(row), load(row + 8), load(row + 16))
         return
     store(block + ROWS, rows)
@@ -187,4 +184,4 @@ def wait(turns):
     for _ in range(turns):
         pause()
 """
-HANDOVER = _SHARED + END + _FUNCTIONS
+HANDOVER = _SHARED + _WORDS + END + _FUNCTIONS

@@ -89,7 +89,7 @@ class Call:
             if whole.array in self._kernel.kernel.random:
                 self._kernel.randomize(tile, whole.array, values, thread)
             elif whole.read:
-                tile.load(whole.array, "", values, g)
+                tile.load(whole.array, values, g)
         passed = words(g) if self._passes else self._stand_in
         if self._reads and not self._passes:
             numbers[3] = address(g) - address(passed)
@@ -99,7 +99,7 @@ class Call:
             if whole.array.kind == "result":
                 results.append(values)
             elif whole.written:
-                tile.store(whole.array, "", values)
+                tile.store(whole.array, values)
         return results
 
     def rows(self, g: Any, size: int) -> Any:

@@ -126,7 +126,7 @@ class NumpyKernel(CompiledKernel):
         arguments, written = self._operands(tile, g, thread)
         self.code.function(*arguments, *self._last_arguments(tile.size, thread))
         for operand, values in written:
-            tile.store(operand, "", values)
+            tile.store(operand, values)
 
     def _operands(self, tile: Tile, g: Any, thread: int) -> tuple[list[Any], list[Any]]:
         """The operands; and what must be copied back, with where it lies now."""
@@ -142,7 +142,7 @@ class NumpyKernel(CompiledKernel):
             if whole.array in self.kernel.random:
                 self.randomize(tile, whole.array, values, thread)
             elif whole.read:
-                tile.load(whole.array, "", values, g)
+                tile.load(whole.array, values, g)
             if whole.written and not self.kernel.reductions:
                 written.append((whole.array, values))
         return arguments, written
@@ -160,10 +160,10 @@ class NumpyKernel(CompiledKernel):
         except KeyError:
             call = tile.calls[self, thread] = self._call_of_pack(tile, thread)
         for operand, values in call.gathers:
-            tile.load(operand, "", values, g)
+            tile.load(operand, values, g)
         self.code.function(*call.arguments)
         for operand, values in call.scatters:
-            tile.store(operand, "", values)
+            tile.store(operand, values)
 
     def bind_rows(self, tile: PackTile, g: Any, rows: Any) -> Bound:
         return self._update_rows, tile, (g, rows)
@@ -180,7 +180,7 @@ class NumpyKernel(CompiledKernel):
             arguments.append(self._spread(columns[number], name, tile, thread))
         self.code.function(*arguments)
         for operand, values in written:
-            tile.store(operand, "", values)
+            tile.store(operand, values)
 
     def _spread(self, values: Any, name: str, tile: PackTile, thread: int) -> Any:
         """A scalar of each array as an argument: one number if it is the same for all."""

@@ -68,16 +68,15 @@ class PackTile(Tile):
     def flat(self, operand: Operand, g: Any) -> Any:
         return self.states.get(operand)
 
-    def load(self, operand: Operand, part: str, values: Any, g: Any) -> None:
+    def load(self, operand: Operand, values: Any, g: Any) -> None:
         arrays = g if operand == GRAD else self.arrays.get(operand) or [self.states[operand]]
-        parts = [getattr(x, part) for x in arrays] if part else arrays
-        np.concatenate(parts, axis=None, out=values, casting="unsafe")
+        np.concatenate(arrays, axis=None, out=values, casting="unsafe")
 
-    def store(self, operand: Operand, part: str, values: Any) -> None:
+    def store(self, operand: Operand, values: Any) -> None:
         start = 0
         for x in self.arrays.get(operand) or [self.states[operand]]:
             new = values[start : start + x.size]
-            (getattr(x, part) if part else x)[...] = new
+            x[...] = new
             start += x.size
 
 

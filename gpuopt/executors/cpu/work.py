@@ -63,11 +63,11 @@ class Tile(abc.ABC):
         """The operand if it is one array, else None."""
 
     @abc.abstractmethod
-    def load(self, operand: Operand, part: str, values: Any, g: Any) -> None:
-        """Copy an operand into `values`; of a complex one the `part`, ``"real"`` or ``"imag"``."""
+    def load(self, operand: Operand, values: Any, g: Any) -> None:
+        """Copy an operand into `values`."""
 
     @abc.abstractmethod
-    def store(self, operand: Operand, part: str, values: Any) -> None:
+    def store(self, operand: Operand, values: Any) -> None:
         """Copy `values` into an operand."""
 
 
@@ -112,13 +112,13 @@ class ArrayTile(Tile):
     def flat(self, operand: Operand, g: Any) -> Any:
         return g if operand == GRAD else self.operands.get(operand)
 
-    def load(self, operand: Operand, part: str, values: Any, g: Any) -> None:
+    def load(self, operand: Operand, values: Any, g: Any) -> None:
         x = self.flat(operand, g)
-        np.copyto(values.reshape(x.shape), getattr(x, part) if part else x, casting="unsafe")
+        np.copyto(values.reshape(x.shape), x, casting="unsafe")
 
-    def store(self, operand: Operand, part: str, values: Any) -> None:
+    def store(self, operand: Operand, values: Any) -> None:
         x = self.operands[operand]
-        (getattr(x, part) if part else x)[...] = values.reshape(x.shape)
+        x[...] = values.reshape(x.shape)
 
 
 class TileStream:
