@@ -18,6 +18,9 @@ _SHAPE, _DTYPE, _OWNS = map(operator.attrgetter, ("shape", "dtype", "flags.ownda
 _LIKENESS = operator.attrgetter("dtype", "shape", "strides", "data.device_id")
 _ADDRESS = operator.attrgetter("data.ptr")
 
+_MANY: Final = 16
+"""From so many arrays on it pays to remember NumPy's gradients: fewer are checked as soon."""
+
 _KEPT: Final = 8
 """So many whereabouts are known at most: as many lists of addresses are kept on a device."""
 
@@ -69,8 +72,8 @@ class GradientReader:
             type(params[0]),
         )
         self._numpy = [np.ndarray] * len(params)
+        self._same = SameObjects()  # the gradients of the step before
         if self._type is not np.ndarray:
-            self._same = SameObjects()  # the gradients of the step before
             self._where = Whereabouts(False)
             self._known: dict[tuple[int, ...], Whereabouts] = {}
             self._alike = [_LIKENESS(p) for p in params]
@@ -98,6 +101,9 @@ class GradientReader:
         else:
             found = self._spec.match(grads, "grads") if self._spec.containers else [grads]
         if self._type is np.ndarray:
+            many = len(found) >= _MANY
+            if many and self._same(found):
+                return found, _COMPLETE
             if (  # the usual case: NumPy's own arrays of the right shapes and dtypes
                 [*map(type, found)] == self._numpy
                 and [*map(_SHAPE, found)] == self._shapes
@@ -106,6 +112,8 @@ class GradientReader:
                 and not self._memory.foreign
                 and self._memory.owners.isdisjoint(map(id, found))
             ):
+                if many:
+                    self._same.remember(found)
                 return found, _COMPLETE
             return self._checked(found), Whereabouts(self._complete(found))
         if not self._same(found):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 
 import gpuopt as go
 from gpuopt.arrays.dtypes import named
+from gpuopt.executors.cpu.packs import PackTile
+from gpuopt.tracing.operands import GRAD
 from tests.support.examples import examples
 from tests.support.executors import ON_CPU, only, running_on
 from tests.support.optimizers import everything
@@ -224,3 +227,61 @@ def test_read_only_gradients_compile_nothing(executor: str, rng: np.random.Gener
         opt.step(gradient)
     assert everything(plain) == everything(other)
     assert {tuple(each) for each in compiled} == {()}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex64", "bfloat16"])
+@pytest.mark.parametrize("rule", [go.Adam(), go.chain(go.clip_norm(1.0), go.Momentum())], ids=["one kernel", "stages"])
+def test_gradients_of_packs_are_read_where_they_lie(
+    rule: Any, dtype: str, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+) -> None:
+    """New ones, and those of the step before; gathered are those with another object as dtype, or not aligned."""
+    params = [sample(rng, (size,), dtype) for size in (3, 70, 1, 17) * 6]
+    one, other, third = ([sample(rng, p.shape, dtype) for p in params] for _ in range(3))
+    described = [g.view(np.dtype(g.dtype, metadata={"unit": "m"})) for g in one]
+    unaligned = np.zeros(other[1].nbytes + 1, np.uint8)[1:].view(named(dtype))
+    unaligned[:] = other[1]
+    steps = [one, other, other, described, one, [other[0], unaligned, *other[2:]], third]
+    gathered: list[Any] = []
+    load = PackTile.load
+
+    def noted(tile: Any, operand: Any, values: Any, g: Any) -> None:
+        gathered.append(operand == GRAD)
+        load(tile, operand, values, g)
+
+    monkeypatch.setattr(PackTile, "load", noted)
+    results, counts = [], []
+    for name in ON_CPU:
+        with running_on(name):
+            opt = rule.init([p.copy() for p in params])
+        for step in steps:
+            gathered.clear()
+            opt.step(step)
+            counts.append(sum(gathered) > 0)
+        results.append([x.tobytes() for tree in (opt.params, *opt.state.values()) for x in tree])
+    assert results[0] == results[1]
+    assert counts[-len(steps) :] == [False, False, False, True, False, True, False]
+
+
+@only("numba")
+@pytest.mark.parametrize("fails", [None, "another place"])
+def test_gradients_of_packs_where_objects_are_not_as_expected(
+    fails: str | None, executor: str, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+) -> None:
+    """They are gathered, as on an interpreter that is not CPython, or with another layout of NumPy's arrays."""
+    objects = importlib.import_module("gpuopt.executors.cpu.numba_objects")
+    if fails is None:
+        monkeypatch.setattr(sys.implementation, "name", "another")
+    else:
+        monkeypatch.setattr(objects, "OBJECTS", objects.OBJECTS.replace("load(array) - start", "load(array)"))
+    objects.finder.cache_clear()
+    try:
+        assert objects.finder() is None
+        params = [sample(rng, (9,), "float32") for _ in range(5)]
+        opt, alone = go.Adam().init([p.copy() for p in params]), [go.Adam().init(p.copy()) for p in params]
+        for _ in range(2):
+            opt.step(params)
+            for each, g in zip(alone, params, strict=True):
+                each.step(g)
+        assert [p.tobytes() for p in opt.params] == [each.params.tobytes() for each in alone]
+    finally:
+        objects.finder.cache_clear()

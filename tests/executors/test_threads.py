@@ -26,7 +26,7 @@ import gpuopt as go
 from gpuopt.arrays import backend
 from gpuopt.executors import executor_of
 from gpuopt.executors.cpu import pool
-from gpuopt.executors.cpu.numba import NumbaKernel
+from gpuopt.executors.cpu.numba_kernel import NumbaKernel
 from gpuopt.executors.cpu.numpy import NumpyKernel
 from gpuopt.executors.cpu.tiles import TileExecutor
 from tests.support.examples import spread

@@ -1,4 +1,4 @@
-"""Gradients of CuPy arrays that move, come back, are missing or die: what is checked anew, and the bits that result."""
+"""Gradients that move, come back, are missing or die: what is checked anew, and the bits that result."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import gpuopt as go
+from gpuopt.optimizer import gradients
 from gpuopt.rules import Adam, Momentum
 from tests.support.asked import arrays, during, idle_device, on_device
 from tests.support.variants import bits, sample
@@ -166,3 +167,25 @@ def test_an_array_of_another_kind_in_the_same_memory_is_looked_at(log: Any) -> N
         assert during(log, opt, [grads[0], grads[1][:]])["launch"] == 1
     with pytest.raises(ValueError, match=r"grads\[1\] must have the shape"):
         opt.step([grads[0], grads[1].reshape(2, 4)])
+
+
+def test_many_of_numpys_are_checked_once_and_again_when_one_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of them is kept alive."""
+    params, grads = ([np.ones(2) for _ in range(20)] for _ in range(2))
+    opt = Adam().init(params)
+    opt.step(grads)
+    opt.step(grads)
+    with monkeypatch.context() as patch:
+        patch.setattr(gradients, "_SHAPE", None)  # to look at a shape is an error
+        opt.step(grads)
+        with pytest.raises(TypeError):
+            opt.step([*grads[:-1], np.ones(2)])
+    with pytest.raises(ValueError, match=r"grads\[19\] must have the shape of params\[19\], \(2,\), got \(3,\)"):
+        opt.step([*grads[:-1], np.ones(3)])
+    with pytest.raises(ValueError, match=r"grads\[19\] shares memory with params\[0\]"):
+        opt.step([*grads[:-1], params[0]])
+    assert opt.counts == [3] * 20
+    seen = [weakref.ref(g) for g in grads]
+    del grads
+    gc.collect()
+    assert [ref() for ref in seen] == [None] * 20

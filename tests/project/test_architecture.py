@@ -26,7 +26,7 @@ ORDER = (
     ("", "schedules"),
     ("tracing", "operands ops errors expr printing keywords complexes truth ufuncs functions symbols weights"),
     ("tracing", "signatures setting parts program trace"),
-    ("codegen", "order wide host tile passes pairs numpy numba_header numba numba_handover"),
+    ("codegen", "order wide host tile passes pairs numpy numba_header numba numba_handover numba_objects"),
     (
         "codegen.cuda",
         "tuning parts printer elementwise table reduction scalar_arguments device_values scalars compile complete",
@@ -34,7 +34,7 @@ ORDER = (
     ("codegen", "source"),
     ("executors", "layout fold scalars"),
     ("executors.cpu", "pool scratch work packs units kernel tiles numpy runs numba_cache numba_compile"),
-    ("executors.cpu", "handover numba_loops numba"),
+    ("executors.cpu", "handover numba_loops numba_objects numba_kernel numba"),
     ("executors.cuda", "runtime uploads launches tables singles launch"),
     ("executors", "__init__"),
     ("optimizer", "gradients guard hyperparameters hyper_arrays limits group_steps groups beginning evaluation binding"),

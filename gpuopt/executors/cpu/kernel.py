@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -82,9 +83,11 @@ class CompiledKernel(abc.ABC):
         self, units: Sequence[Any], grads: Sequence[Any], scalars: Sequence[Sequence[float]]
     ) -> list[tuple[Sequence[float], list[Bound]]]:
         """Updates with a row of scalars for each array: of packs, and then of single arrays."""
-        rows = np.empty((len(scalars), len(self.values)), self.compute)
+        count, each = len(scalars), len(self.scalars)
+        given = itertools.chain.from_iterable(scalars)  # sooner than an array of tuples
+        rows = np.empty((count, len(self.values)), self.compute)
         rows[:] = self.values
-        rows[:, : len(self.scalars)] = scalars
+        rows[:, :each] = np.fromiter(given, np.float64, count * each).reshape(count, each)
         packs: list[Bound] = []
         alone: dict[int, list[Bound]] = {}
         for unit in units:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import abc
 import contextvars
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -167,12 +168,13 @@ class TileExecutor(abc.ABC):
         units = self._updates.packed
         if apart or positions is not None:
             units = self._updates.chosen(positions, apart)
-        if self._shares and not rows:
-            work = (item for unit in units for item in unit.work(grads))
-            if shared := self._shared(compiled, work, positions):
-                return PlannedRun(shared, given)
         if rows:
             batches = _QUIET.copy().run(compiled.bind_each, units, grads, given.rows)
+        elif self._shares:
+            work = [item for unit in units for item in unit.work(grads)]
+            if shared := self._shared(compiled, work, positions):
+                return PlannedRun(shared, given)
+            batches = [(given, list(itertools.starmap(compiled.bind, work)))]
         else:
             bound: list[Bound] = []
             for unit in units:

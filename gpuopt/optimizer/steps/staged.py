@@ -105,18 +105,23 @@ class StagedSteps(PlainSteps):
 
 def _accepted(step: GroupStep, totals: Totals) -> Iterator[tuple[GroupStep, Scalars | ScalarRows]]:
     """The arrays of a step for which it is accepted, with their scalars."""
-    update, accept = step.program.update, step.program.accept
+    update, accept, part = step.program.update, step.program.accept, step
     asked = update.scalars if accept is None else (*update.scalars, accept)
     rows = _rows(asked, step, totals)
-    if accept is None or all(row[-1] for row in rows):
-        part = step
-    elif not (taken := [at for at, row in zip(step.members, rows, strict=False) if row[-1]]):
-        return
-    else:
-        part, rows = dataclasses.replace(step, positions=taken), [row for row in rows if row[-1]]
-    rows = [row[: len(update.scalars)] for row in rows]
+    if accept is not None:
+        if not all(row[-1] for row in rows):
+            taken = [at for at, row in zip(step.members, rows, strict=False) if row[-1]]
+            if not taken:
+                return
+            part, rows = (
+                dataclasses.replace(step, positions=taken),
+                [row for row in rows if row[-1]],
+            )
+        rows = [row[:-1] for row in rows]
     if len(rows) == 1:
         yield part, rows[0]
+    elif part.positions is None:
+        yield part, ScalarRows(rows)
     else:
         each = dict(zip(part.members, rows, strict=True))
         every = range(len(step.group.indices))

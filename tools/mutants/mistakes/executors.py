@@ -8,6 +8,20 @@ __all__ = ["MISTAKES"]
 
 MISTAKES = [
     Mistake(
+        "packed gradients of the step before read",
+        "Call._finds",
+        "find(_1, _2, _3, made.gradients)",
+        "find(_1, _2, _3, made.gradients.copy())",
+        "test_stored::test_gradients_of_packs_are_read_where_they_lie",
+    ),
+    Mistake(
+        "gradients that are the same objects checked by their number",
+        "GradientReader.read",
+        "many and self._same(found)",
+        "many and self._same._seen",
+        "test_gradients::test_many_of_numpys_are_checked_once_and_again_when_one_is_another",
+    ),
+    Mistake(
         "the last array skipped",
         "TileExecutor.plan",
         "self._updates.packed",
