@@ -13,7 +13,7 @@ from gpuopt.optimizer.gradients import GradientReader
 from gpuopt.optimizer.guard import Guard
 
 if TYPE_CHECKING:
-    from gpuopt.optimizer.steps.device import CountingSteps
+    from gpuopt.optimizer.steps.counting import CountingSteps
 
 __all__ = ["Capturing"]
 

@@ -24,7 +24,7 @@ from gpuopt.optimizer.steps import choose
 from gpuopt.rules.base import Bindable, BindableT_co, class_hint
 
 if TYPE_CHECKING:
-    from gpuopt.optimizer.steps.device import CountingSteps
+    from gpuopt.optimizer.steps.counting import CountingSteps
 
 __all__ = ["Optimizer"]
 

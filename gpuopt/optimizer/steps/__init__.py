@@ -74,7 +74,8 @@ def choose(binding: Binding, change: RuleChange, before: Steps | None = None) ->
 
 def _way(binding: Binding, change: RuleChange) -> type[PlainSteps]:
     if binding.on_device:
-        from gpuopt.optimizer.steps.device import CountingSteps, DeviceSteps
+        from gpuopt.optimizer.steps.counting import CountingSteps
+        from gpuopt.optimizer.steps.device import DeviceSteps
 
         return CountingSteps if binding.device_counts else DeviceSteps
     plain = all(_is_plain(programs) for programs in change.programs)

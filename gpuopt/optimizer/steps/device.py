@@ -2,8 +2,8 @@
 
 Comes in: the gradient of each array. Goes out: a plan of kernels, in order. Reductions leave their
 totals in rows on the device; a kernel of one thread an array makes scalars of them, which the
-update reads. In `DeviceSteps` the host counts, and gives what depends on counts alone. In
-`CountingSteps` the device decides whether a step is made, and counts it.
+update reads. The host counts, and gives what depends on counts alone; in
+`gpuopt.optimizer.steps.counting` the device does that, too.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from gpuopt.codegen.cuda.device_values import needs_scalars
-from gpuopt.codegen.cuda.scalar_arguments import StepRecord
-from gpuopt.codegen.cuda.scalars import count_source, scalar_source
+from gpuopt.codegen.cuda.scalars import scalar_source
 from gpuopt.codegen.host import compile_host
 from gpuopt.executors.cuda.launches import Launches, Passed
 from gpuopt.executors.scalars import AnyScalars, ScalarRows
@@ -23,14 +22,13 @@ from gpuopt.optimizer.binding import Binding, RuleChange
 from gpuopt.optimizer.gradients import Whereabouts
 from gpuopt.optimizer.group_steps import GroupStep, batches
 from gpuopt.optimizer.groups import ParamGroup
-from gpuopt.optimizer.hyperparameters import ValuesOfUpdates
 from gpuopt.optimizer.steps.device_memory import DeviceMemory
 from gpuopt.optimizer.steps.device_step import DeviceStep
 from gpuopt.optimizer.steps.masks import Masks
 from gpuopt.optimizer.steps.plain import PlainSteps, Progress, StepPlan
 from gpuopt.tracing.program import Kernel, UpdateProgram
 
-__all__ = ["CountingSteps", "DeviceSteps"]
+__all__ = ["DeviceSteps"]
 
 
 class DeviceSteps(PlainSteps):
@@ -186,74 +184,3 @@ class DeviceSteps(PlainSteps):
 
     def _finish(self, made: DeviceStep) -> None:
         """Add what comes last in a step."""
-
-
-class CountingSteps(DeviceSteps):
-    """Steps that the device counts: nothing that changes from step to step comes from the host.
-
-    It does so because it decides whether they are made, or so that they may be captured.
-    """
-
-    device_counts = True
-
-    def __init__(self, binding: Binding) -> None:
-        super().__init__(binding)
-        self.numbers = {name: array.reshape(()) for name, array in self._memory.numbers.items()}
-        with self.device:
-            self._sent = self._memory.send_hyper(binding.now)
-            self._memory.keep_hyper(self._sent)
-
-    @property
-    def t(self) -> int:
-        """How many steps were completed; asking waits for the device."""
-        return int(self._memory.record[StepRecord.COMPLETED])
-
-    @property
-    def counts(self) -> list[int]:
-        """How often each array was updated; asking waits for the device."""
-        return self.binding.of_each(0, lambda group: self._memory.counts[group].tolist())
-
-    def hyper(self) -> ValuesOfUpdates:
-        """The hyperparameters; schedules are evaluated on the device."""
-        return self.binding.hyper.checked
-
-    def prepare(self, change: RuleChange) -> None:
-        with self.device:
-            self._sent = self._memory.send_hyper(change)
-        super().prepare(change)
-
-    def use(self, change: RuleChange) -> None:
-        super().use(change)
-        with self.device:
-            self._memory.keep_hyper(self._sent)
-
-    def _plan(self, step: DeviceStep) -> StepPlan:
-        """A step after which the host counts as before."""
-        counts = [group.counts for group in self.binding.groups]
-        return StepPlan([step.launches], counts, self.binding.t)
-
-    def dry_run(self, gradients: list[Any]) -> StepPlan:
-        """The plan of a step that launches what another one does, and changes nothing."""
-        self._last = None
-        with self.device:
-            steps = self._steps(gradients)
-            plan = self._plan(self._made(steps, Masks(self._memory.mask_uploads)))
-        return plan if steps else plan._replace(launches=[])  # which would only count
-
-    def _finish(self, made: DeviceStep) -> None:
-        if not made.steps:  # no array has a gradient, which is a step all the same
-            made.launches.add(self._count_one)
-            return
-        # What the numbers of the whole optimizer are made of is the same in all.
-        program, group = made.steps[0].program, made.steps[0].group
-        source = count_source(program)
-        before, after = self._memory.arguments(source, group, program, self._masks(made))
-        made.launches.add(self._runtime.compile_kernel(source.kernel), before, None, after, size=1)
-
-    def _count_one(self) -> None:
-        completed = StepRecord.COMPLETED
-        self._memory.record[completed : completed + 1] += 1
-
-    def load(self, progress: Progress) -> None:
-        with self.device:
-            self._memory.load(progress)
