@@ -10,6 +10,8 @@ from gpuopt.optimizer.capture import graph
 from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.rules import (
     ADOPT,
+    LAMB,
+    LARS,
     QHM,
     SGD,
     AdaBelief,
@@ -42,6 +44,7 @@ from gpuopt.rules import (
     Rule,
     SignSGD,
     Signum,
+    StableAdamW,
     Yogi,
     abs2,
     accumulate,
@@ -78,6 +81,8 @@ from gpuopt.training.scipy_method import scipy_method
 __version__ = "0.1.0"
 __all__ = [
     "ADOPT",
+    "LAMB",
+    "LARS",
     "QHM",
     "SGD",
     "AdEMAMix",
@@ -114,6 +119,7 @@ __all__ = [
     "Rule",
     "SignSGD",
     "Signum",
+    "StableAdamW",
     "TraceError",
     "Yogi",
     "abs2",

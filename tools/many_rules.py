@@ -22,7 +22,17 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-FAMILIES = ("descent", "adaptive", "velocities", "signs", "accumulating", "second_moments", "first_moments", "rates")
+FAMILIES = (
+    "descent",
+    "adaptive",
+    "velocities",
+    "signs",
+    "accumulating",
+    "second_moments",
+    "first_moments",
+    "rates",
+    "layerwise",
+)
 
 
 def add_rules(tree: Path, wanted: int) -> None:

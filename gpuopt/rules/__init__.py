@@ -10,6 +10,7 @@ from gpuopt.rules import (
     descent,
     first_moments,
     gradient_pieces,
+    layerwise,
     parameter_pieces,
     piece,
     rates,
@@ -51,6 +52,11 @@ from gpuopt.rules.gradient_pieces import (
     maximize,
     scale,
     weight_decay,
+)
+from gpuopt.rules.layerwise import (
+    LAMB,
+    LARS,
+    StableAdamW,
 )
 from gpuopt.rules.noise import (
     standard_normal,
@@ -115,6 +121,8 @@ from gpuopt.rules.velocities import (
 
 __all__ = [
     "ADOPT",
+    "LAMB",
+    "LARS",
     "QHM",
     "SGD",
     "AdEMAMix",
@@ -147,6 +155,7 @@ __all__ = [
     "Rule",
     "SignSGD",
     "Signum",
+    "StableAdamW",
     "Yogi",
     "abs2",
     "accumulate",
@@ -186,6 +195,7 @@ _FAMILIES = (
     second_moments,
     first_moments,
     rates,
+    layerwise,
 )
 
 

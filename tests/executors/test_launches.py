@@ -12,14 +12,15 @@ import pytest
 import gpuopt as go
 from gpuopt.codegen.host import compile_host
 from gpuopt.executors import executor_of
-from gpuopt.rules import Adam, Rule, rules
+from gpuopt.rules import Adam, Rule
 from gpuopt.tracing.operands import hyper_array
 from gpuopt.tracing.trace import trace
 from tests.support.asked import arrays, asked, during, idle_device, on_device
 from tests.support.pieces import EXAMPLES, chained
+from tests.support.variants import ELEMENTWISE, STRUCTURES, program
 
 WITHIN = 4  # how CUDA's copies say that it does not matter what is where: from one place of the device to another
-every_rule = pytest.mark.every("rule", executor=("cupy",))
+every_rule = pytest.mark.every("rule", executor=("cupy",), rule=ELEMENTWISE)
 
 
 @pytest.fixture
@@ -61,7 +62,15 @@ def test_one_launch_updates_all_arrays(rule: Rule, log: Any) -> None:
         assert [during(log, opt, grads)["launch"] for _ in range(3)] == [1, 1, 1]
 
 
-@pytest.mark.parametrize("rule", rules().values(), ids=lambda rule: rule.__name__)
+@pytest.mark.every("rule", executor=("cupy",), rule=[rule for rule in STRUCTURES if rule not in ELEMENTWISE])
+def test_the_launches_of_a_rule_that_reduces_do_not_grow_with_its_arrays(rule: Rule, log: Any) -> None:
+    """A reduction, and scalars made of it, for each stage; and the update."""
+    for count in (1, 10):
+        opt, grads = rule.init(arrays(count)), arrays(count)
+        assert [during(log, opt, grads)["launch"] for _ in range(3)] == [2 * len(program(rule).stages) + 1] * 3
+
+
+@pytest.mark.parametrize("rule", {type(rule) for rule in ELEMENTWISE}, ids=lambda rule: rule.__name__)
 def test_one_launch_updates_a_thousand_arrays(rule: type[Rule], log: Any) -> None:
     assert during(log, rule().init(arrays(1000)), arrays(1000))["launch"] == 1
 

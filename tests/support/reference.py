@@ -2,7 +2,7 @@
 
 Written from the papers, with nothing of the library but the hyperparameters. A rule without a loop here fails the suite.
 A loop takes the rule, the parameter and its gradients, one a step, all Python numbers, and gives the final parameter and
-state.
+state. That of a rule with norms takes whole arrays (`support/reference_arrays.py`), and so do all in `LOOPS`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
+from tests.support.reference_arrays import ARRAYS, Arrays
 from tests.support.reference_moments import LOOPS as MOMENTS
 from tests.support.reference_moments import Number, Result
 
@@ -110,7 +113,7 @@ def adadelta(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
     return p, {"v": v, "u": u}
 
 
-LOOPS: dict[str, Callable[..., Result]] = {
+ELEMENTS: dict[str, Callable[..., Result]] = {
     "GradientDescent": gradient_descent,
     "Momentum": momentum,
     "QHM": qhm,
@@ -123,3 +126,18 @@ LOOPS: dict[str, Callable[..., Result]] = {
     "AdaDelta": adadelta,
     **MOMENTS,
 }
+
+
+def for_each(loop: Callable[..., Result]) -> Callable[..., Arrays]:
+    """A loop over numbers, run for each element of an array."""
+
+    def run(rule: Any, p: Any, gradients: Sequence[Any]) -> Arrays:
+        number, shape = complex if np.iscomplexobj(p) else float, np.shape(p)
+        found = [loop(rule, number(np.asarray(p)[i]), [number(np.asarray(g)[i]) for g in gradients]) for i in np.ndindex(shape)]
+        state = {name: np.array([own[name] for _, own in found]).reshape(shape) for name in found[0][1]}
+        return np.array([each for each, _ in found]).reshape(shape), state
+
+    return run
+
+
+LOOPS = {name: for_each(loop) for name, loop in ELEMENTS.items()} | ARRAYS

@@ -7,6 +7,7 @@ switches something off, is also tried switched on.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib.util
 import itertools
 from collections.abc import Hashable
@@ -17,6 +18,10 @@ import numpy as np
 
 from gpuopt.arrays.dtypes import COMPUTE, named
 from gpuopt.rules import Rule, rules
+from gpuopt.tracing.expr import reachable
+from gpuopt.tracing.operands import PARAM
+from gpuopt.tracing.program import UpdateProgram
+from gpuopt.tracing.trace import trace
 
 _ON = {"warmup": 3.5}
 """What switches something on, if not 0.7: a number of steps."""
@@ -27,6 +32,8 @@ def _choices(field: dataclasses.Field[Any]) -> list[Any]:
         return [False, True]
     if field.default is None:
         return [None, 0.0, 0.4]
+    if field.default == 1.0:
+        return [0.8]  # a factor of 1 could be anywhere
     return [0.0, _ON.get(field.name, 0.7)] if field.default == 0.0 else [field.default]
 
 
@@ -54,6 +61,29 @@ def label(rule: Rule) -> str:
 
 
 STRUCTURES = structures()
+
+
+@functools.cache
+def program(rule: Rule) -> UpdateProgram:
+    """What a rule runs for real arrays."""
+    return trace(rule)
+
+
+ELEMENTWISE = [rule for rule in STRUCTURES if not program(rule).stages]
+"""Those without reductions, which run one kernel."""
+
+
+def follows_parameters(rule: Rule) -> bool:
+    """Whether its state is made of the parameter, which may be stored in 16 bits, and not of gradients alone."""
+    stores = program(rule).update.stores.items()
+    return any(leaf.value == PARAM for leaf in reachable(value for place, value in stores if place != PARAM))
+
+
+def sees_the_tree(rule: Rule) -> bool:
+    """Whether the update of an array depends on the other arrays of the optimizer."""
+    return any(total.scope == "tree" for total in program(rule).totals)
+
+
 # What rounding may do in five steps: of the parameter's own dtype, and of the dtype computed in.
 TOLERANCE = {"float16": 2e-3, "bfloat16": 2e-2, "float32": 2e-6, "float64": 1e-12, "complex64": 2e-6, "complex128": 1e-12}
 DTYPES = [name for name in COMPUTE if name != "bfloat16" or importlib.util.find_spec("ml_dtypes")]

@@ -119,4 +119,32 @@ MISTAKES = [
         "last",
         "test_bits::test_formula",
     ),
+    Mistake(
+        "a ratio of norms without its exception",
+        "_ratio",
+        "np.where(_1, _2, 1.0)",
+        "_2",
+        "test_rules::test_long_runs_of_one_gradient",
+    ),
+    Mistake(
+        "a learning rate outside of LARS' momentum",
+        "LARS.update",
+        "self.lr * _ratio(self.trust, p, h, self.eps) * h",
+        "_ratio(self.trust, p, h, self.eps) * h",
+        "test_bits::test_formula",
+    ),
+    Mistake(
+        "a length of LAMB's average, not of its step",
+        "LAMB.update",
+        "_ratio(1.0, p, u, 0.0)",
+        "_ratio(1.0, p, m, 0.0)",
+        "test_bits::test_formula",
+    ),
+    Mistake(
+        "a surprising gradient that makes steps larger",
+        "StableAdamW.update",
+        "np.maximum(surprise, 1.0)",
+        "surprise",
+        "test_bits::test_formula",
+    ),
 ]
