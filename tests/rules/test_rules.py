@@ -19,9 +19,9 @@ from tests.support.executors import ON_CPU
 from tests.support.interrupts import stopped_at
 from tests.support.reference import LOOPS
 from tests.support.refusals import refused, table
-from tests.support.variants import STRUCTURES, label
+from tests.support.variants import label
 
-every_rule = pytest.mark.parametrize("rule", STRUCTURES, ids=label)
+every_rule = pytest.mark.every("rule")
 every_class = pytest.mark.parametrize("cls", rules().values())
 
 

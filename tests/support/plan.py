@@ -15,7 +15,7 @@ from gpuopt.rules import Rule
 from tests.support.covering import Facets, covering
 from tests.support.executors import EXECUTORS, ON_CPU
 from tests.support.layouts import LAYOUTS
-from tests.support.variants import DTYPES, STRUCTURES, facets, label
+from tests.support.variants import DTYPES, STRUCTURES, facets, label, structures
 
 AXES: dict[str, Sequence[Any]] = {
     "rule": STRUCTURES,
@@ -48,7 +48,8 @@ def projected(
 
     `given` are values that an axis of the plan is restricted to, or the values of another axis, which is added.
     """
-    allowed = {axis: [value for value in AXES[axis] if value in given.get(axis, AXES[axis])] for axis in AXES}
+    values = AXES | {"rule": structures(exhaustive=True)} if exhaustive else AXES
+    allowed = {axis: [value for value in values[axis] if value in given.get(axis, values[axis])] for axis in AXES}
     more = {axis: values for axis, values in given.items() if axis not in AXES}
     own = {axis: allowed[axis] for axis in axes} | more
     if exhaustive:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from gpuopt.rules import rules
+from gpuopt.rules import Adam, rules
 from tests.support.covering import Facets, covering, pairs
 from tests.support.plan import AXES, FACETS, plan, projected
-from tests.support.variants import STRUCTURES, facets
+from tests.support.variants import STRUCTURES, facets, structures
 
 
 def met(rows: list[tuple[Any, ...]], axes: dict[str, Any], facets: dict[str, Any]) -> set[Any]:
@@ -79,7 +79,7 @@ def test_part_of_the_plan(exhaustive: bool) -> None:
     assert axes == ["rule", "dtype"]
     assert len(rows) == len(set(rows))
     if exhaustive:
-        assert set(rows) == set(itertools.product(STRUCTURES, ("float32", "float64")))
+        assert set(rows) == set(itertools.product(structures(exhaustive), ("float32", "float64")))
     else:
         wanted = {row[:2] for row in plan() if row[2] == "numba" and row[1] in ("float32", "float64")}
         assert set(rows) == wanted
@@ -90,6 +90,16 @@ def test_part_of_the_plan(exhaustive: bool) -> None:
 def test_an_axis_beside_the_plan(exhaustive: bool) -> None:
     axes, rows = projected(("rule",), {"executor": ("numpy",), "size": (1, 2, 3)}, exhaustive)
     assert axes == ["rule", "size"]
-    assert {row[0] for row in rows} == set(STRUCTURES)
+    every = set(structures(exhaustive))
+    assert {row[0] for row in rows} == every
     assert {(type(rule).__name__, size) for rule, size in rows} == set(itertools.product(rules(), (1, 2, 3)))
-    assert (len(rows) == 3 * len(STRUCTURES)) == exhaustive
+    assert (len(rows) == 3 * len(every)) == exhaustive
+
+
+def test_structures() -> None:
+    """Each two values of two options meet; all combinations only with --exhaustive."""
+    names = ("bias_correction", "amsgrad", "nesterov", "eps_in_root")
+    few, every = ([r for r in structures(exhaustive) if type(r) is Adam] for exhaustive in (False, True))
+    assert len(few) < len(every) == 16
+    for one, other in itertools.combinations(names, 2):
+        assert len({(getattr(rule, one), getattr(rule, other)) for rule in few}) == 4

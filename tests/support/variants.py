@@ -1,7 +1,7 @@
 """Every rule in every structure: what the suite is parametrized with, found by looking at the rules' fields.
 
 A new rule joins every test by existing. Booleans take both values; a hyperparameter that defaults to 0.0 or None, and so
-switches something off, is also tried switched on.
+switches something off, is also tried switched on. Each two of such values meet; ``pytest --exhaustive`` tries all combinations.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from gpuopt.tracing.expr import reachable
 from gpuopt.tracing.operands import PARAM
 from gpuopt.tracing.program import UpdateProgram
 from gpuopt.tracing.trace import trace
+from tests.support.covering import covering
 
 _ON = {"warmup": 3.5}
 """What switches something on, if not 0.7: a number of steps."""
@@ -37,13 +38,13 @@ def _choices(field: dataclasses.Field[Any]) -> list[Any]:
     return [0.0, _ON.get(field.name, 0.7)] if field.default == 0.0 else [field.default]
 
 
-def structures() -> list[Rule]:
-    """One instance of every rule for each combination of its options."""
+def structures(exhaustive: bool = False) -> list[Rule]:
+    """Instances of every rule in which each two values of its options meet; or one for each combination."""
     found: list[Rule] = []
     for cls in rules().values():
-        fields = dataclasses.fields(cls)
-        names = [field.name for field in fields]
-        found += [cls(**dict(zip(names, values, strict=True))) for values in itertools.product(*map(_choices, fields))]
+        choices = {field.name: _choices(field) for field in dataclasses.fields(cls)}
+        rows = itertools.product(*choices.values()) if exhaustive else covering(choices, {})
+        found += [cls(**dict(zip(choices, row, strict=True))) for row in rows]
     return found
 
 
