@@ -70,10 +70,11 @@ if TYPE_CHECKING:
     """The same of gradients, or of arrays for hyperparameters: of any dtype, or None."""
     HyperArrays: TypeAlias = Mapping[str, PartialTree] | ObjectDict
     """Arrays in place of hyperparameters, by their names."""
+    Loss: TypeAlias = float | AnyArray
     LossAndGrad: TypeAlias = Callable[..., tuple[SupportsFloat, PartialTree]]
     """``loss_and_grad(params, *batch) -> (loss, grads)``: the forward and the backward pass."""
 else:
-    AnyArray = Array = CupyArray = PartialTree = HyperArrays = LossAndGrad = Any
+    AnyArray = Array = CupyArray = PartialTree = HyperArrays = Loss = LossAndGrad = Any
     ArrayTree = Annotated[Any, "an array, or lists, tuples and dicts of arrays, nested"]
     ArrayTree.__doc__ = (
         "``gpuopt.ArrayTree`` annotates parameters and gradients: an array, or lists, tuples and "

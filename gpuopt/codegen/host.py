@@ -13,7 +13,7 @@ from gpuopt.codegen.wide import HOST
 from gpuopt.tracing.expr import Expr, ReductionKey, reachable
 from gpuopt.tracing.ops import OPS, REDUCTIONS, Op
 
-__all__ = ["RAISED", "Evaluate", "compile_host", "compile_rows", "state_key"]
+__all__ = ["LOSS", "RAISED", "Evaluate", "compile_host", "compile_rows", "state_key"]
 
 Evaluate = Callable[..., tuple[float, ...]]
 """``(t, hyper, totals)`` to numbers: from the step, the hyperparameters (and, by their `state_key`,
@@ -88,6 +88,10 @@ def _called(values: list[Expr]) -> list[Op]:
     return [op for op in found if callable(op.host)]
 
 
+LOSS = "the loss"
+"""The key of the loss of the step, among the hyperparameters that code is given."""
+
+
 def state_key(name: str) -> str:
     """The key of a state that is one number, among the hyperparameters that code is given."""
     return f"state {name}"
@@ -130,6 +134,7 @@ _LEAVES: dict[str, Callable[[Any], str]] = {
     "constant": lambda value: repr(value) if math.isfinite(value) else f"float('{value}')",
     **dict.fromkeys(["hyper", "number"], lambda name: f"hyper[{name!r}]"),
     "state": lambda name: f"hyper[{state_key(name)!r}]",
+    "loss": lambda _: f"hyper[{LOSS!r}]",
     "step": lambda _: "float(t)",
     **dict.fromkeys(["size", *REDUCTIONS], lambda total: f"totals[{total!r}]"),
 }

@@ -27,6 +27,7 @@ from gpuopt.optimizer.hyperparameters import (
     initial_values,
     number_ranges,
 )
+from gpuopt.optimizer.losses import given_loss
 from gpuopt.rules.base import Bindable
 from gpuopt.rules.hooks import device_counts
 from gpuopt.tracing.program import UpdateProgram
@@ -202,6 +203,16 @@ class Binding:
             group.update, group.programs = change.updates[group.key], programs
             group.varying = varying
         self.updates, self.hyper = change.updates, change.hyper
+
+    @property
+    def loss_reader(self) -> str | None:
+        """The class that reads the loss of the step; None where none does."""
+        readers = (group.programs[-1].loss_reader for group in self.groups)
+        return next(filter(None, readers), None)
+
+    def loss(self, given: Any) -> Any:
+        """The loss of a step as its updates read it; None where none does."""
+        return given_loss(given, self.loss_reader, self.leaves[0])
 
     def load(self, t: int, counts: Sequence[int]) -> None:
         """Go on after `t` steps, with the counts of all arrays."""

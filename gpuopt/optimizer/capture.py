@@ -114,14 +114,14 @@ class CapturedStep:
                 "go.graph: the loss must be a 0-d CuPy array, which replays can write, not "
                 f"{type(loss).__name__}: leave it on the device"
             )
-        self._inside.dry_run(grads)
+        self._inside.dry_run(grads, loss)
 
     def _captured(self, stream: Any, loss_and_grad: LossAndGrad) -> tuple[Any, Any, Any]:
         """The loss, the gradients, and the graph that makes them and a step."""
         stream.begin_capture()
         try:
             loss, grads = check.loss_and_grads(loss_and_grad(self.opt.params, *self.batch))
-            self._inside.launch(grads)
+            self._inside.launch(grads, loss)
         except BaseException as error:
             with contextlib.suppress(Exception):  # it may have been broken off already
                 stream.end_capture()

@@ -29,7 +29,7 @@ class Capturing:
     """
 
     def __init__(self, guard: Guard, reader: GradientReader, steps: CountingSteps) -> None:
-        self._guard, self._reader, self._steps = guard, reader, steps
+        self._guard, self._reader, self._steps, self._binding = guard, reader, steps, steps.binding
         self.device = steps.device
 
     @property
@@ -45,15 +45,16 @@ class Capturing:
         """Raise RuntimeError or ValueError if no step can be made now."""
         self._guard.check()
 
-    def launch(self, grads: Any) -> None:
+    def launch(self, grads: Any, loss: Any = None) -> None:
         """Launch a step into a graph that is being captured: nothing happens yet."""
         self._guard.check()
-        self._steps.execute(self._steps.plan(*self._reader.read(grads)))
+        loss = self._binding.loss(loss)
+        self._steps.execute(self._steps.plan(*self._reader.read(grads), loss))
 
-    def dry_run(self, grads: Any) -> None:
+    def dry_run(self, grads: Any, loss: Any = None) -> None:
         """Launch the same kernels at once, without effect: they are compiled, and have what they
         need.
         """
         self._guard.check()
         gradients, *_ = self._reader.read(grads)
-        self._steps.execute(self._steps.dry_run(gradients))
+        self._steps.execute(self._steps.dry_run(gradients, self._binding.loss(loss)))

@@ -10,7 +10,7 @@ import numpy as np
 
 from gpuopt.arrays import check
 from gpuopt.arrays.precision import Precision
-from gpuopt.arrays.tree import ArrayTree, HyperArrays, PartialTree, TreeSpec
+from gpuopt.arrays.tree import ArrayTree, HyperArrays, Loss, PartialTree, TreeSpec
 from gpuopt.executors import executor_of
 from gpuopt.optimizer.attributes import OptimizerAttributes
 from gpuopt.optimizer.binding import Binding, RuleChange
@@ -80,7 +80,7 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
     array([0.5, 0.5, 0.5])
     """
 
-    __slots__ = ("_given", "_reader")
+    __slots__ = ("_given", "_reader", "_reads_loss")
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
         }
         self._steps = choose(binding, binding.now)
         self._steps.use(binding.now)
-        self._state = binding.state()
+        self._state, self._reads_loss = binding.state(), binding.loss_reader is not None
         self._reader = GradientReader(spec, binding.leaves, binding.states, binding.updated)
         self._guard = Guard(spec, params, executor_of(binding.leaves[0]).on_device)
 
@@ -140,6 +140,7 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
         self._guard.unfinished = change
         steps.use(change)
         self._steps, self._rule = steps, rule
+        self._reads_loss = self._binding.loss_reader is not None
 
     def _capturing(self) -> Capturing | None:
         """The door of `gpuopt.graph` to a `capturable` optimizer; None if it updates no array."""
@@ -147,7 +148,7 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
             return None
         return Capturing(self._guard, self._reader, cast("CountingSteps", self._steps))
 
-    def step(self, grads: PartialTree) -> None:
+    def step(self, grads: PartialTree, loss: Loss | None = None) -> None:
         """Update every array by its gradient, in place.
 
         Parameters
@@ -157,12 +158,16 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
             dtype. None for an array without a gradient in this step: the array and its count do not
             change. Gradients are never altered, and never broadcast. The gradient of a complex
             array is ``dL/dx + 1j * dL/dy``.
+        loss : float or 0-d array, optional
+            The loss of which these are the gradients, for rules and pieces that read it, such as
+            `gpuopt.PolyakStep`; others take no notice. An array on a GPU stays there: nothing
+            waits.
 
         Raises
         ------
         TypeError, ValueError
-            If a gradient does not fit, or a schedule gives no valid number. Nothing has changed
-            then.
+            If a gradient does not fit, a schedule gives no valid number, or a loss that is read is
+            missing. Nothing has changed then.
         RuntimeError
             If another thread is stepping this optimizer (two calls at the very same moment may also
             run one after the other), or an earlier step failed halfway.
@@ -170,7 +175,10 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
         guard, steps = self._guard, self._steps
         with guard.exclusive("stepped"):
             guard.check()
-            plan = steps.plan(*self._reader.read(grads))
+            gradients, where = self._reader.read(grads)
+            if loss is not None or self._reads_loss:
+                loss = self._binding.loss(loss)
+            plan = steps.plan(gradients, where, loss)
             guard.unfinished = plan
             steps.execute(plan)
             guard.unfinished = None

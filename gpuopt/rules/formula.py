@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from gpuopt.rules.elsewhere import NotHere, as_identifier, never_changes
+from gpuopt.rules.given_loss import ReadsLoss
 from gpuopt.rules.hooks import HOOKS, HookName, defined_hooks
 from gpuopt.rules.ranges import Range, arguments_hint, range_of, single
 from gpuopt.rules.spelling import in_place_of, refusal
@@ -25,7 +26,7 @@ _BASES: list[type[Formula]] = []
 """The base classes: `gpuopt.Rule`, `gpuopt.GradientPiece`, `gpuopt.ParameterPiece`."""
 
 
-class Formula:
+class Formula(ReadsLoss):
     """A frozen dataclass of annotated hyperparameters, with a method ``update`` that is traced.
 
     The base of rules and of pieces. The library uses these of either: `hyperparameters`, `ranges`,

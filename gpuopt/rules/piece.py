@@ -6,6 +6,7 @@ import typing
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from gpuopt.rules.formula import Formula
+from gpuopt.rules.given_loss import HINT
 from gpuopt.rules.hooks import HookName, allowed_hooks, has_hook
 
 __all__ = ["GradientPiece", "ParameterPiece"]
@@ -35,6 +36,8 @@ class Piece(Formula):
                 why = "; if it is one of its numbers, it is set where a chain is run"
             if name == "t":
                 why = ": update is given it; keep in a state what another method needs of it"
+            if name == "loss":
+                why = f": {HINT}"
             if name in {"init", "step"}:
                 order = (
                     "gpuopt.Adam(), piece" if "new" in self._arguments else "piece, gpuopt.Adam()"

@@ -38,6 +38,8 @@ class Rule(Formula, Bindable):
     `gpuopt.tree_norm` … of all arrays. It runs once on symbols for each structure, so it reads
     values from outside (a global, say) once.
 
+    It may read the loss of the step, ``self.loss``, which `Optimizer.step` is given then.
+
     It may define more methods, called hooks: ``start``, ``check``, and ``numbers`` with ``adapt``,
     as a `GradientPiece` may. A method with another meaning may not have the name of a hook.
 

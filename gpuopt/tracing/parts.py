@@ -21,7 +21,7 @@ from gpuopt.tracing.expr import Expr, Graph, reduction_keys
 from gpuopt.tracing.operands import GRAD, PARAM, Operand, hyper_array, state
 from gpuopt.tracing.setting import Masked, Open, Setting, Traced
 from gpuopt.tracing.signatures import is_value, named_results, own_states
-from gpuopt.tracing.symbols import Symbol, always, lift
+from gpuopt.tracing.symbols import Symbol, always, bind_loss, lift
 from gpuopt.tracing.weights import Weights
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ class _Run:
                     used.append(full)
         made = bind(self._parts, {name: self._hyper(name) for name in used})
         for part, formula in made:
+            bind_loss(self._graph, formula)
             if has_hook(formula, "numbers"):
                 self._bind_numbers(part, formula)
         return made

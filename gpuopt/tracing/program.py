@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
-from gpuopt.tracing.expr import Expr, ReductionKey, reduction_keys
+from gpuopt.tracing.expr import Expr, ReductionKey, reachable, reduction_keys
 from gpuopt.tracing.operands import Operand
 from gpuopt.tracing.printing import format_expr
 from gpuopt.tracing.weights import Decay
@@ -68,12 +69,16 @@ class Kernel:
     """The parts of seeds in the keys of `random`, for kernels that take them as arguments."""
 
     def __post_init__(self) -> None:
-        asked = [*self.scalars, *self.scalar_states.values()]
-        asked += [] if self.accept is None else [self.accept]
-        object.__setattr__(self, "needs", frozenset(reduction_keys(asked)))
+        object.__setattr__(self, "needs", frozenset(reduction_keys(self.ends)))
         keys = dict.fromkeys(key for key, _ in self.random.values())
         parts = (part for key in keys for part in key if part.op == "constant")
         object.__setattr__(self, "seeds", tuple(int(part.value) for part in parts))
+
+    @property
+    def ends(self) -> list[Expr]:
+        """The host values that it needs: `scalars`, `accept` and `scalar_states`."""
+        accept = [] if self.accept is None else [self.accept]
+        return [*self.scalars, *accept, *self.scalar_states.values()]
 
     @property
     def per_array(self) -> bool:
@@ -139,6 +144,13 @@ class UpdateProgram:
     def totals(self) -> frozenset[ReductionKey]:
         """What the stages reduce."""
         return frozenset(each.value for stage in self.stages for each in stage.reductions)
+
+    @functools.cached_property
+    def loss_reader(self) -> str | None:
+        """The class that reads the loss of the step; None where none does."""
+        ends = [end for kernel in self.kernels for end in kernel.ends]
+        found = reachable([*ends, *self.shared.values(), *self.refused.values()])
+        return next((expr.value for expr in found if expr.op == "loss"), None)
 
     @property
     def accept(self) -> Expr | None:

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
+from gpuopt.rules.given_loss import give_loss
 from gpuopt.rules.traced import Traced
 from gpuopt.tracing.complexes import Parts, imaginary
 from gpuopt.tracing.errors import ELEMENTWISE, trace_error
@@ -21,7 +22,7 @@ from gpuopt.tracing.functions import call_function, reduced
 from gpuopt.tracing.printing import format_expr
 from gpuopt.tracing.ufuncs import apply, call_ufunc, parts_of
 
-__all__ = ["Symbol", "always", "lift"]
+__all__ = ["Symbol", "always", "bind_loss", "lift"]
 
 _REMEDIES = {
     "astype": "a rule computes in float32 or float64, as its arrays ask for: leave .astype out",
@@ -169,3 +170,8 @@ def always(graph: Graph) -> Symbol:
     """A truth value that holds."""
     zero = graph.constant(0)
     return Symbol(graph, graph.node("equal", zero, zero))
+
+
+def bind_loss(graph: Graph, formula: Any) -> None:
+    """Let a formula read the loss of the step as a symbol, which knows who reads it."""
+    give_loss(formula, lambda: Symbol(graph, graph.leaf("loss", type(formula).__name__)))

@@ -111,7 +111,7 @@ def fit(
             for batch in _batches(arrays, size, rng, xp):
                 loss, grads = check.loss_and_grads(loss_and_grad(params, *batch))
                 history._add(loss, xp)
-                optimizer.step(grads)
+                optimizer.step(grads, loss)
                 history.steps += 1
                 if bar is not None:
                     bar.update()

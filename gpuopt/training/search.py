@@ -44,7 +44,7 @@ class Search:
                         status = 99
                     if status >= 0:
                         return self._ended(status)
-                self._opt.step(gradient)
+                self._opt.step(gradient, value.reshape(()) if is_cupy(value) else value)
                 self._box.project(self._x)
             raise AssertionError("the last iteration returns")
         except KeyboardInterrupt as interrupt:

@@ -19,7 +19,7 @@ from gpuopt.rules.hooks import HOOKS
 PACKAGE = Path(go.__file__).parent
 ORDER = (
     ("arrays", "dtypes packages backend tree lattices memory identity foreign check precision random"),
-    ("rules", "hooks ranges spelling elsewhere formula base traced rule piece schedule paths reductions noise"),
+    ("rules", "hooks ranges spelling elsewhere given_loss formula base traced rule piece schedule paths reductions noise"),
     ("rules", "descent adaptive velocities signs accumulating second_moments first_moments rates layerwise"),
     ("rules", "gradient_pieces step_pieces parameter_pieces"),
     ("rules", "composite chains partitions compose __init__"),
@@ -37,7 +37,7 @@ ORDER = (
     ("executors.cpu", "handover numba_loops numba_objects numba_kernel numba"),
     ("executors.cuda", "runtime uploads launches tables singles launch"),
     ("executors", "__init__"),
-    ("optimizer", "gradients guard hyperparameters hyper_arrays limits group_steps groups beginning evaluation binding"),
+    ("optimizer", "gradients guard losses hyperparameters hyper_arrays limits group_steps groups beginning evaluation binding"),
     ("optimizer.steps", "plain totals scalar_states staged masks device_memory device_step device counting __init__"),
     ("optimizer", "saved_format saved capturing summary attributes optimizer capture_checks capture __init__"),
     ("training", "arguments history fit result bounds objective search minimize scipy_method"),

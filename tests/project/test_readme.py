@@ -76,7 +76,7 @@ def test_the_page_on_rules_runs(capsys: pytest.CaptureFixture[str]) -> None:
     *parts, last = blocks("python", "docs/your-own-rule.md")
     for block in parts:
         exec(block, scope)
-    lion, origin, message, shrunk, averaged, skipped, clipped, equal, same = capsys.readouterr().out.splitlines()
+    lion, origin, message, shrunk, averaged, skipped, clipped, polyak, equal, same = capsys.readouterr().out.splitlines()
     assert lion == "[0.9 0.9] [-0.1  0.1] [ 0.01 -0.01]"
     assert origin == "[5. 5. 5.]"
     assert message in " ".join((ROOT / "docs" / "your-own-rule.md").read_text(encoding="utf-8").split())
@@ -84,6 +84,7 @@ def test_the_page_on_rules_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert averaged == "[0.5] [0.75] {'tail_average_mean': array([0.75])}"
     assert skipped == "[-10.] 4"
     assert clipped == "[-16.] 36.0"
+    assert polyak == "[ 0.375 -0.5  ]"
     assert equal == "True True"
     assert same == "1"
     pytest.importorskip("cupy", reason="cuda_source needs CuPy")

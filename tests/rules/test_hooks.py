@@ -182,7 +182,7 @@ def test_no_hyperparameter_has_a_reserved_name(base: str, name: str) -> None:
 
 def test_the_reserved_names_are_all_that_the_library_uses() -> None:
     used = {name for base in BASES.values() for name in dir(base) if not name.startswith("__") and hasattr(base, name)}
-    assert reserved_names() == used | set(HOOKS) | {"update", "rule"}
+    assert reserved_names() == used | set(HOOKS) | {"update", "rule", "loss"}
     assert reserved_names() >= {"init", "update", "rule", "holds", "check"}
 
 

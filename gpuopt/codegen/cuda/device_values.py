@@ -16,10 +16,13 @@ def results_of(kernel: Kernel) -> list[Expr]:
 
 
 def device_values(ends: list[Expr], device_counts: bool) -> list[Expr]:
-    """What of `ends`, and of their inputs, needs reductions; with `device_counts`, all of it."""
+    """What of `ends`, and of their inputs, needs reductions or the loss.
+
+    With `device_counts`, all of it.
+    """
     found: dict[Expr, bool] = {}
     for expr in sorted(set(reachable(ends, within=lambda e: not e.reduces)), key=lambda e: e.index):
-        leaf = expr.op in ("size", "state")
+        leaf = expr.op in ("size", "state", "loss")
         own = expr.reduces or leaf or (device_counts and expr.op != "constant")
         found[expr] = expr.host and (
             own or (not expr.reduces and any(found[arg] for arg in expr.args))

@@ -35,6 +35,7 @@ ArgumentKind: TypeAlias = Literal[
     "total",  # the row of a reduction, by its key: a number for each array of the optimizer
     "total_of",  # which arrays of the optimizer take part in it
     "number",  # a number of the whole optimizer, by its name, in an array
+    "loss",  # the loss of the step, in an array
     "state",  # a state that is one number, by its name: one for each array of the optimizer
     "members",  # which arrays of the optimizer run the program in this step
     "counts",  # how often each array of the group was updated

@@ -33,8 +33,9 @@ _RECORD = ScalarArgument("raw int64 steps", np.dtype(np.int64), "record")
 _HELD: dict[str, np.dtype[Any]] = {
     "state": np.dtype(np.float64),
     "number": np.dtype(np.float32),
+    "loss": np.dtype(np.float64),
 }
-"""What the device holds from step to step: one number for each array, or for the optimizer."""
+"""What the device holds: one number for each array, or for the optimizer."""
 
 
 @functools.lru_cache(maxsize=512)
@@ -88,6 +89,7 @@ class _ScalarWriter(CudaPrinter):
             ScalarArgument("raw uint8 active", np.dtype(np.uint8), "active"),
             *self._inputs(len(given)),
             *self._arrays_of("number"),
+            *self._arrays_of("loss"),
         ]
         if kernel.scalar_states:
             inputs.append(ScalarArgument("raw uint8 members", np.dtype(np.uint8), "members"))
@@ -117,7 +119,7 @@ class _ScalarWriter(CudaPrinter):
                 *(f"  {line}" for line in self.lines),
                 "}",
             ]
-            inputs = self._inputs(0)
+            inputs = [*self._inputs(0), *self._arrays_of("loss")]
         completed, _, gradient = (f"steps[{offset:d}]" for offset in StepRecord)
         self.lines += [
             f"if ({accepted} != 0) {completed} = {completed} + 1;",
@@ -169,7 +171,7 @@ class _ScalarWriter(CudaPrinter):
             )
         return inputs
 
-    def _arrays_of(self, kind: Literal["state", "number"]) -> list[ScalarArgument]:
+    def _arrays_of(self, kind: Literal["state", "number", "loss"]) -> list[ScalarArgument]:
         """What of a kind is read or written."""
         dtype = _HELD[kind]
         return [
@@ -196,8 +198,8 @@ class _ScalarWriter(CudaPrinter):
             place = self.program.hyper.index(expr.value)
             self.lines.append(f"const double {name} = hyper[{place}];  // {expr.value}")
         elif expr.op in _HELD:
-            held = self._held(expr.op, expr.value)
-            self.lines.append(f"const double {name} = {held};  // {expr.value}")
+            held = self._held(expr.op, "" if expr.op == "loss" else expr.value)
+            self.lines.append(f"const double {name} = {held};  // {format_expr(expr)}")
         else:
             kind = "bool" if expr.boolean else "double"
             self.lines.append(

@@ -51,8 +51,11 @@ class Steps(Protocol):
     def use(self, change: RuleChange) -> None:
         """Go on with updates that `prepare` has made ready."""
 
-    def plan(self, gradients: list[Any], where: Whereabouts) -> StepPlan:
-        """Compute the scalars of a step, and find what it launches; nothing is written."""
+    def plan(self, gradients: list[Any], where: Whereabouts, loss: Any = None) -> StepPlan:
+        """Compute the scalars of a step, and find what it launches; nothing is written.
+
+        `loss` is that of the step, if an update reads it.
+        """
 
     def execute(self, plan: StepPlan) -> None:
         """Make a step that was planned. An optimizer can become inconsistent only in here."""

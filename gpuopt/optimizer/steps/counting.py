@@ -45,7 +45,7 @@ class CountingSteps(DeviceSteps):
         """How often each array was updated; asking waits for the device."""
         return self.binding.of_each(0, lambda group: self._memory.counts[group].tolist())
 
-    def hyper(self) -> ValuesOfUpdates:
+    def hyper(self, loss: float | None = None) -> ValuesOfUpdates:
         """The hyperparameters; schedules are evaluated on the device."""
         return self.binding.hyper.checked
 
@@ -64,13 +64,14 @@ class CountingSteps(DeviceSteps):
         counts = [group.counts for group in self.binding.groups]
         return StepPlan([step.launches], counts, self.binding.t)
 
-    def dry_run(self, gradients: list[Any]) -> StepPlan:
+    def dry_run(self, gradients: list[Any], loss: Any = None) -> StepPlan:
         """The plan of a step that launches what another one does, and changes nothing."""
         self._last = None
         with self.device:
             steps = self._steps(gradients)
             plan = self._plan(self._made(steps, Masks(self._memory.mask_uploads)))
-        return plan if steps else plan._replace(launches=[])  # which would only count
+        plan = plan if steps else plan._replace(launches=[])  # which would only count
+        return self._with_loss(plan, loss)
 
     def _finish(self, made: DeviceStep) -> None:
         if not made.steps:  # no array has a gradient, which is a step all the same

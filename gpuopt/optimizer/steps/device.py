@@ -22,6 +22,7 @@ from gpuopt.optimizer.binding import Binding, RuleChange
 from gpuopt.optimizer.gradients import Whereabouts
 from gpuopt.optimizer.group_steps import GroupStep, batches
 from gpuopt.optimizer.groups import ParamGroup
+from gpuopt.optimizer.losses import LossWrite
 from gpuopt.optimizer.steps.device_memory import DeviceMemory
 from gpuopt.optimizer.steps.device_step import DeviceStep
 from gpuopt.optimizer.steps.masks import Masks
@@ -109,7 +110,18 @@ class DeviceSteps(PlainSteps):
             for state in progress.scalar_states:
                 self._memory.scalar_states.set(*state)
 
-    def plan(self, gradients: list[Any], where: Whereabouts) -> StepPlan:
+    def plan(self, gradients: list[Any], where: Whereabouts, loss: Any = None) -> StepPlan:
+        return self._with_loss(self._plan(self._planned(gradients, where)), loss)
+
+    def _with_loss(self, plan: StepPlan, loss: Any) -> StepPlan:
+        """A step that first puts its loss, if it is read, where the device reads it."""
+        if loss is None:
+            return plan
+        write = LossWrite(self._memory.loss, self.device, loss)
+        return plan._replace(launches=[write, *plan.launches])
+
+    def _planned(self, gradients: list[Any], where: Whereabouts) -> DeviceStep:
+        """What a step launches: what the one before did, if that will do."""
         step, self._last = self._last, None
         captured = self._memory.mask_uploads.captured()
         if step is not None and not captured and step.takes(where):
@@ -118,9 +130,9 @@ class DeviceSteps(PlainSteps):
             with self.device:
                 step = self._made(self._steps(gradients, where.complete))
             if captured or not step.lasts(where):
-                return self._plan(step)
+                return step
         self._last = step
-        return self._plan(step)
+        return step
 
     def _plan(self, step: DeviceStep) -> StepPlan:
         """A step, and how far the host has counted after it."""

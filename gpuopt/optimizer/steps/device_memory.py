@@ -48,6 +48,8 @@ class DeviceMemory:
         For each group how often each of its arrays was updated, if the device counts.
     numbers : dict
         The numbers of the whole optimizer, each in an array of one.
+    loss : array
+        That of the step, an array of one.
     mask_uploads : MaskUploads
     """
 
@@ -63,7 +65,7 @@ class DeviceMemory:
         self._totals: dict[ReductionKey, Any] = {}
         self._hyper: dict[ParamGroup, Any] = {}
         with self.device:
-            self.record = xp.zeros(len(StepRecord), np.int64)
+            self.record, self.loss = xp.zeros(len(StepRecord), np.int64), xp.zeros(1, np.float64)
             self.counts = {
                 group: xp.zeros(len(group.indices), np.int64) for group in binding.groups
             }
@@ -147,7 +149,7 @@ class DeviceMemory:
         """
         one = {"indices": self._indices[group], "active": masks.active, "arrays": self._size}
         one |= {"counts": self.counts[group], "record": self.record, "scalars": scalars}
-        one["hyper"] = self._hyper.get(group)
+        one |= {"hyper": self._hyper.get(group), "loss": self.loss}
         of_key: dict[str, Any] = {"total": self._totals, "number": self.numbers}
         of_key["state"] = self.scalar_states.rows
         before, after = list[Any](), list[Any]()

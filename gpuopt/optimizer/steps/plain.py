@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from gpuopt.codegen.host import compile_host
+from gpuopt.codegen.host import LOSS, compile_host
 from gpuopt.executors import Launch
 from gpuopt.optimizer.binding import Binding, RuleChange
 from gpuopt.optimizer.gradients import Whereabouts
@@ -109,9 +109,9 @@ class PlainSteps:
         """Go on with updates that `prepare` has made ready."""
         self.binding.use(change)
 
-    def plan(self, gradients: list[Any], where: Whereabouts) -> StepPlan:
+    def plan(self, gradients: list[Any], where: Whereabouts, loss: Any = None) -> StepPlan:
         """Compute the scalars of a step, and find what it launches; nothing is written."""
-        binding, hyper = self.binding, self.hyper()
+        binding, hyper = self.binding, self.hyper(loss)
         launches: list[Launch] = []
         counts = []
         for group in binding.groups:
@@ -133,10 +133,11 @@ class PlainSteps:
                 counts.append(group.counts_after(steps))
         return StepPlan(launches, counts, binding.t + 1)
 
-    def hyper(self) -> ValuesOfUpdates:
-        """The values of the hyperparameters in this step, for each update."""
+    def hyper(self, loss: float | None = None) -> ValuesOfUpdates:
+        """The values of the hyperparameters in this step, and its loss, for each update."""
         hyper = self.binding.hyper
-        return hyper.at(self.binding.t) if hyper.fixed is None else hyper.fixed
+        found = hyper.at(self.binding.t) if hyper.fixed is None else hyper.fixed
+        return found if loss is None else {key: {**own, LOSS: loss} for key, own in found.items()}
 
     def execute(self, plan: StepPlan) -> None:
         """Make a step that was planned. An optimizer can become inconsistent only in here."""

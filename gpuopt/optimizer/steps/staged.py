@@ -50,8 +50,8 @@ class StagedSteps(PlainSteps):
         super().use(change)
         self._scalar_states.use()
 
-    def plan(self, gradients: list[Any], where: Whereabouts) -> StepPlan:
-        binding, hyper = self.binding, self.hyper()
+    def plan(self, gradients: list[Any], where: Whereabouts, loss: Any = None) -> StepPlan:
+        binding, hyper = self.binding, self.hyper(loss)
         numbers = {name: row.tolist() for name, row in self._scalar_states.rows.items()}
         steps = [
             step
@@ -84,9 +84,9 @@ class StagedSteps(PlainSteps):
         for state in now.scalar_states:
             self._scalar_states.set(*state)
 
-    def hyper(self) -> ValuesOfUpdates:
+    def hyper(self, loss: float | None = None) -> ValuesOfUpdates:
         """The values of this step for each update: hyperparameters, and the optimizer's numbers."""
-        hyper, numbers = super().hyper(), {name: float(x) for name, x in self.numbers.items()}
+        hyper, numbers = super().hyper(loss), {name: float(x) for name, x in self.numbers.items()}
         return {key: values | numbers for key, values in hyper.items()} if numbers else hyper
 
     def _reduced(self, steps: list[GroupStep]) -> Totals:

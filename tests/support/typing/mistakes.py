@@ -156,7 +156,7 @@ opt.step("x")  # wrong
 opt.step(0.1)  # wrong
 opt.step({"w": 0.1})  # wrong
 opt.step(["x"])  # wrong
-opt.step(x, x)  # wrong
+opt.step(x, "x")  # wrong
 opt.step(grad=x)  # wrong
 opt.zero_grad()  # wrong
 opt.rule = go.SGD()  # wrong

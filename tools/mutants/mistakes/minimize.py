@@ -10,8 +10,8 @@ MISTAKES = [
     Mistake(
         "an update that leaves the bounds",
         "Search.run",
-        "_1.step(_2)\n_3.project(_4)",
-        "_1.step(_2)",
+        "_1.step(_2, _5)\n_3.project(_4)",
+        "_1.step(_2, _5)",
         "test_bounds test_minimize",
     ),
     Mistake(

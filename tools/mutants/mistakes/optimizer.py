@@ -51,7 +51,7 @@ MISTAKES = [
     ),
     Mistake(
         "a captured step takes the launches of the step before",
-        "DeviceSteps.plan",
+        "DeviceSteps._planned",
         "not captured",
         "True",
         "test_capturable::test_a_capture_shares_no_memory_with_the_steps_around_it",
@@ -266,6 +266,27 @@ MISTAKES = [
         "np.where(accepted, old, value)",
         "old",
         "test_numbers",
+    ),
+    Mistake(
+        "a loss that is not asked for where it is read",
+        "losses:given_loss",
+        "None if _1 is None else missing_loss(_1)",
+        "None",
+        "test_loss",
+    ),
+    Mistake(
+        "a loss that a captured step reads once",
+        "DeviceSteps._with_loss",
+        "[write, *plan.launches]",
+        "[*plan.launches, write]",
+        "test_loss::test_a_captured_step_reads_it_in_each_replay",
+    ),
+    Mistake(
+        "the loss of the step before",
+        "PlainSteps.hyper",
+        "found if _1 is None else _2",
+        "found",
+        "test_loss",
     ),
     Mistake(
         "a path that a notebook takes for HTML",

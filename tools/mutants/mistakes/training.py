@@ -17,8 +17,8 @@ MISTAKES = [
     Mistake(
         "a loss looked at after its update",
         "fit",
-        "_1._add(__1)\n_2.step(_3)",
-        "_2.step(_3)\n_1._add(__1)",
+        "_1._add(__1)\n_2.step(_3, _4)",
+        "_2.step(_3, _4)\n_1._add(__1)",
         "test_fit",
     ),
     Mistake(
