@@ -134,7 +134,8 @@ class _Text:
         old = {operand: f"o{number}" for number, operand in enumerate(kernel.loads)}
         self.names |= {leaf: old[leaf.value] for leaf in _inputs(kernel)}
         self.body = [f"{name} = {self._load(at)}" for at, name in old.items() if self._takes(at)]
-        needed = set(reachable(new for at, new in changes(kernel).items() if self._takes(at)))
+        taken = [new for at, new in changes(kernel).items() if self._takes(at)]
+        needed = set(reachable(taken, within=lambda expr: not expr.host))
         for number, op in enumerate(op for op in kernel.ops if op in needed):
             args = [self.names[arg] for arg in op.args]
             self.names[op] = f"x{number}"

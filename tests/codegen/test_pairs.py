@@ -17,8 +17,9 @@ from gpuopt.tracing.operands import PARAM
 from gpuopt.tracing.ops import OPS
 from gpuopt.tracing.program import Kernel
 from gpuopt.tracing.trace import trace
-from tests.support.executors import only
+from tests.support.executors import only, running_on
 from tests.support.formulas import beside_numpy, joined, made, parts, run, same
+from tests.support.variants import on_host
 
 both_complex = pytest.mark.parametrize("dtype", ["complex64", "complex128"])
 
@@ -137,3 +138,18 @@ def test_arrays_in_place_of_hyperparameters(dtype: str, rng: np.random.Generator
         found.append([*opt.params, *(x for states in opt.state.values() for x in states)])
     for one, other in zip(*found, strict=True):
         same(one, other)
+
+
+@only("numba", "cupy")
+def test_a_number_that_reduces_what_the_update_computes(executor: str, xp: Any, rng: np.random.Generator) -> None:
+    """It is made of both parts, of which one is all that the code of a pair is about."""
+    rule = go.chain(go.accumulate(2), go.clip_global_norm(0.5), go.SGD(0.5))
+    x = joined(*rng.normal(size=(2, 9)), dtype="complex64")
+    found, wanted = xp.array(x), x.copy()
+    with running_on("numpy"):
+        other = rule.init(wanted)
+    opt = rule.init(found)
+    for _ in range(4):
+        opt.step(xp.asarray(x))
+        other.step(x)
+    same(on_host(found), wanted)
