@@ -10,6 +10,8 @@ from gpuopt.optimizer.capture import graph
 from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.rules import (
     ADOPT,
+    ASGD,
+    COCOB,
     LAMB,
     LARS,
     QHM,
@@ -23,6 +25,7 @@ from gpuopt.rules import (
     AdamW,
     Adan,
     AdEMAMix,
+    BarzilaiBorwein,
     Bound,
     Chain,
     Decay,
@@ -41,6 +44,7 @@ from gpuopt.rules import (
     QHAdam,
     RAdam,
     RMSProp,
+    Rprop,
     Rule,
     SignSGD,
     Signum,
@@ -81,6 +85,8 @@ from gpuopt.training.scipy_method import scipy_method
 __version__ = "0.1.0"
 __all__ = [
     "ADOPT",
+    "ASGD",
+    "COCOB",
     "LAMB",
     "LARS",
     "QHM",
@@ -95,6 +101,7 @@ __all__ = [
     "Adamax",
     "Adan",
     "ArrayTree",
+    "BarzilaiBorwein",
     "Bound",
     "Chain",
     "Decay",
@@ -116,6 +123,7 @@ __all__ = [
     "QHAdam",
     "RAdam",
     "RMSProp",
+    "Rprop",
     "Rule",
     "SignSGD",
     "Signum",

@@ -32,6 +32,7 @@ FAMILIES = (
     "first_moments",
     "rates",
     "layerwise",
+    "step_sizes",
 )
 
 

@@ -17,6 +17,7 @@ from gpuopt.rules import (
     second_moments,
     signs,
     step_pieces,
+    step_sizes,
     velocities,
 )
 from gpuopt.rules.accumulating import (
@@ -105,6 +106,7 @@ from gpuopt.rules.second_moments import (
 )
 from gpuopt.rules.signs import (
     Lion,
+    Rprop,
     SignSGD,
     Signum,
 )
@@ -114,13 +116,20 @@ from gpuopt.rules.step_pieces import (
     freeze,
     skip_nonfinite,
 )
+from gpuopt.rules.step_sizes import (
+    COCOB,
+    BarzilaiBorwein,
+)
 from gpuopt.rules.velocities import (
+    ASGD,
     QHM,
     OptimisticGradient,
 )
 
 __all__ = [
     "ADOPT",
+    "ASGD",
+    "COCOB",
     "LAMB",
     "LARS",
     "QHM",
@@ -134,6 +143,7 @@ __all__ = [
     "AdamW",
     "Adamax",
     "Adan",
+    "BarzilaiBorwein",
     "Bound",
     "Chain",
     "Decay",
@@ -152,6 +162,7 @@ __all__ = [
     "QHAdam",
     "RAdam",
     "RMSProp",
+    "Rprop",
     "Rule",
     "SignSGD",
     "Signum",
@@ -196,6 +207,7 @@ _FAMILIES = (
     first_moments,
     rates,
     layerwise,
+    step_sizes,
 )
 
 

@@ -123,10 +123,10 @@ HOOKS: dict[HookName, Hook] = {
         needs="numbers",
     ),
     "evaluation": Hook(
-        owners=(PARAMETER,),
+        owners=(RULE, PARAMETER),
         arguments=("p", "*state"),
         tells="what Optimizer.evaluation returns in place of the parameter",
-        gets="the parameter and the piece's state, arrays",
+        gets="the parameter and its own state, arrays",
         returns="an array like `p`",
         called="by `opt.evaluation()`, for each array; with state only where it has acted",
     ),

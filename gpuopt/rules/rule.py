@@ -40,8 +40,9 @@ class Rule(Formula, Bindable):
 
     It may read the loss of the step, ``self.loss``, which `Optimizer.step` is given then.
 
-    It may define more methods, called hooks: ``start``, ``check``, and ``numbers`` with ``adapt``,
-    as a `GradientPiece` may. A method with another meaning may not have the name of a hook.
+    It may define more methods, called hooks: ``start``, ``check``, ``numbers`` with ``adapt``, as a
+    `GradientPiece` may, and ``evaluation``, as a `ParameterPiece` may. A method with another
+    meaning may not have the name of a hook.
 
     Parameters
     ----------
@@ -127,6 +128,15 @@ def debias(average: ValueT, beta: Any, t: Any) -> ValueT:
     value: Any = average
     corrected: ValueT = value * (1.0 / weights_of(average, beta, t))
     return corrected
+
+
+def real_only(rule: Rule, x: Any) -> None:
+    """Raise TypeError if `x` is complex, which this rule has no meaning for."""
+    if np.iscomplexobj(x):
+        raise TypeError(
+            f"{type(rule).__name__} compares numbers, and complex ones have no order: update real "
+            "and imaginary parts as two numbers, params.view(params.real.dtype)"
+        )
 
 
 def weights_of(average: Any, beta: Any, t: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Rules that step by the sign of a gradient or of an average: SignSGD, Signum, Lion."""
+"""Rules that step by the sign of a gradient or of an average: SignSGD, Signum, Lion, Rprop."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.rules.ranges import Decay, NonNegative
-from gpuopt.rules.rule import Rule
+from gpuopt.rules.ranges import Decay, NonNegative, Positive
+from gpuopt.rules.rule import Rule, real_only
 
-__all__ = ["Lion", "SignSGD", "Signum"]
+__all__ = ["Lion", "Rprop", "SignSGD", "Signum"]
 
 
 class SignSGD(Rule):
@@ -114,3 +114,53 @@ class Lion(Rule):
         if self.weight_decay:
             u = u + self.weight_decay * p
         return p - self.lr * u, self.beta2 * m + (1 - self.beta2) * g
+
+
+class Rprop(Rule):
+    """Resilient propagation (Riedmiller & Braun 1993; iRprop- of Igel & Hüsken 2000): ``p ← p -
+    r·sign(g)``, with a step r of its own for each element.
+
+    r grows where the gradient keeps its sign, up to `high`; where the sign changes it shrinks, down
+    to `low`, and the element rests for a step. It begins at `lr`. For gradients of all the data:
+    the noise of mini-batches changes signs. Defaults are PyTorch's. In float32 it moves 28 bytes an
+    element. Complex parameters, which have no order, are refused.
+
+    Parameters
+    ----------
+    lr : float or schedule
+        What r is before the first step, at least 0.
+    shrink : float or schedule
+        The factor of r where the sign changes, in [0, 1).
+    grow : float or schedule
+        The factor of r where it does not, greater than 0.
+    low, high : float or schedule
+        The least and the largest r, greater than 0.
+
+    Examples
+    --------
+    >>> import gpuopt as go
+    >>> x = np.zeros(2)
+    >>> opt = go.Rprop(0.5).init(x)
+    >>> for g in (np.array([3.0, -0.1]), np.array([2.0, 0.3])):
+    ...     opt.step(g)
+    >>> x.tolist()
+    [-1.1, 0.5]
+    """
+
+    lr: NonNegative = 0.01
+    _: KW_ONLY
+    shrink: Decay = 0.5
+    grow: Positive = 1.2
+    low: Positive = 1e-6
+    high: Positive = 50.0
+
+    def start(self, p: Any) -> Any:
+        return 0.0, self.lr
+
+    def update(self, t: Any, p: Any, g: Any, last: Any, r: Any) -> Any:
+        real_only(self, g)
+        kept = np.sign(g) * np.sign(last)
+        r = np.where(kept > 0, self.grow * r, np.where(kept < 0, self.shrink * r, r))
+        r = np.clip(r, self.low, self.high)
+        g = np.where(kept < 0, 0.0, g)
+        return p - r * np.sign(g), g, r

@@ -128,16 +128,18 @@ def refusal(cls: Any, rule: bool, args: tuple[Any, ...], kwargs: Mapping[str, An
     call = _call(cls, rule, values, texts)
     if call.unknown:
         return _unknown(cls, call)
-    what = (
-        f"has no {', '.join(map(repr, strange))}"
-        if strange
-        else "takes only lr as a positional argument"
-    )
-    if not strange and not rule:
-        what = f"takes only {', '.join(places)} as positional arguments"
+    what = f"has no {', '.join(map(repr, strange))}" if strange else f"takes {_positional(places)}"
     if params or "params" in kwargs:
         what = "takes no params: they belong to init"
     return f"{cls.__name__} {what}; write {_line(cls, call, texts, params)}"
+
+
+def _positional(places: list[str]) -> str:
+    """Which arguments may be given by position."""
+    if not places:
+        return "no positional argument"
+    several = "as positional arguments" if len(places) > 1 else "as a positional argument"
+    return f"only {', '.join(places)} {several}"
 
 
 def _by_name(

@@ -22,7 +22,7 @@ from tests.support.flushing import flushed
 from tests.support.layouts import LAYOUTS, placed
 from tests.support.reference import LOOPS
 from tests.support.refusals import INF, refused, table
-from tests.support.variants import TOLERANCE, bits, on_host, sample
+from tests.support.variants import TOLERANCE, bits, on_host, sample, sees_the_tree
 
 pytest.importorskip("ml_dtypes", reason="ml_dtypes is not installed")
 BF16 = named("bfloat16")
@@ -110,7 +110,7 @@ def test_every_rule_is_a_float32_run_that_is_rounded(rule: Any, executor: str, x
     gradients: list[list[Any]] = [[sample(rng, shape, dtype, 10.0 ** -(k % 3)) for shape in shapes] for k in range(4)]
     gradients[1][1] = None
     opt = check(dtype, options, rule, params, gradients, xp)
-    if options is MASTER:
+    if options is MASTER and not sees_the_tree(rule):
         exact, _ = LOOPS[type(rule).__name__](rule, params[0], [g[0] for g in gradients])
         assert np.all(abs(on_host(opt.state["master"][0]) - exact) <= TOLERANCE["float32"] * (1 + abs(exact)))
 

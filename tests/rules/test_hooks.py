@@ -208,7 +208,6 @@ def test_no_number_of_the_optimizer_has_a_reserved_name() -> None:
         ("Rule", "steps", lambda self, t: t // 3),
         ("Rule", "accept", lambda self, t, p, g: go.tree_max(g) > 5),
         ("Rule", "holds", lambda self, paths: [True for _ in paths]),
-        ("Rule", "evaluation", lambda self, p: 0 * p),
         ("ParameterPiece", "steps", lambda self, t: t // 3),
         ("ParameterPiece", "accept", lambda self, t, p, new: go.tree_max(new) > 5),
         ("ParameterPiece", "holds", lambda self, paths: [True for _ in paths]),

@@ -22,7 +22,7 @@ from tests.support.layouts import LAYOUTS, contiguous, placed
 from tests.support.pieces import EVERY_EXAMPLE, EXAMPLES, chained
 from tests.support.pieces_reference import PARTS, LossScale, Reference
 from tests.support.variants import DTYPES as ALL_DTYPES
-from tests.support.variants import STRUCTURES, TOLERANCE, bits, on_host, sample
+from tests.support.variants import STRUCTURES, TOLERANCE, bits, on_host, sample, takes
 
 RULES = [go.GradientDescent(0.1), go.Momentum(0.2), go.Adam(0.05)]
 PAIRS = [(piece, RULES[number % len(RULES)]) for number, piece in enumerate(EVERY_EXAMPLE)]
@@ -267,7 +267,8 @@ def situations(draw: Any) -> tuple[Any, list[Any], list[list[Any]]]:
             gradients[step][index] = None
         elif gradients[step][index] is not None and gradients[step][index].size:
             gradients[step][index].reshape(-1)[-1] = value  # a copy where it is no run: then nothing is changed
-    return go.chain(*before, draw(st.sampled_from(STRUCTURES)), *after), params, gradients
+    fitting = [rule for rule in STRUCTURES if hasattr(rule, "lr") and all(takes(rule, dtype) for dtype, _ in kinds)]
+    return go.chain(*before, draw(st.sampled_from(fitting)), *after), params, gradients
 
 
 def outcome(rule: Any, params: list[Any], gradients: list[list[Any]]) -> tuple[list[Any], Any]:

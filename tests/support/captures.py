@@ -13,7 +13,7 @@ from tests.support.variants import sample
 
 SCHEDULE = go.schedules.WarmUp(go.schedules.Joined((go.schedules.Constant(0.1), go.schedules.Cosine(0.1, 5)), (2,)), 2)
 CHAINS = {
-    **{name: cls(lr=SCHEDULE) for name, cls in rules().items()},
+    **{name: cls(lr=SCHEDULE) if hasattr(cls, "lr") else cls() for name, cls in rules().items()},
     "norm": go.chain(go.clip_global_norm(0.5), go.Adam(lr=SCHEDULE, beta1=go.schedules.Step(0.9, 2, 0.9))),
     "skip": go.chain(go.skip_nonfinite(), go.clip_norm(0.5), go.Momentum(SCHEDULE), go.average(0.9)),
     "accumulate": go.chain(go.accumulate(2), go.clip_global_norm(0.5), go.Adam(SCHEDULE), go.lookahead(2)),

@@ -6,8 +6,9 @@ place of the full product of some axes, rows in which each value of an axis meet
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from itertools import combinations, product
 from typing import Any
 
@@ -16,14 +17,17 @@ Pair = frozenset[Feature]
 Facets = Callable[[Any], Iterable[Hashable]]
 
 
-def covering(axes: Mapping[str, Sequence[Any]], facets: Mapping[str, Facets]) -> list[tuple[Any, ...]]:
+def covering(
+    axes: Mapping[str, Sequence[Any]], facets: Mapping[str, Facets], impossible: Collection[Pair] = ()
+) -> list[tuple[Any, ...]]:
     """Rows of one value an axis in which each two features of different axes meet, and in which each value is.
 
     The features of a value are what `facets` gives for its axis, such as a rule's class and each of its options; without
-    that, the value's number. A greedy search without chance: equal axes give equal rows.
+    that, the value's number. A greedy search without chance: equal axes give equal rows. None has an `impossible`
+    pair.
     """
     features = {axis: [_features(axis, n, value, facets) for n, value in enumerate(axes[axis])] for axis in axes}
-    search = _Search(features)
+    search = _Search(features, impossible)
     rows = list(search.rows())
     return [tuple(axes[axis][row[axis]] for axis in axes) for row in rows]
 
@@ -41,10 +45,11 @@ def _features(axis: str, number: int, value: Any, facets: Mapping[str, Facets]) 
 class _Search:
     """What is still wanted: pairs of features, and values that no row has yet."""
 
-    def __init__(self, features: dict[str, list[list[Feature]]]) -> None:
-        self.features = features
+    def __init__(self, features: dict[str, list[list[Feature]]], impossible: Collection[Pair]) -> None:
+        self.features, self.impossible = features, impossible
         distinct = [dict.fromkeys(f for of in values for f in of) for values in features.values()]
-        self.wanted = dict.fromkeys(frozenset(pair) for one, other in combinations(distinct, 2) for pair in product(one, other))
+        all_pairs = (frozenset(pair) for one, other in combinations(distinct, 2) for pair in product(one, other))
+        self.wanted = dict.fromkeys(pair for pair in all_pairs if pair not in impossible)
         self.unseen = dict.fromkeys((axis, n) for axis, values in features.items() for n in range(len(values)))
         self.needs = Counter(feature for pair in self.wanted for feature in pair)
         self.used: Counter[tuple[str, int]] = Counter()
@@ -69,12 +74,16 @@ class _Search:
         row: dict[str, int] = {}
         chosen: list[Feature] = []
         for axis in sorted(self.features, key=lambda axis: axis not in allowed):
-            numbers = allowed.get(axis, range(len(self.features[axis])))
-            row[axis] = max(numbers, key=lambda n, axis=axis: self._worth(axis, n, chosen))
+            numbers = [n for n in allowed.get(axis, range(len(self.features[axis]))) if self._fits(axis, n, chosen)]
+            row[axis] = max(numbers, key=functools.partial(self._worth, axis, chosen))
             chosen += self.features[axis][row[axis]]
         return row
 
-    def _worth(self, axis: str, number: int, chosen: list[Feature]) -> tuple[int, bool, int, int, int]:
+    def _fits(self, axis: str, number: int, chosen: list[Feature]) -> bool:
+        own = self.features[axis][number]
+        return not any(frozenset((f, other)) in self.impossible for f in own for other in chosen)
+
+    def _worth(self, axis: str, chosen: list[Feature], number: int) -> tuple[int, bool, int, int, int]:
         own = self.features[axis][number]
         met = sum(frozenset((f, other)) in self.wanted for f in own for other in chosen)
         return met, (axis, number) in self.unseen, sum(self.needs[f] for f in own), -self.used[axis, number], -number

@@ -94,6 +94,37 @@ def lion(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
     return p, {"m": m}
 
 
+def rprop(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
+    last: Number = 0.0
+    r = rule.lr
+    for g in gradients:
+        kept = sign(g) * sign(last)
+        r = min(max(r * {1: rule.grow, -1: rule.shrink, 0: 1.0}[int(kept.real)], rule.low), rule.high)
+        last = 0.0 if kept == -1 else g
+        p = p - r * sign(last)
+    return p, {"last": last, "r": r}
+
+
+def asgd(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
+    ax = p
+    for done, g in enumerate(gradients):
+        eta = rule.lr / (1 + rule.lambd * rule.lr * done) ** rule.alpha
+        p = p * (1 - eta * rule.lambd) - eta * g
+        ax = ax + (p - ax) / max(1, done - rule.t0)
+    return p, {"ax": ax}
+
+
+def cocob(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
+    p0, largest, n, won = p, rule.eps, 0.0, 0.0
+    total: Number = 0.0
+    for g in gradients:
+        largest, n = max(largest, abs(g)), n + abs(g)
+        won = max(won - (g * (p - p0).conjugate()).real, 0.0)
+        total = total - g
+        p = p0 + total / (largest * max(n + largest, rule.alpha * largest)) * (largest + won)
+    return p, {"p0": p0, "total": total, "largest": largest, "n": n, "won": won}
+
+
 def adagrad(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
     s: float = rule.initial
     for t, g in enumerate(gradients, start=1):
@@ -121,6 +152,9 @@ ELEMENTS: dict[str, Callable[..., Result]] = {
     "SignSGD": sign_sgd,
     "Signum": signum,
     "Lion": lion,
+    "Rprop": rprop,
+    "ASGD": asgd,
+    "COCOB": cocob,
     "RMSProp": rmsprop,
     "AdaGrad": adagrad,
     "AdaDelta": adadelta,

@@ -56,5 +56,23 @@ def stable_adamw(rule: Any, p: Array, gradients: Sequence[Array]) -> Arrays:
     return p, {"m": m, "v": v}
 
 
-LOOPS: dict[str, Callable[..., Arrays]] = {"LARS": lars, "LAMB": lamb, "StableAdamW": stable_adamw}
+def barzilai_borwein(rule: Any, p: Array, gradients: Sequence[Array]) -> Arrays:
+    p_last, g_last, r = p, p, rule.lr
+    for t, g in enumerate(gradients):
+        if t:
+            s, y = p - p_last, g - g_last
+            both = np.sum(s.real * y.real + s.imag * y.imag)
+            r = rule.lr
+            if both > 0:
+                r = min(max(length(s) ** 2 / both if rule.kind == "long" else both / length(y) ** 2, rule.low), rule.high)
+        p_last, g_last, p = p, g, p - r * g
+    return p, {"p_last": p_last, "g_last": g_last}
+
+
+LOOPS: dict[str, Callable[..., Arrays]] = {
+    "LARS": lars,
+    "LAMB": lamb,
+    "StableAdamW": stable_adamw,
+    "BarzilaiBorwein": barzilai_borwein,
+}
 ARRAYS = {name: wide(loop) for name, loop in LOOPS.items()}

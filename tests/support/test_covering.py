@@ -10,7 +10,7 @@ import pytest
 
 from gpuopt.rules import Adam, rules
 from tests.support.covering import Facets, covering, pairs
-from tests.support.plan import AXES, FACETS, plan, projected
+from tests.support.plan import AXES, FACETS, impossible, plan, projected
 from tests.support.variants import STRUCTURES, facets, structures
 
 
@@ -65,10 +65,17 @@ def test_equal_axes_give_equal_rows() -> None:
     assert random.getstate() == state
 
 
+def test_what_cannot_be_meets_nowhere() -> None:
+    never = {frozenset({("a", 0), ("b", n)}) for n in range(3)}
+    found = met(covering(SOME["unequal"], {}, never), SOME["unequal"], {})
+    assert found == pairs(SOME["unequal"], {}) - never
+
+
 def test_the_plan_of_rules() -> None:
     """Each rule meets every dtype and every executor; each option too; each structure is in a row."""
     of_rules = plan()
-    assert pairs(AXES, FACETS) <= met(of_rules, AXES, FACETS)
+    assert pairs(AXES, FACETS) - impossible(AXES) <= met(of_rules, AXES, FACETS)
+    assert not impossible(AXES) & met(of_rules, AXES, FACETS)
     assert {row[0] for row in of_rules} == set(STRUCTURES)
     assert {facet for rule in STRUCTURES for facet in facets(rule)} >= {"Adam", ("amsgrad", True), ("amsgrad", False)}
 

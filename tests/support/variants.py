@@ -21,14 +21,18 @@ from gpuopt.rules import Rule, rules
 from gpuopt.tracing.expr import reachable
 from gpuopt.tracing.operands import PARAM
 from gpuopt.tracing.program import UpdateProgram
-from gpuopt.tracing.trace import trace
+from gpuopt.tracing.trace import TraceError, trace
 from tests.support.covering import covering
 
 _ON = {"warmup": 3.5}
 """What switches something on, if not 0.7: a number of steps."""
+_KINDS: dict[str, list[Any]] = {"kind": ["long", "short"], "t0": [2.0]}
+"""What shows more than a field's default."""
 
 
 def _choices(field: dataclasses.Field[Any]) -> list[Any]:
+    if field.name in _KINDS:
+        return _KINDS[field.name]
     if isinstance(field.default, bool):
         return [False, True]
     if field.default is None:
@@ -72,6 +76,18 @@ def program(rule: Rule) -> UpdateProgram:
 
 ELEMENTWISE = [rule for rule in STRUCTURES if not program(rule).stages]
 """Those without reductions, which run one kernel."""
+
+
+@functools.cache
+def takes(rule: Rule, dtype: str) -> bool:
+    """Whether a rule takes parameters of that dtype; an error of its tracing that is not its own is none of its answers."""
+    try:
+        trace(rule, dtype.startswith("complex"))
+    except TraceError:
+        raise
+    except TypeError:
+        return False
+    return True
 
 
 def follows_parameters(rule: Rule) -> bool:
