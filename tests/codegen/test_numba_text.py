@@ -40,3 +40,11 @@ def test_constants_are_no_part_of_the_text(name: str) -> None:
         return [(numba.fold_source if kernel.reductions else numba.loop_source)(kernel, dtype) for kernel in found]
 
     assert texts(1) == texts(2) == texts(7)
+
+
+def test_a_pair_scaled_by_a_norm_of_itself() -> None:
+    """What the norm was reduced from is no part of the loop; of pairs that are alike one component is."""
+    source = numba.loop_source(trace(go.LARS(weight_decay=0.1), True).update, np.dtype("float64"))
+    body = source[source.rindex("for i in") :]
+    assert "o1" not in body
+    assert body.count(" * ") == 3  # the decay, the learning rate, and the average

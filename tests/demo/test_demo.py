@@ -115,7 +115,10 @@ def test_digits_are_split_by_the_seed() -> None:
 
 BATCH_SIZES = (1, 32, None)
 RUNS = [(cls, size) for cls in rules().values() for size in BATCH_SIZES if cls.__name__ in USUAL]
-RUNS += [(cls, BATCH_SIZES[n % 3]) for n, cls in enumerate(rules().values()) if cls.__name__ not in USUAL]
+NO_NOISE = ("BarzilaiBorwein", "Rprop")
+"""Rules for gradients of all the data."""
+OTHERS = [cls for cls in rules().values() if cls.__name__ not in USUAL]
+RUNS += [(cls, None if cls.__name__ in NO_NOISE else BATCH_SIZES[n % 3]) for n, cls in enumerate(OTHERS)]
 
 
 @pytest.mark.parametrize(("cls", "batch_size"), RUNS)

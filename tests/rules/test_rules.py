@@ -184,9 +184,11 @@ GROWING = {"COCOB"}
 """Their steps grow without bound along one gradient, as a good bet does."""
 
 
-@pytest.mark.parametrize("rule", [rule for rule in STRUCTURES if type(rule).__name__ not in GROWING], ids=label)
+@every_rule
 def test_long_runs_of_one_gradient(rule: Rule) -> None:
     """Differences that are 0 in the end may be rounded to less, and what is divided by may vanish."""
+    if type(rule).__name__ in GROWING:
+        pytest.skip("its steps grow without bound")
     opt = rule.init([np.zeros(50, "float32"), np.ones(3, "float16")])
     g = [np.linspace(0.1, 0.7, 50, dtype="float32"), np.zeros(3, "float16")]
     for _ in range(3000):

@@ -243,4 +243,11 @@ MISTAKES = [
         "self.names[op] = f'x{op.index}'",
         "test_numba::test_another_constant_is_no_other_text",
     ),
+    Mistake(
+        "a loop that computes what its scalars were reduced from",
+        "_Text.__init__",
+        "reachable(taken, within=lambda expr: not expr.host)",
+        "reachable(taken)",
+        "test_numba_text::test_a_pair_scaled_by_a_norm_of_itself",
+    ),
 ]
