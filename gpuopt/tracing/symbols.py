@@ -174,4 +174,5 @@ def always(graph: Graph) -> Symbol:
 
 def bind_loss(graph: Graph, formula: Any) -> None:
     """Let a formula read the loss of the step as a symbol, which knows who reads it."""
-    give_loss(formula, lambda: Symbol(graph, graph.leaf("loss", type(formula).__name__)))
+    reader = type(formula).__name__  # for the formula holds what it is given
+    give_loss(formula, lambda: Symbol(graph, graph.leaf("loss", reader)))
