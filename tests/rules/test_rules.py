@@ -19,7 +19,7 @@ from tests.support.executors import ON_CPU
 from tests.support.interrupts import stopped_at
 from tests.support.reference import LOOPS
 from tests.support.refusals import refused, table
-from tests.support.variants import STRUCTURES, label
+from tests.support.variants import label
 
 every_rule = pytest.mark.every("rule")
 every_class = pytest.mark.parametrize("cls", rules().values())
