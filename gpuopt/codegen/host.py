@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from gpuopt.codegen.wide import HOST
-from gpuopt.tracing.expr import Expr, ReductionKey, reachable
+from gpuopt.tracing.expr import Expr, ReductionKey, StateKey, differs, reachable
 from gpuopt.tracing.ops import OPS, REDUCTIONS, Op
 
-__all__ = ["LOSS", "RAISED", "Evaluate", "compile_host", "compile_rows", "state_key"]
+__all__ = ["LOSS", "RAISED", "Evaluate", "compile_host", "compile_rows"]
 
 Evaluate = Callable[..., tuple[float, ...]]
-"""``(t, hyper, totals)`` to numbers: from the step, the hyperparameters (and, by their `state_key`,
-the states that are one number) and the results of reductions.
+"""``(t, hyper, totals)`` to numbers: from the step, the hyperparameters, and the results of
+reductions and the states that are one number, by their keys.
 """
 
 
@@ -40,14 +40,14 @@ def compile_host(scalars: tuple[Expr, ...]) -> Evaluate:
 
 @functools.lru_cache(maxsize=512)
 def compile_rows(scalars: tuple[Expr, ...]) -> Callable[..., list[tuple[float, ...]]]:
-    """The host code for many arrays, whose own totals are lists: to a row of scalars for each, or
-    one for all if none depends on them.
+    """The host code for many arrays, whose own totals and states are lists: to a row of scalars for
+    each, or one for all if none depends on them.
 
     It raises one of `RAISED` where IEEE's functions give an infinity or NaN.
     """
     values, own = _values(scalars), dict[Expr, str]()
     for e in values:
-        if (e.reduces or e.op == "size") and e.value.scope == "array":
+        if not (e.args and not e.reduces) and differs([e]):
             own[e] = _host_code(e)
         elif any(arg in own for arg in e.args) and not e.reduces:
             own[e] = ""
@@ -71,7 +71,7 @@ def _compile_quiet(scalars: tuple[Expr, ...]) -> Evaluate:
 
 def _function(lines: list[str], scope: dict[str, Any]) -> Evaluate:
     """A function of these lines, which were made from a fixed set of operations."""
-    scope = {**HOST, **scope, "ReductionKey": ReductionKey}
+    scope = {**HOST, **scope, "ReductionKey": ReductionKey, "StateKey": StateKey}
     exec("\n".join(["def evaluate(t, hyper, totals=None):", *lines]), scope)
     return scope.pop("evaluate")  # type: ignore[no-any-return] # whose globals the scope is
 
@@ -90,11 +90,6 @@ def _called(values: list[Expr]) -> list[Op]:
 
 LOSS = "the loss"
 """The key of the loss of the step, among the hyperparameters that code is given."""
-
-
-def state_key(name: str) -> str:
-    """The key of a state that is one number, among the hyperparameters that code is given."""
-    return f"state {name}"
 
 
 def _values(scalars: tuple[Expr, ...]) -> list[Expr]:
@@ -133,8 +128,7 @@ def _quiet(op: Op) -> Callable[..., float]:
 _LEAVES: dict[str, Callable[[Any], str]] = {
     "constant": lambda value: repr(value) if math.isfinite(value) else f"float('{value}')",
     **dict.fromkeys(["hyper", "number"], lambda name: f"hyper[{name!r}]"),
-    "state": lambda name: f"hyper[{state_key(name)!r}]",
     "loss": lambda _: f"hyper[{LOSS!r}]",
     "step": lambda _: "float(t)",
-    **dict.fromkeys(["size", *REDUCTIONS], lambda total: f"totals[{total!r}]"),
+    **dict.fromkeys(["size", "state", *REDUCTIONS], lambda key: f"totals[{key!r}]"),
 }

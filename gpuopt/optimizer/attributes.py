@@ -43,8 +43,12 @@ class OptimizerAttributes(Generic[BindableT_co]):
     @property
     def state(self) -> dict[str, Any]:
         """The rule's state by name: trees like `params`, of views for reading."""
-        build, numbers = self._binding.spec.build, self._steps.scalar_states
-        return self._state | {name: build(views) for name, views in numbers.items()}
+        spec, found = self._binding.spec, dict(self._state)
+        for name, views in self._steps.scalar_states.items():
+            arrays = spec.match(found[name], name) if name in found else views
+            either = [a if view is None else view for a, view in zip(arrays, views, strict=True)]
+            found[name] = spec.build(either)
+        return found
 
     @property
     def executor(self) -> str:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gpuopt.arrays.backend import is_cupy
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, state_dtype
 from gpuopt.optimizer.groups import ParamGroup, starting
 from gpuopt.rules.reductions import over_tree_by
@@ -29,7 +30,8 @@ class _Late(NamedTuple):
     formula
     param : array
         The parameter as the part sees it.
-    states : list of array
+    states : list of array or None
+        Each of an array, or of one number; None where nothing needs it.
     """
 
     tree: tuple[str, str]
@@ -45,7 +47,9 @@ def begin(groups: Sequence[ParamGroup]) -> None:
         alike = [late for late in found if late.tree == tree]
         for late, values in zip(alike, _started(alike), strict=True):
             for state, value in zip(late.states, values, strict=True):
-                state[...] = value
+                if state is not None:
+                    apart = is_cupy(value) and not is_cupy(state)
+                    state[...] = float(value) if apart else value
 
 
 def _late(group: ParamGroup) -> Iterator[_Late]:
@@ -56,7 +60,8 @@ def _late(group: ParamGroup) -> Iterator[_Late]:
         for part, formula, names in starting(group.update, hyper):
             if param.size and not group.begins_alone(names):
                 wide = state_dtype(COMPUTE[param.dtype.name], is_complex(param.dtype))
-                own = [states[name] for name in names]
+                rows = {name: row[position : position + 1] for name, row in group.begun.items()}
+                own = [(states | rows).get(name) for name in names]
                 yield _Late((part.scope, part.name), formula, param.astype(wide), own)
 
 

@@ -29,11 +29,14 @@ class Reached(NamedTuple):
         How often each array of the optimizer was updated.
     numbers : dict
         The numbers of the whole optimizer, by their full names.
+    scalar_states : dict
+        The states that are one number, by their full names: one for each array.
     """
 
     t: int
     counts: Sequence[int]
     numbers: Mapping[str, Any]
+    scalar_states: Mapping[str, Sequence[Any]]
 
 
 def evaluated(group: ParamGroup, reached: Reached) -> list[Any]:
@@ -42,7 +45,7 @@ def evaluated(group: ParamGroup, reached: Reached) -> list[Any]:
     step = max(reached.t - 1, 0)
     values = {part.named(n): x for part in pieces for n, x in part.formula.hyper(step).items()}
     return [
-        _evaluated(group, position, values, reached.counts[index], reached.numbers)
+        _evaluated(group, position, index, values, reached)
         for position, index in enumerate(group.indices)
     ]
 
@@ -50,9 +53,9 @@ def evaluated(group: ParamGroup, reached: Reached) -> list[Any]:
 def _evaluated(
     group: ParamGroup,
     position: int,
+    index: int,
     values: Mapping[str, Any],
-    count: int,
-    numbers: Mapping[str, Any],
+    reached: Reached,
 ) -> Any:
     """The same of one array: it, its master copy, or what pieces that have acted make of it.
 
@@ -60,13 +63,14 @@ def _evaluated(
     has not acted, its state as it would begin now.
     """
     param, hyper, state = group.arrays_of(position)
-    array, acted = state.get(MASTER, param).copy(), _acted(group.update, count)
+    array, acted = state.get(MASTER, param).copy(), _acted(group.update, reached.counts[index])
+    rows = reached.scalar_states
     for part, formula in bind(group.update.parts, {**values, **hyper}):
         if not has_hook(formula, "evaluation"):
             continue
-        vars(formula).update(_numbers_of(part, formula, numbers))
+        vars(formula).update(_numbers_of(part, formula, reached.numbers))
         names = [part.named(name, "_") for name in own_states(formula)]
-        own = [state[name].copy() for name in names]
+        own = [state[n].copy() if n in state else float(rows[n][index]) for n in names]
         if names and part.name not in acted:
             if not has_hook(formula, "start") or not group.begins_alone(names):
                 continue

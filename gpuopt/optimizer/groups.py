@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
+import numpy as np
+
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, state_dtype
 from gpuopt.arrays.precision import MASTER, PLAIN, Precision
-from gpuopt.codegen.host import compile_host, state_key
+from gpuopt.codegen.host import compile_host
 from gpuopt.executors import Executor, executor_of
 from gpuopt.optimizer.group_steps import GroupStep
 from gpuopt.optimizer.hyperparameters import ValuesOfUpdates
@@ -58,6 +60,8 @@ class ParamGroup:
         What runs it; it holds the state.
     counts : list of int
         How often each array was updated, as far as the host counts it.
+    begun : dict
+        For each state that is one number what it is before the first step, for each array.
     has_all : bool
         Whether all arrays of the optimizer are here.
     limits : list of tuple
@@ -82,6 +86,10 @@ class ParamGroup:
         self.has_all = len(indices) == len(leaves)
         self.update, self.programs = update, self.programs_of(update)
         self.varying = _varying(self.programs)
+        self.begun = {
+            key.name: np.full(len(indices), state.initial or 0.0)
+            for key, state in self.programs[-1].update.scalar_states.items()
+        }
         self.limits = limits_of(update, self._params[0].dtype)
         named = [
             {hyper_array(name): array for name, array in own.items()} for own in self._hyper_arrays
@@ -113,7 +121,7 @@ class ParamGroup:
     def begins_alone(self, names: Collection[str]) -> bool:
         """Whether `start` begins these states without a reduction of arrays."""
         late = {each.name for each in self.programs[-1].states if each.initial is not None}
-        return late.isdisjoint(names)
+        return late.isdisjoint(names) and self.begun.keys().isdisjoint(names)
 
     def programs_of(
         self, update: Update, varying: frozenset[str] = frozenset()
@@ -167,9 +175,7 @@ class ParamGroup:
             if _value(new[name].beta, after) != _value(old.decays[name].beta, before)
         }
         programs = self.programs_of(update, frozenset(varying))
-        had, needs = (
-            [(s.name, s.complex) for s in found[-1].states] for found in (self.programs, programs)
-        )
+        had, needs = self.programs[-1].needs, programs[-1].needs
         if had != needs:
             rule = next(part.formula for part in update.parts if not part.name)
             wanted, found = ([name for name, _ in states] for states in (needs, had))
@@ -183,38 +189,31 @@ class ParamGroup:
         gradients: Sequence[Any],
         hyper: dict[str, float],
         complete: bool = False,
-        scalar_states: Mapping[str, Sequence[float]] = {},
         counts_apart: bool = True,
     ) -> list[GroupStep]:
         """The group's steps for these gradients, which are of all arrays of the optimizer.
 
         With `complete`, none of the gradients that the group takes is None.
-        Arrays go together if they run the same, and are alike in the states that are one number;
-        and, on a CPU with `counts_apart`, if they were updated equally often.
+        Arrays go together if they run the same; and, on a CPU with `counts_apart`, if they were
+        updated equally often.
         """
-        names = [n for n in self.programs[-1].update.scalar_states if n in scalar_states]
-        rows = [[scalar_states[name][index] for index in self.indices] for name in names]
-        numbers = [*zip(*rows, strict=True)] if rows else [()] * len(self.indices)
         own = gradients if self.has_all else [gradients[index] for index in self.indices]
         gated, count = len(self.programs) > 1, self.counts[0]
-        if complete and not (gated or names) and self.counts.count(count) == len(own):
+        if complete and not gated and self.counts.count(count) == len(own):
             return [GroupStep(self, self.programs[0], count + 1, None, own, hyper)]
         counts = [count + 1 for count in self.counts]
         opened = {count: gates_open(self.update, count) if gated else 0 for count in set(counts)}
-        together: dict[tuple[int, int, tuple[float, ...]], list[int]] = {}
+        together: dict[tuple[int, int], list[int]] = {}
         for position, (count, g) in enumerate(zip(counts, own, strict=True)):
             if g is not None:
                 same_count = count if counts_apart and not self.executor.on_device else 0
-                alike = opened[count], same_count, numbers[position]
-                together.setdefault(alike, []).append(position)
+                together.setdefault((opened[count], same_count), []).append(position)
         steps = []
-        keys = [*map(state_key, names)]
-        for (which, _, values), positions in together.items():
+        for (which, _), positions in together.items():
             found = {counts[position] for position in positions}
             count_or_counts = found.pop() if len(found) == 1 else counts
             chosen = None if len(positions) == len(own) else positions
-            given = {**hyper, **dict(zip(keys, values, strict=True))} if keys else hyper
-            steps.append(GroupStep(self, self.programs[which], count_or_counts, chosen, own, given))
+            steps.append(GroupStep(self, self.programs[which], count_or_counts, chosen, own, hyper))
         return steps
 
     def counts_after(self, steps: Iterable[GroupStep]) -> list[int]:

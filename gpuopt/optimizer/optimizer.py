@@ -196,7 +196,7 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
         with self._guard.exclusive("evaluated"), self._there():
             self._guard.check_whole()
             steps, binding = self._steps, self._binding
-            reached = Reached(steps.t, steps.counts, steps.numbers)
+            reached = Reached(steps.t, steps.counts, steps.numbers, steps.scalar_states)
             found = binding.of_each(None, lambda group: evaluated(group, reached))
             arrays = zip(found, binding.leaves, strict=True)
             return binding.spec.build([p.copy() if new is None else new for new, p in arrays])

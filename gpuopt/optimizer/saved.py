@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -10,11 +11,13 @@ import numpy as np
 from gpuopt.arrays.backend import array_module, is_array, is_cupy
 from gpuopt.arrays.memory import Memory
 from gpuopt.optimizer.binding import Binding, RuleChange
+from gpuopt.optimizer.groups import ParamGroup
 from gpuopt.optimizer.hyperparameters import check_number
 from gpuopt.optimizer.saved_format import check_format, check_origin, is_early
 from gpuopt.optimizer.steps import Progress
-from gpuopt.optimizer.steps.scalar_states import closed_weights
+from gpuopt.optimizer.steps.scalar_states import closed_weights, shown
 from gpuopt.rules.base import Bindable, BindableT_co
+from gpuopt.tracing.expr import StateKey
 
 __all__ = ["Saved"]
 
@@ -121,46 +124,58 @@ class Saved(Generic[BindableT_co]):
             _check_complete(self._saved, self.rule)
         return Progress(self.t, self.counts, self.numbers(numbers), self._scalar_states(change))
 
-    def _scalar_states(self, change: RuleChange) -> list[tuple[str, list[int], list[float]]]:
+    def _scalar_states(
+        self, change: RuleChange
+    ) -> list[tuple[StateKey, Sequence[int], Sequence[float]]]:
         """The states that are one number and that the updates need.
 
         The sum of an average's weights is not there where its decay was always the same.
         """
-        found = []
-        for group, varying in zip(self._binding.groups, change.varying, strict=True):
-            for name in varying:
-                if name in self.state:
-                    values = self._weights(name, group.indices)
+        found: list[tuple[StateKey, Sequence[int], Sequence[float]]] = []
+        for group, programs, varying in zip(
+            self._binding.groups, change.programs, change.varying, strict=True
+        ):
+            for key in shown(programs[-1], varying):
+                sums = key.name in programs[-1].decays
+                if key.name in self.state:
+                    values = self._numbers(key.name, group.indices, sums)
                 else:
-                    counts = [self.counts[index] for index in group.indices]
-                    origin = self._origin.update_for(group.key)
-                    decay = group.decays(origin)[name]
-                    if not decay.fixed and any(counts):
-                        raise ValueError(f"state_dict['state'] has no {name!r}")
-                    values = closed_weights(decay, counts, origin.hyper(0))
-                found.append((name, group.indices, values))
-        self._check_others(found)
+                    values = self._weights(key.name, group)
+                found.append((key, group.indices, values))
+        self._check_shared(found)
         return found
 
-    def _check_others(self, found: list[tuple[str, list[int], list[float]]]) -> None:
-        """Raise ValueError if a state that is one number is saved for an array without it."""
-        for name in self.state.keys() & {name for name, _, _ in found}:
-            what = f"state_dict['state'][{name!r}]"
-            own = {index for other, indices, _ in found if other == name for index in indices}
-            for index, value in enumerate(self._spec.match(self.state[name], what)):
-                if index not in own and value is not None:
-                    path = self._spec.paths[index]
-                    raise ValueError(f"{what}{path} must be None, got {value!r}")
+    def _weights(self, name: str, group: ParamGroup) -> list[float]:
+        """The sums of an average's weights that are not saved, for the arrays of a group."""
+        counts = [self.counts[index] for index in group.indices]
+        origin = self._origin.update_for(group.key)
+        decay = group.decays(origin)[name]
+        if not decay.fixed and any(counts):
+            raise ValueError(f"state_dict['state'] has no {name!r}")
+        return closed_weights(decay, counts, origin.hyper(0))
 
-    def _weights(self, name: str, indices: Sequence[int]) -> list[float]:
-        """The sums of an average's weights that are saved for the arrays at `indices`."""
+    def _check_shared(self, found: list[tuple[StateKey, Sequence[int], Sequence[float]]]) -> None:
+        """Raise ValueError if arrays that share a number are saved with several."""
+        first: dict[StateKey, tuple[int, float]] = {}
+        for key, indices, values in found:
+            for index, value in zip(indices if key.tree is not None else (), values, strict=False):
+                where, wanted = first.setdefault(key, (index, value))
+                if value != wanted and not (math.isnan(value) and math.isnan(wanted)):
+                    what = f"state_dict['state'][{key.name!r}]"
+                    raise ValueError(
+                        f"{what}{self._spec.paths[index]} must be {wanted!r} as "
+                        f"{what}{self._spec.paths[where]}, for these arrays share it, got {value!r}"
+                    )
+
+    def _numbers(self, name: str, indices: Sequence[int], sums: bool) -> list[float]:
+        """The numbers that are saved for the arrays at `indices`; `sums` are of weights."""
         what = f"state_dict['state'][{name!r}]"
         saved, values = self._spec.match(self.state[name], what), []
         for index in indices:
             number, where = saved[index], f"{what}{self._spec.paths[index]}"
             if not is_array(number) or number.shape != () or number.dtype != np.float64:
-                raise ValueError(f"{where} must be a 0-d float64 array, got {number!r}")
-            if not 0 <= float(number) <= 1:
+                raise ValueError(f"{where} must be a 0-d float64 array, got {_told(number)}")
+            if sums and not 0 <= float(number) <= 1:
                 raise ValueError(f"{where} must be a sum of weights in [0, 1], got {number!r}")
             values.append(float(number))
         return values
@@ -168,12 +183,25 @@ class Saved(Generic[BindableT_co]):
     def arrays(self, state: dict[str, Any], change: RuleChange) -> list[tuple[Any, Any]]:
         """Each array of `state` with what goes there, ready to be assigned."""
         saved = self.state
-        numbers = {name for programs in change.programs for name in programs[-1].decays}
-        if saved.keys() - numbers != state.keys():
+        sums, numbers = set[str](), dict[str, set[int]]()
+        for group, programs, varying in zip(
+            self._binding.groups, change.programs, change.varying, strict=True
+        ):
+            sums |= programs[-1].decays.keys()
+            for key in shown(programs[-1], varying):
+                numbers.setdefault(key.name, set()).update(group.indices)
+        wanted = {**state, **dict.fromkeys(numbers)}
+        if saved.keys() - sums != wanted.keys() - sums:
             raise ValueError(
-                f"state_dict holds the state {list(saved)}, this optimizer has {list(state)}"
+                f"state_dict holds the state {list(saved)}, this optimizer has {list(wanted)}"
             )
-        places = [place for name, tree in state.items() for place in self._places(name, tree)]
+        nothing = self._spec.build([None for _ in self._spec.leaves])
+        found = {name: state.get(name, nothing) for name in wanted if name in saved}
+        places = [
+            place
+            for name, tree in found.items()
+            for place in self._places(name, tree, numbers.get(name, ()))
+        ]
         if not places:
             return []
         memory = Memory([target for target, _, _ in places], [what for _, _, what in places])
@@ -183,20 +211,27 @@ class Saved(Generic[BindableT_co]):
                 raise ValueError(f"{what} shares memory with opt.state{own}: pass a copy")
         return [(target, _like(target, source)) for target, source, _ in places]
 
-    def _places(self, name: str, tree: Any) -> Iterator[tuple[Any, Any, str]]:
-        """Each array of a state, what is saved for it, and where that is."""
+    def _places(
+        self, name: str, tree: Any, numbers: Collection[int]
+    ) -> Iterator[tuple[Any, Any, str]]:
+        """Each array of a state, what is saved for it, and where that is; not its `numbers`."""
         what, spec = f"state_dict['state'][{name!r}]", self._spec
         found = spec.match(self.state[name], what)
-        for target, source, path in zip(spec.match(tree, name), found, spec.paths, strict=True):
-            if target is None and source is None:
+        alike = zip(spec.match(tree, name), found, spec.paths, strict=True)
+        for index, (target, source, path) in enumerate(alike):
+            if index in numbers or (target is None and source is None):
                 continue
             if not _fits(target, source):
-                got = type(source).__name__
-                if is_array(source) and not isinstance(source, np.ma.MaskedArray):
-                    got = f"{source.dtype} {source.shape}"
                 wanted = "None" if target is None else f"an array {target.dtype} {target.shape}"
-                raise ValueError(f"{what}{path} must be {wanted}, got {got}")
+                raise ValueError(f"{what}{path} must be {wanted}, got {_told(source)}")
             yield target, source, what + path
+
+
+def _told(found: Any) -> str:
+    """What was found in place of an array that is wanted."""
+    if is_array(found) and not isinstance(found, np.ma.MaskedArray):
+        return f"{found.dtype} {found.shape}"
+    return type(found).__name__
 
 
 def _fits(target: Any, source: Any) -> bool:

@@ -126,7 +126,7 @@ HOOKS: dict[HookName, Hook] = {
         owners=(RULE, PARAMETER),
         arguments=("p", "*state"),
         tells="what Optimizer.evaluation returns in place of the parameter",
-        gets="the parameter and its own state, arrays",
+        gets="the parameter and its own state, arrays, or a number for a state that is one",
         returns="an array like `p`",
         called="by `opt.evaluation()`, for each array; with state only where it has acted",
     ),

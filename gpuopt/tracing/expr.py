@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from gpuopt.tracing.errors import ELEMENTWISE, trace_error
+from gpuopt.tracing.errors import ELEMENTWISE, TraceError, trace_error
 from gpuopt.tracing.operands import Operand
 from gpuopt.tracing.ops import LOGICAL, OPS, REDUCTIONS
 
@@ -24,6 +24,20 @@ class ReductionKey:
 
 
 SIZE = ReductionKey("size", "array")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StateKey:
+    """Identifies a state that is one number: its full name, and the tree of arrays that share it.
+
+    The tree is None where each array has a number of its own.
+    """
+
+    name: str
+    tree: str | None = None
+
+    def __str__(self) -> str:
+        return self.name
 
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True)
@@ -79,6 +93,8 @@ class Graph:
         """What corrections of averages are made of, the `gpuopt.tracing.weights.Weights`."""
         self.random: dict[Operand, tuple[tuple[Expr, ...], int]] = {}
         """What are random numbers among the inputs: the numbers of their key, and which stream."""
+        self.errors: list[TraceError] = []
+        """What is refused if states that are taken for numbers prove to be some; see `refuse`."""
 
     def leaf(self, op: str, value: Any) -> Expr:
         return self._intern(op, (), value, host=op != "input")
@@ -128,8 +144,8 @@ class Graph:
         They are called by the part and by how many it asked for before, so that traces for other
         dtypes call them alike.
         """
-        if any(x.host for x in parts[:1]):
-            raise trace_error(f"{op} of a number: a reduction is of array values")
+        if parts[0].host:
+            self.refuse(f"{op} of a number: a reduction is of array values", *parts)
         self._calls[self.part] = call = self._calls.get(self.part, -1) + 1
         found = []
         for component, part in zip(("re", "im"), parts, strict=False):
@@ -139,6 +155,13 @@ class Graph:
             total = ReductionKey("/".join((*self.part, str(call), op, component)), scope)
             found.append(self._intern(op, (x,), total, host=True))
         return found
+
+    def refuse(self, message: str, *values: Expr) -> None:
+        """Raise TraceError, for `values` are numbers; later, where a state may yet be an array."""
+        error = trace_error(message)
+        if not any(expr.op == "state" for expr in reachable(values)):
+            raise error
+        self.errors.append(error)
 
     def size(self) -> Expr:
         """How many elements the array has."""
@@ -196,6 +219,17 @@ def reduction_keys(exprs: Iterable[Expr]) -> list[ReductionKey]:
     """The results of reductions, and the size, that host values are made of."""
     ends = reachable(exprs, within=lambda expr: not expr.reduces)
     return [expr.value for expr in ends if expr.reduces or expr.op == "size"]
+
+
+def differs(exprs: Iterable[Expr]) -> bool:
+    """Whether host values may differ from array to array, though counts are the same."""
+    ends = reachable(exprs, within=lambda expr: not expr.reduces)
+    return any(
+        expr.value.tree is None
+        if expr.op == "state"
+        else (expr.reduces or expr.op == "size") and expr.value.scope == "array"
+        for expr in ends
+    )
 
 
 def reachable(

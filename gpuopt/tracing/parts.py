@@ -18,9 +18,11 @@ from gpuopt.rules.hooks import has_hook
 from gpuopt.rules.noise import uniform
 from gpuopt.tracing.errors import TraceError
 from gpuopt.tracing.expr import Expr, Graph, reduction_keys
+from gpuopt.tracing.kinds import kinds_of
 from gpuopt.tracing.operands import GRAD, PARAM, Operand, hyper_array, state
 from gpuopt.tracing.setting import Masked, Open, Setting, Traced
-from gpuopt.tracing.signatures import is_value, named_results, own_states
+from gpuopt.tracing.signatures import is_value, named_results
+from gpuopt.tracing.states import States
 from gpuopt.tracing.symbols import Symbol, always, bind_loss, lift
 from gpuopt.tracing.weights import Weights
 
@@ -59,8 +61,7 @@ class _Run:
         self._accept: Any = None
         self._adapted: dict[str, Expr] = {}
         self._refused: dict[str, Expr] = {}
-        self._scalar_states: dict[str, Expr] = {}
-        self._late: set[str] = set()
+        self._states = States(graph, setting)
         self._weights = graph.weights = Weights(setting.varying, self._masked)
 
     def bound(self) -> list[BoundPart]:
@@ -80,9 +81,9 @@ class _Run:
 
     def trace(self, part: Part, formula: Any) -> None:
         """Run one part: ask, update, adapt; behind a closed gate only what is asked."""
-        states = [state(part.named(name, "_")) for name in own_states(part.formula)]
-        before = [self._array(each) for each in states]
-        self._values |= zip(states, before, strict=True)
+        before = self._states.before(part)
+        arrays = [name for name in before if not self._setting.kind(name).is_number]
+        self._values |= {state(name): before[name] for name in arrays}
         mode, t, p = self._setting.mode, self._t, self._array(PARAM)
         closed = isinstance(mode, Open) and self._gates > mode.gates
         if closed:
@@ -95,17 +96,21 @@ class _Run:
         accepted = self._ask(formula, t, p, last)
         if self._active is not None and (self._asked or self._masked):
             self._graph.acting = self._active.parts[0]
-        names = [formula._arguments[-1] if part.name else "p", *(each.name for each in states)]
-        result = formula.update(t, p, last, *self._begun(formula, states, before))
+        names = [formula._arguments[-1] if part.name else "p", *before]
+        begun = self._states.begun(part, formula, t, self._array(PARAM), before)
+        result = formula.update(t, p, last, *begun)
         first, *after = named_results(formula, self._graph, "update", names, result)
+        self._states.made_of(before, after)
         self._adapt(part, formula, p, last, accepted)
         self._graph.acting = None
         self._flow[formula._gives] = first
         if closed:
             return
-        for each, new, old in zip(states, after, before, strict=True):
-            self._values[each] = self._if_active(new, old)
-        self._keep_weights()
+        masked = self._masked and self._active is not None
+        acts = self._active.parts[0] if masked else None
+        for name, new in self._states.keep(part, before, after, acts).items():
+            self._values[state(name)] = self._if_active(new, before[name])
+        self._states.keep_weights(self._weights, acts)
         if has_hook(formula, "steps"):
             self._pass_gate(formula.steps(t - 1), formula.steps(t))
 
@@ -129,8 +134,10 @@ class _Run:
         changed = {array: value for array, value in values.items() if self._changes(array)}
         accept = None if self._accept is None else self._accept.parts[0]
         decays = {name: self._weights.decay(self._graph, name) for name in self._weights.decays}
-        kept = self._adapted, self._refused, self._graph.random, self._scalar_states, decays
-        return Traced(values, changed, accept, *kept, frozenset(self._late))
+        kept = self._adapted, self._refused, self._graph.random
+        numbers = kinds_of(self._states.made), self._states.numbers
+        late, errors = frozenset(self._states.late), self._graph.errors
+        return Traced(changed, accept, *kept, *numbers, decays, late, errors)
 
     def _array(self, array: Operand) -> Symbol:
         """An array as it is before the step."""
@@ -233,25 +240,6 @@ class _Run:
             mixed = any(key.scope == "array" for key in reduction_keys(alone.parts))
             after: Any = value if mixed else np.where(accepted, old, value)
             (self._refused[full],) = after.parts
-
-    def _begun(self, formula: Any, states: list[Operand], before: list[Symbol]) -> list[Any]:
-        """The states before the step; in the first one that acts, what ``start`` gives."""
-        if not has_hook(formula, "start"):
-            return before
-        names = [each.name for each in states]
-        given = formula.start(self._array(PARAM))
-        begun = named_results(formula, self._graph, "start", names, given)
-        if reduction_keys([part for value in begun for part in value.parts]):
-            self._late.update(names)
-        first: Any = self._t == 1
-        return [np.where(first, new, old) for new, old in zip(begun, before, strict=True)]
-
-    def _keep_weights(self) -> None:
-        """Keep the sums of weights of a part's averages that are no function of the count."""
-        graph, weights = self._graph, self._weights
-        for name in weights.sums.keys() - self._scalar_states.keys():
-            new, old = Symbol(graph, weights.sums[name]), Symbol(graph, weights.before(graph, name))
-            (self._scalar_states[name],) = self._if_active(new, old).parts
 
     def _pass_gate(self, before: Any, now: Any) -> None:
         """Let what follows act where `now` is more than `before`, in the step of that number."""

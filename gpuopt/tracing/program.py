@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import Any
 
-from gpuopt.tracing.expr import Expr, ReductionKey, reachable, reduction_keys
+from gpuopt.tracing.expr import (
+    Expr,
+    ReductionKey,
+    StateKey,
+    differs,
+    reachable,
+    reduction_keys,
+)
 from gpuopt.tracing.operands import Operand
 from gpuopt.tracing.printing import format_expr
+from gpuopt.tracing.setting import ScalarState
 from gpuopt.tracing.weights import Decay
 
 __all__ = ["Kernel", "StateSpec", "UpdateProgram"]
@@ -49,7 +58,7 @@ class Kernel:
     accept : Expr or None
         The truth value without which nothing is stored; None where it always is.
     scalar_states : dict
-        The new value of each state that is one number, by its name.
+        The states that are one number and that the update reads or changes, by their keys.
     """
 
     name: str
@@ -62,13 +71,16 @@ class Kernel:
     scalars: tuple[Expr, ...] = ()
     random: dict[Operand, tuple[tuple[Expr, ...], int]] = dataclasses.field(default_factory=dict)
     accept: Expr | None = None
-    scalar_states: dict[str, Expr] = dataclasses.field(default_factory=dict)
+    scalar_states: dict[StateKey, ScalarState] = dataclasses.field(default_factory=dict)
     needs: frozenset[ReductionKey] = dataclasses.field(init=False)
     """The reductions that `scalars`, `accept` and `scalar_states` are made of."""
+    per_array: bool = dataclasses.field(init=False)
+    """Whether these may differ from array to array, though counts are the same."""
     seeds: tuple[int, ...] = dataclasses.field(init=False)
     """The parts of seeds in the keys of `random`, for kernels that take them as arguments."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "per_array", differs(self.ends))
         object.__setattr__(self, "needs", frozenset(reduction_keys(self.ends)))
         keys = dict.fromkeys(key for key, _ in self.random.values())
         parts = (part for key in keys for part in key if part.op == "constant")
@@ -78,12 +90,7 @@ class Kernel:
     def ends(self) -> list[Expr]:
         """The host values that it needs: `scalars`, `accept` and `scalar_states`."""
         accept = [] if self.accept is None else [self.accept]
-        return [*self.scalars, *accept, *self.scalar_states.values()]
-
-    @property
-    def per_array(self) -> bool:
-        """Whether scalars may differ from array to array, being made of reductions of each."""
-        return any(key.scope == "array" for key in self.needs)
+        return [*self.scalars, *accept, *(state.new for state in self.scalar_states.values())]
 
     def __str__(self) -> str:
         """The kernel for readers: scalars by their formulas, then a line for each operation."""
@@ -153,6 +160,13 @@ class UpdateProgram:
         return next((expr.value for expr in found if expr.op == "loss"), None)
 
     @property
+    def needs(self) -> list[tuple[str, Any]]:
+        """The states that it needs, and what they are; without the sums of averages' weights."""
+        keys = (key for key in self.update.scalar_states if key.name not in self.decays)
+        arrays: list[tuple[str, Any]] = [(state.name, state.complex) for state in self.states]
+        return [*arrays, *((key.name, key) for key in keys)]
+
+    @property
     def accept(self) -> Expr | None:
         """The truth value that decides whether the step is made at all; None where it always is."""
         return self.update.accept
@@ -167,8 +181,8 @@ class UpdateProgram:
             found.append("\n  ".join(lines))
         if self.accept is not None:
             found.append(f"made only if {format_expr(self.accept)}")
-        then = {**self.update.scalar_states, **self.shared}
-        found += [f"then {name} = {format_expr(value)}" for name, value in then.items()]
+        then = {key.name: state.new for key, state in self.update.scalar_states.items()}
+        found += [f"then {name} = {format_expr(x)}" for name, x in {**then, **self.shared}.items()]
         return "\n".join(found)
 
 

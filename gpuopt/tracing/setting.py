@@ -6,14 +6,18 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from gpuopt.arrays.precision import Precision
+from gpuopt.tracing.kinds import Kind
 from gpuopt.tracing.operands import GRAD, PARAM, Operand
 
 if TYPE_CHECKING:
-    from gpuopt.tracing.expr import Expr
+    from collections.abc import Mapping
+
+    from gpuopt.tracing.errors import TraceError
+    from gpuopt.tracing.expr import Expr, StateKey
     from gpuopt.tracing.symbols import Symbol
     from gpuopt.tracing.weights import Decay
 
-__all__ = ["Masked", "Mode", "Open", "Setting", "Traced"]
+__all__ = ["Masked", "Mode", "Open", "ScalarState", "Setting", "Traced"]
 
 
 class Open(NamedTuple):
@@ -43,8 +47,8 @@ class Setting:
     ----------
     complex : bool
         Whether parameter and gradient are complex.
-    complex_states : frozenset of str
-        The states that are known to be complex.
+    kinds : dict
+        What each state is taken for; one that is not here for the least that it can be.
     arrays : frozenset of str
         The hyperparameters that are arrays, by their full names.
     mode : Open or Masked
@@ -57,7 +61,7 @@ class Setting:
     """
 
     complex: bool
-    complex_states: frozenset[str]
+    kinds: Mapping[str, Kind]
     arrays: frozenset[str]
     mode: Mode
     schedules: dict[str, Any]
@@ -66,7 +70,11 @@ class Setting:
 
     def is_complex(self, array: Operand) -> bool:
         """Whether an array is complex."""
-        return self.complex if array in (PARAM, GRAD) else array.name in self.complex_states
+        return self.complex if array in (PARAM, GRAD) else self.kind(array.name) is Kind.COMPLEX
+
+    def kind(self, state: str) -> Kind:
+        """What a state is taken for."""
+        return self.kinds.get(state, Kind.SHARED)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -75,10 +83,8 @@ class Traced:
 
     Attributes
     ----------
-    values : dict
-        The new value of p and of every state.
     changed : dict
-        Those that differ from the value before the step.
+        The new values of p and of arrays of state that differ from those before the step.
     accept : Expr or None
         Whether the step is made; None where it always is.
     adapted : dict
@@ -87,20 +93,51 @@ class Traced:
         The same after a refused one: those from before, unless their own piece refused it.
     random : dict
         Which inputs are random numbers: the numbers of their key, and which stream.
+    kinds : dict
+        What each state must be.
     scalar_states : dict
-        The new value of each state that is one number.
+        The states that are one number, by their keys.
     decays : dict
         The decay of each average that is corrected, by the correction's name.
     late : frozenset of str
-        The states whose ``start`` reduces arrays, which nothing knows before the first step.
+        The states whose ``start`` reduces arrays or begins numbers, which `new_state` cannot.
+    errors : list of TraceError
+        What the formulas do that states forbid, if they are what they were taken for.
     """
 
-    values: dict[Operand, Symbol]
     changed: dict[Operand, Symbol]
     accept: Expr | None
     adapted: dict[str, Expr]
     refused: dict[str, Expr]
     random: dict[Operand, tuple[tuple[Expr, ...], int]]
-    scalar_states: dict[str, Expr]
+    kinds: dict[str, Kind]
+    scalar_states: dict[StateKey, ScalarState]
     decays: dict[str, Decay]
     late: frozenset[str]
+    errors: list[TraceError]
+
+    @property
+    def numbers(self) -> list[Expr]:
+        """The host values that it gives: what decides, and numbers that change."""
+        states = (each for key, each in self.scalar_states.items() if each.new.value != key)
+        found = [self.accept, *self.adapted.values(), *self.refused.values()]
+        found += [value for each in states for value in (each.new, each.acts)]
+        return [value for value in found if value is not None]
+
+
+class ScalarState(NamedTuple):
+    """A state that is one number.
+
+    Attributes
+    ----------
+    initial : float or None
+        What it is before the first step; None where ``start`` gives it.
+    new : Expr
+        What it is after a step.
+    acts : Expr or None
+        The truth value without which it stays what it is; None where it always changes.
+    """
+
+    initial: float | None
+    new: Expr
+    acts: Expr | None = None

@@ -19,6 +19,7 @@ from gpuopt.arrays.precision import MASTER, PLAIN, Precision
 from gpuopt.rules.hooks import has_hook
 from gpuopt.tracing.errors import TraceError
 from gpuopt.tracing.expr import Expr, Graph, reachable
+from gpuopt.tracing.kinds import Kind
 from gpuopt.tracing.operands import Operand, state
 from gpuopt.tracing.parts import trace_parts
 from gpuopt.tracing.program import Kernel, StateSpec, UpdateProgram
@@ -78,7 +79,7 @@ def trace(
     )
     what = is_complex, arrays, mode, followed, precision
     key = tuple(part_key for _, part_key in bare), off, *what
-    setting = Setting(is_complex, frozenset(), arrays, mode, schedules, precision, varying)
+    setting = Setting(is_complex, {MASTER: Kind.REAL}, arrays, mode, schedules, precision, varying)
     parts = tuple(part for part, _ in bare)
     program = _traced(_Structure(parts, (*key, varying), setting, off))
     decays = program.decays.items() if scheduled else ()
@@ -139,13 +140,14 @@ def _traced(structure: _Structure) -> UpdateProgram:
     setting = structure.setting
     names = state_names(structure) | ({MASTER: None} if setting.precision.master else {})
     while True:
-        # A state is complex where the rule makes it so: begin with real ones, until none is new.
+        # A state is what the rule makes of it: begin with the least, until none is new.
         traced = trace_parts(structure.parts, Graph(structure.off), setting)
-        seen = {name for name in names if len(traced.values[state(name)].parts) == 2}
-        if seen <= setting.complex_states:
+        found = {name: max(kind, setting.kind(name)) for name, kind in traced.kinds.items()}
+        if all(kind is setting.kind(name) for name, kind in found.items()):
+            if traced.errors:
+                raise traced.errors[0]
             return _assemble(structure.parts, setting, traced, names)
-        found = setting.complex_states | seen
-        setting = dataclasses.replace(setting, complex_states=found)
+        setting = dataclasses.replace(setting, kinds={**setting.kinds, **found})
 
 
 def gates(update: Update) -> list[Any]:
@@ -171,18 +173,17 @@ def _assemble(
     stores: dict[Operand, Expr] = {}
     for array, value in traced.changed.items():
         stores |= zip(array.components(len(value.parts) == 2), value.parts, strict=True)
-    decided = [*([] if traced.accept is None else [traced.accept]), *traced.adapted.values()]
-    decided += traced.refused.values()
-    decided += traced.scalar_states.values()
-    used = sorted({*reachable([*stores.values(), *decided])}, key=lambda expr: expr.index)
+    ends = [*stores.values(), *traced.numbers]
+    used = sorted({*reachable(ends)}, key=lambda expr: expr.index)
     touched = {expr.value.array for expr in used if expr.op == "input"}
     touched |= {operand.array for operand in stores}
     kept = _evaluated(parts) | ({MASTER} if setting.precision.master else set())
     states = tuple(
-        StateSpec(name, 0.0 if name in traced.late else initial, name in setting.complex_states)
+        StateSpec(name, 0.0 if name in traced.late else initial, setting.is_complex(state(name)))
         for name, initial in names.items()
-        if state(name) in touched or name in kept
+        if not setting.kind(name).is_number and (state(name) in touched or name in kept)
     )
+    read = {expr.value for expr in used if expr.op == "state"}
     rule = next(type(part.formula).__name__ for part in parts if not part.name)
     frame = Kernel(name=rule, complex=setting.complex, states=states)
     return UpdateProgram(
@@ -192,7 +193,12 @@ def _assemble(
         hyper=tuple(part.named(name) for part in parts for name in part.formula.ranges),
         stages=tuple(_kernel(frame, traced, {}, stage) for stage in _stages(used)),
         update=dataclasses.replace(
-            _kernel(frame, traced, stores, (), traced.accept), scalar_states=traced.scalar_states
+            _kernel(frame, traced, stores, (), traced.accept),
+            scalar_states={
+                key: each
+                for key, each in traced.scalar_states.items()
+                if key in read or key.name in kept or each.new.value != key
+            },
         ),
         shared=traced.adapted,
         refused=traced.refused,

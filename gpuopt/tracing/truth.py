@@ -42,9 +42,9 @@ def of_truth_values(
     """
     truth = [x[0].boolean for x in xs]
     if name in _SIGNS:
-        return _bitwise(name, xs, all(truth))
+        return _bitwise(graph, name, xs, all(truth))
     if any(truth):
-        _check(name, xs)
+        _check(graph, name, xs)
     if not all(truth):
         return name, xs
     if name in _NUMBERS:
@@ -52,7 +52,7 @@ def of_truth_values(
     return _LOGICAL.get(name, name), xs
 
 
-def _check(name: str, xs: tuple[Parts, ...]) -> None:
+def _check(graph: Graph, name: str, xs: tuple[Parts, ...]) -> None:
     """Refuse what has another meaning for truth values than for the numbers 1 and 0."""
     first, *others = (x[0] for x in xs)
     if name in _INTEGER or (name == "power" and first.boolean and others[0].value == -1):
@@ -64,13 +64,17 @@ def _check(name: str, xs: tuple[Parts, ...]) -> None:
     if name in _UNKNOWN:
         _refuse(name, "has none")
     if name == "add" and first.host and others[0].host:
-        raise trace_error(
+        graph.refuse(
             "the sum of two truth values of numbers is 2 in Python and True in NumPy: write "
-            "np.where(mask, 1.0, 0.0) for each, or np.logical_or"
+            "np.where(mask, 1.0, 0.0) for each, or np.logical_or",
+            first,
+            others[0],
         )
 
 
-def _bitwise(name: str, xs: tuple[Parts, ...], truth: bool) -> tuple[str, tuple[Parts, ...]]:
+def _bitwise(
+    graph: Graph, name: str, xs: tuple[Parts, ...], truth: bool
+) -> tuple[str, tuple[Parts, ...]]:
     """The logical function in place of a bitwise one: of truth values they are alike."""
     logical = "logical_not" if name == "invert" else name.replace("bitwise", "logical")
     if not truth:
@@ -79,7 +83,7 @@ def _bitwise(name: str, xs: tuple[Parts, ...], truth: bool) -> tuple[str, tuple[
             f"np.{logical}(x != 0{'' if name == 'invert' else ', y != 0'})"
         )
     if name == "invert" and xs[0][0].host:
-        raise trace_error("~ is for comparisons of arrays: use np.logical_not")
+        graph.refuse("~ is for comparisons of arrays: use np.logical_not", xs[0][0])
     return logical, xs
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple, cast
 
 from gpuopt.rules.rule import sum_of_weights
-from gpuopt.tracing.expr import Expr, Graph, reachable
+from gpuopt.tracing.expr import Expr, Graph, StateKey, reachable
 from gpuopt.tracing.symbols import Symbol
 
 __all__ = ["UNKNOWN", "Decay", "Weights"]
@@ -85,7 +85,7 @@ class Weights:
 
     def before(self, graph: Graph, name: str) -> Expr:
         """The sum of the weights before this step."""
-        return graph.leaf("state", name)
+        return graph.leaf("state", StateKey(name))
 
     def decay(self, graph: Graph, name: str) -> Decay:
         """The decay of a correction, with the sum that a constant one gives."""

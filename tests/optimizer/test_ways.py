@@ -314,7 +314,7 @@ def test_memory_that_runs_out_as_a_rule_is_set_leaves_everything_as_it_was(captu
 
 def test_totals_are_of_an_array_or_of_all() -> None:
     """In the order of the tree, whatever order they came in; those that are missing count nothing."""
-    totals = Totals([3, 4, 5, 6])
+    totals = Totals([3, 4, 5, 6], {})
     add, largest = ReductionKey("n", "tree"), ReductionKey("m", "tree")
     values = [1e16, 1.0, -1e16]
     totals.add(Expr(0, "sum", (), add), [3, 1], np.array([values[2], values[1]]))

@@ -24,8 +24,8 @@ ORDER = (
     ("rules", "gradient_pieces step_pieces parameter_pieces"),
     ("rules", "composite chains partitions compose __init__"),
     ("", "schedules"),
-    ("tracing", "operands ops errors expr printing keywords complexes truth ufuncs functions symbols weights"),
-    ("tracing", "signatures setting parts program trace"),
+    ("tracing", "operands ops errors expr printing keywords complexes truth ufuncs functions symbols kinds weights"),
+    ("tracing", "signatures setting states parts program trace"),
     ("codegen", "order wide host tile passes pairs numpy numba_header numba numba_handover numba_objects"),
     (
         "codegen.cuda",

@@ -13,6 +13,7 @@ from gpuopt.codegen.host import compile_host
 from gpuopt.executors import executor_of
 from gpuopt.executors.cpu.numpy import NumpyExecutor
 from gpuopt.rules import Hyper, Rule
+from gpuopt.tracing.symbols import Symbol
 from gpuopt.tracing.trace import trace
 from tests.support.flushing import flushed, flushing
 from tests.support.variants import bits, on_host
@@ -31,11 +32,17 @@ class Made(Rule):
         raise NotImplementedError
 
 
-def made(formula: Callable[..., Any], *states: str) -> Rule:
-    """A rule with ``formula(self, t, p, g, *states)`` as its update, and state that starts at 0.25, 0.5, 0.75 …"""
+def made(formula: Callable[..., Any], *states: str, numbers: bool = False) -> Rule:
+    """A rule with ``formula(self, t, p, g, *states)`` as its update, and state that starts at 0.25, 0.5, 0.75 …
+
+    Each is an array, whatever the formula makes of it, unless they may be `numbers`.
+    """
 
     def update(self: Rule, t: Any, p: Any, g: Any, *values: Any) -> Any:
-        return formula(self, t, p, g, *values)
+        result = formula(self, t, p, g, *values)
+        if numbers or not isinstance(p, Symbol) or not isinstance(result, tuple):
+            return result
+        return result[0], *(x if _is_array(x) else np.where(p == p, x, x) for x in result[1:])
 
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     first = [inspect.Parameter(name, kind) for name in ("self", "t", "p", "g")]
@@ -43,6 +50,10 @@ def made(formula: Callable[..., Any], *states: str) -> Rule:
     update.__signature__ = inspect.Signature(first + rest)  # type: ignore[attr-defined]
     rule: Rule = type("Made", (Made,), {"update": update, "__module__": __name__})()
     return rule
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, Symbol) and not value.parts[0].host
 
 
 def special(dtype: str) -> list[Any]:

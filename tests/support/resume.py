@@ -90,6 +90,19 @@ def scaled(opt: Any, step: int) -> Any:
     return xp.asarray(np.full(20, np.inf if step == 3 else step, "float32")) * opt.loss_scale
 
 
+class Numbers(go.Rule):
+    """States that are one number: of all arrays, begun with a norm of them, and of each array."""
+
+    lr: go.NonNegative = 0.1
+
+    def start(self, p: Any) -> Any:
+        return go.tree_norm(p), 1.0
+
+    def update(self, t: Any, p: Any, g: Any, most: Any, product: Any) -> Any:
+        most, product = np.maximum(most, go.tree_norm(g)), product * (1 - 0.5**t)
+        return p - self.lr / most * product * g, most, product
+
+
 EVERYTHING = go.chain(
     go.skip_nonfinite(),
     go.freeze("frozen"),
@@ -124,6 +137,10 @@ SITUATIONS = {
         {"capturable": True},
     ),
     "decays that change": Situation(go.Adam(0.1, beta1=go.schedules.WarmUp(0.9, 4)), captured_arrays, captured),
+    "numbers": Situation(go.chain(go.accumulate(2), Numbers()), tree, missing_once, range(1, 7), 8),
+    "numbers on the device": Situation(
+        go.chain(go.skip_nonfinite(), Numbers()), captured_arrays, captured, range(1, 7), 7, {"capturable": True}
+    ),
     "a scaled loss": Situation(
         go.chain(go.LossScale(64.0, interval=2), go.clip_global_norm(1.0), go.Adam(0.1)),
         lambda xp: xp.linspace(-1, 1, 20, dtype="float32"),

@@ -21,8 +21,7 @@ from gpuopt.executors.cpu.numpy import NumpyExecutor
 from gpuopt.rules import Rule, abs2
 from gpuopt.tracing import ops
 from gpuopt.tracing.errors import TraceError
-from gpuopt.tracing.expr import reachable
-from gpuopt.tracing.operands import state
+from gpuopt.tracing.expr import StateKey, reachable
 from gpuopt.tracing.ops import OPS
 from gpuopt.tracing.trace import trace
 from tests.support.examples import examples
@@ -141,14 +140,14 @@ def test_quotients_and_remainders_of_totals(executor: str, xp: Any) -> None:
 @pytest.mark.parametrize("name", OF_SCALARS)
 def test_scalar_code_equals_numpy(name: str) -> None:
     formula = OF_SCALARS[name]
-    traced = trace(made(lambda self, t, p, g, s: (p, formula(self.a, self.b)), "s"))
+    traced = trace(made(lambda self, t, p, g, s: (p, formula(self.a, self.b)), "s", numbers=True))
     x, y = pairs("float64")
     with np.errstate(all="ignore"):
         wanted = np.array([formula(*pair) for pair in zip(x, y, strict=True)], float)
-    stored = traced.update.stores[state("s")]
-    constant, ulps = stored.value, 0 if all(OPS[e.op].exact for e in reachable([stored]) if e.args) else 4
-    values = [compile_host(traced.update.scalars)(1, {"a": float(a), "b": float(b)}) for a, b in zip(x, y, strict=True)]
-    same(np.array([v[0] if v else constant for v in values], float), wanted, ulps, name)
+    stored = traced.update.scalar_states[StateKey("s")].new
+    ulps = 0 if all(OPS[e.op].exact for e in reachable([stored]) if e.args) else 4
+    values = [compile_host((stored,))(1, {"a": float(a), "b": float(b)}) for a, b in zip(x, y, strict=True)]
+    same(np.array(values, float).ravel(), wanted, ulps, name)
 
 
 def test_every_operation_is_tried() -> None:

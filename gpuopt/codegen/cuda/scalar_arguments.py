@@ -10,7 +10,7 @@ import numpy as np
 
 from gpuopt.codegen.cuda.elementwise import KernelSource
 from gpuopt.codegen.host import Evaluate
-from gpuopt.tracing.expr import ReductionKey
+from gpuopt.tracing.expr import ReductionKey, StateKey
 
 __all__ = ["ArgumentKind", "ScalarArgument", "ScalarSource", "StepRecord"]
 
@@ -36,7 +36,8 @@ ArgumentKind: TypeAlias = Literal[
     "total_of",  # which arrays of the optimizer take part in it
     "number",  # a number of the whole optimizer, by its name, in an array
     "loss",  # the loss of the step, in an array
-    "state",  # a state that is one number, by its name: one for each array of the optimizer
+    "state",  # a state that is one number, by its key: one for each array of the optimizer, or one
+    "after",  # where the state of a tree is written
     "members",  # which arrays of the optimizer run the program in this step
     "counts",  # how often each array of the group was updated
     "record",  # what `StepRecord` says
@@ -55,14 +56,14 @@ class ScalarArgument(NamedTuple):
         Of an array; None for a number.
     kind : ArgumentKind
         The meaning of what is passed.
-    key : ReductionKey, str, int or None
+    key : ReductionKey, StateKey, str, int or None
         Which of that kind, if there are several.
     """
 
     declared: str
     dtype: np.dtype[Any] | None
     kind: ArgumentKind
-    key: ReductionKey | str | int | None = None
+    key: ReductionKey | StateKey | str | int | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -32,10 +32,13 @@ _RECORD = ScalarArgument("raw int64 steps", np.dtype(np.int64), "record")
 
 _HELD: dict[str, np.dtype[Any]] = {
     "state": np.dtype(np.float64),
+    "after": np.dtype(np.float64),
     "number": np.dtype(np.float32),
     "loss": np.dtype(np.float64),
 }
-"""What the device holds: one number for each array, or for the optimizer."""
+"""What the device holds: one number for each array, one of a tree of arrays, one of the optimizer.
+What that of a tree is ``after`` the step is written beside it.
+"""
 
 
 @functools.lru_cache(maxsize=512)
@@ -77,11 +80,12 @@ class _ScalarWriter(CudaPrinter):
         self.rule = identifier(program.name).lower()
         self.lines: list[str] = []
         self.totals: dict[ReductionKey, str] = {}
-        self.held: dict[str, dict[str, str]] = {kind: {} for kind in _HELD}
+        self.held: dict[str, dict[Any, str]] = {kind: {} for kind in _HELD}
 
     def scalars(self, kernel: Kernel) -> ScalarSource:
         results = results_of(kernel)
-        given = self._made_of([*results, *kernel.scalar_states.values()])
+        ends = (x for s in kernel.scalar_states.values() for x in (s.new, s.acts) if x is not None)
+        given = self._made_of([*results, *ends])
         self._keep(kernel, results)
         self._keep_states(kernel)
         inputs = [
@@ -97,6 +101,7 @@ class _ScalarWriter(CudaPrinter):
             ScalarArgument("raw int64 counts", np.dtype(np.int64), "counts"),
             _RECORD,
             *self._arrays_of("state"),
+            *self._arrays_of("after"),
             ScalarArgument(f"raw {self.kept.name} k", self.kept, "scalars"),
         ]
         source = self._source(inputs, outputs, f"gpuopt_{self.rule}_scalars_{self.kept.name}")
@@ -171,7 +176,7 @@ class _ScalarWriter(CudaPrinter):
             )
         return inputs
 
-    def _arrays_of(self, kind: Literal["state", "number", "loss"]) -> list[ScalarArgument]:
+    def _arrays_of(self, kind: Literal["state", "after", "number", "loss"]) -> list[ScalarArgument]:
         """What of a kind is read or written."""
         dtype = _HELD[kind]
         return [
@@ -179,11 +184,11 @@ class _ScalarWriter(CudaPrinter):
             for key, name in self.held[kind].items()
         ]
 
-    def _held(self, kind: str, key: str) -> str:
-        """One of a kind: a state of the array, or a number."""
+    def _held(self, kind: str, key: Any) -> str:
+        """One of a kind: a state of the array or of its tree, or a number."""
         names = self.held[kind]
         name = names.setdefault(key, f"{kind[0]}{len(names)}")
-        return f"{name}[{'own[i]' if kind == 'state' else '0'}]"
+        return f"{name}[{'own[i]' if kind == 'state' and key.tree is None else '0'}]"
 
     def _value(self, expr: Expr) -> None:
         """A line for a value that is made on the device."""
@@ -246,9 +251,9 @@ class _ScalarWriter(CudaPrinter):
         ]
 
     def _keep_states(self, kernel: Kernel) -> None:
-        """Keep the states that are one number, of an array whose step is made."""
-        new = {name: self.value(expr, "call") for name, expr in kernel.scalar_states.items()}
-        if new:
-            made = "members[own[i]]" + ("" if kernel.accept is None else " && accepted")
-            lines = [f"  {self._held('state', name)} = {value};" for name, value in new.items()]
-            self.lines += [f"if ({made}) {{", *lines, "}"]
+        """Keep the states that are one number, of an array whose step is made and which acts."""
+        made = "members[own[i]]" + ("" if kernel.accept is None else " && accepted")
+        for key, state in kernel.scalar_states.items():
+            acts = "" if state.acts is None else f" && {self.value(state.acts, 'and')}"
+            held = self._held("state" if key.tree is None else "after", key)
+            self.lines.append(f"if ({made}{acts}) {held} = {self.value(state.new, 'call')};")

@@ -156,12 +156,12 @@ class DeviceSteps(PlainSteps):
                 found = plan(stage, step.gradients, scalars, rows, step.positions, same)
                 made.launches.join(found)
         for step in steps:
-            update, same = step.program.update, bool(step.program.stages)
-            scalars = self._scalars(made, step, update)
-            update_plan = self._memory.executors[step.group].plan
-            found = update_plan(update, step.gradients, scalars, step.positions, same)
-            made.launches.join(found)
+            scalars = self._scalars(made, step, update := step.program.update)
+            what = step.gradients, scalars, step.positions, bool(step.program.stages)
+            made.launches.join(self._memory.executors[step.group].plan(update, *what))
         self._finish(made)
+        if self._memory.scalar_states.after:
+            made.launches.add(self._memory.scalar_states.settle)
         return made
 
     def _masks(self, made: DeviceStep) -> Masks:

@@ -151,7 +151,7 @@ class DeviceMemory:
         one |= {"counts": self.counts[group], "record": self.record, "scalars": scalars}
         one |= {"hyper": self._hyper.get(group), "loss": self.loss}
         of_key: dict[str, Any] = {"total": self._totals, "number": self.numbers}
-        of_key["state"] = self.scalar_states.rows
+        of_key |= {"state": self.scalar_states.rows, "after": self.scalar_states.after}
         before, after = list[Any](), list[Any]()
         found = before
         for argument in source.arguments:

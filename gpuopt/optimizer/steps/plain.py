@@ -14,6 +14,7 @@ from gpuopt.executors import Launch
 from gpuopt.optimizer.binding import Binding, RuleChange
 from gpuopt.optimizer.gradients import Whereabouts
 from gpuopt.optimizer.hyperparameters import ValuesOfUpdates
+from gpuopt.tracing.expr import StateKey
 
 __all__ = ["PlainSteps", "Progress", "StepPlan"]
 
@@ -30,13 +31,13 @@ class Progress(NamedTuple):
     numbers : dict
         The numbers of the whole optimizer by name.
     scalar_states : list of tuple
-        The states that are one number: the name, arrays of the optimizer, and a number for each.
+        The states that are one number: the key, arrays of the optimizer, and a number for each.
     """
 
     t: int
     counts: list[int]
     numbers: Mapping[str, float] = {}
-    scalar_states: Sequence[tuple[str, Sequence[int], Sequence[float]]] = ()
+    scalar_states: Sequence[tuple[StateKey, Sequence[int], Sequence[float]]] = ()
 
 
 class StepPlan(NamedTuple):
@@ -60,7 +61,7 @@ class StepPlan(NamedTuple):
     counts: list[list[int]]
     t: int
     numbers: Mapping[str, float] = {}
-    scalar_states: Sequence[tuple[str, Sequence[int], Sequence[float]]] = ()
+    scalar_states: Sequence[tuple[StateKey, Sequence[int], Sequence[float]]] = ()
 
     @property
     def begun(self) -> bool:

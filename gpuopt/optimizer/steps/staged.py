@@ -22,7 +22,8 @@ from gpuopt.optimizer.hyperparameters import ValuesOfUpdates
 from gpuopt.optimizer.steps.plain import PlainSteps, Progress, StepPlan
 from gpuopt.optimizer.steps.scalar_states import ScalarStates
 from gpuopt.optimizer.steps.totals import Totals
-from gpuopt.tracing.expr import Expr
+from gpuopt.tracing.expr import Expr, StateKey
+from gpuopt.tracing.program import Kernel
 
 __all__ = ["StagedSteps"]
 
@@ -52,11 +53,10 @@ class StagedSteps(PlainSteps):
 
     def plan(self, gradients: list[Any], where: Whereabouts, loss: Any = None) -> StepPlan:
         binding, hyper = self.binding, self.hyper(loss)
-        numbers = {name: row.tolist() for name, row in self._scalar_states.rows.items()}
         steps = [
             step
             for group in binding.groups
-            for step in group.steps(gradients, group.hyper(hyper), where.complete, numbers)
+            for step in group.steps(gradients, group.hyper(hyper), where.complete)
         ]
         totals = self._reduced(steps)
         accepted = [each for step in steps for each in _accepted(step, totals)]
@@ -91,10 +91,10 @@ class StagedSteps(PlainSteps):
 
     def _reduced(self, steps: list[GroupStep]) -> Totals:
         """The results of all reductions of a step."""
-        totals = Totals(self._sizes)
+        totals = Totals(self._sizes, self._scalar_states.values())
         for batch in batches(steps):
             for step, stage in batch:
-                for part in step.split() if stage.per_array else [step]:
+                for part in [step] if _are_alike(stage, step, totals) else step.split():
                     scalars = _evaluated(stage.scalars, part, totals)
                     executor = cast("CpuExecutor", part.group.executor)
                     found = executor.reduce(stage, part.gradients, scalars, part.positions)
@@ -130,26 +130,34 @@ def _accepted(step: GroupStep, totals: Totals) -> Iterator[tuple[GroupStep, Scal
 
 def _next_scalar_states(
     step: GroupStep, totals: Totals
-) -> Iterator[tuple[str, Sequence[int], Sequence[float]]]:
-    """The states that are one number after a step of arrays that were alike in them."""
+) -> Iterator[tuple[StateKey, Sequence[int], Sequence[float]]]:
+    """The states that are one number, after the step."""
     new, count = step.program.update.scalar_states, len(step.indices)
     if not new:
         return
-    rows = _rows(tuple(new.values()), step, totals)
-    for name, values in zip(new, zip(*rows, strict=True), strict=True):
-        yield name, step.indices, values if len(values) == count else values * count
+    rows = _rows(tuple(state.new for state in new.values()), step, totals)
+    for key, values in zip(new, zip(*rows, strict=True), strict=True):
+        yield key, step.indices, values if len(values) == count else values * count
 
 
 def _rows(scalars: tuple[Expr, ...], step: GroupStep, totals: Totals) -> list[tuple[float, ...]]:
     """The results of scalar code for each array of a step, or once if they are alike."""
     indices = step.indices
-    if len(indices) == 1 or not step.program.update.per_array:
+    if _are_alike(step.program.update, step, totals):
         return [_evaluated(scalars, step, totals)]
     try:
         return compile_rows(scalars)(step.count, step.hyper, totals.of_each(indices))
     except RAISED:  # where IEEE's functions do not: then each array by itself
         evaluate = compile_host(scalars)
         return [evaluate(step.count, step.hyper, totals.seen_by(index)) for index in indices]
+
+
+def _are_alike(kernel: Kernel, step: GroupStep, totals: Totals) -> bool:
+    """Whether the scalars of a kernel are the same for all arrays of a step."""
+    if not kernel.per_array or len(step.members) == 1:
+        return True
+    own = any(key.scope == "array" for key in kernel.needs)
+    return not own and totals.are_alike(step.program.update.scalar_states, step.indices)
 
 
 def _adapted(steps: list[GroupStep], totals: Totals, made: bool) -> dict[str, float]:

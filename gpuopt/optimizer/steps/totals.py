@@ -1,4 +1,4 @@
-"""The results of the reductions of one step, on the host.
+"""What the scalar code of one step reads on the host: results of reductions, and states.
 
 Comes in: for each reduction a number for each array that was reduced. Goes out: that number, or the
 total of the tree.
@@ -6,13 +6,13 @@ total of the tree.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuopt.tracing.expr import SIZE, Expr, ReductionKey
+from gpuopt.tracing.expr import SIZE, Expr, ReductionKey, StateKey
 from gpuopt.tracing.ops import REDUCTIONS
 
 __all__ = ["Totals", "TotalsOfArray", "TotalsOfEach"]
@@ -25,10 +25,12 @@ class Totals:
     ----------
     sizes : sequence of int
         The elements of every array of the optimizer.
+    states : dict
+        The states that are one number: a list with one for every array, or one of a tree.
     """
 
-    def __init__(self, sizes: Sequence[int]) -> None:
-        self._count = len(sizes)
+    def __init__(self, sizes: Sequence[int], states: Mapping[StateKey, Any]) -> None:
+        self._count, self._states = len(sizes), states
         self._rows: dict[ReductionKey, NDArray[np.float64]] = {SIZE: np.array(sizes, np.float64)}
         self._ops: dict[ReductionKey, str] = {}
         self._trees: dict[ReductionKey, float] = {}
@@ -63,6 +65,21 @@ class Totals:
             self._trees[key] = float(ufunc.accumulate(row)[-1])
         return self._trees[key]
 
+    def state(self, key: StateKey, index: int) -> float:
+        """The number of one array, or of the tree that it is in."""
+        found: float = self._states[key] if key.tree is not None else self._states[key][index]
+        return found
+
+    def states(self, key: StateKey, indices: Sequence[int]) -> list[float]:
+        """The numbers of several arrays, which differ."""
+        row = self._states[key]
+        return [row[index] for index in indices]
+
+    def are_alike(self, keys: Iterable[StateKey], indices: Sequence[int]) -> bool:
+        """Whether each of these states is the same in several arrays."""
+        rows = (self.states(key, indices) for key in keys if key.tree is None)
+        return all(row.count(row[0]) == len(row) for row in rows)
+
     def seen_by(self, index: int) -> TotalsOfArray:
         """The totals as the scalar code of one array reads them."""
         return TotalsOfArray(self, index)
@@ -73,27 +90,33 @@ class Totals:
 
 
 class TotalsOfEach:
-    """The totals for scalar code of many arrays: a list for each reduction of one array."""
+    """The totals for scalar code of many arrays: a list for what differs from one to the next."""
 
     __slots__ = ("_indices", "_totals")
 
     def __init__(self, totals: Totals, indices: Sequence[int]) -> None:
         self._totals, self._indices = totals, indices
 
-    def __getitem__(self, key: ReductionKey) -> Any:
+    def __getitem__(self, key: ReductionKey | StateKey) -> Any:
         totals = self._totals
+        if isinstance(key, StateKey):
+            return (
+                totals.state(key, 0) if key.tree is not None else totals.states(key, self._indices)
+            )
         return totals.tree(key) if key.scope == "tree" else totals.arrays(key, self._indices)
 
 
 class TotalsOfArray:
-    """The totals for scalar code, by the key of a reduction: of one array or of the tree."""
+    """The totals for scalar code, by their keys: of one array or of the tree."""
 
     __slots__ = ("_index", "_totals")
 
     def __init__(self, totals: Totals, index: int) -> None:
         self._totals, self._index = totals, index
 
-    def __getitem__(self, key: ReductionKey) -> float:
+    def __getitem__(self, key: ReductionKey | StateKey) -> float:
+        if isinstance(key, StateKey):
+            return self._totals.state(key, self._index)
         return (
             self._totals.tree(key) if key.scope == "tree" else self._totals.array(key, self._index)
         )

@@ -73,8 +73,8 @@ MISTAKES = [
     Mistake(
         "the bits of a number taken for truth values",
         "of_truth_values",
-        "_bitwise(_1, _2, _3)",
-        "_bitwise(_1, _2, True)",
+        "_bitwise(graph, _1, _2, _3)",
+        "_bitwise(graph, _1, _2, True)",
         "test_truth",
     ),
     Mistake(
