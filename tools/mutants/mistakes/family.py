@@ -182,4 +182,11 @@ MISTAKES = [
         "(n + largest)",
         "test_bits::test_formula",
     ),
+    Mistake(
+        "Polyak's step over the norm, not over its square",
+        "PolyakStep.update",
+        "abs2(g)",
+        "np.abs(g)",
+        "test_bits::test_formula",
+    ),
 ]
