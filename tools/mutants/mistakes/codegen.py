@@ -248,6 +248,6 @@ MISTAKES = [
         "_Text.__init__",
         "reachable(taken, within=lambda expr: not expr.host)",
         "reachable(taken)",
-        "test_numba_text::test_a_pair_scaled_by_a_norm_of_itself",
+        "test_pairs::test_a_number_that_reduces_what_the_update_computes",
     ),
 ]
