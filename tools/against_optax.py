@@ -1,4 +1,4 @@
-"""Compare chains and partitions with optax's on a tree of mixed shapes over 60 steps; needs jax and optax.
+"""Compare rules, chains and partitions with optax's on a tree of mixed shapes over 300 steps; needs jax and optax.
 
 Prints the largest difference in float64 relative to the size of the array, and fails above 1e-10.
 
@@ -14,11 +14,12 @@ from typing import Any
 import jax
 import numpy as np
 import optax
+from optax import contrib
 
 import gpuopt as go
 
 jax.config.update("jax_enable_x64", True)
-STEPS = 60
+STEPS = 300
 SHAPES = {"a": (3, 4), "b": (), "c": (30, 10), "d": (7,)}
 BOUND = 1e-10
 LR = 0.05
@@ -42,7 +43,36 @@ def wide(schedule: Any) -> Any:
     return lambda count: schedule(count.astype("float64"))
 
 
+RULES: list[tuple[Any, Any]] = [
+    (go.Adam(LR, nesterov=True, eps_in_root=1e-2), optax.adam(LR, nesterov=True, eps_root=1e-2)),
+    (go.AdamW(LR, eps_in_root=1e-2, weight_decay=0.1), optax.adamw(LR, eps_root=1e-2, weight_decay=0.1)),
+    (go.RMSProp(LR, eps_in_root=True, initial=0.7), optax.rmsprop(LR, initial_scale=0.7)),
+    (go.RMSProp(LR, eps_in_root=True, centered=True), optax.rmsprop(LR, centered=True)),
+    (go.AdaGrad(LR, initial=0.1, eps=1e-7, eps_in_root=True), optax.adagrad(LR)),
+    (go.AdaDelta(), optax.adadelta(1.0)),
+    (go.Adamax(LR), optax.adamax(LR)),
+    (go.AdaBelief(LR), optax.adabelief(LR)),
+    (go.Yogi(LR), optax.yogi(LR)),
+    (go.Lion(LR, weight_decay=0.1), optax.lion(LR, weight_decay=0.1)),
+    (go.SignSGD(LR), optax.sign_sgd(LR)),
+    (go.Signum(LR), optax.chain(optax.ema(0.9, debias=False), optax.scale_by_sign(), optax.scale(-LR))),
+    (go.OptimisticGradient(LR, alpha=0.8, beta=1.3), optax.optimistic_gradient_descent(LR, 0.8, 1.3)),
+    (go.LARS(0.5), optax.lars(0.5)),
+    (
+        go.LARS(0.5, beta=0.8, weight_decay=0.1, trust=0.01, eps=1e-3),
+        optax.lars(0.5, momentum=0.8, weight_decay=0.1, trust_coefficient=0.01, eps=1e-3),
+    ),
+    (go.LAMB(LR, weight_decay=0.1), optax.lamb(LR, weight_decay=0.1)),
+    (go.ADOPT(LR), contrib.adopt(LR)),
+    (go.ADOPT(LR, clipped=False), contrib.adopt(LR, use_clipping=False)),
+    (go.AdEMAMix(LR, weight_decay=0.1), contrib.ademamix(LR, weight_decay=0.1)),
+    (go.COCOB(), contrib.cocob()),
+    # its change is weighed by 1 - b2, and where that is b2 it is the authors'
+    (go.Adan(LR, beta2=0.5), optax.adan(LR, b2=0.5, weight_decay=0.0, eps_root=0.0)),
+    (go.QHAdam(LR, beta1=0.9, nu1=1.0), optax.adam(LR)),
+]
 PAIRS: list[tuple[str, Any, Any, Any]] = [
+    *((repr(rule), rule, other, None) for rule, other in RULES),
     ("clip", go.chain(go.clip(0.3), go.Adam(LR)), optax.chain(optax.clip(0.3), optax.adam(LR)), None),
     (
         "clip_by_global_norm",
@@ -131,13 +161,13 @@ def compared(name: str, rule: Any, other: Any, kept: Any) -> float:
     rng, worst, held = np.random.default_rng(0), 0.0, None
     params = gradients(rng)
     theirs = {key: jax.numpy.asarray(p.copy()) for key, p in params.items()}
-    ours, state = rule.init(params), other.init(theirs)
+    ours, state, update = rule.init(params), other.init(theirs), jax.jit(other.update)
     for step in range(1, STEPS + 1):
         g = gradients(rng)
         if name == "apply_if_finite" and step % 7 == 0:
             g["c"][3, 4] = np.inf
         ours.step(g)
-        updates, state = other.update(g, state, theirs)
+        updates, state = update(g, state, theirs)
         theirs = optax.apply_updates(theirs, updates)
         held = kept[0](held, theirs, step) if kept else None
         worst = max(worst, difference((params[key], np.asarray(theirs[key])) for key in params))

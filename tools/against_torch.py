@@ -15,6 +15,7 @@ import torch
 
 import gpuopt as go
 
+torch.set_default_dtype(torch.float64)  # in which ASGD keeps its learning rate
 STEPS = 300
 SHAPES = [(3, 4), (), (0,), (100, 30), (7,), (2, 3, 5), (20_000,)]
 BOUNDS = {"float64": 1e-11, "float32": 2e-4}
@@ -29,6 +30,26 @@ PAIRS: list[tuple[Any, Any]] = [
     (go.Adam(0.01, amsgrad=True), lambda p: torch.optim.Adam(p, 0.01, amsgrad=True)),
     (go.AdamW(0.01), lambda p: torch.optim.AdamW(p, 0.01, weight_decay=0.01)),
     (go.AdamW(0.01, weight_decay=0.1, amsgrad=True), lambda p: torch.optim.AdamW(p, 0.01, weight_decay=0.1, amsgrad=True)),
+    (go.Adamax(0.01), lambda p: torch.optim.Adamax(p, 0.01)),
+    (go.RAdam(0.01), lambda p: torch.optim.RAdam(p, 0.01)),
+    (go.RAdam(0.01, beta2=0.9), lambda p: torch.optim.RAdam(p, 0.01, betas=(0.9, 0.9))),
+    (go.AdaGrad(0.05), lambda p: torch.optim.Adagrad(p, 0.05)),
+    (
+        go.AdaGrad(0.05, lr_decay=0.1, initial=0.3),
+        lambda p: torch.optim.Adagrad(p, 0.05, lr_decay=0.1, initial_accumulator_value=0.3),
+    ),
+    (go.AdaDelta(), torch.optim.Adadelta),
+    (go.AdaDelta(0.3, rho=0.95, eps=1e-5), lambda p: torch.optim.Adadelta(p, 0.3, rho=0.95, eps=1e-5)),
+    (go.Rprop(), torch.optim.Rprop),
+    (
+        go.Rprop(0.1, shrink=0.3, grow=1.5, low=1e-3, high=2.0),
+        lambda p: torch.optim.Rprop(p, 0.1, etas=(0.3, 1.5), step_sizes=(1e-3, 2.0)),
+    ),
+    (go.ASGD(), torch.optim.ASGD),
+    (
+        go.ASGD(0.1, lambd=0.01, alpha=0.5, t0=20.0),
+        lambda p: torch.optim.ASGD(p, 0.1, lambd=0.01, alpha=0.5, t0=20.0),
+    ),
 ]
 
 
