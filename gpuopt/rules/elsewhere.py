@@ -9,6 +9,8 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from gpuopt.rules.words import ELSEWHERE
+
 __all__ = ["NotHere", "NotSet", "as_identifier", "never_changes", "not_exported"]
 
 
@@ -52,7 +54,10 @@ def not_exported(name: str, names: Sequence[str]) -> AttributeError:
     """The error for a name that `gpuopt` does not have: it has others, which are spelled alike."""
     alike = {each.lower(): each for each in names}
     close = difflib.get_close_matches(name.lower(), alike, n=1, cutoff=0.75)
-    hint = f"; write gpuopt.{alike[close[0]]}" if close else ""
+    found = ELSEWHERE.get(name.lower()) or (alike[close[0]] if close else "")
+    hint = f"; write gpuopt.{found}" if found else ""
+    if not found and name[:1].isupper():
+        hint = "; dir(gpuopt) has all rules, and a class of gpuopt.Rule is your own"
     return AttributeError(f"module 'gpuopt' has no attribute {name!r}{hint}", name=name)
 
 

@@ -9,65 +9,12 @@ import dataclasses
 import difflib
 import math
 import numbers
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gpuopt.rules.words import AROUND, INIT, NAMES, NOTHING, TUPLES
+
 __all__ = ["in_place_of", "refusal"]
-
-_NAMES = {
-    "learning_rate": ("lr", "factor"),
-    "step_size": ("lr", "factor"),
-    "eta": ("lr",),
-    "alpha": ("beta", "lr"),
-    "rho": ("beta",),
-    "decay": ("beta",),
-    "decay_rate": ("beta",),
-    "momentum": ("beta", "decay"),
-    "ema_momentum": ("decay",),
-    "mu": ("beta",),
-    "beta": ("beta1", "decay"),
-    "beta_1": ("beta1", "beta"),
-    "beta_2": ("beta2",),
-    "b1": ("beta1", "beta"),
-    "b2": ("beta2",),
-    "epsilon": ("eps",),
-    "wd": ("weight_decay",),
-    "clipvalue": ("value",),
-    "clip_value": ("value",),
-    "max_delta": ("value",),
-    "max_norm": ("value",),
-    "clipnorm": ("max_norm", "value"),
-    "global_clipnorm": ("max_norm",),
-    "sync_period": ("k",),
-    "slow_step_size": ("alpha",),
-    "min": ("lo",),
-    "max": ("hi",),
-}
-"""The names of other libraries, and what they may be here: the first that a class has."""
-
-_AROUND: dict[str, Callable[[str, Mapping[str, str]], tuple[bool, str]]] = {
-    "maximize": lambda text, given: (True, "gpuopt.maximize()"),
-    "gradient_accumulation_steps": lambda text, given: (True, f"gpuopt.accumulate({text})"),
-    "clipvalue": lambda text, given: (True, f"gpuopt.clip({text})"),
-    "clipnorm": lambda text, given: (True, f"gpuopt.clip_norm({text}, eps=0.0)"),
-    "global_clipnorm": lambda text, given: (True, f"gpuopt.clip_global_norm({text}, eps=0.0)"),
-    "weight_decay": lambda text, given: (True, f"gpuopt.weight_decay({text})"),
-    "use_ema": lambda text, given: (False, f"gpuopt.average({given.get('ema_momentum', '0.99')})"),
-}
-"""Options that are pieces of a chain: whether before the rule, and the code. In their order."""
-
-_INIT = ("hyper", "master", "stochastic_rounding", "seed", "capturable")
-_NOTHING = (
-    "foreach",
-    "fused",
-    "differentiable",
-    "name",
-    "jit_compile",
-    "ema_momentum",
-    "ema_overwrite_frequency",
-    "decoupled_weight_decay",
-)
-"""Options of other libraries that choose nothing here."""
 
 
 @dataclasses.dataclass
@@ -84,21 +31,21 @@ class _Call:
         """Take over an argument, by what it is called here."""
         if name in self.fields:
             self.own[name] = text
-        elif name == "betas" and "beta2" in self.fields:
+        elif TUPLES.get(name, ("",))[1:2] and TUPLES[name][1] in self.fields:
             found = values[name] if isinstance(values[name], (tuple, list)) else ()
-            own = [beta for beta in ("beta1", "beta2", "beta3") if beta in self.fields]
+            own = [each for each in TUPLES[name] if each in self.fields]
             if len(found) == len(own):
                 self.own |= dict(zip(own, map(repr, found), strict=True))
             else:
-                self.own |= {beta: f"{text}[{number}]" for number, beta in enumerate(own)}
+                self.own |= {each: f"{text}[{number}]" for number, each in enumerate(own)}
         elif name == "decay" and self.rule and "beta" not in self.fields:
             rate = self.own.get("lr", "lr")
             self.own["lr"] = f"lambda step: {rate} / (1 + {text} * step)"
-        elif known := [own for own in _NAMES.get(name, ()) if own in self.fields]:
+        elif known := [own for own in NAMES.get(name, ()) if own in self.fields]:
             self.own[known[0]] = text
             if self.name == "gpuopt.Momentum" and name in {"momentum", "mu", "decay"}:
                 self.own.setdefault("dampening", "0.0")
-        elif not (self.rule and name in {*_AROUND, *_INIT, *_NOTHING, "params"}):
+        elif not (self.rule and name in {*AROUND, *INIT, *NOTHING, "params"}):
             self.unknown.append(name)
 
     def __str__(self) -> str:
@@ -184,13 +131,13 @@ def _call(cls: Any, rule: bool, values: Mapping[str, Any], texts: Mapping[str, s
 def _line(cls: Any, call: _Call, texts: Mapping[str, str], params: bool) -> str:
     """The line to type."""
     before, after, line = list[str](), list[str](), str(call)
-    for name, code in _AROUND.items():
+    for name, code in AROUND.items():
         if call.rule and name in texts and name not in call.own:
             first, piece = code(texts[name], texts)
             (before if first else after).append(piece)
     if before or after:
         line = f"gpuopt.chain({', '.join([*before, line, *after])})"
-    options = {name: texts[name] for name in _INIT if name in texts and name not in call.fields}
+    options = {name: texts[name] for name in INIT if name in texts and name not in call.fields}
     if params or options or "params" in texts:
         given = ", ".join(["params", *(f"{name}={text}" for name, text in options.items())])
         line = f"opt = {line}.init({given})"
@@ -223,7 +170,7 @@ def _text(name: str, value: Any) -> str:
 def _is_off(name: str, value: Any) -> bool:
     """Whether an option of another library is switched off."""
     return (value is None or (isinstance(value, (bool, int, float)) and not value)) and (
-        name in {*_AROUND, *_NOTHING, "momentum", "dampening", "nesterov", "decay", "amsgrad"}
+        name in {*AROUND, *NOTHING, "momentum", "dampening", "nesterov", "decay", "amsgrad"}
     )
 
 

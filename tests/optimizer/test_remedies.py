@@ -11,6 +11,7 @@ import pytest
 
 import gpuopt
 from gpuopt.rules import Rule
+from gpuopt.rules.words import ELSEWHERE
 from tests.support.foreign import Frame, Sparse
 
 BEFORE = re.compile(r"\b(?:write|pass|make it|call it,|array,|copy,|as in|such as|init:|order is) ")
@@ -144,6 +145,16 @@ CONVENTIONS = [
     ("Adam(x, 0.1)", f"opt = {ADAM}.init(params)"),
     ("Adam(params=params, lr=0.1)", f"opt = {ADAM}.init(params)"),
     ("Adam([x], 0.1, weight_decay=0.1, clipvalue=2.0)", "gpuopt.AdamW(lr=0.1, weight_decay=0.1)"),
+    ("Adam(0.1, eps_root=1e-3, mu_dtype=None)", "gpuopt.Adam(lr=0.1, eps_in_root=0.001)"),
+    (
+        "RMSProp(0.1, decay=0.8, eps_in_sqrt=True, initial_scale=1.0)",
+        "RMSProp(lr=0.1, beta=0.8, eps_in_root=True, initial=1.0)",
+    ),
+    ("AdaGrad(0.1, initial_accumulator_value=0.1)", "gpuopt.AdaGrad(lr=0.1, initial=0.1)"),
+    ("Rprop(0.1, etas=(0.4, 1.3), step_sizes=(1e-5, 1.0))", "Rprop(lr=0.1, shrink=0.4, grow=1.3, low=1e-05, high=1.0)"),
+    ("LARS(0.1, momentum=0.8, trust_coefficient=0.01)", "gpuopt.LARS(lr=0.1, beta=0.8, trust=0.01)"),
+    ("ADOPT(0.1, use_clipping=False)", "gpuopt.ADOPT(lr=0.1, clipped=False)"),
+    ("COCOB(50.0)", "gpuopt.COCOB(alpha=50.0)"),
     ("clip(max_norm=1.0)", "gpuopt.clip(value=1.0)"),
     ("average(beta=0.9)", "gpuopt.average(decay=0.9)"),
     ("lookahead(sync_period=6, slow_step_size=0.5)", "gpuopt.lookahead(k=6, alpha=0.5)"),
@@ -169,6 +180,20 @@ def run(code: str, scope: dict[str, Any]) -> None:
     else:
         exec(code, scope)
         works(scope["opt"], scope)
+
+
+@pytest.mark.parametrize("name", [*ELSEWHERE, "SGDM", "GradScaler", "StepLR"])
+def test_another_librarys_name_of_a_class(name: str) -> None:
+    scope = namespace()
+    (code,) = codes(message(f"gpuopt.{name}", scope))
+    if "schedules" in code:
+        assert 0 <= eval(code, scope)(0) <= 0.1
+    else:
+        run(code, scope)
+
+
+def test_a_class_that_is_nowhere() -> None:
+    assert message("gpuopt.Quux", namespace()).endswith("; dir(gpuopt) has all rules, and a class of gpuopt.Rule is your own")
 
 
 def test_a_value_that_cannot_be_typed_is_called_by_its_name() -> None:

@@ -19,7 +19,10 @@ from gpuopt.rules.hooks import HOOKS
 PACKAGE = Path(go.__file__).parent
 ORDER = (
     ("arrays", "dtypes packages backend tree lattices memory identity foreign check precision random"),
-    ("rules", "hooks ranges spelling elsewhere given_loss formula base traced rule piece schedule paths reductions noise"),
+    (
+        "rules",
+        "hooks ranges words spelling elsewhere given_loss formula base traced rule piece schedule paths reductions noise",
+    ),
     ("rules", "descent adaptive velocities signs accumulating second_moments first_moments rates layerwise step_sizes by_loss"),
     ("rules", "gradient_pieces step_pieces parameter_pieces"),
     ("rules", "composite chains partitions compose __init__"),

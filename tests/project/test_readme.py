@@ -76,7 +76,9 @@ def test_the_page_on_rules_runs(capsys: pytest.CaptureFixture[str]) -> None:
     *parts, last = blocks("python", "docs/your-own-rule.md")
     for block in parts:
         exec(block, scope)
-    lion, product, origin, message, shrunk, averaged, skipped, clipped, polyak, equal, same = capsys.readouterr().out.splitlines()
+    lion, product, origin, message, shrunk, averaged, skipped, clipped, polyak, equal, same = (
+        capsys.readouterr().out.splitlines()
+    )
     assert "0.45007347" in product
     assert lion == "[0.9 0.9] [-0.1  0.1] [ 0.01 -0.01]"
     assert origin == "[5. 5. 5.]"

@@ -301,4 +301,11 @@ MISTAKES = [
         "True",
         "test_remedies",
     ),
+    Mistake(
+        "another library's class sought among names that are spelled alike",
+        "not_exported",
+        "ELSEWHERE.get(_1)",
+        "None",
+        "test_remedies::test_another_librarys_name_of_a_class",
+    ),
 ]
