@@ -276,7 +276,7 @@ def outcome(rule: Any, params: list[Any], gradients: list[list[Any]]) -> tuple[l
     kept = [p.copy() for p in params]
     opt = rule.init(params)
     for g in gradients:
-        opt.step(g)
+        opt.step(g, loss=1.5)  # for a rule that reads it
     arrays = [array for tree in (opt.params, *opt.state.values(), opt.evaluation()) for array in tree]
     found = [None if array is None else bits(array) for array in arrays], (opt.t, opt.counts, list(opt.state))
     for p, before in zip(params, kept, strict=True):
