@@ -89,6 +89,15 @@ def test_the_sign_of_zero(executor: str) -> None:
 
 
 @on_cpu
+def test_arrays_without_elements(executor: str) -> None:
+    """A pack of nothing else, whose arrays were updated unequally often."""
+    opt = go.Adam().init([np.ones(0), np.ones((0, 3))])
+    opt.step([np.ones(0), None])
+    opt.step([np.ones(0), np.ones((0, 3))])
+    assert opt.counts == [2, 1]
+
+
+@on_cpu
 def test_a_verdict_on_each_array(executor: str) -> None:
     """Of many that are packed, those that are refused do not change."""
     rule = go.chain(Accepted(), go.GradientDescent(0.5))

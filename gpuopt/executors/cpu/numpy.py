@@ -183,8 +183,8 @@ class NumpyKernel(CompiledKernel):
             tile.store(operand, values)
 
     def _spread(self, values: Any, name: str, tile: PackTile, thread: int) -> Any:
-        """A scalar of each array as an argument: one number if it is the same for all."""
-        if (whole := values.view(f"u{values.itemsize}")).min() == whole.max():
+        """A scalar of each array as an argument: one number if it is the same for all elements."""
+        if not tile.size or (whole := values.view(f"u{values.itemsize}")).min() == whole.max():
             return values[:1].reshape(())
         spread = self._room(thread, name, tile.size)
         spread_rows(values, tile.sizes, spread.reshape(tile.size, -1))
