@@ -33,6 +33,9 @@ FAMILIES = (
     "rates",
     "layerwise",
     "step_sizes",
+    "looking_ahead",
+    "schedule_free",
+    "distances",
 )
 
 

@@ -9,12 +9,15 @@ from gpuopt.rules import (
     adaptive,
     by_loss,
     descent,
+    distances,
     first_moments,
     gradient_pieces,
     layerwise,
+    looking_ahead,
     parameter_pieces,
     piece,
     rates,
+    schedule_free,
     second_moments,
     signs,
     step_pieces,
@@ -42,6 +45,11 @@ from gpuopt.rules.descent import (
     GradientDescent,
     Momentum,
 )
+from gpuopt.rules.distances import (
+    DAdaptAdam,
+    DoG,
+    Prodigy,
+)
 from gpuopt.rules.first_moments import (
     Adan,
     AdEMAMix,
@@ -61,7 +69,12 @@ from gpuopt.rules.gradient_pieces import (
 from gpuopt.rules.layerwise import (
     LAMB,
     LARS,
+    NovoGrad,
     StableAdamW,
+)
+from gpuopt.rules.looking_ahead import (
+    AcceleratedGradient,
+    NAdam,
 )
 from gpuopt.rules.noise import (
     standard_normal,
@@ -102,6 +115,10 @@ from gpuopt.rules.rule import (
     abs2,
     debias,
 )
+from gpuopt.rules.schedule_free import (
+    ScheduleFreeAdamW,
+    ScheduleFreeSGD,
+)
 from gpuopt.rules.second_moments import (
     ADOPT,
     AdaBelief,
@@ -138,6 +155,7 @@ __all__ = [
     "LARS",
     "QHM",
     "SGD",
+    "AcceleratedGradient",
     "AdEMAMix",
     "AdaBelief",
     "AdaBound",
@@ -150,7 +168,9 @@ __all__ = [
     "BarzilaiBorwein",
     "Bound",
     "Chain",
+    "DAdaptAdam",
     "Decay",
+    "DoG",
     "GradientDescent",
     "GradientPiece",
     "Hyper",
@@ -158,17 +178,22 @@ __all__ = [
     "Lion",
     "LossScale",
     "Momentum",
+    "NAdam",
     "NonNegative",
+    "NovoGrad",
     "OptimisticGradient",
     "ParameterPiece",
     "Partition",
     "PolyakStep",
     "Positive",
+    "Prodigy",
     "QHAdam",
     "RAdam",
     "RMSProp",
     "Rprop",
     "Rule",
+    "ScheduleFreeAdamW",
+    "ScheduleFreeSGD",
     "SignSGD",
     "Signum",
     "StableAdamW",
@@ -214,6 +239,9 @@ _FAMILIES = (
     layerwise,
     step_sizes,
     by_loss,
+    looking_ahead,
+    schedule_free,
+    distances,
 )
 
 

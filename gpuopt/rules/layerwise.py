@@ -1,4 +1,4 @@
-"""Rules that scale the step of each array by norms of it: LARS, LAMB, StableAdamW."""
+"""Rules that scale the step of each array by norms of it: LARS, LAMB, NovoGrad, StableAdamW."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 
 from gpuopt.rules.adaptive import lr_and_eps
 from gpuopt.rules.ranges import Decay, NonNegative, Positive, single
-from gpuopt.rules.rule import Rule, abs2, root_of, weights_of
+from gpuopt.rules.rule import Rule, abs2, at_first, root_of, weights_of
 
-__all__ = ["LAMB", "LARS", "StableAdamW"]
+__all__ = ["LAMB", "LARS", "NovoGrad", "StableAdamW"]
 
 
 class LARS(Rule):
@@ -105,6 +105,52 @@ class LAMB(Rule):
         if self.weight_decay:
             u = u + self.weight_decay * p
         return p - self.lr * _ratio(1.0, p, u, 0.0) * u, m, v
+
+
+class NovoGrad(Rule):
+    """NovoGrad (Ginsburg et al. 2019, "Stochastic gradient methods with layer-wise adaptive moments
+    for training of deep networks").
+
+    Momentum of gradients that are scaled to one length: ``v ← β₂·v + (1-β₂)·‖g‖²; m ← β₁·m + g/(√v
+    + ε) + wd·p; p ← p - lr·m``, and ``v = ‖g‖²`` at first. The norm is of each array, and v is one
+    number, so it needs no more memory than momentum. Defaults are those of optax; the paper's β₁
+    is 0.95, and its β₂ 0.98 for language. In float32 it moves 24 bytes an element, 4 of them for
+    the norm.
+
+    Parameters
+    ----------
+    lr : float or schedule
+        Learning rate, at least 0.
+    beta1, beta2 : float or schedule
+        Decay of m and of v, in [0, 1).
+    eps : float or schedule
+        Added to the root, greater than 0.
+    weight_decay : float or schedule
+        ``wd``, at least 0; it is inside m.
+
+    Examples
+    --------
+    >>> import gpuopt as go
+    >>> x = np.zeros(2)
+    >>> opt = go.NovoGrad(0.5).init(x)
+    >>> opt.step(np.array([3.0, -4.0]))
+    >>> x.round(6).tolist()
+    [-0.3, 0.4]
+    """
+
+    lr: NonNegative = 1e-3
+    _: KW_ONLY
+    beta1: Decay = 0.9
+    beta2: Decay = 0.25
+    eps: Positive = 1e-6
+    weight_decay: NonNegative = 0.0
+
+    def update(self, t: Any, p: Any, g: Any, m: Any = 0.0, v: Any = 0.0) -> Any:
+        square = np.sum(abs2(g))
+        v = at_first(t, square, self.beta2 * v + (1 - self.beta2) * square)
+        u = g / single(np.sqrt(v) + self.eps)
+        m = self.beta1 * m + (u + self.weight_decay * p if self.weight_decay else u)
+        return p - self.lr * m, m, v
 
 
 class StableAdamW(Rule):

@@ -24,6 +24,7 @@ ORDER = (
         "hooks ranges words spelling elsewhere given_loss formula base traced rule piece schedule paths reductions noise",
     ),
     ("rules", "descent adaptive velocities signs accumulating second_moments first_moments rates layerwise step_sizes by_loss"),
+    ("rules", "looking_ahead schedule_free distances"),
     ("rules", "gradient_pieces step_pieces parameter_pieces"),
     ("rules", "composite chains partitions compose __init__"),
     ("", "schedules"),

@@ -78,6 +78,14 @@ DEFAULTS = {
     "ASGD(lr=0.01, lambd=0.0001, alpha=0.75, t0=1000000.0)",
     "BarzilaiBorwein(lr=0.001, kind='long', low=1e-10, high=10000000000.0, tree=False)",
     "COCOB(alpha=100.0, eps=1e-08)",
+    "NAdam(lr=0.002, beta1=0.9, beta2=0.999, eps=1e-08, momentum_decay=0.004)",
+    "AcceleratedGradient(lr=0.01, restart=True)",
+    "ScheduleFreeSGD(lr=1.0, beta=0.9, weight_decay=0.0, warmup=0.0, r=0.0, power=2.0)",
+    "ScheduleFreeAdamW(lr=0.0025, beta1=0.9, beta2=0.999, eps=1e-08, weight_decay=0.0, warmup=0.0, r=0.0, power=2.0)",
+    "DoG(lr=1.0, reps_rel=1e-06, eps=1e-08)",
+    "DAdaptAdam(lr=1.0, beta1=0.9, beta2=0.999, eps=1e-08, first=1e-06, weight_decay=0.0)",
+    "Prodigy(lr=1.0, beta1=0.9, beta2=0.999, eps=1e-08, first=1e-06, weight_decay=0.0)",
+    "NovoGrad(lr=0.001, beta1=0.9, beta2=0.25, eps=1e-06, weight_decay=0.0)",
     "LARS(lr=1.0, beta=0.9, weight_decay=0.0, trust=0.001, eps=0.0)",
     "LAMB(lr=0.001, beta1=0.9, beta2=0.999, eps=1e-06, weight_decay=0.0)",
     "PolyakStep(lr=1.0, f_min=0.0, eps=0.0)",
@@ -186,8 +194,8 @@ def test_an_end_of_an_interval_may_be_infinite_and_never_nan() -> None:
         go.bounds(lo=math.nan)
 
 
-GROWING = {"COCOB"}
-"""Their steps grow without bound along one gradient, as a good bet does."""
+GROWING = {"COCOB", "DoG", "DAdaptAdam", "Prodigy"}
+"""Their steps grow without bound along one gradient, as a good bet or an estimate of a distance does."""
 
 
 @every_rule

@@ -79,7 +79,62 @@ def polyak_step(rule: Any, p: Array, gradients: Sequence[Array]) -> Arrays:
     return p, {}
 
 
+def inner(x: Array, y: Array) -> float:
+    return float(np.sum(x.real * y.real + x.imag * y.imag))
+
+
+def novograd(rule: Any, p: Array, gradients: Sequence[Array]) -> Arrays:
+    m, v = np.zeros_like(p), 0.0
+    for t, g in enumerate(gradients):
+        v = rule.beta2 * v + (1 - rule.beta2) * length(g) ** 2 if t else length(g) ** 2
+        m = rule.beta1 * m + g / (np.sqrt(v) + rule.eps) + rule.weight_decay * p
+        p = p - rule.lr * m
+    return p, {"m": m, "v": np.array(v)}
+
+
+def accelerated(rule: Any, p: Array, gradients: Sequence[Array]) -> Arrays:
+    x, theta = p, 1.0
+    for g in gradients:
+        new = p - rule.lr * g
+        if rule.restart and inner(g, new - x) > 0:
+            theta = 1.0
+        after = (1 + np.sqrt(1 + 4 * theta**2)) / 2
+        x, p, theta = new, new + (theta - 1) / after * (new - x), after
+    return p, {"x": x, "theta": np.array(theta)}
+
+
+def dog(rule: Any, p: Array, gradients: Sequence[Array]) -> Arrays:
+    p0, far, total = p, rule.reps_rel * (1 + length(p)), 0.0
+    for g in gradients:
+        far, total = max(far, length(p - p0)), total + length(g) ** 2
+        p = p - rule.lr * far / np.sqrt(total + rule.eps) * g
+    return p, {"p0": p0, "far": np.array(far), "total": np.array(total)}
+
+
+def distant(rule: Any, p: Array, gradients: Sequence[Array]) -> Arrays:
+    """Prodigy, and D-adaptation, whose sums have another weight."""
+    prodigy, beta3, p0, d, top = type(rule).__name__ == "Prodigy", np.sqrt(rule.beta2), p, rule.first, 0.0
+    m, v, s, n = np.zeros_like(p), np.zeros(p.shape), np.zeros_like(p), len(gradients)
+    for t, g in enumerate(gradients, start=1):
+        rate = d * rule.lr * np.sqrt(1 - rule.beta2**t) / (1 - rule.beta1**t)
+        inside, weight = (d, d / rule.first * rate) if prodigy else (rate, (1 - beta3) * rate)
+        gain = inner(g, p0 - p) if prodigy else inner(g, s / (np.sqrt(v) + rule.eps))
+        m = rule.beta1 * m + (1 - rule.beta1) * inside * g
+        v = rule.beta2 * v + (1 - rule.beta2) * np.abs(d * g if prodigy else g) ** 2
+        s, top = beta3 * s + weight * g, beta3 * top + weight * gain
+        largest = max(d, top / (np.sum(np.abs(s)) * (1.0 if prodigy else 1 - beta3)))
+        step = rate * m / (np.sqrt(v) + largest * rule.eps) if prodigy else m / (np.sqrt(v) + rule.eps)
+        p, d = p - step - rate * rule.weight_decay * p, largest
+    numbers = {name: np.array(float(x)) for name, x in (("d", d), ("top", top), ("n", n))}
+    return p, {"m": m, "v": v, "s": s} | ({"p0": p0} if prodigy else {}) | numbers
+
+
 LOOPS: dict[str, Callable[..., Arrays]] = {
+    "NovoGrad": novograd,
+    "AcceleratedGradient": accelerated,
+    "DoG": dog,
+    "DAdaptAdam": distant,
+    "Prodigy": distant,
     "LARS": lars,
     "LAMB": lamb,
     "StableAdamW": stable_adamw,

@@ -40,6 +40,35 @@ def adamw(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
     return adam(rule, p, gradients, decay=rule.weight_decay)
 
 
+def nadam(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
+    product = 1.0
+    for t, g, m, v in moments(rule, gradients):
+        mu, ahead = (rule.beta1 * (1 - 0.5 * 0.96 ** (n * rule.momentum_decay)) for n in (t, t + 1))
+        product *= mu
+        first = (1 - mu) * g / (1 - product) + ahead * m / (1 - product * ahead)
+        p = p - rule.lr * first / (math.sqrt(v / (1 - rule.beta2**t)) + rule.eps)
+    return p, {"m": m, "v": v, "product": product}
+
+
+def schedule_free(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
+    """Of gradient descent, or of AdamW without its first moment."""
+    adam = hasattr(rule, "beta2")
+    beta, x, y, z, v, total, most = rule.beta1 if adam else rule.beta, p, p, p, 0.0, 0.0, 0.0
+    for t, g in enumerate(gradients, start=1):
+        h = g
+        if adam:
+            v = rule.beta2 * v + (1 - rule.beta2) * abs(g) ** 2
+            h = g / (math.sqrt(v / (1 - rule.beta2**t)) + rule.eps)
+        lr = rule.lr * (min(1.0, t / rule.warmup) if rule.warmup else 1.0)
+        most = max(most, lr)
+        weight = t**rule.r * most**rule.power
+        total += weight
+        z = z - lr * (h + rule.weight_decay * y)
+        x = (1 - weight / total) * x + weight / total * z
+        y = (1 - beta) * z + beta * x
+    return y, {"z": z, "lr_max": most, "total": total} | ({"v": v} if adam else {})
+
+
 def adamax(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
     u = 0.0
     for t, g, m, _ in moments(rule, gradients):
@@ -153,4 +182,7 @@ LOOPS: dict[str, Callable[..., Result]] = {
     "AdEMAMix": ademamix,
     "AdaBound": adabound,
     "RAdam": radam,
+    "NAdam": nadam,
+    "ScheduleFreeSGD": schedule_free,
+    "ScheduleFreeAdamW": schedule_free,
 }

@@ -26,7 +26,7 @@ from tests.support.covering import covering
 
 _ON = {"warmup": 3.5}
 """What switches something on, if not 0.7: a number of steps."""
-_KINDS: dict[str, list[Any]] = {"kind": ["long", "short"], "t0": [2.0]}
+_KINDS: dict[str, list[Any]] = {"kind": ["long", "short"], "t0": [2.0], "first": [0.1]}
 """What shows more than a field's default."""
 
 
