@@ -67,6 +67,10 @@ RULES: list[tuple[Any, Any]] = [
     (go.ADOPT(LR, clipped=False), contrib.adopt(LR, use_clipping=False)),
     (go.AdEMAMix(LR, weight_decay=0.1), contrib.ademamix(LR, weight_decay=0.1)),
     (go.COCOB(), contrib.cocob()),
+    (go.NovoGrad(LR, weight_decay=0.1), optax.novograd(LR, weight_decay=0.1)),
+    (go.DoG(0.5, reps_rel=1e-3, eps=1e-4), contrib.dog(0.5, ("heuristic", 1e-3), 1e-4)),
+    (go.DAdaptAdam(first=1e-3, weight_decay=0.1), contrib.dadapt_adamw(estim_lr0=1e-3, weight_decay=0.1)),
+    (go.Prodigy(first=1e-3, weight_decay=0.1), contrib.prodigy(estim_lr0=1e-3, weight_decay=0.1)),
     # its change is weighed by 1 - b2, and where that is b2 it is the authors'
     (go.Adan(LR, beta2=0.5), optax.adan(LR, b2=0.5, weight_decay=0.0, eps_root=0.0)),
     (go.QHAdam(LR, beta1=0.9, nu1=1.0), optax.adam(LR)),

@@ -31,6 +31,7 @@ PAIRS: list[tuple[Any, Any]] = [
     (go.AdamW(0.01), lambda p: torch.optim.AdamW(p, 0.01, weight_decay=0.01)),
     (go.AdamW(0.01, weight_decay=0.1, amsgrad=True), lambda p: torch.optim.AdamW(p, 0.01, weight_decay=0.1, amsgrad=True)),
     (go.Adamax(0.01), lambda p: torch.optim.Adamax(p, 0.01)),
+    (go.NAdam(0.01, momentum_decay=0.3), lambda p: torch.optim.NAdam(p, 0.01, momentum_decay=0.3)),
     (go.RAdam(0.01), lambda p: torch.optim.RAdam(p, 0.01)),
     (go.RAdam(0.01, beta2=0.9), lambda p: torch.optim.RAdam(p, 0.01, betas=(0.9, 0.9))),
     (go.AdaGrad(0.05), lambda p: torch.optim.Adagrad(p, 0.05)),
