@@ -17,13 +17,23 @@ from gpuopt.tracing.ops import LOGICAL, OPS, REDUCTIONS
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ReductionKey:
-    """Identifies a reduction: its name, and its scope (``"array"`` or ``"tree"``)."""
+    """Identifies a reduction: its name, and its scope (``"array"`` or ``"tree"``).
+
+    What a formula reads of an array's shape is one, too, called as it is written there: ``size``,
+    ``ndim``, ``shape[0]``. Nothing is reduced for it.
+    """
 
     name: str
     scope: str
 
+    @property
+    def of_shape(self) -> bool:
+        return "/" not in self.name
 
-SIZE = ReductionKey("size", "array")
+    @property
+    def axis(self) -> int | None:
+        """Which entry of the shape it is; None for another number of it."""
+        return int(self.name[6:-1]) if self.name.startswith("shape[") else None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -163,9 +173,9 @@ class Graph:
             raise error
         self.errors.append(error)
 
-    def size(self) -> Expr:
-        """How many elements the array has."""
-        return self.leaf("size", SIZE)
+    def dimension(self, name: str) -> Expr:
+        """A number of the array's shape, such as its ``size``, how many elements it has."""
+        return self.leaf("size", ReductionKey(name, "array"))
 
     def uniform(self, key: tuple[Expr, ...], stream: int) -> Expr:
         """Uniform random numbers in (0, 1), as an input that the executor makes."""
@@ -230,6 +240,11 @@ def differs(exprs: Iterable[Expr]) -> bool:
         else (expr.reduces or expr.op == "size") and expr.value.scope == "array"
         for expr in ends
     )
+
+
+def reduces(exprs: Iterable[Expr]) -> bool:
+    """Whether host values are made of reductions of arrays."""
+    return not all(key.of_shape for key in reduction_keys(exprs))
 
 
 def reachable(

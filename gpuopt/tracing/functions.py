@@ -64,7 +64,7 @@ def reduced(graph: Graph, kind: str, a: Parts, over: str = "array") -> Parts:
     if kind == "mean":
         total = reduced(graph, "sum", a, over)
         if over == "array":
-            return apply(graph, "divide", total, (graph.size(),))
+            return apply(graph, "divide", total, (graph.dimension("size"),))
         same = graph.node("equal", a[0], a[0])
         ones = graph.node("where", same, graph.constant(1), graph.constant(1))
         # as many as act, of which there may be none

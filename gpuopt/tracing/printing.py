@@ -32,4 +32,6 @@ def format_expr(expr: Expr, nested: bool = False, readable: int = READABLE) -> s
 def _format_leaf(expr: Expr) -> str:
     if expr.op == "constant":
         return f"{expr.value:g}" if float(f"{expr.value:g}") == expr.value else repr(expr.value)
-    return expr.op if expr.op in ("size", "loss") else str(expr.value)
+    if expr.op == "size":
+        return str(expr.value.name)
+    return expr.op if expr.op == "loss" else str(expr.value)

@@ -153,6 +153,12 @@ class UpdateProgram:
         return frozenset(each.value for stage in self.stages for each in stage.reductions)
 
     @functools.cached_property
+    def dimensions(self) -> list[ReductionKey]:
+        """What it reads of the shapes of arrays."""
+        ends = [end for kernel in self.kernels for end in kernel.ends]
+        return sorted({key for key in reduction_keys(ends) if key.of_shape}, key=str)
+
+    @functools.cached_property
     def loss_reader(self) -> str | None:
         """The class that reads the loss of the step; None where none does."""
         ends = [end for kernel in self.kernels for end in kernel.ends]

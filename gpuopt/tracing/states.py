@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gpuopt.rules.hooks import has_hook
-from gpuopt.tracing.expr import Expr, Graph, StateKey, reduction_keys
+from gpuopt.tracing.expr import Expr, Graph, StateKey, reduces
 from gpuopt.tracing.kinds import BEGUN, Kind
 from gpuopt.tracing.operands import state
 from gpuopt.tracing.setting import ScalarState, Setting
@@ -72,7 +72,7 @@ class States:
         begun = named_results(formula, self._graph, "start", names, formula.start(p))
         self.made |= {name: (value,) for name, value in zip(names, begun, strict=True)}
         parts = [part for value in begun for part in value.parts]
-        if reduction_keys(parts) or any(kind.is_number for kind in kinds):
+        if reduces(parts) or any(kind.is_number for kind in kinds):
             self.late.update(names)
         key, first = StateKey(part.named(BEGUN, "_"), part.scope), [t == 1] * len(names)
         if Kind.SHARED in kinds:

@@ -27,7 +27,6 @@ __all__ = ["Symbol", "always", "bind_loss", "lift"]
 _REMEDIES = {
     "astype": "a rule computes in float32 or float64, as its arrays ask for: leave .astype out",
     "dtype": "a rule computes in float32 or float64, as its arrays ask for",
-    "size": "write np.sum(np.where(x == x, 1.0, 1.0)) for the number of elements",
 }
 """What to write in place of an attribute of arrays; others are not elementwise."""
 
@@ -60,6 +59,24 @@ class Symbol(NDArrayOperatorsMixin, Traced):
     @property
     def imag(self) -> Symbol:
         return Symbol(self._graph, imaginary(self._graph, self.parts))
+
+    @property
+    def size(self) -> Symbol:
+        return self._dimension("size")
+
+    @property
+    def ndim(self) -> Symbol:
+        return self._dimension("ndim")
+
+    @property
+    def shape(self) -> Shape:
+        return Shape(self)
+
+    def _dimension(self, name: str) -> Symbol:
+        """A number of the shape of arrays; all that are no numbers have that of the parameter."""
+        if self.parts[0].host:
+            raise trace_error(f".{name} of a number: write p.{name} for that of the parameter")
+        return Symbol(self._graph, self._graph.dimension(name))
 
     def widened(self) -> Symbol:
         """The same value as a complex one."""
@@ -159,6 +176,27 @@ class Symbol(NDArrayOperatorsMixin, Traced):
 
     def __repr__(self) -> str:
         return f"<symbol {' + 1j * '.join(map(format_expr, self.parts))}>"
+
+
+class Shape:
+    """The shape of arrays, of which only entries are known, and these as numbers."""
+
+    def __init__(self, array: Symbol) -> None:
+        self._array = array
+
+    def __getitem__(self, axis: Any) -> Symbol:
+        if not isinstance(axis, int):
+            self._no_tuple()
+        return self._array._dimension(f"shape[{axis}]")
+
+    def _no_tuple(self, *_: Any) -> NoReturn:
+        raise trace_error(
+            "a rule is of arrays of any shape, so p.shape has no length here: write p.shape[0], "
+            "p.shape[-1], p.ndim or p.size"
+        )
+
+    __iter__ = __len__ = __eq__ = __contains__ = _no_tuple
+    __hash__ = None  # type: ignore[assignment]
 
 
 def lift(graph: Graph, x: Any) -> Symbol:

@@ -42,7 +42,10 @@ ORDER = (
     ("executors.cuda", "runtime uploads launches tables singles launch"),
     ("executors", "__init__"),
     ("optimizer", "gradients guard losses hyperparameters hyper_arrays limits group_steps groups beginning evaluation binding"),
-    ("optimizer.steps", "plain totals scalar_states staged masks device_memory device_step device counting __init__"),
+    (
+        "optimizer.steps",
+        "plain totals dimensions scalar_states staged masks device_memory device_step device counting __init__",
+    ),
     ("optimizer", "saved_format saved capturing summary attributes optimizer capture_checks capture __init__"),
     ("training", "arguments history fit result bounds objective search minimize scipy_method"),
     ("", "option_values"),

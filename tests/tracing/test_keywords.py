@@ -109,7 +109,6 @@ REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
     "another ufunc": (lambda p, g: np.frompyfunc(abs, 1, 1)(g), r"abs \(vectorized\) is no function of NumPy"),
     "astype": (lambda p, g: g.astype("f8"), r"leave \.astype out"),
     "reshape": (lambda p, g: g.reshape(-1), r"\.reshape of an array is not available"),
-    "size": (lambda p, g: g.size, r"np\.sum\(np\.where\(x == x, 1\.0, 1\.0\)\)"),
     "norm": (lambda p, g: np.linalg.norm(g, 1), r"np\.linalg\.norm\(…, ord=…\).*np\.sum\(np\.abs\(x\)\)"),
     "index": (lambda p, g: g[0], r"cannot index"), "mask": (lambda p, g: g[g > 0], r"cannot index"),
     "assignment": (lambda p, g: _altered(g), r"cannot index"), "len": (lambda p, g: len(g), r"ask for a length"),

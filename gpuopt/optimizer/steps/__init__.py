@@ -88,5 +88,5 @@ def _way(binding: Binding, change: RuleChange) -> type[PlainSteps]:
 def _is_plain(programs: list[UpdateProgram]) -> bool:
     """Whether a step is one launch, whose scalars depend on counts and hyperparameters alone."""
     whole = programs[-1]
-    alone = not whole.stages and whole.accept is None
+    alone = not (whole.stages or whole.update.needs) and whole.accept is None
     return len(programs) == 1 and alone and not whole.shared and not whole.update.scalar_states

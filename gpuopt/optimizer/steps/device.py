@@ -62,6 +62,7 @@ class DeviceSteps(PlainSteps):
 
     def prepare(self, change: RuleChange) -> None:
         self._last = None  # its kernels are of the rule before
+        self._memory.keep_dimensions(change)
         super().prepare(change)
         with self.device:
             self._memory.scalar_states.prepare(change, lambda: self.counts)

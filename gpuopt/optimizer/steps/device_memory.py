@@ -17,10 +17,11 @@ from gpuopt.executors.cuda.uploads import UploadRing
 from gpuopt.optimizer.binding import Binding, RuleChange
 from gpuopt.optimizer.group_steps import GroupStep
 from gpuopt.optimizer.groups import ParamGroup
+from gpuopt.optimizer.steps.dimensions import dimensions
 from gpuopt.optimizer.steps.masks import Masks, MaskUploads
 from gpuopt.optimizer.steps.plain import Progress
 from gpuopt.optimizer.steps.scalar_states import ScalarStates
-from gpuopt.tracing.expr import SIZE, Expr, ReductionKey
+from gpuopt.tracing.expr import Expr, ReductionKey
 from gpuopt.tracing.ops import REDUCTIONS
 from gpuopt.tracing.program import Kernel, UpdateProgram
 
@@ -74,9 +75,13 @@ class DeviceMemory:
                 name: xp.full(1, value, np.float32) for name, value in binding.initial.items()
             }
             self._indices = {g: xp.asarray(np.array(g.indices, np.int32)) for g in binding.groups}
-            self._totals[SIZE] = xp.asarray(
-                np.array([leaf.size for leaf in binding.leaves], np.float64)
-            )
+
+    def keep_dimensions(self, change: RuleChange) -> None:
+        """Send what updates read of the shapes of arrays."""
+        found = dimensions(self._binding, change)
+        with self.device:
+            for key in found.keys() - self._totals.keys():
+                self._totals[key] = self.runtime.xp.asarray(found[key])
 
     def make_room(self, group: ParamGroup, kernel: Kernel, source: ScalarSource | None) -> None:
         """Make room for the totals of a kernel, and for its scalars if they are made by

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpuopt.codegen.host import RAISED, compile_host, compile_rows
 from gpuopt.executors import CpuExecutor, ScalarRows, Scalars
@@ -19,10 +20,11 @@ from gpuopt.optimizer.binding import Binding, RuleChange
 from gpuopt.optimizer.gradients import Whereabouts
 from gpuopt.optimizer.group_steps import GroupStep, batches
 from gpuopt.optimizer.hyperparameters import ValuesOfUpdates
+from gpuopt.optimizer.steps.dimensions import dimensions
 from gpuopt.optimizer.steps.plain import PlainSteps, Progress, StepPlan
 from gpuopt.optimizer.steps.scalar_states import ScalarStates
 from gpuopt.optimizer.steps.totals import Totals
-from gpuopt.tracing.expr import Expr, StateKey
+from gpuopt.tracing.expr import Expr, ReductionKey, StateKey
 from gpuopt.tracing.program import Kernel
 
 __all__ = ["StagedSteps"]
@@ -33,7 +35,7 @@ class StagedSteps(PlainSteps):
 
     def __init__(self, binding: Binding) -> None:
         super().__init__(binding)
-        self._sizes = [leaf.size for leaf in binding.leaves]
+        self._dimensions = dict[ReductionKey, NDArray[np.float64]]()
         self.numbers = {
             name: np.full((), value, np.float32) for name, value in binding.initial.items()
         }
@@ -44,6 +46,7 @@ class StagedSteps(PlainSteps):
         return self._scalar_states.of_arrays()
 
     def prepare(self, change: RuleChange) -> None:
+        self._dimensions |= dimensions(self.binding, change)
         super().prepare(change)
         self._scalar_states.prepare(change, lambda: self.counts)
 
@@ -91,7 +94,7 @@ class StagedSteps(PlainSteps):
 
     def _reduced(self, steps: list[GroupStep]) -> Totals:
         """The results of all reductions of a step."""
-        totals = Totals(self._sizes, self._scalar_states.values())
+        totals = Totals(len(self.binding.leaves), self._dimensions, self._scalar_states.values())
         for batch in batches(steps):
             for step, stage in batch:
                 for part in [step] if _are_alike(stage, step, totals) else step.split():

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuopt.tracing.expr import SIZE, Expr, ReductionKey, StateKey
+from gpuopt.tracing.expr import Expr, ReductionKey, StateKey
 from gpuopt.tracing.ops import REDUCTIONS
 
 __all__ = ["Totals", "TotalsOfArray", "TotalsOfEach"]
@@ -23,15 +23,21 @@ class Totals:
 
     Parameters
     ----------
-    sizes : sequence of int
-        The elements of every array of the optimizer.
+    count : int
+        How many arrays the optimizer has.
+    dimensions : dict
+        What is read of their shapes, a row for each.
     states : dict
         The states that are one number: a list with one for every array, or one of a tree.
     """
 
-    def __init__(self, sizes: Sequence[int], states: Mapping[StateKey, Any]) -> None:
-        self._count, self._states = len(sizes), states
-        self._rows: dict[ReductionKey, NDArray[np.float64]] = {SIZE: np.array(sizes, np.float64)}
+    def __init__(
+        self,
+        count: int,
+        dimensions: Mapping[ReductionKey, NDArray[np.float64]],
+        states: Mapping[StateKey, Any],
+    ) -> None:
+        self._count, self._rows, self._states = count, {**dimensions}, states
         self._ops: dict[ReductionKey, str] = {}
         self._trees: dict[ReductionKey, float] = {}
 

@@ -376,6 +376,20 @@ MISTAKES = [
         "test_loss",
     ),
     Mistake(
+        "the length of another axis",
+        "ReductionKey.axis",
+        "self.name[6:-1]",
+        "self.name[-2:-1]",
+        "test_shapes",
+    ),
+    Mistake(
+        "a step that reads sizes where there are none",
+        "steps:_is_plain",
+        "whole.stages or whole.update.needs",
+        "whole.stages",
+        "test_shapes",
+    ),
+    Mistake(
         "a path that a notebook takes for HTML",
         "summary:_html_row",
         "html.escape(text)",

@@ -1,0 +1,42 @@
+"""What formulas read of the shapes of arrays: ``p.size``, ``p.ndim``, ``p.shape[0]``."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuopt.optimizer.binding import Binding, RuleChange
+from gpuopt.tracing.expr import ReductionKey
+
+__all__ = ["dimensions"]
+
+
+def dimensions(binding: Binding, change: RuleChange) -> dict[ReductionKey, NDArray[np.float64]]:
+    """For each number that updates read of a shape a row: that number of each array.
+
+    Raises
+    ------
+    ValueError
+        If an array of theirs lacks the axis.
+    """
+    found = dict[ReductionKey, Any]()
+    for group, programs in zip(binding.groups, change.programs, strict=True):
+        for key in programs[-1].dimensions:
+            row = found.setdefault(key, [_dimension(key, leaf) for leaf in binding.leaves])
+            if missing := [index for index in group.indices if math.isnan(row[index])]:
+                path, shape = binding.spec.paths[missing[0]], binding.leaves[missing[0]].shape
+                raise ValueError(
+                    f"{programs[-1].name} reads p.{key.name}, and params{path} has the shape "
+                    f"{shape}: give it another rule, by gpuopt.partition, or read p.size or p.ndim"
+                )
+    return {key: np.array(row, np.float64) for key, row in found.items()}
+
+
+def _dimension(key: ReductionKey, array: Any) -> float:
+    """That number of one array; NaN where it lacks the axis."""
+    if key.axis is None:
+        return float(getattr(array, key.name))
+    return float(array.shape[key.axis]) if -array.ndim <= key.axis < array.ndim else math.nan
