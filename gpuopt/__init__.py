@@ -185,9 +185,15 @@ __all__ = [
 ]
 
 
-if not typing.TYPE_CHECKING:  # to a type checker any name would then be one of the module's
+if typing.TYPE_CHECKING:
+    from gpuopt import conventions as conventions
+else:  # to a type checker any name would then be one of the module's
 
     def __getattr__(name):
+        if name == "conventions":  # which few ask for
+            import gpuopt.conventions
+
+            return gpuopt.conventions
         from gpuopt.rules.elsewhere import not_exported
 
         raise not_exported(name, __all__)

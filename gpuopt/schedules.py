@@ -19,6 +19,7 @@ from typing import Any, final
 
 from gpuopt.rules.schedule import (
     CheckedSchedule,
+    Debiased,
     Schedule,
     between,
     chosen,
@@ -31,6 +32,7 @@ from gpuopt.rules.schedule import (
 __all__ = [
     "Constant",
     "Cosine",
+    "Debiased",
     "Exponential",
     "InverseSquareRoot",
     "Joined",

@@ -11,6 +11,7 @@ import dataclasses
 import itertools
 import math
 import numbers
+import typing
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CheckedSchedule",
+    "Debiased",
     "Schedule",
     "between",
     "chosen",
@@ -102,6 +104,36 @@ class CheckedSchedule(Schedule):
                 finite(self, field.name)
             elif field.type == "int":
                 whole(self, field.name, getattr(self, field.name))
+
+
+@typing.final
+@dataclasses.dataclass(frozen=True, repr=False)
+class Debiased(CheckedSchedule):
+    """``value · (1 - betaᵗ)^power`` with ``t = step + 1``: a number that goes with an average.
+
+    The epsilon of Keras' and scikit-learn's Adam is added to the uncorrected root, which is that of
+    `gpuopt.Adam` with ``eps=Debiased(1e-7, 0.999)``.
+
+    Parameters
+    ----------
+    value : float
+    beta : float
+        The decay of the average, in [0, 1).
+    power : float
+        -0.5 divides by the root of the sum of the average's weights.
+    """
+
+    value: float
+    beta: float
+    power: float = -0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.beta < 1:
+            raise ValueError(f"schedules.Debiased: beta must be in [0, 1), got {self.beta!r}")
+
+    def __call__(self, step: int) -> float:
+        return self.value * (1 - self.beta ** (step + 1)) ** self.power
 
 
 def increasing(schedule: Schedule, boundaries: Any, parts: int, kind: str) -> tuple[int, ...]:

@@ -28,6 +28,7 @@ ORDER = (
     ("rules", "gradient_pieces step_pieces parameter_pieces"),
     ("rules", "composite chains partitions compose __init__"),
     ("", "schedules"),
+    ("conventions", "common torch optax_contrib optax keras sklearn __init__"),
     ("tracing", "operands ops errors expr printing keywords complexes truth ufuncs functions symbols kinds weights"),
     ("tracing", "signatures setting states parts program trace"),
     ("codegen", "order wide host tile passes pairs numpy numba_header numba numba_handover numba_objects"),

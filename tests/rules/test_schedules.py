@@ -14,6 +14,7 @@ from gpuopt import schedules
 from gpuopt.schedules import (
     Constant,
     Cosine,
+    Debiased,
     Exponential,
     InverseSquareRoot,
     Joined,
@@ -33,6 +34,8 @@ VALUES: list[tuple[Schedule, dict[int, float]]] = [
     (Polynomial(1.0, 10), {0: 1.0, 5: 0.5, 10: 0.0, 11: 0.0}),
     (Polynomial(0.3, 10, end=0.1, power=2.0), {0: 0.3, 5: 0.1 + 0.2 * 0.25, 10: 0.1, 99: 0.1}),
     (Cosine(0.3, 10, end=0.1), {0: 0.3, 5: 0.2, 10: 0.1, 11: 0.1}),
+    (Debiased(0.3, 0.75), {0: 0.6, 1: 0.3 / 0.4375**0.5, 999: 0.3}),
+    (Debiased(0.3, 0.75, power=0.5), {0: 0.15, 1: 0.3 * 0.4375**0.5, 999: 0.3}),
     (InverseSquareRoot(1.0, 4), {0: 1.0, 4: 1.0, 16: 0.5, 64: 0.25}),
     (WarmUp(0.8, 4), {0: 0.0, 1: 0.2, 3: 0.6000000000000001, 4: 0.8, 5: 0.8}),
     (WarmUp(Cosine(0.8, 10), 4, start=0.4), {0: 0.4, 2: 0.6000000000000001, 4: 0.8, 9: 0.4, 14: 0.0}),

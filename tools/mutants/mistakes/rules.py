@@ -308,4 +308,25 @@ MISTAKES = [
         "None",
         "test_remedies::test_another_librarys_name_of_a_class",
     ),
+    Mistake(
+        "an epsilon corrected a step late",
+        "Debiased.__call__",
+        "self.beta ** (step + 1)",
+        "self.beta ** (step + 2)",
+        "test_conventions::test_a_call_gives_the_librarys_numbers",
+    ),
+    Mistake(
+        "a dampened first step of PyTorch's",
+        "torch:SGD",
+        "Piecewise((0.0, dampening), (1,)) if dampening else 0.0",
+        "dampening",
+        "test_conventions::test_a_call_gives_the_librarys_numbers",
+    ),
+    Mistake(
+        "an option that cannot be had passed over",
+        "common:refuse",
+        "remedies[name] and value is not None and value is not False and (value != 0)",
+        "False",
+        "test_conventions::test_what_cannot_be_had_is_refused_by_name",
+    ),
 ]

@@ -1,0 +1,14 @@
+"""Other libraries' calls: their names, arguments and defaults, and a rule of gpuopt with the same
+numbers.
+
+``go.conventions.keras.Adam(1e-3)`` is ``go.Adam`` with Keras' epsilon; `torch`, `optax`, `keras`
+and `sklearn` have a function for each rule. What a library calls its option keeps its name; an
+option that cannot be had is refused with what to do. The result is an ordinary rule or chain, and
+its repr the line to type. Golden values, made by ``tools/golden_conventions.py`` from the
+libraries, hold each of them. Imports: rules and schedules. `gpuopt` imports it when it is asked
+for.
+"""
+
+from gpuopt.conventions import keras, optax, sklearn, torch
+
+__all__ = ["keras", "optax", "sklearn", "torch"]

@@ -1,0 +1,75 @@
+"""What the conventions of all libraries need: chains around a rule, refusals, and momentum that
+holds the learning rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import KW_ONLY
+from typing import Any
+
+from gpuopt.rules import Chain, Rule, chain, decoupled_weight_decay, weight_decay
+from gpuopt.rules.ranges import Decay, NonNegative
+
+__all__ = ["Made", "VelocityOfSteps", "around", "constant", "coupled", "decoupled", "refuse"]
+
+Made = Rule | Chain
+"""What a function of `gpuopt.conventions` gives."""
+
+
+class VelocityOfSteps(Rule):
+    """Momentum whose velocity holds the learning rate (Sutskever et al. 2013, "On the importance of
+    initialization and momentum in deep learning"): ``v ← β·v - lr·g; p ← p + v``.
+
+    It differs from `Momentum` only where the learning rate changes.
+    """
+
+    lr: NonNegative = 0.01
+    _: KW_ONLY
+    beta: Decay = 0.9
+    nesterov: bool = False
+
+    def update(self, t: Any, p: Any, g: Any, v: Any = 0.0) -> Any:
+        v = self.beta * v - self.lr * g
+        return p + (self.beta * v - self.lr * g if self.nesterov else v), v
+
+
+def around(rule: Made, before: Iterable[Any] = (), after: Iterable[Any] = ()) -> Made:
+    """The rule with pieces before and after it, where there are any."""
+    pieces = [*before], [*after]
+    return chain(*pieces[0], rule, *pieces[1]) if any(pieces) else rule
+
+
+def coupled(decay: Any) -> list[Any]:
+    """The piece that adds a decay to the gradient; none for 0."""
+    return [weight_decay(decay)] if decay else []
+
+
+def decoupled(decay: Any) -> list[Any]:
+    """The piece that decays the parameter by ``lr·decay``; none for 0 or None."""
+    return [decoupled_weight_decay(decay)] if decay else []
+
+
+def constant(function: str, name: str, value: Any, remedy: str) -> None:
+    """Refuse a schedule for `name`."""
+    if callable(value):
+        raise ValueError(f"{function}: {name} cannot follow a schedule here: {remedy}")
+
+
+def refuse(function: str, given: Mapping[str, Any], remedies: Mapping[str, str]) -> None:
+    """Refuse the options that are switched on and cannot be had, and those that are unknown.
+
+    Parameters
+    ----------
+    function : str
+        The name of the function that they were given to.
+    given : dict
+        Options by name. None, False and 0 switch one off.
+    remedies : dict
+        For each option that exists what to do in its place; an empty text where it chooses nothing.
+    """
+    for name, value in given.items():
+        if name not in remedies:
+            raise TypeError(f"{function} has no argument {name!r}")
+        if remedies[name] and value is not None and value is not False and value != 0:
+            raise ValueError(f"{function}: {name}={value!r} cannot be had: {remedies[name]}")

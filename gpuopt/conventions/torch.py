@@ -1,0 +1,179 @@
+"""The optimizers of ``torch.optim``, without their parameters: ``torch.Adam(1e-3)``.
+
+A complex parameter is two real ones in PyTorch; here it has one second moment, of the modulus.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gpuopt.rules as go
+from gpuopt.conventions.common import Made, around, coupled, decoupled, refuse
+from gpuopt.schedules import Piecewise
+
+__all__ = [
+    "ASGD",
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "RAdam",
+    "RMSprop",
+    "Rprop",
+]
+
+_REMEDIES = {
+    "foreach": "",
+    "fused": "",
+    "capturable": "give capturable=True to init",
+    "differentiable": "gpuopt updates arrays and records no gradient of that",
+}
+
+
+def _made(
+    name: str,
+    rule: go.Rule,
+    decay: float,
+    options: dict[str, Any],
+    apart: bool = False,
+) -> Made:
+    """The rule with the options that all of these optimizers have."""
+    maximize = options.pop("maximize", False)
+    refuse(f"torch.{name}", options, _REMEDIES)
+    before = [go.maximize()] if maximize else []
+    if apart:
+        return around(rule, before, decoupled(decay))
+    return around(rule, [*before, *coupled(decay)])
+
+
+def SGD(
+    lr: Any = 1e-3,
+    momentum: float = 0.0,
+    dampening: float = 0.0,
+    weight_decay: float = 0.0,
+    nesterov: bool = False,
+    **options: Any,
+) -> Made:
+    """``torch.optim.SGD``: it dampens no first step."""
+    rule: go.Rule = go.GradientDescent(lr)
+    if nesterov and (not momentum or dampening):
+        raise ValueError("torch.SGD: nesterov=True needs momentum, and no dampening")
+    if momentum:
+        later: Any = Piecewise((0.0, dampening), (1,)) if dampening else 0.0
+        rule = go.Momentum(lr, beta=momentum, dampening=later, nesterov=nesterov)
+    return _made("SGD", rule, weight_decay, options)
+
+
+def Adam(
+    lr: Any = 1e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    amsgrad: bool = False,
+    *,
+    decoupled_weight_decay: bool = False,
+    **options: Any,
+) -> Made:
+    """``torch.optim.Adam``."""
+    rule = go.Adam(lr, beta1=betas[0], beta2=betas[1], eps=eps, amsgrad=amsgrad)
+    return _made("Adam", rule, weight_decay, options, decoupled_weight_decay)
+
+
+def AdamW(
+    lr: Any = 1e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 1e-2,
+    amsgrad: bool = False,
+    **options: Any,
+) -> Made:
+    """``torch.optim.AdamW``."""
+    rule = go.AdamW(
+        lr, beta1=betas[0], beta2=betas[1], eps=eps, weight_decay=weight_decay, amsgrad=amsgrad
+    )
+    return _made("AdamW", rule, 0.0, options)
+
+
+def RMSprop(
+    lr: Any = 1e-2,
+    alpha: float = 0.99,
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    momentum: float = 0.0,
+    centered: bool = False,
+    **options: Any,
+) -> Made:
+    """``torch.optim.RMSprop``."""
+    rule = go.RMSProp(lr, beta=alpha, eps=eps, momentum=momentum, centered=centered)
+    return _made("RMSprop", rule, weight_decay, options)
+
+
+def Adagrad(
+    lr: Any = 1e-2,
+    lr_decay: float = 0.0,
+    weight_decay: float = 0.0,
+    initial_accumulator_value: float = 0.0,
+    eps: float = 1e-10,
+    **options: Any,
+) -> Made:
+    """``torch.optim.Adagrad``."""
+    rule = go.AdaGrad(lr, lr_decay=lr_decay, eps=eps, initial=initial_accumulator_value)
+    return _made("Adagrad", rule, weight_decay, options)
+
+
+def Adadelta(
+    lr: Any = 1.0, rho: float = 0.9, eps: float = 1e-6, weight_decay: float = 0.0, **options: Any
+) -> Made:
+    """``torch.optim.Adadelta``."""
+    return _made("Adadelta", go.AdaDelta(lr, rho=rho, eps=eps), weight_decay, options)
+
+
+def Adamax(
+    lr: Any = 2e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    **options: Any,
+) -> Made:
+    """``torch.optim.Adamax``."""
+    rule = go.Adamax(lr, beta1=betas[0], beta2=betas[1], eps=eps)
+    return _made("Adamax", rule, weight_decay, options)
+
+
+def RAdam(
+    lr: Any = 1e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    decoupled_weight_decay: bool = False,
+    **options: Any,
+) -> Made:
+    """``torch.optim.RAdam``."""
+    rule = go.RAdam(lr, beta1=betas[0], beta2=betas[1], eps=eps)
+    return _made("RAdam", rule, weight_decay, options, decoupled_weight_decay)
+
+
+def Rprop(
+    lr: Any = 1e-2,
+    etas: tuple[float, float] = (0.5, 1.2),
+    step_sizes: tuple[float, float] = (1e-6, 50.0),
+    **options: Any,
+) -> Made:
+    """``torch.optim.Rprop``."""
+    rule = go.Rprop(lr, shrink=etas[0], grow=etas[1], low=step_sizes[0], high=step_sizes[1])
+    return _made("Rprop", rule, 0.0, options)
+
+
+def ASGD(
+    lr: Any = 1e-2,
+    lambd: float = 1e-4,
+    alpha: float = 0.75,
+    t0: float = 1e6,
+    weight_decay: float = 0.0,
+    **options: Any,
+) -> Made:
+    """``torch.optim.ASGD``; `Optimizer.evaluation` gives its ``ax``."""
+    rule = go.ASGD(lr, lambd=lambd, alpha=alpha, t0=t0)
+    return _made("ASGD", rule, weight_decay, options)

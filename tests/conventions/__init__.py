@@ -1,0 +1,1 @@
+"""`gpuopt/conventions`: other libraries' calls."""

@@ -1,0 +1,89 @@
+"""Other libraries' calls against what they compute, in golden values that `tools/golden_conventions.py` makes."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gpuopt as go
+from tests.support.golden import CALLS, gradients, start
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "support" / "golden_conventions.json").read_text(encoding="utf-8"))
+LIBRARIES = {name: getattr(go.conventions, name) for name in go.conventions.__all__}
+
+
+def made(call: str) -> Any:
+    return eval(call, {**LIBRARIES, "falling": lambda step: 0.1 * 0.9**step})
+
+
+@pytest.mark.parametrize("call", GOLDEN)
+def test_a_call_gives_the_librarys_numbers(call: str) -> None:
+    params, rule = start(), made(call)
+    opt = rule.init(params)
+    for grads in gradients():
+        opt.step(grads)
+    np.testing.assert_allclose(np.concatenate([p.ravel() for p in params]), GOLDEN[call], rtol=1e-12, atol=1e-14)
+    if "falling" not in call and "VelocityOfSteps" not in repr(rule):
+        assert eval(repr(rule), vars(go)) == rule
+
+
+def test_every_function_has_golden_values() -> None:
+    assert list(GOLDEN) == [f"{library}.{call}" for library, calls in CALLS.items() for call in calls]
+    functions = {f"{name}.{f}" for name, module in LIBRARIES.items() for f in module.__all__ if f != "contrib"}
+    functions |= {f"optax.contrib.{f}" for f in go.conventions.optax.contrib.__all__ if f.islower()}
+    assert functions - {"optax.amsgrad"} == {call.partition("(")[0] for call in GOLDEN}
+
+
+REFUSED = {
+    "optax.amsgrad(0.1)": "Adam(amsgrad=True) takes that of the uncorrected one",
+    "optax.adadelta()": "write adadelta(1.0)",
+    "optax.adam(0.1, mu_dtype='bfloat16')": "optax.adam: mu_dtype='bfloat16' cannot be had: state is float32",
+    "optax.adamw(0.1, mask=True)": "optax.adamw: mask=True cannot be had: give gpuopt.partition",
+    "optax.rmsprop(falling, momentum=0.9)": "optax.rmsprop: learning_rate cannot follow a schedule here",
+    "optax.rmsprop(0.1, nesterov=True)": "optax.rmsprop: nesterov=True cannot be had",
+    "optax.lars(0.1, nesterov=True)": "optax.lars: nesterov=True cannot be had",
+    "torch.Adam(capturable=True)": "torch.Adam: capturable=True cannot be had: give capturable=True to init",
+    "torch.SGD(nesterov=True)": "torch.SGD: nesterov=True needs momentum",
+    "torch.Adam(differentiable=True)": "torch.Adam: differentiable=True cannot be had",
+    "keras.RMSprop(falling, momentum=0.9)": "keras.RMSprop: learning_rate cannot follow a schedule here",
+    "keras.Adam(ema_overwrite_frequency=3)": r"keras.Adam: ema_overwrite_frequency=3 cannot be had: take opt.evaluation()",
+    "sklearn.SGDOptimizer(lr_schedule='adaptive')": "lr_schedule='adaptive' cannot be had",
+}
+
+
+@pytest.mark.parametrize("call", REFUSED)
+def test_what_cannot_be_had_is_refused_by_name(call: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        made(call)
+    assert REFUSED[call] in str(caught.value)
+
+
+@pytest.mark.parametrize("call", ["torch.Adam(nonsense=1)", "keras.SGD(nonsense=None)", "optax.adam(0.1, nonsense=0)"])
+def test_an_unknown_argument_is_refused(call: str) -> None:
+    with pytest.raises(TypeError, match=f"{call.partition('(')[0]} has no argument 'nonsense'"):
+        made(call)
+
+
+def test_options_that_are_off_or_choose_nothing() -> None:
+    assert made("torch.Adam(foreach=True, fused=None, capturable=False)") == go.Adam()
+    assert made("keras.SGD(name='sgd', use_ema=True, ema_momentum=0.9)") == go.chain(go.SGD(), go.average(0.9))
+    assert made("optax.adam(0.1, mu_dtype=None)") == go.Adam(0.1)
+
+
+def test_every_function_is_documented() -> None:
+    for module in LIBRARIES.values():
+        for name in module.__all__:
+            assert inspect.getdoc(getattr(module, name)), name
+
+
+def test_nothing_is_imported_before_it_is_asked_for() -> None:
+    script = "import sys, gpuopt; assert 'gpuopt.conventions' not in sys.modules; print(gpuopt.conventions.keras.Adam(0.1))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("Adam(lr=0.1, beta1=0.9")
