@@ -16,6 +16,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "gpuopt"
 BARE, QUOTED = "    {},", '    "{}",'
+COLUMNS = 100
 RULES, TOP = PACKAGE / "rules" / "__init__.py", PACKAGE / "__init__.py"
 
 
@@ -50,8 +51,9 @@ def _exported(path: Path) -> list[str]:
 
 def _import(module: str, names: Iterable[str]) -> str:
     # ruff sorts what is imported without regard to case, and ``__all__`` with it
-    ordered = sorted(sorted(names), key=str.lower)
-    return f"from {module} import (\n{_lines(ordered, BARE)})"
+    ordered = sorted(sorted(sorted(names), key=str.lower), key=_kind)
+    line = f"from {module} import {', '.join(ordered)}"
+    return line if len(line) <= COLUMNS else f"from {module} import (\n{_lines(ordered, BARE)})"
 
 
 def _listed(text: str, names: Iterable[str]) -> str:

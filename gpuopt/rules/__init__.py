@@ -24,38 +24,13 @@ from gpuopt.rules import (
     step_sizes,
     velocities,
 )
-from gpuopt.rules.accumulating import (
-    AdaDelta,
-    AdaGrad,
-)
-from gpuopt.rules.adaptive import (
-    Adam,
-    AdamW,
-    RMSProp,
-)
-from gpuopt.rules.by_loss import (
-    PolyakStep,
-)
-from gpuopt.rules.chains import (
-    Chain,
-    chain,
-)
-from gpuopt.rules.descent import (
-    SGD,
-    GradientDescent,
-    Momentum,
-)
-from gpuopt.rules.distances import (
-    DAdaptAdam,
-    DoG,
-    Prodigy,
-)
-from gpuopt.rules.first_moments import (
-    Adan,
-    AdEMAMix,
-    LaProp,
-    QHAdam,
-)
+from gpuopt.rules.accumulating import AdaDelta, AdaGrad
+from gpuopt.rules.adaptive import Adam, AdamW, RMSProp
+from gpuopt.rules.by_loss import PolyakStep
+from gpuopt.rules.chains import Chain, chain
+from gpuopt.rules.descent import SGD, GradientDescent, Momentum
+from gpuopt.rules.distances import DAdaptAdam, DoG, Prodigy
+from gpuopt.rules.first_moments import Adan, AdEMAMix, LaProp, QHAdam
 from gpuopt.rules.gradient_pieces import (
     centralize,
     clip,
@@ -66,86 +41,22 @@ from gpuopt.rules.gradient_pieces import (
     scale,
     weight_decay,
 )
-from gpuopt.rules.layerwise import (
-    LAMB,
-    LARS,
-    NovoGrad,
-    StableAdamW,
-)
-from gpuopt.rules.looking_ahead import (
-    AcceleratedGradient,
-    NAdam,
-)
-from gpuopt.rules.noise import (
-    standard_normal,
-)
-from gpuopt.rules.parameter_pieces import (
-    average,
-    bounds,
-    decoupled_weight_decay,
-    lookahead,
-)
-from gpuopt.rules.partitions import (
-    Partition,
-    partition,
-)
-from gpuopt.rules.piece import (
-    GradientPiece,
-    ParameterPiece,
-)
-from gpuopt.rules.ranges import (
-    Bound,
-    Decay,
-    Hyper,
-    NonNegative,
-    Positive,
-)
-from gpuopt.rules.rates import (
-    AdaBound,
-    RAdam,
-)
-from gpuopt.rules.reductions import (
-    tree_max,
-    tree_mean,
-    tree_norm,
-    tree_sum,
-)
-from gpuopt.rules.rule import (
-    Rule,
-    abs2,
-    debias,
-)
-from gpuopt.rules.schedule_free import (
-    ScheduleFreeAdamW,
-    ScheduleFreeSGD,
-)
-from gpuopt.rules.second_moments import (
-    ADOPT,
-    AdaBelief,
-    Adamax,
-    Yogi,
-)
-from gpuopt.rules.signs import (
-    Lion,
-    Rprop,
-    SignSGD,
-    Signum,
-)
-from gpuopt.rules.step_pieces import (
-    LossScale,
-    accumulate,
-    freeze,
-    skip_nonfinite,
-)
-from gpuopt.rules.step_sizes import (
-    COCOB,
-    BarzilaiBorwein,
-)
-from gpuopt.rules.velocities import (
-    ASGD,
-    QHM,
-    OptimisticGradient,
-)
+from gpuopt.rules.layerwise import LAMB, LARS, NovoGrad, StableAdamW
+from gpuopt.rules.looking_ahead import AcceleratedGradient, NAdam
+from gpuopt.rules.noise import standard_normal
+from gpuopt.rules.parameter_pieces import average, bounds, decoupled_weight_decay, lookahead
+from gpuopt.rules.partitions import Partition, partition
+from gpuopt.rules.piece import GradientPiece, ParameterPiece
+from gpuopt.rules.ranges import Bound, Decay, Hyper, NonNegative, Positive
+from gpuopt.rules.rates import AdaBound, RAdam
+from gpuopt.rules.reductions import tree_max, tree_mean, tree_norm, tree_sum
+from gpuopt.rules.rule import Rule, abs2, debias
+from gpuopt.rules.schedule_free import ScheduleFreeAdamW, ScheduleFreeSGD
+from gpuopt.rules.second_moments import ADOPT, AdaBelief, Adamax, Yogi
+from gpuopt.rules.signs import Lion, Rprop, SignSGD, Signum
+from gpuopt.rules.step_pieces import LossScale, accumulate, freeze, skip_nonfinite
+from gpuopt.rules.step_sizes import COCOB, BarzilaiBorwein
+from gpuopt.rules.velocities import ASGD, QHM, OptimisticGradient
 
 __all__ = [
     "ADOPT",

@@ -167,7 +167,7 @@ def test_the_kernel_on_the_page_is_the_generated_one(capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("nadam", "there is no rule 'nadam'; the rules are gradientdescent, "),
+        ("lbfgs", "there is no rule 'lbfgs'; the rules are gradientdescent, "),
         ("Adam(", "'Adam(': SyntaxError: "),
         ("Adam(lr=-1)", "'Adam(lr=-1)': ValueError: Adam: lr must be a finite number >= 0, got -1"),
         ("chain(clip(1.0))", "ValueError: chain needs one rule"),
