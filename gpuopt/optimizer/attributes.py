@@ -81,8 +81,8 @@ class OptimizerAttributes(Generic[BindableT_co]):
     def numbers(self) -> dict[str, Any]:
         """The numbers of the whole optimizer that pieces keep, by name.
 
-        They are 0-d float32 arrays on the device of the parameters, for reading; steps alter them
-        in place.
+        They are 0-d float64 arrays on the device of the parameters, for reading; steps alter them
+        in place. That of `LossScale` is a float32.
         """
         return dict(self._steps.numbers)
 

@@ -121,9 +121,12 @@ def misfit(value: float, allowed: Range, dtype: np.dtype[Any]) -> tuple[str, str
     return None
 
 
-def initial_values(updates: Updates) -> dict[str, float]:
-    """The initial values of the whole optimizer's numbers, by their full names."""
-    found: dict[str, float] = {}
+def initial_values(updates: Updates) -> dict[str, float | np.float32]:
+    """The initial values of the whole optimizer's numbers, by their full names.
+
+    Those that a piece keeps in float32 are such.
+    """
+    found: dict[str, float | np.float32] = {}
     parts = [part for update in updates.values() for part in update.parts]
     for part in parts:
         if not has_hook(part.formula, "numbers"):
@@ -134,7 +137,8 @@ def initial_values(updates: Updates) -> dict[str, float]:
             raise TypeError(f"{what} must return a dict of initial values by name, got {given!r}")
         for name, value in given.items():
             check_number(f"{what}: {name}", value, ANY, "start at ")
-            found[part.named(name)] = float(value)
+            narrow = formula._number_ranges.get(name, ANY).narrow
+            found[part.named(name)] = np.float32(value) if narrow else float(value)
     return found
 
 
@@ -159,11 +163,14 @@ def check_number(what: str, value: Any, allowed: Range, begin: str = "be ") -> N
     try:
         number = float(value)
     except OverflowError:
-        number = 1e300  # which float32 cannot hold either
+        number, fits = 1e300, False
+    else:
+        fits = not (allowed.narrow and _LARGEST < abs(number) < math.inf)
     if allowed is not ANY and number not in allowed:
         raise ValueError(f"{what} must {begin}{allowed.text}, got {value!r}")
-    if _LARGEST < abs(number) < math.inf:
-        raise ValueError(f"{what} must {begin}a number that float32 can hold, got {value!r}")
+    if not fits:
+        kept = "float32" if allowed.narrow else "float64"
+        raise ValueError(f"{what} must {begin}a number that {kept} can hold, got {value!r}")
 
 
 def check_traceable(updates: Updates) -> None:

@@ -19,7 +19,7 @@ __all__ = ["Bound", "Decay", "Hyper", "NonNegative", "Positive"]
 class Range:
     """The values that a hyperparameter may take: ``low <= x`` (or ``low < x``) and ``x < high``.
 
-    NaN is in no range.
+    NaN is in no range. A number of the whole optimizer that is `narrow` is kept in float32.
     """
 
     text: str
@@ -28,6 +28,7 @@ class Range:
     open_low: bool = False
     infinite: bool = False
     whole: bool = False
+    narrow: bool = False
 
     def __contains__(self, value: float) -> bool:
         if self.whole and value % 1 != 0:

@@ -92,7 +92,7 @@ class LossScale(GradientPiece):
     scale: ClassVar[Any]
     good: ClassVar[Any]
     _number_ranges: ClassVar[dict[str, Range]] = {
-        "scale": Range("a finite number >= 1", low=1.0),
+        "scale": Range("a finite number >= 1", low=1.0, narrow=True),
         "good": Range("a whole number from 0 to 2**24", low=0.0, high=2.0**24 + 1, whole=True),
     }
 

@@ -61,6 +61,7 @@ class _Run:
         self._accept: Any = None
         self._adapted: dict[str, Expr] = {}
         self._refused: dict[str, Expr] = {}
+        self._narrow: set[str] = set()
         self._states = States(graph, setting)
         self._weights = graph.weights = Weights(setting.varying, self._masked)
 
@@ -136,8 +137,8 @@ class _Run:
         decays = {name: self._weights.decay(self._graph, name) for name in self._weights.decays}
         kept = self._adapted, self._refused, self._graph.random
         numbers = kinds_of(self._states.made), self._states.numbers
-        late, errors = frozenset(self._states.late), self._graph.errors
-        return Traced(changed, accept, *kept, *numbers, decays, late, errors)
+        late, narrow = frozenset(self._states.late), frozenset(self._narrow)
+        return Traced(changed, accept, *kept, *numbers, decays, late, narrow, self._graph.errors)
 
     def _array(self, array: Operand) -> Symbol:
         """An array as it is before the step."""
@@ -194,6 +195,8 @@ class _Run:
                     "hyperparameter or a method"
                 )
             leaf = self._graph.leaf("number", part.named(name))
+            if name in formula._number_ranges and formula._number_ranges[name].narrow:
+                self._narrow.add(part.named(name))
             vars(formula)[name] = Symbol(self._graph, leaf)
 
     def _ask(self, formula: Any, t: Symbol, p: Symbol, last: Symbol) -> Any:

@@ -128,6 +128,8 @@ class UpdateProgram:
         The new value of each number of the whole optimizer, by its full name, after a step.
     refused : dict
         The same after a step that was refused: another one only where its own piece refused it.
+    narrow : frozenset of str
+        The numbers of the whole optimizer that are kept in float32.
     decays : dict
         The decay of each average that is corrected, by the correction's name.
     """
@@ -140,6 +142,7 @@ class UpdateProgram:
     update: Kernel
     shared: dict[str, Expr]
     refused: dict[str, Expr]
+    narrow: frozenset[str] = frozenset()
     decays: dict[str, Decay] = dataclasses.field(default_factory=dict)
 
     @property

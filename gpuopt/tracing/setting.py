@@ -101,6 +101,8 @@ class Traced:
         The decay of each average that is corrected, by the correction's name.
     late : frozenset of str
         The states whose ``start`` reduces arrays or begins numbers, which `new_state` cannot.
+    narrow : frozenset of str
+        The numbers of the whole optimizer that are kept in float32.
     errors : list of TraceError
         What the formulas do that states forbid, if they are what they were taken for.
     """
@@ -114,6 +116,7 @@ class Traced:
     scalar_states: dict[StateKey, ScalarState]
     decays: dict[str, Decay]
     late: frozenset[str]
+    narrow: frozenset[str]
     errors: list[TraceError]
 
     @property

@@ -173,8 +173,7 @@ def _assemble(
     stores: dict[Operand, Expr] = {}
     for array, value in traced.changed.items():
         stores |= zip(array.components(len(value.parts) == 2), value.parts, strict=True)
-    ends = [*stores.values(), *traced.numbers]
-    used = sorted({*reachable(ends)}, key=lambda expr: expr.index)
+    used = {*reachable([*stores.values(), *traced.numbers])}
     touched = {expr.value.array for expr in used if expr.op == "input"}
     touched |= {operand.array for operand in stores}
     kept = _evaluated(parts) | ({MASTER} if setting.precision.master else set())
@@ -202,6 +201,7 @@ def _assemble(
         ),
         shared=traced.adapted,
         refused=traced.refused,
+        narrow=traced.narrow,
         decays=traced.decays,
     )
 
@@ -215,13 +215,13 @@ def _evaluated(parts: tuple[Part, ...]) -> set[str]:
     return found
 
 
-def _stages(used: list[Expr]) -> list[tuple[Expr, ...]]:
+def _stages(used: set[Expr]) -> list[tuple[Expr, ...]]:
     """The reductions among `used` by depth: those of array values, those that need their results,
     and so on.
     """
     by_depth: dict[int, list[Expr]] = {}
     depths: dict[Expr, int] = {}
-    for expr in used:  # the arguments of a value come before it
+    for expr in sorted(used, key=lambda expr: expr.index):  # arguments come before a value
         depths[expr] = max((depths[arg] for arg in expr.args), default=0) + expr.reduces
         if expr.reduces:
             by_depth.setdefault(depths[expr], []).append(expr)

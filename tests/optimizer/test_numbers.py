@@ -112,3 +112,15 @@ def test_a_step_that_one_array_makes(executor: str, xp: Any) -> None:
     """It is a step; without any it is none."""
     rule = go.chain(NoSum(), go.SGD(), counting())
     assert after(xp, rule, [(1.0, 20.0), (20.0, 20.0), (1.0, 1.0)]) == {"counting.n": 2.0}
+
+
+class many(counting):
+    """A count that float32 could not go on with."""
+
+    def numbers(self) -> dict[str, float]:
+        return {"n": 2.0**24}
+
+
+@pytest.mark.parametrize("options", [{}, {"capturable": True}], ids=["", "capturable"])
+def test_a_large_count_goes_on(executor: str, xp: Any, options: Any) -> None:
+    assert after(xp, go.chain(go.SGD(), many()), [1.0] * 3, **options) == {"many.n": 2.0**24 + 3}

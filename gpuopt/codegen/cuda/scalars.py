@@ -30,12 +30,7 @@ __all__ = ["count_source", "scalar_source"]
 _ARRAYS = ScalarArgument("int64 arrays", None, "arrays")
 _RECORD = ScalarArgument("raw int64 steps", np.dtype(np.int64), "record")
 
-_HELD: dict[str, np.dtype[Any]] = {
-    "state": np.dtype(np.float64),
-    "after": np.dtype(np.float64),
-    "number": np.dtype(np.float32),
-    "loss": np.dtype(np.float64),
-}
+_HELD = ("state", "after", "number", "loss")
 """What the device holds: one number for each array, one of a tree of arrays, one of the optimizer.
 What that of a tree is ``after`` the step is written beside it.
 """
@@ -118,7 +113,8 @@ class _ScalarWriter(CudaPrinter):
             old = {name: self.value(expr, "call") for name, expr in program.refused.items()}
             for name in adapted:
                 value = f"{accepted} != 0 ? {new[name]} : {old[name]}"
-                self.lines.append(f"{self._held('number', name)} = (float)({value});")
+                kept = "float" if name in program.narrow else "double"
+                self.lines.append(f"{self._held('number', name)} = ({kept})({value});")
             self.lines = [
                 f"if (steps[{StepRecord.ANY_GRADIENT:d}] != 0) {{",
                 *(f"  {line}" for line in self.lines),
@@ -178,11 +174,12 @@ class _ScalarWriter(CudaPrinter):
 
     def _arrays_of(self, kind: Literal["state", "after", "number", "loss"]) -> list[ScalarArgument]:
         """What of a kind is read or written."""
-        dtype = _HELD[kind]
-        return [
-            ScalarArgument(f"raw {dtype.name} {name}", dtype, kind, key)
-            for key, name in self.held[kind].items()
-        ]
+        held = [(key, name, self._kept(key)) for key, name in self.held[kind].items()]
+        return [ScalarArgument(f"raw {kept} {name}", kept, kind, key) for key, name, kept in held]
+
+    def _kept(self, key: Any) -> np.dtype[Any]:
+        """The dtype in which the device holds it."""
+        return np.dtype(np.float32 if key in self.program.narrow else np.float64)
 
     def _held(self, kind: str, key: Any) -> str:
         """One of a kind: a state of the array or of its tree, or a number."""

@@ -72,7 +72,8 @@ class DeviceMemory:
             }
             self.scalar_states = ScalarStates(binding, xp)
             self.numbers = {
-                name: xp.full(1, value, np.float32) for name, value in binding.initial.items()
+                name: xp.full(1, value, np.result_type(value))
+                for name, value in binding.initial.items()
             }
             self._indices = {g: xp.asarray(np.array(g.indices, np.int32)) for g in binding.groups}
 

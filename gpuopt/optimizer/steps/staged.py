@@ -36,9 +36,7 @@ class StagedSteps(PlainSteps):
     def __init__(self, binding: Binding) -> None:
         super().__init__(binding)
         self._dimensions = dict[ReductionKey, NDArray[np.float64]]()
-        self.numbers = {
-            name: np.full((), value, np.float32) for name, value in binding.initial.items()
-        }
+        self.numbers = {name: np.array(value) for name, value in binding.initial.items()}
         self._scalar_states = ScalarStates(binding, np)
 
     @property

@@ -184,6 +184,21 @@ MISTAKES = [
         "test_saved::test_arrays_of_its_own_state_are_refused",
     ),
     Mistake(
+        "numbers of a piece kept in float32",
+        "initial_values",
+        "np.float32(value) if narrow else float(value)",
+        "np.float32(value)",
+        "test_numbers::test_a_large_count_goes_on",
+    ),
+    Mistake(
+        "numbers of a piece rounded to float32 by a device",
+        "_ScalarWriter.count",
+        "'float' if _1 else 'double'",
+        "'float'",
+        "test_numbers::test_a_large_count_goes_on",
+        emulated=(),
+    ),
+    Mistake(
         "numbers of a piece out of their range",
         "check_number",
         "_1 is not ANY and _2",
