@@ -63,6 +63,7 @@ from gpuopt.rules import (
     accumulate,
     average,
     bounds,
+    buffer,
     centralize,
     chain,
     clip,
@@ -83,6 +84,7 @@ from gpuopt.rules import (
     tree_norm,
     tree_sum,
     weight_decay,
+    whole_array,
 )
 from gpuopt.tracing.trace import TraceError
 from gpuopt.training.fit import fit
@@ -153,6 +155,7 @@ __all__ = [
     "array_module",
     "average",
     "bounds",
+    "buffer",
     "centralize",
     "chain",
     "clip",
@@ -181,6 +184,7 @@ __all__ = [
     "tree_sum",
     "use",
     "weight_decay",
+    "whole_array",
     "xp",
 ]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from gpuopt.arrays.dtypes import COMPUTE, is_complex, named
+from gpuopt.arrays.dtypes import COMPUTE, is_complex, named, state_dtype
 from gpuopt.arrays.packages import CUPY_MISSING, cupy_fault
 from gpuopt.codegen.cuda.device_values import needs_scalars
 from gpuopt.codegen.cuda.elementwise import KernelSource
@@ -86,8 +86,9 @@ def kernels(rule: Bindable, of: np.dtype[Any], capturable: bool = False) -> list
         stored = needs_scalars(each, counted)
         if stored:
             found.append(scalar_source(whole, each, COMPUTE[of.name], counted).kernel)
+        beside = tuple((op, state_dtype(COMPUTE[of.name], wide)) for op, wide in whole.made.items())
         if each.reductions:
-            found.append(reductions_source(each, states, of, of, (), stored))
-        else:
-            found.append(table_source(each, states, of, of, (), stored))
+            found.append(reductions_source(each, states, of, of, beside, stored))
+        elif each.launched:
+            found.append(table_source(each, states, of, of, beside, stored))
     return [*found, count_source(whole).kernel] if counted else found

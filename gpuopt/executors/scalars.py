@@ -20,12 +20,20 @@ class ScalarRows:
 
     rows: list[Scalars]
 
+    def of(self, position: int) -> Scalars:
+        """Those of one array."""
+        return self.rows[position]
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StoredScalars:
     """A row of numbers for each array of an executor, in the memory of the device."""
 
     rows: Any
+
+    def of(self, position: int) -> Any:
+        """Those of one array: whether its step is accepted, if that is asked, then its scalars."""
+        return self.rows[position]
 
 
 AnyScalars = Scalars | ScalarRows | StoredScalars

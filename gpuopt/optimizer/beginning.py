@@ -14,7 +14,8 @@ import numpy as np
 
 from gpuopt.arrays.backend import is_cupy
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, state_dtype
-from gpuopt.optimizer.groups import ParamGroup, starting
+from gpuopt.optimizer.groups import ParamGroup
+from gpuopt.optimizer.starting import starting
 from gpuopt.rules.reductions import over_tree_by
 
 __all__ = ["begin"]

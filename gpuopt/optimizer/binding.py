@@ -129,10 +129,9 @@ class Binding:
         self.number_ranges = number_ranges(self.updates)
         self.on_device = bool(self.updates) and executor_of(self.leaves[0]).on_device
         self.device_counts = self.on_device and device_counts(self.updates.values(), capturable)
+        options = self.device_counts, precision, spec.paths
         self.groups = [
-            ParamGroup(
-                key, self.updates[key], self.leaves, arrays, indices, self.device_counts, precision
-            )
+            ParamGroup(key, self.updates[key], self.leaves, arrays, indices, *options)
             for (key, *_), indices in alike.items()
         ]
         with device_of(self.leaves[0]):
@@ -228,7 +227,7 @@ class Binding:
     @property
     def states(self) -> list[dict[str, Any]]:
         """For each array its state by name."""
-        return self.of_each({}, lambda group: group.executor.states)
+        return self.of_each({}, lambda group: group.states)
 
     def state(self) -> dict[str, Any]:
         """The state by name: trees like the parameters, None where an array has no such state."""

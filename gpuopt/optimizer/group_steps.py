@@ -78,6 +78,13 @@ class GroupStep:
             self.program.update, self.gradients, scalars, self.positions
         )
 
+    def call(self, stage: Kernel, scalars: Scalars) -> None:
+        """Make what functions of whole arrays get, and call them: of a stage that has calls."""
+        group = self.group
+        if stage.stores:
+            group.executor.plan(stage, self.gradients, scalars, self.positions)()
+        group.whole_arrays.call(stage, self.members, self.gradients, lambda position: scalars)
+
 
 def batches(steps: Sequence[GroupStep]) -> Iterator[list[tuple[GroupStep, Kernel]]]:
     """The stages of all steps, in batches: what one needs, the batches before it give.

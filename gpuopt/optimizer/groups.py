@@ -6,28 +6,29 @@ those that take a step together.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from gpuopt.arrays.backend import device_of
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, state_dtype
-from gpuopt.arrays.precision import MASTER, PLAIN, Precision
+from gpuopt.arrays.precision import MASTER, Precision
 from gpuopt.codegen.host import compile_host
 from gpuopt.executors import Executor, executor_of
 from gpuopt.optimizer.group_steps import GroupStep
 from gpuopt.optimizer.hyperparameters import ValuesOfUpdates
 from gpuopt.optimizer.limits import limits_of, within
-from gpuopt.rules.base import Part, Update, bind
-from gpuopt.rules.hooks import has_hook
+from gpuopt.optimizer.starting import starting
+from gpuopt.optimizer.whole_arrays import WholeArrays
+from gpuopt.rules.base import Update
 from gpuopt.tracing.expr import Expr
 from gpuopt.tracing.operands import hyper_array
 from gpuopt.tracing.program import UpdateProgram
-from gpuopt.tracing.signatures import own_states
 from gpuopt.tracing.trace import Masked, Open, gates, gates_open, trace
 from gpuopt.tracing.weights import Decay
 
-__all__ = ["ParamGroup", "starting"]
+__all__ = ["ParamGroup"]
 
 
 class ParamGroup:
@@ -49,6 +50,8 @@ class ParamGroup:
         they may be captured.
     precision : Precision
         What was asked for parameters of 16 bits.
+    paths : list of str
+        Where all arrays of the optimizer are in the tree.
 
     Attributes
     ----------
@@ -75,8 +78,9 @@ class ParamGroup:
         leaves: list[Any],
         hyper_arrays: list[dict[str, Any]],
         indices: list[int],
-        device_counts: bool = False,
-        precision: Precision = PLAIN,
+        device_counts: bool,
+        precision: Precision,
+        paths: Sequence[str],
     ) -> None:
         self._params = [leaves[index] for index in indices]
         self._hyper_arrays = [hyper_arrays[index] for index in indices]
@@ -95,10 +99,12 @@ class ParamGroup:
             {hyper_array(name): array for name, array in own.items()} for own in self._hyper_arrays
         ]
         whole, params = self.programs[-1], self._params
-        executor = executor_of(params[0])
-        self.executor: Executor = executor(
-            whole, params, self._initial, named, indices, device_counts
-        )
+        with device_of(params[0]):
+            self.whole_arrays = WholeArrays(whole, params, named, [paths[i] for i in indices])
+        beside = [a | b for a, b in zip(named, self.whole_arrays.made, strict=True)]
+        what = whole, params, self._initial, beside, indices, device_counts
+        self.executor: Executor = executor_of(params[0])(*what)
+        self.whole_arrays.states = self.executor.states
 
     def _initial(self, position: int, axes: tuple[int, ...]) -> dict[str, Any]:
         """What the state of an array holds until its first step, where `start` begins it, by name.
@@ -232,21 +238,15 @@ class ParamGroup:
         own = values[self.key]
         return within(self.limits, own, self._params[0].dtype) if self.limits else own
 
+    @property
+    def states(self) -> list[dict[str, Any]]:
+        """For each array its state and buffers by name."""
+        return self.whole_arrays.shown(self.programs[-1])
+
     def arrays_of(self, position: int) -> tuple[Any, dict[str, Any], dict[str, Any]]:
         """An array of the group, those in place of its hyperparameters, and its state."""
         own, state = self._hyper_arrays[position], self.executor.states[position]
         return self._params[position], own, state
-
-
-def starting(update: Update, hyper: Mapping[str, Any]) -> Iterator[tuple[Part, Any, list[str]]]:
-    """Each part with a hook `start`, bound as before the first step, and its states; `hyper` holds
-    arrays in place of hyperparameters.
-    """
-    for part, formula in bind(update.parts, {**update.hyper(0), **hyper}):
-        if has_hook(formula, "numbers"):
-            vars(formula).update(cast("Any", formula).numbers())
-        if has_hook(formula, "start"):
-            yield part, formula, [part.named(name, "_") for name in own_states(formula)]
 
 
 def _varying(programs: list[UpdateProgram]) -> frozenset[str]:

@@ -57,6 +57,7 @@ from gpuopt.rules.signs import Lion, Rprop, SignSGD, Signum
 from gpuopt.rules.step_pieces import LossScale, accumulate, freeze, skip_nonfinite
 from gpuopt.rules.step_sizes import COCOB, BarzilaiBorwein
 from gpuopt.rules.velocities import ASGD, QHM, OptimisticGradient
+from gpuopt.rules.whole_arrays import buffer, whole_array
 
 __all__ = [
     "ADOPT",
@@ -113,6 +114,7 @@ __all__ = [
     "accumulate",
     "average",
     "bounds",
+    "buffer",
     "centralize",
     "chain",
     "clip",
@@ -133,6 +135,7 @@ __all__ = [
     "tree_norm",
     "tree_sum",
     "weight_decay",
+    "whole_array",
 ]
 
 

@@ -12,6 +12,8 @@ class Traced:
 
     __slots__ = ()
     parts: tuple[Any, ...]
+    made: Any
+    """What it is to a function of whole arrays, if that is another thing than its parts."""
 
     def over_tree(self, kind: str) -> Any:
         """The ``"sum"``, ``"mean"`` or ``"max"`` over all arrays of the optimizer."""
@@ -23,4 +25,8 @@ class Traced:
 
     def uniform(self, key: tuple[Any, ...], stream: int) -> Any:
         """Uniform random numbers in (0, 1), one for each element."""
+        raise NotImplementedError
+
+    def given_to(self, function: Any, args: list[Any], keywords: tuple[str, ...]) -> Any:
+        """What a function of whole arrays gives, called with these; the last ones by keywords."""
         raise NotImplementedError

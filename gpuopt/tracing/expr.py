@@ -95,9 +95,7 @@ class Graph:
         """
         self._made: dict[tuple[Any, ...], Expr] = {}
         self.acting: Expr | None = None
-        """Where not all arrays act, whether this one does: others take no part in what is reduced
-        over the tree.
-        """
+        """Where not all arrays act, whether this one does: others are in no reduction of a tree."""
         self._calls: dict[tuple[str, str], int] = {}
         self.weights: Any = None
         """What corrections of averages are made of, the `gpuopt.tracing.weights.Weights`."""
@@ -105,6 +103,8 @@ class Graph:
         """What are random numbers among the inputs: the numbers of their key, and which stream."""
         self.errors: list[TraceError] = []
         """What is refused if states that are taken for numbers prove to be some; see `refuse`."""
+        self.outputs: dict[Operand, Any] = {}
+        """What functions of whole arrays gave among the inputs, `gpuopt.tracing.calls.Output`."""
 
     def leaf(self, op: str, value: Any) -> Expr:
         return self._intern(op, (), value, host=op != "input")

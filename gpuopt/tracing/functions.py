@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from gpuopt.rules.whole_arrays import WholeArrayFunction
+from gpuopt.tracing.calls import record
 from gpuopt.tracing.complexes import Parts, imaginary
 from gpuopt.tracing.errors import ELEMENTWISE, trace_error
 from gpuopt.tracing.expr import Graph
@@ -41,6 +44,8 @@ def call_function(
         raise trace_error(f"{name} is not elementwise; {ELEMENTWISE}")
     run, names = _FUNCTIONS[function]
     signature, given = inspect.signature(run), {**_by_name(names, args), **keywords}
+    if function in _ALONG and given.get("axis") is not None:
+        return _along(graph, name, function, given)
     taken = {key: given.pop(key) for key in tuple(signature.parameters)[1:] if key in given}
     refuse_keywords(name, given)
     try:
@@ -51,6 +56,35 @@ def call_function(
             f"{name}({written}) is not available in a rule with these arguments"
         ) from None
     return run(graph, **{key: x if x is None else parts_of(graph, x) for key, x in taken.items()})
+
+
+def _along(graph: Graph, name: str, function: Any, given: Mapping[str, Any]) -> Parts:
+    """A reduction along axes: a call of NumPy's function between the fused parts of a step."""
+    axis = given["axis"]
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    if given.get("keepdims") is not True:
+        raise trace_error(
+            f"{name}(…, axis=…) is not available in a rule: it has another shape than the "
+            f"parameter, so write {name}(…, axis={axis!r}, keepdims=True), which broadcasts to it"
+        )
+    if not all(isinstance(each, int) and not isinstance(each, bool) for each in axes):
+        raise trace_error(f"{name}: axis must be a whole number or a tuple of some, got {axis!r}")
+    first, *_ = given
+    refuse_keywords(name, {k: x for k, x in given.items() if k not in (first, "axis", "keepdims")})
+    x, along = parts_of(graph, given[first]), _ALONG[function]
+    if function is np.linalg.norm:
+        x = _square(graph, x)
+    elif len(x) == 2 and along not in (np.sum, np.mean):
+        raise trace_error(f"complex numbers have no order: take {name} of np.abs(x)")
+
+    @functools.wraps(function)
+    def reduce(array: Any) -> Any:
+        return along(array, axis=axis, keepdims=True)
+
+    (output,) = record(graph, WholeArrayFunction(reduce), [x]).outputs
+    components = output.place.components(len(x) == 2)
+    found = tuple(graph.leaf("input", component) for component in components)
+    return apply(graph, "sqrt", found) if function is np.linalg.norm else found
 
 
 def _by_name(names: str, args: tuple[Any, ...]) -> dict[str, Any]:
@@ -94,10 +128,14 @@ def _all(graph: Graph, a: Parts) -> Parts:
     return apply(graph, "logical_not", _holds(graph, zeros))
 
 
-def _norm(graph: Graph, x: Parts) -> Parts:
+def _square(graph: Graph, x: Parts) -> Parts:
+    """The squared modulus."""
     squares = [graph.node("multiply", part, part) for part in x]
-    square = squares[0] if len(squares) == 1 else graph.node("add", *squares)
-    return apply(graph, "sqrt", reduced(graph, "sum", (square,)))
+    return (squares[0] if len(squares) == 1 else graph.node("add", *squares),)
+
+
+def _norm(graph: Graph, x: Parts) -> Parts:
+    return apply(graph, "sqrt", reduced(graph, "sum", _square(graph, x)))
 
 
 def _like(graph: Graph, a: Parts, value: int) -> Parts:
@@ -154,3 +192,10 @@ _FUNCTIONS: dict[Any, _Function] = {
     np.zeros_like: _Function(lambda graph, a: _like(graph, a, 0), _LIKE),
     np.ones_like: _Function(lambda graph, a: _like(graph, a, 1), _LIKE),
 }
+_ALONG: dict[Any, Any] = {
+    np.sum: np.sum,
+    np.mean: np.mean,
+    np.linalg.norm: np.sum,
+    **{each: each for each in (np.max, np.amax, np.min, np.amin)},
+}
+"""The reductions that may be along axes, and what is called for them."""

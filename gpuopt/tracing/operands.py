@@ -16,7 +16,8 @@ class Operand(NamedTuple):
     ----------
     kind : str
         ``"hyper"`` is an array in place of a hyperparameter, ``"random"`` one of random numbers,
-        ``"result"`` the values that a reduction takes.
+        ``"result"`` the values that a reduction takes, ``"made"`` what a function of whole arrays
+        gave.
     name : str
         The name of a state, the full name of a hyperparameter, or a number; with ``"param"`` it is
         p, with ``"grad"`` g.
@@ -24,7 +25,7 @@ class Operand(NamedTuple):
         The real or imaginary part of a complex array, or empty.
     """
 
-    kind: Literal["param", "grad", "state", "hyper", "random", "result"]
+    kind: Literal["param", "grad", "state", "hyper", "random", "result", "made"]
     name: str
     component: Literal["", "re", "im"] = ""
 

@@ -16,12 +16,14 @@ from gpuopt.rules.base import BoundPart, bind
 from gpuopt.rules.formula import reserved_names
 from gpuopt.rules.hooks import has_hook
 from gpuopt.rules.noise import uniform
+from gpuopt.tracing.buffers import Buffers
 from gpuopt.tracing.errors import TraceError
 from gpuopt.tracing.expr import Expr, Graph, reduction_keys
 from gpuopt.tracing.kinds import kinds_of
 from gpuopt.tracing.operands import GRAD, PARAM, Operand, hyper_array, state
+from gpuopt.tracing.scheduled import traced_schedule
 from gpuopt.tracing.setting import Masked, Open, Setting, Traced
-from gpuopt.tracing.signatures import is_value, named_results
+from gpuopt.tracing.signatures import arguments, is_value, named_results
 from gpuopt.tracing.states import States
 from gpuopt.tracing.symbols import Symbol, always, bind_loss, lift
 from gpuopt.tracing.weights import Weights
@@ -63,6 +65,7 @@ class _Run:
         self._refused: dict[str, Expr] = {}
         self._narrow: set[str] = set()
         self._states = States(graph, setting)
+        self._buffers = Buffers(graph)
         self._weights = graph.weights = Weights(setting.varying, self._masked)
 
     def bound(self) -> list[BoundPart]:
@@ -97,18 +100,20 @@ class _Run:
         accepted = self._ask(formula, t, p, last)
         if self._active is not None and (self._asked or self._masked):
             self._graph.acting = self._active.parts[0]
-        names = [formula._arguments[-1] if part.name else "p", *before]
+        names = [formula._arguments[-1] if part.name else "p"]
+        names += [part.named(argument.name, "_") for argument in arguments(formula)]
         begun = self._states.begun(part, formula, t, self._array(PARAM), before)
-        result = formula.update(t, p, last, *begun)
+        result = formula.update(t, p, last, *self._buffers.among(part, begun))
         first, *after = named_results(formula, self._graph, "update", names, result)
+        masked = self._masked and self._active is not None
+        acts = self._active.parts[0] if masked else None
+        after = self._buffers.taken_from(part, after, acts, closed)
         self._states.made_of(before, after)
         self._adapt(part, formula, p, last, accepted)
         self._graph.acting = None
         self._flow[formula._gives] = first
         if closed:
             return
-        masked = self._masked and self._active is not None
-        acts = self._active.parts[0] if masked else None
         for name, new in self._states.keep(part, before, after, acts).items():
             self._values[state(name)] = self._if_active(new, before[name])
         self._states.keep_weights(self._weights, acts)
@@ -138,7 +143,8 @@ class _Run:
         kept = self._adapted, self._refused, self._graph.random
         numbers = kinds_of(self._states.made), self._states.numbers
         late, narrow = frozenset(self._states.late), frozenset(self._narrow)
-        return Traced(changed, accept, *kept, *numbers, decays, late, narrow, self._graph.errors)
+        errors, calls = self._graph.errors, (self._graph.outputs, self._buffers.kept)
+        return Traced(changed, accept, *kept, *numbers, decays, late, narrow, errors, *calls)
 
     def _array(self, array: Operand) -> Symbol:
         """An array as it is before the step."""
@@ -170,20 +176,9 @@ class _Run:
         """The symbol of a hyperparameter, or of the schedule that it follows on the device."""
         setting = self._setting
         if name in setting.schedules:
-            return self._traced_schedule(name)
+            return traced_schedule(self._graph, name, setting.schedules[name])
         leaf = ("input", hyper_array(name)) if name in setting.arrays else ("hyper", name)
         return Symbol(self._graph, self._graph.leaf(*leaf))
-
-    def _traced_schedule(self, name: str) -> Symbol:
-        completed = Symbol(self._graph, self._graph.leaf("completed", "completed"))
-        try:
-            return lift(self._graph, self._setting.schedules[name](completed))
-        except TraceError as error:
-            raise TraceError(
-                f"{name} follows a schedule, which must run on the GPU here, where a piece of the "
-                "chain decides whether a step is made: write it with NumPy's functions, or use one "
-                f"of gpuopt.schedules. {error}"
-            ) from None
 
     def _bind_numbers(self, part: Part, formula: Any) -> None:
         """Make attributes of the numbers of the whole optimizer that a part keeps."""

@@ -6,6 +6,9 @@ import dataclasses
 import functools
 from typing import Any
 
+from gpuopt.rules.whole_arrays import Buffer
+from gpuopt.tracing.buffers import Kept
+from gpuopt.tracing.calls import Call, Output
 from gpuopt.tracing.expr import (
     Expr,
     ReductionKey,
@@ -24,16 +27,22 @@ __all__ = ["Kernel", "StateSpec", "UpdateProgram"]
 
 @dataclasses.dataclass(frozen=True)
 class StateSpec:
-    """One array of a rule's state: its name, the value it starts at, and whether it is complex."""
+    """One array of a rule's state: its name, the value it starts at, and whether it is complex.
+
+    One that is `scratch` holds what a function of whole arrays gets, and is no state for users.
+    """
 
     name: str
     initial: float | None
     complex: bool
+    scratch: bool = False
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Kernel:
     """The array code of one launch, which ends in `stores`, or in `reductions`.
+
+    There is no launch if it has only calls.
 
     Attributes
     ----------
@@ -51,6 +60,10 @@ class Kernel:
         The new values of arrays that change, or of all components of complex ones.
     reductions : tuple of Expr
         Reductions of array values. A kernel that has any stores nothing.
+    calls : tuple of Call
+        The functions of whole arrays that are called after it, for each array.
+    passed : frozenset of Output
+        Which results of calls other calls get, or are kept in buffers.
     scalars : tuple of Expr
         The host values that it takes as arguments (constants are not among them).
     random : dict
@@ -59,6 +72,8 @@ class Kernel:
         The truth value without which nothing is stored; None where it always is.
     scalar_states : dict
         The states that are one number and that the update reads or changes, by their keys.
+    buffers : dict
+        The new value of each buffer that changes, by its name.
     """
 
     name: str
@@ -68,10 +83,13 @@ class Kernel:
     ops: tuple[Expr, ...] = ()
     stores: dict[Operand, Expr] = dataclasses.field(default_factory=dict)
     reductions: tuple[Expr, ...] = ()
+    calls: tuple[Call, ...] = ()
+    passed: frozenset[Output] = frozenset()
     scalars: tuple[Expr, ...] = ()
     random: dict[Operand, tuple[tuple[Expr, ...], int]] = dataclasses.field(default_factory=dict)
     accept: Expr | None = None
     scalar_states: dict[StateKey, ScalarState] = dataclasses.field(default_factory=dict)
+    buffers: dict[str, Kept] = dataclasses.field(default_factory=dict)
     needs: frozenset[ReductionKey] = dataclasses.field(init=False)
     """The reductions that `scalars`, `accept` and `scalar_states` are made of."""
     per_array: bool = dataclasses.field(init=False)
@@ -92,6 +110,11 @@ class Kernel:
         accept = [] if self.accept is None else [self.accept]
         return [*self.scalars, *accept, *(state.new for state in self.scalar_states.values())]
 
+    @property
+    def launched(self) -> bool:
+        """Whether it has array code; not if it only calls functions with what is in memory."""
+        return bool(self.stores) or not self.calls
+
     def __str__(self) -> str:
         """The kernel for readers: scalars by their formulas, then a line for each operation."""
         lines = [f"scalar {_name(e)} = {format_expr(e)}" for e in self.scalars if e.args]
@@ -101,6 +124,8 @@ class Kernel:
             f"{_name(e)} = {e.op}({_name(e.args[0])}), of the {e.value.scope}"
             for e in self.reductions
         ]
+        lines += [f"then {call}" for call in self.calls]
+        lines += [f"{name} <- {kept.output.place}" for name, kept in self.buffers.items()]
         return "\n".join(lines)
 
 
@@ -120,8 +145,12 @@ class UpdateProgram:
         The float hyperparameters of all parts by their full names, in order; whether they are used
         or not.
     stages : tuple of Kernel
-        The kernels that reduce, before the update: one for reductions of array values, one for
-        those that need its results, and so on.
+        The kernels that reduce or make what functions of whole arrays get, before the update: first
+        those of array values, then those that need their results, and so on.
+    buffers : dict
+        How each buffer that is used begins, by its name.
+    made : dict
+        What functions of whole arrays give to kernels, and whether that is complex.
     update : Kernel
         The kernel that stores new values.
     shared : dict
@@ -144,6 +173,13 @@ class UpdateProgram:
     refused: dict[str, Expr]
     narrow: frozenset[str] = frozenset()
     decays: dict[str, Decay] = dataclasses.field(default_factory=dict)
+    buffers: dict[str, Buffer] = dataclasses.field(default_factory=dict)
+    made: dict[Operand, bool] = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        loads = (operand for kernel in self.kernels for operand in kernel.loads)
+        made = {op.array: bool(op.component) for op in loads if op.kind == "made"}
+        object.__setattr__(self, "made", made)
 
     @property
     def kernels(self) -> tuple[Kernel, ...]:
@@ -170,10 +206,14 @@ class UpdateProgram:
 
     @property
     def needs(self) -> list[tuple[str, Any]]:
-        """The states that it needs, and what they are; without the sums of averages' weights."""
+        """The states that it needs, and what they are, buffers, and room for results; without the
+        sums of averages' weights.
+        """
         keys = (key for key in self.update.scalar_states if key.name not in self.decays)
         arrays: list[tuple[str, Any]] = [(state.name, state.complex) for state in self.states]
-        return [*arrays, *((key.name, key) for key in keys)]
+        arrays += [(name, None) for name in self.buffers]
+        made = [(place.name, wide) for place, wide in self.made.items()]
+        return [*arrays, *((key.name, key) for key in keys), *made]
 
     @property
     def accept(self) -> Expr | None:

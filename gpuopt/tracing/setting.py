@@ -12,6 +12,8 @@ from gpuopt.tracing.operands import GRAD, PARAM, Operand
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gpuopt.tracing.buffers import Kept
+    from gpuopt.tracing.calls import Output
     from gpuopt.tracing.errors import TraceError
     from gpuopt.tracing.expr import Expr, StateKey
     from gpuopt.tracing.symbols import Symbol
@@ -105,6 +107,10 @@ class Traced:
         The numbers of the whole optimizer that are kept in float32.
     errors : list of TraceError
         What the formulas do that states forbid, if they are what they were taken for.
+    outputs : dict
+        Which inputs functions of whole arrays gave.
+    buffers : dict
+        The new value of each buffer that changes, by its name.
     """
 
     changed: dict[Operand, Symbol]
@@ -118,6 +124,8 @@ class Traced:
     late: frozenset[str]
     narrow: frozenset[str]
     errors: list[TraceError]
+    outputs: dict[Operand, Output]
+    buffers: dict[str, Kept]
 
     @property
     def numbers(self) -> list[Expr]:

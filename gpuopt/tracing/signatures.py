@@ -9,20 +9,22 @@ from typing import Any
 import numpy as np
 
 from gpuopt.rules.hooks import has_hook
+from gpuopt.rules.traced import Traced
+from gpuopt.rules.whole_arrays import Buffer
 from gpuopt.tracing.errors import TraceError
 from gpuopt.tracing.expr import Graph
-from gpuopt.tracing.symbols import Symbol, lift
+from gpuopt.tracing.symbols import lift
 
-__all__ = ["is_value", "named_results", "own_states", "state_names"]
+__all__ = ["arguments", "is_value", "named_results", "own_buffers", "own_states", "state_names"]
 
 
-def state_names(update: Any) -> dict[str, float | None]:
-    """The states and their initial values (None where ``start`` gives them), from the signatures of
-    ``update``.
+def state_names(update: Any) -> dict[str, float | Buffer | None]:
+    """The states and their initial values (None where ``start`` gives them), and the buffers, from
+    the signatures of ``update``.
     """
-    states: dict[str, float | None] = {}
+    states: dict[str, float | Buffer | None] = {}
     for part in update.parts:
-        own = own_states(part.formula)
+        own = {**own_states(part.formula), **own_buffers(part.formula)}
         if clash := [name for name in own if part.named(name, "_") in states]:
             raise TraceError(
                 f"{type(part.formula).__name__}.update: state {clash[0]} has the same name in "
@@ -34,16 +36,11 @@ def state_names(update: Any) -> dict[str, float | None]:
 
 def own_states(formula: Any) -> dict[str, float | None]:
     """The states of one formula and their initial values, from the signature of its ``update``."""
-    name, arguments = type(formula).__name__, formula._arguments
-    _, *parameters = inspect.signature(type(formula).update).parameters.values()
-    if tuple(p.name for p in parameters[: len(arguments)]) != arguments:
-        wanted = f"{name}.update must begin with (self, {', '.join(arguments)})"
-        raise TraceError(f"{wanted}, got {inspect.signature(type(formula).update)}")
-    states: dict[str, float | None] = {}
-    for parameter in parameters[len(arguments) :]:
+    name, states = type(formula).__name__, dict[str, float | None]()
+    for parameter in arguments(formula):
         initial = parameter.default
-        if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
-            raise TraceError(f"{name}.update: state {parameter} must be an ordinary parameter")
+        if isinstance(initial, Buffer):
+            continue
         if has_hook(formula, "start"):
             states[parameter.name] = None
         elif isinstance(initial, (int, float)) and not isinstance(initial, bool):
@@ -56,9 +53,28 @@ def own_states(formula: Any) -> dict[str, float | None]:
     return states
 
 
+def own_buffers(formula: Any) -> dict[str, Buffer]:
+    """The buffers of one formula, from the signature of its ``update``."""
+    found = {parameter.name: parameter.default for parameter in arguments(formula)}
+    return {name: default for name, default in found.items() if isinstance(default, Buffer)}
+
+
+def arguments(formula: Any) -> list[inspect.Parameter]:
+    """The arguments of ``update`` for states and buffers, in order."""
+    name, first = type(formula).__name__, formula._arguments
+    _, *parameters = inspect.signature(type(formula).update).parameters.values()
+    if tuple(p.name for p in parameters[: len(first)]) != first:
+        wanted = f"{name}.update must begin with (self, {', '.join(first)})"
+        raise TraceError(f"{wanted}, got {inspect.signature(type(formula).update)}")
+    for parameter in parameters[len(first) :]:
+        if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
+            raise TraceError(f"{name}.update: state {parameter} must be an ordinary parameter")
+    return parameters[len(first) :]
+
+
 def named_results(
     formula: Any, graph: Graph, method: str, names: list[str], result: Any
-) -> list[Symbol]:
+) -> list[Any]:
     """The values that a method returned, one for each name."""
     values = result if isinstance(result, (tuple, list)) else (result,)
     what = f"{type(formula).__name__}.{method} must return ({', '.join(names)})"
@@ -69,9 +85,9 @@ def named_results(
     for name, value in zip(names, values, strict=True):
         if not is_value(value):
             raise TraceError(f"{what}; for {name} it returned {type(value).__name__} {value!r}")
-    return [lift(graph, value) for value in values]
+    return [value if isinstance(value, Traced) else lift(graph, value) for value in values]
 
 
 def is_value(x: Any) -> bool:
     """Whether a method may return `x` as the value of an array or a number."""
-    return isinstance(x, (Symbol, numbers.Number, np.generic))
+    return isinstance(x, (Traced, numbers.Number, np.generic))

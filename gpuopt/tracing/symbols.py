@@ -15,6 +15,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from gpuopt.rules.given_loss import give_loss
 from gpuopt.rules.traced import Traced
+from gpuopt.tracing.calls import Fixed, Output, record
 from gpuopt.tracing.complexes import Parts, imaginary
 from gpuopt.tracing.errors import ELEMENTWISE, trace_error
 from gpuopt.tracing.expr import Expr, Graph
@@ -22,7 +23,7 @@ from gpuopt.tracing.functions import call_function, reduced
 from gpuopt.tracing.printing import format_expr
 from gpuopt.tracing.ufuncs import apply, call_ufunc, parts_of
 
-__all__ = ["Symbol", "always", "bind_loss", "lift"]
+__all__ = ["Symbol", "always", "bind_loss", "called_with", "lift"]
 
 _REMEDIES = {
     "astype": "a rule computes in float32 or float64, as its arrays ask for: leave .astype out",
@@ -45,12 +46,14 @@ class Symbol(NDArrayOperatorsMixin, Traced):
     complex.
     """
 
-    __slots__ = ("_graph", "parts")
+    __slots__ = ("_graph", "made", "parts")
     __hash__ = None  # type: ignore[assignment]
     parts: Parts
+    made: Output | None
+    """The call of a function of whole arrays that gives it, if one does."""
 
-    def __init__(self, graph: Graph, *parts: Expr) -> None:
-        self._graph, self.parts = graph, parts
+    def __init__(self, graph: Graph, *parts: Expr, made: Output | None = None) -> None:
+        self._graph, self.parts, self.made = graph, parts, made
 
     @property
     def real(self) -> Symbol:
@@ -133,6 +136,9 @@ class Symbol(NDArrayOperatorsMixin, Traced):
         numbers = tuple(parts_of(self._graph, number)[0] for number in key)
         return Symbol(self._graph, self._graph.uniform(numbers, stream))
 
+    def given_to(self, function: Any, args: list[Any], keywords: tuple[str, ...]) -> Any:
+        return called_with(self._graph, function, args, keywords)
+
     sum, mean = _method(np.sum), _method(np.mean)
     max, min = _method(np.max), _method(np.min)
     all, any = _method(np.all), _method(np.any)
@@ -197,6 +203,17 @@ class Shape:
 
     __iter__ = __len__ = __eq__ = __contains__ = _no_tuple
     __hash__ = None  # type: ignore[assignment]
+
+
+def called_with(graph: Graph, function: Any, args: list[Any], keywords: tuple[str, ...]) -> Any:
+    """The symbols of what a function of whole arrays gives."""
+    given = [arg.made or arg.parts if isinstance(arg, Traced) else Fixed(arg) for arg in args]
+    call, found = record(graph, function, given, keywords), []
+    for output in call.outputs:
+        components = output.place.components(call.complex)
+        leaves = (graph.leaf("input", component) for component in components)
+        found.append(Symbol(graph, *leaves, made=output))
+    return found[0] if len(found) == 1 else tuple(found)
 
 
 def lift(graph: Graph, x: Any) -> Symbol:

@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 from gpuopt.arrays.precision import MASTER, PLAIN, Precision
 from gpuopt.rules.hooks import has_hook
+from gpuopt.rules.whole_arrays import Buffer
+from gpuopt.tracing.assemble import assemble
 from gpuopt.tracing.errors import TraceError
 from gpuopt.tracing.expr import Expr, Graph, reachable
 from gpuopt.tracing.kinds import Kind
-from gpuopt.tracing.operands import Operand, state
 from gpuopt.tracing.parts import trace_parts
-from gpuopt.tracing.program import Kernel, StateSpec, UpdateProgram
-from gpuopt.tracing.setting import Masked, Mode, Open, Setting, Traced
-from gpuopt.tracing.signatures import own_states, state_names
+from gpuopt.tracing.program import UpdateProgram
+from gpuopt.tracing.setting import Masked, Mode, Open, Setting
+from gpuopt.tracing.signatures import state_names
 
 if TYPE_CHECKING:
     from gpuopt.rules.base import Part, Update
@@ -138,7 +139,10 @@ class _Structure:
 @functools.lru_cache(maxsize=512)
 def _traced(structure: _Structure) -> UpdateProgram:
     setting = structure.setting
-    names = state_names(structure) | ({MASTER: None} if setting.precision.master else {})
+    every = state_names(structure)
+    buffers = {name: start for name, start in every.items() if isinstance(start, Buffer)}
+    names = {name: start for name, start in every.items() if not isinstance(start, Buffer)}
+    names |= {MASTER: None} if setting.precision.master else {}
     while True:
         # A state is what the rule makes of it: begin with the least, until none is new.
         traced = trace_parts(structure.parts, Graph(structure.off), setting)
@@ -146,7 +150,7 @@ def _traced(structure: _Structure) -> UpdateProgram:
         if all(kind is setting.kind(name) for name, kind in found.items()):
             if traced.errors:
                 raise traced.errors[0]
-            return _assemble(structure.parts, setting, traced, names)
+            return assemble(structure.parts, setting, traced, names, buffers)
         setting = dataclasses.replace(setting, kinds={**setting.kinds, **found})
 
 
@@ -162,98 +166,3 @@ def gates_open(update: Update, t: int) -> int:
         if before == t:
             return count
     return len(gates(update))
-
-
-def _assemble(
-    parts: tuple[Part, ...], setting: Setting, traced: Traced, names: dict[str, float | None]
-) -> UpdateProgram:
-    """Keep what is read or changed, put it in order, and cut it where a reduction must be known
-    before what follows.
-    """
-    stores: dict[Operand, Expr] = {}
-    for array, value in traced.changed.items():
-        stores |= zip(array.components(len(value.parts) == 2), value.parts, strict=True)
-    used = {*reachable([*stores.values(), *traced.numbers])}
-    touched = {expr.value.array for expr in used if expr.op == "input"}
-    touched |= {operand.array for operand in stores}
-    kept = _evaluated(parts) | ({MASTER} if setting.precision.master else set())
-    states = tuple(
-        StateSpec(name, 0.0 if name in traced.late else initial, setting.is_complex(state(name)))
-        for name, initial in names.items()
-        if not setting.kind(name).is_number and (state(name) in touched or name in kept)
-    )
-    read = {expr.value for expr in used if expr.op == "state"}
-    rule = next(type(part.formula).__name__ for part in parts if not part.name)
-    frame = Kernel(name=rule, complex=setting.complex, states=states)
-    return UpdateProgram(
-        name=rule,
-        complex=setting.complex,
-        states=states,
-        hyper=tuple(part.named(name) for part in parts for name in part.formula.ranges),
-        stages=tuple(_kernel(frame, traced, {}, stage) for stage in _stages(used)),
-        update=dataclasses.replace(
-            _kernel(frame, traced, stores, (), traced.accept),
-            scalar_states={
-                key: each
-                for key, each in traced.scalar_states.items()
-                if key in read or key.name in kept or each.new.value != key
-            },
-        ),
-        shared=traced.adapted,
-        refused=traced.refused,
-        narrow=traced.narrow,
-        decays=traced.decays,
-    )
-
-
-def _evaluated(parts: tuple[Part, ...]) -> set[str]:
-    """The states that `Optimizer.evaluation` reads."""
-    found = set()
-    for part in parts:
-        if has_hook(part.formula, "evaluation"):
-            found |= {part.named(name, "_") for name in own_states(part.formula)}
-    return found
-
-
-def _stages(used: set[Expr]) -> list[tuple[Expr, ...]]:
-    """The reductions among `used` by depth: those of array values, those that need their results,
-    and so on.
-    """
-    by_depth: dict[int, list[Expr]] = {}
-    depths: dict[Expr, int] = {}
-    for expr in sorted(used, key=lambda expr: expr.index):  # arguments come before a value
-        depths[expr] = max((depths[arg] for arg in expr.args), default=0) + expr.reduces
-        if expr.reduces:
-            by_depth.setdefault(depths[expr], []).append(expr)
-    return [tuple(found) for _, found in sorted(by_depth.items())]
-
-
-def _kernel(
-    frame: Kernel,
-    traced: Traced,
-    stores: dict[Operand, Expr],
-    reductions: tuple[Expr, ...],
-    accept: Expr | None = None,
-) -> Kernel:
-    """The array code that ends in `stores`, or in `reductions`; what it needs of reductions comes
-    in as scalars.
-    """
-    ends = [*stores.values(), *(expr.args[0] for expr in reductions)]
-    found = {*reachable(ends, within=lambda expr: not expr.host)}
-    live = sorted(found, key=lambda expr: expr.index)
-    ops = tuple(expr for expr in live if expr.args and not expr.host)
-    outer = dict.fromkeys(arg for op in ops for arg in op.args if arg.host)
-    outer |= dict.fromkeys(expr for expr in ends if expr.host)
-    loads = tuple(expr.value for expr in live if expr.op == "input")
-    random = {operand: made for operand, made in traced.random.items() if operand in loads}
-    outer |= dict.fromkeys(part for key, _ in random.values() for part in key)
-    return dataclasses.replace(
-        frame,
-        loads=loads,
-        ops=ops,
-        stores=stores,
-        reductions=reductions,
-        scalars=tuple(expr for expr in outer if expr.op != "constant"),
-        random=random,
-        accept=accept,
-    )

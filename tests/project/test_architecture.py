@@ -18,19 +18,17 @@ from gpuopt.rules.hooks import HOOKS
 
 PACKAGE = Path(go.__file__).parent
 ORDER = (
-    ("arrays", "dtypes packages backend tree lattices memory identity foreign check precision random"),
-    (
-        "rules",
-        "hooks ranges words spelling elsewhere given_loss formula base traced rule piece schedule paths reductions noise",
-    ),
+    ("arrays", "dtypes packages backend tree lattices memory identity foreign check precision random quiet"),
+    ("rules", "hooks ranges words spelling elsewhere given_loss formula base traced whole_arrays rule piece"),
+    ("rules", "schedule paths reductions noise"),
     ("rules", "descent adaptive velocities signs accumulating second_moments first_moments rates layerwise step_sizes by_loss"),
     ("rules", "looking_ahead schedule_free distances"),
     ("rules", "gradient_pieces step_pieces parameter_pieces"),
     ("rules", "composite chains partitions compose __init__"),
     ("", "schedules"),
     ("conventions", "common torch optax_contrib optax keras sklearn __init__"),
-    ("tracing", "operands ops errors expr printing keywords complexes truth ufuncs functions symbols kinds weights"),
-    ("tracing", "signatures setting states parts program trace"),
+    ("tracing", "operands ops errors expr printing keywords complexes calls truth ufuncs functions symbols kinds weights"),
+    ("tracing", "signatures buffers setting scheduled states parts program assemble trace"),
     ("codegen", "order wide host tile passes pairs numpy numba_header numba numba_handover numba_objects"),
     (
         "codegen.cuda",
@@ -42,7 +40,8 @@ ORDER = (
     ("executors.cpu", "handover numba_loops numba_objects numba_kernel numba"),
     ("executors.cuda", "runtime uploads launches tables singles launch"),
     ("executors", "__init__"),
-    ("optimizer", "gradients guard losses hyperparameters hyper_arrays limits group_steps groups beginning evaluation binding"),
+    ("optimizer", "gradients guard losses hyperparameters hyper_arrays limits starting results whole_arrays"),
+    ("optimizer", "group_steps groups beginning evaluation binding"),
     (
         "optimizer.steps",
         "plain totals dimensions scalar_states staged masks device_memory device_step device counting __init__",

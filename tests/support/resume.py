@@ -18,6 +18,7 @@ from gpuopt.arrays.tree import leaves
 from tests.support import captures
 from tests.support.optimizers import gradients, tree
 from tests.support.variants import DTYPES, sample
+from tests.support.whole_arrays import Mixed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +69,10 @@ def two_arrays(dtype: str) -> Callable[[Any], Any]:
         return [xp.asarray(sample(rng, shape, dtype)) for shape in ((4, 3), (3,))]
 
     return arrays
+
+
+def two_matrices(xp: Any) -> Any:
+    return [xp.asarray(sample(np.random.default_rng(4), shape, "complex64")) for shape in ((4, 3), (2, 5))]
 
 
 def second_missing(opt: Any, step: int) -> Any:
@@ -148,6 +153,7 @@ SITUATIONS = {
         range(8),
         7,
     ),
+    "functions of whole arrays": Situation(Mixed(), two_matrices, second_missing),
     "arrays for hyperparameters": Situation(
         AVERAGED,
         two_arrays("float32"),

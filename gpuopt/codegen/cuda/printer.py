@@ -40,7 +40,7 @@ class CudaPrinter:
 
     def array(self, array: Operand) -> str:
         """The beginning of all names that have to do with an array."""
-        prefix = {"hyper": "hyper_", "random": "uniform_"}.get(array.kind, "")
+        prefix = {"hyper": "hyper_", "random": "uniform_", "made": "made_"}.get(array.kind, "")
         return self.unique(array, prefix + array.name)
 
     def operand(self, operand: Operand, age: str) -> str:

@@ -34,7 +34,9 @@ class NumbaExecutor(TileExecutor):
 
     def prepare(self, program: UpdateProgram) -> None:
         super().prepare(program)
-        most = self._load * max(self._kernels[each].moved for each in program.kernels)
+        most = self._load * max(
+            self._kernels[each].moved for each in program.kernels if each.launched
+        )
         if self._threads > 1 and most >= self.shared and helpers_stay_awake():
             handover.prepare()
             self._shares = True

@@ -7,7 +7,6 @@ allocated after the first step.
 from __future__ import annotations
 
 import abc
-import contextvars
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Sequence
@@ -17,6 +16,7 @@ import numpy as np
 
 from gpuopt.arrays.backend import cpu_threads
 from gpuopt.arrays.dtypes import COMPUTE
+from gpuopt.arrays.quiet import QUIET
 from gpuopt.codegen.order import REDUCTION_CHUNK, chunks
 from gpuopt.executors.cpu import pool
 from gpuopt.executors.cpu.kernel import Bound, CompiledKernel
@@ -30,14 +30,6 @@ from gpuopt.tracing.operands import PARAM, Operand, state
 from gpuopt.tracing.program import Kernel, UpdateProgram
 
 __all__ = ["TileExecutor"]
-
-
-_QUIET = contextvars.Context()
-"""Where NumPy reports no floating-point error, as gradients may hold any value.
-
-`numpy.errstate` is Python code, in which Ctrl-C could leave it to the caller for good.
-"""
-_QUIET.run(np.seterr, all="ignore")
 
 
 class PlannedRun(functools.partial[None]):
@@ -151,7 +143,7 @@ class TileExecutor(abc.ABC):
         for kernel in program.kernels:
             if kernel.random:
                 self._scratch.make_ramp()
-            if kernel not in self._kernels:
+            if kernel.launched and kernel not in self._kernels:
                 self._kernels[kernel] = self._compile(kernel)
 
     def plan(
@@ -169,7 +161,7 @@ class TileExecutor(abc.ABC):
         if apart or positions is not None:
             units = self._updates.chosen(positions, apart)
         if rows:
-            batches = _QUIET.copy().run(compiled.bind_each, units, grads, given.rows)
+            batches = QUIET.copy().run(compiled.bind_each, units, grads, given.rows)
         elif self._shares:
             work = [item for unit in units for item in unit.work(grads)]
             if shared := self._shared(compiled, work, positions):
@@ -181,7 +173,7 @@ class TileExecutor(abc.ABC):
                 for tile, g in unit.work(grads):
                     bound.append(compiled.bind(tile, g))  # sooner than a list of it
             batches = [(given, bound)]
-        return PlannedRun(_QUIET.copy().run, self._run, compiled, batches, positions)
+        return PlannedRun(QUIET.copy().run, self._run, compiled, batches, positions)
 
     def _run(
         self,
@@ -206,7 +198,7 @@ class TileExecutor(abc.ABC):
         positions: list[int] | None,
     ) -> list[Any]:
         """For each reduction, what it gives for each array at `positions` (None for all)."""
-        return _QUIET.copy().run(self._reduce, stage, grads, scalars, positions)
+        return QUIET.copy().run(self._reduce, stage, grads, scalars, positions)
 
     def _reduce(
         self, stage: Kernel, grads: Sequence[Any], scalars: Scalars, positions: list[int] | None

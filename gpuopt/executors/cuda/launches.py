@@ -61,6 +61,13 @@ class Launches:
         self.lasting = self.lasting and launches.lasting
         self.calls += launches.calls
 
+    def at_once(self) -> None:
+        """Launch what there is, and forget it: functions of whole arrays, which may fail, and what
+        comes before them write nothing that lasts.
+        """
+        self()
+        self.calls, self.begun, self.lasting = [], False, False
+
     def __call__(self) -> None:
         with self.device:
             for number, call in enumerate(self.calls):

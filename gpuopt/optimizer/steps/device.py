@@ -11,13 +11,13 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from gpuopt.codegen.cuda.device_values import needs_scalars
 from gpuopt.codegen.cuda.scalars import scalar_source
 from gpuopt.codegen.host import compile_host
 from gpuopt.executors.cuda.launches import Launches, Passed
-from gpuopt.executors.scalars import AnyScalars, ScalarRows
+from gpuopt.executors.scalars import ScalarRows, StoredScalars
 from gpuopt.optimizer.binding import Binding, RuleChange
 from gpuopt.optimizer.gradients import Whereabouts
 from gpuopt.optimizer.group_steps import GroupStep, batches
@@ -30,6 +30,8 @@ from gpuopt.optimizer.steps.plain import PlainSteps, Progress, StepPlan
 from gpuopt.tracing.program import Kernel, UpdateProgram
 
 __all__ = ["DeviceSteps"]
+
+KernelGiven: TypeAlias = ScalarRows | StoredScalars | Passed
 
 
 class DeviceSteps(PlainSteps):
@@ -95,6 +97,8 @@ class DeviceSteps(PlainSteps):
         made = DeviceStep([step], Masks(self._memory.mask_uploads), Launches(self.device))
         for kernel in program.kernels:
             scalars, rows = self._scalars(made, step, kernel), self._rows(kernel)
+            if not kernel.launched:
+                continue
             made.launches.join(self._memory.executors[group].dry_run(kernel, scalars, rows))
         self._finish(made)
         made.launches()
@@ -151,19 +155,33 @@ class DeviceSteps(PlainSteps):
         made = DeviceStep(steps, masks, Launches(self.device))
         for batch in batches(steps):
             for step, stage in batch:
-                scalars, rows = self._scalars(made, step, stage), self._rows(stage)
-                plan = self._memory.executors[step.group].plan_reduction
-                same = stage is not step.program.stages[0]
-                found = plan(stage, step.gradients, scalars, rows, step.positions, same)
-                made.launches.join(found)
+                self._add_stage(made, step, stage)
+        if any(stage.calls for step in steps for stage in step.program.stages):
+            made.launches.at_once()
         for step in steps:
             scalars = self._scalars(made, step, update := step.program.update)
             what = step.gradients, scalars, step.positions, bool(step.program.stages)
             made.launches.join(self._memory.executors[step.group].plan(update, *what))
+            if update.buffers:
+                renewal = step.group.whole_arrays.renewal
+                made.launches.add(renewal(update, step.members, scalars))
         self._finish(made)
         if self._memory.scalar_states.after:
             made.launches.add(self._memory.scalar_states.settle)
         return made
+
+    def _add_stage(self, made: DeviceStep, step: GroupStep, stage: Kernel) -> None:
+        """Add what reduces arrays; or makes what functions of whole arrays get, and calls them."""
+        scalars, executor = self._scalars(made, step, stage), self._memory.executors[step.group]
+        what, same = (stage, step.gradients, scalars), stage is not step.program.stages[0]
+        if stage.reductions:
+            rows = self._rows(stage)
+            made.launches.join(executor.plan_reduction(*what, rows, step.positions, same))
+        if stage.stores:
+            made.launches.join(executor.plan(*what, step.positions, same))
+        if stage.calls:
+            call = step.group.whole_arrays.call
+            made.launches.add(call, (stage, step.members, step.gradients, scalars.of))
 
     def _masks(self, made: DeviceStep) -> Masks:
         """Which arrays take part, for kernels that ask."""
@@ -175,7 +193,7 @@ class DeviceSteps(PlainSteps):
         """The totals that a stage writes."""
         return [self._memory.row(reduction) for reduction in stage.reductions]
 
-    def _scalars(self, made: DeviceStep, step: GroupStep, kernel: Kernel) -> AnyScalars | Passed:
+    def _scalars(self, made: DeviceStep, step: GroupStep, kernel: Kernel) -> KernelGiven:
         """The scalars of a kernel: numbers if the host knows them all, else rows that a kernel
         makes.
         """

@@ -59,10 +59,15 @@ class StagedSteps(PlainSteps):
             for group in binding.groups
             for step in group.steps(gradients, group.hyper(hyper), where.complete)
         ]
-        totals = self._reduced(steps)
+        totals = self._staged(steps)
         accepted = [each for step in steps for each in _accepted(step, totals)]
         made = [part for part, _ in accepted]
         launches = [part.launch(scalars) for part, scalars in accepted]
+        launches += [
+            part.group.whole_arrays.renewal(part.program.update, part.members)
+            for part in made
+            if part.program.update.buffers
+        ]
         counts = [group.counts_after(made) for group in binding.groups]
         # Without any gradient it is a step, too.
         t = binding.t + 1 if made or not steps else binding.t
@@ -90,13 +95,16 @@ class StagedSteps(PlainSteps):
         hyper, numbers = super().hyper(loss), {name: float(x) for name, x in self.numbers.items()}
         return {key: values | numbers for key, values in hyper.items()} if numbers else hyper
 
-    def _reduced(self, steps: list[GroupStep]) -> Totals:
-        """The results of all reductions of a step."""
+    def _staged(self, steps: list[GroupStep]) -> Totals:
+        """Run all stages of a step; the results of their reductions."""
         totals = Totals(len(self.binding.leaves), self._dimensions, self._scalar_states.values())
         for batch in batches(steps):
             for step, stage in batch:
                 for part in [step] if _are_alike(stage, step, totals) else step.split():
                     scalars = _evaluated(stage.scalars, part, totals)
+                    if stage.calls:
+                        part.call(stage, scalars)
+                        continue
                     executor = cast("CpuExecutor", part.group.executor)
                     found = executor.reduce(stage, part.gradients, scalars, part.positions)
                     for reduction, values in zip(stage.reductions, found, strict=True):

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from tools.mutants.mistakes import arrays, bench, codegen, device, executors, family, minimize, optimizer, rules, training
+from tools.mutants.mistakes import (
+    arrays,
+    bench,
+    codegen,
+    device,
+    executors,
+    family,
+    minimize,
+    optimizer,
+    rules,
+    training,
+    whole_arrays,
+)
 from tools.mutants.planting import Mistake
 
 __all__ = ["MISTAKES"]
 
-WINGS = (arrays, rules, family, codegen, executors, optimizer, training, minimize, bench, device)
+WINGS = (arrays, rules, family, codegen, executors, optimizer, whole_arrays, training, minimize, bench, device)
 MISTAKES: list[Mistake] = [one for wing in WINGS for one in wing.MISTAKES]

@@ -249,7 +249,7 @@ MISTAKES = [
     Mistake(
         "floating-point errors reported in the caller's way",
         "TileExecutor.plan",
-        "PlannedRun(_QUIET.copy().run, self._run, __1)",
+        "PlannedRun(QUIET.copy().run, self._run, __1)",
         "PlannedRun(self._run, __1)",
         "test_threads::test_a_users_error_state_and_special_values_stop_nothing",
     ),
