@@ -4,32 +4,14 @@ Read :mod:`gpuopt.rules.descent` first; after its two rules you can write one. C
 of hyperparameters. Imports: NumPy, and the random bits of `arrays`.
 """
 
-from gpuopt.rules import (
-    accumulating,
-    adaptive,
-    by_loss,
-    descent,
-    distances,
-    first_moments,
-    gradient_pieces,
-    layerwise,
-    looking_ahead,
-    parameter_pieces,
-    piece,
-    rates,
-    schedule_free,
-    second_moments,
-    signs,
-    step_pieces,
-    step_sizes,
-    velocities,
-)
+from gpuopt.rules import catalogue
 from gpuopt.rules.accumulating import AdaDelta, AdaGrad
 from gpuopt.rules.adaptive import Adam, AdamW, RMSProp
 from gpuopt.rules.by_loss import PolyakStep
 from gpuopt.rules.chains import Chain, chain
 from gpuopt.rules.descent import SGD, GradientDescent, Momentum
 from gpuopt.rules.distances import DAdaptAdam, DoG, Prodigy
+from gpuopt.rules.factored import CAME, Adafactor
 from gpuopt.rules.first_moments import Adan, AdEMAMix, LaProp, QHAdam
 from gpuopt.rules.gradient_pieces import (
     centralize,
@@ -43,10 +25,12 @@ from gpuopt.rules.gradient_pieces import (
 )
 from gpuopt.rules.layerwise import LAMB, LARS, NovoGrad, StableAdamW
 from gpuopt.rules.looking_ahead import AcceleratedGradient, NAdam
+from gpuopt.rules.matrices import Muon
 from gpuopt.rules.noise import standard_normal
 from gpuopt.rules.parameter_pieces import average, bounds, decoupled_weight_decay, lookahead
 from gpuopt.rules.partitions import Partition, partition
 from gpuopt.rules.piece import GradientPiece, ParameterPiece
+from gpuopt.rules.preconditioners import SOAP, Shampoo
 from gpuopt.rules.ranges import Bound, Decay, Hyper, NonNegative, Positive
 from gpuopt.rules.rates import AdaBound, RAdam
 from gpuopt.rules.reductions import tree_max, tree_mean, tree_norm, tree_sum
@@ -54,6 +38,7 @@ from gpuopt.rules.rule import Rule, abs2, debias
 from gpuopt.rules.schedule_free import ScheduleFreeAdamW, ScheduleFreeSGD
 from gpuopt.rules.second_moments import ADOPT, AdaBelief, Adamax, Yogi
 from gpuopt.rules.signs import Lion, Rprop, SignSGD, Signum
+from gpuopt.rules.slices import SM3, AdamMini
 from gpuopt.rules.step_pieces import LossScale, accumulate, freeze, skip_nonfinite
 from gpuopt.rules.step_sizes import COCOB, BarzilaiBorwein
 from gpuopt.rules.velocities import ASGD, QHM, OptimisticGradient
@@ -62,18 +47,23 @@ from gpuopt.rules.whole_arrays import buffer, whole_array
 __all__ = [
     "ADOPT",
     "ASGD",
+    "CAME",
     "COCOB",
     "LAMB",
     "LARS",
     "QHM",
     "SGD",
+    "SM3",
+    "SOAP",
     "AcceleratedGradient",
     "AdEMAMix",
     "AdaBelief",
     "AdaBound",
     "AdaDelta",
     "AdaGrad",
+    "Adafactor",
     "Adam",
+    "AdamMini",
     "AdamW",
     "Adamax",
     "Adan",
@@ -90,6 +80,7 @@ __all__ = [
     "Lion",
     "LossScale",
     "Momentum",
+    "Muon",
     "NAdam",
     "NonNegative",
     "NovoGrad",
@@ -106,6 +97,7 @@ __all__ = [
     "Rule",
     "ScheduleFreeAdamW",
     "ScheduleFreeSGD",
+    "Shampoo",
     "SignSGD",
     "Signum",
     "StableAdamW",
@@ -138,42 +130,6 @@ __all__ = [
     "whole_array",
 ]
 
-
-USUAL = ("GradientDescent", "Momentum", "RMSProp", "Adam", "AdamW")
-"""What the demo trains with and the benchmarks measure where no rule is asked for."""
-_FAMILIES = (
-    descent,
-    adaptive,
-    velocities,
-    signs,
-    accumulating,
-    second_moments,
-    first_moments,
-    rates,
-    layerwise,
-    step_sizes,
-    by_loss,
-    looking_ahead,
-    schedule_free,
-    distances,
-)
-
-
-def rules() -> dict[str, type[Rule]]:
-    """Every rule of the library by its name, simplest first."""
-    found = [
-        item for module in _FAMILIES for item in vars(module).values() if isinstance(item, type)
-    ]
-    return {cls.__name__: cls for cls in found if issubclass(cls, Rule) and cls is not Rule}
-
-
-def pieces() -> dict[str, type[piece.Piece]]:
-    """Every piece of the library by its name."""
-    found = [
-        item
-        for module in (gradient_pieces, step_pieces, parameter_pieces)
-        for item in vars(module).values()
-        if isinstance(item, type)
-    ]
-    kinds = (piece.Piece, GradientPiece, ParameterPiece)
-    return {cls.__name__: cls for cls in found if issubclass(cls, piece.Piece) and cls not in kinds}
+USUAL = catalogue.USUAL
+rules, whole_array_rules = catalogue.rules, catalogue.whole_array_rules
+pieces = catalogue.pieces

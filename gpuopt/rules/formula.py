@@ -19,7 +19,7 @@ import numpy as np
 from gpuopt.rules.elsewhere import NotHere, as_identifier, never_changes
 from gpuopt.rules.given_loss import ReadsLoss
 from gpuopt.rules.hooks import HOOKS, HookName, defined_hooks
-from gpuopt.rules.ranges import Range, arguments_hint, range_of, single
+from gpuopt.rules.ranges import STATIC, Range, arguments_hint, range_of, single
 from gpuopt.rules.spelling import in_place_of, refusal
 
 _BASES: list[type[Formula]] = []
@@ -78,11 +78,11 @@ class Formula(ReadsLoss):
             value = getattr(self, field.name)
             if isinstance(value, np.generic):
                 value = value.item()
-            if field.name in self._static:
+            if value is None and field.default is None:
+                pass
+            elif field.name in self._static:
                 self._check_static(field.name, value)
-            elif (not callable(value) or isinstance(value, type)) and not (
-                value is None and field.default is None
-            ):
+            elif not callable(value) or isinstance(value, type):
                 value = self.number(field.name, value)
             object.__setattr__(self, field.name, value)
         self.check()
@@ -201,7 +201,7 @@ def make_formula(cls: type[Formula]) -> None:
     }
     cls._static = {
         **cls._static,
-        **{name: hint for name, hint in own.items() if hint in (bool, int, str)},
+        **{name: STATIC[hint] for name, hint in own.items() if hint in STATIC},
     }
     cls._ranges = {
         **cls._ranges,

@@ -14,6 +14,7 @@ from gpuopt.rules.piece import GradientPiece
 from gpuopt.rules.ranges import Hyper, NonNegative, Positive
 from gpuopt.rules.reductions import tree_norm
 from gpuopt.rules.rule import abs2, clipped
+from gpuopt.rules.whole_arrays import whole_array
 
 __all__ = [
     "centralize",
@@ -129,14 +130,31 @@ def _shortened(g: Any, norm: Any, max_norm: Any, eps: Any) -> Any:
 
 
 class centralize(GradientPiece):
-    """Gradient centralization (Yong et al. 2020) of each array as a whole: ``g ← g - mean(g)``.
+    """Gradient centralization (Yong et al. 2020): ``g ← g - mean(g)``.
 
-    The paper, and optax, take the mean of each slice along the first axis, and leave vectors
-    unchanged.
+    Parameters
+    ----------
+    axis : {None, "rows"}
+        None takes the mean of each array as a whole. ``"rows"`` takes one for each slice along the
+        first axis, and leaves vectors unchanged, as in the paper and in optax; it calls a function
+        of whole arrays.
     """
 
+    axis: str | None = None
+
+    def check(self) -> None:
+        if self.axis not in (None, "rows"):
+            raise ValueError(f"centralize: axis must be None or 'rows', got {self.axis!r}")
+
     def update(self, t: Any, p: Any, g: Any) -> Any:
-        return g - np.mean(g)
+        return g - (np.mean(g) if self.axis is None else _mean_of_rows(g))
+
+
+@whole_array
+def _mean_of_rows(g: Any) -> Any:
+    """The mean of each slice along the first axis; 0 for vectors."""
+    axes = tuple(range(1, g.ndim))
+    return g.mean(axis=axes, keepdims=True) if axes else np.zeros_like(g)
 
 
 class gradient_noise(GradientPiece):

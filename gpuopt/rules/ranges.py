@@ -81,6 +81,10 @@ Bound: TypeAlias = Annotated[HyperValue, Range("a number, which may be infinite"
 """A `Hyper` that may be infinite as well, such as the end of an interval."""
 
 
+STATIC = {bool: bool, int: int, str: str, str | None: str}
+"""Annotations of what is fixed when a rule is made, and its type; None is a default."""
+
+
 def single(value: Any) -> Any:
     """A schedule's value; the number in it, if it is a 0-d array of a real number.
 

@@ -63,6 +63,21 @@ MISTAKES = [
         "WholeArrays._seen",
         "array if array.dtype == dtype else array.astype(dtype)",
         "array",
-        "test_whole_arrays",
+        "test_whole_arrays::test_arguments_are_of_the_dtype_computed_in",
+    ),
+    *(
+        Mistake(name, where, right, wrong, "test_whole_array_rules::test_formula")
+        for name, where, right, wrong in [
+            ("Muon without its look ahead", "Muon.update", "self.beta * m + (1 - self.beta) * g if _1 else m", "m"),
+            ("Muon scaled as for the transposed matrix", "_orthogonal", "rows / columns", "columns / rows"),
+            ("Adafactor's rows without their mean", "_factored", "row / np.maximum(_1, eps)", "row"),
+            ("Adafactor's step not relative to its array", "Adafactor.update", "np.maximum(self.eps2, _1)", "self.eps2"),
+            ("CAME's confidence of the gradient", "CAME.update", "abs2(u - m)", "abs2(u)"),
+            ("SM3 by the largest bound", "_covered", "np.minimum(bound, own)", "np.maximum(bound, own)"),
+            ("Adam-mini with one moment for all", "_of_slices", "tuple(range(1, squares.ndim))", "tuple(range(squares.ndim))"),
+            ("Shampoo's root of half the order", "_preconditioned", "2 * g.ndim", "g.ndim"),
+            ("SOAP's second moment in the order of before", "_refreshed", "np.take(v, order, axis=axis)", "v"),
+            ("SOAP that moves in its first step", "SOAP.update", "at_first(t, p, new)", "new"),
+        ]
     ),
 ]

@@ -1,0 +1,84 @@
+"""Every rule and piece of the library, found in the files of their families."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import ModuleType
+
+from gpuopt.rules import (
+    accumulating,
+    adaptive,
+    by_loss,
+    descent,
+    distances,
+    factored,
+    first_moments,
+    gradient_pieces,
+    layerwise,
+    looking_ahead,
+    matrices,
+    parameter_pieces,
+    piece,
+    preconditioners,
+    rates,
+    schedule_free,
+    second_moments,
+    signs,
+    slices,
+    step_pieces,
+    step_sizes,
+    velocities,
+)
+from gpuopt.rules.rule import Rule
+
+__all__ = ["USUAL", "pieces", "rules", "whole_array_rules"]
+
+USUAL = ("GradientDescent", "Momentum", "RMSProp", "Adam", "AdamW")
+"""What the demo trains with and the benchmarks measure where no rule is asked for."""
+_FAMILIES = (
+    descent,
+    adaptive,
+    velocities,
+    signs,
+    accumulating,
+    second_moments,
+    first_moments,
+    rates,
+    layerwise,
+    step_sizes,
+    by_loss,
+    looking_ahead,
+    schedule_free,
+    distances,
+)
+_OF_WHOLE_ARRAYS = (slices, factored, matrices, preconditioners)
+
+
+def rules() -> dict[str, type[Rule]]:
+    """Every rule by its name, simplest first, but for those that call functions of whole arrays.
+
+    They take arrays of every shape, and have the same bits on every executor.
+    """
+    return _rules_of(_FAMILIES)
+
+
+def whole_array_rules() -> dict[str, type[Rule]]:
+    """Every rule that calls functions of whole arrays, by its name."""
+    return _rules_of(_OF_WHOLE_ARRAYS)
+
+
+def _rules_of(modules: Sequence[ModuleType]) -> dict[str, type[Rule]]:
+    found = [item for module in modules for item in vars(module).values() if isinstance(item, type)]
+    return {cls.__name__: cls for cls in found if issubclass(cls, Rule) and cls is not Rule}
+
+
+def pieces() -> dict[str, type[piece.Piece]]:
+    """Every piece of the library by its name."""
+    found = [
+        item
+        for module in (gradient_pieces, step_pieces, parameter_pieces)
+        for item in vars(module).values()
+        if isinstance(item, type)
+    ]
+    kinds = (piece.Piece, piece.GradientPiece, piece.ParameterPiece)
+    return {cls.__name__: cls for cls in found if issubclass(cls, piece.Piece) and cls not in kinds}
