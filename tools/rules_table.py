@@ -1,0 +1,69 @@
+"""Write the table of rules into docs/choosing-a-rule.md: it is made from the classes, and bytes from their programs.
+
+python tools/rules_table.py
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from gpuopt.rules import Rule, rules
+from gpuopt.tracing.program import Kernel, UpdateProgram
+from gpuopt.tracing.trace import trace
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "choosing-a-rule.md"
+BEGIN, END = "<!-- rules: made by tools/rules_table.py -->\n", "<!-- end of rules -->\n"
+
+
+def moved(kernel: Kernel) -> int:
+    """The bytes an element that a launch reads and writes in float32."""
+    return 4 * (len(kernel.loads) - len(kernel.random) + len(kernel.stores))
+
+
+def bytes_an_element(program: UpdateProgram) -> tuple[int, int]:
+    """The bytes an element of a step in float32, and those of them that reductions read."""
+    stages = sum(map(moved, program.stages))
+    return stages + moved(program.update), stages
+
+
+def families() -> Iterator[tuple[str, list[type[Rule]]]]:
+    """What each file of rules is about, by its first line, and its rules."""
+    found: dict[str, list[type[Rule]]] = {}
+    for cls in rules().values():
+        found.setdefault(cls.__module__, []).append(cls)
+    for module, classes in found.items():
+        text = ast.get_docstring(ast.parse(Path(sys.modules[module].__file__ or "").read_text(encoding="utf-8"))) or ""
+        yield " ".join(text.partition("\n\n")[0].split()).partition(":")[0].rstrip("."), classes
+
+
+def row(cls: type[Rule]) -> str:
+    """The rule, its defaults, its bytes, and its state."""
+    rule, program = cls(), trace(cls())
+    defaults = ", ".join(f"{name}={value!r}" for name, value in rule.hyperparameters.items())
+    total, reduced = bytes_an_element(program)
+    count = f"{total}, {reduced} to reduce" if reduced else f"{total}"
+    numbers = [key.name for key in program.update.scalar_states if key.name.isidentifier()]
+    arrays = ", ".join(f"`{each.name}`" for each in program.states)
+    several = f"number{'s' if len(numbers) > 1 else ''} {', '.join(f'`{name}`' for name in numbers)}" if numbers else ""
+    state = "; ".join(filter(None, (arrays, several))) or "–"
+    return f"| `{cls.__name__}` | {defaults} | {count} | {state} |\n"
+
+
+def table() -> str:
+    """A table in Markdown for each family."""
+    head = "| rule | defaults | bytes an element | state |\n| --- | --- | --- | --- |\n"
+    return "\n".join(f"**{about}**\n\n{head}{''.join(map(row, classes))}" for about, classes in families())
+
+
+def written(page: str) -> str:
+    """The page with the table in its place."""
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return before + BEGIN + table() + END + after
+
+
+if __name__ == "__main__":
+    PAGE.write_text(written(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
