@@ -74,7 +74,7 @@ def main(args: argparse.Namespace) -> int:
     if not done:
         print("gpuopt demo: every loss stopped being finite: try a smaller --lr", file=sys.stderr)
         return 1
-    draw(done, examples, f"{title}; % is the test accuracy", args.output)
+    draw(done, examples, title.partition("\n")[2], args.output, args.narrow)
     print(f"\n{time.perf_counter() - start:.1f} s; loss curves: {args.output}")
     return 0
 

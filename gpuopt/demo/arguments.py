@@ -26,7 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_runs(parser: argparse.ArgumentParser) -> None:
     """Options for what is trained: rules, batch sizes, epochs and learning rates."""
     parser.add_argument(
-        "--rule",
+        "--rules",
+        dest="rule",
         nargs="+",
         type=rule_class,
         metavar="NAME",
@@ -74,6 +75,11 @@ def _add_surroundings(parser: argparse.ArgumentParser) -> None:
         default=Path("gpuopt-demo.png"),
         metavar="FILE",
         help="where to draw the loss curves: .png, .pdf or .svg (default: gpuopt-demo.png)",
+    )
+    parser.add_argument(
+        "--narrow",
+        action="store_true",
+        help="one panel below the other, for a page of less than 700 pixels",
     )
 
 

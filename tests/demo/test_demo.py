@@ -161,7 +161,7 @@ def test_learning_rate_of_choice_or_of_the_way_or_of_the_rule() -> None:
 
 
 def test_prints_a_table_and_draws_a_picture(demo: Any, tmp_path: Path) -> None:
-    code, out, err = demo("--rule", "adam", "SGD", "--epochs", "2", "--batch-size", "64", "all", "64", "--seed", "3")
+    code, out, err = demo("--rules", "adam", "SGD", "--epochs", "2", "--batch-size", "64", "all", "64", "--seed", "3")
     assert (code, err) == (0, "")
     rows = re.findall(r"^(\S+ \(\w+\)) +(\w+) +(\S+) +([\d.]+)% +(\S+) +(\d+) +([\d.]+)$", out, re.MULTILINE)
     assert [row[:2] for row in rows] == [
@@ -195,13 +195,13 @@ def test_learning_rate_for_every_run(demo: Any) -> None:
 @pytest.mark.parametrize("suffix", [".pdf", ".svg"])
 def test_other_formats(demo: Any, tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"curves{suffix}"
-    assert demo("--rule", "adam", "--epochs", "1", "--batch-size", "all", output=path)[0] == 0
+    assert demo("--rules", "adam", "--epochs", "1", "--batch-size", "all", output=path)[0] == 0
     assert path.read_bytes().startswith({".pdf": b"%PDF", ".svg": b"<?xml"}[suffix])
 
 
 def test_run_that_diverges_is_told_and_the_others_are_drawn(demo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(Way.of(None).lr, "GradientDescent", 1e38)
-    code, out, err = demo("--rule", "gradient-descent", "adam", "--epochs", "30", "--batch-size", "all")
+    code, out, err = demo("--rules", "gradient-descent", "adam", "--epochs", "30", "--batch-size", "all")
     assert (code, err) == (0, "")
     assert re.search(r"GradientDescent +1e\+38 +the loss is (nan|inf) at update \d+ \(epoch \d+\)", out)
     assert re.search(r"Adam .*%", out)
@@ -209,7 +209,7 @@ def test_run_that_diverges_is_told_and_the_others_are_drawn(demo: Any, tmp_path:
 
 
 def test_nothing_to_draw(demo: Any, tmp_path: Path) -> None:
-    code, _, err = demo("--rule", "sgd", "--epochs", "30", "--batch-size", "all", "--lr", "1e38")
+    code, _, err = demo("--rules", "sgd", "--epochs", "30", "--batch-size", "all", "--lr", "1e38")
     assert code == 1
     assert err.splitlines() == ["gpuopt demo: every loss stopped being finite: try a smaller --lr"]
     assert not (tmp_path / "curves.png").exists()
@@ -226,7 +226,7 @@ def test_bar_is_full_at_the_end(demo: Any, monkeypatch: pytest.MonkeyPatch, lr: 
             bars.append(self)
 
     monkeypatch.setattr(tqdm, "tqdm", Bar)
-    err = demo("--rule", "sgd", "adam", "--epochs", "3", "--batch-size", "64", "all", "--lr", lr)[2]
+    err = demo("--rules", "sgd", "adam", "--epochs", "3", "--batch-size", "64", "all", "--lr", lr)[2]
     assert [(bar.n, bar.total) for bar in bars] == [(144, 144)]
     assert "batch, Adam" in err
 
@@ -236,13 +236,51 @@ def test_bar_is_full_at_the_end(demo: Any, monkeypatch: pytest.MonkeyPatch, lr: 
 
 def test_labels_are_moved_apart_and_keep_their_order() -> None:
     panel = Figure().subplots()
-    picture._label(panel, [(0.52, "c", "k"), (0.5, "a", "k"), (0.51, "b", "k"), (0.9, "d", "k")])
-    heights = {text.get_text(): text.xyann[1] for text in panel.texts if isinstance(text, Annotation)}
+    ends = {"c": 0.52, "a": 0.5, "b": 0.51, "d": 0.9}
+    picture._label(panel, [picture.Label(np.array([start, end]), name, "k") for start, (name, end) in enumerate(ends.items())])
+    heights = texts_of(panel)
     assert sorted(heights, key=heights.__getitem__) == ["a", "b", "c", "d"]
     gaps = np.diff(sorted(heights.values()))
     assert (gaps > 0.99 * picture._GAP).all()
     assert heights["d"] == 0.9
     assert_allclose(np.mean([heights["a"], heights["b"], heights["c"]]), 0.51)
+
+
+def texts_of(panel: Any) -> dict[str, float]:
+    """Where each label stands; a pointer has no text."""
+    return {text.get_text(): text.xyann[1] for text in panel.texts if isinstance(text, Annotation) and text.get_text()}
+
+
+def test_lines_that_coincide_are_labelled_together() -> None:
+    """With one pointer; a line that only ends there has one of its own."""
+    panel, line = Figure().subplots(), np.linspace(1, 0.3, 20)
+    curves = {"a": line, "b": line + 0.002, "c": np.full(20, 0.3), "d": line + 0.2}
+    picture._label(panel, [picture.Label(curve, name, "k") for name, curve in curves.items()])
+    heights = texts_of(panel)
+    assert_allclose(heights["b"] - heights["a"], picture._GAP)
+    assert len([text for text in panel.texts if not text.get_text()]) == 3
+    assert len(panel.lines) == 1  # the bar beside the two
+
+
+def test_a_line_that_climbs_out_of_the_picture_does_not_flatten_the_others() -> None:
+    low, high = picture._limits([np.array([2.0, 1.0, 0.1]), np.array([2.0, 1e8])])
+    assert 0.05 < low < 0.1
+    assert 6 <= high < 10
+
+
+def test_narrow_panels_stand_one_below_the_other(demo: Any, tmp_path: Path) -> None:
+    code, _, err = demo("--narrow", "--rules", "adam", "lars", "--epochs", "2", "--batch-size", "64", "all")
+    assert (code, err) == (0, "")
+    height, width, _ = imread(tmp_path / "curves.png").shape
+    assert width < 700 < height
+
+
+def test_the_title_says_what_one_should_see() -> None:
+    way = Way("batch", None, 2, {})
+    runs = [Run(way, rule, "numpy", accuracy=share) for rule, share in ((Adam(), 0.9), (GradientDescent(), 0.8))]
+    first, second = picture._findings([(0.2, runs[0]), (0.1, runs[1])], [way])
+    assert first.endswith("the lower a line, the better")
+    assert second.endswith("read right: GradientDescent (batch, 80.0%)")
 
 
 def test_a_loss_of_zero_can_be_drawn(tmp_path: Path) -> None:
@@ -257,7 +295,7 @@ def test_a_loss_of_zero_can_be_drawn(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--rule", "nothing"], r"argument --rule: there is no rule 'nothing'; the rules are .*adam"),
+        (["--rules", "nothing"], r"argument --rules: there is no rule 'nothing'; the rules are .*adam"),
         (["--batch-size", "0"], "argument --batch-size: must be an integer of at least 1, not '0'; or 'all'"),
         (["--batch-size", "2.5"], "argument --batch-size: must be an integer of at least 1, not '2.5'; or 'all'"),
         (["--batch-size", "1438"], "argument --batch-size: 1438 is more than the 1437 training examples"),

@@ -35,4 +35,11 @@ MISTAKES = [
         "window",
         "test_fit::test_running_mean",
     ),
+    Mistake(
+        "lines that end together taken for one line",
+        "_look_alike",
+        "apart.mean() < _ALIKE and apart[-1] < 2 * _ALIKE",
+        "apart[-1] < 2 * _ALIKE",
+        "test_demo::test_lines_that_coincide_are_labelled_together",
+    ),
 ]
