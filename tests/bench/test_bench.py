@@ -401,7 +401,7 @@ def test_ratios_and_bandwidth() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--rules", "nadam"], "there is no rule 'nadam'; the rules are gradientdescent, "),
+        (["--rules", "padam"], "there is no rule 'padam'; the rules are gradientdescent, "),
         (["--sizes", "0"], "must be an integer of at least 1, not '0'"),
         (["--rounds", "x"], "must be an integer of at least 1, not 'x'"),
         (["--output", "a.gif"], "a.gif must end in one of .md, .json, .png"),

@@ -117,6 +117,9 @@ def test_state_is_kept_in_the_dtype_of_the_arithmetic(rule: go.Rule, dtype: str,
     opt, one = rule.init([xp.ones(3, named(dtype))]), np.full(3, 1j if is_complex(named(dtype)) else 1.0)
     _, found = LOOPS[type(rule).__name__](rule, one, [one, one])
     for name, (array,) in opt.state.items():
+        if array.shape != (3,):  # a state that is one number
+            assert (array.shape, array.dtype) == ((), np.float64)
+            continue
         assert array.dtype == (named(dtype) if np.iscomplexobj(found[name]) else COMPUTE[dtype])
         assert has_hook(rule, "start") or not on_host(array).any()
     assert opt.executor == executor

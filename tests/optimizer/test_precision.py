@@ -90,6 +90,7 @@ def check(dtype: str, options: dict[str, Any], rule: Any, params: list[Any], gra
     for p, wanted in zip(opt.params, small, strict=True):
         assert p.dtype == named(dtype)
         assert np.array_equal(bits(p), bits(wanted))
+    numbers = opt._steps.scalar_states
     expected = wide.state | ({"master": wide.params} if options is MASTER else {})
     assert opt.state.keys() == expected.keys()
     for name, tree in expected.items():
@@ -97,7 +98,7 @@ def check(dtype: str, options: dict[str, Any], rule: Any, params: list[Any], gra
             if value is None:
                 assert array is None
                 continue
-            assert array.dtype == np.float32
+            assert array.dtype == (np.float64 if name in numbers else np.float32)
             assert np.array_equal(bits(array), bits(value)), name
     return opt
 

@@ -74,8 +74,8 @@ def program(rule: Rule) -> UpdateProgram:
     return trace(rule)
 
 
-ELEMENTWISE = [rule for rule in STRUCTURES if not program(rule).stages]
-"""Those without reductions, which run one kernel."""
+ELEMENTWISE = [rule for rule in STRUCTURES if not program(rule).stages and not program(rule).update.scalar_states]
+"""Those without reductions and numbers, which run one kernel."""
 
 
 @functools.cache
