@@ -38,9 +38,9 @@ MISTAKES = [
     Mistake(
         "a momentum that is never begun anew",
         "AcceleratedGradient.update",
-        "_1 > 0",
-        "False",
-        "test_bits::test_formula",
+        "np.where(uphill, 1.0, theta)",
+        "theta",
+        "test_rules::test_examples_of_docstrings",
     ),
     Mistake(
         "a mean that forgets the weights before",
