@@ -16,11 +16,10 @@ from gpuopt.executors import executor_of
 from gpuopt.rules import Adam, Rule
 from gpuopt.tracing.operands import hyper_array
 from gpuopt.tracing.trace import trace
-from tests.support.asked import arrays, asked, during, idle_device, on_device
+from tests.support.asked import WITHIN, arrays, asked, during, idle_device, on_device
 from tests.support.pieces import EXAMPLES, chained
 from tests.support.variants import ELEMENTWISE, STRUCTURES, program
 
-WITHIN = 4  # how CUDA's copies say that it does not matter what is where: from one place of the device to another
 every_rule = pytest.mark.every("rule", executor=("cupy",), rule=ELEMENTWISE)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import gpuopt as go
+from tests.support.asked import WITHIN
 from tests.support.captures import CHAINS, SCHEDULE, arrays, captured, fill, on_device
 from tests.support.executors import mostly_asked_for
 from tests.support.optimizers import alike, everything
@@ -117,7 +118,10 @@ def test_gradients_with_gaps_are_not_kept_alive(capturable: bool, some_gpu: None
 
 @pytest.mark.parametrize("name", mostly_asked_for(CHAINS, "norm"))
 def test_nothing_is_allocated_after_init(name: str, emulated_gpu: None) -> None:
-    """Nor anything sent to the device, once it has the addresses of the gradients; nor does anything wait."""
+    """Nor anything sent to the device, once it has the addresses of the gradients; nor does anything wait.
+
+    What a number of the tree is after the step is copied on the device.
+    """
     import cupy
 
     from tests.support.emulated_gpu.streams import log
@@ -137,7 +141,7 @@ def test_nothing_is_allocated_after_init(name: str, emulated_gpu: None) -> None:
         before = len(log)
         with Count():
             opt.step(grads)
-        asked = {what for what, *_ in list(log)[before:]}
+        asked = {what for what, *how in list(log)[before:] if what != "copy" or how[2] != WITHIN}
         assert asked <= ({"launch", "copy", "record", "wait"} if step == 0 else {"launch"}), step
     assert taken == []
 

@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 
+WITHIN = 4
+"""How CUDA's copies say that it does not matter what is where: from one place of the device to another."""
+
 
 @contextlib.contextmanager
 def idle_device() -> Iterator[deque[tuple[Any, ...]]]:
