@@ -77,6 +77,13 @@ RULES: list[tuple[Any, Any]] = [
 ]
 PAIRS: list[tuple[str, Any, Any, Any]] = [
     *((repr(rule), rule, other, None) for rule, other in RULES),
+    ("centralize", go.chain(go.centralize("rows"), go.SGD(LR)), optax.chain(optax.centralize(), optax.sgd(LR)), None),
+    (
+        "sm3",
+        go.partition({"b": go.SGD(LR), "*": go.SM3(LR)}),  # it takes no number
+        optax.multi_transform({"a": optax.sm3(LR), "b": optax.sgd(LR)}, {"a": "a", "b": "b", "c": "a", "d": "a"}),
+        None,
+    ),
     ("clip", go.chain(go.clip(0.3), go.Adam(LR)), optax.chain(optax.clip(0.3), optax.adam(LR)), None),
     (
         "clip_by_global_norm",

@@ -29,7 +29,6 @@ PAIRS: list[tuple[Any, Any]] = [
     (go.Adam(0.01), lambda p: torch.optim.Adam(p, 0.01)),
     (go.Adam(0.01, amsgrad=True), lambda p: torch.optim.Adam(p, 0.01, amsgrad=True)),
     (go.AdamW(0.01), lambda p: torch.optim.AdamW(p, 0.01, weight_decay=0.01)),
-    (go.Adafactor(0.05), lambda p: torch.optim.Adafactor(p, 0.05)),
     (go.AdamW(0.01, weight_decay=0.1, amsgrad=True), lambda p: torch.optim.AdamW(p, 0.01, weight_decay=0.1, amsgrad=True)),
     (go.Adamax(0.01), lambda p: torch.optim.Adamax(p, 0.01)),
     (go.NAdam(0.01, momentum_decay=0.3), lambda p: torch.optim.NAdam(p, 0.01, momentum_decay=0.3)),
@@ -42,6 +41,7 @@ PAIRS: list[tuple[Any, Any]] = [
     ),
     (go.AdaDelta(), torch.optim.Adadelta),
     (go.AdaDelta(0.3, rho=0.95, eps=1e-5), lambda p: torch.optim.Adadelta(p, 0.3, rho=0.95, eps=1e-5)),
+    (go.Adafactor(0.05), lambda p: torch.optim.Adafactor(p, 0.05)),
     (go.Rprop(), torch.optim.Rprop),
     (
         go.Rprop(0.1, shrink=0.3, grow=1.5, low=1e-3, high=2.0),

@@ -173,6 +173,9 @@ class WholeArrays:
 
     def _fill(self, room: Any, output: Output, value: Any, position: int) -> None:
         """Keep a result for kernels."""
+        if is_array(value) and (value.shape, value.dtype) == (room.shape, room.dtype):
+            room[...] = value
+            return
         path, shape = self._paths[position], np.shape(value)
         check_fits(output, value, self._params[position].shape, path)
         if shape not in (room.shape, ()) and room.shape != self._params[position].shape:
