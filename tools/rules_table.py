@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from gpuopt.rules import Rule, rules
+from gpuopt.rules import Rule, rules, whole_array_rules
 from gpuopt.tracing.program import Kernel, UpdateProgram
 from gpuopt.tracing.trace import trace
 
@@ -19,8 +19,9 @@ BEGIN, END = "<!-- rules: made by tools/rules_table.py -->\n", "<!-- end of rule
 
 
 def moved(kernel: Kernel) -> int:
-    """The bytes an element that a launch reads and writes in float32."""
-    return 4 * (len(kernel.loads) - len(kernel.random) + len(kernel.stores))
+    """The bytes an element that a launch reads and writes in float32, but for what functions of whole arrays gave."""
+    loads = [operand for operand in kernel.loads if operand.kind not in ("random", "made")]
+    return 4 * (len(loads) + len(kernel.stores))
 
 
 def bytes_an_element(program: UpdateProgram) -> tuple[int, int]:
@@ -32,7 +33,7 @@ def bytes_an_element(program: UpdateProgram) -> tuple[int, int]:
 def families() -> Iterator[tuple[str, list[type[Rule]]]]:
     """What each file of rules is about, by its first line, and its rules."""
     found: dict[str, list[type[Rule]]] = {}
-    for cls in rules().values():
+    for cls in {**rules(), **whole_array_rules()}.values():
         found.setdefault(cls.__module__, []).append(cls)
     for module, classes in found.items():
         text = ast.get_docstring(ast.parse(Path(sys.modules[module].__file__ or "").read_text(encoding="utf-8"))) or ""
@@ -45,8 +46,10 @@ def row(cls: type[Rule]) -> str:
     defaults = ", ".join(f"{name}={value!r}" for name, value in rule.hyperparameters.items())
     total, reduced = bytes_an_element(program)
     count = f"{total}, {reduced} to reduce" if reduced else f"{total}"
+    count = f"{total}, and functions" if any(stage.calls for stage in program.stages) else count
     numbers = [key.name for key in program.update.scalar_states if key.name.isidentifier()]
-    arrays = ", ".join(f"`{each.name}`" for each in program.states)
+    states = [each.name for each in program.states if not each.scratch]
+    arrays = ", ".join(f"`{name}`" for name in (*states, *program.buffers))
     several = f"number{'s' if len(numbers) > 1 else ''} {', '.join(f'`{name}`' for name in numbers)}" if numbers else ""
     state = "; ".join(filter(None, (arrays, several))) or "–"
     return f"| `{cls.__name__}` | {defaults} | {count} | {state} |\n"

@@ -48,8 +48,8 @@ class Muon(Rule):
     iteration: every direction of a matrix gets a step of the same size. ``s = √max(1,
     rows/columns)``. For the matrices of hidden layers; `partition` gives another rule to vectors,
     embeddings and the last layer. More axes are a stack of matrices. Defaults are PyTorch's; that
-    computes O in bfloat16, this in float32 or float64. In float32 it moves 36 bytes an element,
-    beside the products.
+    computes O in bfloat16, this in float32 or float64. In float32 its fused parts move 32 bytes an
+    element.
 
     Parameters
     ----------

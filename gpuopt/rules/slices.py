@@ -63,8 +63,8 @@ class SM3(Rule):
     AdaGrad whose sum of squares of an element is estimated by the smallest of those that are kept
     for its row, its column, and so on: ``s = |g|² + min(…)``, of which each keeps the largest. ``m
     ← β·m + (1-β)·g/√(s + ε); p ← p - lr·m``. For sparse gradients and large embeddings. Defaults,
-    and the average m, are optax's; a vector keeps all sums, as in AdaGrad. In float32 it moves 36
-    bytes an element of a matrix.
+    and the average m, are optax's; a vector keeps all sums, as in AdaGrad. In float32 its fused
+    parts move 28 bytes an element.
 
     Parameters
     ----------
@@ -103,8 +103,8 @@ class AdamMini(Rule):
     AdamW with one second moment for each slice along the first axis, the mean of its squares: for
     the weights of an output. That is the authors' block for embeddings and the matrices of a
     multilayer perceptron; their heads of attention are slices if a matrix is given as ``(heads,
-    size, inputs)``. A vector has one for all of it. Defaults are the authors'. In float32 it moves
-    32 bytes an element.
+    size, inputs)``. A vector has one for all of it. Defaults are the authors'. In float32 its fused
+    parts move 28 bytes an element.
 
     Parameters
     ----------

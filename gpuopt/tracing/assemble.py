@@ -56,7 +56,6 @@ def assemble(
         states=(*states, *map(_scratch, filter(_is_stored, given))),
         passed=_passed(traced, given),
     )
-    held = traced.buffers.keys() | {arg.name for arg in given if isinstance(arg, Held)}
     return UpdateProgram(
         name=rule,
         complex=setting.complex,
@@ -68,8 +67,14 @@ def assemble(
         refused=traced.refused,
         narrow=traced.narrow,
         decays=traced.decays,
-        buffers={name: buffer for name, buffer in buffers.items() if name in held},
+        buffers=_used(buffers, traced, given),
     )
+
+
+def _used(buffers: dict[str, Buffer], traced: Traced, given: list[Argument]) -> dict[str, Buffer]:
+    """The buffers that functions see, or that change."""
+    names = traced.buffers.keys() | {arg.name for arg in given if isinstance(arg, Held)}
+    return {name: buffer for name, buffer in buffers.items() if name in names}
 
 
 def _stores(traced: Traced) -> dict[Operand, Expr]:
