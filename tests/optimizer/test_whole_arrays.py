@@ -108,6 +108,33 @@ def test_a_gate_holds_buffers_back(executor: str, xp: Any, gate: str) -> None:
         assert np.allclose(on_host(a), on_host(b), rtol=1e-13)
 
 
+LONG = go.chain(
+    go.LossScale(8.0, interval=2),
+    go.accumulate(2),
+    go.clip_global_norm(1.0),
+    go.gradient_noise(0.1),
+    go.partition({"w*": Mixed(), "*": go.chain(Factored(), go.bounds(-2.0, 2.0))}),
+    go.average(0.9),
+)
+
+
+@only("cupy")
+@pytest.mark.parametrize("options", [{}, {"capturable": True}], ids=["", "capturable"])
+def test_a_long_chain(executor: str, xp: Any, options: Any) -> None:
+    """Noise, gates, norms of all arrays, a step that is refused and two rules: as on NumPy's executor."""
+    found = []
+    for module, name in ((xp, executor), (np, "numpy")):
+        with running_on(name):
+            params = {f"{name}{n}": module.asarray(p) for name in "wv" for n, p in enumerate(arrays("float64", 5))}
+            opt = LONG.init(params, **options)
+            for seed in range(7):
+                grads = {f"{name}{n}": module.asarray(g) for name in "wv" for n, g in enumerate(arrays("float64", seed))}
+                opt.step(grads | {"w1": None, "v0": module.full((4, 6), np.inf if seed == 3 else 1.0)})
+            found.append([*params.values(), *opt.state["row"].values(), *opt.state["seen"].values()])
+    for ours, wanted in zip(*found, strict=True):
+        assert ours is wanted is None or np.allclose(on_host(ours), wanted, rtol=1e-11, atol=1e-11)
+
+
 def test_buffers_are_state(executor: str, xp: Any) -> None:
     opt = Mixed().init([xp.ones((2, 3)), xp.ones((4, 5))])
     opt.step([xp.ones((2, 3)), None])

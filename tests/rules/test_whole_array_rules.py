@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import itertools
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 import gpuopt as go
 from gpuopt.rules import Rule, whole_array_rules
-from tests.support.executors import running_on
+from tests.support.executors import only, running_on
 from tests.support.optimizers import everything
 from tests.support.reference_whole import WHOLE
 from tests.support.variants import on_host, sample
@@ -51,6 +52,7 @@ def test_every_rule_has_a_loop_and_is_here() -> None:
     assert {repr(cls()) for cls in whole_array_rules().values()} == DEFAULTS
 
 
+@only("numpy", "cupy")
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])
 @every_rule
 def test_formula(rule: Rule, dtype: str, executor: str, xp: Any, rng: np.random.Generator) -> None:
@@ -70,8 +72,10 @@ def test_formula(rule: Rule, dtype: str, executor: str, xp: Any, rng: np.random.
         assert np.allclose(found, right, rtol=1e-10, atol=1e-10 * np.abs(right).max()), name
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float32", "complex64"])
-@every_rule
+DTYPES = itertools.cycle(["float16", "float32", "complex64"])
+
+
+@pytest.mark.parametrize(("rule", "dtype"), list(zip(RULES, DTYPES, strict=False)), ids=str)
 def test_numpy_and_numba_agree_bit_for_bit(rule: Rule, dtype: str, rng: np.random.Generator) -> None:
     """And in 16 bits, what an array of 64 gives comes out."""
     shapes = [shape_of(rule), (3, 3)] if isinstance(rule, (go.Muon, go.SOAP)) else [(6, 4), (5,), (2, 3, 4)]
