@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from gpuopt.rules import Rule, rules, whole_array_rules
 from gpuopt.tracing.program import Kernel, UpdateProgram
 from gpuopt.tracing.trace import trace
@@ -19,9 +21,8 @@ BEGIN, END = "<!-- rules: made by tools/rules_table.py -->\n", "<!-- end of rule
 
 
 def moved(kernel: Kernel) -> int:
-    """The bytes an element that a launch reads and writes in float32, but for what functions of whole arrays gave."""
-    loads = [operand for operand in kernel.loads if operand.kind not in ("random", "made")]
-    return 4 * (len(loads) + len(kernel.stores))
+    """The bytes an element that a launch reads and writes in float32, but those for functions of whole arrays."""
+    return 4 * sum(place.kind in ("param", "grad", "state") for place in (*kernel.loads, *kernel.stores))
 
 
 def bytes_an_element(program: UpdateProgram) -> tuple[int, int]:
@@ -33,7 +34,7 @@ def bytes_an_element(program: UpdateProgram) -> tuple[int, int]:
 def families() -> Iterator[tuple[str, list[type[Rule]]]]:
     """What each file of rules is about, by its first line, and its rules."""
     found: dict[str, list[type[Rule]]] = {}
-    for cls in {**rules(), **whole_array_rules()}.values():
+    for cls in (*rules().values(), *whole_array_rules().values()):
         found.setdefault(cls.__module__, []).append(cls)
     for module, classes in found.items():
         text = ast.get_docstring(ast.parse(Path(sys.modules[module].__file__ or "").read_text(encoding="utf-8"))) or ""
@@ -46,13 +47,21 @@ def row(cls: type[Rule]) -> str:
     defaults = ", ".join(f"{name}={value!r}" for name, value in rule.hyperparameters.items())
     total, reduced = bytes_an_element(program)
     count = f"{total}, {reduced} to reduce" if reduced else f"{total}"
-    count = f"{total}, and functions" if any(stage.calls for stage in program.stages) else count
+    if cls.__name__ in whole_array_rules():
+        return f"| `{cls.__name__}` | {defaults} | {total}, and functions of whole arrays | {_of_a_matrix(rule)} |\n"
     numbers = [key.name for key in program.update.scalar_states if key.name.isidentifier()]
-    states = [each.name for each in program.states if not each.scratch]
-    arrays = ", ".join(f"`{name}`" for name in (*states, *program.buffers))
+    arrays = ", ".join(f"`{each.name}`" for each in program.states)
     several = f"number{'s' if len(numbers) > 1 else ''} {', '.join(f'`{name}`' for name in numbers)}" if numbers else ""
     state = "; ".join(filter(None, (arrays, several))) or "–"
     return f"| `{cls.__name__}` | {defaults} | {count} | {state} |\n"
+
+
+def _of_a_matrix(rule: Rule) -> str:
+    """What it keeps for a matrix of 6 x 4, with the shape of what is none like it."""
+    arrays = rule.init(np.ones((6, 4), np.float32)).state
+    return ", ".join(
+        f"`{name}`" + (f" {'x'.join(map(str, a.shape))}" if a.shape != (6, 4) else "") for name, a in arrays.items()
+    )
 
 
 def table() -> str:
