@@ -18,7 +18,7 @@ from gpuopt.conventions.common import (
 )
 from gpuopt.schedules import Debiased
 
-__all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Lion", "RMSprop"]
+__all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Lion", "Nadam", "RMSprop"]
 
 _REMEDIES = {
     "name": "",
@@ -148,3 +148,17 @@ def Lion(
     """``keras.optimizers.Lion``."""
     rule = go.Lion(learning_rate, beta1=beta_1, beta2=beta_2)
     return _made("Lion", rule, weight_decay, options)
+
+
+def Nadam(
+    learning_rate: Any = 0.001,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-7,
+    weight_decay: float | None = None,
+    **options: Any,
+) -> Made:
+    """``keras.optimizers.Nadam``, whose decay of the momentum is fixed."""
+    own = {"beta1": beta_1, "beta2": beta_2, "momentum_decay": 1.0}
+    rule = go.NAdam(learning_rate, eps=epsilon, **own)
+    return _made("Nadam", rule, weight_decay, options)

@@ -11,6 +11,7 @@ import gpuopt.rules as go
 from gpuopt.conventions import optax_contrib as contrib
 from gpuopt.conventions.common import Made, around, constant, coupled, decoupled, refuse
 from gpuopt.conventions.optax_contrib import REMEDIES
+from gpuopt.conventions.optax_norms import lamb, lars, novograd
 from gpuopt.schedules import Debiased
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "lion",
     "nadam",
     "nadamw",
+    "novograd",
     "optimistic_gradient_descent",
     "radam",
     "rmsprop",
@@ -220,39 +222,3 @@ def adadelta(
     if learning_rate is None:
         raise ValueError("optax.adadelta climbs without a learning rate: write adadelta(1.0)")
     return around(go.AdaDelta(learning_rate, rho=rho, eps=eps), coupled(weight_decay))
-
-
-def lars(
-    learning_rate: Any,
-    weight_decay: Any = 0.0,
-    *,
-    trust_coefficient: float = 0.001,
-    eps: float = 0.0,
-    momentum: float = 0.9,
-    nesterov: bool = False,
-) -> Made:
-    """``optax.lars``, for all arrays alike."""
-    refuse("optax.lars", {"nesterov": nesterov}, {"nesterov": "leave it out"})
-    return go.LARS(
-        learning_rate,
-        beta=momentum,
-        weight_decay=weight_decay,
-        trust=trust_coefficient,
-        eps=eps,
-    )
-
-
-def lamb(
-    learning_rate: Any,
-    b1: Any = 0.9,
-    b2: Any = 0.999,
-    eps: float = 1e-6,
-    eps_root: float = 0.0,
-    weight_decay: Any = 0.0,
-    **options: Any,
-) -> Made:
-    """``optax.lamb``."""
-    refuse(
-        "optax.lamb", {**options, "eps_root": eps_root}, {**REMEDIES, "eps_root": "add it to eps"}
-    )
-    return go.LAMB(learning_rate, beta1=b1, beta2=b2, eps=eps, weight_decay=weight_decay)

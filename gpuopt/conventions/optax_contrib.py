@@ -7,7 +7,7 @@ from typing import Any
 import gpuopt.rules as go
 from gpuopt.conventions.common import Made, around, coupled, refuse
 
-__all__ = ["REMEDIES", "ademamix", "adopt", "cocob"]
+__all__ = ["REMEDIES", "ademamix", "adopt", "cocob", "dadapt_adamw", "dog", "prodigy"]
 
 _DTYPE = "state is float32 for arrays of 16 bits, and of the dtype of its array else"
 _MASK = "give gpuopt.partition a rule with it and one without"
@@ -73,3 +73,48 @@ def cocob(
     refuse("optax.cocob", options, REMEDIES)
     factor = [] if learning_rate == 1 else [go.scale(learning_rate)]
     return around(go.COCOB(alpha=alpha, eps=eps), [*coupled(weight_decay), *factor])
+
+
+def dog(
+    learning_rate: Any = 1.0,
+    init_step: tuple[str, float] = ("heuristic", 1e-6),
+    eps: float = 1e-8,
+    weight_decay: Any = None,
+    **options: Any,
+) -> Made:
+    """``optax.contrib.dog``."""
+    refuse("optax.dog", options, REMEDIES)
+    if init_step[0] != "heuristic":
+        raise ValueError(f"optax.dog: init_step={init_step!r}: write ('heuristic', 1e-6)")
+    rule = go.DoG(learning_rate, reps_rel=init_step[1], eps=eps)
+    return around(rule, coupled(weight_decay))
+
+
+def prodigy(
+    learning_rate: Any = 1.0,
+    betas: tuple[Any, Any] = (0.9, 0.999),
+    beta3: Any = None,
+    eps: float = 1e-8,
+    estim_lr0: float = 1e-6,
+    estim_lr_coef: float = 1.0,
+    weight_decay: Any = 0.0,
+    safeguard_warmup: bool = False,
+) -> Made:
+    """``optax.contrib.prodigy``."""
+    given = {"beta3": beta3, "safeguard_warmup": safeguard_warmup}
+    given["estim_lr_coef"] = None if estim_lr_coef == 1 else estim_lr_coef
+    refuse("optax.prodigy", given, dict.fromkeys(given, "leave it out"))
+    own = {"beta1": betas[0], "beta2": betas[1], "first": estim_lr0}
+    return go.Prodigy(learning_rate, eps=eps, weight_decay=weight_decay, **own)
+
+
+def dadapt_adamw(
+    learning_rate: Any = 1.0,
+    betas: tuple[Any, Any] = (0.9, 0.999),
+    eps: float = 1e-8,
+    estim_lr0: float = 1e-6,
+    weight_decay: Any = 0.0,
+) -> Made:
+    """``optax.contrib.dadapt_adamw``."""
+    own = {"beta1": betas[0], "beta2": betas[1], "first": estim_lr0}
+    return go.DAdaptAdam(learning_rate, eps=eps, weight_decay=weight_decay, **own)

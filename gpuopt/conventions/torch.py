@@ -15,10 +15,12 @@ __all__ = [
     "ASGD",
     "SGD",
     "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
     "Adamax",
+    "NAdam",
     "RAdam",
     "RMSprop",
     "Rprop",
@@ -177,3 +179,32 @@ def ASGD(
     """``torch.optim.ASGD``; `Optimizer.evaluation` gives its ``ax``."""
     rule = go.ASGD(lr, lambd=lambd, alpha=alpha, t0=t0)
     return _made("ASGD", rule, weight_decay, options)
+
+
+def NAdam(
+    lr: Any = 2e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    momentum_decay: float = 4e-3,
+    decoupled_weight_decay: bool = False,
+    **options: Any,
+) -> Made:
+    """``torch.optim.NAdam``."""
+    own = {"beta1": betas[0], "beta2": betas[1], "momentum_decay": momentum_decay}
+    rule = go.NAdam(lr, eps=eps, **own)
+    return _made("NAdam", rule, weight_decay, options, decoupled_weight_decay)
+
+
+def Adafactor(
+    lr: Any = 1e-2,
+    beta2_decay: float = -0.8,
+    eps: tuple[float | None, float] = (None, 1e-3),
+    d: float = 1.0,
+    weight_decay: float = 0.0,
+    **options: Any,
+) -> Made:
+    """``torch.optim.Adafactor``."""
+    own: dict[str, Any] = {"eps1": eps[0], "eps2": eps[1], "clip": d}
+    rule = go.Adafactor(lr, power=-beta2_decay, weight_decay=weight_decay, **own)
+    return _made("Adafactor", rule, 0.0, options)

@@ -48,6 +48,7 @@ REFUSED = {
     "optax.adamw(0.1, mask=True)": "optax.adamw: mask=True cannot be had: give gpuopt.partition",
     "optax.rmsprop(falling, momentum=0.9)": "optax.rmsprop: learning_rate cannot follow a schedule here",
     "optax.rmsprop(0.1, nesterov=True)": "optax.rmsprop: nesterov=True cannot be had",
+    "optax.contrib.prodigy(estim_lr_coef=2.0)": "optax.prodigy: estim_lr_coef=2.0 cannot be had: leave it out",
     "optax.lars(0.1, nesterov=True)": "optax.lars: nesterov=True cannot be had",
     "torch.Adam(capturable=True)": "torch.Adam: capturable=True cannot be had: give capturable=True to init",
     "torch.SGD(nesterov=True)": "torch.SGD: nesterov=True needs momentum",

@@ -27,7 +27,7 @@ ORDER = (
     ("rules", "gradient_pieces step_pieces parameter_pieces"),
     ("rules", "composite chains partitions compose catalogue __init__"),
     ("", "schedules"),
-    ("conventions", "common torch optax_contrib optax keras sklearn __init__"),
+    ("conventions", "common torch optax_contrib optax_norms optax keras sklearn __init__"),
     ("tracing", "operands ops errors expr printing keywords complexes calls truth ufuncs functions symbols kinds weights"),
     ("tracing", "signatures buffers setting scheduled states parts program assemble trace"),
     ("codegen", "order wide host tile passes pairs numpy numba_header numba numba_handover numba_objects"),
