@@ -21,22 +21,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from gpuopt.rules import rules
+
 ROOT = Path(__file__).resolve().parents[1]
-FAMILIES = (
-    "descent",
-    "adaptive",
-    "velocities",
-    "signs",
-    "accumulating",
-    "second_moments",
-    "first_moments",
-    "rates",
-    "layerwise",
-    "step_sizes",
-    "looking_ahead",
-    "schedule_free",
-    "distances",
-)
+FAMILIES = list(dict.fromkeys(cls.__module__.rpartition(".")[2] for cls in rules().values()))
 
 
 def add_rules(tree: Path, wanted: int) -> None:
