@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gpuopt.codegen.roots import cube_root_in_numba
 from gpuopt.codegen.tile import changes
 from gpuopt.codegen.wide import LARGE, NUMBA, TILE
 from gpuopt.tracing.operands import Operand
@@ -182,5 +183,6 @@ def header(kernel: Kernel, dtype: np.dtype[Any], stored: tuple[Stored, ...]) -> 
         + "".join(_conversions(kind, moves(kernel)) for kind in sorted(kinds - {""}))
         + END
         + (_ROUNDING if "stochastic_bfloat16" in used else "")
-        + (NUMBA if used & TILE.keys() else "")
+        + (NUMBA if used & TILE.keys() - {"cbrt"} else "")
+        + (cube_root_in_numba(dtype) if "cbrt" in used else "")
     )

@@ -203,7 +203,7 @@ class _Writer:
     def _read_late(self, op: Expr) -> set[str]:
         """The buffers that are read after the result was begun, so that it cannot lie there."""
         late: tuple[Expr, ...] = ()
-        if op.op in ("stochastic_bfloat16", "quotient"):
+        if op.op in ("stochastic_bfloat16", "quotient", "cbrt"):
             late = op.args
         elif op.op in TILE:
             late = op.args[1:]

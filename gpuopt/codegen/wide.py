@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from gpuopt.codegen.roots import cube_root_of_number, tile_cube_root
+
 __all__ = ["HOST", "LARGE", "NUMBA", "TILE"]
 
 LARGE = {4: 2.0**90, 8: 2.0**900}
@@ -157,8 +159,9 @@ TILE: dict[str, Callable[..., None]] = {
     "modulus": _tile_modulus,
     "direction": _tile_direction,
     "quotient": _tile_quotient,
+    "cbrt": tile_cube_root,
 }
-"""The functions that write into a tile; `quotient` takes scratch of the tile's size, too."""
+"""The functions that write into a tile; two of them take scratch of the tile's size, too."""
 HOST: dict[str, Callable[..., float]] = {
     name: functools.partial(_of_numbers, general)
     for name, general in {
@@ -167,4 +170,5 @@ HOST: dict[str, Callable[..., float]] = {
         "quotient": _quotient,
     }.items()
 }
+HOST["cube_root"] = cube_root_of_number
 """The same of numbers."""

@@ -5,7 +5,7 @@ of hyperparameters. Imports: NumPy, and the random bits of `arrays`.
 """
 
 from gpuopt.rules import catalogue
-from gpuopt.rules.accumulating import AdaDelta, AdaGrad
+from gpuopt.rules.accumulating import AdaDelta, AdaGrad, MadGrad
 from gpuopt.rules.adaptive import Adam, AdamW, RMSProp
 from gpuopt.rules.by_loss import PolyakStep
 from gpuopt.rules.chains import Chain, chain
@@ -79,6 +79,7 @@ __all__ = [
     "LaProp",
     "Lion",
     "LossScale",
+    "MadGrad",
     "Momentum",
     "Muon",
     "NAdam",

@@ -128,6 +128,15 @@ _OPS = (
     _op("remainder", 2, operator.mod, "", "remainder_of<{T}>({0}, {1})", text="{0} % {1}"),
     _op("power", 2, math.pow, "", "pow{f}({0}, {1})", text="{0} ** {1}", exact=False),
     function("sqrt", exact=True),
+    # See `gpuopt.codegen.roots`.
+    _op(
+        "cbrt",
+        1,
+        "cube_root({0})",
+        "cube_root({0})",
+        "cube_root<{T}>({0})",
+        numpy="cbrt({0}, {out}, {scratch})",
+    ),
     function("exp"),
     function("expm1"),
     _op("log", 1, math.log, "math.log({0})", "logarithm<{T}>({0})", exact=False),

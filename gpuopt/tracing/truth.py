@@ -19,7 +19,7 @@ _LOGICAL = {
     **dict.fromkeys(["absolute", "floor", "ceil"], "itself"),
 }
 """What gives a truth value of truth values, by what it is."""
-_NUMBERS = frozenset({"square", "power", "conjugate", "fabs", "sqrt", "divide"})
+_NUMBERS = frozenset({"square", "power", "conjugate", "fabs", "sqrt", "cbrt", "divide"})
 """What gives a number of truth values."""
 _SIGNS = {"bitwise_and": "&", "bitwise_or": "|", "bitwise_xor": "^", "invert": "~"}
 _UNKNOWN = frozenset({"subtract", "negative", "positive", "sign"})

@@ -87,6 +87,8 @@ def _instead_of_power(value: Any, host: bool) -> str:
         return f"write {' * '.join('x' * int(value))} for x**{int(value)}"
     if value == 0.25:
         return "write np.sqrt(np.sqrt(x)) for x**0.25"
+    if value == 1 / 3:
+        return "write np.cbrt(x) for x**(1/3)"
     if value is None and host:
         bias = "write gpuopt.debias(average, beta, t) for average / (1 - beta**t), or "
         return f"{bias}write np.exp(t * np.log(x)) for another x**t of x > 0"

@@ -64,6 +64,7 @@ DEFAULTS = {
         "AdamW(lr=0.001, beta1=0.9, beta2=0.999, eps=1e-08, weight_decay=0.01, bias_correction=True, amsgrad=False, "
         "nesterov=False, eps_in_root=0.0)"
     ),
+    "MadGrad(lr=0.01, beta=0.9, eps=1e-06)",
     "Adamax(lr=0.002, beta1=0.9, beta2=0.999, eps=1e-08)",
     "AdaBelief(lr=0.001, beta1=0.9, beta2=0.999, eps=1e-16, eps_root=1e-16)",
     "Yogi(lr=0.01, beta1=0.9, beta2=0.999, eps=0.001, initial=1e-06)",

@@ -144,6 +144,15 @@ def adadelta(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
     return p, {"v": v, "u": u}
 
 
+def madgrad(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
+    origin, v, s = p, 0.0, 0.0 * p
+    for t, g in enumerate(gradients, start=1):
+        weight = (rule.lr + rule.eps) * math.sqrt(t)
+        v, s = v + weight * abs(g) ** 2, s + weight * g
+        p = rule.beta * p + (1 - rule.beta) * (origin - s / (v ** (1 / 3) + rule.eps))
+    return p, {"v": v, "s": s, "origin": origin}
+
+
 ELEMENTS: dict[str, Callable[..., Result]] = {
     "GradientDescent": gradient_descent,
     "Momentum": momentum,
@@ -158,6 +167,7 @@ ELEMENTS: dict[str, Callable[..., Result]] = {
     "RMSProp": rmsprop,
     "AdaGrad": adagrad,
     "AdaDelta": adadelta,
+    "MadGrad": madgrad,
     **MOMENTS,
 }
 

@@ -53,7 +53,8 @@ FORMULAS: Formulas = {
     "x+1": lambda x, y: x + 1, "x-1": lambda x, y: x - 1, "x*3": lambda x, y: x * 3, "x/3": lambda x, y: x / 3,
     "x+x": lambda x, y: x + x, "x-x": lambda x, y: x - x, "x/x": lambda x, y: x / x,
     "-x": lambda x, y: -x, "+x": lambda x, y: +x, "abs": lambda x, y: abs(x), "np.abs": lambda x, y: np.abs(x),
-    "fabs": lambda x, y: np.fabs(x), "sqrt": lambda x, y: np.sqrt(x), "square": lambda x, y: np.square(x),
+    "fabs": lambda x, y: np.fabs(x), "sqrt": lambda x, y: np.sqrt(x), "cbrt": lambda x, y: np.cbrt(x),
+    "square": lambda x, y: np.square(x),
     "reciprocal": lambda x, y: np.reciprocal(x), "sign": lambda x, y: np.sign(x), "conj": lambda x, y: np.conj(x),
     "x**2": lambda x, y: x**2, "x**1": lambda x, y: x**1, "x**.5": lambda x, y: x**0.5, "x**-1": lambda x, y: x**-1,
     "maximum": np.maximum, "maximum(x,0)": lambda x, y: np.maximum(x, 0.0),
@@ -104,6 +105,9 @@ def is_exact(formula: Callable[[Any, Any], Any]) -> bool:
 EXACT = {name: formula for name, formula in FORMULAS.items() if is_exact(formula)}
 ROUNDED = {name: formula for name, formula in FORMULAS.items() if name not in EXACT}
 
+OWN = {"cbrt"}
+"""What has the same bits everywhere, but not NumPy's: it is written here."""
+
 
 @both_dtypes
 @pytest.mark.parametrize("name", FORMULAS)
@@ -112,7 +116,12 @@ def test_numpy_executor_equals_numpy(name: str, dtype: str) -> None:
     rule = made(lambda self, t, p, g: formula(p, g))
     (wanted,) = plain(rule, 1, [x, y])
     for pieces in (1, len(x) // 17, len(x) // 3, len(x)):  # vector bodies and scalar tails: of 441, 17, 3 elements and one
-        same(run(rule, NumpyExecutor, x, [y], pieces)[0], wanted, 4 * (name in ROUNDED), f"{name}, {pieces} pieces")
+        same(
+            run(rule, NumpyExecutor, x, [y], pieces)[0],
+            wanted,
+            4 * (name in ROUNDED or name in OWN),
+            f"{name}, {pieces} pieces",
+        )
 
 
 @only("numba", "cupy")
@@ -145,7 +154,7 @@ def test_scalar_code_equals_numpy(name: str) -> None:
     with np.errstate(all="ignore"):
         wanted = np.array([formula(*pair) for pair in zip(x, y, strict=True)], float)
     stored = traced.update.scalar_states[StateKey("s")].new
-    ulps = 0 if all(OPS[e.op].exact for e in reachable([stored]) if e.args) else 4
+    ulps = 0 if all(OPS[e.op].exact for e in reachable([stored]) if e.args) and name not in OWN else 4
     values = [compile_host((stored,))(1, {"a": float(a), "b": float(b)}) for a, b in zip(x, y, strict=True)]
     same(np.array(values, float).ravel(), wanted, ulps, name)
 

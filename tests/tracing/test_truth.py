@@ -26,7 +26,8 @@ LEAVES: dict[str, Formula] = {
 UNARY: dict[str, Formula] = {
     "-": lambda x: -x, "+": lambda x: +x, "~": lambda x: ~x, "abs": np.abs, "fabs": np.fabs, "sign": np.sign,
     "square": np.square, "reciprocal": np.reciprocal, "**2": lambda x: x**2, "**1": lambda x: x**1, "**-1": lambda x: x**-1,
-    "conj": np.conj, "not": np.logical_not, "isnan": np.isnan, "isfinite": np.isfinite, "exp": np.exp, "tanh": np.tanh,
+    "conj": np.conj, "cbrt": np.cbrt,
+    "not": np.logical_not, "isnan": np.isnan, "isfinite": np.isfinite, "exp": np.exp, "tanh": np.tanh,
     "real": np.real, "imag": np.imag, "zeros_like": np.zeros_like, "ones_like": np.ones_like,
     "sum": np.sum, "mean": np.mean, "max": np.max, "min": np.min, "any": np.any, "all": np.all,
     "norm": np.linalg.norm, "clip": lambda x: np.clip(x, False, True),
@@ -157,7 +158,7 @@ EXPRESSION = st.recursive(
     lambda inner: st.tuples(st.sampled_from(list(UNARY)), inner) | st.tuples(st.sampled_from(list(BINARY)), inner, inner),
     max_leaves=6,
 )
-INEXACT = {"exp", "tanh", "**2", "square", "conj", "**1", "fabs", "//", "%"}
+INEXACT = {"exp", "tanh", "cbrt", "**2", "square", "conj", "**1", "fabs", "//", "%"}
 """What NumPy computes of truth values in int8 or float16, whose arithmetic then is another; a test above has them."""
 
 

@@ -54,3 +54,19 @@ template <typename T> __device__ __forceinline__ T quotient(T square, T a, T b, 
   const bool vanishes = (fabs(c) == infinity && fabs(d) < infinity) || (fabs(d) == infinity && fabs(c) < infinity);
   return c == T(0) && d == T(0) ? a / fabs(c) : vanishes ? a * T(0) + b * T(0) : ordinary;
 }
+// The cube root: a third of the bits begins with those of the root, and is right to 4 %. One step of Halley's and one of
+// Newton's, for float64 another one, leave an error of less than 0.74 units in the last place.
+template <typename T> __device__ __forceinline__ T first_root(T a) {
+  if (sizeof(T) == 4) return T(__uint_as_float((__float_as_uint(a) & 0x7FFFFFFFu) / 3u + 709958130u));
+  const unsigned long long bits = (unsigned long long)__double_as_longlong(a) & 0x7FFFFFFFFFFFFFFFull;
+  return T(__longlong_as_double((long long)(bits / 3ull + (715094163ull << 32))));
+}
+template <typename T> __device__ __forceinline__ T cube_root(T x) {
+  const bool wide = sizeof(T) == 8, small = fabs(x) < T(wide ? 2.2250738585072014e-308 : 1.1754943508222875e-38);
+  const T a = small ? x * T(wide ? 18014398509481984.0 : 16777216.0) : x, size = first_root(a);
+  T y = a < T(0) ? -size : size;
+  y = y * (T(2) - T(3) / (T(2) + a / (y * y) / y));
+  y = y + (a / (y * y) - y) * T(1.0 / 3.0);
+  if (wide) y = y + (a / (y * y) - y) * T(1.0 / 3.0);
+  return x + x == x ? x : small ? y * T(wide ? 3.814697265625e-06 : 0.00390625) : y;
+}

@@ -8,6 +8,20 @@ __all__ = ["MISTAKES"]
 
 MISTAKES = [
     Mistake(
+        "a cube root of an infinity that is none",
+        "tile_cube_root",
+        "_1 or most == np.inf",
+        "_1",
+        "test_roots",
+    ),
+    Mistake(
+        "a cube root without its last step",
+        "roots:_iterate",
+        "range(found.steps)",
+        "range(found.steps - 1)",
+        "test_roots",
+    ),
+    Mistake(
         "a master copy not stored",
         "parts:_Run.finished",
         "values[state(MASTER)] = values[PARAM]",
@@ -203,8 +217,8 @@ MISTAKES = [
     Mistake(
         "a quotient written over what it is made of",
         "codegen.numpy:_Writer._read_late",
-        "op.op in ('stochastic_bfloat16', 'quotient')",
-        "op.op in ('stochastic_bfloat16',)",
+        "op.op in ('stochastic_bfloat16', 'quotient', 'cbrt')",
+        "op.op in ('stochastic_bfloat16', 'cbrt')",
         "test_wide test_operations",
     ),
     Mistake(

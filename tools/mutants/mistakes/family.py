@@ -245,4 +245,11 @@ MISTAKES = [
         "np.abs(g)",
         "test_bits::test_formula",
     ),
+    Mistake(
+        "MadGrad from where it is, not from where it began",
+        "MadGrad.update",
+        "origin - _1",
+        "p - _1",
+        "test_bits::test_formula",
+    ),
 ]
