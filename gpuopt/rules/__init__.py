@@ -7,7 +7,7 @@ of hyperparameters. Imports: NumPy, and the random bits of `arrays`.
 from gpuopt.rules import catalogue
 from gpuopt.rules.accumulating import AdaDelta, AdaGrad, MadGrad
 from gpuopt.rules.adaptive import Adam, AdamW, RMSProp
-from gpuopt.rules.by_loss import PolyakStep
+from gpuopt.rules.by_loss import Momo, PolyakStep
 from gpuopt.rules.chains import Chain, chain
 from gpuopt.rules.descent import SGD, GradientDescent, Momentum
 from gpuopt.rules.distances import DAdaptAdam, DoG, Prodigy
@@ -81,6 +81,7 @@ __all__ = [
     "LossScale",
     "MadGrad",
     "Momentum",
+    "Momo",
     "Muon",
     "NAdam",
     "NonNegative",

@@ -89,6 +89,7 @@ DEFAULTS = {
     "NovoGrad(lr=0.001, beta1=0.9, beta2=0.25, eps=1e-06, weight_decay=0.0)",
     "LARS(lr=1.0, beta=0.9, weight_decay=0.0, trust=0.001, eps=0.0)",
     "LAMB(lr=0.001, beta1=0.9, beta2=0.999, eps=1e-06, weight_decay=0.0)",
+    "Momo(lr=1.0, beta=0.9, f_min=0.0)",
     "PolyakStep(lr=1.0, f_min=0.0, eps=0.0)",
     "StableAdamW(lr=0.001, beta1=0.9, beta2=0.99, eps=1e-08, weight_decay=0.01)",
 }

@@ -129,6 +129,17 @@ def distant(rule: Any, p: Array, gradients: Sequence[Array]) -> Arrays:
     return p, {"m": m, "v": v, "s": s} | ({"p0": p0} if prodigy else {}) | numbers
 
 
+def momo(rule: Any, p: Array, gradients: Sequence[Array]) -> Arrays:
+    m, loss, gamma = np.zeros_like(p), 0.0, 0.0
+    for t, g in enumerate(gradients, start=1):
+        beta = rule.beta if t > 1 else 0.0
+        m, loss = beta * m + (1 - beta) * g, beta * loss + (1 - beta) * LOSS
+        gamma = beta * gamma + (1 - beta) * float(np.sum((g.conj() * p).real))
+        gap = loss - rule.f_min - gamma + float(np.sum((m.conj() * p).real))
+        p = p - min(rule.lr, max(gap, 0.0) / length(m) ** 2) * m
+    return p, {"m": m, "loss": np.array(loss), "gamma": np.array(gamma)}
+
+
 LOOPS: dict[str, Callable[..., Arrays]] = {
     "NovoGrad": novograd,
     "AcceleratedGradient": accelerated,
@@ -140,5 +151,6 @@ LOOPS: dict[str, Callable[..., Arrays]] = {
     "StableAdamW": stable_adamw,
     "BarzilaiBorwein": barzilai_borwein,
     "PolyakStep": polyak_step,
+    "Momo": momo,
 }
 ARRAYS = {name: wide(loop) for name, loop in LOOPS.items()}

@@ -92,8 +92,10 @@ def takes(rule: Rule, dtype: str) -> bool:
 
 def follows_parameters(rule: Rule) -> bool:
     """Whether its state is made of the parameter, which may be stored in 16 bits, and not of gradients alone."""
-    stores = program(rule).update.stores.items()
-    return any(leaf.value == PARAM for leaf in reachable(value for place, value in stores if place != PARAM))
+    update = program(rule).update
+    kept = [value for place, value in update.stores.items() if place != PARAM]
+    kept += [state.new for state in update.scalar_states.values()]
+    return any(leaf.value == PARAM for leaf in reachable(kept))
 
 
 def sees_the_tree(rule: Rule) -> bool:

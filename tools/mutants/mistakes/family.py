@@ -252,4 +252,11 @@ MISTAKES = [
         "p - _1",
         "test_bits::test_formula",
     ),
+    Mistake(
+        "a model of Momo's that forgets where its gradients were",
+        "Momo.update",
+        "loss - self.f_min - gamma + _1",
+        "loss - self.f_min",
+        "test_bits::test_formula",
+    ),
 ]
