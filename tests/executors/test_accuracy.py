@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from gpuopt.rules import Adam, AdamW, Momentum, RMSProp, Rule
+from gpuopt.tracing.kinds import BEGUN
 from gpuopt.tracing.signatures import state_names
 from tests.support.reference_arrays import LOSS
-from tests.support.variants import label
+from tests.support.variants import STRUCTURES, label, program
 
 AVERAGES = {"m": "beta1", "v": "beta2", "c": "beta"}
 ELEMENTS, STEPS = 5_000, 120
@@ -56,7 +57,11 @@ def summands(rule: Rule, name: str, old: Any, new: Any) -> Any:
     return np.maximum(np.maximum(np.abs(beta * old), np.abs(new - beta * old)), np.abs(new))
 
 
-@pytest.mark.every("rule", "dtype", dtype=tuple(WIDER))
+OF_GRADIENTS = [rule for rule in STRUCTURES if not program(rule).stages and BEGUN not in rule.init(np.ones(1)).state]
+"""The rules whose averages are of gradients alone: not of what norms or the first parameters make of these."""
+
+
+@pytest.mark.every("rule", "dtype", dtype=tuple(WIDER), rule=OF_GRADIENTS)
 def test_moving_averages(rule: Rule, dtype: str) -> None:
     wide = WIDER[dtype]
     for t, p, state, g, opt in trajectory(rule, dtype):
