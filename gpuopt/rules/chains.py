@@ -17,7 +17,7 @@ from gpuopt.rules.step_pieces import LossScale
 
 __all__ = ["Chain", "chain"]
 
-KEEP_STATES = "let it keep states of each array instead, as in update(self, t, p, g, name=0.0)"
+KEEP_STATES = "let it keep them as states instead, as in update(self, t, p, g, name=0.0)"
 """What to do with a rule that keeps numbers where it cannot."""
 
 

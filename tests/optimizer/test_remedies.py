@@ -469,7 +469,7 @@ class Counting(gpuopt.Rule):
 @pytest.mark.parametrize("wrong", ["chain(accumulate(2), Counting())", "partition({'a': Counting(), '*': SGD(0.1)})"])
 def test_a_rule_with_numbers_is_told_nothing_that_is_impossible(wrong: str) -> None:
     said = message(wrong, namespace(Counting=Counting))
-    assert "let it keep states of each array instead, as in update(self, t, p, g, name=0.0)" in said
+    assert "let it keep them as states instead, as in update(self, t, p, g, name=0.0)" in said
     assert "must stand" not in said
 
 
