@@ -110,6 +110,22 @@ def test_a_number_of_all_arrays(executor: str, xp: Any, options: Any) -> None:
     assert list(opt.state) == ["p0", "begun()", "far", "steps", "total"]
 
 
+@OPTIONS
+def test_arrays_of_several_dtypes_share_a_number(executor: str, xp: Any, options: Any) -> None:
+    """Though each dtype is updated by itself, and some not at all in a step."""
+    p = {"a": xp.ones(3), "b": xp.ones((2, 2), "float32"), "c": xp.ones(2, "complex64")}
+    opt, rows = Shared().init(p, **options), ["abc", "a", "bc", "b", "", "ac"]
+    for names in rows:
+        opt.step({name: xp.ones_like(x) if name in names else None for name, x in p.items()})
+    sizes, total = {"a": 3, "b": 4, "c": 2}, 0.0
+    for steps, names in enumerate(filter(None, rows), start=1):
+        total += sum(sizes[name] for name in names) / steps
+    assert numbers(opt, "steps") == [[5.0] * 3]
+    assert numbers(opt, "total") == [pytest.approx([total] * 3, rel=1e-15)]
+    (far,) = numbers(opt, "far")
+    assert far == [far[0]] * 3
+
+
 class Rates(go.Rule):
     """A sum of learning rates, and one that also depends on all arrays."""
 
