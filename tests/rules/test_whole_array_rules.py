@@ -91,6 +91,21 @@ def test_numpy_and_numba_agree_bit_for_bit(rule: Rule, dtype: str, rng: np.rando
     assert all(np.isfinite(p.astype("complex64")).all() for p in opt.params)
 
 
+@only("cupy")
+@pytest.mark.parametrize("rule", [go.Adafactor(), go.CAME(), go.SM3(), go.AdamMini()], ids=str)
+def test_what_multiplies_no_matrices_is_captured(rule: Rule, executor: str, xp: Any) -> None:
+    def loss_and_grad(p: Any) -> Any:
+        return (p * p).sum(), 2 * p
+
+    captured, plain = xp.linspace(-1, 1, 12).reshape(3, 4), xp.linspace(-1, 1, 12).reshape(3, 4)
+    opt, same = rule.init(captured, capturable=True), rule.init(plain)
+    step = go.graph(loss_and_grad, opt)
+    for _ in range(3):
+        step()
+        same.step(loss_and_grad(plain)[1])
+    assert np.allclose(on_host(captured), on_host(plain), rtol=1e-12)
+
+
 @every_rule
 def test_constant_gradients_and_zeros(rule: Rule) -> None:
     """There is no NaN, ever; vectors and numbers are taken by all rules but those for matrices."""
