@@ -11,7 +11,12 @@ from gpuopt.rules.hooks import HOOKS
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "your-own-rule.md"
 BEGIN, END = "<!-- hooks: made by tools/hooks_table.py -->\n", "<!-- end of hooks -->\n"
-OWNERS = {"Rule": "rule", "GradientPiece": "gradient piece", "ParameterPiece": "parameter piece"}
+OWNERS = {
+    "Rule": "rule",
+    "GradientPiece": "gradient piece",
+    "StepPiece": "step piece",
+    "ParameterPiece": "parameter piece",
+}
 
 
 def table() -> str:

@@ -29,12 +29,13 @@ from gpuopt.rules.matrices import Muon
 from gpuopt.rules.noise import standard_normal
 from gpuopt.rules.parameter_pieces import average, bounds, decoupled_weight_decay, lookahead
 from gpuopt.rules.partitions import Partition, partition
-from gpuopt.rules.piece import GradientPiece, ParameterPiece
+from gpuopt.rules.piece import GradientPiece, ParameterPiece, StepPiece
 from gpuopt.rules.preconditioners import SOAP, Shampoo
 from gpuopt.rules.ranges import Bound, Decay, Hyper, NonNegative, Positive
 from gpuopt.rules.rates import AdaBound, RAdam
 from gpuopt.rules.reductions import tree_max, tree_mean, tree_norm, tree_sum
 from gpuopt.rules.rule import Rule, abs2, debias
+from gpuopt.rules.scaling_pieces import cautious, trust_ratio, update_clip
 from gpuopt.rules.schedule_free import ScheduleFreeAdamW, ScheduleFreeSGD
 from gpuopt.rules.second_moments import ADOPT, AdaBelief, Adamax, Yogi
 from gpuopt.rules.signs import Lion, Rprop, SignSGD, Signum
@@ -103,12 +104,14 @@ __all__ = [
     "SignSGD",
     "Signum",
     "StableAdamW",
+    "StepPiece",
     "Yogi",
     "abs2",
     "accumulate",
     "average",
     "bounds",
     "buffer",
+    "cautious",
     "centralize",
     "chain",
     "clip",
@@ -128,6 +131,8 @@ __all__ = [
     "tree_mean",
     "tree_norm",
     "tree_sum",
+    "trust_ratio",
+    "update_clip",
     "weight_decay",
     "whole_array",
 ]

@@ -21,6 +21,7 @@ from gpuopt.rules import (
     piece,
     preconditioners,
     rates,
+    scaling_pieces,
     schedule_free,
     second_moments,
     signs,
@@ -76,9 +77,9 @@ def pieces() -> dict[str, type[piece.Piece]]:
     """Every piece of the library by its name."""
     found = [
         item
-        for module in (gradient_pieces, step_pieces, parameter_pieces)
+        for module in (gradient_pieces, step_pieces, scaling_pieces, parameter_pieces)
         for item in vars(module).values()
         if isinstance(item, type)
     ]
-    kinds = (piece.Piece, piece.GradientPiece, piece.ParameterPiece)
+    kinds = (piece.Piece, piece.GradientPiece, piece.StepPiece, piece.ParameterPiece)
     return {cls.__name__: cls for cls in found if issubclass(cls, piece.Piece) and cls not in kinds}

@@ -11,7 +11,7 @@ from gpuopt.rules.composite import Composite, Joined, named_parts
 from gpuopt.rules.elsewhere import never_changes
 from gpuopt.rules.formula import Formula
 from gpuopt.rules.hooks import has_hook
-from gpuopt.rules.piece import GradientPiece, ParameterPiece, Piece
+from gpuopt.rules.piece import GradientPiece, ParameterPiece, Piece, StepPiece
 from gpuopt.rules.rule import Rule
 from gpuopt.rules.step_pieces import LossScale
 
@@ -26,9 +26,9 @@ def chain(*pieces: Formula | Bindable) -> Chain:
 
     Parameters
     ----------
-    *pieces : GradientPiece, Rule or Partition, ParameterPiece
-        Pieces that change the gradient, one rule, and pieces that change the parameter, in this
-        order. A chain among them stands for its pieces.
+    *pieces : GradientPiece, Rule or Partition, StepPiece, ParameterPiece
+        Pieces that change the gradient, one rule, pieces that change its step, and pieces that
+        change the parameter, in this order. A chain among them stands for its pieces.
 
     Returns
     -------
@@ -71,7 +71,7 @@ class Chain(Composite):
 
     def __post_init__(self) -> None:
         for piece in self.pieces:
-            if not (isinstance(piece, (Rule, GradientPiece, ParameterPiece)) or _divides(piece)):
+            if not (isinstance(piece, (Rule, Piece)) or _divides(piece)):
                 hint = class_hint(piece)
                 if isinstance(piece, (list, tuple)):
                     hint = ": pieces are arguments, so write gpuopt.chain(*pieces)"
@@ -89,10 +89,16 @@ class Chain(Composite):
                     f"chain: {piece!r} changes the gradient, so it must stand before the rule: "
                     f"{self!r}"
                 )
-            if isinstance(piece, ParameterPiece) and k < rules[0]:
+            if isinstance(piece, (StepPiece, ParameterPiece)) and k < rules[0]:
+                what = "step" if isinstance(piece, StepPiece) else "parameter"
                 raise ValueError(
-                    f"chain: {piece!r} changes the parameter, so it must stand after the rule: "
+                    f"chain: {piece!r} changes the {what}, so it must stand after the rule: "
                     f"{self!r}"
+                )
+            if isinstance(piece, StepPiece) and isinstance(self.pieces[k - 1], ParameterPiece):
+                raise ValueError(
+                    f"chain: {piece!r} changes the step, so it must stand before "
+                    f"{self.pieces[k - 1]!r}, which changes the parameter: {self!r}"
                 )
         self._check_numbers()
 

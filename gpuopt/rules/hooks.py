@@ -61,8 +61,8 @@ class Hook:
         return f"{name}({', '.join(('self', *self.arguments))})"
 
 
-RULE, GRADIENT, PARAMETER = "Rule", "GradientPiece", "ParameterPiece"
-EVERY = (RULE, GRADIENT, PARAMETER)
+RULE, GRADIENT, STEP, PARAMETER = "Rule", "GradientPiece", "StepPiece", "ParameterPiece"
+EVERY = (RULE, GRADIENT, STEP, PARAMETER)
 
 HOOKS: dict[HookName, Hook] = {
     "check": Hook(

@@ -12,7 +12,7 @@ from gpuopt.rules.composite import Composite, Joined
 from gpuopt.rules.elsewhere import never_changes
 from gpuopt.rules.hooks import has_hook
 from gpuopt.rules.paths import is_path, matching, without_array
-from gpuopt.rules.piece import GradientPiece, ParameterPiece
+from gpuopt.rules.piece import GradientPiece, ParameterPiece, StepPiece
 from gpuopt.rules.rule import Rule
 
 __all__ = ["Partition", "partition"]
@@ -204,7 +204,7 @@ def _in_a_chain(piece: Any) -> str:
     """What to type for a piece without a rule."""
     if isinstance(piece, GradientPiece):
         return ": a piece works in a chain, as in gpuopt.chain(piece, gpuopt.Adam())"
-    if isinstance(piece, ParameterPiece):
+    if isinstance(piece, (StepPiece, ParameterPiece)):
         return ": a piece works in a chain, as in gpuopt.chain(gpuopt.Adam(), piece)"
     return ""
 

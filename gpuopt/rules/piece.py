@@ -9,7 +9,7 @@ from gpuopt.rules.formula import Formula
 from gpuopt.rules.given_loss import HINT
 from gpuopt.rules.hooks import HookName, allowed_hooks, has_hook
 
-__all__ = ["GradientPiece", "ParameterPiece"]
+__all__ = ["GradientPiece", "ParameterPiece", "StepPiece"]
 
 if TYPE_CHECKING:
 
@@ -36,12 +36,12 @@ class Piece(Formula):
                 why = "; if it is one of its numbers, it is set where a chain is run"
             if name == "t":
                 why = ": update is given it; keep in a state what another method needs of it"
+            if name == "g" and "g" not in self._arguments:
+                why = ": it is set where a chain is run"
             if name == "loss":
                 why = f": {HINT}"
             if name in {"init", "step"}:
-                order = (
-                    "gpuopt.Adam(), piece" if "new" in self._arguments else "piece, gpuopt.Adam()"
-                )
+                order = "piece, gpuopt.Adam()" if "g" in self._arguments else "gpuopt.Adam(), piece"
                 why = f": a piece works in a chain; write gpuopt.chain({order}).init(params)"
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{why}")
 
@@ -80,14 +80,47 @@ class GradientPiece(Piece):
 
 
 @typing.dataclass_transform(frozen_default=True)
+class StepPiece(Piece):
+    """A piece between the rule and the parameter: it changes the step of the rule. Write it like a
+    rule.
+
+    ``update(self, t, p, step, <state>=<initial value>, ...)`` returns ``(step, *state)``; `step` is
+    what the rule would subtract from `p`, with its learning rate, and ``self.g`` the gradient as
+    the rule saw it. Fields may be given by position. It stands behind the rule, before pieces that
+    change the parameter.
+
+    Examples
+    --------
+    >>> import gpuopt as go
+    >>> class at_most(go.StepPiece):
+    ...     longest: go.Positive
+    ...     def update(self, t, p, step):
+    ...         return np.clip(step, -self.longest, self.longest)
+    >>> rule = go.chain(go.Adam(lr=0.1), at_most(0.05), go.bounds(lo=0.0))
+    """
+
+    if TYPE_CHECKING:
+        g: ClassVar[Any]
+
+    _arguments: ClassVar[tuple[str, ...]] = ("t", "p", "step")
+    _may_have: ClassVar[frozenset[HookName]] = allowed_hooks("StepPiece")
+    _gives: ClassVar[str] = "step"
+    _example: ClassVar[str] = "gpuopt.trust_ratio()"
+
+
+@typing.dataclass_transform(frozen_default=True)
 class ParameterPiece(Piece):
     """A piece that changes, or observes, the parameter of the rule. Write it like a rule.
 
     ``update(self, t, p, new, <state>=<initial value>, ...)`` returns ``(new, *state)``; `p` is the
-    parameter before the step. Fields may be given by position. `Optimizer.evaluation` returns the
-    result of a method ``evaluation(self, p, *state)``, called with NumPy or CuPy arrays, in place
-    of `p`. It may keep numbers of the whole optimizer, as a `GradientPiece` may.
+    parameter before the step, ``self.g`` the gradient as the rule saw it. Fields may be given by
+    position. `Optimizer.evaluation` returns the result of a method ``evaluation(self, p, *state)``,
+    called with NumPy or CuPy arrays, in place of `p`. It may keep numbers of the whole optimizer,
+    as a `GradientPiece` may.
     """
+
+    if TYPE_CHECKING:
+        g: ClassVar[Any]
 
     _arguments: ClassVar[tuple[str, ...]] = ("t", "p", "new")
     _may_have: ClassVar[frozenset[HookName]] = allowed_hooks("ParameterPiece")

@@ -25,7 +25,7 @@ from gpuopt.tracing.scheduled import traced_schedule
 from gpuopt.tracing.setting import Masked, Open, Setting, Traced
 from gpuopt.tracing.signatures import arguments, is_value, named_results
 from gpuopt.tracing.states import States
-from gpuopt.tracing.symbols import Symbol, always, bind_loss, lift
+from gpuopt.tracing.symbols import Symbol, always, bind_loss, lift, step_between
 from gpuopt.tracing.weights import Weights
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class _Run:
             self._flow["new"] = self._array(PARAM)
             if part not in self._asked:
                 return
-        last = self._flow[formula._arguments[-1]]
+        last = self._last(part, formula, p)
         self._graph.part = (part.scope, part.name)
         self._weights.begin(part.named("", "_"), t.parts[0])
         accepted = self._ask(formula, t, p, last)
@@ -111,7 +111,10 @@ class _Run:
         self._states.made_of(before, after)
         self._adapt(part, formula, p, last, accepted)
         self._graph.acting = None
-        self._flow[formula._gives] = first
+        if formula._gives == "step":
+            self._flow["new"] = p - first
+        else:
+            self._flow[formula._gives] = first
         if closed:
             return
         for name, new in self._states.keep(part, before, after, acts).items():
@@ -119,6 +122,14 @@ class _Run:
         self._states.keep_weights(self._weights, acts)
         if has_hook(formula, "steps"):
             self._pass_gate(formula.steps(t - 1), formula.steps(t))
+
+    def _last(self, part: Part, formula: Any, p: Symbol) -> Symbol:
+        """What a part changes: the gradient, which others may read, the step, or the parameter."""
+        if part.name and formula._gives != "g" and "g" not in formula.hyperparameters:
+            vars(formula)["g"] = self._flow["g"]
+        if formula._gives == "step":
+            return step_between(p, self._flow["new"])
+        return self._flow[formula._arguments[-1]]
 
     def finished(self) -> Traced:
         """Finish: the new parameter, widened, copied and rounded as it is stored."""

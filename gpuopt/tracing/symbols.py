@@ -231,3 +231,14 @@ def bind_loss(graph: Graph, formula: Any) -> None:
     """Let a formula read the loss of the step as a symbol, which knows who reads it."""
     reader = type(formula).__name__  # for the formula holds what it is given
     give_loss(formula, lambda: Symbol(graph, graph.leaf("loss", reader)))
+
+
+def step_between(p: Symbol, new: Symbol) -> Symbol:
+    """What was subtracted from `p` for the new value: just that, where it was made so."""
+    steps = [
+        after.args[1]
+        for before, after in zip(p.parts, new.parts, strict=False)
+        if after.op == "subtract" and after.args[0] is before and not after.args[1].host
+    ]
+    difference: Any = p
+    return Symbol(p._graph, *steps) if len(steps) == len(new.parts) else difference - new

@@ -127,7 +127,16 @@ def test_arrays_without_elements_need_no_launch(log: Any) -> None:
     assert during(log, Adam().init(arrays(2, shape=(0,))), arrays(2, shape=(0,)))["launch"] == 0
 
 
-LAUNCHES = {"centralize": 3, "clip_global_norm": 3, "clip_norm": 3, "skip_nonfinite": 4, "LossScale": 4}
+LAUNCHES = {
+    "trust_ratio": 3,
+    "cautious": 3,
+    "update_clip": 3,
+    "centralize": 3,
+    "clip_global_norm": 3,
+    "clip_norm": 3,
+    "skip_nonfinite": 4,
+    "LossScale": 4,
+}
 """A reduction, scalars made of it, and the update; where the device decides about the step, it counts it too."""
 
 

@@ -24,7 +24,7 @@ ORDER = (
     ("rules", "descent adaptive velocities signs accumulating second_moments first_moments rates layerwise step_sizes by_loss"),
     ("rules", "looking_ahead schedule_free distances"),
     ("rules", "slices factored matrices preconditioners"),
-    ("rules", "gradient_pieces step_pieces parameter_pieces"),
+    ("rules", "gradient_pieces step_pieces scaling_pieces parameter_pieces"),
     ("rules", "composite chains partitions compose catalogue __init__"),
     ("", "schedules"),
     ("conventions", "common torch optax_contrib optax_norms optax keras sklearn __init__"),

@@ -290,3 +290,58 @@ def test_noise_is_normal(dtype: str, executor: str, xp: Any) -> None:
         assert (np.abs(x) > 2).mean() == pytest.approx(0.0455, abs=0.003)
     assert np.abs(np.corrcoef(samples) - np.eye(len(samples))).max() < 0.015
     assert np.abs([np.corrcoef(x[1:], x[:-1])[0, 1] for x in samples]).max() < 0.015
+
+
+# Pieces between the rule and the parameter
+
+
+class same_step(go.StepPiece):
+    def update(self, t: Any, p: Any, step: Any) -> Any:
+        return step
+
+
+class along(go.ParameterPiece):
+    """The parameter of the rule, less a share of the gradient that the rule saw."""
+
+    def update(self, t: Any, p: Any, new: Any) -> Any:
+        return new - 0.5 * self.g
+
+
+@pytest.mark.parametrize("rule", [go.SGD(0.1), go.Adam(0.1), go.RMSProp(0.1)], ids=lambda rule: type(rule).__name__)
+def test_a_step_that_is_left_as_it_is(rule: Any, rng: np.random.Generator) -> None:
+    """What the rule subtracts is the step, without the rounding of a difference of parameters."""
+    x = rng.normal(size=50).astype("f4")
+    y = x.copy()
+    alone, chained = rule.init(x), go.chain(rule, same_step(), same_step()).init(y)
+    for _ in range(3):
+        g = rng.normal(size=50).astype("f4")
+        alone.step(g)
+        chained.step(g)
+    assert np.array_equal(x, y)
+
+
+def test_lamb_is_adamw_in_proportion_to_its_arrays(rng: np.random.Generator) -> None:
+    params = [rng.normal(size=(4, 5)), rng.normal(size=7)]
+    others = [p.copy() for p in params]
+    lamb = go.LAMB(0.01, weight_decay=0.1).init(params)
+    chained = go.chain(go.AdamW(0.01, eps=1e-6, weight_decay=0.1), go.trust_ratio()).init(others)
+    for _ in range(20):
+        g = [rng.normal(size=p.shape) for p in params]
+        lamb.step(g)
+        chained.step(g)
+    assert all(np.allclose(p, other, rtol=1e-12, atol=1e-12) for p, other in zip(params, others, strict=True))
+
+
+def test_pieces_behind_the_rule_see_the_gradient_that_it_saw(xp: Any) -> None:
+    x = xp.zeros(2)
+    go.chain(go.scale(2.0), go.SGD(1.0), along()).init(x).step(xp.ones(2))
+    assert x.tolist() == [-3.0, -3.0]
+    with pytest.raises(AttributeError, match="'along' object has no attribute 'g': it is set where a chain is run"):
+        along().update(1, 1.0, 1.0)
+
+
+def test_the_place_of_a_step_piece() -> None:
+    with pytest.raises(ValueError, match="changes the step, so it must stand after the rule"):
+        go.chain(go.cautious(), go.SGD())
+    with pytest.raises(ValueError, match=r"changes the step, so it must stand before bounds.*, which changes the parameter"):
+        go.chain(go.SGD(), go.bounds(0.0, 1.0), go.cautious())

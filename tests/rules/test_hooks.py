@@ -20,7 +20,7 @@ from gpuopt.rules.hooks import HOOKS, HookName, device_counts, has_hook
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "gpuopt"
-BASES: dict[str, type] = {base.__name__: base for base in (go.Rule, go.GradientPiece, go.ParameterPiece)}
+BASES: dict[str, type] = {base.__name__: base for base in (go.Rule, go.GradientPiece, go.StepPiece, go.ParameterPiece)}
 PAIRS = [(base, name) for base in BASES for name in HOOKS]
 ALLOWED = [(base, name) for base, name in PAIRS if base in HOOKS[name].owners]
 FORBIDDEN = [pair for pair in PAIRS if pair not in ALLOWED]
@@ -46,9 +46,16 @@ def update_parameter(self: Any, t: Any, p: Any, new: Any, last: Any = 0.0) -> An
     return new, new
 
 
+def update_step(self: Any, t: Any, p: Any, step: Any, last: Any = 0.0) -> Any:
+    return step, step
+
+
+FORMULAS = {"StepPiece": update_step, "ParameterPiece": update_parameter}
+
+
 def make(base: str, body: dict[str, Any], *others: type) -> Any:
     """A subclass of that base class called ``Mine``, with such attributes."""
-    formula = update_parameter if base == "ParameterPiece" else update
+    formula = FORMULAS.get(base, update)
     return type("Mine", (*others, BASES[base]), {"update": formula, **body})
 
 
@@ -91,7 +98,7 @@ def test_a_hook_of_others_is_refused_whatever_it_is_and_wherever_it_comes_from(b
     with pytest.raises(TypeError, match=rf"^Mixin\.{name}, which Mine inherits: .*a {base} may not"):
         make(base, {}, deeper)
     with pytest.raises(TypeError, match=rf"^Mixin\.{name}, which Behind inherits: .*a {base} may not"):
-        type("Behind", (BASES[base], mixin), {"update": update_parameter if base == "ParameterPiece" else update})
+        type("Behind", (BASES[base], mixin), {"update": FORMULAS.get(base, update)})
 
 
 @pytest.mark.parametrize(("base", "name"), ALLOWED)

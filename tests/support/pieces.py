@@ -11,6 +11,9 @@ import gpuopt as go
 
 EXAMPLES: dict[str, list[Any]] = {
     "accumulate": [go.accumulate(3), go.accumulate(1)],
+    "cautious": [go.cautious()],
+    "trust_ratio": [go.trust_ratio(), go.trust_ratio(0.3)],
+    "update_clip": [go.update_clip(0.2), go.update_clip()],
     "average": [go.average(0.7), go.average(), go.average(0.0)],
     "bounds": [go.bounds(-0.5, 0.5), go.bounds(lo=0.0), go.bounds(hi=0.1)],
     "centralize": [go.centralize()],

@@ -27,7 +27,7 @@ class Part:
 
     def __init__(self, made: Any, params: Values) -> None:
         self.made, self.lr, self.t = made, 0.0, [0] * len(params)
-        self.digits = [0] * len(params)
+        self.digits, self.g = [0] * len(params), list(params)
         self.state: dict[str, Values] = {name: [0.0 * p for p in params] for name in self.names()}
 
     def names(self) -> Sequence[str]:
@@ -223,7 +223,28 @@ class Lookahead(Part):
         return self.state["slow"][i]
 
 
+class TrustRatio(Part):
+    def one(self, i: int, p: Any, x: Any) -> Any:
+        size, length = math.sqrt(_square(p)), math.sqrt(_square(p - x)) / self.lr
+        return p - (size / (length + self.made.eps) if size > 0 and length > 0 else 1.0) * (p - x)
+
+
+class Cautious(Part):
+    def one(self, i: int, p: Any, x: Any) -> Any:
+        down = ((p - x) * np.conj(self.g[i])).real > 0
+        return p - np.where(down, p - x, 0.0) / max(float(np.mean(down)) if down.size else 0.0, 0.001)
+
+
+class UpdateClip(Part):
+    def one(self, i: int, p: Any, x: Any) -> Any:
+        root = math.sqrt(_square(p - x) / max(p.size, 1))
+        return p - (p - x) / max(1.0, root / (self.lr * self.made.d))
+
+
 PARTS: dict[str, type[Part]] = {
+    "cautious": Cautious,
+    "trust_ratio": TrustRatio,
+    "update_clip": UpdateClip,
     "accumulate": Accumulate,
     "average": Average,
     "bounds": Bounds,
@@ -262,6 +283,9 @@ class Reference:
         x = [None if g is None or held else np.asarray(g).astype(p.dtype) for g, held, p in given]
         try:
             for part in self.parts:
+                if type(part.made).__name__ in RULES:
+                    for other in self.parts:
+                        other.g = x
                 x = part.every(self.p, x)
         except Skipped:
             self.p, self.parts = before

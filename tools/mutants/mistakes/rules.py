@@ -185,9 +185,23 @@ MISTAKES = [
     Mistake(
         "a piece of the parameter before the rule",
         "Chain.__post_init__",
-        "isinstance(_1, ParameterPiece) and _2",
+        "isinstance(_1, (StepPiece, ParameterPiece)) and _2",
         "False",
         "test_chain::test_misuse",
+    ),
+    Mistake(
+        "a step that is rounded where the rule has it",
+        "step_between",
+        "len(steps) == _1",
+        "False",
+        "test_chain::test_a_step_that_is_left_as_it_is",
+    ),
+    Mistake(
+        "a piece of the step behind one of the parameter",
+        "Chain.__post_init__",
+        "isinstance(_1, StepPiece) and isinstance(_2, ParameterPiece)",
+        "False",
+        "test_chain",
     ),
     Mistake(
         "a boundary one step late",
