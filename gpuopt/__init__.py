@@ -227,3 +227,6 @@ else:  # to a type checker any name would then be one of the module's
         from gpuopt.rules.elsewhere import not_exported
 
         raise not_exported(name, __all__)
+
+    def __dir__():
+        return sorted({*globals(), "conventions"})

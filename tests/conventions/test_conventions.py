@@ -85,6 +85,9 @@ def test_every_function_is_documented() -> None:
 
 
 def test_nothing_is_imported_before_it_is_asked_for() -> None:
-    script = "import sys, gpuopt; assert 'gpuopt.conventions' not in sys.modules; print(gpuopt.conventions.keras.Adam(0.1))"
+    script = (
+        "import sys, gpuopt; assert 'gpuopt.conventions' not in sys.modules and 'conventions' in dir(gpuopt); "
+        "print(gpuopt.conventions.keras.Adam(0.1))"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("Adam(lr=0.1, beta1=0.9")
