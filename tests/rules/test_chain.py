@@ -320,6 +320,20 @@ def test_a_step_that_is_left_as_it_is(rule: Any, rng: np.random.Generator) -> No
     assert np.array_equal(x, y)
 
 
+class thousandfold(go.StepPiece):
+    def update(self, t: Any, p: Any, step: Any) -> Any:
+        return 1000.0 * step
+
+
+def test_a_step_has_not_the_rounding_of_parameters() -> None:
+    """It is much less than they are, and yet it has all its digits."""
+    x, g = np.ones(50, "f4"), np.linspace(0.1, 1.0, 50, dtype="f4")
+    go.chain(go.SGD(1e-6), thousandfold()).init(x).step(g)
+    y = np.ones(50, "f4")
+    go.SGD(1e-3).init(y).step(g)
+    assert np.allclose(x, y, rtol=1e-7, atol=0.0)
+
+
 def test_lamb_is_adamw_in_proportion_to_its_arrays(rng: np.random.Generator) -> None:
     params = [rng.normal(size=(4, 5)), rng.normal(size=7)]
     others = [p.copy() for p in params]

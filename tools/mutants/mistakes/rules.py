@@ -194,7 +194,7 @@ MISTAKES = [
         "step_between",
         "len(steps) == _1",
         "False",
-        "test_chain::test_a_step_that_is_left_as_it_is",
+        "test_chain::test_a_step_has_not_the_rounding_of_parameters",
     ),
     Mistake(
         "a piece of the step behind one of the parameter",
