@@ -43,7 +43,16 @@ def wide(schedule: Any) -> Any:
     return lambda count: schedule(count.astype("float64"))
 
 
+def in_double(count: Any) -> Any:
+    """A rate in whose place `optax.contrib.madgrad` has the root of its count in float64, not in float32."""
+    root = jax.numpy.sqrt(count + 1).astype("float64")
+    return (LR + 1e-6) * jax.numpy.sqrt((count + 1).astype("float64")) / root - 1e-6
+
+
 RULES: list[tuple[Any, Any]] = [
+    (go.MadGrad(LR), contrib.madgrad(in_double)),
+    (go.PolyakStep(0.3, f_min=0.1, eps=0.2), optax.polyak_sgd(0.3, f_min=0.1, eps=0.2)),
+    (go.Momo(0.5, beta=0.8, f_min=0.05), contrib.momo(0.5, beta=0.8, lower_bound=0.05)),
     (go.Adam(LR, nesterov=True, eps_in_root=1e-2), optax.adam(LR, nesterov=True, eps_root=1e-2)),
     (go.AdamW(LR, eps_in_root=1e-2, weight_decay=0.1), optax.adamw(LR, eps_root=1e-2, weight_decay=0.1)),
     (go.RMSProp(LR, eps_in_root=True, initial=0.7), optax.rmsprop(LR, initial_scale=0.7)),
@@ -77,6 +86,12 @@ RULES: list[tuple[Any, Any]] = [
 ]
 PAIRS: list[tuple[str, Any, Any, Any]] = [
     *((repr(rule), rule, other, None) for rule, other in RULES),
+    (
+        "trust_ratio",
+        go.chain(go.AdamW(LR, eps=1e-6, weight_decay=0.1), go.trust_ratio()),
+        optax.lamb(LR, weight_decay=0.1),
+        None,
+    ),
     ("centralize", go.chain(go.centralize("rows"), go.SGD(LR)), optax.chain(optax.centralize(), optax.sgd(LR)), None),
     (
         "sm3",
@@ -172,13 +187,15 @@ def compared(name: str, rule: Any, other: Any, kept: Any) -> float:
     rng, worst, held = np.random.default_rng(0), 0.0, None
     params = gradients(rng)
     theirs = {key: jax.numpy.asarray(p.copy()) for key, p in params.items()}
+    other = optax.with_extra_args_support(other)
     ours, state, update = rule.init(params), other.init(theirs), jax.jit(other.update)
     for step in range(1, STEPS + 1):
         g = gradients(rng)
         if name == "apply_if_finite" and step % 7 == 0:
             g["c"][3, 4] = np.inf
-        ours.step(g)
-        updates, state = update(g, state, theirs)
+        loss = 5.0 / step  # which some rules read
+        ours.step(g, loss)
+        updates, state = update(g, state, theirs, value=loss)
         theirs = optax.apply_updates(theirs, updates)
         held = kept[0](held, theirs, step) if kept else None
         worst = max(worst, difference((params[key], np.asarray(theirs[key])) for key in params))
