@@ -26,6 +26,8 @@ def given_loss(loss: Any, reader: str | None, param: Any) -> Any:
     """
     if loss is None:
         return None if reader is None else missing_loss(reader)
+    if type(loss) is float:  # the usual case
+        return None if reader is None else loss
     shape, kind = getattr(loss, "shape", None), getattr(getattr(loss, "dtype", None), "kind", "")
     if not (type(loss) in (int, float) or (shape == () and kind and kind in "fiubV")):
         raise TypeError(f"loss must be a real number or a 0-d array, got {_described(loss, kind)}")

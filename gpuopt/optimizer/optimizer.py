@@ -18,6 +18,7 @@ from gpuopt.optimizer.capturing import Capturing
 from gpuopt.optimizer.evaluation import Reached, evaluated
 from gpuopt.optimizer.gradients import GradientReader
 from gpuopt.optimizer.guard import Guard
+from gpuopt.optimizer.losses import given_loss
 from gpuopt.optimizer.saved import Saved
 from gpuopt.optimizer.saved_format import state_dict_of
 from gpuopt.optimizer.steps import choose
@@ -80,7 +81,7 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
     array([0.5, 0.5, 0.5])
     """
 
-    __slots__ = ("_given", "_reader", "_reads_loss")
+    __slots__ = ("_given", "_loss_reader", "_reader")
 
     def __init__(
         self,
@@ -110,7 +111,7 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
         }
         self._steps = choose(binding, binding.now)
         self._steps.use(binding.now)
-        self._state, self._reads_loss = binding.state(), binding.loss_reader is not None
+        self._state, self._loss_reader = binding.state(), binding.loss_reader
         self._reader = GradientReader(spec, binding.leaves, binding.states, binding.updated)
         self._guard = Guard(spec, params, executor_of(binding.leaves[0]).on_device)
 
@@ -140,7 +141,7 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
         self._guard.unfinished = change
         steps.use(change)
         self._steps, self._rule = steps, rule
-        self._reads_loss = self._binding.loss_reader is not None
+        self._loss_reader = self._binding.loss_reader
 
     def _capturing(self) -> Capturing | None:
         """The door of `gpuopt.graph` to a `capturable` optimizer; None if it updates no array."""
@@ -176,8 +177,8 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
         with guard.exclusive("stepped"):
             guard.check()
             gradients, where = self._reader.read(grads)
-            if loss is not None or self._reads_loss:
-                loss = self._binding.loss(loss)
+            if loss is not None or self._loss_reader is not None:
+                loss = given_loss(loss, self._loss_reader, self._binding.leaves[0])
             plan = steps.plan(gradients, where, loss)
             guard.unfinished = plan
             steps.execute(plan)
