@@ -13,7 +13,7 @@ from typing import Any
 
 from gpuopt.rules import Rule
 from tests.support.covering import Facets, Pair, covering
-from tests.support.executors import EXECUTORS, ON_CPU
+from tests.support.executors import EXECUTORS
 from tests.support.layouts import LAYOUTS
 from tests.support.variants import DTYPES, STRUCTURES, facets, label, structures, takes
 
@@ -29,8 +29,8 @@ FACETS: dict[str, Facets] = {"rule": facets, "pause": lambda pause: [pause[0]]}
 
 @functools.cache
 def plan() -> list[tuple[Any, ...]]:
-    """Rows for the executors of a CPU, and rows for a GPU, which need nothing of the others."""
-    return _apart(AXES)
+    """The rows of all tests; those with executor "cupy" run on a GPU, or on an emulated one."""
+    return covering(AXES, FACETS, impossible(AXES))
 
 
 def impossible(axes: Mapping[str, Sequence[Any]]) -> set[Pair]:
@@ -38,14 +38,6 @@ def impossible(axes: Mapping[str, Sequence[Any]]) -> set[Pair]:
     refused = {type(rule).__name__ for rule in axes.get("rule", ()) if not takes(rule, "complex64")}
     numbers = [number for number, dtype in enumerate(axes.get("dtype", ())) if dtype.startswith("complex")]
     return {frozenset({("rule", name), ("dtype", number)}) for name, number in itertools.product(refused, numbers)}
-
-
-def _apart(axes: Mapping[str, Sequence[Any]]) -> list[tuple[Any, ...]]:
-    """Rows for the executors of a CPU and rows for a GPU, where the executor is an axis."""
-    if "executor" not in axes:
-        return covering(axes, FACETS, impossible(axes))
-    sides = ([name for name in axes["executor"] if (name in ON_CPU) is on_cpu] for on_cpu in (True, False))
-    return [row for side in sides if side for row in covering({**axes, "executor": side}, FACETS, impossible(axes))]
 
 
 def projected(
@@ -63,7 +55,7 @@ def projected(
         rows = (dict(zip(own, row, strict=True)) for row in itertools.product(*own.values()))
         return list(own), [tuple(row.values()) for row in rows if "rule" not in row or takes(row["rule"], row.get("dtype", ""))]
     if more:
-        return list(own), _apart(own)
+        return list(own), covering(own, FACETS, impossible(own))
     rows = (dict(zip(AXES, row, strict=True)) for row in plan())
     fitting = (row for row in rows if all(row[axis] in allowed[axis] for axis in given))
     return list(own), list(dict.fromkeys(tuple(row[axis] for axis in own) for row in fitting))
