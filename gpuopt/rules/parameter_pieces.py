@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.rules.piece import ParameterPiece
+from gpuopt.rules.piece import ParameterPiece, rate_of
 from gpuopt.rules.ranges import Bound, Decay, NonNegative
 
 __all__ = ["average", "bounds", "decoupled_weight_decay", "lookahead"]
@@ -25,12 +25,7 @@ class decoupled_weight_decay(ParameterPiece):
     weight_decay: NonNegative
 
     def update(self, t: Any, p: Any, new: Any) -> Any:
-        if not hasattr(self.rule, "lr"):
-            raise TypeError(
-                f"decoupled_weight_decay needs a rule with lr, got {type(self.rule).__name__}: "
-                "use weight_decay"
-            )
-        return new - self.rule.lr * self.weight_decay * p
+        return new - rate_of(self, "use weight_decay") * self.weight_decay * p
 
 
 class bounds(ParameterPiece):

@@ -126,3 +126,13 @@ class ParameterPiece(Piece):
     _may_have: ClassVar[frozenset[HookName]] = allowed_hooks("ParameterPiece")
     _gives: ClassVar[str] = "new"
     _example: ClassVar[str] = "gpuopt.bounds(0.0, 1.0)"
+
+
+def rate_of(piece: StepPiece | ParameterPiece, remedy: str = "") -> Any:
+    """The learning rate of the rule before a piece, which asks for it in ``update``."""
+    if not hasattr(piece.rule, "lr"):
+        raise TypeError(
+            f"{type(piece).__name__} needs a rule with lr, got {type(piece.rule).__name__}: "
+            + (remedy or f"write gpuopt.chain(gpuopt.AdamW(), gpuopt.{piece!r})")
+        )
+    return piece.rule.lr

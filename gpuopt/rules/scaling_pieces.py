@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.rules.piece import StepPiece
+from gpuopt.rules.piece import StepPiece, rate_of
 from gpuopt.rules.ranges import NonNegative, Positive, single
 
 __all__ = ["cautious", "trust_ratio", "update_clip"]
@@ -27,7 +27,7 @@ class trust_ratio(StepPiece):
     eps: NonNegative = 0.0
 
     def update(self, t: Any, p: Any, step: Any) -> Any:
-        size, length = np.linalg.norm(p), np.linalg.norm(step) / self.rule.lr
+        size, length = np.linalg.norm(p), np.linalg.norm(step) / rate_of(self)
         ratio = np.where((size > 0) & (length > 0), size / (length + self.eps), 1.0)
         return single(ratio) * step
 
@@ -64,5 +64,5 @@ class update_clip(StepPiece):
     d: Positive = 1.0
 
     def update(self, t: Any, p: Any, step: Any) -> Any:
-        size = np.linalg.norm(step) / np.sqrt(p.size)
-        return single(1.0 / np.maximum(1.0, size / (self.rule.lr * self.d))) * step
+        size, most = np.linalg.norm(step) / np.sqrt(p.size), rate_of(self) * self.d
+        return single(np.where(size > most, most / size, 1.0)) * step

@@ -157,6 +157,19 @@ def test_decay_needs_a_learning_rate() -> None:
 
     with pytest.raises(TypeError, match="decoupled_weight_decay needs a rule with lr, got Sign"):
         go.chain(Sign(), go.decoupled_weight_decay(0.1)).init(np.zeros(1))
+    for piece in go.trust_ratio(), go.update_clip():
+        with pytest.raises(TypeError, match=r"needs a rule with lr, got Sign: write gpuopt\.chain\("):
+            go.chain(Sign(), piece).init(np.zeros(1))
+
+
+@pytest.mark.parametrize("piece", [go.trust_ratio(), go.update_clip(), go.cautious()])
+def test_a_warmup_may_begin_at_0(piece: Any, executor: str, xp: Any) -> None:
+    p = xp.ones(3)
+    opt = go.chain(go.SGD(lambda step: 0.5 * step), piece).init(p)
+    opt.step(xp.ones(3))
+    assert (p == 1).all()
+    opt.step(xp.ones(3))
+    assert (p == 0.5).all()
 
 
 def test_what_was_bound_stays_bound_when_the_dict_changes() -> None:

@@ -238,7 +238,7 @@ class Cautious(Part):
 class UpdateClip(Part):
     def one(self, i: int, p: Any, x: Any) -> Any:
         root = math.sqrt(_square(p - x) / max(p.size, 1))
-        return p - (p - x) / max(1.0, root / (self.lr * self.made.d))
+        return p - (p - x) * min(1.0, self.lr * self.made.d / root if root else 1.0)
 
 
 PARTS: dict[str, type[Part]] = {

@@ -92,6 +92,20 @@ MISTAKES = [
         "test_pieces::test_formula",
     ),
     Mistake(
+        "a clip of steps that a learning rate of 0 makes NaN",
+        "update_clip.update",
+        "np.where(size > most, most / size, 1.0)",
+        "1.0 / np.maximum(1.0, size / most)",
+        "test_combinations::test_a_warmup_may_begin_at_0",
+    ),
+    Mistake(
+        "a piece that reads the learning rate of a rule without one",
+        "rate_of",
+        "not hasattr(piece.rule, 'lr')",
+        "False",
+        "test_combinations::test_decay_needs_a_learning_rate",
+    ),
+    Mistake(
         "a loss scale kept where it overflows",
         "LossScale.adapt",
         "np.maximum(self.scale * self.backoff, 1.0)",
