@@ -149,6 +149,35 @@ def test_buffers_are_state(executor: str, xp: Any) -> None:
         opt.load_state_dict(wrong)
 
 
+def test_evaluation_sees_buffers(executor: str, xp: Any) -> None:
+    """They are among the states, in the order of the arguments of `update`."""
+
+    class Swapped(go.Rule):
+        lr: go.NonNegative = 1.0
+
+        def update(self, t: Any, p: Any, g: Any, held: Any = go.buffer(lambda p: p[:1]), n: Any = 0.0) -> Any:
+            return p - self.lr * g, itself(held), n + 1
+
+        def evaluation(self, p: Any, held: Any, n: Any) -> Any:
+            held += 10 * n
+            return p + held
+
+    class Alone(go.Rule):
+        def update(self, t: Any, p: Any, g: Any, held: Any = go.buffer(np.zeros_like)) -> Any:
+            return p, itself(held)
+
+        def evaluation(self, p: Any, held: Any) -> Any:
+            return p / held
+
+    assert on_host(Alone().init(xp.ones(1)).evaluation()) == 1  # it has not acted
+    params = [xp.ones((2, 3)), xp.full((2, 3), 2.0)]
+    opt = Swapped().init(params)
+    assert [on_host(x)[0, 0] for x in opt.evaluation()] == [1.0, 2.0]
+    opt.step([xp.ones((2, 3)), None])
+    assert [on_host(x)[0, 0] for x in opt.evaluation()] == [11.0, 2.0]
+    assert on_host(opt.state["held"][0]).tolist() == [[1.0, 1.0, 1.0]]
+
+
 def rule_of(formula: Callable[..., Any], start: Callable[[Any], Any] = np.zeros_like) -> Any:
     """A rule with a buffer, made of a formula that gives the parameter and the buffer."""
 

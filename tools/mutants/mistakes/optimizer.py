@@ -323,7 +323,7 @@ MISTAKES = [
     Mistake(
         "a piece that has not acted asked what to evaluate",
         "evaluation:_evaluated",
-        "names and part.name not in acted",
+        "order and part.name not in acted",
         "False",
         "test_start",
     ),

@@ -31,6 +31,13 @@ MISTAKES = [
         "test_whole_arrays::test_arguments_are_read_only",
     ),
     Mistake(
+        "a buffer that an evaluation may write to",
+        "evaluation:_evaluated",
+        "x.copy()",
+        "x",
+        "test_whole_arrays::test_evaluation_sees_buffers",
+    ),
+    Mistake(
         "a buffer that shares memory with what the step alters",
         "WholeArrays.renewal",
         "new.base is not None",
