@@ -233,6 +233,8 @@ def _called(call: Call, args: list[Any], path: str) -> Any:
         return call.function.function(*args[:first], **keywords)
     except Exception as error:
         error.add_note(f"in {call.function.name} for params{path}")
+        if "read-only" in str(error):
+            error.add_note("it may not write to what it gets: begin with x = x.copy()")
         raise
 
 

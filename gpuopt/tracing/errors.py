@@ -18,7 +18,7 @@ ELEMENTWISE = (
     "a rule is elementwise: use operators and np.sqrt, np.abs, np.maximum, np.minimum, np.where, "
     "np.sign, np.exp …, or a "
     "reduction to one number: np.sum, np.mean, np.max, np.min, np.all, np.any, np.linalg.norm, "
-    "gpuopt.tree_sum …"
+    "gpuopt.tree_sum …; for anything else call a function that is marked by @gpuopt.whole_array"
 )
 
 

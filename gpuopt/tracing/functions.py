@@ -35,11 +35,16 @@ class _Function(NamedTuple):
     names: str
 
 
+_ATTRIBUTES = {np.size: "p.size", np.ndim: "p.ndim", np.shape: "p.shape[0] or p.shape[-1]"}
+
+
 def call_function(
     graph: Graph, function: Any, args: tuple[Any, ...], keywords: Mapping[str, Any]
 ) -> Parts | bool:
     """The value of a call of one of NumPy's functions that are no ufuncs."""
     name = f"{function.__module__.replace('numpy', 'np', 1)}.{function.__name__}"
+    if function in _ATTRIBUTES:
+        raise trace_error(f"{name} is not available in a rule: write {_ATTRIBUTES[function]}")
     if function not in _FUNCTIONS:
         raise trace_error(f"{name} is not elementwise; {ELEMENTWISE}")
     run, names = _FUNCTIONS[function]

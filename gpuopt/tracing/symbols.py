@@ -160,7 +160,7 @@ class Symbol(NDArrayOperatorsMixin, Traced):
     def _no_sequence(self, *_: Any) -> NoReturn:
         raise trace_error(
             "a rule sees whole arrays, not their elements: it cannot index, iterate or ask for a "
-            "length"
+            "length; a function that it calls can, marked by @gpuopt.whole_array"
         )
 
     def __array__(self, *_: Any, **__: Any) -> NoReturn:
@@ -201,8 +201,11 @@ class Shape:
             "p.shape[-1], p.ndim or p.size"
         )
 
-    __iter__ = __len__ = __eq__ = __contains__ = _no_tuple
+    __iter__ = __len__ = __eq__ = __contains__ = __array__ = _no_tuple
     __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:  # np.zeros(p.shape) shows it in an error of its own
+        return "p.shape, of which a rule knows entries alone: write np.zeros_like(p)"
 
 
 def called_with(graph: Graph, function: Any, args: list[Any], keywords: tuple[str, ...]) -> Any:

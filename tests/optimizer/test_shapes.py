@@ -70,6 +70,11 @@ def test_one_text_is_for_all_shapes() -> None:
     ("unpacked", lambda p: p.shape, go.TraceError, ("p.shape has no length here", "p.shape[0]", "p.ndim")),
     ("sliced", lambda p: p.shape[:2], go.TraceError, ("p.shape has no length here",)),
     ("compared", lambda p: p.shape == (3, 4), go.TraceError, ("p.shape has no length here",)),
+    ("multiplied", lambda p: np.prod(p.shape), go.TraceError, ("p.shape has no length here", "p.size")),
+    ("given to NumPy", lambda p: np.zeros(p.shape), TypeError, ("got 'p.shape, of which", "write np.zeros_like(p)")),
+    ("np.size", np.size, go.TraceError, ("np.size is not available in a rule: write p.size",)),
+    ("np.ndim", np.ndim, go.TraceError, ("write p.ndim",)),
+    ("np.shape", np.shape, go.TraceError, ("write p.shape[0] or p.shape[-1]",)),
     ("of a number", lambda p: np.sum(p).size, go.TraceError, (".size of a number", "write p.size")),
 )
 def test_what_is_refused(action: Any, error: Any, words: Any) -> None:

@@ -226,7 +226,7 @@ def test_arguments_are_read_only(executor: str) -> None:
 
     with pytest.raises(ValueError, match="read-only") as error:
         rule_of(lambda self, t, p, g, held: (p - spoiled(g), held)).init({"w": np.zeros(3)})
-    assert "in spoiled for params['w']" in error.value.__notes__
+    assert error.value.__notes__ == ["in spoiled for params['w']", "it may not write to what it gets: begin with x = x.copy()"]
 
 
 @only("numpy", "cupy")

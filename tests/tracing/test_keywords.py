@@ -110,13 +110,13 @@ REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
     "astype": (lambda p, g: g.astype("f8"), r"leave \.astype out"),
     "reshape": (lambda p, g: g.reshape(-1), r"\.reshape of an array is not available"),
     "norm": (lambda p, g: np.linalg.norm(g, 1), r"np\.linalg\.norm\(…, ord=…\).*np\.sum\(np\.abs\(x\)\)"),
-    "index": (lambda p, g: g[0], r"cannot index"), "mask": (lambda p, g: g[g > 0], r"cannot index"),
+    "index": (lambda p, g: g[0], r"cannot index.*@gpuopt\.whole_array"), "mask": (lambda p, g: g[g > 0], r"cannot index"),
     "assignment": (lambda p, g: _altered(g), r"cannot index"), "len": (lambda p, g: len(g), r"ask for a length"),
     "iteration": (lambda p, g: list(g), r"iterate"), "reversed": (lambda p, g: list(reversed(g)), r"iterate"),
     "bool": (lambda p, g: bool(g), r"np\.where"), "float": (lambda p, g: float(g), r"instead of float\(\)"),
     "int": (lambda p, g: int(g), r"instead of float\(\)"), "math": (lambda p, g: math.sqrt(g), r"math\.\*"),
     "round": (lambda p, g: round(g), r"np\.maximum"), "max": (max, r"np\.maximum"),
-    "@": (lambda p, g: p @ g, r"np\.matmul of arrays"), "divmod": (divmod, r"np\.divmod of arrays"),
+    "@": (lambda p, g: p @ g, r"np\.matmul of arrays.*@gpuopt\.whole_array"), "divmod": (divmod, r"np\.divmod of arrays"),
 }  # fmt: skip
 
 

@@ -38,6 +38,20 @@ MISTAKES = [
         "test_whole_arrays::test_evaluation_sees_buffers",
     ),
     Mistake(
+        "an error of NumPy's, without a remedy, where a function writes to what it gets",
+        "_called",
+        "'read-only' in str(error)",
+        "False",
+        "test_whole_arrays::test_arguments_are_read_only",
+    ),
+    Mistake(
+        "the size of an array asked of NumPy, and refused as no function of elements",
+        "call_function",
+        "function in _ATTRIBUTES",
+        "False",
+        "test_shapes::test_what_is_refused",
+    ),
+    Mistake(
         "a buffer that shares memory with what the step alters",
         "WholeArrays.renewal",
         "new.base is not None",
