@@ -46,8 +46,8 @@ class _Run:
     """The values that flow from part to part.
 
     `_flow` holds the gradient and the proposed parameter as the next part sees them, `_t` its
-    count. `_gates` counts the gates passed so far; `_active` is the truth value that all of them
-    are open, None before the first.
+    count. `_widener` names the part that made that parameter complex. `_gates` counts the gates
+    passed so far; `_active` is the truth value that all are open, None before the first.
     """
 
     def __init__(self, parts: tuple[Part, ...], graph: Graph, setting: Setting) -> None:
@@ -60,6 +60,7 @@ class _Run:
         self._flow = {"g": self._array(GRAD), "new": self._array(PARAM)}
         self._t, self._gates = Symbol(graph, graph.leaf("step", "t")), 0
         self._active: Any = None
+        self._widener = ""
         self._accept: Any = None
         self._adapted: dict[str, Expr] = {}
         self._refused: dict[str, Expr] = {}
@@ -115,6 +116,8 @@ class _Run:
             self._flow["new"] = p - first
         else:
             self._flow[formula._gives] = first
+        one = len(self._flow["new"].parts) == 1
+        self._widener = "" if one else self._widener or type(formula).__name__
         if closed:
             return
         for name, new in self._states.keep(part, before, after, acts).items():
@@ -138,9 +141,8 @@ class _Run:
             self._accept = always(self._graph)
         values[PARAM] = self._if_active(self._flow["new"], self._array(PARAM))
         if len(values[PARAM].parts) == 2 and not setting.complex:
-            rule = next(type(part.formula).__name__ for part in self._parts if not part.name)
             raise TraceError(
-                f"{rule}.update gives a complex parameter for a real one: take its .real"
+                f"{self._widener}.update gives a complex parameter for a real one: take its .real"
             )
         for array, value in values.items():
             values[array] = value.widened() if setting.is_complex(array) else value

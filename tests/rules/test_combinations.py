@@ -162,6 +162,20 @@ def test_decay_needs_a_learning_rate() -> None:
             go.chain(Sign(), piece).init(np.zeros(1))
 
 
+def test_what_makes_a_parameter_complex_is_named() -> None:
+    class turned(go.StepPiece):
+        def update(self, t: Any, p: Any, step: Any) -> Any:
+            return 1j * step
+
+    class turned_back(go.StepPiece):
+        def update(self, t: Any, p: Any, step: Any) -> Any:
+            return step.imag
+
+    with pytest.raises(go.TraceError, match=r"turned\.update gives a complex parameter for a real one: take its \.real"):
+        go.chain(go.SGD(), turned(), go.average()).init(np.ones(1))
+    go.chain(go.SGD(), turned(), turned_back()).init(np.ones(1))
+
+
 @pytest.mark.parametrize("piece", [go.trust_ratio(), go.update_clip(), go.cautious()])
 def test_a_warmup_may_begin_at_0(piece: Any, executor: str, xp: Any) -> None:
     p = xp.ones(3)

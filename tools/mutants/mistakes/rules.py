@@ -99,6 +99,13 @@ MISTAKES = [
         "test_combinations::test_a_warmup_may_begin_at_0",
     ),
     Mistake(
+        "the last part blamed for a complex parameter, not the one that made it",
+        "_Run.trace",
+        "self._widener or type(formula).__name__",
+        "type(formula).__name__",
+        "test_combinations::test_what_makes_a_parameter_complex_is_named",
+    ),
+    Mistake(
         "a piece that reads the learning rate of a rule without one",
         "rate_of",
         "not hasattr(piece.rule, 'lr')",
