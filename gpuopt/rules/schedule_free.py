@@ -23,7 +23,9 @@ class ScheduleFreeSGD(Rule):
     them, which the parameters hold: ``z ← z - lr·h; x ← (1-c)·x + c·z; y = (1-β)·z + β·x`` with ``h
     = g + wd·y``, and ``c`` the weight of this step over the sum of all. `Optimizer.evaluation`
     gives x, which is as good as the end of a schedule at every step. Weights are ``tʳ·lr_maxᵖ``.
-    Defaults are the authors', as in schedulefree. In float32 it moves 20 bytes an element.
+    Pieces behind it change y, and neither z nor x: with `bounds`, x may lie outside, and decay
+    belongs into `weight_decay`. Defaults are the authors', as in schedulefree. In float32 it moves
+    20 bytes an element.
 
     Parameters
     ----------
