@@ -237,6 +237,22 @@ class Summed(go.Rule):
         return p - np.sum(count) * g, count + 1
 
 
+@pytest.mark.parametrize("options", [{}, {"capturable": True}], ids=["", "capturable"])
+def test_a_number_may_change_alone(executor: str, xp: Any, options: Any) -> None:
+    """No array is read or written then."""
+
+    class Counted(go.Rule):
+        def update(self, t: Any, p: Any, g: Any, n: Any = 0.0) -> Any:
+            return p, n + t
+
+    params = [xp.ones(3), xp.ones((2, 4))[:, ::2]]
+    opt = Counted().init(params, **options)
+    for _ in range(3):
+        opt.step(params)
+    assert [float(n) for n in opt.state["n"]] == [6.0, 6.0]
+    assert all((p == 1).all() for p in params)
+
+
 def test_a_reduction_of_a_state_that_is_a_number() -> None:
     refused(lambda: Summed().init(np.ones(2)), go.TraceError, ("sum of a number", "np.sum(count)"))
 

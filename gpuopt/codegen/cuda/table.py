@@ -161,7 +161,8 @@ class _UpdateWriter(TableWriter):
     def update(self) -> KernelSource:
         kernel = self.kernel
         moved = [*self.read, *self.changed]
-        used = list(dict.fromkeys([*([PARAM] if PARAM in moved else []), *moved]))
+        first = [PARAM] if PARAM in moved or not moved else []  # nothing moves: a state may change
+        used = list(dict.fromkeys([*first, *moved]))
         scalars, comments = self._scalars(first=kernel.accept is not None, row="leaf")
         self.point(used)
         given, self.lines = self.lines, []

@@ -73,4 +73,12 @@ MISTAKES: list[Mistake] = [
         "test_capture::test_a_model_may_keep_and_move_what_it_makes",
         emulated=CHECKED,
     ),
+    Mistake(
+        "a kernel without arrays, though a number may change alone",
+        "_UpdateWriter.update",
+        "PARAM in moved or not moved",
+        "PARAM in moved",
+        "test_scalar_states::test_a_number_may_change_alone",
+        emulated=(),
+    ),
 ]
