@@ -103,7 +103,7 @@ def check(dtype: str, options: dict[str, Any], rule: Any, params: list[Any], gra
     return opt
 
 
-@pytest.mark.every("rule", "executor", case=tuple(CASES))
+@pytest.mark.every("rule", "executor", case=tuple(CASES), executor=("numpy", "cupy"))
 def test_every_rule_is_a_float32_run_that_is_rounded(rule: Any, executor: str, xp: Any, case: str, rng: Any) -> None:
     """And a master copy follows the plain loop in float64 as closely as a float32 parameter does."""
     (dtype, options), shapes = CASES[case], [(6, 5), (7,), (), (0,)]

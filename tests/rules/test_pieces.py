@@ -56,7 +56,7 @@ def close(found: Any, exact: Any, bound: float) -> None:
     assert np.all(np.abs(host.astype(exact.dtype) - exact) <= bound * scale)
 
 
-@pytest.mark.every("executor", "dtype", pair=PAIRS, executor=ON_CPU, dtype=DTYPES)
+@pytest.mark.every("executor", "dtype", pair=PAIRS, executor=ON_CPU, dtype=("bfloat16", "float32", "complex64"))
 def test_formula(pair: tuple[Any, Any], dtype: str, xp: Any, rng: np.random.Generator) -> None:
     """Parameters, state and what evaluation gives follow the reference; the layout decides no bit."""
     check_formula(*pair, dtype, xp, rng)

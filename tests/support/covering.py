@@ -18,16 +18,19 @@ Facets = Callable[[Any], Iterable[Hashable]]
 
 
 def covering(
-    axes: Mapping[str, Sequence[Any]], facets: Mapping[str, Facets], impossible: Collection[Pair] = ()
+    axes: Mapping[str, Sequence[Any]],
+    facets: Mapping[str, Facets],
+    impossible: Collection[Pair] = (),
+    cheapest_first: Collection[str] = (),
 ) -> list[tuple[Any, ...]]:
     """Rows of one value an axis in which each two features of different axes meet, and in which each value is.
 
     The features of a value are what `facets` gives for its axis, such as a rule's class and each of its options; without
     that, the value's number. A greedy search without chance: equal axes give equal rows. None has an `impossible`
-    pair.
+    pair. Values come about equally often; of the axes in `cheapest_first`, the first value whenever another shows no more.
     """
     features = {axis: [_features(axis, n, value, facets) for n, value in enumerate(axes[axis])] for axis in axes}
-    search = _Search(features, impossible)
+    search = _Search(features, impossible, cheapest_first)
     rows = list(search.rows())
     return [tuple(axes[axis][row[axis]] for axis in axes) for row in rows]
 
@@ -45,8 +48,10 @@ def _features(axis: str, number: int, value: Any, facets: Mapping[str, Facets]) 
 class _Search:
     """What is still wanted: pairs of features, and values that no row has yet."""
 
-    def __init__(self, features: dict[str, list[list[Feature]]], impossible: Collection[Pair]) -> None:
-        self.features, self.impossible = features, impossible
+    def __init__(
+        self, features: dict[str, list[list[Feature]]], impossible: Collection[Pair], cheapest_first: Collection[str]
+    ) -> None:
+        self.features, self.impossible, self.cheapest_first = features, impossible, cheapest_first
         distinct = [dict.fromkeys(f for of in values for f in of) for values in features.values()]
         all_pairs = (frozenset(pair) for one, other in combinations(distinct, 2) for pair in product(one, other))
         self.wanted = dict.fromkeys(pair for pair in all_pairs if pair not in impossible)
@@ -86,6 +91,8 @@ class _Search:
     def _worth(self, axis: str, chosen: list[Feature], number: int) -> tuple[int, bool, int, int, int]:
         own = self.features[axis][number]
         met = sum(frozenset((f, other)) in self.wanted for f in own for other in chosen)
+        if axis in self.cheapest_first:
+            return met, False, 0, 0, -number
         return met, (axis, number) in self.unseen, sum(self.needs[f] for f in own), -self.used[axis, number], -number
 
     def _remove(self, row: dict[str, int]) -> None:

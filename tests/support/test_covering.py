@@ -65,6 +65,13 @@ def test_equal_axes_give_equal_rows() -> None:
     assert random.getstate() == state
 
 
+def test_the_cheapest_is_chosen_where_others_show_no_more() -> None:
+    axes: dict[str, list[Any]] = {"letter": list("abcdefgh"), "n": list(range(8)), "price": [1, 2, 3]}
+    rows, equal = covering(axes, {}, cheapest_first=["price"]), covering(axes, {})
+    assert met(rows, axes, {}) == pairs(axes, {})
+    assert sum(row[2] == 1 for row in rows) > sum(row[2] == 1 for row in equal)
+
+
 def test_what_cannot_be_meets_nowhere() -> None:
     never = {frozenset({("a", 0), ("b", n)}) for n in range(3)}
     found = met(covering(SOME["unequal"], {}, never), SOME["unequal"], {})
