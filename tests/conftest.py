@@ -193,10 +193,9 @@ def gpu_is_emulated(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def _loss(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test of all rules steps without a loss: those that read one are given the same in each step."""
-    if "rule" in request.fixturenames:
-        monkeypatch.setattr(losses, "missing_loss", lambda reader: LOSS)
+def _loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests of all rules step without a loss: those that read one are given the same in each step."""
+    monkeypatch.setattr(losses, "missing_loss", lambda reader: LOSS)
 
 
 @pytest.fixture

@@ -117,7 +117,7 @@ def test_replays_are_steps(name: str, streams: Streams) -> None:
             else:
                 x[...] = k
                 loss, g = loss_and_grad(params, x)
-                opt.step(g)
+                opt.step(g, loss=loss)
                 losses.append(float(loss))
         assert calls[0] == (4 if replays else 8)
         found.append([everything(opt, look=alike), list(map(repr, losses)), [float(n) for n in opt.numbers.values()]])
@@ -494,7 +494,7 @@ def test_replays_on_a_gpu_are_steps(name: str, stream: str) -> None:
                     losses.append(step(*batch).copy())
                 else:
                     loss, grads = fitted(opt)(params, *batch)
-                    opt.step(grads)
+                    opt.step(grads, loss=loss)
                     losses.append(loss)
             arrays = [*params.values(), *(a for tree in opt.state.values() for a in tree.values()), *opt.numbers.values()]
             found.append([[bits(a).tolist() for a in (*arrays, *losses)], opt.t, opt.counts])

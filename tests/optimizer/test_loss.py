@@ -15,6 +15,11 @@ from tests.support.refusals import refused, table
 from tests.support.variants import on_host
 
 
+@pytest.fixture(autouse=True)
+def _loss() -> None:
+    """Nothing is given to a step without a loss here."""
+
+
 class Polyak(go.Rule):
     """The step of Polyak, of all arrays together, towards a minimum of 0."""
 
