@@ -65,7 +65,8 @@ def test_formula(rule: Rule, dtype: str, executor: str, xp: Any, rng: np.random.
     for name, array in found.items():
         exact = wanted if name == "p" else state[name]
         host = on_host(array)
-        bound = TOLERANCE[dtype if name == "p" else str(compute)]
+        cancelled = 1 if array.shape == p.shape else 10  # in a number that is a sum of products
+        bound = cancelled * TOLERANCE[dtype if name == "p" else str(compute)]
         scale = np.abs(exact) + (np.abs(exact).max() if name != "p" else 1.0)
         rounded = name != "p" and dtype in ("float16", "bfloat16") and follows_parameters(rule)
         assert rounded or np.all(np.abs(host.astype(exact.dtype) - exact) <= bound * scale), name
