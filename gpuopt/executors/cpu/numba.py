@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.arrays.backend import helpers_stay_awake
-from gpuopt.executors.cpu import handover
+from gpuopt.executors.cpu import handover, numba_objects
 from gpuopt.executors.cpu.kernel import CompiledKernel
 from gpuopt.executors.cpu.numba_kernel import NumbaKernel
 from gpuopt.executors.cpu.tiles import TileExecutor
@@ -34,6 +34,8 @@ class NumbaExecutor(TileExecutor):
 
     def prepare(self, program: UpdateProgram) -> None:
         super().prepare(program)
+        if self.packs:
+            numba_objects.finder()  # compiled before the first step
         most = self._load * max(
             self._kernels[each].moved for each in program.kernels if each.launched
         )

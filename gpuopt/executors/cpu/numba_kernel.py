@@ -185,7 +185,6 @@ class NumbaKernel(CompiledKernel):
         super().__init__(kernel, compute, scratch, sizes)
         if kernel.random:
             fill_code(compute)  # compiled before the first step
-        numba_objects.finder()
         self._loops = Loops(kernel, compute, dtype, self.folds)
         self._dtype = self._loops.dtype
         self._is_wide = self._dtype.itemsize > 2
