@@ -83,6 +83,8 @@ class Binding:
         The updates now.
     hyper : HyperValues
         Their hyperparameters.
+    loss_reader : str or None
+        The class that reads the loss of a step; None where none does.
     t : int
         How many steps were completed, as far as the host counts them.
     hyper_arrays : list of frozenset
@@ -134,6 +136,7 @@ class Binding:
             ParamGroup(key, self.updates[key], self.leaves, arrays, indices, *options)
             for (key, *_), indices in alike.items()
         ]
+        self.loss_reader = self._reader_of_loss()
         with device_of(self.leaves[0]):
             begin(self.groups)
 
@@ -202,10 +205,9 @@ class Binding:
             group.update, group.programs = change.updates[group.key], programs
             group.varying = varying
         self.updates, self.hyper = change.updates, change.hyper
+        self.loss_reader = self._reader_of_loss()
 
-    @property
-    def loss_reader(self) -> str | None:
-        """The class that reads the loss of the step; None where none does."""
+    def _reader_of_loss(self) -> str | None:
         readers = (group.programs[-1].loss_reader for group in self.groups)
         return next(filter(None, readers), None)
 

@@ -18,7 +18,6 @@ from gpuopt.optimizer.capturing import Capturing
 from gpuopt.optimizer.evaluation import Reached, evaluated
 from gpuopt.optimizer.gradients import GradientReader
 from gpuopt.optimizer.guard import Guard
-from gpuopt.optimizer.losses import given_loss
 from gpuopt.optimizer.saved import Saved
 from gpuopt.optimizer.saved_format import state_dict_of
 from gpuopt.optimizer.steps import choose
@@ -81,7 +80,7 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
     array([0.5, 0.5, 0.5])
     """
 
-    __slots__ = ("_given", "_loss_reader", "_reader")
+    __slots__ = ("_given", "_reader")
 
     def __init__(
         self,
@@ -111,7 +110,7 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
         }
         self._steps = choose(binding, binding.now)
         self._steps.use(binding.now)
-        self._state, self._loss_reader = binding.state(), binding.loss_reader
+        self._state = binding.state()
         self._reader = GradientReader(spec, binding.leaves, binding.states, binding.updated)
         self._guard = Guard(spec, params, executor_of(binding.leaves[0]).on_device)
 
@@ -141,7 +140,6 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
         self._guard.unfinished = change
         steps.use(change)
         self._steps, self._rule = steps, rule
-        self._loss_reader = self._binding.loss_reader
 
     def _capturing(self) -> Capturing | None:
         """The door of `gpuopt.graph` to a `capturable` optimizer; None if it updates no array."""
@@ -173,12 +171,12 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
             If another thread is stepping this optimizer (two calls at the very same moment may also
             run one after the other), or an earlier step failed halfway.
         """
-        guard, steps = self._guard, self._steps
+        guard, steps, binding = self._guard, self._steps, self._binding
         with guard.exclusive("stepped"):
             guard.check()
             gradients, where = self._reader.read(grads)
-            if loss is not None or self._loss_reader is not None:
-                loss = given_loss(loss, self._loss_reader, self._binding.leaves[0])
+            if loss is not None or binding.loss_reader is not None:
+                loss = binding.loss(loss)
             plan = steps.plan(gradients, where, loss)
             guard.unfinished = plan
             steps.execute(plan)
