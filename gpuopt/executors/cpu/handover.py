@@ -33,7 +33,8 @@ def prepare() -> None:
 
 def machine_code(loop: Any) -> int:
     """The address of a loop, which was compiled for one signature."""
-    (result,) = loop.overloads.values()
+    (signature,) = loop.signatures
+    result = loop.overloads[signature]  # to go over the values makes an interrupt a KeyError
     found: int = result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
     return found
 
