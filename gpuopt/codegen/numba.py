@@ -5,12 +5,14 @@ no Numba itself.
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from gpuopt.arrays.random import FIRST, GOLDEN, SECOND
-from gpuopt.codegen.numba_header import END, HEAD, Stored, head, header
+from gpuopt.codegen.alike import between
+from gpuopt.codegen.numba_header import END, HEAD, STRIP, Stored, head, header
 from gpuopt.codegen.order import LANES
 from gpuopt.codegen.tile import changes, constants, wholes
 from gpuopt.tracing.expr import Expr, reachable
@@ -24,12 +26,21 @@ _RUNS = """def {name}(g, table, thread):
     table, gradient = whole(table), address_of(g) + whole(table)[3]
     for j in range(table[0]):
         row = {head} + j * {width}
-        size = {size}
+        size = table[row]
         k = real(table[1] + j * table[2])
 {arguments}
 """
-_LOOP = """        for i in range(size):
+_LOOP = """        for i in range({size}):
 {body}
+"""
+_STRIPS = f"""        for start in range(0, size, {STRIP}):
+            stop = min(start + {STRIP}, size)
+            for i in range(start, stop):
+                at = 2 * (i - start)
+{{values}}
+            for i in range(2 * start, 2 * stop):
+                at = i - 2 * start
+{{parts}}
 """
 _FOLD = """        rows = size // {lanes}
         for lane in range(min(size, {lanes})):
@@ -64,9 +75,7 @@ def loop_source(kernel: Kernel, dtype: np.dtype[Any], stored: tuple[Stored, ...]
     as they are stored.
     """
     text = _Text(kernel, stored)
-    body = text.body + text.stores(changes(kernel))
-    runs = _RUNS.format(**text.parts("loop"))
-    return header(kernel, dtype, stored) + runs + _LOOP.format(body=_indented(body, 12))
+    return header(kernel, dtype, stored) + _RUNS.format(**text.parts("loop")) + text.loop()
 
 
 @functools.lru_cache(maxsize=512)
@@ -75,13 +84,14 @@ def fold_source(stage: Kernel, dtype: np.dtype[Any], stored: tuple[Stored, ...] 
     the order of `gpuopt.executors.fold`.
     """
     text, first, again = _Text(stage, stored, folds=True), [], []
+    body = text.values([reduction.args[0] for reduction in stage.reductions])
     for number, reduction in enumerate(stage.reductions):
         row, value = f"r{number}[lane]", text.names[reduction.args[0]]
         first.append(f"{row} = {value}")
         again.append(f"{row} = {REDUCTIONS[reduction.op].op.numba.format(row, value)}")
     parts = {
-        "body": _indented(text.body, 12),
-        "inner": _indented(text.body, 16),
+        "body": _indented(body, 12),
+        "inner": _indented(body, 16),
         "first": _indented(first, 12),
         "again": _indented(again, 16),
     }
@@ -117,56 +127,80 @@ class _Text:
     ----------
     names : dict
         The names of all values.
-    body : list of str
-        What loads element i and computes with it.
     """
 
     def __init__(self, kernel: Kernel, stored: tuple[Stored, ...], folds: bool = False) -> None:
+        self._kernel = kernel
         self._rows = len(kernel.reductions) if folds else 0
-        self._paired = not stored and _is_paired(kernel)
-        """Whether both components are computed alike, each element a number by itself."""
         arrays = [whole.array for whole in wholes(kernel, results=not folds)]
         self._arrays = {array: f"a{number}" for number, array in enumerate(arrays)}
         self._stored = {each.array: each for each in stored}
         scalars = [*kernel.scalars, *constants(kernel)]
         self.names: dict[Expr, str] = {expr: f"k{number}" for number, expr in enumerate(scalars)}
         self._scalars = [f"k{number} = k[{number}]" for number in range(len(scalars))]
-        old = {operand: f"o{number}" for number, operand in enumerate(kernel.loads)}
-        self.names |= {leaf: old[leaf.value] for leaf in _inputs(kernel)}
-        self.body = [f"{name} = {self._load(at)}" for at, name in old.items() if self._takes(at)]
-        taken = [new for at, new in changes(kernel).items() if self._takes(at)]
-        needed = set(reachable(taken, within=lambda expr: not expr.host))
-        for number, op in enumerate(op for op in kernel.ops if op in needed):
-            args = [self.names[arg] for arg in op.args]
-            self.names[op] = f"x{number}"
-            self.body.append(f"x{number} = {OPS[op.op].numba.format(*args)}")
+        self._between = None if stored else between(kernel)
 
-    def _takes(self, operand: Operand) -> bool:
-        """Whether the text is about that operand: of pairs that are alike, about the first."""
-        return not (self._paired and operand.component == "im")
+    def loop(self) -> str:
+        """The loop over the elements of a run."""
+        new = changes(self._kernel)
+        if self._between is None:
+            lines = self.values(new.values()) + self._stores(new)
+            return _LOOP.format(size="size", body=_indented(lines, 12))
+        first = {at: expr for at, expr in new.items() if at.component == "re"}
+        alone = {at: expr for at, expr in new.items() if not at.component}
+        values, parts = list[str](), list[str]()
+        if alone or self._between:
+            values = self.values([*alone.values(), *self._between]) + self._stores(alone)
+        for number, value in enumerate(self._between):
+            values.append(f"b{number}[at] = b{number}[at + 1] = {self.names[value]}")
+            parts.append(f"v{number} = b{number}[at]")
+            self.names[value] = f"v{number}"
+        parts += self.values(first.values(), alike=True) + self._stores(first, alike=True)
+        if not values:
+            return _LOOP.format(size="2 * size", body=_indented(parts, 12))
+        return _STRIPS.format(values=_indented(values, 16), parts=_indented(parts, 16))
+
+    def values(self, taken: Iterable[Expr], alike: bool = False) -> list[str]:
+        """The lines that compute `taken`, from what they load.
+
+        With `alike` i counts both parts of complex arrays, and one is computed as the other.
+        """
+        given = self._between if alike and self._between else ()
+        needed = set(reachable(taken, within=lambda expr: not expr.host and expr not in given))
+        needed = needed.difference(given)
+        lines = []
+        for number, operand in enumerate(self._kernel.loads):
+            for leaf in (expr for expr in needed if expr.op == "input" and expr.value == operand):
+                self.names[leaf] = f"o{number}"
+                lines.append(f"o{number} = {self._load(operand, alike)}")
+        ops = (op for op in self._kernel.ops if op in needed)
+        for number, op in enumerate(ops):
+            args = [self.names[arg] for arg in op.args]
+            self.names[op] = f"{'y' if alike else 'x'}{number}"
+            lines.append(f"{self.names[op]} = {OPS[op.op].numba.format(*args)}")
+        return lines
+
+    def _stores(self, new: dict[Operand, Expr], alike: bool = False) -> list[str]:
+        """The lines that give operands their new values."""
+        return [
+            f"{self._at(operand, alike)} = {self._rounded(operand, self.names[expr])}"
+            for operand, expr in new.items()
+        ]
 
     def _kind(self, array: Operand) -> str:
         return self._stored[array].kind if array in self._stored else ""
 
-    def _at(self, operand: Operand) -> str:
+    def _at(self, operand: Operand, alike: bool) -> str:
         """Where element i of an operand is."""
         array = operand.array
         step = self._stored[array].step if array in self._stored else 1
-        if operand.component and not self._paired:
+        if operand.component and not alike:
             return f"{self._arrays[array]}[{2 * step} * i + {int(operand.component == 'im')}]"
         return f"{self._arrays[array]}[{step} * i]" if step > 1 else f"{self._arrays[array]}[i]"
 
-    def _load(self, operand: Operand) -> str:
-        kind, at = self._kind(operand.array), self._at(operand)
+    def _load(self, operand: Operand, alike: bool) -> str:
+        kind, at = self._kind(operand.array), self._at(operand, alike)
         return f"from_{kind}({at})" if kind else at
-
-    def stores(self, new: dict[Operand, Expr]) -> list[str]:
-        """The lines that give operands their new values."""
-        return [
-            f"{self._at(operand)} = {self._rounded(operand, self.names[expr])}"
-            for operand, expr in new.items()
-            if self._takes(operand)
-        ]
 
     def _rounded(self, operand: Operand, value: str) -> str:
         kind = self._kind(operand.array)
@@ -183,37 +217,6 @@ class _Text:
         first = 1 + len(self._arrays)
         lines += [f"r{n} = real(table[row + {first + n}])" for n in range(self._rows)]
         width = 1 + len(lines) - len(self._scalars)
-        size = "2 * table[row]" if self._paired else "table[row]"
-        parts = {"name": name, "head": HEAD, "width": width, "size": size}
+        lines += [f"b{n} = room()" for n in range(len(self._between or ()))]
+        parts = {"name": name, "head": HEAD, "width": width}
         return {**parts, "arguments": _indented(lines, 8)}
-
-
-def _is_paired(kernel: Kernel) -> bool:
-    """Whether the components of all arrays are computed alike, neither from the other."""
-    new = changes(kernel)
-    waiting = [
-        (expr, new.get(operand._replace(component="im")))
-        for operand, expr in new.items()
-        if operand.component == "re"
-    ]
-    known: dict[Expr, Expr | None] = {}
-    if not new or 2 * len(waiting) != len(new):
-        return False
-    while waiting:
-        a, b = waiting.pop()
-        if a in known or b is None or a.host or a.op != b.op:
-            if b is not (a if a.host else known.get(a)):
-                return False
-        elif a.op == "input":
-            if a.value.component != "re" or b.value != a.value._replace(component="im"):
-                return False
-        else:
-            waiting += zip(a.args, b.args, strict=True)
-        known[a] = b
-    return True
-
-
-def _inputs(kernel: Kernel) -> set[Expr]:
-    """The operands that are read, as expressions."""
-    used = [arg for op in kernel.ops for arg in op.args] + list(changes(kernel).values())
-    return {expr for expr in used if expr.op == "input"}

@@ -17,7 +17,7 @@ from gpuopt.codegen.wide import LARGE, NUMBA, TILE
 from gpuopt.tracing.operands import Operand
 from gpuopt.tracing.program import Kernel
 
-__all__ = ["END", "HEAD", "Stored", "head", "header"]
+__all__ = ["END", "HEAD", "STRIP", "Stored", "head", "header"]
 
 END = "# What follows is of one kernel.\n\n\n"
 """The line after what many texts begin with, which is run once: Numba forgets no intrinsic."""
@@ -29,6 +29,8 @@ the gradient. For each run follow the number of its elements, the address where 
 first of them (that of the gradient is added to what the table begins with), and the address of the
 row of each reduction.
 """
+STRIP = 512
+"""For so many elements a loop keeps what both parts of complex arrays are computed from."""
 
 
 class Stored(NamedTuple):
@@ -80,6 +82,16 @@ def address_of(context, array):
         return builder.ptrtoint(struct.data, ir.IntType(64))
 
     return types.int64(array), generate
+
+
+@intrinsic
+def room(context):
+    def generate(context, builder, signature, arguments):
+        room = cgutils.alloca_once(builder, ir.{type}(), size={room})
+        room.align = 64
+        return room
+
+    return types.CPointer(types.{real})(), generate
 
 
 whole, short, real = map(pointers, (types.int64, types.uint16, types.{real}))
@@ -172,7 +184,9 @@ def moves(kernel: Kernel) -> bool:
 
 
 def head(dtype: np.dtype[Any]) -> str:
-    return _HEADER.format(real=dtype.name, large=LARGE[dtype.itemsize])
+    kind = {4: "FloatType", 8: "DoubleType"}[dtype.itemsize]
+    parts = {"real": dtype.name, "large": LARGE[dtype.itemsize]}
+    return _HEADER.format(**parts, type=kind, room=2 * STRIP)
 
 
 def header(kernel: Kernel, dtype: np.dtype[Any], stored: tuple[Stored, ...]) -> str:

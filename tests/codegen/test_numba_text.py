@@ -45,6 +45,24 @@ def test_constants_are_no_part_of_the_text(name: str) -> None:
 def test_a_pair_scaled_by_a_norm_of_itself() -> None:
     """What the norm was reduced from is no part of the loop; of pairs that are alike one component is."""
     source = numba.loop_source(trace(go.LARS(weight_decay=0.1), True).update, np.dtype("float64"))
-    body = source[source.rindex("for i in") :]
+    body = source[source.rindex("for i in") :].partition("\n")[2]
     assert "o1" not in body
     assert body.count(" * ") == 3  # the decay, the learning rate, and the average
+
+
+def test_a_root_of_both_parts_is_kept_between_two_loops() -> None:
+    """The first takes what both parts are divided by, and the state that is real; the second both parts alike."""
+    source = numba.loop_source(trace(go.Adam(), True).update, np.dtype("float32"))
+    _, first, second = source.split(" for i in ")
+    assert first.count("sqrt") == 1
+    assert "sqrt" not in second
+    assert [line.split(" = ")[0].strip()[:2] for line in second.splitlines() if "] = " in line] == ["a0", "a2"]
+
+
+def test_parts_that_change_places_are_computed_together() -> None:
+    class Swapped(go.Rule):
+        def update(self, t: Any, p: Any, g: Any) -> Any:
+            return p - (g.imag + 1j * g.real)
+
+    source = numba.loop_source(trace(Swapped(), True).update, np.dtype("float32"))
+    assert " for i in range(size):" in source

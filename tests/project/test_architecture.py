@@ -30,7 +30,7 @@ ORDER = (
     ("conventions", "common torch optax_contrib optax_norms optax keras sklearn __init__"),
     ("tracing", "operands ops errors expr printing keywords complexes calls truth ufuncs functions symbols kinds weights"),
     ("tracing", "signatures buffers setting scheduled states parts program assemble trace"),
-    ("codegen", "order roots wide host tile passes pairs numpy numba_header numba numba_handover numba_objects"),
+    ("codegen", "order roots wide host tile passes pairs numpy numba_header alike numba numba_handover numba_objects"),
     (
         "codegen.cuda",
         "tuning parts printer elementwise table reduction scalar_arguments device_values scalars compile complete",
