@@ -4,6 +4,7 @@ import typing
 
 from gpuopt import schedules
 from gpuopt.arrays.backend import array_module, info, use, xp
+from gpuopt.arrays.rows import Rows, rows
 from gpuopt.arrays.tree import ArrayTree
 from gpuopt.codegen.source import cuda_source
 from gpuopt.optimizer.capture import graph
@@ -162,6 +163,7 @@ __all__ = [
     "QHAdam",
     "RAdam",
     "RMSProp",
+    "Rows",
     "Rprop",
     "Rule",
     "ScheduleFreeAdamW",
@@ -197,6 +199,7 @@ __all__ = [
     "maximize",
     "minimize",
     "partition",
+    "rows",
     "scale",
     "schedules",
     "scipy_method",

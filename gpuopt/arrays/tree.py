@@ -26,18 +26,19 @@ if TYPE_CHECKING:
     class Unknown:
         """The type of an element that no array holds."""
 
-    class OpaqueArray(Protocol):
-        """A NumPy array of elements that a type checker does not know, such as bfloat16."""
-
-        @property
-        def __array_interface__(self) -> dict[str, Any]: ...
-        def item(self) -> Unknown: ...
-
     class NumpyValue(Protocol):
         """A NumPy array or scalar: arithmetic makes a scalar of a 0-d array."""
 
         @property
         def __array_interface__(self) -> dict[str, Any]: ...
+
+    class OpaqueArray(NumpyValue, Protocol):
+        """A NumPy array of elements that a type checker does not know, such as bfloat16."""
+
+        def item(self) -> Unknown: ...
+
+    class Rows(Protocol):
+        duplicates: str
 
     class ListOrTuple(Protocol[T_co]):
         """A list or tuple, whatever it is of; a ``Sequence`` could also be a string."""
@@ -65,7 +66,8 @@ if TYPE_CHECKING:
     )
     """Arrays as `init` takes them: an array, or lists, tuples and dicts of arrays, nested."""
     PartialTree: TypeAlias = (
-        "AnyArray | Mapping[Any, PartialTree] | ListOrTuple[PartialTree] | ObjectContainer | None"
+        "AnyArray | Mapping[Any, PartialTree] | ListOrTuple[PartialTree] | ObjectContainer | Rows"
+        " | None"
     )
     """The same of gradients, or of arrays for hyperparameters: of any dtype, or None."""
     HyperArrays: TypeAlias = Mapping[str, PartialTree] | ObjectDict

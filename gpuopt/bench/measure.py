@@ -104,7 +104,7 @@ def copied(array: Any, step: int = 0) -> Any:
 
 
 def optimizer(
-    rule: Bindable, params: Any, executor: str, hyper: dict[str, Any] | None = None, **options: bool
+    rule: Bindable, params: Any, executor: str, hyper: dict[str, Any] | None = None, **options: Any
 ) -> Optimizer:
     """Bind `rule` to `params`, which `executor` is to update (CuPy arrays: CuPy always), with these
     `options` of `init`.

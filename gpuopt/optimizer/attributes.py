@@ -73,9 +73,12 @@ class OptimizerAttributes(Generic[BindableT_co]):
     def counts(self) -> Any:
         """The number of updates of each array, a tree like `params`; reading may wait as for
         `t`.
+
+        An array whose rows are updated apart has an int64 array of NumPy's, a copy.
         """
         with self._there() if self._binding.device_counts else nullcontext():
-            return self._binding.spec.build(self._steps.counts)
+            counts = self._steps.counts
+        return self._binding.spec.build([n if isinstance(n, int) else n.copy() for n in counts])
 
     @property
     def numbers(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.arrays.precision import MASTER, Precision
 from gpuopt.arrays.tree import TreeSpec
 from gpuopt.executors import executor_of
+from gpuopt.optimizer.agreement import check_counting, check_paths, check_precision
 from gpuopt.optimizer.beginning import begin
 from gpuopt.optimizer.groups import ParamGroup
 from gpuopt.optimizer.hyper_arrays import match_hyper_arrays
@@ -28,10 +29,10 @@ from gpuopt.optimizer.hyperparameters import (
     number_ranges,
 )
 from gpuopt.optimizer.losses import given_loss
+from gpuopt.optimizer.row_groups import RowGroup, RowGroups, named_rows
 from gpuopt.rules.base import Bindable
 from gpuopt.rules.hooks import device_counts
 from gpuopt.tracing.program import UpdateProgram
-from gpuopt.tracing.signatures import state_names
 
 __all__ = ["Binding", "RuleChange"]
 
@@ -39,14 +40,13 @@ T = TypeVar("T")
 
 
 class RuleChange(NamedTuple):
-    """Other updates for the same arrays, checked; with hyperparameters, and programs of each
-    group.
-    """
+    """Other updates for the same arrays, checked; with hyperparameters and programs."""
 
     updates: Updates
     hyper: HyperValues
     programs: Sequence[list[UpdateProgram]]
     varying: Sequence[frozenset[str]]
+    by_row: Sequence[list[UpdateProgram]] = ()
 
     @property
     def begun(self) -> bool:
@@ -63,12 +63,10 @@ class Binding:
         What says which array has which update.
     spec : TreeSpec
         The parameters.
-    hyper : dict or None
-        Arrays in place of hyperparameters, as for `Rule.init`.
     precision : Precision
         What was asked for parameters of 16 bits.
-    capturable : bool
-        Whether steps may be captured in a CUDA graph.
+    hyper, capturable, rows
+        As for `Rule.init`.
 
     Attributes
     ----------
@@ -76,9 +74,11 @@ class Binding:
         As given.
     leaves : list of array
         The parameters, as what executors take.
-    updated : list of bool
-        Whether each of them is updated at all.
+    whole : list of bool
+        Whether each of them is updated, and not by rows.
     groups : list of ParamGroup
+    row_groups : RowGroups
+        The arrays that are updated by rows, each by itself.
     updates : dict
         The updates now.
     hyper : HyperValues
@@ -107,59 +107,49 @@ class Binding:
         hyper: Mapping[str, Any] | None,
         precision: Precision,
         capturable: bool,
+        rows: str | Sequence[str] | None = None,
     ) -> None:
         self.spec, self.precision, self.capturable, self.t = spec, precision, capturable, 0
-        self.leaves = [
-            a if is_cupy(a) or type(a) is np.ndarray else a.view(np.ndarray) for a in spec.leaves
-        ]
-        self._check_paths(rule)
+        self.leaves = list(map(_bare, spec.leaves))
+        check_paths(rule, spec)
         keys = rule.group_keys(spec.names, spec.leaves)
-        self.updated = [key is not None for key in keys]
+        by_row = named_rows(rows, spec)
+        updated = [key is not None for key in keys]
+        self.whole = [a and not b for a, b in zip(updated, by_row, strict=True)]
         self.updates: Updates = {key: rule.update_for(key) for key in keys if key is not None}
-        self._check_precision()
-        arrays = match_hyper_arrays(
-            hyper, spec, [None if key is None else self.updates[key] for key in keys]
-        )
+        check_precision(precision, spec, updated, self.updates)
+        arrays = match_hyper_arrays(hyper, spec, [self.updates.get(key) for key in keys])
         self.hyper_arrays = [frozenset(own) for own in arrays]
         self._dtypes: dict[Hashable, set[np.dtype[Any]]] = {key: set() for key in self.updates}
         alike: dict[tuple[Any, ...], list[int]] = {}
         for index, (key, leaf) in enumerate(zip(keys, self.leaves, strict=True)):
             if key is not None:
                 self._dtypes[key].add(COMPUTE[leaf.dtype.name])
-                alike.setdefault((key, leaf.dtype, self.hyper_arrays[index]), []).append(index)
+                apart = index if by_row[index] else None
+                kind = key, leaf.dtype, self.hyper_arrays[index], apart
+                alike.setdefault(kind, []).append(index)
         self.hyper, self.initial = self._checked(self.updates, 0), initial_values(self.updates)
         self.number_ranges = number_ranges(self.updates)
-        self.on_device = bool(self.updates) and executor_of(self.leaves[0]).on_device
+        self.on_device = any(self.whole) and executor_of(self.leaves[0]).on_device
         self.device_counts = self.on_device and device_counts(self.updates.values(), capturable)
-        options = self.device_counts, precision, spec.paths
-        self.groups = [
-            ParamGroup(key, self.updates[key], self.leaves, arrays, indices, *options)
-            for (key, *_), indices in alike.items()
-        ]
+        check_counting(any(by_row), capturable or self.device_counts)
+        self.groups, self.row_groups = list[ParamGroup](), RowGroups()
+        for (key, *_, apart), indices in alike.items():
+            self._add(key, arrays, indices, apart is not None)
         self.loss_reader = self._reader_of_loss()
         with device_of(self.leaves[0]):
             begin(self.groups)
 
-    def _check_paths(self, rule: Bindable) -> None:
-        """Raise ValueError if paths choose among arrays, and two entries have one."""
-        if rule.by_path and self.spec.twice is not None:
-            raise ValueError(
-                f"params: two entries have the path {self.spec.twice!r}, as the keys 1 and '1', or "
-                f"'a/b' and 'b' in 'a', give it, and {rule.outline} tells arrays apart by their "
-                "paths: rename one of their keys"
-            )
-
-    def _check_precision(self) -> None:
-        """Raise ValueError if the precision asked for does not go with an array or an update."""
-        spec = self.spec
-        arrays = [
-            (path, a.dtype)
-            for path, a, is_updated in zip(spec.paths, spec.leaves, self.updated, strict=True)
-            if is_updated
-        ]
-        self.precision.check(
-            arrays, {name for update in self.updates.values() for name in state_names(update)}
-        )
+    def _add(
+        self, key: Hashable, arrays: list[dict[str, Any]], indices: list[int], by_row: bool
+    ) -> None:
+        """Bind the arrays of a group, or one that is updated by rows."""
+        what = key, self.updates[key], self.leaves, arrays, indices
+        if by_row:
+            self.row_groups.append(RowGroup(*what, False, self.precision, self.spec.paths))
+        else:
+            rest = self.device_counts, self.precision, self.spec.paths
+            self.groups.append(ParamGroup(*what, *rest))
 
     def _checked(self, updates: Updates, step: int | None) -> HyperValues:
         """The hyperparameters of updates that may be used here, after so many steps."""
@@ -172,7 +162,8 @@ class Binding:
         """The updates in use."""
         programs = [group.programs for group in self.groups]
         varying = [group.varying for group in self.groups]
-        return RuleChange(self.updates, self.hyper, programs, varying)
+        by_row = [group.programs for group in self.row_groups]
+        return RuleChange(self.updates, self.hyper, programs, varying, by_row)
 
     def check_change(
         self, rule: Bindable, resumed: bool = False, kept: Iterable[str] = ()
@@ -189,13 +180,17 @@ class Binding:
         # A device is not waited for.
         step = None if resumed else 0 if self.device_counts else self.t
         hyper = self._checked(updates, step)
-        programs, varying = [], []
-        for group in self.groups:
+        programs, varying, by_row = [], [], []
+        for group in (*self.groups, *self.row_groups):
             values = self.hyper.checked[group.key], hyper.checked[group.key]
             found, names = group.check_change(updates[group.key], *values, kept)
-            programs.append(found)
-            varying.append(names)
-        return RuleChange(updates, hyper, programs, varying)
+            if isinstance(group, RowGroup):
+                group.check_programs(updates[group.key], found)
+                by_row.append(found)
+            else:
+                programs.append(found)
+                varying.append(names)
+        return RuleChange(updates, hyper, programs, varying, by_row)
 
     def use(self, change: RuleChange) -> None:
         """Go on with other updates."""
@@ -204,6 +199,8 @@ class Binding:
         ):
             group.update, group.programs = change.updates[group.key], programs
             group.varying = varying
+        for apart, programs in zip(self.row_groups, change.by_row, strict=True):
+            apart.update, apart.programs = change.updates[apart.key], programs
         self.updates, self.hyper = change.updates, change.hyper
         self.loss_reader = self._reader_of_loss()
 
@@ -215,9 +212,10 @@ class Binding:
         """The loss of a step as its updates read it; None where none does."""
         return given_loss(given, self.loss_reader, self.leaves[0])
 
-    def load(self, t: int, counts: Sequence[int]) -> None:
+    def load(self, t: int, counts: Sequence[Any]) -> None:
         """Go on after `t` steps, with the counts of all arrays."""
         self.t = t
+        self.row_groups.load(counts)
         for group in self.groups:
             group.counts = [counts[index] for index in group.indices]
 
@@ -242,7 +240,12 @@ class Binding:
     def of_each(self, missing: T, found: Callable[[ParamGroup], Sequence[T]]) -> list[T]:
         """The results `found` for each group's arrays, in the order of the optimizer's arrays."""
         values = [missing for _ in self.leaves]
-        for group in self.groups:
+        for group in (*self.groups, *self.row_groups):
             for index, value in zip(group.indices, found(group), strict=True):
                 values[index] = value
         return values
+
+
+def _bare(array: Any) -> Any:
+    """An array as what executors take: of NumPy's or CuPy's own class."""
+    return array if is_cupy(array) or type(array) is np.ndarray else array.view(np.ndarray)

@@ -10,6 +10,7 @@ import numpy as np
 from gpuopt.arrays import check
 from gpuopt.arrays.identity import SameObjects
 from gpuopt.arrays.memory import Memory, bounds
+from gpuopt.arrays.rows import Rows
 from gpuopt.arrays.tree import TreeSpec
 
 __all__ = ["GradientReader", "Whereabouts"]
@@ -87,8 +88,8 @@ class GradientReader:
         self._names = [f"params{path}" for path in spec.paths] + [name for _, name in state]
         self._memory = Memory(params + [array for array, _ in state], self._names)
 
-    def read(self, grads: Any) -> tuple[list[Any], Whereabouts]:
-        """The gradient of each array, or None; and where they are.
+    def read(self, grads: Any, found: list[Any] | None = None) -> tuple[list[Any], Whereabouts]:
+        """The gradient of each array, or None; and where they are. They may be `found` already.
 
         Raises
         ------
@@ -96,7 +97,9 @@ class GradientReader:
             If a gradient does not fit; the message names it by its path.
         """
         keys = self._spec.keys
-        if keys is not None and isinstance(grads, dict) and grads.keys() == self._keys:
+        if found is not None:
+            pass
+        elif keys is not None and isinstance(grads, dict) and grads.keys() == self._keys:
             found = [*map(grads.__getitem__, keys)]
         else:
             found = self._spec.match(grads, "grads") if self._spec.containers else [grads]
@@ -133,6 +136,12 @@ class GradientReader:
             g = given
             if g is None:
                 continue
+            if isinstance(g, Rows):
+                path = self._spec.paths[index]
+                raise TypeError(
+                    f"grads{path} is of rows, and params{path} is updated as a whole: init with "
+                    f"rows={self._spec.names[index] or '*'!r}"
+                )
             if isinstance(g, np.generic) and not p.shape:
                 found[index] = g = np.asarray(g)  # what NumPy's arithmetic makes of a 0-d array
             if (
@@ -165,6 +174,20 @@ class GradientReader:
             where = self._known[addresses] = Whereabouts(True, addresses)
         return where
 
+    def check_apart(self, g: Any, index: int) -> None:
+        """Raise ValueError if the gradient of rows of an array shares memory with anything else."""
+        if not self._memory.suspects(g):
+            return
+        for other in self._memory.sharing(g):
+            if other != index:
+                raise self._shared(index, other)
+
+    def _shared(self, index: int, other: int) -> ValueError:
+        return ValueError(
+            f"grads{self._spec.paths[index]} shares memory with {self._names[other]}, "
+            "which the step would alter before it is read: pass a copy"
+        )
+
     def _check_alias(self, g: Any, p: Any, index: int) -> None:
         """A gradient may be its own parameter, and share memory with nothing else."""
         for other in self._memory.sharing(g):
@@ -175,7 +198,4 @@ class GradientReader:
                 and g.dtype == p.dtype
             )
             if not same:
-                raise ValueError(
-                    f"grads{self._spec.paths[index]} shares memory with {self._names[other]}, "
-                    "which the step would alter before it is read: pass a copy"
-                )
+                raise self._shared(index, other)

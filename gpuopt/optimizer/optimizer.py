@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -42,17 +42,8 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
         NumPy or CuPy arrays, all on one device, of any shape and any strides: float16, bfloat16
         (`ml_dtypes`), float32, float64, complex64 or complex128. float16 and bfloat16 are computed
         in float32, and so is their state kept.
-    hyper : dict, optional
-        Arrays in place of float hyperparameters, as for `Rule.init`.
-    master : bool
-        Whether float16 and bfloat16 arrays have a float32 copy, ``state["master"]``; a step updates
-        the copy.
-    stochastic_rounding : bool
-        Whether bfloat16 arrays are rounded up or down at random as they are stored.
-    seed : int
-        Of the stochastic rounding, from 0 to 2**32 - 1.
-    capturable : bool
-        Whether steps may be captured in a CUDA graph; see `Rule.init`.
+    hyper, master, stochastic_rounding, seed, capturable, rows
+        As for `Rule.init`.
 
     Attributes
     ----------
@@ -80,7 +71,7 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
     array([0.5, 0.5, 0.5])
     """
 
-    __slots__ = ("_given", "_reader")
+    __slots__ = ("_given", "_reader", "_rows")
 
     def __init__(
         self,
@@ -92,6 +83,7 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
         stochastic_rounding: bool = False,
         seed: int = 0,
         capturable: bool = False,
+        rows: str | Sequence[str] | None = None,
     ) -> None:
         if not isinstance(rule, Bindable):
             raise TypeError(
@@ -104,14 +96,16 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
         check.parameters(spec.leaves, spec.paths, params)
         self._params, self._rule = params, rule
         by_name = cast("Mapping[str, Any] | None", hyper)
-        self._binding = binding = Binding(rule, spec, by_name, precision, bool(capturable))
+        options = precision, bool(capturable), rows
+        self._binding = binding = Binding(rule, spec, by_name, *options)
+        self._rows = rows
         self._given = by_name and {
             name: spec.build(spec.match(tree, name)) for name, tree in by_name.items()
         }
         self._steps = choose(binding, binding.now)
         self._steps.use(binding.now)
         self._state = binding.state()
-        self._reader = GradientReader(spec, binding.leaves, binding.states, binding.updated)
+        self._reader = GradientReader(spec, binding.leaves, binding.states, binding.whole)
         self._guard = Guard(spec, params, executor_of(binding.leaves[0]).on_device)
 
     @property
@@ -156,7 +150,8 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
             A gradient for each array, of its shape, in its dtype or (for a real array) another real
             dtype. None for an array without a gradient in this step: the array and its count do not
             change. Gradients are never altered, and never broadcast. The gradient of a complex
-            array is ``dL/dx + 1j * dL/dy``.
+            array is ``dL/dx + 1j * dL/dy``. `gpuopt.rows` gives those of some rows of an array that
+            ``init(..., rows=...)`` names.
         loss : float or 0-d array, optional
             The loss of which these are the gradients, for rules and pieces that read it, such as
             `gpuopt.PolyakStep`; others take no notice. An array on a GPU stays there: nothing
@@ -174,10 +169,14 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
         guard, steps, binding = self._guard, self._steps, self._binding
         with guard.exclusive("stepped"):
             guard.check()
-            gradients, where = self._reader.read(grads)
+            by_row = binding.row_groups
+            apart = by_row.apart(binding.spec, grads) if by_row else None
+            gradients, where = self._reader.read(grads, apart and apart.others)
             if loss is not None or binding.loss_reader is not None:
                 loss = binding.loss(loss)
             plan = steps.plan(gradients, where, loss)
+            if apart:
+                plan.launches.extend(by_row.plan(apart, steps.hyper(), self._reader))
             guard.unfinished = plan
             steps.execute(plan)
             guard.unfinished = None
@@ -195,7 +194,8 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
         with self._guard.exclusive("evaluated"), self._there():
             self._guard.check_whole()
             steps, binding = self._steps, self._binding
-            reached = Reached(steps.t, steps.counts, steps.numbers, steps.scalar_states)
+            counts = [int(np.max(count, initial=0)) for count in steps.counts]
+            reached = Reached(steps.t, counts, steps.numbers, steps.scalar_states)
             found = binding.of_each(None, lambda group: evaluated(group, reached))
             arrays = zip(found, binding.leaves, strict=True)
             return binding.spec.build([p.copy() if new is None else new for new, p in arrays])
@@ -244,7 +244,8 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
             self._guard.unfinished = None
 
     def __getstate__(self) -> dict[str, Any]:
-        options = {**dataclasses.asdict(self._binding.precision), "capturable": self.capturable}
+        options = dataclasses.asdict(self._binding.precision)
+        options |= {"capturable": self.capturable, "rows": self._rows}
         made = {"params": self._params, "rule": self._rule, "hyper": self._given}
         return {**made, "options": options, "state_dict": self.state_dict()}
 

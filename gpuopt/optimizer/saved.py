@@ -81,14 +81,16 @@ class Saved(Generic[BindableT_co]):
         self.rule, self._origin = _rule(saved, rule)
         self.t = self._count(saved["t"], "t")
         counts = self._spec.match(saved["counts"], "state_dict['counts']")
+        by_row = {group.index: len(group.counts[0]) for group in binding.row_groups}
         self.counts = [
-            self._count(n, f"counts{path}")
-            for n, path in zip(counts, self._spec.paths, strict=True)
+            self._counts(n, f"counts{path}", by_row[index])
+            if index in by_row
+            else self._count(n, f"counts{path}")
+            for index, (n, path) in enumerate(zip(counts, self._spec.paths, strict=True))
         ]
-        if max(self.counts) > self.t:
+        if (most := max(int(np.max(count, initial=0)) for count in self.counts)) > self.t:
             raise ValueError(
-                f"state_dict: counts holds {max(self.counts)} updates of an array, more than the "
-                f"{self.t} steps"
+                f"state_dict: counts holds {most} updates of an array, more than the {self.t} steps"
             )
 
     @staticmethod
@@ -99,6 +101,16 @@ class Saved(Generic[BindableT_co]):
                 f"state_dict: {name} must be a whole number of steps, below 2**53, got {value!r}"
             )
         return int(value)
+
+    @staticmethod
+    def _counts(value: Any, name: str, size: int) -> Any:
+        found = isinstance(value, np.ndarray) and value.dtype.kind in "iu"
+        if not found or value.shape != (size,) or (value < 0).any():
+            raise ValueError(
+                f"state_dict: {name} must be an array of {size} whole numbers of steps, as the "
+                f"rows are updated apart here, got {value!r}"
+            )
+        return value
 
     def numbers(self, now: Iterable[str]) -> dict[str, float]:
         """The saved value of each number of the whole optimizer."""

@@ -41,7 +41,7 @@ def state_dict_of(
         "arrays": _arrays(binding),
         "precision": dataclasses.asdict(binding.precision),
         "t": steps.t,
-        "counts": spec.build(steps.counts),
+        "counts": spec.build([n if isinstance(n, int) else n.copy() for n in steps.counts]),
         "state": {
             name: spec.build([_copy(a) for a in spec.match(tree, name)])
             for name, tree in state.items()

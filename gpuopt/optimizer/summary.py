@@ -6,6 +6,8 @@ import dataclasses
 import html
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from gpuopt.optimizer.binding import Binding
 from gpuopt.optimizer.steps import Steps
 from gpuopt.rules.base import Update
@@ -29,7 +31,7 @@ class Row:
     state_bytes : int
         The bytes of its state, with its master copy.
     count : int
-        How often it was updated.
+        How often it was updated; the most of its rows, if these are updated apart.
     """
 
     path: str
@@ -119,10 +121,11 @@ def summarize(binding: Binding, steps: Steps) -> Summary:
             sizes[index] += 0 if view is None else view.itemsize
     rules = binding.of_each("frozen", lambda g: [_rule(g.update)] * len(g.indices))
     executor = binding.executor
+    counts = [np.max(count, initial=0) for count in steps.counts]
     rows = tuple(
-        Row(name or "params", tuple(leaf.shape), leaf.dtype.name, rule, executor, size, count)
+        Row(name or "params", tuple(leaf.shape), leaf.dtype.name, rule, executor, size, int(count))
         for name, leaf, rule, size, count in zip(
-            spec.names, binding.leaves, rules, sizes, steps.counts, strict=True
+            spec.names, binding.leaves, rules, sizes, counts, strict=True
         )
     )
     return Summary(rows, sum(leaf.size for leaf in binding.leaves), sum(sizes), steps.t)

@@ -128,6 +128,7 @@ class Bindable:
         stochastic_rounding: bool = False,
         seed: int = 0,
         capturable: bool = False,
+        rows: str | Sequence[str] | None = None,
     ) -> Optimizer[Self]:
         """Bind the rule to `params`, which the returned `Optimizer` updates in place.
 
@@ -158,6 +159,13 @@ class Bindable:
             Whether steps may be captured in a CUDA graph (`gpuopt.graph`). Schedules must then be
             of `gpuopt.schedules`. A GPU then keeps step counts and hyperparameters, and evaluates
             schedules. With NumPy arrays nothing else changes.
+        rows : str or list of str, optional
+            Arrays whose rows (along the first axis) are updated apart, by patterns of their paths
+            as in `partition`; ``"*"`` for all. Each row has a count of its own, and
+            ``opt.step({"positions": gpuopt.rows(index, grads), ...})`` updates some rows, at a cost
+            in proportion to them. The rule of such arrays must be elementwise: no norms, no random
+            numbers, no pieces that act in some steps only. Schedules follow the steps of the
+            optimizer.
 
         Returns
         -------
@@ -181,7 +189,7 @@ class Bindable:
             "stochastic_rounding": stochastic_rounding,
             "seed": seed,
         }
-        return Optimizer(self, params, hyper, **options, capturable=capturable)
+        return Optimizer(self, params, hyper, **options, capturable=capturable, rows=rows)
 
 
 _EXAMPLES: dict[Any, str] = {int: "1", str: "'*'"}

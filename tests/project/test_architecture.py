@@ -18,7 +18,7 @@ from gpuopt.rules.hooks import HOOKS
 
 PACKAGE = Path(go.__file__).parent
 ORDER = (
-    ("arrays", "dtypes packages backend tree lattices memory identity foreign check precision random quiet"),
+    ("arrays", "dtypes packages backend tree lattices memory identity foreign check precision random quiet rows"),
     ("rules", "hooks ranges words spelling elsewhere given_loss formula base traced whole_arrays rule piece"),
     ("rules", "schedule paths reductions noise"),
     ("rules", "descent adaptive velocities signs accumulating second_moments first_moments rates layerwise step_sizes by_loss"),
@@ -29,7 +29,7 @@ ORDER = (
     ("", "schedules"),
     ("conventions", "common torch optax_contrib optax_norms optax keras sklearn __init__"),
     ("tracing", "operands ops errors expr printing keywords complexes calls truth ufuncs functions symbols kinds weights"),
-    ("tracing", "signatures buffers setting scheduled states parts program assemble trace"),
+    ("tracing", "signatures buffers setting scheduled states parts program by_row assemble trace"),
     ("codegen", "order roots wide host tile passes pairs numpy numba_header alike numba numba_handover numba_objects"),
     (
         "codegen.cuda",
@@ -42,7 +42,7 @@ ORDER = (
     ("executors.cuda", "runtime uploads launches tables singles launch"),
     ("executors", "__init__"),
     ("optimizer", "gradients guard losses hyperparameters hyper_arrays limits starting results whole_arrays"),
-    ("optimizer", "group_steps groups beginning evaluation binding"),
+    ("optimizer", "group_steps groups gathered row_groups agreement beginning evaluation binding"),
     (
         "optimizer.steps",
         "plain totals dimensions scalar_states staged masks device_memory device_step device counting __init__",

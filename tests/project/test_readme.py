@@ -115,6 +115,13 @@ def test_the_page_on_composition_runs(capsys: pytest.CaptureFixture[str]) -> Non
     ]
 
 
+def test_the_page_on_rows_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    scope: dict[str, Any] = {"__name__": __name__}
+    for block in blocks("python", "docs/rows.md"):
+        exec(block, scope)
+    assert capsys.readouterr().out == "1 64\n"
+
+
 def test_the_page_on_mixed_precision_runs(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("ml_dtypes", reason="ml_dtypes is not installed")
     page, scope = "docs/mixed-precision.md", dict[str, Any]()

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from gpuopt.optimizer.binding import Binding, RuleChange
 from gpuopt.optimizer.gradients import Whereabouts
+from gpuopt.optimizer.hyperparameters import ValuesOfUpdates
 from gpuopt.optimizer.steps.plain import PlainSteps, Progress, StepPlan
 from gpuopt.optimizer.steps.staged import StagedSteps
 from gpuopt.tracing.program import UpdateProgram
@@ -44,6 +45,9 @@ class Steps(Protocol):
     def counts(self) -> list[int]: ...
     @property
     def scalar_states(self) -> Mapping[str, list[Any]]: ...
+
+    def hyper(self) -> ValuesOfUpdates:
+        """The values of the hyperparameters in the next step, for each update."""
 
     def prepare(self, change: RuleChange) -> None:
         """Make ready what other updates run; those before stay in use."""

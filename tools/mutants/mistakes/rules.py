@@ -317,7 +317,7 @@ MISTAKES = [
     ),
     Mistake(
         "two arrays of one path",
-        "Binding._check_paths",
+        "agreement:check_paths",
         "_1.by_path and _2",
         "False",
         "test_partition::test_arrays_of_one_path_are_not_told_apart",

@@ -1,0 +1,203 @@
+"""Arrays whose rows are updated apart: each row has a count of its own.
+
+Comes in: the gradients of some rows. They, their state and a number of each for everything that
+depends on its count are gathered in small arrays, updated there by the executor of all arrays, and
+put back. So a step costs what the rows cost that it touches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gpuopt.arrays.backend import array_module, device_of
+from gpuopt.arrays.dtypes import COMPUTE
+from gpuopt.arrays.rows import out_of_bounds, read_rows
+from gpuopt.arrays.tree import TreeSpec
+from gpuopt.codegen.host import compile_host
+from gpuopt.executors import Launch
+from gpuopt.optimizer.gathered import Gathered, Numbers, RowLaunch
+from gpuopt.optimizer.gradients import GradientReader
+from gpuopt.optimizer.groups import ParamGroup
+from gpuopt.optimizer.hyperparameters import ValuesOfUpdates
+from gpuopt.rules.base import Update
+from gpuopt.rules.hooks import has_hook
+from gpuopt.rules.paths import matching, without_array
+from gpuopt.tracing.by_row import by_row
+from gpuopt.tracing.program import UpdateProgram
+
+__all__ = ["RowGroup", "RowGroups", "named_rows"]
+
+_KEPT = 8
+"""For so many numbers of rows the arrays are kept that they are gathered in."""
+
+
+class RowGroup(ParamGroup):
+    """An array whose rows are updated apart.
+
+    Parameters
+    ----------
+    key, update, leaves, hyper_arrays, indices, device_counts, precision, paths
+        As for `ParamGroup`; `indices` is the one array.
+
+    Attributes
+    ----------
+    counts : list of array
+        How often each row was updated: an array of int64.
+    """
+
+    counts: list[Any]
+
+    def __init__(self, key: Hashable, update: Update, leaves: list[Any], *rest: Any) -> None:
+        super().__init__(key, update, leaves, *rest)
+        (self.index,) = self.indices
+        self._path = rest[-1][self.index]
+        self._param = leaves[self.index]
+        self.check_programs(update, self.programs)
+        self.counts = [np.zeros(len(self._param), np.int64)]
+        self._turn = np.zeros(len(self._param), np.int64)
+        self._gathered = dict[tuple[UpdateProgram, int], Gathered]()
+        self._xp = array_module(self._param)
+        self._known: Numbers | None = None
+
+    def check_programs(self, update: Update, programs: Sequence[UpdateProgram]) -> None:
+        """Raise ValueError if rows cannot be updated so."""
+        if reason := _why_not(update, programs):
+            rule = next(part.formula for part in update.parts if not part.name)
+            raise ValueError(
+                f"rows: the update of params{self._path}, by {type(rule).__name__}, {reason}, which"
+                " it cannot do row by row: give the array another rule by go.partition, or pass "
+                "its rows as a list of arrays, with None for those without a gradient"
+            )
+
+    def plan_rows(self, given: Any, values: ValuesOfUpdates, reader: GradientReader) -> Launch:
+        """Find what updates some rows, and write nothing."""
+        index, grads = read_rows(given, self._param, self._path)
+        reader.check_apart(grads, self.index)
+        self._check_once(index)
+        with device_of(self._param):
+            counts, hyper = self.counts[0][index] + 1, self.hyper(values)
+            found = self._room(len(index))
+            if found.numbers and len(index):
+                self._fill(found, counts, hyper)
+            scalars = compile_host(found.rows.program.update.scalars)(1, hyper)
+            if not grads.flags.c_contiguous:
+                grads = grads.copy()
+            update = found.executor.plan(found.rows.program.update, [grads], scalars)
+            where = index if self._xp is np else self._xp.asarray(index)
+        return RowLaunch(found, where, grads, update, (self.counts[0], index, counts))
+
+    def _check_once(self, index: Any) -> None:
+        """Raise an error if a row is not there, or there twice."""
+        turns = np.arange(len(index))
+        try:
+            self._turn[index] = turns
+        except IndexError:
+            raise out_of_bounds(index, len(self._turn), self._path) from None
+        found = self._turn[index]
+        if found.tobytes() != turns.tobytes():  # sooner than a comparison of arrays
+            twice = index[(found != turns).argmax()]
+            raise ValueError(
+                f"index of grads{self._path} holds {twice} twice: to add the gradients of a row, "
+                "write go.rows(index, grads, duplicates='sum')"
+            )
+
+    def _room(self, size: int) -> Gathered:
+        """Where so many rows are gathered."""
+        key = self.programs[-1], size
+        found = self._gathered.pop(key, None) or Gathered(self, by_row(key[0]), size)
+        if len(self._gathered) >= _KEPT:
+            self._gathered.pop(next(iter(self._gathered)))
+        self._gathered[key] = found
+        return found
+
+    def _fill(self, found: Gathered, counts: Any, hyper: dict[str, float]) -> None:
+        """Give each row the numbers that depend on its count."""
+        known = self._known
+        if known is None or known.rows is not found.rows or known.hyper != hyper:
+            compute = COMPUTE[self._param.dtype.name]
+            known = self._known = Numbers(found.rows, dict(hyper), compute)
+        for array, values in zip(found.numbers, known.of(counts), strict=True):
+            array[...] = self._xp.asarray(values)
+
+
+class Apart(NamedTuple):
+    """The gradients of a step, those of rows apart.
+
+    Attributes
+    ----------
+    others : list of array or None
+        Of all arrays in order; None for those that are updated by rows.
+    rows : list of tuple
+        Those arrays, and what is given for them.
+    """
+
+    others: list[Any]
+    rows: list[tuple[RowGroup, Any]]
+
+
+class RowGroups(list[RowGroup]):
+    """The arrays of an optimizer whose rows are updated apart."""
+
+    def apart(self, spec: TreeSpec, grads: Any) -> Apart:
+        """Tell the gradients of rows from others."""
+        found = spec.match(grads, "grads")
+        rows = [(group, found[group.index]) for group in self]
+        for group in self:
+            found[group.index] = None
+        return Apart(found, [(group, given) for group, given in rows if given is not None])
+
+    def plan(self, given: Apart, values: ValuesOfUpdates, reader: GradientReader) -> list[Launch]:
+        """Find what updates rows by their gradients, and write nothing."""
+        return [group.plan_rows(rows, values, reader) for group, rows in given.rows]
+
+    def load(self, counts: Sequence[Any]) -> None:
+        """Go on with the counts of all arrays."""
+        for group in self:
+            group.counts[0][...] = counts[group.index]
+
+
+def named_rows(rows: str | Sequence[str] | None, spec: TreeSpec) -> list[bool]:
+    """For each array whether its rows are to be updated apart.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a pattern names no array, or one without rows.
+    """
+    found = [False] * len(spec.leaves)
+    for pattern in [rows] if isinstance(rows, str) else rows or ():
+        if not isinstance(pattern, str):
+            raise TypeError(
+                f"rows must be a path or a list of paths, such as 'positions', got {pattern!r}"
+            )
+        here = matching(pattern, spec.names)
+        if not any(here):
+            raise without_array("rows", pattern, spec.names)
+        found = [a or b for a, b in zip(found, here, strict=True)]
+    for path, leaf, is_found in zip(spec.paths, spec.leaves, found, strict=True):
+        if is_found and not leaf.ndim:
+            raise ValueError(f"rows: params{path} is a 0-d array, which has no rows")
+    return found
+
+
+def _why_not(update: Update, programs: Sequence[UpdateProgram]) -> str | None:
+    """What an update does that needs more than the elements of a row; None if it does not."""
+    whole = programs[-1]
+    kernel = whole.update
+    reasons = {
+        "acts in some steps only": len(programs) > 1,
+        "decides whether a step is made": whole.accept is not None,
+        "reduces arrays, reads their shapes or calls functions of whole arrays": bool(
+            whole.stages or kernel.needs or whole.buffers
+        ),
+        "keeps a number for each array": bool(kernel.scalar_states or whole.shared),
+        "draws random numbers": bool(kernel.random),
+        "reads the loss": whole.loss_reader is not None,
+        "gives other parameters to evaluate with": any(
+            has_hook(part.formula, "evaluation") for part in update.parts
+        ),
+    }
+    return next((reason for reason, holds in reasons.items() if holds), None)
