@@ -103,7 +103,7 @@ from gpuopt.rules import (
 from gpuopt.tracing.trace import TraceError
 from gpuopt.training.fit import fit
 from gpuopt.training.history import History
-from gpuopt.training.minimize import minimize
+from gpuopt.training.minimize import iterate, minimize
 from gpuopt.training.result import OptimizeResult
 from gpuopt.training.scipy_method import scipy_method
 
@@ -195,6 +195,7 @@ __all__ = [
     "gradient_noise",
     "graph",
     "info",
+    "iterate",
     "lookahead",
     "maximize",
     "minimize",

@@ -11,6 +11,7 @@ import numpy as np
 from gpuopt.arrays.backend import array_module, is_array
 from gpuopt.arrays.dtypes import supported
 from gpuopt.arrays.foreign import conversion, on_gpu
+from gpuopt.arrays.tree import TreeSpec
 from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.rules.base import Bindable, class_hint
 from gpuopt.rules.piece import Piece
@@ -22,6 +23,7 @@ __all__ = [
     "of_result",
     "remedy",
     "start",
+    "start_array",
 ]
 
 
@@ -73,32 +75,51 @@ def asks_to_stop(answer: Any) -> bool:
     return is_array(answer) and answer.shape == () and answer.dtype == bool and bool(answer)
 
 
-def start(x0: Any) -> Any:
+def start(x0: Any) -> TreeSpec:
+    """Copies of the arrays of `x0`, which a rule can update: of one array, or of a tree of them."""
+    if not _is_tree(x0):
+        return TreeSpec(start_array(x0), "x0")
+    spec = TreeSpec(x0, "x0")
+    if not spec.leaves:
+        raise ValueError("x0 holds no arrays: there is nothing to minimize")
+    leaves = zip(spec.leaves, spec.paths, strict=True)
+    return TreeSpec(spec.build([start_array(leaf, f"x0{path}") for leaf, path in leaves]), "x0")
+
+
+def _is_tree(x0: Any) -> bool:
+    """Whether `x0` is a dict, or a list that holds arrays; a list of numbers is an array."""
+    if isinstance(x0, (list, tuple)):
+        return any(is_array(entry) or _is_tree(entry) for entry in x0)
+    return isinstance(x0, dict)
+
+
+def start_array(x0: Any, name: str = "x0") -> Any:
     """A copy of `x0` as an array that a rule can update."""
     if isinstance(x0, np.ma.MaskedArray):
-        raise TypeError("x0 is a masked array: pass x0.filled(0.0), or with another number")
+        raise TypeError(
+            f"{name} is a masked array: pass {name}.filled(0.0), or with another number"
+        )
     xp = array_module(x0)
     try:
         x = xp.array(x0, copy=True)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise _no_start(x0) from error
+        raise _no_start(x0, name) from error
     if is_array(x0) and supported(x.dtype):
         return x
     if x.dtype.kind == "O":
-        raise _no_start(x0)
+        raise _no_start(x0, name)
     if x.dtype.kind not in "biufc":
-        raise TypeError(f"x0 must be an array of numbers, got dtype {x.dtype}")
+        raise TypeError(f"{name} must be an array of numbers, got dtype {x.dtype}")
     return x.astype(np.complex128 if x.dtype.kind == "c" else np.float64)
 
 
-def _no_start(x0: Any) -> TypeError:
+def _no_start(x0: Any, name: str) -> TypeError:
     if is_array(x0):
-        hint = "pass x0.astype(float)"
-    elif isinstance(x0, (list, tuple, dict, type(None))):
-        hint = (
-            "minimize takes one array; for several, make opt = rule.init(x0) and call "
-            "opt.step(gradients) in a loop"
-        )
+        hint = f"pass {name}.astype(float)"
+    elif isinstance(x0, (list, tuple)):
+        hint = f"for several arrays pass [np.asarray(each) for each in {name}]"
+    elif x0 is None:
+        hint = "pass np.zeros(3), or another array to start from"
     else:
-        hint = f"pass {conversion(x0, 'x0', 'cupy' if on_gpu(x0) else 'np')}"
-    return TypeError(f"x0 must be an array of numbers, got {type(x0).__name__}: {hint}")
+        hint = f"pass {conversion(x0, name, 'cupy' if on_gpu(x0) else 'np')}"
+    return TypeError(f"{name} must be an array of numbers, got {type(x0).__name__}: {hint}")

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from gpuopt.arrays.backend import array_module, is_array, is_cupy
+from gpuopt.arrays.tree import TreeSpec
 
-__all__ = ["Box", "read_as_scipy"]
+__all__ = ["Box", "boxes", "read_as_scipy"]
 
 _FORMS = (
     "bounds must be (lo, hi), a (min, max) pair for each element of x, or a scipy.optimize.Bounds"
@@ -24,15 +25,17 @@ class Box:
     bounds : (lo, hi), sequence of pairs, or scipy.optimize.Bounds, or None
     x : array
         Where a minimization starts; its shape, dtype and device are those of `low` and `high`.
+    path : str
+        Of `x` in a tree, for messages.
     """
 
-    def __init__(self, bounds: Any, x: Any) -> None:
+    def __init__(self, bounds: Any, x: Any, path: str = "") -> None:
         self.bounded = bounds is not None
         if not self.bounded:
             return
         low, high = _limits(bounds, x)
         if x.dtype.kind == "c":
-            raise TypeError("bounds need a real x0: complex numbers have no order")
+            raise TypeError(f"bounds need a real x0{path}: complex numbers have no order")
         xp = self._xp = array_module(x)
         for name, limit in (("a lower", low), ("an upper", high)):
             if np.isnan(limit).any():
@@ -47,8 +50,8 @@ class Box:
                 )
         except ValueError:
             raise ValueError(
-                f"bounds of shape {low.shape} and {high.shape} do not broadcast to x of shape "
-                f"{x.shape}"
+                f"bounds of shape {low.shape} and {high.shape} do not broadcast to x{path} "
+                f"of shape {x.shape}"
             ) from None
         if bool((self.low > self.high).any()):
             raise ValueError("bounds: a lower bound is above its upper bound")
@@ -63,6 +66,30 @@ class Box:
         if not self.bounded:
             return gradient
         return self._xp.clip(gradient, x - self.high, x - self.low)
+
+
+def boxes(bounds: Any, spec: TreeSpec) -> list[Box]:
+    """The box of each array of a tree; `bounds` of one array are what `Box` takes."""
+    if bounds is None or spec.paths == [""]:
+        return [Box(bounds, x) for x in spec.leaves]
+    if isinstance(bounds, tuple) and len(bounds) == 2:
+        low, high = bounds
+    elif hasattr(bounds, "lb"):
+        low, high = bounds.lb, bounds.ub
+    else:
+        raise TypeError(
+            "bounds of several arrays must be (lo, hi), each a number, None or a tree like x0, "
+            f"got {bounds!r}"
+        )
+    sides = zip(_by_leaf(low, -math.inf, spec), _by_leaf(high, math.inf, spec), strict=True)
+    named = zip(sides, spec.leaves, spec.paths, strict=True)
+    return [Box(side, x, path) for side, x, path in named]
+
+
+def _by_leaf(side: Any, none: float, spec: TreeSpec) -> list[Any]:
+    is_tree = isinstance(side, (dict, list, tuple))
+    leaves = spec.match(side, "bounds") if is_tree else [side] * len(spec.leaves)
+    return [_limit(leaf, none) for leaf in leaves]
 
 
 def read_as_scipy(bounds: Any) -> tuple[Any, Any]:

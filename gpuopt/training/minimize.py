@@ -2,84 +2,59 @@
 
 from __future__ import annotations
 
-import numbers
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol, SupportsFloat, TypeAlias, overload
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, SupportsFloat, Unpack, overload
 
-from numpy.typing import ArrayLike
-
-from gpuopt.arrays.tree import AnyArray
+from gpuopt.arrays.tree import HyperArrays
 from gpuopt.rules.base import Bindable
 from gpuopt.training.arguments import check_callback, check_rule, start
-from gpuopt.training.bounds import Box
+from gpuopt.training.bounds import boxes
+from gpuopt.training.descent import ByRule
+from gpuopt.training.given import Bounds, Callback, Gradient, Options, Start, ValueAndGradient
 from gpuopt.training.objective import Objective
 from gpuopt.training.result import OptimizeResult
 from gpuopt.training.search import Search
+from gpuopt.training.stopping import Stopping
 
-__all__ = ["minimize"]
+__all__ = ["iterate", "minimize"]
 
-if TYPE_CHECKING:
-
-    class ScipyBounds(Protocol):
-        """A ``scipy.optimize.Bounds``."""
-
-        lb: Any
-        ub: Any
-
-    class IntermediateCallback(Protocol):
-        """A callback in SciPy's newer form."""
-
-        def __call__(self, *, intermediate_result: OptimizeResult) -> object: ...
-
-
-ArrayValue: TypeAlias = "ArrayLike | AnyArray"
-ValueAndGradient: TypeAlias = "Callable[..., tuple[SupportsFloat, ArrayValue]]"
-Bounds: TypeAlias = (
-    "tuple[ArrayValue | None, ArrayValue | None] | Sequence[Sequence[float | None]] | ScipyBounds"
-)
-Callback: TypeAlias = "Callable[[Any], object] | IntermediateCallback"
+_PATIENCE = 100
+"""How many updates of a rule may bring nothing, where only `ftol` is given."""
 
 
 @overload
 def minimize(
     fun: ValueAndGradient,
-    x0: ArrayValue,
-    rule: Bindable,
+    x0: Start,
+    method: Bindable,
     *,
     jac: Literal[True] = True,
-    args: tuple[Any, ...] = (),
-    bounds: Bounds | None = None,
-    maxiter: int = 1000,
-    gtol: float = 1e-6,
-    callback: Callback | None = None,
-    check_every: int = 10,
-    copy: bool = True,
+    **options: Unpack[Options],
 ) -> OptimizeResult: ...
 @overload
 def minimize(
     fun: Callable[..., SupportsFloat],
-    x0: ArrayValue,
-    rule: Bindable,
+    x0: Start,
+    method: Bindable,
     *,
-    jac: Callable[..., ArrayValue],
-    args: tuple[Any, ...] = (),
-    bounds: Bounds | None = None,
-    maxiter: int = 1000,
-    gtol: float = 1e-6,
-    callback: Callback | None = None,
-    check_every: int = 10,
-    copy: bool = True,
+    jac: Gradient,
+    **options: Unpack[Options],
 ) -> OptimizeResult: ...
 def minimize(
     fun: Callable[..., Any],
-    x0: ArrayValue,
-    rule: Bindable,
+    x0: Start,
+    method: Bindable,
     *,
-    jac: Literal[True] | Callable[..., ArrayValue] = True,
+    jac: Literal[True] | Gradient = True,
     args: tuple[Any, ...] = (),
     bounds: Bounds | None = None,
+    hyper: HyperArrays | None = None,
+    master: bool = False,
     maxiter: int = 1000,
     gtol: float = 1e-6,
+    ftol: float = 0.0,
+    patience: int | None = None,
     callback: Callback | None = None,
     check_every: int = 10,
     copy: bool = True,
@@ -91,10 +66,11 @@ def minimize(
     fun : callable
         ``fun(x, *args) -> (value, gradient)`` with ``jac=True``, else ``fun(x, *args) -> value``.
         The value is a real number or an array that holds one.
-    x0 : array_like
-        The starting point, one array of any shape; it is copied. Anything but a floating-point
-        array becomes float64.
-    rule : Rule
+    x0 : array_like, or lists, tuples and dicts of arrays, nested
+        The starting point: one array of any shape, or several; it is copied. `fun` gets the like,
+        and its gradient has the same structure. Anything but a floating-point array becomes
+        float64.
+    method : Rule
         The update rule, such as ``gpuopt.Adam(lr=0.1)``.
     jac : True or callable
         ``jac(x, *args) -> gradient``, if `fun` returns only the value.
@@ -103,12 +79,22 @@ def minimize(
     bounds : (lo, hi), sequence of (min, max) pairs, or scipy.optimize.Bounds, optional
         ``(lo, hi)`` broadcast to x; or one pair for each element of x. None is no bound. For two
         elements, two lists or tuples of two are pairs, as in SciPy: write ``lo`` and ``hi`` as
-        arrays there. Each update projects x onto the bounds, and `x0` too.
+        arrays there. For several arrays, ``lo`` and ``hi`` are numbers or trees like `x0`. Each
+        update projects x onto the bounds, and `x0` too.
+    hyper : dict, optional
+        Arrays in place of hyperparameters, such as a learning rate for each element, as for
+        `Rule.init`.
+    master : bool
+        Keep a float32 copy of 16-bit arrays, as `Rule.init` does.
     maxiter : int
         The largest number of updates.
     gtol : float
         Converged once no element of the gradient (with bounds, of the projected step ``x - clip(x -
         gradient)``) is larger.
+    ftol, patience : float, int, optional
+        Converged once `patience` updates have lowered the value by no more than ``ftol * max(1,
+        |value|)``, as seen at checks. With `ftol` alone, `patience` is 100; with `patience` alone,
+        `ftol` is 0: the value no longer falls.
     callback : callable, optional
         ``callback(x)``, or ``callback(intermediate_result)`` if that name is its only parameter, at
         every check; returning True or raising StopIteration stops.
@@ -131,26 +117,130 @@ def minimize(
         If an argument, or the result of `fun`, is not as described.
     KeyboardInterrupt
         If the user interrupts; its attribute ``result`` is then the result so far.
+
+    See Also
+    --------
+    iterate : The same, one check after another, in a loop of your own.
+
+    Examples
+    --------
+    >>> import numpy as np, gpuopt as go
+    >>> def fun(x):
+    ...     left, right = x["a"] - 1, x["b"] - 2
+    ...     return left @ left + right @ right, {"a": 2 * left, "b": 2 * right}
+    >>> found = go.minimize(fun, {"a": np.zeros(2), "b": np.zeros(3)}, go.Momentum(0.2))
+    >>> found.success, found.x["b"].round(4)
+    (True, array([2., 2., 2.]))
     """
-    maxiter, check_every = _whole("maxiter", maxiter, 0), _whole("check_every", check_every, 1)
-    gtol = _tolerance(gtol)
-    check_rule(rule)
+    search = searching(
+        fun,
+        x0,
+        method,
+        jac=jac,
+        args=args,
+        bounds=bounds,
+        hyper=hyper,
+        master=master,
+        maxiter=maxiter,
+        gtol=gtol,
+        ftol=ftol,
+        patience=patience,
+        callback=callback,
+        check_every=check_every,
+        copy=copy,
+    )
+    (status,) = deque(search.checks(), maxlen=1)
+    return search.ended(status)
+
+
+def searching(
+    fun: Any,
+    x0: Any,
+    method: Any,
+    *,
+    jac: Any = True,
+    args: Any = (),
+    bounds: Any = None,
+    hyper: Any = None,
+    master: bool = False,
+    maxiter: Any = 1000,
+    gtol: Any = 1e-6,
+    ftol: Any = 0.0,
+    patience: Any = None,
+    callback: Any = None,
+    check_every: Any = 1,
+    copy: bool = True,
+) -> Search:
+    """The search that `minimize` and `iterate` make, if every argument is what it should be."""
+    stopping = Stopping(maxiter, check_every, gtol, ftol, patience, _PATIENCE)
+    check_rule(method)
     check_callback(callback)
-    objective = Objective(fun, jac, args, copy)
-    x = start(x0)
-    search = Search(objective, x, Box(bounds, x), rule)
-    return search.run(maxiter, gtol, check_every, callback)
+    spec = start(x0)
+    objective = Objective(fun, jac, args, spec, copy)
+    descent = ByRule(objective, spec, boxes(bounds, spec), method, hyper, master)
+    return Search(descent, stopping, callback)
 
 
-def _whole(name: str, value: Any, least: int) -> int:
-    """A whole number, which SciPy's users may write as ``1e4``."""
-    whole = int(value) if isinstance(value, float) and value.is_integer() else value
-    if isinstance(value, bool) or not isinstance(whole, numbers.Integral) or int(whole) < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
-    return int(whole)
+@overload
+def iterate(
+    fun: ValueAndGradient,
+    x0: Start,
+    method: Bindable,
+    *,
+    jac: Literal[True] = True,
+    **options: Unpack[Options],
+) -> Iterator[OptimizeResult]: ...
+@overload
+def iterate(
+    fun: Callable[..., SupportsFloat],
+    x0: Start,
+    method: Bindable,
+    *,
+    jac: Gradient,
+    **options: Unpack[Options],
+) -> Iterator[OptimizeResult]: ...
+def iterate(
+    fun: Callable[..., Any],
+    x0: Start,
+    method: Bindable,
+    *,
+    jac: Literal[True] | Gradient = True,
+    **options: Unpack[Options],
+) -> Iterator[OptimizeResult]:
+    """Minimize ``fun(x, *args)`` step by step, in a loop of your own.
 
+    Parameters
+    ----------
+    fun, x0, method, jac
+        As in `minimize`.
+    **options
+        The options of `minimize`. Only ``check_every`` differs: it is 1.
 
-def _tolerance(gtol: Any) -> float:
-    if isinstance(gtol, bool) or not isinstance(gtol, numbers.Real) or not float(gtol) >= 0:
-        raise ValueError(f"gtol must be a number >= 0, got {gtol!r}")
-    return float(gtol)
+    Returns
+    -------
+    iterator of OptimizeResult
+        One for each check: x, its value and gradient as they are there, with the status -1. Besides
+        they have ``optimality``, which converges to ``gtol``, and ``opt``, the `Optimizer`: assign
+        to ``opt.rule`` to go on with another learning rate. The last one is what `minimize` would
+        return. ``break`` ends the minimization at any time.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `minimize`, at the call.
+
+    Examples
+    --------
+    >>> import numpy as np, gpuopt as go
+    >>> for state in go.iterate(lambda x: (x @ x, 2 * x), np.ones(2), go.SGD(0.9)):
+    ...     if state.nit == 3:  # it swings from side to side
+    ...         state.opt.rule = go.SGD(0.4)
+    >>> state.nit, state.message
+    (12, 'The gradient became no larger than gtol.')
+    """
+    if unknown := options.keys() - Options.__annotations__.keys():
+        raise TypeError(
+            f"iterate has no option {', '.join(sorted(unknown))}; it has jac, "
+            f"{', '.join(Options.__annotations__)}"
+        )
+    return searching(fun, x0, method, jac=jac, **options).states()

@@ -10,23 +10,26 @@ import numpy as np
 from gpuopt.arrays.backend import array_module, is_array, is_cupy
 from gpuopt.arrays.dtypes import supported
 from gpuopt.arrays.foreign import conversion
+from gpuopt.arrays.tree import TreeSpec
 
 __all__ = ["Objective", "real_number"]
 
 
 class Objective:
-    """The function's value and gradient at a point.
+    """The function's value and gradient at a point, a list of the arrays of a tree.
 
     Parameters
     ----------
     fun, jac, args
         As in `minimize`.
+    spec : TreeSpec
+        Of the tree that `fun` and `jac` take.
     copy : bool
         Whether `fun` and `jac` are given a copy of x at each call, as by SciPy, so that they may
         keep and alter it.
     """
 
-    def __init__(self, fun: Any, jac: Any, args: Any, copy: bool) -> None:
+    def __init__(self, fun: Any, jac: Any, args: Any, spec: TreeSpec, copy: bool) -> None:
         if not callable(fun):
             raise TypeError(
                 f"fun must be callable, got {reprlib.repr(fun)}: the order is "
@@ -39,23 +42,28 @@ class Objective:
             )
         self._fun, self._jac = fun, jac
         self._args = args if isinstance(args, tuple) else (args,)
-        self._copy = copy
+        self._spec, self._copy = spec, copy
 
-    def __call__(self, x: Any) -> tuple[Any, Any]:
-        """The value, a float or an array of one element on a device, and the gradient."""
+    def __call__(self, x: list[Any]) -> tuple[Any, list[Any]]:
+        """The value, a float or an array of one element on a device, and the gradient's arrays."""
         result = self._fun(self._given(x), *self._args)
         if self._jac is not True:
             value = real_number(result)
-            return value, _gradient(self._jac(self._given(x), *self._args), x)
+            return value, self._gradient(self._jac(self._given(x), *self._args), x)
         if not isinstance(result, (tuple, list)) or len(result) != 2:
             raise TypeError(
                 "with jac=True, fun must return (value, gradient), got "
                 f"{type(result).__name__}: or pass a function that returns the gradient as jac"
             )
-        return real_number(result[0]), _gradient(result[1], x)
+        return real_number(result[0]), self._gradient(result[1], x)
 
-    def _given(self, x: Any) -> Any:
-        return x.copy(order="K") if self._copy else x
+    def _given(self, x: list[Any]) -> Any:
+        return self._spec.build([array.copy(order="K") for array in x] if self._copy else x)
+
+    def _gradient(self, gradient: Any, x: list[Any]) -> list[Any]:
+        leaves = self._spec.match(gradient, "gradient")
+        named = zip(leaves, x, self._spec.paths, strict=True)
+        return [_gradient(leaf, array, path) for leaf, array, path in named]
 
 
 def real_number(value: Any) -> Any:
@@ -75,44 +83,47 @@ def real_number(value: Any) -> Any:
     raise TypeError(f"fun must return a single real number, got {_described(value)}{hint}")
 
 
-def _gradient(gradient: Any, x: Any) -> Any:
+def _gradient(gradient: Any, x: Any, path: str) -> Any:
     """A function's gradient as an array that can update x."""
     if type(gradient) is type(x) and gradient.dtype == x.dtype and gradient.shape == x.shape:
         return gradient
     xp, to = array_module(x), "cupy" if is_cupy(x) else "np"
+    name = f"gradient{path}"
     if is_array(gradient) and is_cupy(gradient) != is_cupy(x):
         raise TypeError(
-            f"the gradient is a {array_module(gradient).__name__} array, x a {xp.__name__} array: "
-            f"return {conversion(gradient, 'gradient', to)}"
+            f"the {name} is a {array_module(gradient).__name__} array, x{path} a {xp.__name__} "
+            f"array: return {conversion(gradient, name, to)}"
         )
     array = gradient
     if not is_array(gradient):
         try:
             array = xp.asarray(gradient)
         except (TypeError, ValueError, RuntimeError) as error:
-            raise _no_gradient(gradient, to) from error
+            raise _no_gradient(gradient, name, to) from error
     kind = array.dtype.kind
     if kind not in "biufcV":
-        raise _no_gradient(gradient, to)
+        raise _no_gradient(gradient, name, to)
     if kind == "c" and x.dtype.kind != "c":
-        raise TypeError("the gradient is complex, but x is real: return np.real(gradient)")
+        raise TypeError(f"the {name} is complex, but x{path} is real: return np.real({name})")
     if array is not gradient or not supported(array.dtype) or kind != x.dtype.kind:
         array = array.astype(x.dtype)
     if array.shape == x.shape:
         return array
     if array.size == x.size == 1:
         return array.reshape(x.shape)
-    hint = f": return {to}.reshape(gradient, {x.shape})" if array.size == x.size else ""
-    raise ValueError(f"the gradient must have the shape of x, {x.shape}, got {array.shape}{hint}")
+    hint = f": return {to}.reshape({name}, {x.shape})" if array.size == x.size else ""
+    raise ValueError(
+        f"the {name} must have the shape of x{path}, {x.shape}, got {array.shape}{hint}"
+    )
 
 
-def _no_gradient(gradient: Any, to: str) -> TypeError:
-    hint = f": return {conversion(gradient, 'gradient', to)}"
+def _no_gradient(gradient: Any, name: str, to: str) -> TypeError:
+    hint = f": return {conversion(gradient, name, to)}"
     if is_array(gradient):
-        hint = f" of dtype {gradient.dtype}: return gradient.astype(float)"
+        hint = f" of dtype {gradient.dtype}: return {name}.astype(float)"
     elif isinstance(gradient, (list, tuple, dict, str, type(None))):
         hint = ""
-    return TypeError(f"the gradient must be an array of numbers, got {_described(gradient)}{hint}")
+    return TypeError(f"the {name} must be an array of numbers, got {_described(gradient)}{hint}")
 
 
 def _described(value: Any) -> str:

@@ -11,6 +11,9 @@ MESSAGES = {
     0: "The gradient became no larger than gtol.",
     1: "The number of iterations reached maxiter.",
     2: "The function's value or gradient is not finite; x is the best found.",
+    3: "The value fell by no more than ftol within patience iterations.",
+    4: "No smaller value was found: the rounding of the value ends the descent, or the gradient is "
+    "wrong (gpuopt.check_gradient tells).",
     98: "The minimization was interrupted.",
     99: "The callback asked to stop.",
 }
@@ -21,22 +24,27 @@ class OptimizeResult(dict[str, Any]):
 
     Attributes
     ----------
-    x : array
-        The best point found, of the shape and on the device of ``x0``.
+    x : array, or lists, tuples and dicts of arrays, nested
+        The best point found, of the structure, the shapes and on the device of ``x0``.
     fun : float
         The function's value there.
-    jac : array
-        The gradient there.
+    jac
+        The gradient there, like x.
     nit, nfev, njev : int
         The number of updates, and of calls of the function and of the gradient.
     success : bool
         Whether the gradient became no larger than ``gtol``, there or at a later point with a larger
-        value.
+        value; or the value fell no more, as ``ftol`` and ``patience`` say.
     status : int
-        0 converged, 1 ``maxiter`` reached, 2 a value or gradient that is not finite, 98
-        interrupted, 99 stopped by the callback; -1 where a callback is called.
+        0 converged, 1 ``maxiter`` reached, 2 a value or gradient that is not finite, 3 the value
+        fell no more, 4 no smaller value found by a line search, 98 interrupted, 99 stopped by the
+        callback; -1 where a callback is called.
     message : str
         The same in words.
+    optimality : float
+        Of `iterate` alone: what converges to ``gtol``.
+    opt : Optimizer
+        Of `iterate` with a rule alone.
     """
 
     if TYPE_CHECKING:
@@ -49,6 +57,8 @@ class OptimizeResult(dict[str, Any]):
         success: bool
         status: int
         message: str
+        optimality: float
+        opt: Any
     else:
 
         def __getattr__(self, name: str) -> Any:
@@ -76,7 +86,7 @@ def ended(
         nit=nit,
         nfev=calls,
         njev=calls,
-        success=status == 0,
+        success=status in (0, 3),
         status=status,
         message=message or MESSAGES[status],
     )

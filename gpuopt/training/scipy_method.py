@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.rules.base import Bindable
-from gpuopt.training.arguments import check_callback, check_rule, of_result, start
+from gpuopt.training.arguments import check_callback, check_rule, of_result, start_array
 from gpuopt.training.bounds import Box, read_as_scipy
 from gpuopt.training.minimize import minimize
 from gpuopt.training.objective import real_number
@@ -88,7 +88,7 @@ def _minimize(
     check_callback(callback)
     _warn_of_unused(rule, others)
     options = _options(others)
-    x = start(x0)
+    x = start_array(x0)
     box = Box(None if bounds is None else read_as_scipy(bounds), x)
     counted = _Counted(fun)
     exact = jac is True or callable(jac)

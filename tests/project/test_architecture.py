@@ -48,7 +48,7 @@ ORDER = (
         "plain totals dimensions scalar_states staged masks device_memory device_step device counting __init__",
     ),
     ("optimizer", "saved_format saved capturing summary attributes optimizer capture_checks capture __init__"),
-    ("training", "arguments history fit result bounds objective search minimize scipy_method"),
+    ("training", "arguments history fit result given bounds stopping objective descent search minimize scipy_method"),
     ("", "option_values"),
     ("bench", "measure by_hand libraries subjects rivals report arguments __init__"),
     ("demo", "network runs picture arguments __init__"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -67,8 +68,12 @@ REFUSED = [
     ({"maxiter": math.inf}, ValueError, "maxiter must be a whole number of at least 0, got inf"),
     ({"callback": 3}, TypeError, "callback must be callable, not 3"),
     ({"fun": 3}, TypeError, "fun must be callable, got 3"),
-    ({"x0": {"a": np.ones(2)}}, TypeError, r"got dict: .* make opt = rule\.init\(x0\) and call opt\.step"),
-    ({"x0": [np.ones(2), np.ones(3)]}, TypeError, r"got list: minimize takes one array"),
+    ({"x0": {"a": np.ones(2)}, "fun": lambda x: bowl(x["a"])}, TypeError, r"gradient must be a dict .* pass \{'a': gradient\}"),
+    ({"x0": {"a": np.ones(2), "b": None}}, TypeError, r"x0\['b'\] must be an array of numbers, got NoneType: pass np\.zeros"),
+    ({"x0": {}}, ValueError, "x0 holds no arrays: there is nothing to minimize"),
+    ({"x0": [[1.0], [1.0, 2.0]]}, TypeError, r"got list: for several arrays pass \[np\.asarray\(each\) for each in x0\]"),
+    ({"ftol": -1.0}, ValueError, "ftol must be a number >= 0, got -1"),
+    ({"patience": 0}, ValueError, "patience must be a whole number of at least 1, got 0"),
     ({"x0": None}, TypeError, "x0 must be an array of numbers, got NoneType"),
     ({"x0": OnCuda()}, TypeError, r"got OnCuda: pass cupy\.asarray\(x0\)$"),
     ({"x0": OnCudaWithGradient()}, TypeError, r"pass cupy\.asarray\(x0\.detach\(\)\)$"),
@@ -77,11 +82,11 @@ REFUSED = [
     ({"fun": lambda x: (1.0, Sparse())}, TypeError, r"return np\.asarray\(gradient\.toarray\(\)\)$"),
     ({"x0": np.array([1, 2], object)}, TypeError, r"pass x0\.astype\(float\)"),
     ({"x0": np.ma.masked_array([1.0, 2.0], [True, False])}, TypeError, r"masked array: pass x0\.filled\(0\.0\)"),
-    ({"rule": go.Adam}, TypeError, r"rule must be a gpuopt\.Rule, .* got type: Adam is a class, so call it, Adam\(\)"),
-    ({"rule": go.clip}, TypeError, r"got type: a piece works in a chain, as in gpuopt\.chain"),
-    ({"rule": go.clip(1.0)}, TypeError, r"got clip: a piece works in a chain, as in gpuopt\.chain"),
-    ({"rule": go.Adam().init(np.zeros(2))}, TypeError, r"got Optimizer: .* so pass optimizer\.rule"),
-    ({"rule": "adam"}, TypeError, r"rule must be a gpuopt\.Rule, such as gpuopt\.Adam\(\), got str$"),
+    ({"method": go.Adam}, TypeError, r"rule must be a gpuopt\.Rule, .* got type: Adam is a class, so call it, Adam\(\)"),
+    ({"method": go.clip}, TypeError, r"got type: a piece works in a chain, as in gpuopt\.chain"),
+    ({"method": go.clip(1.0)}, TypeError, r"got clip: a piece works in a chain, as in gpuopt\.chain"),
+    ({"method": go.Adam().init(np.zeros(2))}, TypeError, r"got Optimizer: .* so pass optimizer\.rule"),
+    ({"method": "adam"}, TypeError, r"rule must be a gpuopt\.Rule, such as gpuopt\.Adam\(\), got str$"),
     ({"fun": lambda x: ((1.0, x), x)}, TypeError, "it returns more only with jac=True"),
     ({"fun": bowl, "jac": lambda x: x}, TypeError, "it returns more only with jac=True"),
     ({"fun": lambda x: (1.0 + 0j, x)}, TypeError, r"got \(1\+0j\): return np\.real\(value\)"),
@@ -99,7 +104,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("options", "error", "message"), REFUSED)
 def test_refused(options: dict[str, Any], error: type[Exception], message: str) -> None:
-    arguments = {"fun": bowl, "x0": np.zeros(2), "rule": go.GradientDescent(0.1), **options}
+    arguments = {"fun": bowl, "x0": np.zeros(2), "method": go.GradientDescent(0.1), **options}
     with pytest.raises(error, match=message):
         go.minimize(**arguments)
 
@@ -143,3 +148,133 @@ def test_a_count_that_is_written_as_a_float() -> None:
 def test_an_array_without_elements() -> None:
     found = go.minimize(lambda x: (0.0, x), np.zeros((0, 3)), go.Adam(), bounds=(0, 1))
     assert (found.x.shape, found.status) == ((0, 3), 0)
+
+
+# Trees
+
+
+def two_bowls(tree: Any) -> Any:
+    """½‖a - 3‖² + ½‖b - (1 + 2j)‖², of the arrays of a nested tree."""
+    (first, a), (second, b) = bowl(tree["a"]), bowl(tree["more"][0], 1 + 2j)
+    return first + (second if b.dtype.kind != "c" else 0.5 * (b * b.conj()).real.sum()), {"a": a, "more": [b]}
+
+
+def test_a_tree(xp: Any) -> None:
+    x0 = {"a": xp.zeros((2, 3), "float32"), "more": (xp.zeros(2, complex),)}
+    found = go.minimize(two_bowls, x0, go.GradientDescent(0.5), gtol=1e-4)
+    assert found.success
+    assert [type(found.x[key]) for key in found.x] == [type(x0["a"]), tuple]
+    assert float(abs(found.x["a"] - 3).max()) < 1e-3
+    assert float(abs(found.x["more"][0] - (1 + 2j)).max()) < 1e-3
+    assert found.x["a"].dtype == np.float32
+    assert found.jac["more"][0].dtype == np.complex128
+    assert float(abs(x0["a"]).max()) == 0
+
+
+def test_numbers_and_lists_in_a_tree() -> None:
+    """What is no array yet becomes one, as a single x0 does."""
+    found = go.minimize(
+        lambda x: (x["a"] ** 2 + x["b"].sum(), {"a": 2 * x["a"], "b": [0, 0]}), {"a": 1, "b": np.ones(2, int)}, QUARTER
+    )
+    assert (found.x["a"].shape, found.x["b"].dtype) == ((), np.float64)
+    assert found.success
+    assert go.minimize(bowl, [0, 0], QUARTER).x.shape == (2,)
+
+
+QUARTER = go.GradientDescent(0.25)
+
+
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        (None, {"a": 0.5, "b": [9.0, None]}),
+        (-9, {"b": [9.0, None], "a": np.array([0.5, 0.5])}),
+        SimpleNamespace(lb=-9.0, ub={"a": 0.5, "b": [9.0, 9.0]}),
+    ],
+)
+def test_bounds_of_a_tree(bounds: Any) -> None:
+    def fun(x: Any) -> Any:
+        return bowl(x["a"])[0] + bowl(x["b"])[0], {"a": bowl(x["a"])[1], "b": bowl(x["b"])[1]}
+
+    found = go.minimize(fun, {"a": np.zeros(2), "b": np.zeros(2)}, QUARTER, bounds=bounds)
+    assert found.x["a"].tolist() == [0.5, 0.5]
+    assert found.x["b"] == pytest.approx([3.0, 3.0], abs=1e-5)
+    assert found.success
+
+
+@pytest.mark.parametrize(
+    ("bounds", "error", "message"),
+    [
+        (
+            [(0, 1)],
+            TypeError,
+            r"bounds of several arrays must be \(lo, hi\), each a number, None or a tree like x0, got \[\(0, 1\)\]",
+        ),
+        (({"a": 1.0}, None), ValueError, r"missing: bounds\['b'\]"),
+        ((np.zeros(3), None), ValueError, r"do not broadcast to x\['a'\] of shape \(2,\)"),
+        ((0, 1), TypeError, r"bounds need a real x0\['b'\]: complex numbers have no order"),
+    ],
+)
+def test_bounds_of_a_tree_that_cannot_be(bounds: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        go.minimize(bowl, {"a": np.zeros(2), "b": np.zeros(2, complex)}, QUARTER, bounds=bounds)
+
+
+@pytest.mark.parametrize(
+    ("gradient", "error", "message"),
+    [
+        ({"a": np.ones(2)}, ValueError, r"missing: gradient\['b'\]"),
+        ({"a": np.ones(2), "b": None}, TypeError, r"the gradient\['b'\] must be an array of numbers, got None"),
+        (
+            {"a": np.ones(2), "b": np.ones(2)},
+            ValueError,
+            r"the gradient\['b'\] must have the shape of x\['b'\], \(3,\), got \(2,\)",
+        ),
+    ],
+)
+def test_a_gradient_that_does_not_fit_the_tree(gradient: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        go.minimize(lambda x: (1.0, gradient), {"a": np.ones(2), "b": np.ones(3)}, QUARTER)
+
+
+def test_arrays_for_hyperparameters() -> None:
+    """Scales from 0.01 to 5,000: one learning rate for each."""
+    scale = np.array([0.01, 1.0, 5000.0])
+    found = go.minimize(
+        lambda x: (float((((x - 1) * scale) ** 2).sum()), 2 * scale**2 * (x - 1)),
+        np.zeros(3),
+        go.GradientDescent(),
+        hyper={"lr": 0.4 / scale**2},
+    )
+    assert found.success
+    assert found.x == pytest.approx([1.0, 1.0, 1.0], abs=1e-3)
+
+
+def test_a_master_copy() -> None:
+    """Steps too small for float16 count."""
+    fun = lambda x: (float(abs(x - 1.5).sum()), np.sign(x - 1.5))  # noqa: E731
+    options: dict[str, Any] = {"maxiter": 60, "gtol": 0.0}
+    found = go.minimize(fun, np.ones(3, "float16"), go.GradientDescent(2e-4), master=True, **options)
+    assert found.x.dtype == np.float16
+    assert found.x == pytest.approx([1.012] * 3, abs=1e-3)
+    assert go.minimize(fun, np.ones(3, "float16"), go.GradientDescent(2e-4), **options).x.tolist() == [1.0] * 3
+
+
+def test_bounds_hold_for_a_master_copy() -> None:
+    """It would else run away from them, and come back late."""
+    values, slopes = iter(range(100, 0, -1)), iter([-1.0] * 20 + [1.0] * 3)
+    found = go.minimize(
+        lambda x: (next(values), np.full(1, next(slopes), "float16")),
+        np.ones(1, "float16"),
+        go.GradientDescent(0.1),
+        master=True,
+        bounds=(None, 1.5),
+        maxiter=22,
+        check_every=22,
+    )
+    assert float(found.x[0]) == pytest.approx(1.3, abs=1e-3)
+
+
+def test_nan_in_one_array_of_a_tree() -> None:
+    gradient = {"a": np.ones(2), "b": np.array([np.nan]), "c": np.ones(1)}
+    assert go.minimize(lambda x: (1.0, gradient), {key: g * 0 for key, g in gradient.items()}, QUARTER).status == 2

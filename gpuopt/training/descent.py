@@ -1,0 +1,124 @@
+"""From one point of a minimization to the next, with a rule; and the best point that was seen."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import Any
+
+from gpuopt.arrays.backend import is_cupy
+from gpuopt.arrays.tree import HyperArrays, TreeSpec
+from gpuopt.rules.base import Bindable
+from gpuopt.rules.chains import loss_scale_name
+from gpuopt.training.bounds import Box
+from gpuopt.training.objective import Objective
+
+__all__ = ["ByRule", "Descent", "largest"]
+
+
+class Descent(ABC):
+    """A point that moves.
+
+    Attributes
+    ----------
+    calls : int
+        How often the function was called.
+    best : dict or None
+        The x, fun and jac of the best point that was seen; None before the first.
+    about : dict
+        What else a result of `iterate` has.
+    """
+
+    calls: int
+    best: dict[str, Any] | None
+    about: dict[str, Any]
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Evaluate the function where the descent starts."""
+
+    @abstractmethod
+    def step(self) -> bool:
+        """Go on to the next point, and evaluate the function there; False if none is found."""
+
+    @abstractmethod
+    def look(self) -> tuple[float, float]:
+        """The value, and what is to become `gtol`; this may wait for a GPU."""
+
+    @abstractmethod
+    def point(self) -> dict[str, Any]:
+        """Copies of x, fun and jac."""
+
+
+class ByRule(Descent):
+    """A descent by a rule, which updates the arrays of `spec` in place.
+
+    A value that the host has may be the best as soon as it is computed; one on a GPU, where it is
+    looked at.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        spec: TreeSpec,
+        within: list[Box],
+        rule: Bindable,
+        hyper: HyperArrays | None,
+        master: bool,
+    ) -> None:
+        self._objective, self._spec, self._x, self._within = objective, spec, spec.leaves, within
+        self._masters: list[Any] = []
+        self._project()
+        self._opt = rule.init(spec.build(self._x), hyper, master=master)
+        if loss_scale_name(rule) is not None:
+            raise ValueError(f"minimize does not scale the loss: leave LossScale out of {rule!r}")
+        if "master" in (state := self._opt.state):
+            self._masters = spec.match(state["master"], "master")
+        self.calls, self.best, self.about = 0, None, {"opt": self._opt}
+
+    def begin(self) -> None:
+        self._value, self._gradient = self._objective(self._x)
+        self.calls += 1
+        if not is_cupy(self._value):
+            self._compare()
+
+    def step(self) -> bool:
+        value = self._value
+        gradient = self._spec.build(self._gradient)
+        self._opt.step(gradient, value.reshape(()) if is_cupy(value) else value)
+        self._project()
+        self.begin()
+        return True
+
+    def look(self) -> tuple[float, float]:
+        if is_cupy(self._value):
+            self._value = float(self._value.item())
+            self._compare()
+        beyond = zip(self._within, self._gradient, self._x, strict=True)
+        return self._value, largest([box.projected(gradient, x) for box, gradient, x in beyond])
+
+    def point(self) -> dict[str, Any]:
+        x, gradient = (
+            self._spec.build([array.copy(order="K") for array in arrays])
+            for arrays in (self._x, self._gradient)
+        )
+        return {"x": x, "fun": self._value, "jac": gradient}
+
+    def _compare(self) -> None:
+        value = self._value
+        if self.best is None or (math.isfinite(value) and value <= self.best["fun"]):
+            self.best = self.point()
+
+    def _project(self) -> None:
+        """Move x, and its copies in float32, into their boxes."""
+        for box, x in zip(self._within, self._x, strict=True):
+            box.project(x)
+        for box, copy in zip(self._within, self._masters, strict=False):
+            if copy is not None:
+                box.project(copy)
+
+
+def largest(arrays: list[Any]) -> float:
+    """The largest modulus of an element; NaN if there is one."""
+    found = [float(abs(array).max()) for array in arrays if array.size]
+    return max(found, default=0.0) if not any(map(math.isnan, found)) else math.nan

@@ -1,0 +1,67 @@
+"""When a minimization ends: numbers of its caller, checked, and whether one of them is reached."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from typing import Any
+
+__all__ = ["Stopping"]
+
+
+class Stopping:
+    """The reasons to stop.
+
+    Parameters
+    ----------
+    maxiter, check_every : int
+    gtol, ftol : float
+    patience : int or None
+        As in `minimize`.
+    usual_patience : int
+        What takes its place if there is only `ftol`.
+    """
+
+    def __init__(
+        self,
+        maxiter: Any,
+        check_every: Any,
+        gtol: Any,
+        ftol: Any,
+        patience: Any,
+        usual_patience: int,
+    ) -> None:
+        self.maxiter = _whole("maxiter", maxiter, 0)
+        self.check_every = _whole("check_every", check_every, 1)
+        self._gtol, self._ftol = _tolerance("gtol", gtol), _tolerance("ftol", ftol)
+        if patience is not None:
+            self._patience: float = _whole("patience", patience, 1)
+        else:
+            self._patience = usual_patience if self._ftol else math.inf
+        self._least, self._since = 0.0, 0  # until the first check
+
+    def status(self, nit: int, value: float, optimality: float) -> int:
+        """Of the point after `nit` iterations: `MESSAGES` says what it means."""
+        if not math.isfinite(value) or not math.isfinite(optimality):
+            return 2
+        if optimality <= self._gtol:
+            return 0
+        if not nit or value < self._least - self._ftol * max(1.0, abs(self._least)):
+            self._least, self._since = value, nit
+        if nit - self._since >= self._patience:
+            return 3
+        return 1 if nit == self.maxiter else -1
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    """A whole number, which SciPy's users may write as ``1e4``."""
+    whole = int(value) if isinstance(value, float) and value.is_integer() else value
+    if isinstance(value, bool) or not isinstance(whole, numbers.Integral) or int(whole) < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+    return int(whole)
+
+
+def _tolerance(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not float(value) >= 0:
+        raise ValueError(f"{name} must be a number >= 0, got {value!r}")
+    return float(value)
