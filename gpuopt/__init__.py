@@ -103,6 +103,9 @@ from gpuopt.rules import (
 from gpuopt.tracing.trace import TraceError
 from gpuopt.training.fit import fit
 from gpuopt.training.history import History
+from gpuopt.training.line_search.conjugate import NonlinearCG
+from gpuopt.training.line_search.lbfgs import LBFGS
+from gpuopt.training.line_search.proximal import ProximalGradient
 from gpuopt.training.minimize import iterate, minimize
 from gpuopt.training.result import OptimizeResult
 from gpuopt.training.scipy_method import scipy_method
@@ -115,6 +118,7 @@ __all__ = [
     "COCOB",
     "LAMB",
     "LARS",
+    "LBFGS",
     "QHM",
     "SGD",
     "SM3",
@@ -151,6 +155,7 @@ __all__ = [
     "Muon",
     "NAdam",
     "NonNegative",
+    "NonlinearCG",
     "NovoGrad",
     "OptimisticGradient",
     "OptimizeResult",
@@ -160,6 +165,7 @@ __all__ = [
     "PolyakStep",
     "Positive",
     "Prodigy",
+    "ProximalGradient",
     "QHAdam",
     "RAdam",
     "RMSProp",

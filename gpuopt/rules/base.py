@@ -196,7 +196,11 @@ _EXAMPLES: dict[Any, str] = {int: "1", str: "'*'"}
 
 
 def class_hint(value: Any) -> str:
-    """What to type in place of the class of a rule or a piece; nothing for any other value."""
+    """What to type in place of the class of a rule or a piece, or of a method that is none; nothing
+    for any other value.
+    """
+    if hint := getattr(value, "not_a_rule", ""):
+        return str(hint)
     if not (isinstance(value, type) and issubclass(value, (Bindable, Formula))):
         return ""
     static: dict[str, Any] = getattr(value, "_static", {})

@@ -14,12 +14,13 @@ from gpuopt.arrays.foreign import conversion, on_gpu
 from gpuopt.arrays.tree import TreeSpec
 from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.rules.base import Bindable, class_hint
+from gpuopt.rules.catalogue import rules, whole_array_rules
 from gpuopt.rules.piece import Piece
 
 __all__ = [
     "asks_to_stop",
     "check_callback",
-    "check_rule",
+    "check_method",
     "of_result",
     "remedy",
     "start",
@@ -27,17 +28,22 @@ __all__ = [
 ]
 
 
-def check_rule(rule: Any) -> None:
+_LINE_SEARCHES = {"cg": "NonlinearCG", "lbfgs": "LBFGS", "lbfgsb": "LBFGS", "bfgs": "LBFGS"}
+
+
+def check_method(method: Any) -> None:
     """Raise TypeError for anything but a rule."""
-    if not isinstance(rule, Bindable):
+    if not isinstance(method, Bindable):
         raise TypeError(
-            "rule must be a gpuopt.Rule, such as gpuopt.Adam(), got "
-            f"{type(rule).__name__}{remedy(rule)}"
+            "method must be a gpuopt.Rule, such as gpuopt.Adam(), or a method of its own, such as "
+            f"gpuopt.LBFGS(), got {type(method).__name__}{remedy(method)}"
         )
 
 
 def remedy(rule: Any) -> str:
     """What to pass in place of something that is no rule but belongs to one."""
+    if isinstance(rule, str):
+        return f": {_named(rule)}"
     if isinstance(rule, Piece) or (isinstance(rule, type) and issubclass(rule, Piece)):
         return ": a piece works in a chain, as in gpuopt.chain(gpuopt.clip(1.0), gpuopt.Adam())"
     if isinstance(rule, Optimizer):
@@ -45,6 +51,15 @@ def remedy(rule: Any) -> str:
     if is_array(rule):
         return ": the order is gpuopt.minimize(fun, x0, rule)"
     return class_hint(rule)
+
+
+def _named(text: str) -> str:
+    """What to type in place of the name of a method."""
+    plain = "".join(filter(str.isalnum, text)).lower()
+    known = {name.lower(): name for name in (*rules(), *whole_array_rules())} | _LINE_SEARCHES
+    if plain in known:
+        return f"write gpuopt.{known[plain]}()"
+    return "write gpuopt.Adam(), or another of dir(gpuopt)"
 
 
 def check_callback(callback: Any) -> None:

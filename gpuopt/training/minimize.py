@@ -1,4 +1,4 @@
-"""Minimize a function in SciPy's shape, with a rule of this library, on the CPU or on a GPU."""
+"""Minimize a function in SciPy's shape, with a rule or a line search, on the CPU or on a GPU."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any, Literal, SupportsFloat, Unpack, overload
 
 from gpuopt.arrays.tree import HyperArrays
 from gpuopt.rules.base import Bindable
-from gpuopt.training.arguments import check_callback, check_rule, start
+from gpuopt.training.arguments import check_callback, check_method, start
 from gpuopt.training.bounds import boxes
-from gpuopt.training.descent import ByRule
+from gpuopt.training.descent import ByRule, Descent
 from gpuopt.training.given import Bounds, Callback, Gradient, Options, Start, ValueAndGradient
+from gpuopt.training.line_search.method import ByMethod, Method
 from gpuopt.training.objective import Objective
 from gpuopt.training.result import OptimizeResult
 from gpuopt.training.search import Search
@@ -27,7 +28,7 @@ _PATIENCE = 100
 def minimize(
     fun: ValueAndGradient,
     x0: Start,
-    method: Bindable,
+    method: Bindable | Method,
     *,
     jac: Literal[True] = True,
     **options: Unpack[Options],
@@ -36,7 +37,7 @@ def minimize(
 def minimize(
     fun: Callable[..., SupportsFloat],
     x0: Start,
-    method: Bindable,
+    method: Bindable | Method,
     *,
     jac: Gradient,
     **options: Unpack[Options],
@@ -44,7 +45,7 @@ def minimize(
 def minimize(
     fun: Callable[..., Any],
     x0: Start,
-    method: Bindable,
+    method: Bindable | Method,
     *,
     jac: Literal[True] | Gradient = True,
     args: tuple[Any, ...] = (),
@@ -70,8 +71,9 @@ def minimize(
         The starting point: one array of any shape, or several; it is copied. `fun` gets the like,
         and its gradient has the same structure. Anything but a floating-point array becomes
         float64.
-    method : Rule
-        The update rule, such as ``gpuopt.Adam(lr=0.1)``.
+    method : Rule, LBFGS, NonlinearCG or ProximalGradient
+        The update rule, such as ``gpuopt.Adam(lr=0.1)``; or a method that calls the function
+        itself, such as ``gpuopt.LBFGS()``, which takes neither `bounds` nor `hyper` nor `master`.
     jac : True or callable
         ``jac(x, *args) -> gradient``, if `fun` returns only the value.
     args : tuple
@@ -93,13 +95,14 @@ def minimize(
         gradient)``) is larger.
     ftol, patience : float, int, optional
         Converged once `patience` updates have lowered the value by no more than ``ftol * max(1,
-        |value|)``, as seen at checks. With `ftol` alone, `patience` is 100; with `patience` alone,
-        `ftol` is 0: the value no longer falls.
+        |value|)``, as seen at checks. With `ftol` alone, `patience` is 100, with a method that
+        calls the function itself 1; with `patience` alone, `ftol` is 0: the value no longer falls.
     callback : callable, optional
         ``callback(x)``, or ``callback(intermediate_result)`` if that name is its only parameter, at
         every check; returning True or raising StopIteration stops.
     check_every : int
-        Updates between checks. A check waits for the GPU; nothing else does.
+        Updates between checks. A check waits for the GPU; nothing else does. A method that calls
+        the function itself waits at each call anyway, and checks every iteration.
     copy : bool
         Give `fun` and `jac` a copy of x at each call, so that they may keep and alter it. False
         gives them x itself, which they must not alter and which the next update overwrites; that
@@ -109,7 +112,8 @@ def minimize(
     -------
     OptimizeResult
         The point with the smallest value that was seen, with its value and gradient, however the
-        minimization ends. A value on a GPU is seen at a check; any other, at every call.
+        minimization ends. A value on a GPU is seen at a check; any other, at every call. A method
+        that calls the function itself returns its last point.
 
     Raises
     ------
@@ -172,12 +176,18 @@ def searching(
     copy: bool = True,
 ) -> Search:
     """The search that `minimize` and `iterate` make, if every argument is what it should be."""
-    stopping = Stopping(maxiter, check_every, gtol, ftol, patience, _PATIENCE)
-    check_rule(method)
+    searches = isinstance(method, Method)
+    usual = 1 if searches else _PATIENCE
+    stopping = Stopping(maxiter, 1 if searches else check_every, gtol, ftol, patience, usual)
     check_callback(callback)
     spec = start(x0)
     objective = Objective(fun, jac, args, spec, copy)
-    descent = ByRule(objective, spec, boxes(bounds, spec), method, hyper, master)
+    if searches:
+        given = {"bounds": bounds, "hyper": hyper, "master": master or None}
+        descent: Descent = ByMethod(objective, spec, method, given)
+    else:
+        check_method(method)
+        descent = ByRule(objective, spec, boxes(bounds, spec), method, hyper, master)
     return Search(descent, stopping, callback)
 
 
@@ -185,7 +195,7 @@ def searching(
 def iterate(
     fun: ValueAndGradient,
     x0: Start,
-    method: Bindable,
+    method: Bindable | Method,
     *,
     jac: Literal[True] = True,
     **options: Unpack[Options],
@@ -194,7 +204,7 @@ def iterate(
 def iterate(
     fun: Callable[..., SupportsFloat],
     x0: Start,
-    method: Bindable,
+    method: Bindable | Method,
     *,
     jac: Gradient,
     **options: Unpack[Options],
@@ -202,7 +212,7 @@ def iterate(
 def iterate(
     fun: Callable[..., Any],
     x0: Start,
-    method: Bindable,
+    method: Bindable | Method,
     *,
     jac: Literal[True] | Gradient = True,
     **options: Unpack[Options],
@@ -220,9 +230,9 @@ def iterate(
     -------
     iterator of OptimizeResult
         One for each check: x, its value and gradient as they are there, with the status -1. Besides
-        they have ``optimality``, which converges to ``gtol``, and ``opt``, the `Optimizer`: assign
-        to ``opt.rule`` to go on with another learning rate. The last one is what `minimize` would
-        return. ``break`` ends the minimization at any time.
+        they have ``optimality``, which converges to ``gtol``, and with a rule ``opt``, the
+        `Optimizer`: assign to ``opt.rule`` to go on with another learning rate. The last one is
+        what `minimize` would return. ``break`` ends the minimization at any time.
 
     Raises
     ------

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from gpuopt.rules.base import Bindable
-from gpuopt.training.arguments import check_callback, check_rule, of_result, start_array
+from gpuopt.training.arguments import check_callback, check_method, of_result, start_array
 from gpuopt.training.bounds import Box, read_as_scipy
+from gpuopt.training.line_search.method import Method
 from gpuopt.training.minimize import minimize
 from gpuopt.training.objective import real_number
 
@@ -29,12 +30,13 @@ _USER = 5
 _SCHEMES = ("2-point", "3-point", "cs")
 
 
-def scipy_method(rule: Bindable) -> Callable[..., Any]:
+def scipy_method(rule: Bindable | Method) -> Callable[..., Any]:
     """The rule as a `method` of ``scipy.optimize.minimize``.
 
     Parameters
     ----------
     rule : Rule
+        Or another method of `minimize`, such as ``gpuopt.LBFGS()``.
 
     Returns
     -------
@@ -64,7 +66,8 @@ def scipy_method(rule: Bindable) -> Callable[..., Any]:
     element of x. SciPy hands a callable method None in place of ``'2-point'``, ``'3-point'`` and
     ``'cs'``, so that these are two-point differences here unless the method is called directly.
     """
-    check_rule(rule)
+    if not isinstance(rule, Method):
+        check_method(rule)
 
     def method(fun: Any, x0: Any, args: Any = (), **given: Any) -> Any:
         return _minimize(rule, fun, x0, args, **given)
@@ -73,7 +76,7 @@ def scipy_method(rule: Bindable) -> Callable[..., Any]:
 
 
 def _minimize(
-    rule: Bindable,
+    rule: Bindable | Method,
     /,
     fun: Any,
     x0: Any,

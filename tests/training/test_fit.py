@@ -523,7 +523,7 @@ def test_an_answer_that_is_not_true_does_not_stop(answer: Any) -> None:
         (Adam, ": Adam is a class, so call it, Adam()"),
         (clip(1.0), ": a piece works in a chain, as in gpuopt.chain(gpuopt.clip(1.0), gpuopt.Adam())"),
         (clip, ": a piece works in a chain, as in gpuopt.chain(gpuopt.clip(1.0), gpuopt.Adam())"),
-        ("adam", ""),
+        ("adam", ": write gpuopt.Adam()"),
     ],
 )
 def test_a_remedy_for_what_is_no_rule(rule: Any, remedy: str) -> None:

@@ -47,7 +47,7 @@ def test_rosenbrock() -> None:
 
 
 def test_a_rule_is_needed() -> None:
-    with pytest.raises(TypeError, match=r"rule must be a gpuopt.Rule"):
+    with pytest.raises(TypeError, match=r"method must be a gpuopt\.Rule, .* got str: write gpuopt\.Adam\(\)"):
         go.scipy_method("adam")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"Adam is a class, so call it, Adam\(\)"):
         go.scipy_method(go.Adam)  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ from tools.mutants.mistakes import (
     device,
     executors,
     family,
+    line_search,
     minimize,
     optimizer,
     rules,
@@ -19,5 +20,5 @@ from tools.mutants.planting import Mistake
 
 __all__ = ["MISTAKES"]
 
-WINGS = (arrays, rules, family, codegen, executors, optimizer, whole_arrays, training, minimize, bench, device)
+WINGS = (arrays, rules, family, codegen, executors, optimizer, whole_arrays, training, minimize, line_search, bench, device)
 MISTAKES: list[Mistake] = [one for wing in WINGS for one in wing.MISTAKES]

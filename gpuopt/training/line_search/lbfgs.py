@@ -1,0 +1,83 @@
+"""Limited-memory BFGS."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from gpuopt.training.line_search.flat import Point, Problem, dot, quietly
+from gpuopt.training.line_search.method import Method, State, downhill
+
+__all__ = ["LBFGS"]
+
+_WOLFE = 1e-3, 0.9
+
+
+@dataclasses.dataclass(frozen=True)
+class LBFGS(Method):
+    """Limited-memory BFGS with a strong Wolfe line search, for `minimize` and `iterate`.
+
+    It goes along ``-H·g``, where ``H`` approximates the inverse of the Hessian by the last `memory`
+    steps ``s`` and changes of the gradient ``y`` (Liu & Nocedal 1989; Nocedal & Wright 2006,
+    algorithm 7.5), as far as the line search of Moré & Thuente (1994) says. The constants, 1e-3 and
+    0.9, and the first step are those of SciPy's ``L-BFGS-B``. Takes real and complex arrays, and
+    trees of them. A value or gradient that is not finite is too far along the line.
+
+    It needs the function's own value and gradient at each call, not those of a batch, and no noise
+    but that of rounding. Where rounding hides any descent it stops, with the status 4.
+
+    Parameters
+    ----------
+    memory : int
+        How many steps are kept: 2·memory + 5 numbers for each of x.
+
+    Examples
+    --------
+    >>> import numpy as np, gpuopt as go
+    >>> def fun(z):  # complex: the gradient is dL/dx + 1j * dL/dy
+    ...     r = z**2 + 1
+    ...     return (r * r.conj()).real.sum(), 4 * r * z.conj()
+    >>> found = go.minimize(fun, np.array([1 + 0.5j]), go.LBFGS())
+    >>> found.success, found.x.round(6)
+    (True, array([0.+1.j]))
+    """
+
+    memory: int = 10
+
+    def __post_init__(self) -> None:
+        if type(self.memory) is not int or self.memory < 1:
+            raise ValueError(f"LBFGS: memory must be an int of at least 1, got {self.memory!r}")
+
+    def start(self, problem: Problem, x: Any) -> State:
+        return State(problem.at(x), ())
+
+    def advance(self, problem: Problem, state: State) -> State | None:
+        point, pairs = state
+        direction = quietly(_direction, point.gradient, pairs)
+        new = downhill(problem, point, direction, 1.0 if pairs else None, _WOLFE)
+        if new is None:  # perhaps what was learned misleads: forget it
+            return self.advance(problem, State(point, ())) if pairs else None
+        if new.growth > problem.eps:
+            pairs = (*pairs, quietly(_learned, point, new))[-self.memory :]
+        return State(new, pairs)
+
+
+def _learned(old: Point, new: Point) -> tuple[Any, Any, Any]:
+    s, y = new.x - old.x, new.gradient - old.gradient
+    return s, y, 1 / dot(s, y)
+
+
+def _direction(g: Any, pairs: Any) -> Any:
+    """``-H·g``, by the recursion in two loops; its numbers stay on the device."""
+    if not pairs:
+        return -g
+    parts = []
+    for s, y, rho in reversed(pairs):
+        part = rho * dot(s, g)
+        g = g - part * y
+        parts.append(part)
+    _, y, rho = pairs[-1]
+    g = g / (rho * dot(y, y))
+    for (s, y, rho), part in zip(pairs, reversed(parts), strict=True):
+        g = g + (part - rho * dot(y, g)) * s
+    return -g

@@ -1,0 +1,137 @@
+"""What a method that calls the function itself is, and a descent by one."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from typing import Any, ClassVar, NamedTuple
+
+from gpuopt.arrays import check
+from gpuopt.arrays.tree import TreeSpec
+from gpuopt.rules.elsewhere import NotHere
+from gpuopt.training.descent import Descent
+from gpuopt.training.line_search.flat import Point, Problem, dot, quietly, read
+from gpuopt.training.line_search.wolfe import Wolfe, wolfe
+from gpuopt.training.objective import Objective
+
+__all__ = ["ByMethod", "Method", "State", "downhill"]
+
+
+_IDLE = 10
+"""After so many steps without a lower value or a smaller gradient, rounding leads the way."""
+
+
+class State(NamedTuple):
+    """Where a method is, and whatever else it has to know."""
+
+    point: Point
+    memory: Any
+
+
+class Method:
+    """A method that calls the function itself. It is no rule: a rule is given each gradient.
+
+    A subclass is a frozen dataclass of its settings, and holds no arrays.
+    """
+
+    not_a_rule: ClassVar[str] = ""
+    """What to type where a rule is expected."""
+    descends: ClassVar[bool] = True
+    """Whether no step leads to a higher value of the function, but for rounding."""
+
+    def __init_subclass__(cls) -> None:
+        cls.not_a_rule = (
+            f": {cls.__name__} calls the function itself, so write "
+            f"gpuopt.minimize(fun, x, gpuopt.{cls.__name__}())"
+        )
+        init = NotHere(cls.not_a_rule.removeprefix(": "))
+        init.__set_name__(cls, "init")
+        cls.init = init  # type: ignore[attr-defined]
+
+    @abstractmethod
+    def start(self, problem: Problem, x: Any) -> State:
+        """The state in which it begins at the vector `x`."""
+
+    @abstractmethod
+    def advance(self, problem: Problem, state: State) -> State | None:
+        """The state after an iteration; None if no lower point is found."""
+
+
+def downhill(
+    problem: Problem, start: Point, direction: Any, step: float | None, c: tuple[float, float]
+) -> Point | None:
+    """A point along `direction` that satisfies the strong Wolfe conditions with these constants.
+
+    `step` is the first to try; None tries one as long as 1, or as the gradient if that is shorter.
+    """
+    slope, square = read(*quietly(_slope_and_square, start.gradient, direction))
+    if not slope < 0:
+        return None
+    noise = noise_of(problem, start.value)
+    sought = Wolfe(start._replace(step=0.0, slope=slope), *c, noise)
+    first = min(1.0, 1 / math.sqrt(square)) if step is None else step
+    found = wolfe(problem.along(start, direction), first, sought)
+    return found if found is None else found._replace(growth=found.slope / -slope + 1)
+
+
+def noise_of(problem: Problem, value: float) -> float:
+    """How much of a value its rounding may make."""
+    return 8 * problem.eps * abs(value)
+
+
+def _slope_and_square(gradient: Any, direction: Any) -> tuple[Any, Any]:
+    return dot(gradient, direction), dot(direction, direction)
+
+
+class ByMethod(Descent):
+    """A descent by such a method; its point is the best, but for what rounding hides."""
+
+    def __init__(
+        self, objective: Objective, spec: TreeSpec, method: Method, given: dict[str, Any]
+    ) -> None:
+        if refused := [name for name, value in given.items() if value is not None]:
+            name = type(method).__name__
+            remedy = "take a rule, such as gpuopt.Adam()"
+            if refused[0] == "bounds":
+                remedy += ", or gpuopt.ProximalGradient(prox=lambda x, step: np.clip(x, lo, hi))"
+            raise ValueError(f"{name} takes no {refused[0]}: {remedy}")
+        check.parameters(spec.leaves, spec.paths, spec.build(spec.leaves))
+        self._problem, self._method = Problem(objective, spec), method
+        self._x, self.about = self._problem.vector(spec.leaves), {}
+
+    @property
+    def calls(self) -> int:  # type: ignore[override]
+        """How often the function was called."""
+        return self._problem.calls
+
+    def begin(self) -> None:
+        self._state = self._method.start(self._problem, self._x)
+        point = self._state.point
+        self._least, self._idle = (point.value, point.optimality), 0
+
+    def step(self) -> bool:
+        state = self._method.advance(self._problem, self._state)
+        if state is None:
+            return False
+        point = state.point
+        lower = point.value < self._least[0] - noise_of(self._problem, point.value)
+        flatter = point.optimality < self._least[1]
+        self._idle = 0 if lower or flatter else self._idle + 1
+        self._least = (
+            point.value if lower else self._least[0],
+            min(self._least[1], point.optimality),
+        )
+        self._state = state
+        return not (self._method.descends and self._idle > _IDLE)
+
+    def look(self) -> tuple[float, float]:
+        return self._state.point.value, self._state.point.optimality
+
+    def point(self) -> dict[str, Any]:
+        point, tree = self._state.point, self._problem.tree
+        return {"x": tree(point.x), "fun": point.value, "jac": tree(point.gradient)}
+
+    @property
+    def best(self) -> dict[str, Any] | None:  # type: ignore[override]
+        """The x, fun and jac of the point; None before the first."""
+        return self.point() if hasattr(self, "_state") else None

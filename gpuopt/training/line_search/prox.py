@@ -1,0 +1,48 @@
+"""What a user gives as a prox: a function of a tree, functions of arrays, or objects with one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from gpuopt.arrays.tree import TreeSpec
+
+__all__ = ["proximal"]
+
+_FORMS = "prox must be a function prox(x, step), an object with such a method, or a tree of them"
+
+
+def proximal(prox: Any, spec: TreeSpec) -> Callable[[list[Any], float], list[Any]]:
+    """A prox as a function of the arrays of a tree, and of the step size."""
+    if callable(prox) and not hasattr(prox, "prox"):
+        return lambda x, step: _checked(spec.match(prox(spec.build(x), step), "prox"), x, spec)
+    is_tree = isinstance(prox, (dict, list, tuple))
+    each = spec.match(prox, "prox") if is_tree else [prox] * len(spec.leaves)
+    functions = [_of_array(one, path) for one, path in zip(each, spec.paths, strict=True)]
+
+    def by_array(x: list[Any], step: float) -> list[Any]:
+        found = zip(functions, x, strict=True)
+        return _checked([function(array, step) for function, array in found], x, spec)
+
+    return by_array
+
+
+def _of_array(prox: Any, path: str) -> Callable[[Any, float], Any]:
+    if prox is None:
+        return lambda x, step: x
+    function = getattr(prox, "prox", prox)
+    if not callable(function):
+        raise TypeError(f"{_FORMS}, got {prox!r}" + (f" for x0{path}" if path else ""))
+    return function  # type: ignore[no-any-return]
+
+
+def _checked(found: list[Any], x: list[Any], spec: TreeSpec) -> list[Any]:
+    for new, old, path in zip(found, x, spec.paths, strict=True):
+        if type(new) is not type(old) or new.shape != old.shape:
+            raise TypeError(
+                f"prox must return an array like x{path}, {type(old).__name__} of shape "
+                f"{old.shape}, got {type(new).__name__} of shape {getattr(new, 'shape', ())}"
+            )
+        if new.dtype.kind == "c" and old.dtype.kind != "c":
+            raise TypeError(f"prox made x{path} complex, which is real: return np.real of it")
+    return found

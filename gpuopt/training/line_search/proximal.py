@@ -1,0 +1,172 @@
+"""The proximal gradient method, accelerated."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import numbers
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
+
+from gpuopt.training.line_search.flat import Point, Problem, dot, quietly, read
+from gpuopt.training.line_search.method import Method, State
+from gpuopt.training.line_search.prox import proximal
+
+__all__ = ["ProximalGradient"]
+
+_HALVINGS = 60
+_CLOSE = 1e4
+"""So many times the rounding of a value is seen in differences of values."""
+
+
+class Memory(NamedTuple):
+    """The prox of a vector; the step size, and whether it was never too large; where the next step
+    begins, and the momentum's length there.
+    """
+
+    prox: Callable[[Any, float], Any]
+    step: float
+    grows: bool
+    ahead: Any
+    momentum: float
+
+
+@dataclasses.dataclass(frozen=True)
+class ProximalGradient(Method):
+    """The proximal gradient method, accelerated (FISTA), for `minimize` and `iterate`.
+
+    It minimizes ``fun(x) + h(x)``, where `fun` has a gradient and ``h`` is known by its `prox`::
+
+        x_new = prox(y - step·∇fun(y), step),    y_next = x_new + (t - 1)/t_next·(x_new - x)
+
+    with ``t_next = (1 + √(1 + 4t²))/2`` (Beck & Teboulle 2009), which begins anew where the
+    momentum leads uphill (O'Donoghue & Candès 2015). Takes real and complex arrays, and trees of
+    them. `minimize` returns the last point, with the value and gradient of `fun` alone. It has
+    converged once no element of ``(y - x_new)/step`` is larger than ``gtol``.
+
+    Parameters
+    ----------
+    step : float, optional
+        The first step size, such as 1/L for a gradient with the Lipschitz constant L. By default
+        estimated by one more call of `fun`.
+    prox : callable, or a tree of them, optional
+        ``prox(x, step)`` gives the point ``u`` with the least ``h(u) + ‖u - x‖²/(2·step)``: a
+        projection, if ``h`` is a constraint. It gets x as `fun` does, one array or a tree. A tree
+        of such functions has one for each array; None leaves an array alone. An object with a
+        method ``prox(x, step)`` stands for that method, and acts on each array alone.
+    accelerate : bool
+        Whether to use momentum.
+    search : bool
+        Whether to halve the step size until ``fun(x_new)`` is no larger than the quadratic model
+        says. It is doubled until that happens first, and where the momentum begins anew. Without it
+        `step` must be given.
+
+    Examples
+    --------
+    The lasso, ``‖A·x - b‖²/2 + 0.5·‖x‖₁``:
+
+    >>> import numpy as np, gpuopt as go
+    >>> A, b = np.array([[1.0, 0.5], [0.0, 1.0]]), np.array([1.0, 0.2])
+    >>> def fun(x):
+    ...     r = A @ x - b
+    ...     return r @ r / 2, A.T @ r
+    >>> def soft(x, step):
+    ...     return np.sign(x) * np.maximum(abs(x) - 0.5 * step, 0.0)
+    >>> go.minimize(fun, np.zeros(2), go.ProximalGradient(prox=soft)).x.round(6)
+    array([0.5, 0. ])
+    """
+
+    descends: ClassVar[bool] = False
+
+    step: Any = None
+    prox: Any = None
+    accelerate: bool = True
+    search: bool = True
+
+    def __post_init__(self) -> None:
+        size = self.step
+        if not (size is None or (isinstance(size, numbers.Real) and 0 < float(size) < math.inf)):
+            raise ValueError(f"ProximalGradient: step must be a number > 0, got {size!r}")
+        if size is None and not self.search:
+            raise ValueError(
+                "ProximalGradient: search=False needs the step size, step=1/L for a gradient with "
+                "the Lipschitz constant L"
+            )
+
+    def start(self, problem: Problem, x: Any) -> State:
+        by_arrays = proximal(self.prox, problem.spec)
+
+        def prox(x: Any, step: float) -> Any:
+            return problem.vector(by_arrays(problem.arrays(x), step))
+
+        point = problem.at(x)
+        step = _first(problem, point) if self.step is None else float(self.step)
+        move = prox(quietly(_forward, problem, point, step), step) - x
+        point = point._replace(optimality=_optimality(problem, move, step))
+        return State(point, Memory(prox, step, self.search, x, 1.0))
+
+    def advance(self, problem: Problem, state: State) -> State | None:
+        point, (prox, step, grows, ahead, momentum) = state
+        begin = point if ahead is point.x else problem.at(ahead)
+        if not math.isfinite(begin.value + begin.optimality):
+            begin, momentum = point, 1.0
+        for _ in range(_HALVINGS):
+            x = prox(quietly(_forward, problem, begin, step), step)
+            new = problem.at(x)
+            model = read(*quietly(_model, begin, new))
+            if not self.search or _is_below(problem, new, begin, step, model):
+                break
+            step, grows = step / 2, False
+        else:
+            return None
+        new = new._replace(optimality=_optimality(problem, x - begin.x, step))
+        on = x - point.x
+        again = self.accelerate and read(dot(x - begin.x, on))[0] < 0
+        if grows or (again and self.search):
+            step *= 2
+        if again or not self.accelerate:
+            return State(new, Memory(prox, step, grows, x, 1.0))
+        longer = (1 + math.sqrt(1 + 4 * momentum**2)) / 2
+        ahead = x + problem.number((momentum - 1) / longer) * on
+        return State(new, Memory(prox, step, grows, ahead, longer))
+
+
+def _first(problem: Problem, point: Point) -> float:
+    """One over the curvature along the gradient."""
+    (square,) = read(quietly(dot, point.gradient, point.gradient))
+    if not 0 < square < math.inf:
+        return 1.0
+    length = min(1.0, 1 / math.sqrt(square))
+    for _ in range(_HALVINGS):
+        there = problem.along(point, -point.gradient)(length)
+        if math.isfinite(there.value) and math.isfinite(there.slope):
+            curvature = (1 + there.slope / square) / length
+            return 1 / curvature if curvature > 0 else length
+        length /= 10
+    return length
+
+
+def _forward(problem: Problem, begin: Point, step: float) -> Any:
+    return begin.x - problem.number(step) * begin.gradient
+
+
+def _model(begin: Point, new: Point) -> tuple[Any, Any, Any]:
+    """The slope along a move, its square, and by how much the slope grew."""
+    move = new.x - begin.x
+    growth = dot(new.gradient - begin.gradient, move)
+    return dot(begin.gradient, move), dot(move, move), growth
+
+
+def _is_below(problem: Problem, new: Point, begin: Point, step: float, model: list[float]) -> bool:
+    """Whether the value is no larger than the quadratic model says; or the gradient, where the
+    rounding of values is as large as the model's last part.
+    """
+    slope, square, growth = model
+    if square / (2 * step) <= _CLOSE * problem.eps * abs(begin.value):
+        return growth <= square / step
+    return new.value <= begin.value + slope + square / (2 * step)
+
+
+def _optimality(problem: Problem, move: Any, step: float) -> float:
+    (largest,) = read(problem.largest(problem.arrays(move)))
+    return largest / step
