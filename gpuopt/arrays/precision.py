@@ -1,4 +1,4 @@
-"""Options for 16-bit parameters: a float32 copy of each, or rounding at random."""
+"""Options for what has 16 bits: parameters with a float32 copy, or rounded at random; and state."""
 
 from __future__ import annotations
 
@@ -9,25 +9,33 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["MASTER", "Precision"]
+from gpuopt.arrays.dtypes import COMPUTE, named
+
+__all__ = ["MASTER", "STATE_DTYPES", "Precision"]
 
 MASTER = "master"
 """The name of the state with the float32 copies."""
+STATE_DTYPES = ("bfloat16",)
+"""What `state_dtype` may be, beside None."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Precision:
-    """The options of `init` for 16-bit parameters; the `seed` is 0 if no rounding needs it.
+    """The options of `init` for parameters and for state of 16 bits; the `seed` is 0 if no rounding
+    needs it.
 
     Raises
     ------
     TypeError, ValueError
-        If a value is not allowed, or both options are set.
+        If a value is not allowed, or both options for parameters are set.
+    ModuleNotFoundError
+        If the dtype of the state is not installed.
     """
 
     master: bool = False
     stochastic_rounding: bool = False
     seed: int = 0
+    state_dtype: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("master", "stochastic_rounding"):
@@ -51,7 +59,25 @@ class Precision:
                 "init: master=True and stochastic_rounding=True exclude each other: a master copy "
                 "is rounded to nearest, and loses nothing by it; choose one"
             )
-        object.__setattr__(self, "seed", operator.index(seed) if self.stochastic_rounding else 0)
+        self._check_state_dtype()
+        rounds = self.stochastic_rounding or self.state_dtype is not None
+        object.__setattr__(self, "seed", operator.index(seed) if rounds else 0)
+
+    def _check_state_dtype(self) -> None:
+        asked = self.state_dtype
+        if asked is None:
+            return
+        if not isinstance(asked, str) or asked not in STATE_DTYPES:
+            wrong = ValueError if isinstance(asked, str) else TypeError
+            allowed = " or ".join(map(repr, STATE_DTYPES))
+            raise wrong(f"init: state_dtype must be None or {allowed}, got {asked!r}")
+        try:
+            named(asked)
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(
+                f"init: state_dtype={asked!r} needs ml_dtypes, which is not installed "
+                "(pip install ml_dtypes)"
+            ) from error
 
     def check(self, arrays: Iterable[tuple[str, np.dtype[Any]]], states: Collection[str]) -> None:
         """Raise ValueError if these dtypes of arrays, or these states, do not allow it."""
@@ -66,10 +92,18 @@ class Precision:
                     f"params{path} is float16, and stochastic_rounding is for bfloat16: use "
                     "master=True, or bfloat16"
                 )
+            if self.state_dtype is not None and COMPUTE[dtype.name].itemsize > 4:
+                raise ValueError(
+                    f"params{path} is {dtype.name}, and state_dtype={self.state_dtype!r} is for "
+                    "arrays that are computed in float32: leave it out, or make the array "
+                    f"{'complex64' if dtype.kind == 'c' else 'float32'}"
+                )
 
     def of(self, dtype: np.dtype[Any]) -> Precision:
         """The options that apply to arrays of that dtype."""
-        return self if dtype.itemsize == 2 else PLAIN
+        if dtype.itemsize == 2 or self.state_dtype is None:
+            return self if dtype.itemsize == 2 else PLAIN
+        return Precision(seed=self.seed, state_dtype=self.state_dtype)
 
     def __str__(self) -> str:
         """The arguments of `init` that differ from their defaults."""
@@ -78,7 +112,7 @@ class Precision:
             for f in dataclasses.fields(self)
             if getattr(self, f.name) != f.default
         ]
-        return ", ".join(f"{name}={value}" for name, value in changed)
+        return ", ".join(f"{name}={value!r}" for name, value in changed)
 
 
 PLAIN = Precision()

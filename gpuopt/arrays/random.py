@@ -9,22 +9,40 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["FIRST", "GOLDEN", "KEY_PARTS", "ROUNDING", "SECOND", "after", "base", "fill"]
+__all__ = [
+    "FIRST",
+    "GOLDEN",
+    "KEY_PARTS",
+    "ROUNDING",
+    "SECOND",
+    "after",
+    "base",
+    "fill",
+    "sequence_of",
+]
 
 KEY_PARTS = 4
 """The length of a key: numbers below 65,536 (exact in float32) of the seed, then of the step."""
 ROUNDING = 2
-"""The stream of stochastic rounding; normal numbers use the streams before it."""
+"""The first stream of stochastic rounding; normal numbers use the streams before it."""
 GOLDEN = 0x9E3779B97F4A7C15
 FIRST = 0xBF58476D1CE4E5B9
 SECOND = 0x94D049BB133111EB
 _MASK = 2**64 - 1
 
 
-def base(key: tuple[float, ...], leaf: int, stream: int) -> int:
-    """The start of the sequence of array number `leaf`, for the numbers of a key."""
+def sequence_of(stream: int) -> tuple[int, int]:
+    """The sequence from which a stream takes bits, and how many other bits come before these: the
+    64 of a number are enough to round four arrays.
+    """
+    sequence, word = divmod(max(stream - ROUNDING, 0), 4)
+    return min(stream, ROUNDING) + sequence, 16 * word
+
+
+def base(key: tuple[float, ...], leaf: int, sequence: int) -> int:
+    """The start of a sequence of array number `leaf`, for the numbers of a key."""
     start = sum(int(part) << (16 * n) for n, part in enumerate(key))
-    for number in (0, leaf, stream):
+    for number in (0, leaf, sequence):
         start = _mixed((start + (number + 1) * GOLDEN) & _MASK)
     return start
 
@@ -40,9 +58,9 @@ def after(start: int, elements: int) -> int:
     return (start + elements * GOLDEN) & _MASK
 
 
-def fill(run: Any, start: int, index: Any, z: Any, work: Any) -> None:
-    """Fill `run` with the uniform numbers in (0, 1) of the elements that `index` names; `z` and
-    `work` are scratch like it.
+def fill(run: Any, start: int, index: Any, before: int, z: Any, work: Any) -> None:
+    """Fill `run` with the uniform numbers in (0, 1) of the elements that `index` names, made of the
+    bits after so many; `z` and `work` are scratch like it.
     """
     np.multiply(index, np.uint64(GOLDEN), out=z)
     np.add(z, np.uint64(after(start, 1)), out=z)
@@ -51,6 +69,8 @@ def fill(run: Any, start: int, index: Any, z: Any, work: Any) -> None:
         np.bitwise_xor(z, work, out=z)
         if factor:
             np.multiply(z, np.uint64(factor), out=z)
+    if before:
+        np.left_shift(z, np.uint64(before), out=z)
     digits = np.finfo(run.dtype).nmant
     np.right_shift(z, np.uint64(64 - digits), out=z)
     np.copyto(run, z, casting="unsafe")

@@ -106,7 +106,7 @@ def _options(args: argparse.Namespace, executors: list[str]) -> list[str]:
         raise ValueError(
             f"--init stochastic_rounding is for bfloat16, not for --dtype {args.dtype}"
         )
-    Precision(**dict.fromkeys(asked - {"capturable"}, True))  # they may exclude each other
+    Precision("master" in asked, "stochastic_rounding" in asked)  # they may exclude each other
     return [option for option in OPTIONS if option in asked]
 
 

@@ -58,13 +58,13 @@ _FOLD = """        rows = size // {lanes}
 {inner}
 {again}
 """
-_FILL = """def fill(run, start, index):
+_FILL = """def fill(run, start, index, before):
     scale, half = run.dtype.type({scale}), run.dtype.type({half})
     for i in range(run.size):
         z = start + (index[i] + types.uint64(1)) * types.uint64({golden})
         z = (z ^ (z >> types.uint64(30))) * types.uint64({first})
         z = (z ^ (z >> types.uint64(27))) * types.uint64({second})
-        z = z ^ (z >> types.uint64(31))
+        z = (z ^ (z >> types.uint64(31))) << before
         run[i] = run.dtype.type(types.{whole}(z >> types.uint64({cut}))) * scale + half
 """
 

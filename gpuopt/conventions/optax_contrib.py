@@ -9,7 +9,9 @@ from gpuopt.conventions.common import Made, around, coupled, refuse
 
 __all__ = ["REMEDIES", "ademamix", "adopt", "cocob", "dadapt_adamw", "dog", "prodigy"]
 
-_DTYPE = "state is float32 for arrays of 16 bits, and of the dtype of its array else"
+_DTYPE = (
+    "give state_dtype='bfloat16' to init, or leave state as it is: float32, or its array's dtype"
+)
 _MASK = "give gpuopt.partition a rule with it and one without"
 REMEDIES = {
     "mu_dtype": _DTYPE,

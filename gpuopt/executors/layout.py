@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.arrays.dtypes import state_dtype
 from gpuopt.tracing.program import UpdateProgram
 
 __all__ = [
@@ -189,7 +188,7 @@ def new_state(
     buffers = {}
     for state in program.states:
         value = 0.0 if state.initial is None else state.initial
-        dtype = state_dtype(compute, state.complex)
+        dtype = state.dtype(compute)
         if xp is np:
             buffers[state.name] = lines(total, dtype)
             buffers[state.name].fill(value)

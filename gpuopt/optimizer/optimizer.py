@@ -42,7 +42,7 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
         NumPy or CuPy arrays, all on one device, of any shape and any strides: float16, bfloat16
         (`ml_dtypes`), float32, float64, complex64 or complex128. float16 and bfloat16 are computed
         in float32, and so is their state kept.
-    hyper, master, stochastic_rounding, seed, capturable, rows
+    hyper, master, stochastic_rounding, seed, state_dtype, capturable, rows
         As for `Rule.init`.
 
     Attributes
@@ -82,6 +82,7 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
         master: bool = False,
         stochastic_rounding: bool = False,
         seed: int = 0,
+        state_dtype: str | None = None,
         capturable: bool = False,
         rows: str | Sequence[str] | None = None,
     ) -> None:
@@ -92,7 +93,8 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
             )
         if not isinstance(capturable, (bool, np.bool_)):
             raise TypeError(f"capturable must be True or False, got {capturable!r}")
-        precision, spec = Precision(master, stochastic_rounding, seed), TreeSpec(params, "params")
+        precision = Precision(master, stochastic_rounding, seed, state_dtype)
+        spec = TreeSpec(params, "params")
         check.parameters(spec.leaves, spec.paths, params)
         self._params, self._rule = params, rule
         by_name = cast("Mapping[str, Any] | None", hyper)
@@ -210,8 +212,9 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
             ``classes``, those of its classes; ``hyper``, its hyperparameters without schedules;
             ``schedules``, the names of the others; ``arrays``, by name a tree that says where there
             was an array for a hyperparameter; ``precision``, the arguments ``master``,
-            ``stochastic_rounding`` and ``seed`` of `init`; ``t``; ``counts``, a tree like params;
-            ``state``, a tree of arrays like params for each name; ``numbers`` by name, if any.
+            ``stochastic_rounding``, ``seed`` and ``state_dtype`` of `init`; ``t``; ``counts``, a
+            tree like params; ``state``, a tree of arrays like params for each name; ``numbers`` by
+            name, if any.
         """
         with self._guard.exclusive("copied"), self._there():
             self._guard.check()

@@ -13,7 +13,7 @@ from gpuopt.arrays.memory import Memory
 from gpuopt.optimizer.binding import Binding, RuleChange
 from gpuopt.optimizer.groups import ParamGroup
 from gpuopt.optimizer.hyperparameters import check_number
-from gpuopt.optimizer.saved_format import check_format, check_origin, is_early
+from gpuopt.optimizer.saved_format import check_format, check_origin, is_early, read_counts
 from gpuopt.optimizer.steps import Progress
 from gpuopt.optimizer.steps.scalar_states import closed_weights, shown
 from gpuopt.rules.base import Bindable, BindableT_co
@@ -79,38 +79,9 @@ class Saved(Generic[BindableT_co]):
         self.state: dict[str, Any] = saved["state"]
         check_origin(saved, rule, binding)
         self.rule, self._origin = _rule(saved, rule)
-        self.t = self._count(saved["t"], "t")
-        counts = self._spec.match(saved["counts"], "state_dict['counts']")
-        by_row = {group.index: len(group.counts[0]) for group in binding.row_groups}
-        self.counts = [
-            self._counts(n, f"counts{path}", by_row[index])
-            if index in by_row
-            else self._count(n, f"counts{path}")
-            for index, (n, path) in enumerate(zip(counts, self._spec.paths, strict=True))
-        ]
-        if (most := max(int(np.max(count, initial=0)) for count in self.counts)) > self.t:
-            raise ValueError(
-                f"state_dict: counts holds {most} updates of an array, more than the {self.t} steps"
-            )
-
-    @staticmethod
-    def _count(value: Any, name: str) -> int:
-        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-        if not whole or not 0 <= value < 2**53:
-            raise ValueError(
-                f"state_dict: {name} must be a whole number of steps, below 2**53, got {value!r}"
-            )
-        return int(value)
-
-    @staticmethod
-    def _counts(value: Any, name: str, size: int) -> Any:
-        found = isinstance(value, np.ndarray) and value.dtype.kind in "iu"
-        if not found or value.shape != (size,) or (value < 0).any():
-            raise ValueError(
-                f"state_dict: {name} must be an array of {size} whole numbers of steps, as the "
-                f"rows are updated apart here, got {value!r}"
-            )
-        return value
+        asked = {binding.precision.state_dtype, saved.get("precision", {}).get("state_dtype")}
+        self._exchanged = asked - {None} | {"float32"} if len(asked) > 1 else set()
+        self.t, self.counts = read_counts(saved, binding)
 
     def numbers(self, now: Iterable[str]) -> dict[str, float]:
         """The saved value of each number of the whole optimizer."""
@@ -233,7 +204,7 @@ class Saved(Generic[BindableT_co]):
         for index, (target, source, path) in enumerate(alike):
             if index in numbers or (target is None and source is None):
                 continue
-            if not _fits(target, source):
+            if not _fits(target, source, self._exchanged):
                 wanted = "None" if target is None else f"an array {target.dtype} {target.shape}"
                 raise ValueError(f"{what}{path} must be {wanted}, got {_told(source)}")
             yield target, source, what + path
@@ -246,12 +217,14 @@ def _told(found: Any) -> str:
     return type(found).__name__
 
 
-def _fits(target: Any, source: Any) -> bool:
-    """Whether `source` is an array that may be assigned to `target` as it is."""
+def _fits(target: Any, source: Any, exchanged: Collection[str]) -> bool:
+    """Whether `source` is an array that may be assigned to `target`: as it is, or where dtypes of
+    state are `exchanged`.
+    """
     return (
         target is not None
         and is_array(source)
         and not isinstance(source, np.ma.MaskedArray)
         and source.shape == target.shape
-        and source.dtype == target.dtype
+        and (source.dtype == target.dtype or {source.dtype.name, target.dtype.name} == exchanged)
     )

@@ -18,12 +18,14 @@ from gpuopt.optimizer.steps import Steps
 from gpuopt.rules.base import Bindable
 from gpuopt.rules.composite import Composite
 
-__all__ = ["VERSION", "check_format", "check_origin", "is_early", "state_dict_of"]
+__all__ = ["VERSION", "check_format", "check_origin", "is_early", "read_counts", "state_dict_of"]
 
 VERSION = 1
 """The version of the format, which is written and read."""
 _LATER = ("classes", "schedules", "arrays")
 """The keys that came later, all together."""
+_OPTION = (bool, int, str, type(None))
+"""What an option of `Precision` is."""
 
 
 def state_dict_of(
@@ -119,13 +121,18 @@ def is_early(saved: dict[str, Any]) -> bool:
 
 
 def _check_precision(was: object, precision: Precision) -> None:
+    """Raise an error if parameters are stored otherwise; state of another dtype is converted."""
     now = dataclasses.asdict(precision)
-    if not isinstance(was, dict) or not all(isinstance(x, (bool, int)) for x in was.values()):
+    if not isinstance(was, dict) or not all(isinstance(x, _OPTION) for x in was.values()):
         raise TypeError(f"state_dict['precision'] must be a dict of {', '.join(now)}, got {was!r}")
-    if was != now:
+    was = {"state_dtype": None, **was}  # which came later
+    alike = ["master", "stochastic_rounding"]
+    if was["state_dtype"] == now["state_dtype"] or precision.stochastic_rounding:
+        alike.append("seed")
+    if was.keys() != now.keys() or any(was[name] != now[name] for name in alike):
         raise ValueError(
             f"state_dict is of an optimizer whose init was given {was}, this one's {now}: "
-            "give init the same"
+            "give init the same (state_dtype may be another)"
         )
 
 
@@ -170,3 +177,39 @@ def _check_arrays(was: Any, binding: Binding) -> None:
                     f"state_dict is of an optimizer with {kinds[0]} for {name!r} of params{path}, "
                     f"this one has {kinds[1]}: give init the same hyper={{{name!r}: ...}}"
                 )
+
+
+def read_counts(saved: dict[str, Any], binding: Binding) -> tuple[int, list[Any]]:
+    """How many steps were completed, and how often each array was updated, or each of its rows."""
+    t, spec = _count(saved["t"], "t"), binding.spec
+    by_row = {group.index: len(group.counts[0]) for group in binding.row_groups}
+    counts = [
+        _counts(n, f"counts{path}", by_row[i]) if i in by_row else _count(n, f"counts{path}")
+        for i, (n, path) in enumerate(
+            zip(spec.match(saved["counts"], "state_dict['counts']"), spec.paths, strict=True)
+        )
+    ]
+    if (most := max(int(np.max(count, initial=0)) for count in counts)) > t:
+        raise ValueError(
+            f"state_dict: counts holds {most} updates of an array, more than the {t} steps"
+        )
+    return t, counts
+
+
+def _count(value: Any, name: str) -> int:
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or not 0 <= value < 2**53:
+        raise ValueError(
+            f"state_dict: {name} must be a whole number of steps, below 2**53, got {value!r}"
+        )
+    return int(value)
+
+
+def _counts(value: Any, name: str, size: int) -> Any:
+    found = isinstance(value, np.ndarray) and value.dtype.kind in "iu"
+    if not found or value.shape != (size,) or (value < 0).any():
+        raise ValueError(
+            f"state_dict: {name} must be an array of {size} whole numbers of steps, as the rows "
+            f"are updated apart here, got {value!r}"
+        )
+    return value

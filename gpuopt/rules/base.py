@@ -127,6 +127,7 @@ class Bindable:
         master: bool = False,
         stochastic_rounding: bool = False,
         seed: int = 0,
+        state_dtype: str | None = None,
         capturable: bool = False,
         rows: str | Sequence[str] | None = None,
     ) -> Optimizer[Self]:
@@ -155,6 +156,12 @@ class Bindable:
             arrays, and not together with `master`.
         seed : int
             Of the stochastic rounding, from 0 to 2**32 - 1.
+        state_dtype : str or None
+            ``"bfloat16"`` keeps the state of arrays that are computed in float32 in bfloat16, half
+            the bytes. It is rounded up or down at random as parameters are by
+            `stochastic_rounding`, so that an average with a decay of 0.999 moves. Complex state,
+            numbers, buffers, and state that stands for a parameter stay as they are: a copy of it,
+            or an average for `Optimizer.evaluation`. Needs `ml_dtypes`.
         capturable : bool
             Whether steps may be captured in a CUDA graph (`gpuopt.graph`). Schedules must then be
             of `gpuopt.schedules`. A GPU then keeps step counts and hyperparameters, and evaluates
@@ -176,8 +183,8 @@ class Bindable:
         TypeError, ValueError
             If an array cannot be updated in place, a hyperparameter's values are not in its range,
             or it follows a schedule that a captured step cannot evaluate; the message names it. If
-            `stochastic_rounding` meets a float16 array or `master`, or `master` a state of that
-            name.
+            `stochastic_rounding` meets a float16 array or `master`, `master` a state of that name,
+            or `state_dtype` an array that is computed in float64.
         TraceError
             If ``update`` does something that is neither elementwise nor a reduction; the message
             names the line.
@@ -188,6 +195,7 @@ class Bindable:
             "master": master,
             "stochastic_rounding": stochastic_rounding,
             "seed": seed,
+            "state_dtype": state_dtype,
         }
         return Optimizer(self, params, hyper, **options, capturable=capturable, rows=rows)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.arrays.random import base, fill
+from gpuopt.arrays.random import base, fill, sequence_of
 from gpuopt.rules.rule import ValueT
 from gpuopt.rules.traced import Traced
 
@@ -25,12 +25,9 @@ def uniform(like: Any, seed: int, t: Any, stream: int) -> Any:
         return like.uniform(key, stream)
     real = np.result_type(np.asarray(like).real.dtype, np.float32)
     run = np.empty(np.size(like), real)
-    fill(
-        run,
-        base(key, 0, stream),
-        np.arange(run.size, dtype=np.uint64),
-        *np.empty((2, run.size), np.uint64),
-    )
+    sequence, before = sequence_of(stream)
+    index, room = np.arange(run.size, dtype=np.uint64), np.empty((2, run.size), np.uint64)
+    fill(run, base(key, 0, sequence), index, before, *room)
     return run.reshape(np.shape(like))
 
 

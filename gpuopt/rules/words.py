@@ -64,7 +64,7 @@ AROUND: dict[str, Callable[[str, Mapping[str, str]], tuple[bool, str]]] = {
 }
 """Options that are pieces of a chain: whether before the rule, and the code. In their order."""
 
-INIT = ("hyper", "master", "stochastic_rounding", "seed", "capturable")
+INIT = ("hyper", "master", "stochastic_rounding", "seed", "state_dtype", "capturable")
 TUPLES = {
     "betas": ("beta1", "beta2", "beta3"),
     "etas": ("shrink", "grow"),

@@ -45,7 +45,7 @@ def assemble(
     touched |= {arg.place for arg in given if isinstance(arg, Array)}
     always = _evaluated(parts, setting)
     states = [
-        StateSpec(name, 0.0 if name in traced.late else initial, setting.is_complex(state(name)))
+        _state(name, initial, setting, traced)
         for name, initial in names.items()
         if not setting.kind(name).is_number and (state(name) in touched or name in always)
     ]
@@ -126,6 +126,13 @@ def _scalar_states(
         for key, each in traced.scalar_states.items()
         if key in read or key.name in always or each.new.value != key
     }
+
+
+def _state(name: str, initial: float | None, setting: Setting, traced: Traced) -> StateSpec:
+    """A state that begins with a number, or None."""
+    begins = 0.0 if name in traced.late else initial
+    wide = setting.is_complex(state(name))
+    return StateSpec(name, begins, wide, short=name in traced.short)
 
 
 def _scratch(arg: Array) -> StateSpec:

@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gpuopt.arrays.precision import MASTER
-from gpuopt.arrays.random import ROUNDING
 from gpuopt.rules.base import BoundPart, bind
 from gpuopt.rules.formula import reserved_names
 from gpuopt.rules.hooks import has_hook
-from gpuopt.rules.noise import uniform
 from gpuopt.tracing.buffers import Buffers
 from gpuopt.tracing.errors import TraceError
 from gpuopt.tracing.expr import Expr, Graph, reduction_keys
-from gpuopt.tracing.kinds import kinds_of
+from gpuopt.tracing.kinds import Kind, kinds_of
 from gpuopt.tracing.operands import GRAD, PARAM, Operand, hyper_array, state
+from gpuopt.tracing.rounding import may_be_short, rounded
 from gpuopt.tracing.scheduled import traced_schedule
 from gpuopt.tracing.setting import Masked, Open, Setting, Traced
 from gpuopt.tracing.signatures import arguments, is_value, named_results
@@ -135,7 +134,7 @@ class _Run:
         return self._flow[formula._arguments[-1]]
 
     def finished(self) -> Traced:
-        """Finish: the new parameter, widened, copied and rounded as it is stored."""
+        """Finish: the new parameter and states, widened, copied and rounded as they are stored."""
         setting, values = self._setting, self._values
         if self._masked and self._accept is None:
             self._accept = always(self._graph)
@@ -148,8 +147,10 @@ class _Run:
             values[array] = value.widened() if setting.is_complex(array) else value
         if setting.precision.master:
             values[state(MASTER)] = values[PARAM]
-        if setting.precision.stochastic_rounding and self._changes(PARAM):
-            values[PARAM] = self._rounded(values[PARAM])
+        short, precision = self._short(), setting.precision
+        stored = {*map(state, short), *([PARAM] if precision.stochastic_rounding else ())}
+        which = {array for array in stored & values.keys() if self._changes(array)}
+        self._values = values = rounded(values, which, self._graph, precision.seed)
         changed = {array: value for array, value in values.items() if self._changes(array)}
         accept = None if self._accept is None else self._accept.parts[0]
         decays = {name: self._weights.decay(self._graph, name) for name in self._weights.decays}
@@ -157,7 +158,7 @@ class _Run:
         numbers = kinds_of(self._states.made), self._states.numbers
         late, narrow = frozenset(self._states.late), frozenset(self._narrow)
         errors, calls = self._graph.errors, (self._graph.outputs, self._buffers.kept)
-        return Traced(changed, accept, *kept, *numbers, decays, late, narrow, errors, *calls)
+        return Traced(changed, accept, *kept, *numbers, decays, late, narrow, short, errors, *calls)
 
     def _array(self, array: Operand) -> Symbol:
         """An array as it is before the step."""
@@ -171,14 +172,12 @@ class _Run:
         """Whether the new value of an array is another than the old one."""
         return self._values[array].parts != self._array(array).parts
 
-    def _rounded(self, p: Symbol) -> Symbol:
-        """The new p rounded up or down at random.
-
-        Where it does not act in this step, p is a bfloat16 and stays what it is.
-        """
-        t = Symbol(self._graph, self._graph.leaf("step", "t"))
-        u = uniform(p, self._setting.precision.seed, t, ROUNDING)
-        return Symbol(self._graph, self._graph.stochastic_bfloat16(p.parts[0], u.parts[0]))
+    def _short(self) -> frozenset[str]:
+        """The states that are kept in 16 bits."""
+        if self._setting.precision.state_dtype is None:
+            return frozenset()
+        found = may_be_short(self._parts, self._states.made, self._array(PARAM))
+        return frozenset(name for name in found if self._setting.kind(name) is Kind.REAL)
 
     def _if_active(self, new: Symbol, old: Symbol) -> Any:
         """The new value; in a masked program the old one where a gate before it is closed."""

@@ -6,6 +6,9 @@ import dataclasses
 import functools
 from typing import Any
 
+import numpy as np
+
+from gpuopt.arrays.dtypes import named, state_dtype
 from gpuopt.rules.whole_arrays import Buffer
 from gpuopt.tracing.buffers import Kept
 from gpuopt.tracing.calls import Call, Output
@@ -29,13 +32,19 @@ __all__ = ["Kernel", "StateSpec", "UpdateProgram"]
 class StateSpec:
     """One array of a rule's state: its name, the value it starts at, and whether it is complex.
 
-    One that is `scratch` holds what a function of whole arrays gets, and is no state for users.
+    One that is `scratch` holds what a function of whole arrays gets, and is no state for users. One
+    that is `short` is a bfloat16.
     """
 
     name: str
     initial: float | None
     complex: bool
     scratch: bool = False
+    short: bool = False
+
+    def dtype(self, compute: np.dtype[Any]) -> np.dtype[Any]:
+        """Its dtype, for parameters computed in `compute`."""
+        return named("bfloat16") if self.short else state_dtype(compute, self.complex)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)

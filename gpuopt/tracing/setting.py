@@ -105,6 +105,8 @@ class Traced:
         The states whose ``start`` reduces arrays or begins numbers, which `new_state` cannot.
     narrow : frozenset of str
         The numbers of the whole optimizer that are kept in float32.
+    short : frozenset of str
+        The states that are kept in 16 bits.
     errors : list of TraceError
         What the formulas do that states forbid, if they are what they were taken for.
     outputs : dict
@@ -123,6 +125,7 @@ class Traced:
     decays: dict[str, Decay]
     late: frozenset[str]
     narrow: frozenset[str]
+    short: frozenset[str]
     errors: list[TraceError]
     outputs: dict[Operand, Output]
     buffers: dict[str, Kept]

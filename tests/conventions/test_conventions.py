@@ -44,7 +44,7 @@ def test_every_function_has_golden_values() -> None:
 REFUSED = {
     "optax.amsgrad(0.1)": "Adam(amsgrad=True) takes that of the uncorrected one",
     "optax.adadelta()": "write adadelta(1.0)",
-    "optax.adam(0.1, mu_dtype='bfloat16')": "optax.adam: mu_dtype='bfloat16' cannot be had: state is float32",
+    "optax.adam(0.1, mu_dtype='bfloat16')": "optax.adam: mu_dtype='bfloat16' cannot be had: give state_dtype='bfloat16'",
     "optax.adamw(0.1, mask=True)": "optax.adamw: mask=True cannot be had: give gpuopt.partition",
     "optax.rmsprop(falling, momentum=0.9)": "optax.rmsprop: learning_rate cannot follow a schedule here",
     "optax.rmsprop(0.1, nesterov=True)": "optax.rmsprop: nesterov=True cannot be had",

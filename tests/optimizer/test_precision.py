@@ -1,7 +1,8 @@
-"""Master copies and stochastic rounding: every rule on every executor, against float32 runs, plain loops and integers."""
+"""Master copies, stochastic rounding and state of 16 bits: every rule on every executor, beside float32 runs and loops."""
 
 from __future__ import annotations
 
+import sys
 import tracemalloc
 from typing import Any
 
@@ -17,7 +18,7 @@ from gpuopt.executors.cpu import tiles
 from gpuopt.executors.cpu.tiles import TileExecutor
 from gpuopt.tracing.trace import trace
 from tests.support.cuda import machine, nvrtc
-from tests.support.executors import running_on
+from tests.support.executors import only, running_on
 from tests.support.flushing import flushed
 from tests.support.layouts import LAYOUTS, placed
 from tests.support.reference import LOOPS
@@ -28,7 +29,13 @@ pytest.importorskip("ml_dtypes", reason="ml_dtypes is not installed")
 BF16 = named("bfloat16")
 MASTER: dict[str, Any] = {"master": True}
 STOCHASTIC: dict[str, Any] = {"stochastic_rounding": True, "seed": 2**32 - 5}
-CASES = {"float16": ("float16", MASTER), "bfloat16": ("bfloat16", MASTER), "stochastic": ("bfloat16", STOCHASTIC)}
+STATE: dict[str, Any] = {"state_dtype": "bfloat16", "seed": 2**32 - 5}
+CASES = {
+    "float16": ("float16", MASTER),
+    "bfloat16": ("bfloat16", MASTER),
+    "stochastic": ("bfloat16", STOCHASTIC),
+    "state": ("float32", STATE),
+}
 CHAINS = {
     "norm": go.chain(
         *(go.clip_global_norm(1.0), go.gradient_noise(0.1, seed=STOCHASTIC["seed"]), go.weight_decay(0.1), go.Adam(0.1)),
@@ -46,18 +53,18 @@ def mixed(z: int) -> int:
     return z ^ z >> 31
 
 
-def random_bits(size: int, seed: int, t: int, array: int) -> list[int]:
-    """The first 16 of the 64 bits of SplitMix64 for each element."""
+def random_bits(size: int, seed: int, t: int, array: int, stream: int = 0) -> list[int]:
+    """16 of the 64 bits of SplitMix64 for each element: the first for the parameter, others for the first states, and so on."""
     golden, start = 0x9E3779B97F4A7C15, seed + (t << 32)
-    for number in (0, array, 2):
+    for number in (0, array, 2 + stream // 4):
         start = mixed((start + (number + 1) * golden) % 2**64)
-    return [mixed((start + (index + 1) * golden) % 2**64) >> 48 for index in range(size)]
+    return [mixed((start + (index + 1) * golden) % 2**64) >> (48 - 16 * (stream % 4)) & 0xFFFF for index in range(size)]
 
 
-def rounded(x: Any, seed: int, t: int, array: int) -> Any:
+def rounded(x: Any, seed: int, t: int, array: int, stream: int = 0) -> Any:
     """float32 to bfloat16 in whole numbers: away from zero if the random bits and those to be cut make a carry."""
     out, values = np.empty(x.shape, np.uint16), x.astype(np.float32).reshape(-1).view(np.uint32).tolist()
-    for index, (value, random) in enumerate(zip(values, random_bits(x.size, seed, t, array), strict=True)):
+    for index, (value, random) in enumerate(zip(values, random_bits(x.size, seed, t, array, stream), strict=True)):
         sign, size = value >> 31, value & 0x7FFFFFFF
         up = (size & 0xFFFF) + random >= 0x10000
         out.reshape(-1)[index] = 0x7FC0 if size > 0x7F800000 else sign << 15 | (size >> 16) + up
@@ -65,19 +72,35 @@ def rounded(x: Any, seed: int, t: int, array: int) -> Any:
 
 
 def grown(dtype: str, options: dict[str, Any], rule: Any, params: list[Any], gradients: list[Any]) -> tuple[Any, Any]:
-    """What NumPy's run of float32 arrays makes of it: 16-bit parameters by way of that, and its optimizer."""
+    """What NumPy's run of float32 arrays makes of it: parameters and state of 16 bits by way of that, and its optimizer."""
     wide = [p.astype(np.float32) for p in params]
     with running_on("numpy"):
         opt, small = rule.init(wide), [p.copy() for p in params]
+    short = short_states(rule, params, options)
     for g in gradients:
         before = opt.counts
         opt.step([None if x is None else x.astype(np.float32) for x in g])
         for n, (p, q) in enumerate(zip(small, wide, strict=True)):
             if opt.counts[n] > before[n]:
-                p[...] = q.astype(dtype) if options is MASTER else rounded(q, options["seed"], opt.counts[n], n)
-            if options is STOCHASTIC:
+                at_random = "stochastic_rounding" in options
+                p[...] = rounded(q, options["seed"], opt.counts[n], n) if at_random else q.astype(p.dtype)
+            if "stochastic_rounding" in options:
                 q[...] = p
+        for (name, n), stream in short.items():  # what has no gradient, or waits, is what 16 bits hold, and stays
+            x = opt.state[name][n]
+            x[...] = rounded(x, options["seed"], opt.counts[n], n, stream)
     return small, opt
+
+
+def short_states(rule: Any, params: list[Any], options: dict[str, Any]) -> dict[tuple[str, int], int]:
+    """The states of 16 bits, by name and array, each with the number of its random bits: it counts an array's states."""
+    found: dict[tuple[str, int], int] = {}
+    with running_on("numpy"):
+        opt = rule.init([p.copy() for p in params], **options)
+    for n in range(len(params)):
+        own = [name for name in opt.state if name not in opt._steps.scalar_states and opt.state[name][n] is not None]
+        found |= {(name, n): stream for stream, name in enumerate(own, start=1) if opt.state[name][n].dtype == BF16}
+    return found
 
 
 def check(dtype: str, options: dict[str, Any], rule: Any, params: list[Any], gradients: list[Any], xp: Any) -> Any:
@@ -91,15 +114,16 @@ def check(dtype: str, options: dict[str, Any], rule: Any, params: list[Any], gra
         assert p.dtype == named(dtype)
         assert np.array_equal(bits(p), bits(wanted))
     numbers = opt._steps.scalar_states
-    expected = wide.state | ({"master": wide.params} if options is MASTER else {})
+    expected = wide.state | ({"master": wide.params} if "master" in options else {})
+    short = short_states(rule, params, options)
     assert opt.state.keys() == expected.keys()
     for name, tree in expected.items():
-        for array, value in zip(opt.state[name], tree, strict=True):
+        for n, (array, value) in enumerate(zip(opt.state[name], tree, strict=True)):
             if value is None:
                 assert array is None
                 continue
-            assert array.dtype == (np.float64 if name in numbers else np.float32)
-            assert np.array_equal(bits(array), bits(value)), name
+            assert array.dtype == (np.float64 if name in numbers else BF16 if (name, n) in short else np.float32)
+            assert np.array_equal(bits(array), bits(value.astype(array.dtype))), name
     return opt
 
 
@@ -128,6 +152,18 @@ def test_chains(chain: str, case: str, executor: str, xp: Any, rng: Any) -> None
     kept = next(name for name in opt.state if "average" in name or "lookahead" in name)
     for array, value in zip(opt.evaluation(), opt.state[kept], strict=True):
         assert np.array_equal(bits(array), bits(on_host(value).astype(dtype)))
+
+
+@only("numpy", "cupy")
+def test_parameters_and_state_of_16_bits(executor: str, xp: Any, rng: Any) -> None:
+    """Together, behind a gate, with pieces; also where a device counts the steps."""
+    rule = go.chain(go.accumulate(2), go.gradient_noise(0.1), go.Adam(0.1))
+    params = [sample(rng, (6, 5), "bfloat16") for _ in range(2)]
+    gradients: list[list[Any]] = [[sample(rng, (6, 5), "bfloat16") for _ in params] for _ in range(5)]
+    gradients[1][1] = None
+    check("bfloat16", {**STOCHASTIC, **STATE, "capturable": True}, rule, params, gradients, xp)
+    if executor == "numpy":
+        check("bfloat16", {**MASTER, **STATE}, rule, params, gradients, xp)
 
 
 @every_case
@@ -220,6 +256,37 @@ def test_it_rounds_up_as_often_as_the_fraction_that_is_cut() -> None:
     assert np.abs(correlation).max() < 4.5 / np.sqrt(n)
 
 
+class Five(go.Rule):
+    """A rule with five states that are all the gradient."""
+
+    def update(self, t: Any, p: Any, g: Any, a: Any = 0.0, b: Any = 0.0, c: Any = 0.0, d: Any = 0.0, e: Any = 0.0) -> Any:
+        return p - g, g, g, g, g, g
+
+
+def test_states_are_rounded_apart() -> None:
+    """From the parameter, from one another, and from what the same bits do in the next step."""
+    n = 20_000
+    p, runs = np.zeros(n, BF16), list[Any]()
+    opt = Five().init(p, **STOCHASTIC, state_dtype="bfloat16")
+    for _ in range(2):
+        p[...] = 0
+        opt.step(np.full(n, -(1 + 2.0**-8), np.float32))
+        runs += [abs(x.astype(float)) > 1 for x in (p, *opt.state.values())]
+    assert len(runs) == 12
+    assert np.abs(np.corrcoef(runs) - np.eye(12)).max() < 4.5 / np.sqrt(n)
+
+
+def test_a_second_moment_moves() -> None:
+    """By a thousandth of what it lacks in each step, of which rounding to nearest loses all; its mean is the exact one."""
+    opt = go.Adam().init(np.zeros(4096, np.float32), **STATE)
+    for _ in range(500):
+        opt.step(np.full(4096, 0.1, np.float32))
+    v, exact = opt.state["v"].astype(float), 0.01 * (1 - 0.999**500)
+    assert abs(v.mean() - exact) < 4 * v.std() / np.sqrt(4096)
+    assert 0 < v.std() < 0.04 * exact
+    assert opt.summary().state_bytes == 4 * 4096
+
+
 def test_its_random_numbers_are_not_those_of_gradient_noise() -> None:
     update = go.chain(go.gradient_noise(seed=7), go.SGD()).update_for("")
     streams = [
@@ -261,7 +328,7 @@ def test_tiles_packs_and_threads_decide_no_bit(
         for g in gradients:
             opt.step(g)
         found.append([bits(array) for tree in (copies, *opt.state.values()) for array in tree])
-        if options is STOCHASTIC:
+        if options in (STOCHASTIC, STATE):
             reference, _ = grown(dtype, options, go.Momentum(0.1), [np.ascontiguousarray(p) for p in params], gradients)
             assert all(np.array_equal(bits(a), bits(b)) for a, b in zip(copies, reference, strict=True))
     assert all(map(np.array_equal, *found))
@@ -288,7 +355,9 @@ def test_nothing_is_allocated_after_the_first_step(
 @every_case
 def test_what_is_printed_of_it(dtype: str, options: Any) -> None:
     opt = go.Adam(0.1).init(np.ones(3, named(dtype)), **options)
-    assert repr(opt).endswith(", master=True>" if options is MASTER else f", stochastic_rounding=True, seed={options['seed']}>")
+    told = {"master": "master=True", "stochastic_rounding": "stochastic_rounding=True, seed=4294967291"}
+    wanted = told.get(next(iter(options)), "seed=4294967291, state_dtype='bfloat16'")
+    assert repr(opt).endswith(f", {wanted}>")
 
 
 @pytest.mark.parametrize("saved", [{}, MASTER, STOCHASTIC, {**STOCHASTIC, "seed": 1}])
@@ -302,6 +371,68 @@ def test_a_state_dict_of_other_options_is_refused(saved: Any, own: Any) -> None:
         with pytest.raises(ValueError, match=r"init was given \{'master': .*, this one's \{'master': .*: give init the same"):
             opt.load_state_dict(held)
     assert (opt.t, opt.params.tolist(), opt.state["m"].tolist()) == (0, [1.0] * 3, [0.0] * 3)
+
+
+@only("numpy", "cupy")
+@pytest.mark.parametrize("params", [{}, STOCHASTIC, MASTER], ids=["plain", "stochastic", "master"])
+def test_state_of_another_dtype_is_converted(params: Any, executor: str, xp: Any) -> None:
+    """Rounded to nearest, and exactly; a dict that tells nothing of it has float32."""
+    plain, short = (go.Adam(0.1).init(xp.ones(40, BF16), **{**params, **options}) for options in ({}, STATE))
+    for opt in (plain, short):
+        opt.state["v"][...] = xp.asarray(np.linspace(0, 1, 40, dtype="f4"))
+    saved, wide = plain.state_dict(), short.state_dict()
+    del saved["precision"]["state_dtype"]
+    opt = go.Adam(0.1).init(xp.zeros(40, BF16), **{**params, **STATE})
+    opt.load_state_dict(saved)
+    assert opt.state["v"].dtype == BF16
+    assert np.array_equal(bits(opt.state["v"]), bits(on_host(plain.state["v"]).astype(BF16)))
+    plain.load_state_dict(wide)
+    assert plain.state["v"].dtype == np.float32
+    assert np.array_equal(bits(plain.state["v"]), bits(on_host(short.state["v"]).astype("f4")))
+
+
+def test_a_seed_counts_where_it_is_used() -> None:
+    """Also in a resumed run; and no state is taken in a third dtype."""
+    opt, other = (go.Adam().init(np.ones(3, "f4"), seed=seed, state_dtype="bfloat16") for seed in (0, 1))
+    with pytest.raises(ValueError, match="give init the same"):
+        opt.load_state_dict(other.state_dict())
+    rounded = go.Adam().init(np.ones(3, BF16), stochastic_rounding=True, seed=1)
+    with pytest.raises(ValueError, match="give init the same"):
+        rounded.load_state_dict(go.Adam().init(np.ones(3, BF16), stochastic_rounding=True, state_dtype="bfloat16").state_dict())
+    for saved, dtype in [(other.state_dict(), "f4"), (go.Adam().init(np.ones(3, "f4")).state_dict(), "f2")]:
+        saved["state"]["v"] = np.ones(3, dtype)
+        with pytest.raises(ValueError, match=r"state_dict\['state'\]\['v'\] must be an array bfloat16 \(3,\), got float"):
+            other.load_state_dict(saved)
+
+
+class Kinds(go.Rule):
+    """States that are a complex array, a real one, the parameter itself, and a number."""
+
+    def update(self, t: Any, p: Any, g: Any, m: Any = 0.0, v: Any = 0.0, last: Any = 0.0, n: Any = 0.0) -> Any:
+        return p - g, m + g, v + go.abs2(g), p, n + t
+
+
+@pytest.mark.parametrize(
+    ("rule", "dtype", "short"),
+    [
+        (Kinds(), "complex64", "v"),
+        (Kinds(), "float16", "m v"),
+        (go.BarzilaiBorwein(), "float32", "g_last"),
+        (go.ScheduleFreeAdamW(), "float32", "v"),
+        (go.chain(go.accumulate(2), go.Yogi(), go.average()), "float32", "accumulate_total m v"),
+        (go.chain(go.Prodigy(), go.lookahead(2)), "float32", "m v s"),
+        (go.ASGD(), "float32", ""),
+    ],
+)
+def test_what_stands_for_a_parameter_keeps_float32(rule: Any, dtype: str, short: str) -> None:
+    """And so do complex states, and numbers; what evaluates sees float32."""
+    p = np.ones(5, dtype)
+    opt = rule.init(p, **STATE)
+    opt.step(p * 0.5, 1.0)
+    assert opt.evaluation().dtype == p.dtype
+    found = {name: array.dtype for name, array in opt.state.items()}
+    assert {name for name, of in found.items() if of == BF16} == set(short.split())
+    assert all(of in (BF16, "f4", "c8", "f8") for of in found.values())
 
 
 def test_a_saved_copy_of_an_array_that_needs_none_is_refused() -> None:
@@ -350,6 +481,13 @@ def init(rule: Any = go.Adam(), params: Any = None, **options: Any) -> Any:  # n
     ("seed of 33 bits", init(seed=2**32), ValueError, ("seed must be from 0 to 2**32 - 1, got 4294967296",)),
     ("seed a float", init(seed=1.5), TypeError, ("seed must be a whole number from 0 to 2**32 - 1, got 1.5",)),
     ("seed a bool", init(seed=True), TypeError, ("seed must be a whole number ", " got True")),
+    ("state", init(state_dtype="float16"), ValueError, ("state_dtype must be None or 'bfloat16', got 'float16'",)),
+    ("state a dtype", init(state_dtype=BF16), TypeError, ("state_dtype must be None or 'bfloat16', got dtype(",)),
+    (
+        *("state of float64", init(params=lambda: [np.ones(3, "f4"), np.ones(3)], **STATE), ValueError),
+        ("params[1] is float64, and state_dtype='bfloat16' is for ", "or make the array float32"),
+    ),
+    ("state of complex128", init(params=lambda: np.ones(3, "c16"), **STATE), ValueError, ("make the array complex64",)),
     ("own master", init(Own(), **MASTER), ValueError, ("a state called 'master', ", "rename it")),
     (
         "own master in a chain",
@@ -360,6 +498,12 @@ def init(rule: Any = go.Adam(), params: Any = None, **options: Any) -> Any:  # n
 )
 def test_what_is_refused(action: Any, error: type[Exception], words: tuple[str, ...]) -> None:
     refused(action, error, words)
+
+
+def test_bfloat16_state_without_ml_dtypes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ml_dtypes", None)
+    words = "state_dtype='bfloat16' needs ml_dtypes, which is not installed", "pip install ml_dtypes"
+    refused(init(params=lambda: np.ones(3, "f4"), **STATE), ModuleNotFoundError, words)
 
 
 def test_what_is_not_updated_is_not_rounded() -> None:
@@ -416,14 +560,17 @@ def test_it_compiles_to_lean_machine_code(rule: Any, dtype: str, options: Any) -
     assert not nvrtc.fp64_instructions(code)
     loads = sorted(access.bits for access in nvrtc.global_accesses(code) if access.is_load)
     stores = sorted(access.bits for access in nvrtc.global_accesses(code) if not access.is_load)
-    states = len(traced.states)
-    assert (loads, stores) == (([16] if options is MASTER else [16, 16]) + [32] * states, [16] + [32] * states)
+    states = [8 * state.dtype(np.dtype("f4")).itemsize for state in traced.states]
+    size = 8 * named(dtype).itemsize
+    assert (loads, stores) == (sorted([size] * (1 if options is MASTER else 2) + states), sorted([size, *states]))
 
 
 ENDS = [(0.0, 0.301), (-1 / 3, 1 / 3), (0.1, None), (None, 0.1), (-1e-7, 1e-7), (-1e6, 7e4), (-INF, 0.7)]
 
 
-@pytest.mark.every("executor", ends=ENDS, gate=("", "skip"), case=(*CASES, "plain float16", "plain bfloat16"))
+@pytest.mark.every(
+    "executor", ends=ENDS, gate=("", "skip"), case=("float16", "bfloat16", "stochastic", "plain float16", "plain bfloat16")
+)
 def test_bounds_hold_for_what_is_stored(
     executor: str, xp: Any, ends: tuple[float | None, float | None], gate: str, case: str
 ) -> None:

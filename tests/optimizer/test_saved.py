@@ -53,6 +53,8 @@ GONE: Any = object()
 with running_on("numpy"):  # when tests are collected, nothing is compiled
     SAVED = optimizer(3).state_dict()
 PLACES = list(places(SAVED))
+LATER = [("precision", "state_dtype")]
+"""What earlier dicts do not have."""
 VALUES: list[Any] = [
     GONE, None, True, False, -1, 0, 1, 2, 3, 0.5, NAN, INF, -INF, 10**400, 1e39, 1e-50, 1j, "", "x", b"x", [], [1], {},
     {"x": 1}, (), set(), object(), abs, lambda step: 0.1, np.ones(3), np.ones(()), np.float64(0.5), np.int64(2),
@@ -107,7 +109,7 @@ def test_any_damage(place: tuple[Any, ...], value: Any) -> None:
             assert again["numbers"] == {name: np.float32(number) for name, number in given_dict["numbers"].items()}
 
 
-@pytest.mark.parametrize("place", PLACES, ids=lambda place: "/".join(map(str, place)))
+@pytest.mark.parametrize("place", [p for p in PLACES if p not in LATER], ids=lambda place: "/".join(map(str, place)))
 def test_whatever_is_missing_is_refused(place: tuple[Any, ...]) -> None:
     opt = optimizer(1)
     before = everything(opt)

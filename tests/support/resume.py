@@ -125,6 +125,7 @@ PRECISIONS: list[tuple[str, str, dict[str, Any]]] = [
     ("float16", "master", {"master": True}),
     ("bfloat16", "master", {"master": True}),
     ("bfloat16", "stochastic rounding", {"stochastic_rounding": True, "seed": 2**32 - 5}),
+    ("bfloat16", "rounded state", {"master": True, "state_dtype": "bfloat16", "seed": 3}),
 ]
 AVERAGED = go.chain(go.Adam(0.1), go.average(0.5))
 SITUATIONS = {

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.arrays.dtypes import COMPUTE, state_dtype
+from gpuopt.arrays.dtypes import COMPUTE
+from gpuopt.arrays.random import sequence_of
 from gpuopt.codegen.cuda.parts import part
 from gpuopt.codegen.cuda.printer import CudaPrinter, identifier
 from gpuopt.tracing.expr import Expr
@@ -130,7 +131,7 @@ class KernelWriter(CudaPrinter):
         self.kernel, self.stored = kernel, stored
         self.inputs = {GRAD: g, **dict(others)}
         self.dtypes = {PARAM: p, **self.inputs}
-        self.dtypes |= {state(s.name): state_dtype(self.compute, s.complex) for s in kernel.states}
+        self.dtypes |= {state(s.name): s.dtype(self.compute) for s in kernel.states}
         results = [*kernel.stores.values(), *(reduction.args[0] for reduction in kernel.reductions)]
         self.uses = Counter([*(arg for op in kernel.ops for arg in op.args), *results])
         self.read = list(dict.fromkeys(op.array for op in kernel.loads if op not in kernel.random))
@@ -150,10 +151,7 @@ class KernelWriter(CudaPrinter):
             self.lines = ["if (k_in[0] != 0) {", *(f"  {line}" for line in self.lines), "}"]
         reads = tuple(array for array in self.read if array in self.inputs)
         states = (state(each.name) for each in kernel.states)
-        arrays = (
-            PARAM,
-            *(array for array in states if array in self.read or array in self.changed),
-        )
+        arrays = (PARAM, *(x for x in states if x in self.read or x in self.changed))
         inputs = [*map(self._declared, reads), *scalars, *self._seeds()]
         name = f"gpuopt_{identifier(kernel.name).lower()}_{self.dtypes[PARAM].name}"
         if kernel.random:
@@ -177,7 +175,8 @@ class KernelWriter(CudaPrinter):
                     else f"(unsigned){self.value(part, 'call')}"
                     for part in key
                 )
-            call = f"uniform<{self.real}>({keys[key]}, array_number, {stream}, {index})"
+            place = ", ".join(map(str, ("array_number", *sequence_of(stream), index)))
+            call = f"uniform<{self.real}>({keys[key]}, {place})"
             self.lines.append(f"const {self.real} {self.operand(operand, 'old')} = {call};")
 
     def _declared(self, array: Operand) -> tuple[str, np.dtype[Any] | None]:

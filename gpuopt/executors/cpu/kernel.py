@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.arrays.random import after, base, fill
+from gpuopt.arrays.random import after, base, fill, sequence_of
 from gpuopt.codegen.order import REDUCTION_CHUNK
 from gpuopt.codegen.tile import constants, wholes
 from gpuopt.executors.cpu.packs import PackTile
@@ -123,8 +123,9 @@ class CompiledKernel(abc.ABC):
         room = [self.scratch.array(thread, name, tile.size, whole) for name in names]
         index, first = tile.array.indices(tile.offset, self.scratch.ramp(tile.size), *room)
         key, stream = self.kernel.random[operand]
-        start = base(tuple(self._number(expr) for expr in key), tile.array.index, stream)
-        self.fill(values, after(start, first), index, room[1:])
+        sequence, before = sequence_of(stream)
+        start = base(tuple(self._number(expr) for expr in key), tile.array.index, sequence)
+        self.fill(values, after(start, first), index, room[1:], before)
 
     def _number(self, scalar: Expr) -> float:
         """The value of a scalar now."""
@@ -132,6 +133,8 @@ class CompiledKernel(abc.ABC):
             return float(scalar.value)
         return float(self.scalars[self.kernel.scalars.index(scalar)])
 
-    def fill(self, values: Any, start: int, index: Any, room: list[Any]) -> None:
-        """Fill an array with random numbers, from those of the sequence that begins at `start`."""
-        fill(values, start, index, *room)
+    def fill(self, values: Any, start: int, index: Any, room: list[Any], before: int) -> None:
+        """Fill an array with random numbers: those of the sequence that begins at `start`, made of
+        the bits after so many.
+        """
+        fill(values, start, index, before, *room)

@@ -45,11 +45,13 @@ def fold_code(stage: Kernel, compute: np.dtype[Any], stored: tuple[Stored, ...] 
 def fill_code(dtype: np.dtype[Any]) -> Any:
     """Compile the function that does what `gpuopt.arrays.random.fill` does.
 
-    It takes a flat array of that dtype, where the sequence begins, and the indices in it.
+    It takes a flat array of that dtype, where the sequence begins, the indices in it, and how many
+    bits come before those that are taken.
     """
     import numba
 
-    signature = _array(dtype), numba.types.uint64, _array(np.dtype(np.uint64))
+    whole = numba.types.uint64
+    signature = _array(dtype), whole, _array(np.dtype(np.uint64)), whole
     return compiled(fill_source(dtype), "fill", signature)
 
 

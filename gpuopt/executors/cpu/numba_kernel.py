@@ -237,8 +237,8 @@ class NumbaKernel(CompiledKernel):
     def fold_pack(self, tile: PackTile, g: Any, thread: int) -> None:
         self.call(tile, g, folds=True).run((tile, g), thread)
 
-    def fill(self, values: Any, start: int, index: Any, room: list[Any]) -> None:
-        fill_code(values.dtype)(values, np.uint64(start), index)
+    def fill(self, values: Any, start: int, index: Any, room: list[Any], before: int) -> None:
+        fill_code(values.dtype)(values, np.uint64(start), index, np.uint64(before))
 
 
 def _runs(columns: list[Any]) -> Any:

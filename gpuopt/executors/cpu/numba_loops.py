@@ -18,7 +18,7 @@ from gpuopt.executors.cpu.packs import PackTile
 from gpuopt.executors.cpu.runs import Runs, lay_out
 from gpuopt.executors.cpu.work import ArrayTile
 from gpuopt.executors.fold import Folds
-from gpuopt.tracing.operands import GRAD, PARAM
+from gpuopt.tracing.operands import GRAD, PARAM, state
 from gpuopt.tracing.program import Kernel
 
 __all__ = ["Given", "Layout", "Loops", "address", "divided", "table"]
@@ -106,7 +106,8 @@ class Loops:
     def _dtypes(self, arrays: Sequence[Whole], gradient: np.dtype[Any]) -> list[np.dtype[Any]]:
         """What each array is taken in, if gradients come in that dtype."""
         own = gradient if gradient == self.dtype else self._compute
-        of = {PARAM: self.dtype, GRAD: own}
+        of = {state(each.name): each.dtype(self._compute) for each in self._kernel.states}
+        of |= {PARAM: self.dtype, GRAD: own}
         return [of.get(w.array) or state_dtype(self._compute, w.complex) for w in arrays]
 
     def _code(

@@ -19,7 +19,7 @@ from gpuopt.executors.cpu.tiles import TileExecutor
 from gpuopt.executors.cpu.work import ArrayTile, Tile, is_flat
 from gpuopt.executors.fold import UFUNCS, fold
 from gpuopt.executors.layout import PADDING
-from gpuopt.tracing.operands import GRAD, PARAM, Operand
+from gpuopt.tracing.operands import GRAD, PARAM, Operand, state
 from gpuopt.tracing.program import Kernel
 
 __all__ = ["NumpyExecutor"]
@@ -66,9 +66,10 @@ class NumpyKernel(CompiledKernel):
         super().__init__(kernel, compute, scratch, sizes)
         self.code = tile_code(kernel)
         self.work = self.code.work * compute.itemsize / 4
-        if dtype.itemsize < compute.itemsize:
-            stored = (whole for whole in self.code.arrays if whole.array in (PARAM, GRAD))
-            self.work += NARROW * sum(whole.read + whole.written for whole in stored)
+        short = {state(each.name) for each in kernel.states if each.short}
+        short |= {PARAM, GRAD} if dtype.itemsize < compute.itemsize else set()
+        stored = (whole for whole in self.code.arrays if whole.array in short)
+        self.work += NARROW * sum(whole.read + whole.written for whole in stored)
         arrays = [whole.array for whole in self.code.arrays]
         self._gradient = arrays.index(GRAD) if GRAD in arrays else -1
         self._pair = state_dtype(compute, True)

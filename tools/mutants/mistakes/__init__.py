@@ -12,6 +12,7 @@ from tools.mutants.mistakes import (
     line_search,
     minimize,
     optimizer,
+    precision,
     rules,
     training,
     whole_arrays,
@@ -20,5 +21,19 @@ from tools.mutants.planting import Mistake
 
 __all__ = ["MISTAKES"]
 
-WINGS = (arrays, rules, family, codegen, executors, optimizer, whole_arrays, training, minimize, line_search, bench, device)
+WINGS = (
+    arrays,
+    rules,
+    family,
+    codegen,
+    executors,
+    optimizer,
+    precision,
+    whole_arrays,
+    training,
+    minimize,
+    line_search,
+    bench,
+    device,
+)
 MISTAKES: list[Mistake] = [one for wing in WINGS for one in wing.MISTAKES]

@@ -80,8 +80,8 @@ MISTAKES = [
     Mistake(
         "the same random bits for every array",
         "random:base",
-        "(0, leaf, stream)",
-        "(0, 0, stream)",
+        "(0, leaf, sequence)",
+        "(0, 0, sequence)",
         "test_precision",
     ),
     Mistake(
