@@ -5,6 +5,7 @@ no Numba itself.
 from __future__ import annotations
 
 import functools
+import textwrap
 from collections.abc import Iterable
 from typing import Any
 
@@ -139,10 +140,26 @@ class _Text:
         self.names: dict[Expr, str] = {expr: f"k{number}" for number, expr in enumerate(scalars)}
         self._scalars = [f"k{number} = k[{number}]" for number in range(len(scalars))]
         self._between = None if stored else between(kernel)
+        self._asks = dict[Operand, str]()
 
     def loop(self) -> str:
-        """The loop over the elements of a run."""
-        new = changes(self._kernel)
+        """The loop over the elements of a run; where arrays change in some steps alone, two.
+
+        Where a loop itself decides about a store, LLVM takes its elements one by one.
+        """
+        new, only_if = changes(self._kernel), self._kernel.only_if
+        asked = {array: f"{self.names[expr]} != zero" for array, expr in only_if.items()}
+        if not asked:
+            return self._loop(new)
+        conditions = [*dict.fromkeys(asked.values())]
+        if len(conditions) > 1:
+            self._asks = {array: f"if {condition}: " for array, condition in asked.items()}
+        always = {at: expr for at, expr in new.items() if at.array not in asked}
+        rare, usual = (textwrap.indent(self._loop(each), " " * 4) for each in (new, always))
+        return f"        if {' or '.join(conditions)}:\n{rare}        else:\n{usual}"
+
+    def _loop(self, new: dict[Operand, Expr]) -> str:
+        """The loop that gives operands their new values."""
         if self._between is None:
             lines = self.values(new.values()) + self._stores(new)
             return _LOOP.format(size="size", body=_indented(lines, 12))
@@ -183,7 +200,8 @@ class _Text:
     def _stores(self, new: dict[Operand, Expr], alike: bool = False) -> list[str]:
         """The lines that give operands their new values."""
         return [
-            f"{self._at(operand, alike)} = {self._rounded(operand, self.names[expr])}"
+            f"{self._asks.get(operand.array, '')}{self._at(operand, alike)} = "
+            f"{self._rounded(operand, self.names[expr])}"
             for operand, expr in new.items()
         ]
 

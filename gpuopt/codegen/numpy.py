@@ -151,17 +151,26 @@ class _Writer:
             for arg in op.args
         }
         last |= dict.fromkeys(results.values(), len(steps))
-        self.buffers = _Buffers(self.arrays, results, last, len(steps))
+        always = {array: expr for array, expr in results.items() if array not in kernel.only_if}
+        self.buffers = _Buffers(self.arrays, always, last, len(steps))
         self.again: set[str] = set()
         complexes = {whole.array for whole in arrays if whole.complex}
         scalars = [*kernel.scalars, *constants(kernel)]
         self.where = {expr: f"k{number}" for number, expr in enumerate(scalars)}
         self.where |= {expr: self.arrays[expr.value] for expr in last if expr.op == "input"}
-        self.lines = [line for step, op in enumerate(steps) for line in self._calls(step, op)]
+        asked = {array: f"if {self.where[x]}: " for array, x in kernel.only_if.items()}
+        rare = {expr: asked[a] for a, expr in results.items() if a in asked and expr.op == "copy"}
+        rare = {expr: text for expr, text in rare.items() if expr not in always.values()}
+        self.lines = [
+            rare.get(op, "") + line
+            for step, op in enumerate(steps)
+            for line in self._calls(step, op)
+        ]
         for array, name in self.arrays.items():
             if array in results and self.where[results[array]] != name:
                 of = PAIR if array in complexes else ""
-                self.lines.append(f"copyto({name}, {self._name(results[array], of)})")
+                value = self._name(results[array], of)
+                self.lines.append(f"{asked.get(array, '')}copyto({name}, {value})")
 
     def _name(self, arg: Expr, of: str) -> str:
         """What a call of pairs, or of other values, names an argument."""

@@ -75,7 +75,8 @@ def wholes(kernel: Kernel, results: bool = True) -> tuple[Whole, ...]:
     found: dict[Operand, Whole] = {}
     changed = changes(kernel)
     for operand in dict.fromkeys([*kernel.loads, *changed]):
-        array, read, written = operand.array, operand in kernel.loads, operand in changed
+        array, written = operand.array, operand in changed
+        read = operand in kernel.loads or array in kernel.only_if  # what is not written is kept
         if not (results or read):
             continue
         before = found.get(array, Whole(array, bool(operand.component), False, False))

@@ -125,7 +125,7 @@ def _check_precision(was: object, precision: Precision) -> None:
     now = dataclasses.asdict(precision)
     if not isinstance(was, dict) or not all(isinstance(x, _OPTION) for x in was.values()):
         raise TypeError(f"state_dict['precision'] must be a dict of {', '.join(now)}, got {was!r}")
-    was = {"state_dtype": None, **was}  # which came later
+    was = {**was, "state_dtype": was.get("state_dtype")}  # which came later
     alike = ["master", "stochastic_rounding"]
     if was["state_dtype"] == now["state_dtype"] or precision.stochastic_rounding:
         alike.append("seed")

@@ -107,7 +107,7 @@ class MadGrad(Rule):
     ``λ = (lr + ε)·√t; v ← v + λ·|g|²; s ← s + λ·g; z = p₀ - s/(∛v + ε); p ← β·p + (1-β)·z``: each
     step starts from the initial parameters ``p₀``, with a cube root in place of AdaGrad's square
     root, and momentum averages the way. For what AdaGrad slows down too much. Defaults are the
-    authors', and optax.contrib's. In float32 it moves 36 bytes an element.
+    authors', and optax.contrib's. In float32 it moves 32 bytes an element.
 
     Parameters
     ----------

@@ -73,7 +73,7 @@ class COCOB(Rule):
 
     Each element bets a part of what it has won so far: ``l ← max(l, |g|); n ← n + |g|; won ←
     max(won - g·(p - p₀), 0); sum ← sum - g; p ← p₀ + sum/(l·max(n + l, α·l))·(l + won)``. It has no
-    learning rate. Defaults are optax's. In float32 it moves 52 bytes an element. For a complex
+    learning rate. Defaults are optax's. In float32 it moves 48 bytes an element. For a complex
     parameter products are inner products of the plane.
 
     Parameters

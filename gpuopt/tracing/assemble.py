@@ -38,7 +38,8 @@ def assemble(
     """
     stores = _stores(traced)
     active = [each.active for each in traced.buffers.values() if each.active is not None]
-    used, calls = _needed([*stores.values(), *traced.numbers, *active], traced)
+    ends = [*stores.values(), *traced.only_if.values(), *traced.numbers, *active]
+    used, calls = _needed(ends, traced)
     given = [arg for call in calls for arg in call.args]
     inputs = [expr.value for expr in used if expr.op == "input"]
     touched = {operand.array for operand in (*inputs, *stores)}
@@ -50,12 +51,9 @@ def assemble(
         if not setting.kind(name).is_number and (state(name) in touched or name in always)
     ]
     rule = next(type(part.formula).__name__ for part in parts if not part.name)
-    frame = Kernel(
-        name=rule,
-        complex=setting.complex,
-        states=(*states, *map(_scratch, filter(_is_stored, given))),
-        passed=_passed(traced, given),
-    )
+    states += map(_scratch, filter(_is_stored, given))
+    passed = _passed(traced, given)
+    frame = Kernel(name=rule, complex=setting.complex, states=tuple(states), passed=passed)
     return UpdateProgram(
         name=rule,
         complex=setting.complex,
@@ -224,6 +222,9 @@ def _kernel(
     ops = tuple(expr for expr in live if expr.args and not expr.host)
     outer = dict.fromkeys(arg for op in ops for arg in op.args if arg.host)
     outer |= dict.fromkeys(expr for expr in ends if expr.host)
+    stored = {operand.array for operand in stores}
+    only_if = {array: asked for array, asked in traced.only_if.items() if array in stored}
+    outer |= dict.fromkeys(only_if.values())
     loads = tuple(expr.value for expr in live if expr.op == "input")
     random = {operand: made for operand, made in traced.random.items() if operand in loads}
     outer |= dict.fromkeys(part for key, _ in random.values() for part in key)
@@ -232,6 +233,7 @@ def _kernel(
         loads=loads,
         ops=ops,
         stores=stores,
+        only_if=only_if,
         reductions=reductions,
         scalars=_numbers(outer),
         random=random,

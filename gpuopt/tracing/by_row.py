@@ -53,31 +53,51 @@ class _Rewriting:
     def __init__(self, kernel: Kernel, operands: dict[Expr, Operand]) -> None:
         self._free = itertools.count(1 + max(map(_last, [*kernel.ops, *kernel.ends]), default=0))
         self._new = {old: self._made("input", value=at) for old, at in operands.items()}
+        self._zero = self._made("constant", value=0.0, host=True)
         self._ops: list[Expr] = []
         for op in kernel.ops:
             self._add(op, set(operands))
-        scalars = tuple(scalar for scalar in kernel.scalars if scalar not in operands)
+        stores = {at: self._new.get(expr, expr) for at, expr in kernel.stores.items()}
+        only_if = {at: asked for at, asked in kernel.only_if.items() if asked not in operands}
+        inputs = {at: self._made("input", value=at) for at in stores if self._keeps(at, kernel)}
+        inputs |= {expr.value: expr for expr in _inputs(kernel) if expr.value in inputs}
+        for at, old in inputs.items():
+            chosen = self._chosen(self._new[kernel.only_if[at.array]])
+            stores[at] = self._made("where", chosen, stores[at], old)
+            self._ops.append(stores[at])
         self.kernel = dataclasses.replace(
             kernel,
-            loads=(*kernel.loads, *operands.values()),
+            loads=tuple(dict.fromkeys((*kernel.loads, *inputs, *operands.values()))),
             ops=tuple(self._ops),
-            stores={at: self._new.get(expr, expr) for at, expr in kernel.stores.items()},
-            scalars=scalars,
+            stores=stores,
+            only_if=only_if,
+            scalars=tuple(scalar for scalar in kernel.scalars if scalar not in operands),
         )
+
+    def _keeps(self, at: Operand, kernel: Kernel) -> bool:
+        """Whether some rows keep what an operand holds."""
+        return kernel.only_if.get(at.array) in self._new
+
+    def _chosen(self, number: Expr) -> Expr:
+        """The truth values of an array of numbers."""
+        self._ops.append(chosen := self._made("not_equal", number, self._zero))
+        return chosen
 
     def _add(self, op: Expr, moving: set[Expr]) -> None:
         args = [self._new.get(arg, arg) for arg in op.args]
         if op.op == "choose" and op.args[0] in moving:  # its number is an array of truth values now
-            zero = self._made("constant", value=0.0, host=True)
-            chosen = self._made("not_equal", args[0], zero)
-            self._ops.append(chosen)
-            self._new[op] = self._made("where", chosen, *args[1:])
+            self._new[op] = self._made("where", self._chosen(args[0]), *args[1:])
         elif tuple(args) != op.args:
             self._new[op] = self._made(op.op, *args, value=op.value)
         self._ops.append(self._new.get(op, op))
 
     def _made(self, op: str, *args: Expr, value: object = None, host: bool = False) -> Expr:
         return Expr(next(self._free), op, args, value, host)
+
+
+def _inputs(kernel: Kernel) -> list[Expr]:
+    """The arrays that are read, as values."""
+    return [expr for expr in reachable(kernel.ops) if expr.op == "input"]
 
 
 def _last(expr: Expr) -> int:

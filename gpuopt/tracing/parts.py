@@ -17,6 +17,7 @@ from gpuopt.rules.hooks import has_hook
 from gpuopt.tracing.buffers import Buffers
 from gpuopt.tracing.errors import TraceError
 from gpuopt.tracing.expr import Expr, Graph, reduction_keys
+from gpuopt.tracing.keeping import kept_unless
 from gpuopt.tracing.kinds import Kind, kinds_of
 from gpuopt.tracing.operands import GRAD, PARAM, Operand, hyper_array, state
 from gpuopt.tracing.rounding import may_be_short, rounded
@@ -151,14 +152,15 @@ class _Run:
         stored = {*map(state, short), *([PARAM] if precision.stochastic_rounding else ())}
         which = {array for array in stored & values.keys() if self._changes(array)}
         self._values = values = rounded(values, which, self._graph, precision.seed)
-        changed = {array: value for array, value in values.items() if self._changes(array)}
+        new = {array: value for array, value in values.items() if self._changes(array)}
+        changed, only_if = kept_unless(self._graph, new)
         accept = None if self._accept is None else self._accept.parts[0]
         decays = {name: self._weights.decay(self._graph, name) for name in self._weights.decays}
         kept = self._adapted, self._refused, self._graph.random
-        numbers = kinds_of(self._states.made), self._states.numbers
-        late, narrow = frozenset(self._states.late), frozenset(self._narrow)
-        errors, calls = self._graph.errors, (self._graph.outputs, self._buffers.kept)
-        return Traced(changed, accept, *kept, *numbers, decays, late, narrow, short, errors, *calls)
+        own = kinds_of(self._states.made), self._states.numbers
+        names = frozenset(self._states.late), frozenset(self._narrow), short
+        last = self._graph.errors, self._graph.outputs, self._buffers.kept
+        return Traced(changed, only_if, accept, *kept, *own, decays, *names, *last)
 
     def _array(self, array: Operand) -> Symbol:
         """An array as it is before the step."""
@@ -231,9 +233,8 @@ class _Run:
                 f"{name} has numbers of the whole optimizer, so it needs a method adapt(self, p, "
                 "g, accepted)"
             )
-        values = named_results(
-            formula, self._graph, "adapt", names, formula.adapt(p, last, accepted)
-        )
+        given = formula.adapt(p, last, accepted)
+        values = named_results(formula, self._graph, "adapt", names, given)
         for number, value in zip(names, values, strict=True):
             (expr, *imaginary) = value.parts
             own = any(key.scope == "array" for key in reduction_keys([expr]))

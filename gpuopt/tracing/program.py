@@ -67,6 +67,8 @@ class Kernel:
         The array operations, in order.
     stores : dict
         The new values of arrays that change, or of all components of complex ones.
+    only_if : dict
+        For an array that changes in some steps alone the host value that says whether it does.
     reductions : tuple of Expr
         Reductions of array values. A kernel that has any stores nothing.
     calls : tuple of Call
@@ -91,6 +93,7 @@ class Kernel:
     loads: tuple[Operand, ...] = ()
     ops: tuple[Expr, ...] = ()
     stores: dict[Operand, Expr] = dataclasses.field(default_factory=dict)
+    only_if: dict[Operand, Expr] = dataclasses.field(default_factory=dict)
     reductions: tuple[Expr, ...] = ()
     calls: tuple[Call, ...] = ()
     passed: frozenset[Output] = frozenset()
@@ -128,7 +131,9 @@ class Kernel:
         """The kernel for readers: scalars by their formulas, then a line for each operation."""
         lines = [f"scalar {_name(e)} = {format_expr(e)}" for e in self.scalars if e.args]
         lines += [f"{_name(e)} = {format_expr(e, readable=1)}" for e in self.ops]
-        lines += [f"{target} <- {_name(value)}" for target, value in self.stores.items()]
+        for target, value in self.stores.items():
+            asked = self.only_if.get(target.array)
+            lines.append(f"{target} <- {_name(value)}{f', if {_name(asked)}' if asked else ''}")
         lines += [
             f"{_name(e)} = {e.op}({_name(e.args[0])}), of the {e.value.scope}"
             for e in self.reductions

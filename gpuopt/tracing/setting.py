@@ -87,6 +87,8 @@ class Traced:
     ----------
     changed : dict
         The new values of p and of arrays of state that differ from those before the step.
+    only_if : dict
+        Of arrays that change in some steps alone: the truth value with which they do.
     accept : Expr or None
         Whether the step is made; None where it always is.
     adapted : dict
@@ -116,6 +118,7 @@ class Traced:
     """
 
     changed: dict[Operand, Symbol]
+    only_if: dict[Operand, Expr]
     accept: Expr | None
     adapted: dict[str, Expr]
     refused: dict[str, Expr]

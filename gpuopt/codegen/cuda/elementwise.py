@@ -91,13 +91,8 @@ class KernelSource:
     def python(self) -> str:
         """The Python expression that makes the kernel."""
         body = "\n".join(f"    {line}" for line in self.body.splitlines())
-        arguments = [
-            f'"{self.inputs}"',
-            f'"{self.outputs}"',
-            f'"""\n{body}\n    """',
-            f'"{self.name}"',
-            f"options={OPTIONS!r}",
-        ]
+        arguments = [f'"{self.inputs}"', f'"{self.outputs}"', f'"""\n{body}\n    """']
+        arguments += [f'"{self.name}"', f"options={OPTIONS!r}"]
         return "cupy.ElementwiseKernel(\n    " + ",\n    ".join(arguments) + ",\n)"
 
 
@@ -246,13 +241,16 @@ class KernelWriter(CudaPrinter):
 
     def _store(self, array: Operand, index: str = "") -> None:
         dtype = self.dtypes[array]
-        values = [
-            self.value(expr)
-            for operand, expr in self.kernel.stores.items()
-            if operand.array == array
-        ]
+        stores = self.kernel.stores.items()
+        values = [self.value(expr) for operand, expr in stores if operand.array == array]
         if len(values) == 2:
             value = f"complex<{self.real}>({values[0]}, {values[1]})"
         else:
             value = values[0] if dtype == self.compute else f"{dtype.name}({values[0]})"
-        self.lines.append(f"{self._parameter(array)}{index} = {value};")
+        asks = "" if index else self.asks(array)
+        self.lines.append(f"{asks}{self._parameter(array)}{index} = {value};")
+
+    def asks(self, array: Operand) -> str:
+        """What a store begins with, if the array changes in some steps alone."""
+        asked = self.kernel.only_if.get(array)
+        return "" if asked is None else f"if ({self.value(asked)} != 0) "

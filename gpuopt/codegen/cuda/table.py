@@ -241,7 +241,7 @@ class _UpdateWriter(TableWriter):
         for array in self.changed:
             self._store(array, ".item[k]")
         after = [
-            f"{self._parameter(array)}.store({self._parameter(array)}_at + at);"
+            f"{self.asks(array)}{self._parameter(array)}.store({self._parameter(array)}_at + at);"
             for array in self.changed
         ]
         loop = [

@@ -77,7 +77,7 @@ class NumpyKernel(CompiledKernel):
         self._given = self._pair if kernel.complex else compute  # the gradient
         each = [*range(len(self.values)), *self.code.again]
         self._scalars = tuple(self.values[i : i + 1].reshape(()) for i in each)
-        self.takes_rows = all(op.op != "choose" for op in kernel.ops)
+        self.takes_rows = not kernel.only_if and all(op.op != "choose" for op in kernel.ops)
         self._last: dict[tuple[int, int], list[Any]] = {}
 
     def bind(self, tile: Tile, g: Any) -> Bound:

@@ -8,6 +8,27 @@ __all__ = ["MISTAKES"]
 
 MISTAKES = [
     Mistake(
+        "an array stored in the steps in which it stays what it is",
+        "keeping:_split",
+        'graph.node("logical_not", asked)',
+        "asked",
+        "test_keeping",
+    ),
+    Mistake(
+        "what is stored in some steps alone taken for written in all",
+        "tile:wholes",
+        "_1 in kernel.loads or _2 in kernel.only_if",
+        "_1 in kernel.loads",
+        "test_keeping",
+    ),
+    Mistake(
+        "a kept array used as scratch",
+        "codegen.numpy:_Writer.__init__",
+        "array not in kernel.only_if",
+        "True",
+        "test_keeping",
+    ),
+    Mistake(
         "a cube root of an infinity that is none",
         "tile_cube_root",
         "_1 or most == np.inf",
