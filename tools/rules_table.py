@@ -53,7 +53,7 @@ def families() -> Iterator[tuple[str, list[type[Rule]]]]:
 def row(cls: type[Rule]) -> str:
     """The rule, its defaults, its bytes, and its state."""
     rule, program = cls(), trace(cls())
-    defaults = ", ".join(f"{name}={value!r}" for name, value in rule.hyperparameters.items())
+    _, _, defaults = repr(rule)[:-1].partition("(")
     total, reduced = bytes_an_element(program)
     count = f"{total}, {reduced} to reduce" if reduced else f"{total}"
     if cls.__name__ in whole_array_rules():

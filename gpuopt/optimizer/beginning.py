@@ -17,6 +17,7 @@ from gpuopt.arrays.dtypes import COMPUTE, is_complex, state_dtype
 from gpuopt.optimizer.groups import ParamGroup
 from gpuopt.optimizer.starting import starting
 from gpuopt.rules.reductions import over_tree_by
+from gpuopt.rules.tuples import flat
 
 __all__ = ["begin"]
 
@@ -66,7 +67,7 @@ def _late(group: ParamGroup) -> Iterator[_Late]:
                 yield _Late((part.scope, part.name), formula, param.astype(wide), own)
 
 
-def _started(alike: Sequence[_Late]) -> list[tuple[Any, ...]]:
+def _started(alike: Sequence[_Late]) -> list[list[Any]]:
     """What `start` gives for each array; what one call reduces, those before it may decide."""
     totals: list[Any] = []
     while True:
@@ -79,7 +80,7 @@ def _started(alike: Sequence[_Late]) -> list[tuple[Any, ...]]:
 
 def _started_with(
     totals: Sequence[Any], late: _Late, asked: list[list[tuple[str, Any]]]
-) -> tuple[Any, ...]:
+) -> list[Any]:
     """What `start` gives, told the first totals of the tree; what it asked for is added."""
     calls: list[tuple[str, Any]] = []
     asked.append(calls)
@@ -89,8 +90,7 @@ def _started_with(
         return totals[len(calls) - 1] if len(calls) <= len(totals) else getattr(np, kind)(x)
 
     with over_tree_by(of_tree), np.errstate(all="ignore"):
-        given = late.formula.start(late.param)
-    return given if isinstance(given, tuple) else (given,)
+        return flat(late.formula.start(late.param))
 
 
 def _total(calls: Sequence[tuple[str, Any]]) -> Any:

@@ -13,7 +13,8 @@ from gpuopt.optimizer.groups import ParamGroup
 from gpuopt.rules.base import Update, bind
 from gpuopt.rules.hooks import has_hook
 from gpuopt.rules.reductions import seeing_one_array
-from gpuopt.tracing.signatures import arguments, own_states
+from gpuopt.rules.tuples import flat
+from gpuopt.tracing.signatures import arranged, own_names, own_states
 
 __all__ = ["Reached", "evaluated"]
 
@@ -69,17 +70,16 @@ def _evaluated(
         if not has_hook(formula, "evaluation"):
             continue
         vars(formula).update(_numbers_of(part, formula, reached.numbers))
-        order = [part.named(each.name, "_") for each in arguments(formula)]
+        order = [part.named(name, "_") for name in own_names(formula)]
         names = [part.named(name, "_") for name in own_states(formula)]
         own = {n: state[n].copy() if n in state else float(rows[n][index]) for n in names}
         if order and part.name not in acted:
             if not has_hook(formula, "start") or not group.begins_alone(names):
                 continue
-            begun = formula.start(array.copy())
-            own = dict(zip(names, begun if isinstance(begun, tuple) else (begun,), strict=True))
+            own = dict(zip(names, flat(formula.start(array.copy())), strict=True))
         own |= {n: x.copy() for n, x in group.whole_arrays.buffers[position].items()}
         with seeing_one_array(f"{type(formula).__name__}.evaluation"):
-            array = formula.evaluation(array, *(own[name] for name in order))
+            array = formula.evaluation(array, *arranged(formula, [own[name] for name in order]))
         if getattr(array, "shape", None) != param.shape:
             what = f"{type(formula).__name__}.evaluation must return an array of the parameter's"
             got = f"{type(array).__name__} {getattr(array, 'shape', '')}"

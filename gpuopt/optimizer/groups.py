@@ -22,6 +22,7 @@ from gpuopt.optimizer.limits import limits_of, within
 from gpuopt.optimizer.starting import starting
 from gpuopt.optimizer.whole_arrays import WholeArrays
 from gpuopt.rules.base import Update
+from gpuopt.rules.tuples import flat
 from gpuopt.tracing.expr import Expr
 from gpuopt.tracing.operands import hyper_array
 from gpuopt.tracing.program import UpdateProgram
@@ -120,8 +121,7 @@ class ParamGroup:
         for _, formula, names in starting(update, hyper):
             if self.begins_alone(names):
                 values = formula.start(param.astype(state_dtype(compute, self._complex)))
-                several = values if isinstance(values, tuple) else (values,)
-                found |= zip(names, several, strict=True)
+                found |= zip(names, flat(values), strict=True)
         return found
 
     def begins_alone(self, names: Collection[str]) -> bool:

@@ -42,7 +42,8 @@ from gpuopt.rules.signs import Lion, Rprop, SignSGD, Signum
 from gpuopt.rules.slices import SM3, AdamMini
 from gpuopt.rules.step_pieces import LossScale, accumulate, freeze, skip_nonfinite
 from gpuopt.rules.step_sizes import COCOB, BarzilaiBorwein
-from gpuopt.rules.velocities import ASGD, QHM, OptimisticGradient
+from gpuopt.rules.tuples import each
+from gpuopt.rules.velocities import ASGD, QHM, AggMo, OptimisticGradient
 from gpuopt.rules.whole_arrays import buffer, whole_array
 
 __all__ = [
@@ -68,6 +69,7 @@ __all__ = [
     "AdamW",
     "Adamax",
     "Adan",
+    "AggMo",
     "BarzilaiBorwein",
     "Bound",
     "Chain",
@@ -119,6 +121,7 @@ __all__ = [
     "clip_norm",
     "debias",
     "decoupled_weight_decay",
+    "each",
     "freeze",
     "gradient_noise",
     "lookahead",

@@ -13,6 +13,7 @@ from gpuopt.rules.elsewhere import NotHere
 from gpuopt.rules.formula import Formula
 from gpuopt.rules.hooks import HookName
 from gpuopt.rules.ranges import Range
+from gpuopt.rules.tuples import put
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -237,9 +238,8 @@ def bind(parts: Sequence[Part], values: Mapping[str, Any]) -> list[BoundPart]:
     rule = next(formula for part, formula in bound if not part.name)
     for part, formula in bound:
         full_names = {name: part.named(name) for name in formula.ranges}
-        vars(formula).update(
-            {name: values[full] for name, full in full_names.items() if full in values}
-        )
+        own = {name: values[full] for name, full in full_names.items() if full in values}
+        put(vars(formula), own)
         if part.name:
             vars(formula)["rule"] = rule
     return bound

@@ -10,6 +10,7 @@ from gpuopt.rules.base import Bindable, Part
 from gpuopt.rules.elsewhere import as_identifier
 from gpuopt.rules.piece import Piece
 from gpuopt.rules.ranges import Range
+from gpuopt.rules.tuples import whole
 
 __all__ = ["Composite", "Joined", "named_parts"]
 
@@ -43,20 +44,17 @@ class Composite(Bindable):
 
     def replace(self, values: Mapping[str, Any]) -> Self:
         values = {as_identifier(name): value for name, value in values.items()}
-        if unknown := values.keys() - self.hyperparameters.keys():
-            known = ", ".join(self.hyperparameters)
+        known = self.hyperparameters
+        if unknown := values.keys() - known.keys() - set(map(whole, known)):
             raise TypeError(
-                f"{self!r} has no hyperparameters {', '.join(sorted(unknown))}; it has {known}"
+                f"{self!r} has no hyperparameters {', '.join(sorted(unknown))}; it has "
+                f"{', '.join(known)}"
             )
 
         def changed(name: str, child: Any) -> Any:
-            return child.replace(
-                {
-                    field: values[name + field]
-                    for field in child.hyperparameters
-                    if name + field in values
-                }
-            )
+            fields = dict.fromkeys((*child.hyperparameters, *map(whole, child.hyperparameters)))
+            own = {field: values[name + field] for field in fields if name + field in values}
+            return child.replace(own)
 
         return self.rebuilt([changed(name, child) for name, child in self.children.items()])
 

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from gpuopt.rules.tuples import whole
 from gpuopt.rules.words import ELSEWHERE
 
 __all__ = ["NotHere", "NotSet", "as_identifier", "never_changes", "not_exported"]
@@ -39,7 +40,8 @@ class NotSet(NotHere):
 
 def never_changes(rule: Any, name: str, value: Any) -> NoReturn:
     """Refuse an assignment to an attribute of a rule or a piece: it is its ``__setattr__``."""
-    what, known = "rule" if hasattr(rule, "init") else "piece", list(rule.hyperparameters)
+    what, entries = "rule" if hasattr(rule, "init") else "piece", rule.hyperparameters
+    known = [*dict.fromkeys(map(whole, entries))]
     named = [full for full in known if name in (full, full.replace("/", ".").rpartition(".")[2])]
     remedy = f"it has {', '.join(known) or 'no hyperparameters'}"
     if named:

@@ -6,24 +6,21 @@ This module imports NumPy only, the table of hooks, and the ranges.
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import math
 import numbers
-import sys
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from gpuopt.rules.elsewhere import NotHere, as_identifier, never_changes
+from gpuopt.rules.declared import BASES, check_class, own_hints
+from gpuopt.rules.elsewhere import as_identifier, never_changes
 from gpuopt.rules.given_loss import ReadsLoss
-from gpuopt.rules.hooks import HOOKS, HookName, defined_hooks
+from gpuopt.rules.hooks import HookName, defined_hooks
 from gpuopt.rules.ranges import STATIC, Range, arguments_hint, range_of, single
 from gpuopt.rules.spelling import in_place_of, refusal
-
-_BASES: list[type[Formula]] = []
-"""The base classes: `gpuopt.Rule`, `gpuopt.GradientPiece`, `gpuopt.ParameterPiece`."""
+from gpuopt.rules.tuples import entries, put, whole
 
 
 class Formula(ReadsLoss):
@@ -57,7 +54,7 @@ class Formula(ReadsLoss):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if _is_base(cls):
-            _BASES.append(cls)
+            BASES.append(cls)
             return
         make_formula(cls)
 
@@ -82,6 +79,8 @@ class Formula(ReadsLoss):
                 pass
             elif field.name in self._static:
                 self._check_static(field.name, value)
+            elif self._ranges[field.name].several:
+                value = self._numbers(field.name, value)
             elif not callable(value) or isinstance(value, type):
                 value = self.number(field.name, value)
             object.__setattr__(self, field.name, value)
@@ -89,7 +88,7 @@ class Formula(ReadsLoss):
 
     def __repr__(self) -> str:
         """The call that makes it; a dataclass's own says ``...`` ever after an interrupt."""
-        given = (f"{name}={value!r}" for name, value in self.hyperparameters.items())
+        given = (f"{each.name}={getattr(self, each.name)!r}" for each in dataclasses.fields(self))
         return f"{type(self).__qualname__}({', '.join(given)})"
 
     def _check_static(self, name: str, value: Any) -> None:
@@ -100,9 +99,22 @@ class Formula(ReadsLoss):
     def check(self) -> None:
         """Raise ValueError if hyperparameters do not fit together; a rule may override this."""
 
+    def _numbers(self, name: str, values: Any) -> tuple[Any, ...]:
+        """A tuple of numbers and schedules, each checked against the range."""
+        if not isinstance(values, (tuple, list)) or not values:
+            raise TypeError(
+                f"{type(self).__name__}: {name} must be a tuple, each entry of which is "
+                f"{self._ranges[name].text}, got {values!r}: write {name}=(0.5,) for a single one"
+            )
+        return tuple(
+            x if callable(x) and not isinstance(x, type) else self.number(entry, x)
+            for entry, x in entries(name, values).items()
+        )
+
     def number(self, name: str, value: Any, where: str = "") -> float:
         """The float that `value` gives for hyperparameter `name`, checked against its range."""
-        what = f"{type(self).__name__}: {name} must be {self._ranges[name].text}"
+        allowed = self._ranges[whole(name)]
+        what = f"{type(self).__name__}: {name} must be {allowed.text}"
         got = f", got {value!r}{where}"
         if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
             schedule = "" if where else " or a schedule (a callable from the step number to one)"
@@ -112,20 +124,17 @@ class Formula(ReadsLoss):
             number = float(value)
         except OverflowError:
             number = math.inf
-        if number not in self._ranges[name]:
+        if number not in allowed:
             raise ValueError(what + got)
         return number
 
     def hyper(self, step: int) -> dict[str, float]:
         """The value of each float hyperparameter after `step` completed steps."""
-        values = {}
-        for name in self._ranges:
-            value = getattr(self, name)
+        found = self._values(self._ranges)
+        for name, value in found.items():
             if callable(value):
-                value = self._scheduled(name, value, step)
-            if value is not None:
-                values[name] = value
-        return values
+                found[name] = self._scheduled(name, value, step)
+        return {name: value for name, value in found.items() if value is not None}
 
     def _scheduled(self, name: str, schedule: Any, step: int) -> float:
         try:
@@ -138,23 +147,33 @@ class Formula(ReadsLoss):
             raise
         except OverflowError:  # Python's answer where NumPy and a GPU say infinity
             value = math.inf
-        if type(value) is float and value in self._ranges[name]:
+        if type(value) is float and value in self._ranges[whole(name)]:
             return value
         return self.number(name, value, f" from its schedule at step {step}, {schedule!r}")
 
     @property
     def ranges(self) -> dict[str, Range]:
         """The range of each float hyperparameter."""
-        return dict(self._ranges)
+        return {name: self._ranges[whole(name)] for name in self._values(self._ranges)}
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
-        """Every hyperparameter as it was given."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        """Every hyperparameter as it was given; each entry of a tuple by itself."""
+        return self._values(field.name for field in dataclasses.fields(self))
+
+    def _values(self, names: Iterable[str]) -> dict[str, Any]:
+        found = dict[str, Any]()
+        for name in names:
+            value = getattr(self, name)
+            found |= entries(name, value) if type(value) is tuple else {name: value}
+        return found
 
     def replace(self, values: Mapping[str, Any]) -> Self:
         """A copy with other hyperparameters."""
-        return dataclasses.replace(self, **{as_identifier(n): x for n, x in values.items()})
+        given = {as_identifier(name): value for name, value in values.items()}
+        named = {whole(name) for name in given.keys() & self.hyperparameters.keys()}
+        fields = {name: getattr(self, name) for name in named}
+        return dataclasses.replace(self, **put(fields, given))
 
 
 def _is_base(cls: type[Formula]) -> bool:
@@ -179,10 +198,10 @@ def make_formula(cls: type[Formula]) -> None:
         raise TypeError(
             f"rule {cls.__name__} has no method update(self, {', '.join(cls._arguments)}, ...)"
         )
-    _check_class(cls)
-    base = next(each for each in cls.__mro__ if each in _BASES)
+    check_class(cls)
+    base = next(each for each in cls.__mro__ if each in BASES)
     cls._hooks = defined_hooks(cls, base, cls._may_have)
-    hints = _own_hints(cls)
+    hints = own_hints(cls)
     # `dataclass` knows ClassVar and KW_ONLY by their text only if the module has the name; a class
     # in a function may use a local one.
     no_fields = {
@@ -207,54 +226,3 @@ def make_formula(cls: type[Formula]) -> None:
         **cls._ranges,
         **{n: range_of(cls, n, hint) for n, hint in own.items() if n not in cls._static},
     }
-
-
-def _own_hints(cls: type) -> dict[str, Any]:
-    """Evaluate the annotations that stand in the class itself."""
-    module = vars(sys.modules[cls.__module__])
-    try:
-        return inspect.get_annotations(cls, globals=module, locals={}, eval_str=True)
-    except Exception:
-        # A class made inside a function may name what is local there. Only the frame of that
-        # function knows it: it is above this one, that of `make_formula` and that of
-        # `__init_subclass__`. Python 3.14 needs it no more.
-        local = sys._getframe(3).f_locals
-        return inspect.get_annotations(cls, globals={**module, **local}, locals={}, eval_str=True)
-
-
-def reserved_names() -> frozenset[str]:
-    """The names that no hyperparameter may have: those of hooks, and of the base classes."""
-    classes = {each for base in _BASES for each in base.__mro__[:-1]}
-    own = {name for each in classes for name in (*vars(each), *inspect.get_annotations(each))}
-    own -= {n for each in classes for n, v in vars(each).items() if isinstance(v, NotHere)}
-    return frozenset(HOOKS).union(name for name in own if not name.startswith("__"))
-
-
-_YOURS = ("update", "check")
-"""What a subclass defines, beside hooks."""
-
-
-def _check_class(cls: type) -> None:
-    """Raise TypeError if an attribute lacks its annotation, or hides a method of rules."""
-    annotated = inspect.get_annotations(cls)
-    for name, value in vars(cls).items():
-        public = not name.startswith("_")
-        if public and name not in annotated and isinstance(value, (bool, int, float)):
-            raise TypeError(
-                f"rule {cls.__name__}: {name} = {value!r} has no annotation: "
-                f"write {name}: gpuopt.Hyper = {value!r} for a hyperparameter, "
-                f"or {name}: ClassVar = {value!r} for a constant"
-            )
-    reserved = reserved_names()
-    if cls.__module__.startswith("gpuopt.rules."):  # they know what is private
-        reserved = frozenset(name for name in reserved if not name.startswith("_"))
-    if taken := [name for name in annotated if name in reserved]:
-        raise TypeError(
-            f"rule {cls.__name__}: {taken[0]!r} is a method of rules: "
-            "give the hyperparameter another name"
-        )
-    if taken := [name for name in vars(cls) if name in reserved.difference(HOOKS, _YOURS)]:
-        raise TypeError(
-            f"rule {cls.__name__}: {taken[0]!r} is what gpuopt calls something of its own: "
-            "give the method another name"
-        )

@@ -19,7 +19,8 @@ __all__ = ["Bound", "Decay", "Hyper", "NonNegative", "Positive"]
 class Range:
     """The values that a hyperparameter may take: ``low <= x`` (or ``low < x``) and ``x < high``.
 
-    NaN is in no range. A number of the whole optimizer that is `narrow` is kept in float32.
+    NaN is in no range. A number of the whole optimizer that is `narrow` is kept in float32. A
+    hyperparameter that is `several` is a tuple of such values.
     """
 
     text: str
@@ -29,6 +30,7 @@ class Range:
     infinite: bool = False
     whole: bool = False
     narrow: bool = False
+    several: bool = False
 
     def __contains__(self, value: float) -> bool:
         if self.whole and value % 1 != 0:
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
     # checkers, `1 - self.beta` never. So each of these types, read from ``self``, passes for
     # anything: by its base `Any`, or by ``__get__``.
 
-    class Symbol:
+    class Symbol(Any):  # type: ignore[misc]
         """The type of a hyperparameter while ``update`` is traced; no user passes one."""
 
         def __get__(self, instance: object, owner: type | None = None) -> Any: ...
@@ -132,7 +134,9 @@ def arguments_hint(schedule: Any, name: str) -> str | None:
 
 
 def range_of(cls: type, name: str, hint: Any) -> Range:
-    """The range of a dynamic hyperparameter."""
+    """The range of a dynamic hyperparameter, or of each entry of one that is a tuple."""
+    if typing.get_origin(hint) is tuple and typing.get_args(hint)[1:] == (...,):
+        return dataclasses.replace(range_of(cls, name, typing.get_args(hint)[0]), several=True)
     union = typing.get_origin(hint) in (typing.Union, types.UnionType)
     for part in [hint, *(typing.get_args(hint) if union else ())]:
         if found := [
@@ -143,6 +147,6 @@ def range_of(cls: type, name: str, hint: Any) -> Range:
             return FINITE
     raise TypeError(
         f"rule {cls.__name__}: {name} is annotated {hint!r}; a hyperparameter is a Hyper "
-        "(NonNegative, Positive, Decay), or a bool, an int or a str "
-        "that is fixed when the rule is made"
+        "(NonNegative, Positive, Decay), a tuple of such, tuple[Hyper, ...], or a bool, an int or "
+        "a str that is fixed when the rule is made"
     )

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from gpuopt.rules.traced import Traced
-from gpuopt.rules.whole_arrays import Buffer
 from gpuopt.tracing.calls import Held, Output
 from gpuopt.tracing.errors import TraceError, trace_error
 from gpuopt.tracing.expr import Expr, Graph
-from gpuopt.tracing.signatures import arguments
+from gpuopt.tracing.signatures import own_buffers, own_names
 from gpuopt.tracing.symbols import Symbol, called_with
 
 if TYPE_CHECKING:
@@ -79,12 +78,10 @@ class Buffers:
 
     def among(self, part: Part, states: Sequence[Any]) -> list[Any]:
         """The arguments of ``update`` behind the gradient: states, and symbols of buffers."""
-        rest = iter(states)
+        rest, buffers = iter(states), own_buffers(part.formula)
         return [
-            HeldSymbol(self._graph, part.named(argument.name, "_"))
-            if isinstance(argument.default, Buffer)
-            else next(rest)
-            for argument in arguments(part.formula)
+            HeldSymbol(self._graph, part.named(name, "_")) if name in buffers else next(rest)
+            for name in own_names(part.formula)
         ]
 
     def taken_from(
@@ -93,17 +90,17 @@ class Buffers:
         """Take the new values of buffers from what ``update`` gave, not behind a closed gate; the
         others.
         """
-        states = []
-        for argument, value in zip(arguments(part.formula), values, strict=True):
-            name = part.named(argument.name, "_")
-            if not isinstance(argument.default, Buffer):
+        states, buffers = [], own_buffers(part.formula)
+        for own, value in zip(own_names(part.formula), values, strict=True):
+            name = part.named(own, "_")
+            if own not in buffers:
                 states.append(value)
             elif isinstance(value, Symbol) and value.made is not None:
                 self.kept |= {} if closed else {name: Kept(value.made, acts)}
             elif not isinstance(value, HeldSymbol) or value.made.name != name:
                 raise TraceError(
                     f"{type(part.formula).__name__}.update must return for the buffer "
-                    f"{argument.name} what a function of whole arrays gave, as it is, or the "
+                    f"{own} what a function of whole arrays gave, as it is, or the "
                     f"buffer as it was; it returned {value!r}"
                 )
         return states

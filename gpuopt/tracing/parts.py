@@ -12,7 +12,7 @@ import numpy as np
 
 from gpuopt.arrays.precision import MASTER
 from gpuopt.rules.base import BoundPart, bind
-from gpuopt.rules.formula import reserved_names
+from gpuopt.rules.declared import reserved_names
 from gpuopt.rules.hooks import has_hook
 from gpuopt.tracing.buffers import Buffers
 from gpuopt.tracing.errors import TraceError
@@ -23,7 +23,7 @@ from gpuopt.tracing.operands import GRAD, PARAM, Operand, hyper_array, state
 from gpuopt.tracing.rounding import may_be_short, rounded
 from gpuopt.tracing.scheduled import traced_schedule
 from gpuopt.tracing.setting import Masked, Open, Setting, Traced
-from gpuopt.tracing.signatures import arguments, is_value, named_results
+from gpuopt.tracing.signatures import arranged, is_value, named_results, own_names
 from gpuopt.tracing.states import States
 from gpuopt.tracing.symbols import Symbol, always, bind_loss, lift, step_between
 from gpuopt.tracing.weights import Weights
@@ -73,10 +73,9 @@ class _Run:
         """Bind: each part, and its formula with symbols for hyperparameters and numbers."""
         used = []
         for part in self._parts:
-            for name in part.formula.ranges:
-                full = part.named(name)
-                if getattr(part.formula, name) is not None or full in self._setting.arrays:
-                    used.append(full)
+            given, arrays = part.formula.hyperparameters, self._setting.arrays
+            named = {part.named(name): given[name] for name in part.formula.ranges}
+            used += [name for name, x in named.items() if x is not None or name in arrays]
         made = bind(self._parts, {name: self._hyper(name) for name in used})
         for part, formula in made:
             bind_loss(self._graph, formula)
@@ -102,9 +101,10 @@ class _Run:
         if self._active is not None and (self._asked or self._masked):
             self._graph.acting = self._active.parts[0]
         names = [formula._arguments[-1] if part.name else "p"]
-        names += [part.named(argument.name, "_") for argument in arguments(formula)]
+        names += [part.named(name, "_") for name in own_names(formula)]
         begun = self._states.begun(part, formula, t, self._array(PARAM), before)
-        result = formula.update(t, p, last, *self._buffers.among(part, begun))
+        own = arranged(formula, self._buffers.among(part, begun))
+        result = formula.update(t, p, last, *own)
         first, *after = named_results(formula, self._graph, "update", names, result)
         masked = self._masked and self._active is not None
         acts = self._active.parts[0] if masked else None

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import inspect
 import numbers
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from gpuopt.rules.hooks import has_hook
 from gpuopt.rules.traced import Traced
+from gpuopt.rules.tuples import Each, entries, flat
 from gpuopt.rules.whole_arrays import Buffer
 from gpuopt.tracing.errors import TraceError
 from gpuopt.tracing.expr import Graph
 from gpuopt.tracing.symbols import lift
 
-__all__ = ["arguments", "is_value", "named_results", "own_buffers", "own_states", "state_names"]
+__all__ = [
+    "arranged",
+    "is_value",
+    "named_results",
+    "own_buffers",
+    "own_names",
+    "own_states",
+    "state_names",
+]
 
 
 def state_names(update: Any) -> dict[str, float | Buffer | None]:
@@ -36,30 +46,62 @@ def state_names(update: Any) -> dict[str, float | Buffer | None]:
 
 def own_states(formula: Any) -> dict[str, float | None]:
     """The states of one formula and their initial values, from the signature of its ``update``."""
-    name, states = type(formula).__name__, dict[str, float | None]()
-    for parameter in arguments(formula):
-        initial = parameter.default
-        if isinstance(initial, Buffer):
-            continue
-        if has_hook(formula, "start"):
-            states[parameter.name] = None
-        elif isinstance(initial, (int, float)) and not isinstance(initial, bool):
-            states[parameter.name] = float(initial)
-        else:
-            raise TraceError(
-                f"{name}.update: state {parameter.name} needs a number to start at, as in "
-                f"{parameter.name}=0.0"
-            )
-    return states
+    found = {name: initial for own in _own(formula).values() for name, initial in own.items()}
+    return {name: initial for name, initial in found.items() if not isinstance(initial, Buffer)}
 
 
 def own_buffers(formula: Any) -> dict[str, Buffer]:
     """The buffers of one formula, from the signature of its ``update``."""
-    found = {parameter.name: parameter.default for parameter in arguments(formula)}
-    return {name: default for name, default in found.items() if isinstance(default, Buffer)}
+    found = {name: initial for own in _own(formula).values() for name, initial in own.items()}
+    return {name: initial for name, initial in found.items() if isinstance(initial, Buffer)}
 
 
-def arguments(formula: Any) -> list[inspect.Parameter]:
+def own_names(formula: Any) -> list[str]:
+    """The states and buffers of one formula, in the order of the arguments of its ``update``."""
+    return [name for own in _own(formula).values() for name in own]
+
+
+def arranged(formula: Any, values: Sequence[Any]) -> list[Any]:
+    """The arguments of ``update`` for states and buffers, from the values of `own_names`."""
+    found, own = list[Any](), iter(values)
+    for parameter, names in _own(formula).items():
+        several = isinstance(parameter.default, Each)
+        found.append(tuple(next(own) for _ in names) if several else next(own))
+    return found
+
+
+def _own(formula: Any) -> dict[inspect.Parameter, dict[str, Any]]:
+    """For each argument of ``update`` for states and buffers their names, and what they start at.
+
+    That is a number, None where ``start`` gives it, or a buffer.
+    """
+    found = dict[inspect.Parameter, dict[str, Any]]()
+    for parameter in _arguments(formula):
+        name, initial = parameter.name, parameter.default
+        if isinstance(initial, Buffer):
+            found[parameter] = {name: initial}
+            continue
+        what = f"{type(formula).__name__}.update: state {name}"
+        names = [name]
+        if isinstance(initial, Each):
+            values = getattr(formula, initial.field, None)
+            if not isinstance(values, tuple):
+                raise TraceError(
+                    f"{what} is one for each entry of {initial.field!r}, which is no tuple of "
+                    "hyperparameters: annotate it tuple[gpuopt.Hyper, ...]"
+                )
+            names, initial = [*entries(name, values)], initial.start
+        if has_hook(formula, "start"):
+            initial = None
+        elif isinstance(initial, bool) or not isinstance(initial, (int, float)):
+            raise TraceError(f"{what} needs a number to start at, as in {name}=0.0")
+        else:
+            initial = float(initial)
+        found[parameter] = dict.fromkeys(names, initial)
+    return found
+
+
+def _arguments(formula: Any) -> list[inspect.Parameter]:
     """The arguments of ``update`` for states and buffers, in order."""
     name, first = type(formula).__name__, formula._arguments
     _, *parameters = inspect.signature(type(formula).update).parameters.values()
@@ -76,7 +118,7 @@ def named_results(
     formula: Any, graph: Graph, method: str, names: list[str], result: Any
 ) -> list[Any]:
     """The values that a method returned, one for each name."""
-    values = result if isinstance(result, (tuple, list)) else (result,)
+    values = flat(result)
     what = f"{type(formula).__name__}.{method} must return ({', '.join(names)})"
     if result is None:
         raise TraceError(f"{what}; it returned None: is a return missing?")

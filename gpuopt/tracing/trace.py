@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuopt.arrays.precision import MASTER, PLAIN, Precision
 from gpuopt.rules.hooks import has_hook
+from gpuopt.rules.tuples import put
 from gpuopt.rules.whole_arrays import Buffer
 from gpuopt.tracing.assemble import assemble
 from gpuopt.tracing.errors import TraceError
@@ -100,8 +101,9 @@ def _schedules(update: Update, arrays: frozenset[str]) -> dict[str, Any]:
     """The schedules that hyperparameters follow, by full name."""
     found = {}
     for part in update.parts:
+        values = part.formula.hyperparameters
         for name in part.formula.ranges:
-            full, value = part.named(name), getattr(part.formula, name)
+            full, value = part.named(name), values[name]
             if callable(value) and full not in arrays:
                 found[full] = value
     return found
@@ -115,10 +117,11 @@ def _bare(part: Part, arrays: frozenset[str]) -> tuple[Part, Hashable]:
     formula, plain, rest = part.formula, copy.copy(part.formula), []
     for name, value in formula.hyperparameters.items():
         if name in formula.ranges and (value is not None or part.named(name) in arrays):
-            object.__setattr__(plain, name, 0.0)
+            put(vars(plain), {name: 0.0})
         else:
             rest.append((name, type(value), value))
-    return part._replace(formula=plain), (part.name, part.scope, type(formula), tuple(rest))
+    key = part.name, part.scope, type(formula), tuple(formula.ranges), tuple(rest)
+    return part._replace(formula=plain), key
 
 
 class _Structure:

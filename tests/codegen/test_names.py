@@ -11,7 +11,7 @@ import pytest
 
 import gpuopt as go
 from gpuopt.codegen.cuda.printer import identifier
-from gpuopt.rules.formula import reserved_names
+from gpuopt.rules.declared import reserved_names
 from gpuopt.tracing.ops import OPS
 from tests.support.executors import only, running_on
 from tests.support.variants import bits

@@ -76,12 +76,12 @@ def test_the_page_on_rules_runs(capsys: pytest.CaptureFixture[str]) -> None:
     *parts, last = blocks("python", "docs/your-own-rule.md")
     for block in parts:
         exec(block, scope)
-    lion, product, origin, message, orthogonal, by_rows, shrunk, averaged, skipped, clipped, polyak, equal, same = (
-        capsys.readouterr().out.splitlines()
-    )
+    lion, product, origin, several, message, *others = capsys.readouterr().out.splitlines()
+    orthogonal, by_rows, shrunk, averaged, skipped, clipped, polyak, equal, same = others
     assert "0.45007347" in product
     assert lion == "[0.9 0.9] [-0.1  0.1] [ 0.01 -0.01]"
     assert origin == "[5. 5. 5.]"
+    assert several == "0.4 ['v[0]', 'v[1]']"
     assert message in " ".join((ROOT / "docs" / "your-own-rule.md").read_text(encoding="utf-8").split())
     assert orthogonal == "[[-0.023, 0.0, 0.0], [0.0, -0.015, 0.0]]"
     assert by_rows == "(100, 1) 800"

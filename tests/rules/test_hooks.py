@@ -15,7 +15,7 @@ import pytest
 
 import gpuopt as go
 from gpuopt.codegen.source import kernels
-from gpuopt.rules.formula import reserved_names
+from gpuopt.rules.declared import reserved_names
 from gpuopt.rules.hooks import HOOKS, HookName, device_counts, has_hook
 
 ROOT = Path(__file__).resolve().parents[2]

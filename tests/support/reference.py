@@ -59,6 +59,14 @@ def qhm(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
     return p, {"m": m}
 
 
+def aggmo(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
+    v = [0.0 * p for _ in rule.betas]
+    for g in gradients:
+        v = [beta * old + g for beta, old in zip(rule.betas, v, strict=True)]
+        p = p - rule.lr * sum(v) / len(v)
+    return p, {f"v[{number}]": x for number, x in enumerate(v)}
+
+
 def optimistic_gradient(rule: Any, p: Number, gradients: Sequence[Number]) -> Result:
     last: Number = gradients[0]
     for g in gradients:
@@ -157,6 +165,7 @@ ELEMENTS: dict[str, Callable[..., Result]] = {
     "GradientDescent": gradient_descent,
     "Momentum": momentum,
     "QHM": qhm,
+    "AggMo": aggmo,
     "OptimisticGradient": optimistic_gradient,
     "SignSGD": sign_sgd,
     "Signum": signum,

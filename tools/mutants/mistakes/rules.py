@@ -8,6 +8,20 @@ __all__ = ["MISTAKES"]
 
 MISTAKES = [
     Mistake(
+        "the first entry of a tuple replaced, whichever is named",
+        "tuples:put",
+        "int(place[:-1])",
+        "0",
+        "test_tuples",
+    ),
+    Mistake(
+        "a tuple of states evaluated one by one",
+        "evaluation:_evaluated",
+        "arranged(formula, _1)",
+        "_1",
+        "test_tuples",
+    ),
+    Mistake(
         "a factor of one over the gradients of a heavy ball",
         "Momentum.update",
         "self.dampening is None or self.dampening",
@@ -296,7 +310,7 @@ MISTAKES = [
     ),
     Mistake(
         "a helper's name for a method of gpuopt",
-        "formula:_check_class",
+        "declared:check_class",
         "reserved.difference(HOOKS, _YOURS)",
         "()",
         "test_rules::test_a_method_is_called_like_nothing_of_gpuopt",
