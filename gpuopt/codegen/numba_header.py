@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gpuopt.codegen.digits import DIGITS, digits_in_numba
 from gpuopt.codegen.roots import cube_root_in_numba
 from gpuopt.codegen.tile import changes
 from gpuopt.codegen.wide import LARGE, NUMBA, TILE
@@ -199,4 +200,5 @@ def header(kernel: Kernel, dtype: np.dtype[Any], stored: tuple[Stored, ...]) -> 
         + (_ROUNDING if "stochastic_bfloat16" in used else "")
         + (NUMBA if used & TILE.keys() - {"cbrt"} else "")
         + (cube_root_in_numba(dtype) if "cbrt" in used else "")
+        + (digits_in_numba(dtype) if used & DIGITS.keys() else "")
     )

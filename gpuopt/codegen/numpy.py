@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from gpuopt.codegen.digits import DIGITS
 from gpuopt.codegen.pairs import paired
 from gpuopt.codegen.passes import work
 from gpuopt.codegen.tile import PAIR, TileCode, constants, wholes
@@ -44,7 +45,7 @@ def tile_code(kernel: Kernel) -> TileCode:
     body = [f"    {line}" for line in [*comments, *(writer.lines or ["pass"])]]
     source = "\n".join([f"def update({', '.join(names)}):  # {kernel.name}", *body, ""])
     scope: dict[str, Any] = {name: getattr(np, name) for name in OPS if hasattr(np, name)}
-    scope |= {"copyto": np.copyto, "stochastic_bfloat16": _stochastic_bfloat16, **TILE}
+    scope |= {"copyto": np.copyto, "stochastic_bfloat16": _stochastic_bfloat16, **TILE, **DIGITS}
     exec(source, scope)  # the text is made here from a fixed set of calls
     update = scope.pop("update")  # whose globals the scope is: it must not hold its owner
     order = tuple(map(scalars.index, again))

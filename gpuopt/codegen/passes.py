@@ -23,6 +23,7 @@ _COST = {
     "where": 1.0,
     **{op.name: 3.0 for op in OPS.values() if not op.exact},
     **dict.fromkeys(TILE, 1.5),
+    "two_to": 0.4,
     "stochastic_bfloat16": 3.0,
 }
 """Nanoseconds an element, on one thread of an EPYC (Zen 4, AVX-512) with NumPy 2.4.6, in tiles of

@@ -122,7 +122,7 @@ _OPS = (
     _op("logical_not", 1, "not {0}", "not {0}", "!{0}", boolean=True),
     _op("negative", 1, "-{0}", "-{0}", "-{0}", text="-({0})"),
     _op("absolute", 1, "abs({0})", "abs({0})", "fabs{f}({0})"),
-    _op("floor", 1, _whole(np.floor), "", "floor{f}({0})"),
+    _op("floor", 1, _whole(np.floor), "np.floor({0})", "floor{f}({0})"),
     _op("ceil", 1, _whole(np.ceil), "", "ceil{f}({0})"),
     _op("floor_divide", 2, operator.floordiv, "", "floor_divide<{T}>({0}, {1})", text="{0} // {1}"),
     _op("remainder", 2, operator.mod, "", "remainder_of<{T}>({0}, {1})", text="{0} % {1}"),
@@ -194,6 +194,10 @@ _OPS = (
         numpy="quotient({0}, {1}, {2}, {3}, {4}, {out}, {scratch})",
     ),
     _op("where", 3, "{1} if {0} else {2}", "{1} if {0} else {2}", "{0} ? {1} : {2}", numpy=""),
+    # What powers of arrays are made of; see `gpuopt.codegen.digits`.
+    _op("upper", 1, "", "upper({0})", "upper_digits({0})"),
+    _op("exponent", 1, "", "exponent({0})", "exponent_of({0})"),
+    _op("two_to", 1, "", "two_to({0})", "two_to({0})"),
     # A choice between arrays by a scalar; and what a bfloat16 is rounded with, by a random number.
     _op("choose", 3, "", "{1} if {0} != zero else {2}", "{0} != 0 ? {1} : {2}", numpy=""),
     _op(

@@ -13,6 +13,7 @@ from gpuopt.tracing.complexes import COMPLEX, Parts
 from gpuopt.tracing.errors import ELEMENTWISE, trace_error
 from gpuopt.tracing.expr import Graph
 from gpuopt.tracing.keywords import refuse_keywords
+from gpuopt.tracing.powers import power
 from gpuopt.tracing.truth import of_truth_values
 
 __all__ = ["apply", "call_ufunc", "parts_of"]
@@ -69,31 +70,18 @@ def _conjugate(graph: Graph, x: Parts) -> Parts:
 
 
 def _power(graph: Graph, x: Parts, y: Parts) -> Parts:
-    exponent = y[0]
-    if len(x) == len(y) == 1 and x[0].host and exponent.host:
+    (exponent, *_), complexes = y, len(x) + len(y) > 2
+    if not complexes and x[0].host and exponent.host:
         return (graph.node("power", x[0], exponent),)
     value = exponent.value if exponent.op == "constant" and len(y) == 1 else None
-    if value not in _POWERS:
+    if value in _POWERS:
+        return _POWERS[value](graph, x)
+    if complexes:
         raise trace_error(
-            "of an array, only the powers x**2, x**0.5, x**1 and x**-1 are available in a rule; "
-            + _instead_of_power(value, exponent.host)
+            "of a complex array, only the powers x**2, x**3, x**4, x**0.5, x**1 and x**-1 are "
+            "available in a rule: work with np.abs(x), x.real and x.imag"
         )
-    return _POWERS[value](graph, x)
-
-
-def _instead_of_power(value: Any, host: bool) -> str:
-    """What to write in place of a power that is not available; None is no constant."""
-    if value is not None and 2 < value <= 4 and value == int(value):
-        return f"write {' * '.join('x' * int(value))} for x**{int(value)}"
-    if value == 0.25:
-        return "write np.sqrt(np.sqrt(x)) for x**0.25"
-    if value == 1 / 3:
-        return "write np.cbrt(x) for x**(1/3)"
-    if value is None and host:
-        bias = "write gpuopt.debias(average, beta, t) for average / (1 - beta**t), or "
-        return f"{bias}write np.exp(t * np.log(x)) for another x**t of x > 0"
-    exponent = "y" if value is None else repr(value)
-    return f"write np.exp({exponent} * np.log(x)) for x**{exponent} of x > 0"
+    return (power(graph, x[0], exponent),)
 
 
 def _fabs(graph: Graph, x: Parts) -> Parts:
@@ -127,6 +115,8 @@ _POWERS: dict[float | None, Callable[[Graph, Parts], Parts]] = {
     0.5: lambda graph, x: apply(graph, "sqrt", x),
     1.0: lambda graph, x: x,
     2.0: lambda graph, x: apply(graph, "multiply", x, x),
+    3.0: lambda graph, x: apply(graph, "multiply", apply(graph, "multiply", x, x), x),
+    4.0: lambda graph, x: _POWERS[2.0](graph, _POWERS[2.0](graph, x)),
 }
 _DERIVED: dict[str, Callable[..., Parts]] = {
     "itself": lambda graph, x: x,

@@ -28,12 +28,10 @@ ORDER = (
     ("rules", "composite chains partitions compose catalogue __init__"),
     ("", "schedules"),
     ("conventions", "common torch optax_contrib optax_norms optax keras sklearn __init__"),
-    (
-        "tracing",
-        "operands ops errors expr printing keywords complexes calls truth ufuncs functions symbols keeping kinds weights",
-    ),
+    ("tracing", "operands ops errors expr printing keywords complexes calls truth powers ufuncs functions symbols"),
+    ("tracing", "keeping kinds weights"),
     ("tracing", "signatures buffers setting scheduled states rounding parts program by_row assemble trace"),
-    ("codegen", "order roots wide host tile passes pairs numpy numba_header alike numba numba_handover numba_objects"),
+    ("codegen", "order roots digits wide host tile passes pairs numpy numba_header alike numba numba_handover numba_objects"),
     (
         "codegen.cuda",
         "tuning parts printer elementwise table reduction scalar_arguments device_values scalars compile complete",

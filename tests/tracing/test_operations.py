@@ -57,6 +57,7 @@ FORMULAS: Formulas = {
     "square": lambda x, y: np.square(x),
     "reciprocal": lambda x, y: np.reciprocal(x), "sign": lambda x, y: np.sign(x), "conj": lambda x, y: np.conj(x),
     "x**2": lambda x, y: x**2, "x**1": lambda x, y: x**1, "x**.5": lambda x, y: x**0.5, "x**-1": lambda x, y: x**-1,
+    "floor": lambda x, y: np.floor(x),
     "maximum": np.maximum, "maximum(x,0)": lambda x, y: np.maximum(x, 0.0),
     "maximum(0,x)": lambda x, y: np.maximum(0.0, x), "maximum(x,-0)": lambda x, y: np.maximum(x, -0.0),
     "minimum": np.minimum, "minimum(x,0)": lambda x, y: np.minimum(x, 0.0),
@@ -89,7 +90,7 @@ FORMULAS: Formulas = {
 }  # fmt: skip
 HOST: Formulas = {
     "power": np.power, "//": lambda x, y: x // y, "%": lambda x, y: x % y,
-    "floor": lambda x, y: np.floor(x), "ceil": lambda x, y: np.ceil(x),
+    "ceil": lambda x, y: np.ceil(x),
     "and": np.logical_and, "or": np.logical_or,
 }  # fmt: skip
 # ~ of what Python compares is -1 or -2, so scalars of a rule have np.logical_not alone.
@@ -162,6 +163,7 @@ def test_scalar_code_equals_numpy(name: str) -> None:
 def test_every_operation_is_tried() -> None:
     array = [trace(made(lambda self, t, p, g, f=f: f(p, g))) for f in FORMULAS.values()]
     array.append(trace(all_at_once(WIDE), True))
+    array.append(trace(made(lambda self, t, p, g: g**p)))  # see test_powers
     tried = {op.op for traced in array for op in traced.update.ops} | {"choose", "stochastic_bfloat16"}
     assert tried == {name for name, op in OPS.items() if op.on_arrays}
     host = [trace(made(lambda self, t, p, g, f=f: p + f(self.a, self.b))) for f in OF_SCALARS.values()]

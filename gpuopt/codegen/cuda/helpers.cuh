@@ -54,6 +54,25 @@ template <typename T> __device__ __forceinline__ T quotient(T square, T a, T b, 
   const bool vanishes = (fabs(c) == infinity && fabs(d) < infinity) || (fabs(d) == infinity && fabs(c) < infinity);
   return c == T(0) && d == T(0) ? a / fabs(c) : vanishes ? a * T(0) + b * T(0) : ordinary;
 }
+// What powers of arrays are made of: the upper half of a number's digits, its exponent, and powers of 2 that are normal.
+__device__ __forceinline__ float upper_digits(float a) { return __uint_as_float(__float_as_uint(a) & 0xFFFFF000u); }
+__device__ __forceinline__ double upper_digits(double a) {
+  return __longlong_as_double((long long)((unsigned long long)__double_as_longlong(a) & 0xFFFFFFFFF8000000ull));
+}
+__device__ __forceinline__ float exponent_of(float a) {
+  return __uint_as_float(__float_as_uint(a) >> 23 | 0x4B000000u) - 8388735.0f;
+}
+__device__ __forceinline__ double exponent_of(double a) {
+  const unsigned long long bits = (unsigned long long)__double_as_longlong(a) >> 52 | 0x4330000000000000ull;
+  return __longlong_as_double((long long)bits) - 4503599627371519.0;
+}
+__device__ __forceinline__ float two_to(float a) {
+  return __uint_as_float(__float_as_uint((a > -126.0f ? a < 127.0f ? a : 127.0f : -126.0f) + 8388735.0f) << 23);
+}
+__device__ __forceinline__ double two_to(double a) {
+  const double near = (a > -1022.0 ? a < 1023.0 ? a : 1023.0 : -1022.0) + 4503599627371519.0;
+  return __longlong_as_double((long long)((unsigned long long)__double_as_longlong(near) << 52));
+}
 // The cube root: a third of the bits begins with those of the root, and is right to 4 %. One step of Halley's and one of
 // Newton's, for float64 another one, leave an error of less than 0.74 units in the last place.
 template <typename T> __device__ __forceinline__ T first_root(T a) {

@@ -8,6 +8,27 @@ __all__ = ["MISTAKES"]
 
 MISTAKES = [
     Mistake(
+        "the rounding of a product forgotten in a power",
+        "powers:_product",
+        "rest + a[1] * b",
+        "a[1] * b",
+        "test_powers",
+    ),
+    Mistake(
+        "a power of a negative number without its sign",
+        "powers:_with_special",
+        'found = below.node("logical_and", odd).node("where", -found, found)',
+        "pass",
+        "test_powers",
+    ),
+    Mistake(
+        "a power of 2 beyond all numbers",
+        "digits:_two_to",
+        "np.fmin(out, real(found.bias), out=out)",
+        "pass",
+        "test_powers",
+    ),
+    Mistake(
         "an array stored in the steps in which it stays what it is",
         "keeping:_split",
         'graph.node("logical_not", asked)',
