@@ -18,7 +18,7 @@ import jax
 import numpy as np
 import torch
 
-from tests.support.golden import CALLS, gradients, start
+from tests.support.golden import CALLS, LOSSES, gradients, start
 
 os.environ["KERAS_BACKEND"] = "jax"
 keras, optax = import_module("keras"), import_module("optax")
@@ -28,12 +28,24 @@ PATH = Path(__file__).resolve().parents[1] / "tests" / "support" / "golden_conve
 keras.backend.set_floatx("float64")
 jax.config.update("jax_enable_x64", True)
 torch.set_default_dtype(torch.float64)
+# Muon multiplies matrices in bfloat16, gpuopt in the dtype of the array.
+torch.Tensor.bfloat16 = torch.Tensor.clone  # type: ignore[assignment]
 Arrays = list[np.ndarray[Any, Any]]
 
 
 def falling(step: Any) -> Any:
     """The learning rate of calls with a schedule."""
     return 0.1 * 0.9**step
+
+
+def in_double(rate: float) -> Callable[[Any], Any]:
+    """A rate in whose place `optax.contrib.madgrad` has the root of its count in float64, not in float32."""
+
+    def schedule(count: Any) -> Any:
+        narrow = jax.numpy.sqrt(count + 1).astype("float64")
+        return (rate + 1e-6) * jax.numpy.sqrt((count + 1).astype("float64")) / narrow - 1e-6
+
+    return schedule
 
 
 class Falling(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[name-defined, misc]
@@ -52,10 +64,10 @@ def by_torch(make: Callable[..., Any], params: Arrays, steps: Sequence[Arrays]) 
 
 
 def by_optax(make: Callable[..., Any], params: Arrays, steps: Sequence[Arrays]) -> Arrays:
-    rule, theirs = make(), [jax.numpy.asarray(p) for p in params]
+    rule, theirs = optax.with_extra_args_support(make()), [jax.numpy.asarray(p) for p in params]
     state = rule.init(theirs)
-    for grads in steps:
-        updates, state = rule.update([jax.numpy.asarray(g) for g in grads], state, theirs)
+    for grads, loss in zip(steps, LOSSES, strict=True):
+        updates, state = rule.update([jax.numpy.asarray(g) for g in grads], state, theirs, value=loss)
         theirs = optax.apply_updates(theirs, updates)
     return [np.asarray(p) for p in theirs]
 
@@ -83,11 +95,11 @@ def evaluated(library: str, call: str) -> Arrays:
     module = {"torch": torch.optim, "optax": optax, "keras": keras.optimizers, "sklearn": sklearn}[library]
     for part in name.split("."):
         module = getattr(module, part)
-    scope = {"made": module, "falling": Falling() if library == "keras" else falling}
+    scope = {"made": module, "falling": Falling() if library == "keras" else falling, "in_double": in_double}
     first = "params, " if library in ("torch", "sklearn") else ""
     make = eval(f"lambda params=None: made({first}{arguments}", scope)
     run = {"torch": by_torch, "optax": by_optax, "keras": by_keras, "sklearn": by_sklearn}[library]
-    return run(make, start(), gradients())
+    return run(make, start(call), gradients(call))
 
 
 def main() -> None:

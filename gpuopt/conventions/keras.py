@@ -18,7 +18,7 @@ from gpuopt.conventions.common import (
 )
 from gpuopt.schedules import Debiased
 
-__all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Lion", "Nadam", "RMSprop"]
+__all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Lamb", "Lion", "Nadam", "RMSprop"]
 
 _REMEDIES = {
     "name": "",
@@ -148,6 +148,21 @@ def Lion(
     """``keras.optimizers.Lion``."""
     rule = go.Lion(learning_rate, beta1=beta_1, beta2=beta_2)
     return _made("Lion", rule, weight_decay, options)
+
+
+def Lamb(
+    learning_rate: Any = 0.001,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-7,
+    weight_decay: float | None = None,
+    **options: Any,
+) -> Made:
+    """``keras.optimizers.Lamb``."""
+    remedy = "Keras decays before it takes norms; gpuopt.LAMB has its decay inside of the ratio"
+    refuse("keras.Lamb", {"weight_decay": weight_decay}, {"weight_decay": remedy})
+    rule = go.LAMB(learning_rate, beta1=beta_1, beta2=beta_2, eps=epsilon)
+    return _made("Lamb", rule, None, options)
 
 
 def Nadam(

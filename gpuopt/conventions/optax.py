@@ -11,7 +11,7 @@ import gpuopt.rules as go
 from gpuopt.conventions import optax_contrib as contrib
 from gpuopt.conventions.common import Made, around, constant, coupled, decoupled, refuse
 from gpuopt.conventions.optax_contrib import REMEDIES
-from gpuopt.conventions.optax_norms import lamb, lars, novograd
+from gpuopt.conventions.optax_norms import lamb, lars, novograd, polyak_sgd, sm3
 from gpuopt.schedules import Debiased
 
 __all__ = [
@@ -31,10 +31,12 @@ __all__ = [
     "nadamw",
     "novograd",
     "optimistic_gradient_descent",
+    "polyak_sgd",
     "radam",
     "rmsprop",
     "sgd",
     "sign_sgd",
+    "sm3",
     "yogi",
 ]
 

@@ -7,7 +7,19 @@ from typing import Any
 import gpuopt.rules as go
 from gpuopt.conventions.common import Made, around, coupled, refuse
 
-__all__ = ["REMEDIES", "ademamix", "adopt", "cocob", "dadapt_adamw", "dog", "prodigy"]
+__all__ = [
+    "REMEDIES",
+    "ademamix",
+    "adopt",
+    "cocob",
+    "dadapt_adamw",
+    "dog",
+    "madgrad",
+    "momo",
+    "prodigy",
+    "schedule_free_adamw",
+    "schedule_free_sgd",
+]
 
 _DTYPE = (
     "give state_dtype='bfloat16' to init, or leave state as it is: float32, or its array's dtype"
@@ -19,6 +31,10 @@ REMEDIES = {
     "mask": _MASK,
     "weight_decay_mask": _MASK,
     "trust_ratio_mask": _MASK,
+}
+_FREE = {
+    "state_dtype": _DTYPE,
+    "warmup_steps": "its first step has the rate 0; gpuopt.ScheduleFreeSGD(warmup=...) has no such",
 }
 
 
@@ -120,3 +136,56 @@ def dadapt_adamw(
     """``optax.contrib.dadapt_adamw``."""
     own = {"beta1": betas[0], "beta2": betas[1], "first": estim_lr0}
     return go.DAdaptAdam(learning_rate, eps=eps, weight_decay=weight_decay, **own)
+
+
+def momo(
+    learning_rate: Any = 1.0,
+    beta: Any = 0.9,
+    lower_bound: float = 0.0,
+    weight_decay: float = 0.0,
+    adapt_lower_bound: bool = False,
+) -> Made:
+    """``optax.contrib.momo``; its ``value`` is the loss of `Optimizer.step`."""
+    given = {"weight_decay": weight_decay, "adapt_lower_bound": adapt_lower_bound}
+    refuse("optax.momo", given, dict.fromkeys(given, "leave it out"))
+    return go.Momo(learning_rate, beta=beta, f_min=lower_bound)
+
+
+def madgrad(
+    learning_rate: Any,
+    momentum: float = 0.9,
+    weight_decay: Any = 0.0,
+    eps: float = 1e-6,
+) -> Made:
+    """``optax.contrib.madgrad``, with the root of the count in float64."""
+    return around(go.MadGrad(learning_rate, beta=momentum, eps=eps), coupled(weight_decay))
+
+
+def schedule_free_sgd(
+    learning_rate: float = 1.0,
+    warmup_steps: int | None = None,
+    b1: Any = 0.9,
+    weight_decay: float | None = None,
+    weight_lr_power: float = 2.0,
+    **options: Any,
+) -> Made:
+    """``optax.contrib.schedule_free_sgd``."""
+    refuse("optax.schedule_free_sgd", {**options, "warmup_steps": warmup_steps}, _FREE)
+    own = {"weight_decay": weight_decay or 0.0, "power": weight_lr_power}
+    return go.ScheduleFreeSGD(learning_rate, beta=b1, **own)
+
+
+def schedule_free_adamw(
+    learning_rate: float = 0.0025,
+    warmup_steps: int | None = None,
+    b1: Any = 0.9,
+    b2: Any = 0.999,
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    weight_lr_power: float = 2.0,
+    **options: Any,
+) -> Made:
+    """``optax.contrib.schedule_free_adamw``."""
+    refuse("optax.schedule_free_adamw", {**options, "warmup_steps": warmup_steps}, _FREE)
+    own = {"weight_decay": weight_decay, "power": weight_lr_power}
+    return go.ScheduleFreeAdamW(learning_rate, beta1=b1, beta2=b2, eps=eps, **own)

@@ -1,4 +1,4 @@
-"""The optimizers of ``optax`` that take norms of each array."""
+"""The optimizers of ``optax`` that take norms, sums or the loss."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import gpuopt.rules as go
 from gpuopt.conventions.common import Made, refuse
 from gpuopt.conventions.optax_contrib import REMEDIES
 
-__all__ = ["lamb", "lars", "novograd"]
+__all__ = ["lamb", "lars", "novograd", "polyak_sgd", "sm3"]
 
 
 def lars(
@@ -58,3 +58,23 @@ def novograd(
     """``optax.novograd``."""
     refuse("optax.novograd", {"eps_root": eps_root}, {"eps_root": "add it to eps"})
     return go.NovoGrad(learning_rate, beta1=b1, beta2=b2, eps=eps, weight_decay=weight_decay)
+
+
+def polyak_sgd(
+    max_learning_rate: float = 1.0,
+    scaling: Any = 1.0,
+    f_min: float = 0.0,
+    eps: float = 0.0,
+    variant: str = "sps",
+) -> Made:
+    """``optax.polyak_sgd``; its ``value`` is the loss of `Optimizer.step`."""
+    given = {"scaling": None if scaling == 1 else scaling}
+    given["variant"] = None if variant == "sps" else variant
+    remedies = {"scaling": "leave it out", "variant": "write 'sps'"}
+    refuse("optax.polyak_sgd", given, remedies)
+    return go.PolyakStep(max_learning_rate, f_min=f_min, eps=eps)
+
+
+def sm3(learning_rate: Any, momentum: float = 0.9) -> Made:
+    """``optax.sm3``."""
+    return go.SM3(learning_rate, beta=momentum)

@@ -20,6 +20,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "Muon",
     "NAdam",
     "RAdam",
     "RMSprop",
@@ -208,3 +209,29 @@ def Adafactor(
     own: dict[str, Any] = {"eps1": eps[0], "eps2": eps[1], "clip": d}
     rule = go.Adafactor(lr, power=-beta2_decay, weight_decay=weight_decay, **own)
     return _made("Adafactor", rule, 0.0, options)
+
+
+def Muon(
+    lr: Any = 1e-3,
+    weight_decay: float = 0.1,
+    momentum: float = 0.95,
+    nesterov: bool = True,
+    ns_coefficients: tuple[float, ...] = (3.4445, -4.775, 2.0315),
+    eps: float = 1e-7,
+    ns_steps: int = 5,
+    adjust_lr_fn: str | None = None,
+) -> Made:
+    """``torch.optim.Muon``, with products in the dtype of the array and not in bfloat16."""
+    if tuple(ns_coefficients) != (3.4445, -4.775, 2.0315):
+        raise ValueError(
+            f"torch.Muon: ns_coefficients={ns_coefficients!r} cannot be had: leave it out"
+        )
+    return go.Muon(
+        lr,
+        beta=momentum,
+        nesterov=nesterov,
+        weight_decay=weight_decay,
+        ns_steps=ns_steps,
+        scale=adjust_lr_fn or "original",
+        eps=eps,
+    )

@@ -32,6 +32,8 @@ CALLS = {
         "NAdam()",
         "NAdam(0.01, (0.8, 0.99), 1e-3, 0.1, 0.01, True)",
         "Adafactor(0.05, -0.7, (1e-4, 1e-2), 1.5, 0.1)",
+        "Muon()",
+        "Muon(0.1, 0.2, 0.8, False, eps=1e-3, ns_steps=3, adjust_lr_fn='match_rms_adamw')",
     ],
     "optax": [
         "sgd(0.1)",
@@ -59,6 +61,8 @@ CALLS = {
         "lars(0.1, 0.1)",
         "lamb(0.01, weight_decay=0.1)",
         "novograd(0.01, weight_decay=0.1)",
+        "sm3(0.1, 0.8)",
+        "polyak_sgd(0.3, f_min=0.1, eps=0.2)",
         "contrib.adopt(0.01)",
         "contrib.adopt(0.01, use_clipping=False)",
         "contrib.ademamix(0.01, weight_decay=0.1)",
@@ -67,6 +71,10 @@ CALLS = {
         "contrib.dadapt_adamw(estim_lr0=1e-3, weight_decay=0.1)",
         "contrib.cocob()",
         "contrib.cocob(0.5, 10.0, weight_decay=0.1)",
+        "contrib.madgrad(in_double(0.1), 0.8, weight_decay=0.1)",
+        "contrib.momo(0.5, 0.8, 0.05)",
+        "contrib.schedule_free_sgd(0.1, weight_decay=0.1, weight_lr_power=1.0)",
+        "contrib.schedule_free_adamw(0.01, weight_decay=0.1)",
     ],
     "keras": [
         "SGD(0.1)",
@@ -86,6 +94,7 @@ CALLS = {
         "Adadelta(0.5)",
         "Lion(0.01, weight_decay=0.1)",
         "Nadam(0.01)",
+        "Lamb(0.01, 0.8, 0.99, 1e-3, clipvalue=0.5)",
     ],
     "sklearn": [
         "SGDOptimizer(0.1)",
@@ -97,11 +106,15 @@ CALLS = {
 }
 
 
-def start() -> list[Any]:
-    """Where the parameters begin: two arrays in float64."""
-    return [np.linspace(-1.0, 2.0, 6).reshape(2, 3), np.array([0.5, -0.25, 0.125])]
+LOSSES = [4.0 * 0.7**k for k in range(STEPS)]
 
 
-def gradients() -> list[list[Any]]:
+def start(call: str) -> list[Any]:
+    """Where the parameters begin: two arrays in float64, one for a rule of matrices alone."""
+    arrays = [np.linspace(-1.0, 2.0, 6).reshape(2, 3), np.array([0.5, -0.25, 0.125])]
+    return arrays[: 1 if "Muon" in call else 2]
+
+
+def gradients(call: str) -> list[list[Any]]:
     """Of each step, from large ones to small ones."""
-    return [[3.0 * 0.4**k * np.sin(1 + 7 * p + 5 * k) for p in start()] for k in range(STEPS)]
+    return [[3.0 * 0.4**k * np.sin(1 + 7 * p + 5 * k) for p in start(call)] for k in range(STEPS)]
