@@ -159,8 +159,8 @@ class _Run:
         kept = self._adapted, self._refused, self._graph.random
         own = kinds_of(self._states.made), self._states.numbers
         names = frozenset(self._states.late), frozenset(self._narrow), short
-        last = self._graph.errors, self._graph.outputs, self._buffers.kept
-        return Traced(changed, only_if, accept, *kept, *own, decays, *names, *last)
+        errors, calls = self._graph.errors, (self._graph.outputs, self._buffers.kept)
+        return Traced(changed, only_if, accept, *kept, *own, decays, *names, errors, *calls)
 
     def _array(self, array: Operand) -> Symbol:
         """An array as it is before the step."""
