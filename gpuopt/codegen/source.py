@@ -15,8 +15,10 @@ from gpuopt.codegen.cuda.reduction import reductions_source
 from gpuopt.codegen.cuda.scalars import count_source, scalar_source
 from gpuopt.codegen.cuda.table import table_source
 from gpuopt.rules.base import Bindable, class_hint
+from gpuopt.rules.composite import without_arrays
 from gpuopt.rules.hooks import device_counts
 from gpuopt.rules.partitions import is_partitioned
+from gpuopt.tracing.operands import hyper_array
 from gpuopt.tracing.trace import Masked, trace
 
 __all__ = ["cuda_source", "kernels"]
@@ -77,16 +79,19 @@ def kernels(rule: Bindable, of: np.dtype[Any], capturable: bool = False) -> list
     """
     if is_partitioned(rule):
         raise TypeError(f"{rule!r} has kernels for each of its rules: pass one of the rules")
-    update = rule.update_for("")
+    update, written = without_arrays(rule.update_for(""))
     counted = device_counts([update], capturable)
     mode = Masked() if counted else None
-    whole, found = trace(update, is_complex(of), mode=mode), list[KernelSource]()
+    whole = trace(update, is_complex(of), frozenset(written), mode)
+    found: list[KernelSource] = []
+    arrays = tuple((hyper_array(name), COMPUTE[of.name]) for name in written)
     states = tuple(state.name for state in whole.states)
     for each in whole.kernels:
         stored = needs_scalars(each, counted)
         if stored:
             found.append(scalar_source(whole, each, COMPUTE[of.name], counted).kernel)
         beside = tuple((op, state_dtype(COMPUTE[of.name], wide)) for op, wide in whole.made.items())
+        beside += tuple(pair for pair in arrays if pair[0] in each.loads)
         if each.reductions:
             found.append(reductions_source(each, states, of, of, beside, stored))
         elif each.launched:

@@ -20,7 +20,7 @@ from gpuopt.executors import executor_of
 from gpuopt.optimizer.agreement import check_counting, check_paths, check_precision
 from gpuopt.optimizer.beginning import begin
 from gpuopt.optimizer.groups import ParamGroup
-from gpuopt.optimizer.hyper_arrays import match_hyper_arrays
+from gpuopt.optimizer.hyper_arrays import check_kept, match_hyper_arrays, updates_of
 from gpuopt.optimizer.hyperparameters import (
     HyperValues,
     Updates,
@@ -116,9 +116,9 @@ class Binding:
         by_row = named_rows(rows, spec)
         updated = [key is not None for key in keys]
         self.whole = [a and not b for a, b in zip(updated, by_row, strict=True)]
-        self.updates: Updates = {key: rule.update_for(key) for key in keys if key is not None}
+        self.updates, self._written = updates_of(rule, [key for key in keys if key is not None])
         check_precision(precision, spec, updated, self.updates)
-        arrays = match_hyper_arrays(hyper, spec, [self.updates.get(key) for key in keys])
+        arrays = match_hyper_arrays(hyper, spec, keys, self.updates, self._written)
         self.hyper_arrays = [frozenset(own) for own in arrays]
         self._dtypes: dict[Hashable, set[np.dtype[Any]]] = {key: set() for key in self.updates}
         alike: dict[tuple[Any, ...], list[int]] = {}
@@ -176,7 +176,8 @@ class Binding:
         TypeError, ValueError
             If they need other state, or a hyperparameter is not valid here.
         """
-        updates = {key: rule.update_for(key) for key in self.updates}
+        updates, written = updates_of(rule, self.updates)
+        check_kept(self._written, written)
         # A device is not waited for.
         step = None if resumed else 0 if self.device_counts else self.t
         hyper = self._checked(updates, step)

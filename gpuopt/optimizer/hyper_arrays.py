@@ -1,13 +1,13 @@
 """Arrays in place of hyperparameters: matched with the parameters, broadcast, and checked.
 
-Comes in: what `init` was given as `hyper`, the parameters, and their updates. Goes out: beside each
-parameter the arrays that stand for its hyperparameters.
+Comes in: what `init` was given as `hyper`, what is written in pieces, the parameters, and their
+updates. Goes out: beside each parameter the arrays that stand for its hyperparameters.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -17,16 +17,43 @@ from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.arrays.foreign import conversion, convertible
 from gpuopt.arrays.memory import Memory
 from gpuopt.arrays.tree import TreeSpec
-from gpuopt.optimizer.hyperparameters import misfit
-from gpuopt.rules.base import Update
+from gpuopt.optimizer.hyperparameters import Updates, misfit
+from gpuopt.rules.base import Bindable, Update
+from gpuopt.rules.composite import without_arrays
 from gpuopt.rules.elsewhere import as_identifier
 from gpuopt.rules.ranges import Range
+from gpuopt.rules.written import same
 
-__all__ = ["match_hyper_arrays"]
+__all__ = ["check_kept", "match_hyper_arrays", "updates_of"]
+
+Written: TypeAlias = Mapping[Hashable, Mapping[str, Any]]
+"""For each update the arrays that are written in its pieces, by full names."""
+
+
+def updates_of(rule: Bindable, keys: Iterable[Hashable]) -> tuple[Updates, Written]:
+    """The updates of a rule, by their keys, and the arrays that are written in their pieces."""
+    pairs = {key: without_arrays(rule.update_for(key)) for key in keys}
+    updates = {key: update for key, (update, _) in pairs.items()}
+    return updates, {key: written for key, (_, written) in pairs.items()}
+
+
+def check_kept(before: Written, now: Written) -> None:
+    """Raise ValueError if a piece has other arrays than those that the steps read."""
+    for key, own in before.items():
+        for name in {**own, **now[key]}:
+            if not same(own.get(name), now[key].get(name)):
+                raise ValueError(
+                    f"{name}: a piece keeps the arrays that it had in init, which each step reads "
+                    "anew: assign into them, as in mask[...] = other, or init anew"
+                )
 
 
 def match_hyper_arrays(
-    hyper: Mapping[str, Any] | None, spec: TreeSpec, updates: Sequence[Update | None]
+    hyper: Mapping[str, Any] | None,
+    spec: TreeSpec,
+    keys: Sequence[Hashable],
+    by_key: Updates,
+    written: Written,
 ) -> list[dict[str, Any]]:
     """Match per-element hyperparameters with the parameters, broadcast to each parameter's shape.
 
@@ -36,24 +63,26 @@ def match_hyper_arrays(
         A tree of arrays for each hyperparameter's name; None keeps the number.
     spec : TreeSpec
         The parameters.
-    updates : list of Update or None
-        Those of each parameter.
+    keys : list
+        The key of each parameter's update; None where it has none.
+    by_key, written : dict
+        The updates, and what is written in their pieces, by full names: a tree like the parameters,
+        or one array for each of them.
 
     Raises
     ------
     TypeError, ValueError
         If no update has such a name, or an array does not fit its parameter or the range.
     """
-    found: list[dict[str, Any]] = [{} for _ in spec.leaves]
-    if hyper is None:
-        return found
-    if not isinstance(hyper, dict):
-        raise TypeError(
-            "hyper must be a dict of hyperparameters' names and trees of arrays, got "
-            f"{type(hyper).__name__}: write rule.init(params, hyper={{'lr': hyper}})"
-        )
     memory = Memory(spec.leaves, [f"params{path}" for path in spec.paths])
-    for given, tree in hyper.items():
+    found: list[dict[str, Any]] = [{} for _ in spec.leaves]
+    updates = [by_key.get(key) for key in keys]
+    for index, (key, update) in enumerate(zip(keys, updates, strict=True)):
+        if update is not None:
+            for full, array, what in _written(written[key], update, spec, index):
+                fitted = _fitted(array, update.ranges[full], spec, index, memory, what)
+                found[index][full] = fitted
+    for given, tree in _by_name(hyper).items():
         arrays = spec.match(tree, f"hyper[{given!r}]")
         _check_name(given, updates)
         for index, (array, update) in enumerate(zip(arrays, updates, strict=True)):
@@ -67,9 +96,39 @@ def match_hyper_arrays(
                 )
             seen = _fitted(array, update.ranges[name], spec, index, memory, what)
             if name in found[index]:
-                raise ValueError(f"{what} is given twice: as {given!r} and by another of its names")
+                raise ValueError(
+                    f"{what} is given twice: as {given!r}, and by another of its names or in its "
+                    "piece"
+                )
             found[index][name] = seen
     return found
+
+
+def _by_name(hyper: Any) -> dict[str, Any]:
+    """What `init` was given as `hyper`, which may be nothing."""
+    if hyper is not None and not isinstance(hyper, dict):
+        raise TypeError(
+            "hyper must be a dict of hyperparameters' names and trees of arrays, got "
+            f"{type(hyper).__name__}: write rule.init(params, hyper={{'lr': hyper}})"
+        )
+    return hyper or {}
+
+
+def _written(
+    own: Mapping[str, Any], update: Update, spec: TreeSpec, index: int
+) -> Iterator[tuple[str, Any, str]]:
+    """The arrays that are written for one parameter: name, array, and what it is called."""
+    for name, value in own.items():
+        tree = isinstance(value, (dict, list, tuple))
+        array = spec.match(value, name)[index] if tree else value
+        what = f"{name}{spec.paths[index] if tree else ''}"
+        if array is not None:
+            yield name, array, what
+        elif update.hyperparameters[name] is not None:
+            raise ValueError(
+                f"{what} is None, and the piece has no number in its place: give an array for each "
+                "parameter, or a chain of its own to those that the piece is not for"
+            )
 
 
 def _check_name(given: Any, updates: Sequence[Update | None]) -> None:

@@ -17,6 +17,7 @@ from gpuopt.optimizer.saved_format import check_format, check_origin, is_early, 
 from gpuopt.optimizer.steps import Progress
 from gpuopt.optimizer.steps.scalar_states import closed_weights, shown
 from gpuopt.rules.base import Bindable, BindableT_co
+from gpuopt.rules.written import is_written
 from gpuopt.tracing.expr import StateKey
 
 __all__ = ["Saved"]
@@ -60,7 +61,7 @@ def _check_complete(saved: dict[str, Any], rule: Bindable) -> None:
     hyper, schedules = saved["hyper"], saved["schedules"]
     if not isinstance(schedules, list) or not all(isinstance(name, str) for name in schedules):
         raise TypeError(f"state_dict['schedules'] must be a list of names, got {schedules!r}")
-    known = rule.hyperparameters
+    known = {name: value for name, value in rule.hyperparameters.items() if not is_written(value)}
     if missing := [name for name in known if name not in hyper and name not in schedules]:
         raise ValueError(f"state_dict['hyper'] has no {', '.join(missing)}")
     if wrong := [name for name in schedules if name in hyper or name not in known]:

@@ -17,6 +17,7 @@ from gpuopt.optimizer.binding import Binding
 from gpuopt.optimizer.steps import Steps
 from gpuopt.rules.base import Bindable
 from gpuopt.rules.composite import Composite
+from gpuopt.rules.written import is_written
 
 __all__ = ["VERSION", "check_format", "check_origin", "is_early", "read_counts", "state_dict_of"]
 
@@ -38,7 +39,7 @@ def state_dict_of(
         "rule": repr(rule),
         "outline": rule.outline,
         "classes": [*_classes(rule)],
-        "hyper": {name: value for name, value in hyper.items() if not callable(value)},
+        "hyper": {n: x for n, x in hyper.items() if not callable(x) and not is_written(x)},
         "schedules": [name for name, value in hyper.items() if callable(value)],
         "arrays": _arrays(binding),
         "precision": dataclasses.asdict(binding.precision),
@@ -175,7 +176,8 @@ def _check_arrays(was: Any, binding: Binding) -> None:
                 kinds = "an array" if one else "a number", "an array" if other else "a number"
                 raise ValueError(
                     f"state_dict is of an optimizer with {kinds[0]} for {name!r} of params{path}, "
-                    f"this one has {kinds[1]}: give init the same hyper={{{name!r}: ...}}"
+                    f"this one has {kinds[1]}: give init the same hyper={{{name!r}: ...}}, or its "
+                    "piece the same"
                 )
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self, final
 
-from gpuopt.rules.base import Bindable, Part
+from gpuopt.rules.base import Bindable, Part, Update
 from gpuopt.rules.elsewhere import as_identifier
 from gpuopt.rules.piece import Piece
 from gpuopt.rules.ranges import Range
 from gpuopt.rules.tuples import whole
+from gpuopt.rules.written import is_written
 
-__all__ = ["Composite", "Joined", "named_parts"]
+__all__ = ["Composite", "Joined", "named_parts", "without_arrays"]
 
 
 class Composite(Bindable):
@@ -102,3 +105,20 @@ def named_parts(formulas: list[tuple[str, Any]]) -> tuple[Part, ...]:
         counts[name] = 1
         parts.append(Part(name, scope, formula))
     return tuple(parts)
+
+
+def without_arrays(update: Update) -> tuple[Update, dict[str, Any]]:
+    """The update with numbers in place of arrays, and these by their hyperparameters' full names.
+
+    The number is the default; where there is none, NaN, which no step reads.
+    """
+    taken: dict[str, Any] = {}
+    parts = []
+    for part in update.parts:
+        own = part.formula.hyperparameters
+        written = {name: value for name, value in own.items() if is_written(value)}
+        formula = copy.copy(part.formula)
+        vars(formula).update({name: getattr(type(formula), name, math.nan) for name in written})
+        taken |= {part.named(name): value for name, value in written.items()}
+        parts.append(part._replace(formula=formula))
+    return (Joined(tuple(parts)), taken) if taken else (update, taken)

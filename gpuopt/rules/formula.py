@@ -1,7 +1,4 @@
-"""The base of rules and pieces: a frozen dataclass of checked hyperparameters, with one formula.
-
-This module imports NumPy only, the table of hooks, and the ranges.
-"""
+"""The base of rules and pieces: a frozen dataclass of checked hyperparameters, with one formula."""
 
 from __future__ import annotations
 
@@ -21,9 +18,10 @@ from gpuopt.rules.hooks import HookName, defined_hooks
 from gpuopt.rules.ranges import STATIC, Range, arguments_hint, range_of, single
 from gpuopt.rules.spelling import in_place_of, refusal
 from gpuopt.rules.tuples import entries, put, whole
+from gpuopt.rules.written import ComparedByValue, is_written
 
 
-class Formula(ReadsLoss):
+class Formula(ComparedByValue, ReadsLoss):
     """A frozen dataclass of annotated hyperparameters, with a method ``update`` that is traced.
 
     The base of rules and of pieces. The library uses these of either: `hyperparameters`, `ranges`,
@@ -50,6 +48,8 @@ class Formula(ReadsLoss):
     _hooks: ClassVar[frozenset[HookName]] = frozenset()
     """Those that a class does define, asked with `gpuopt.rules.hooks.has_hook`."""
     _keyword_only: ClassVar[bool] = False
+    _takes_arrays: ClassVar[bool] = False
+    """Whether a float hyperparameter may be given by arrays, written in its place."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -81,15 +81,12 @@ class Formula(ReadsLoss):
                 self._check_static(field.name, value)
             elif self._ranges[field.name].several:
                 value = self._numbers(field.name, value)
+            elif self._takes_arrays and is_written(value):  # `init` checks it, beside parameters
+                value = list(value) if type(value) is tuple else value
             elif not callable(value) or isinstance(value, type):
                 value = self.number(field.name, value)
             object.__setattr__(self, field.name, value)
         self.check()
-
-    def __repr__(self) -> str:
-        """The call that makes it; a dataclass's own says ``...`` ever after an interrupt."""
-        given = (f"{each.name}={getattr(self, each.name)!r}" for each in dataclasses.fields(self))
-        return f"{type(self).__qualname__}({', '.join(given)})"
 
     def _check_static(self, name: str, value: Any) -> None:
         if type(value) is not self._static[name]:
@@ -213,7 +210,7 @@ def make_formula(cls: type[Formula]) -> None:
     if "lr" in hints and cls._keyword_only:
         default = vars(cls).get("lr", dataclasses.MISSING)
         cls.lr = dataclasses.field(default=default, kw_only=False)  # type: ignore[attr-defined]
-    dataclasses.dataclass(frozen=True, repr=False, kw_only=cls._keyword_only)(cls)
+    dataclasses.dataclass(frozen=True, eq=False, repr=False, kw_only=cls._keyword_only)(cls)
     cls.__setattr__ = never_changes  # type: ignore[method-assign] # where frozen gives no remedy
     own = {
         field.name: hints[field.name] for field in dataclasses.fields(cls) if field.name in hints

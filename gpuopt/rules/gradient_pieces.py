@@ -11,7 +11,7 @@ import numpy as np
 
 from gpuopt.rules.noise import standard_normal
 from gpuopt.rules.piece import GradientPiece
-from gpuopt.rules.ranges import Hyper, NonNegative, Positive
+from gpuopt.rules.ranges import EachHyper, NonNegative, Positive
 from gpuopt.rules.reductions import tree_norm
 from gpuopt.rules.rule import abs2, clipped
 from gpuopt.rules.whole_arrays import whole_array
@@ -45,7 +45,7 @@ class scale(GradientPiece):
         Any finite number.
     """
 
-    factor: Hyper
+    factor: EachHyper
 
     def update(self, t: Any, p: Any, g: Any) -> Any:
         return self.factor * g

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.rules.piece import ParameterPiece, rate_of
-from gpuopt.rules.ranges import Bound, Decay, NonNegative
+from gpuopt.rules.ranges import Decay, EachBound, NonNegative
 
 __all__ = ["average", "bounds", "decoupled_weight_decay", "lookahead"]
 
@@ -32,18 +32,19 @@ class bounds(ParameterPiece):
     """Project onto an interval: ``p ← min(max(new, lo), hi)``. For real parameters.
 
     A 16-bit parameter is inside as it is stored, too, however it is rounded: its ends are the
-    outermost numbers of its dtype that are inside, unless there is none.
+    outermost numbers of its dtype that are inside, unless there is none. Schedules that a GPU
+    evaluates are taken as they are, and so are arrays: give them in the parameter's dtype, and what
+    is stored is inside.
 
     Parameters
     ----------
-    lo, hi : float, schedule or None
-        The ends, ``lo <= hi``; None, or an infinity, for no bound. Arrays in their place, and
-        schedules that a GPU evaluates, are taken as they are.
+    lo, hi : float, schedule, array or None
+        The ends, ``lo <= hi``; None, or an infinity, for no bound.
     """
 
     _limits = (("lo", "hi"),)
-    lo: Bound | None = None
-    hi: Bound | None = None
+    lo: EachBound | None = None
+    hi: EachBound | None = None
 
     def check(self) -> None:
         if self.lo is None and self.hi is None:

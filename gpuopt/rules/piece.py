@@ -25,6 +25,7 @@ class Piece(Formula):
     """A part of a chain before or after its rule. It may read the hyperparameters of `rule`."""
 
     _arguments: ClassVar[tuple[str, ...]] = ()
+    _takes_arrays: ClassVar[bool] = True
 
     rule: ChainRule
 

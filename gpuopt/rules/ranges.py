@@ -65,9 +65,15 @@ if TYPE_CHECKING:
 
         def __call__(self, step: int, /) -> float | NumpyReal | np.ndarray[Any, Any]: ...
 
+    class Arrays(Any, Protocol):  # type: ignore[misc]
+        """An array in place of a number, or a list or dict of some."""
+
+        def copy(self) -> Any: ...
+
     HyperValue: TypeAlias = float | NumpyReal | StepFunction | Symbol
+    EachValue: TypeAlias = HyperValue | Arrays
 else:
-    HyperValue = float | Callable[[int], float]
+    HyperValue = EachValue = float | Callable[[int], float]
 
 FINITE = Range("a finite number")
 
@@ -81,6 +87,10 @@ Decay: TypeAlias = Annotated[HyperValue, Range("a number in [0, 1)", low=0.0, hi
 """A `Hyper` in [0, 1): the decay of a moving average."""
 Bound: TypeAlias = Annotated[HyperValue, Range("a number, which may be infinite", infinite=True)]
 """A `Hyper` that may be infinite as well, such as the end of an interval."""
+# The same of pieces, to type checkers, which may be given by arrays.
+EachHyper: TypeAlias = Annotated[EachValue, FINITE]
+EachNonNegative: TypeAlias = Annotated[EachValue, Range("a finite number >= 0", low=0.0)]
+EachBound: TypeAlias = Annotated[EachValue, Range("a number, which may be infinite", infinite=True)]
 
 
 STATIC = {bool: bool, int: int, str: str, str | None: str}

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gpuopt.rules.words import AROUND, INIT, NAMES, NOTHING, TUPLES
+from gpuopt.rules.written import is_array
 
 __all__ = ["in_place_of", "refusal"]
 
@@ -94,7 +95,7 @@ def _by_name(
 ) -> tuple[dict[str, Any], bool]:
     """The values by name in the order of the call, and whether params were the first of them."""
     names, values = [field.name for field in dataclasses.fields(cls)], list(args)
-    params = rule and bool(values) and (_is_tree(values[0]) or _is_array(values[0]))
+    params = rule and bool(values) and (_is_tree(values[0]) or is_array(values[0]))
     if params:
         del values[0]
     found: dict[str, Any] = {}
@@ -177,19 +178,15 @@ def _is_off(name: str, value: Any) -> bool:
 def _is_tree(value: Any) -> bool:
     """Whether it is, or may give, several arrays: what other libraries take as parameters."""
     return isinstance(value, (dict, list, tuple, set)) or (
-        hasattr(value, "__iter__") and not isinstance(value, str) and not _is_array(value)
+        hasattr(value, "__iter__") and not isinstance(value, str) and not is_array(value)
     )
-
-
-def _is_array(value: Any) -> bool:
-    return hasattr(type(value), "shape") and not isinstance(value, numbers.Number)
 
 
 def in_place_of(name: str, value: Any, rule: bool) -> str:
     """What to type for a hyperparameter that is no number."""
     if isinstance(value, type):
         return f"; {value.__name__} is a class: make a schedule of it, {value.__name__}(...)"
-    if _is_array(value):
+    if is_array(value):
         if math.prod(value.shape) == 1:
             return f"; write {name}={name}.item()"
         hyper = f'rule.init(params, hyper={{"{name}": {name}}})'

@@ -89,6 +89,7 @@ class LossScale(GradientPiece):
         HyperValue, Range("a number between 0 and 1", low=0.0, high=1.0, open_low=True)
     ] = 0.5
     interval: int = 2000
+    _takes_arrays: ClassVar[bool] = False
     scale: ClassVar[Any]
     good: ClassVar[Any]
     _number_ranges: ClassVar[dict[str, Range]] = {

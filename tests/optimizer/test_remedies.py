@@ -265,8 +265,6 @@ SLIPS = [
     "gpuopt.tree_Norm",
     "Adam(lr=lr)",
     "Adam(beta1=beta1)",
-    "clip(value)",
-    "chain(Adam(), bounds(lo=lo))",
     "Adam(lr=rates)",
     "Adam(lr={'w': 0.1})",
     "Adam(lr=np.array([0.1]))",
@@ -279,7 +277,7 @@ SLIPS = [
 def scope_of_slips() -> dict[str, Any]:
     full = {"w": np.full(3, 0.5)}
     both = gpuopt.chain(gpuopt.clip(1.0), gpuopt.Adam(), gpuopt.bounds(-9.0, 9.0))
-    names = {"lr": full, "beta1": full, "value": full, "lo": full, "rates": np.ones(3), "hyper": full, "data": np.ones((80, 3))}
+    names = {"lr": full, "beta1": full, "rates": np.ones(3), "hyper": full, "data": np.ones((80, 3))}
     more = {
         "piece": gpuopt.clip(1.0),
         "pieces": [gpuopt.clip(1.0), gpuopt.Adam()],
@@ -293,8 +291,8 @@ def scope_of_slips() -> dict[str, Any]:
 @pytest.mark.parametrize("wrong", SLIPS)
 def test_an_everyday_slip_is_mended_by_what_is_typed(wrong: str) -> None:
     scope = scope_of_slips()
-    if "=lr" in wrong or "beta1=beta1" in wrong or "(value)" in wrong or "lo=lo" in wrong:
-        scope.update({name: np.full(3, 0.5) for name in ("lr", "beta1", "value", "lo")})
+    if "=lr" in wrong or "beta1=beta1" in wrong:
+        scope.update({name: np.full(3, 0.5) for name in ("lr", "beta1")})
     if "rates" in wrong:
         scope.update(rates=[0.1, 0.2, 0.3], lr=[0.1, 0.2, 0.3])
     if "[0.1]" in wrong:

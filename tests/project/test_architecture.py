@@ -19,7 +19,10 @@ from gpuopt.rules.hooks import HOOKS
 PACKAGE = Path(go.__file__).parent
 ORDER = (
     ("arrays", "dtypes packages backend tree lattices memory identity foreign check precision random quiet rows"),
-    ("rules", "hooks ranges tuples words spelling elsewhere declared given_loss formula base traced whole_arrays rule piece"),
+    (
+        "rules",
+        "hooks ranges tuples words written spelling elsewhere declared given_loss formula base traced whole_arrays rule piece",
+    ),
     ("rules", "schedule paths reductions noise"),
     ("rules", "descent adaptive velocities signs accumulating second_moments first_moments rates layerwise step_sizes by_loss"),
     ("rules", "looking_ahead schedule_free distances"),

@@ -108,6 +108,7 @@ def test_the_page_on_composition_runs(capsys: pytest.CaptureFixture[str]) -> Non
         "[1. 1.] [0.936 0.936] ['m', 'v', 'average_mean']",
         "None True",
         "[[0.1, 0.1, 0.0], [0.2, 0.2, 0.0]]",
+        "[[0.0, 0.0, 0.0], [0.5, 0.5, 0.5]]",
         "[2.0, 1.0, 0.5, 0.25] True",
         "True",
         "[1. 2.] 0 0",

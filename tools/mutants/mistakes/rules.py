@@ -45,8 +45,8 @@ MISTAKES = [
     Mistake(
         "a repr that an interrupt ends for good",
         "make_formula",
-        "dataclasses.dataclass(frozen=True, repr=False, kw_only=_1)",
-        "dataclasses.dataclass(frozen=True, kw_only=_1)",
+        "dataclasses.dataclass(frozen=True, eq=False, repr=False, kw_only=_1)",
+        "dataclasses.dataclass(frozen=True, eq=False, kw_only=_1)",
         "test_rules::test_a_repr_is_whole_after_one_that_was_interrupted",
     ),
     Mistake(
