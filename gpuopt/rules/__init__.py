@@ -9,6 +9,7 @@ from gpuopt.rules.accumulating import AdaDelta, AdaGrad, MadGrad
 from gpuopt.rules.adaptive import Adam, AdamW, RMSProp
 from gpuopt.rules.by_loss import Momo, PolyakStep
 from gpuopt.rules.chains import Chain, chain
+from gpuopt.rules.constraint_pieces import bounds, disk, l1, nonnegative, support, unit_modulus
 from gpuopt.rules.descent import SGD, GradientDescent, Momentum
 from gpuopt.rules.distances import DAdaptAdam, DoG, Prodigy
 from gpuopt.rules.factored import CAME, Adafactor
@@ -27,7 +28,7 @@ from gpuopt.rules.layerwise import LAMB, LARS, NovoGrad, StableAdamW
 from gpuopt.rules.looking_ahead import AcceleratedGradient, NAdam
 from gpuopt.rules.matrices import Muon
 from gpuopt.rules.noise import standard_normal
-from gpuopt.rules.parameter_pieces import average, bounds, decoupled_weight_decay, lookahead
+from gpuopt.rules.parameter_pieces import average, decoupled_weight_decay, lookahead
 from gpuopt.rules.partitions import Partition, partition
 from gpuopt.rules.piece import GradientPiece, ParameterPiece, StepPiece
 from gpuopt.rules.preconditioners import SOAP, Shampoo
@@ -121,20 +122,25 @@ __all__ = [
     "clip_norm",
     "debias",
     "decoupled_weight_decay",
+    "disk",
     "each",
     "freeze",
     "gradient_noise",
+    "l1",
     "lookahead",
     "maximize",
+    "nonnegative",
     "partition",
     "scale",
     "skip_nonfinite",
     "standard_normal",
+    "support",
     "tree_max",
     "tree_mean",
     "tree_norm",
     "tree_sum",
     "trust_ratio",
+    "unit_modulus",
     "update_clip",
     "weight_decay",
     "whole_array",

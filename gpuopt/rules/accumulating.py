@@ -57,8 +57,13 @@ class AdaGrad(Rule):
         if self.initial:
             s = at_first(t, self.initial, s)
         s = s + abs2(g)
-        lr = self.lr / (1 + (t - 1) * self.lr_decay) if self.lr_decay else self.lr
-        return p - lr * g / divisor(s, self.eps, self.eps_in_root), s
+        return p - self._rate(t) * g / divisor(s, self.eps, self.eps_in_root), s
+
+    def scale(self, t: Any, s: Any) -> Any:
+        return self._rate(t) / divisor(s, self.eps, self.eps_in_root)
+
+    def _rate(self, t: Any) -> Any:
+        return self.lr / (1 + (t - 1) * self.lr_decay) if self.lr_decay else self.lr
 
 
 class AdaDelta(Rule):

@@ -53,14 +53,19 @@ class RMSProp(Rule):
         if self.initial:
             v = at_first(t, self.initial, v)
         v = self.beta * v + (1 - self.beta) * abs2(g)
-        variance = v
         if self.centered:
             c = self.beta * c + (1 - self.beta) * g
-            variance = np.maximum(v - abs2(c), 0.0)
-        u = g / divisor(variance, self.eps, self.eps_in_root)
+        u = g / self._divisor(v, c)
         if self.momentum:
             b = u = self.momentum * b + u
         return p - self.lr * u, v, c, b
+
+    def _divisor(self, v: Any, c: Any) -> Any:
+        variance = np.maximum(v - abs2(c), 0.0) if self.centered else v
+        return divisor(variance, self.eps, self.eps_in_root)
+
+    def scale(self, t: Any, v: Any, c: Any, b: Any) -> Any:
+        return self.lr / (1 - self.momentum) / self._divisor(v, c)
 
 
 class Adam(Rule):
@@ -109,6 +114,9 @@ class Adam(Rule):
             largest = v_max = np.maximum(v_max, v)
         return p - _step(self, t, g, m, largest), m, v, v_max
 
+    def scale(self, t: Any, m: Any, v: Any, v_max: Any) -> Any:
+        return _scale(self, t, v_max if self.amsgrad else v)
+
 
 class AdamW(Rule):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019): ``p ← p·(1 - lr·wd)``, then
@@ -154,6 +162,9 @@ class AdamW(Rule):
         decay = self.lr * self.weight_decay * p
         return p - (decay + _step(self, t, g, m, largest)), m, v, v_max
 
+    def scale(self, t: Any, m: Any, v: Any, v_max: Any) -> Any:
+        return _scale(self, t, v_max if self.amsgrad else v)
+
 
 def _step(rule: Adam | AdamW, t: Any, g: Any, m: Any, v: Any) -> Any:
     """``lr·m̂/(√v̂ + ε)``, with the options that both rules have."""
@@ -167,6 +178,20 @@ def _step(rule: Adam | AdamW, t: Any, g: Any, m: Any, v: Any) -> Any:
     if rule.eps_in_root:
         v = v + rule.eps_in_root * w2
     return lr * m / (np.sqrt(v) + eps)
+
+
+def _scale(rule: Adam | AdamW, t: Any, v: Any) -> Any:
+    """``lr/(√v̂ + ε)``, which multiplies m̂."""
+    if not rule.bias_correction:
+        return rule.lr / (np.sqrt(v + rule.eps_in_root if rule.eps_in_root else v) + rule.eps)
+    return scale_of(rule, t, v, rule.eps_in_root)
+
+
+def scale_of(rule: Any, t: Any, v: Any, in_root: Any = 0.0) -> Any:
+    """``lr/(√(v̂ + in_root) + ε)``, with v̂ corrected as in Adam."""
+    w2 = weights_of(v, rule.beta2, t)
+    lr, eps = lr_and_eps(rule, 1.0, w2)
+    return lr / (np.sqrt(v + in_root * w2 if in_root else v) + eps)
 
 
 def lr_and_eps(rule: Any, w1: Any, w2: Any) -> tuple[Any, Any]:

@@ -9,6 +9,7 @@ from gpuopt.rules import (
     accumulating,
     adaptive,
     by_loss,
+    constraint_pieces,
     descent,
     distances,
     factored,
@@ -75,11 +76,12 @@ def _rules_of(modules: Sequence[ModuleType]) -> dict[str, type[Rule]]:
 
 def pieces() -> dict[str, type[piece.Piece]]:
     """Every piece of the library by its name."""
-    found = [
-        item
-        for module in (gradient_pieces, step_pieces, scaling_pieces, parameter_pieces)
-        for item in vars(module).values()
-        if isinstance(item, type)
-    ]
+    return _pieces_of(
+        (gradient_pieces, step_pieces, scaling_pieces, parameter_pieces, constraint_pieces)
+    )
+
+
+def _pieces_of(modules: Sequence[ModuleType]) -> dict[str, type[piece.Piece]]:
+    found = [item for module in modules for item in vars(module).values() if isinstance(item, type)]
     kinds = (piece.Piece, piece.GradientPiece, piece.StepPiece, piece.ParameterPiece)
     return {cls.__name__: cls for cls in found if issubclass(cls, piece.Piece) and cls not in kinds}

@@ -33,7 +33,8 @@ def reserved_names() -> frozenset[str]:
     classes = {each for base in BASES for each in base.__mro__[:-1]}
     own = {name for each in classes for name in (*vars(each), *inspect.get_annotations(each))}
     own -= {n for each in classes for n, v in vars(each).items() if isinstance(v, NotHere)}
-    return frozenset(HOOKS).union(name for name in own if not name.startswith("__"))
+    own |= {name for name, hook in HOOKS.items() if not hook.common}
+    return frozenset(name for name in own if not name.startswith("__"))
 
 
 _YOURS = ("update", "check")

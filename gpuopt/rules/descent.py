@@ -25,6 +25,9 @@ class GradientDescent(Rule):
     def update(self, t: Any, p: Any, g: Any) -> Any:
         return p - self.lr * g
 
+    def scale(self, t: Any) -> Any:
+        return self.lr
+
 
 SGD = GradientDescent
 
@@ -63,3 +66,7 @@ class Momentum(Rule):
             g = (1 - (self.beta if self.dampening is None else self.dampening)) * g
         v = self.beta * v + g
         return p - self.lr * (self.beta * v + g if self.nesterov else v), v
+
+    def scale(self, t: Any, v: Any) -> Any:
+        dampening = self.beta if self.dampening is None else self.dampening
+        return self.lr * ((1 - dampening) / (1 - self.beta))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.rules.adaptive import lr_and_eps
+from gpuopt.rules.adaptive import lr_and_eps, scale_of
 from gpuopt.rules.ranges import Decay, NonNegative, Positive, single
 from gpuopt.rules.rule import Rule, abs2, at_first, root_of, weights_of
 
@@ -53,6 +53,9 @@ class LaProp(Rule):
         u = root * g / (np.sqrt(v) + self.eps * root)
         b = self.beta1 * b + (1 - self.beta1) * u
         return p - self.lr / weights_of(b, self.beta1, t) * b, b, v
+
+    def scale(self, t: Any, b: Any, v: Any) -> Any:
+        return scale_of(self, t, v)
 
 
 class QHAdam(Rule):

@@ -35,7 +35,7 @@ class Formula(ComparedByValue, ReadsLoss):
     _ranges: ClassVar[dict[str, Range]] = {}
     _static: ClassVar[dict[str, type]] = {}
     _limits: ClassVar[tuple[tuple[str, str], ...]] = ()
-    """Pairs of hyperparameters between which the stored parameter is to stay."""
+    """Pairs of hyperparameters between which the stored parameter is to stay; "" for no limit."""
     _number_ranges: ClassVar[dict[str, Range]] = {}
     """What the numbers of the whole optimizer that it keeps may be; those left out, any number."""
     _arguments: ClassVar[tuple[str, ...]] = ()

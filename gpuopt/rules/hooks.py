@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 HookName: TypeAlias = Literal[
-    "check", "start", "holds", "steps", "accept", "numbers", "adapt", "evaluation"
+    "check", "start", "holds", "steps", "accept", "numbers", "adapt", "scale", "evaluation"
 ]
 
 
@@ -46,6 +46,9 @@ class Hook:
         What the arguments are, what it must return, and when it is called, for the documentation.
     needs : str
         The hook without which this one is never called.
+    common : bool
+        Whether the name is a usual one: a hyperparameter or a number may have it, and then the
+        class has no such hook.
     """
 
     owners: tuple[str, ...]
@@ -55,6 +58,7 @@ class Hook:
     returns: str
     called: str
     needs: str = ""
+    common: bool = False
 
     def signature(self, name: str) -> str:
         """The head of such a method."""
@@ -122,6 +126,17 @@ HOOKS: dict[HookName, Hook] = {
         "is made, or if its own `accept` refused it",
         needs="numbers",
     ),
+    "scale": Hook(
+        owners=(RULE,),
+        arguments=("t", "*state"),
+        tells="what its step multiplies a gradient by",
+        gets="`t`, and the new states that `update` returned",
+        returns="what a steady gradient is multiplied by for the step, with the learning rate: a "
+        "number, or an array like `p`",
+        called="in every step, after `update`, where a piece behind the rule reads "
+        "`self.rule.scale`",
+        common=True,
+    ),
     "evaluation": Hook(
         owners=(RULE, PARAMETER),
         arguments=("p", "*state"),
@@ -153,7 +168,9 @@ def defined_hooks(cls: type, base: type, allowed: frozenset[HookName]) -> frozen
         have, for what is no method or takes other arguments, or for what is never called.
     """
     ours = [each for each in cls.__mro__ if each not in base.__mro__]
-    owners = {name: each for each in reversed(ours) for name in HOOKS if name in vars(each)}
+    fields = {name for each in ours for name in inspect.get_annotations(each)}
+    names = [name for name, hook in HOOKS.items() if not (hook.common and name in fields)]
+    owners = {name: each for each in reversed(ours) for name in names if name in vars(each)}
     found = frozenset(owners)
     for name, owner in owners.items():
         problem = _problem(cls, name, "" if name in allowed else base.__name__, found)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.rules.adaptive import lr_and_eps
+from gpuopt.rules.adaptive import lr_and_eps, scale_of
 from gpuopt.rules.ranges import Decay, NonNegative, Positive, single
 from gpuopt.rules.reductions import tree_sum
 from gpuopt.rules.rule import Rule, abs2, root_of, weights_of
@@ -60,6 +60,9 @@ class NAdam(Rule):
         lr, eps = lr_and_eps(self, 1.0, weights_of(v, self.beta2, t))
         step = (1 - mu) / (1 - product) * g + ahead / (1 - product * ahead) * m
         return p - lr * step / (np.sqrt(v) + eps), m, v, product
+
+    def scale(self, t: Any, m: Any, v: Any, product: Any) -> Any:
+        return scale_of(self, t, v)
 
 
 class AcceleratedGradient(Rule):

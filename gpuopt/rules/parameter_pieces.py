@@ -1,4 +1,4 @@
-"""Pieces that change, or average, the parameters that the rule proposes, simplest first."""
+"""Pieces that change, or average, the rule's new parameters; projections are apart."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from gpuopt.rules.piece import ParameterPiece, rate_of
-from gpuopt.rules.ranges import Decay, EachBound, NonNegative
+from gpuopt.rules.ranges import Decay, NonNegative
 
-__all__ = ["average", "bounds", "decoupled_weight_decay", "lookahead"]
+__all__ = ["average", "decoupled_weight_decay", "lookahead"]
 
 
 class decoupled_weight_decay(ParameterPiece):
@@ -26,41 +26,6 @@ class decoupled_weight_decay(ParameterPiece):
 
     def update(self, t: Any, p: Any, new: Any) -> Any:
         return new - rate_of(self, "use weight_decay") * self.weight_decay * p
-
-
-class bounds(ParameterPiece):
-    """Project onto an interval: ``p ← min(max(new, lo), hi)``. For real parameters.
-
-    A 16-bit parameter is inside as it is stored, too, however it is rounded: its ends are the
-    outermost numbers of its dtype that are inside, unless there is none. Schedules that a GPU
-    evaluates are taken as they are, and so are arrays: give them in the parameter's dtype, and what
-    is stored is inside.
-
-    Parameters
-    ----------
-    lo, hi : float, schedule, array or None
-        The ends, ``lo <= hi``; None, or an infinity, for no bound.
-    """
-
-    _limits = (("lo", "hi"),)
-    lo: EachBound | None = None
-    hi: EachBound | None = None
-
-    def check(self) -> None:
-        if self.lo is None and self.hi is None:
-            raise ValueError("bounds: give lo, hi or both")
-        if isinstance(self.lo, float) and isinstance(self.hi, float) and self.lo > self.hi:
-            raise ValueError(
-                f"bounds: lo must not be greater than hi, got lo={self.lo!r}, hi={self.hi!r}"
-            )
-
-    def update(self, t: Any, p: Any, new: Any) -> Any:
-        if np.iscomplexobj(new):
-            raise ValueError(
-                "bounds: complex numbers have no order; to bound real and imaginary parts alike, "
-                "write rule.init(params.view(np.float64))"
-            )
-        return np.clip(new, self.lo, self.hi)
 
 
 class average(ParameterPiece):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.rules.adaptive import lr_and_eps
+from gpuopt.rules.adaptive import lr_and_eps, scale_of
 from gpuopt.rules.ranges import Decay, NonNegative, Positive, single
 from gpuopt.rules.rule import Rule, abs2, at_first, clipped, weights_of
 
@@ -53,6 +53,9 @@ class Adamax(Rule):
         u = np.maximum(self.beta2 * u, np.abs(g) + self.eps)
         return p - self.lr / weights_of(m, self.beta1, t) * m / u, m, u
 
+    def scale(self, t: Any, m: Any, u: Any) -> Any:
+        return self.lr / u
+
 
 class AdaBelief(Rule):
     """AdaBelief (Zhuang et al. 2020, "AdaBelief optimizer: adapting stepsizes by the belief in
@@ -97,6 +100,9 @@ class AdaBelief(Rule):
         w1, w2 = weights_of(m, self.beta1, t), weights_of(s, self.beta2, t)
         lr, eps = lr_and_eps(self, w1, w2)
         return p - lr * m / (np.sqrt(s) + eps), m, s
+
+    def scale(self, t: Any, m: Any, s: Any) -> Any:
+        return scale_of(self, t, s)
 
 
 class Yogi(Rule):
@@ -144,6 +150,9 @@ class Yogi(Rule):
         w1, w2 = weights_of(m, self.beta1, t), weights_of(v, self.beta2, t)
         lr, eps = lr_and_eps(self, w1, w2)
         return p - lr * m / (np.sqrt(v) + eps), m, v
+
+    def scale(self, t: Any, m: Any, v: Any) -> Any:
+        return scale_of(self, t, v)
 
 
 class ADOPT(Rule):

@@ -49,6 +49,9 @@ class QHM(Rule):
         m = self.beta * m + (1 - self.beta) * g
         return p - self.lr * ((1 - self.nu) * g + self.nu * m), m
 
+    def scale(self, t: Any, m: Any) -> Any:
+        return self.lr
+
 
 class AggMo(Rule):
     """Aggregated momentum (Lucas, Sun, Zemel & Grosse 2019, "Aggregated momentum: stability through

@@ -25,7 +25,7 @@ from gpuopt.tracing.scheduled import traced_schedule
 from gpuopt.tracing.setting import Masked, Open, Setting, Traced
 from gpuopt.tracing.signatures import arranged, is_value, named_results, own_names
 from gpuopt.tracing.states import States
-from gpuopt.tracing.symbols import Symbol, always, bind_loss, lift, step_between
+from gpuopt.tracing.symbols import Symbol, always, bind_loss, bind_scale, lift, step_between
 from gpuopt.tracing.weights import Weights
 
 if TYPE_CHECKING:
@@ -106,16 +106,15 @@ class _Run:
         own = arranged(formula, self._buffers.among(part, begun))
         result = formula.update(t, p, last, *own)
         first, *after = named_results(formula, self._graph, "update", names, result)
+        bind_scale(self._graph, formula, t, arranged(formula, after))
         masked = self._masked and self._active is not None
         acts = self._active.parts[0] if masked else None
         after = self._buffers.taken_from(part, after, acts, closed)
         self._states.made_of(before, after)
         self._adapt(part, formula, p, last, accepted)
         self._graph.acting = None
-        if formula._gives == "step":
-            self._flow["new"] = p - first
-        else:
-            self._flow[formula._gives] = first
+        is_step = formula._gives == "step"
+        self._flow |= {"new": p - first} if is_step else {formula._gives: first}
         one = len(self._flow["new"].parts) == 1
         self._widener = "" if one else self._widener or type(formula).__name__
         if closed:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from gpuopt.rules.given_loss import give_loss
+from gpuopt.rules.hooks import has_hook
 from gpuopt.rules.traced import Traced
 from gpuopt.tracing.calls import Fixed, Output, record
 from gpuopt.tracing.complexes import Parts, imaginary
@@ -23,7 +24,7 @@ from gpuopt.tracing.functions import call_function, reduced
 from gpuopt.tracing.printing import format_expr
 from gpuopt.tracing.ufuncs import apply, call_ufunc, parts_of
 
-__all__ = ["Symbol", "always", "bind_loss", "called_with", "lift"]
+__all__ = ["Symbol", "always", "bind_loss", "bind_scale", "called_with", "lift", "step_between"]
 
 _REMEDIES = {
     "astype": "a rule computes in float32 or float64, as its arrays ask for: leave .astype out",
@@ -234,6 +235,16 @@ def bind_loss(graph: Graph, formula: Any) -> None:
     """Let a formula read the loss of the step as a symbol, which knows who reads it."""
     reader = type(formula).__name__  # for the formula holds what it is given
     give_loss(formula, lambda: Symbol(graph, graph.leaf("loss", reader)))
+
+
+def bind_scale(graph: Graph, formula: Any, t: Symbol, states: list[Any]) -> None:
+    """Let pieces behind a rule read what it multiplied a gradient by, after its update. A piece
+    that changes the step makes that unknown.
+    """
+    if formula._gives == "step":
+        vars(formula.rule)["scale"] = None
+    elif has_hook(formula, "scale"):
+        vars(formula)["scale"] = lift(graph, formula.scale(t, *states))
 
 
 def step_between(p: Symbol, new: Symbol) -> Symbol:

@@ -56,19 +56,26 @@ class Weights:
     def __init__(self, varying: frozenset[str], kept: bool) -> None:
         self._varying, self._kept = varying, kept
         self._part, self._calls = "", 0
+        self._of: dict[Expr, Expr | None] = {}
         self._count: Expr | None = None
         self.decays: dict[str, tuple[Expr, Expr, bool]] = {}
         self.sums: dict[str, Expr] = {}
 
     def begin(self, part: str, count: Expr) -> None:
         """Go on with a part, whose averages were updated so often after this step."""
-        self._part, self._count, self._calls = part, count, 0
+        self._part, self._count, self._calls, self._of = part, count, 0, {}
 
     def total(self, graph: Graph, beta: Expr, t: Expr) -> Expr | None:
-        """The sum of the weights of the next average; None where ``1 - βᵗ`` is right."""
-        self._calls += 1
+        """The sum of the weights of an average with that decay; None where ``1 - βᵗ`` is right."""
         if not beta.host or t is not self._count:
             return None
+        if beta not in self._of:
+            self._of[beta] = self._next(graph, beta, t)
+        return self._of[beta]
+
+    def _next(self, graph: Graph, beta: Expr, t: Expr) -> Expr | None:
+        """The same of a decay that the part did not ask for yet."""
+        self._calls += 1
         name = f"{self._part}debias({self._calls})"
         fixed = name not in self._varying and all(e.op in _FIXED for e in _leaves(beta))
         self.decays[name] = beta, t, fixed

@@ -19,7 +19,7 @@ from tests.support.cuda import machine, nvrtc
 from tests.support.examples import examples
 from tests.support.executors import beside_numpy, running_on
 from tests.support.layouts import on_device
-from tests.support.pieces import EVERY_EXAMPLE, EXAMPLES, chained
+from tests.support.pieces import EVERY_EXAMPLE, EXAMPLES, chained, takes_complex
 from tests.support.variants import DTYPES, bits, sample, takes
 
 CHAIN = go.chain(go.clip_global_norm(1.0), go.weight_decay(0.1), go.Adam(), go.bounds(0.0, 1.0), go.average(0.99))
@@ -94,7 +94,7 @@ def test_every_executor_has_the_same_bits(data: Any, executor: str, gpu_is_emula
     if executor == "cupy" and not gpu_is_emulated:
         pytest.skip(POWERS)
     dtype = data.draw(st.sampled_from(DTYPES))
-    usable = [piece for piece in EVERY_EXAMPLE if not (isinstance(piece, go.bounds) and dtype.startswith("complex"))]
+    usable = [piece for piece in EVERY_EXAMPLE if takes_complex(piece) or not dtype.startswith("complex")]
     chosen = data.draw(st.lists(st.sampled_from(usable), min_size=1, max_size=5, unique_by=type))
     before = [piece for piece in chosen if isinstance(piece, go.GradientPiece)]
     after = [piece for piece in chosen if not isinstance(piece, go.GradientPiece)]

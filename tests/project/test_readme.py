@@ -77,7 +77,7 @@ def test_the_page_on_rules_runs(capsys: pytest.CaptureFixture[str]) -> None:
     for block in parts:
         exec(block, scope)
     lion, product, origin, several, message, *others = capsys.readouterr().out.splitlines()
-    orthogonal, by_rows, shrunk, averaged, skipped, clipped, polyak, equal, same = others
+    orthogonal, by_rows, shrunk, sparse, averaged, skipped, clipped, polyak, equal, same = others
     assert "0.45007347" in product
     assert lion == "[0.9 0.9] [-0.1  0.1] [ 0.01 -0.01]"
     assert origin == "[5. 5. 5.]"
@@ -86,6 +86,7 @@ def test_the_page_on_rules_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert orthogonal == "[[-0.023, 0.0, 0.0], [0.0, -0.015, 0.0]]"
     assert by_rows == "(100, 1) 800"
     assert shrunk == "[ 2.5 -1.5  0. ]"
+    assert sparse == "[1.5]"
     assert averaged == "[0.5] [0.75] {'tail_average_mean': array([0.75])}"
     assert skipped == "[-10.] 4"
     assert clipped == "[-16.] 36.0"

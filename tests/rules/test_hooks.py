@@ -32,6 +32,7 @@ WORKING: dict[str, dict[str, Callable[..., Any]]] = {
     "accept": {"accept": lambda self, t, p, g: go.tree_max(g) > 0},
     "numbers": {"numbers": lambda self: {"seen": 0.0}, "adapt": lambda self, p, g, accepted: self.seen + 1},
     "adapt": {"numbers": lambda self: {"seen": 0.0}, "adapt": lambda self, p, g, accepted: self.seen + 1},
+    "scale": {"scale": lambda self, t, last: 1.0},
     "evaluation": {"evaluation": lambda self, p, last: last},
 }
 """For each hook a class body in which it stands as it should."""
@@ -113,7 +114,7 @@ def test_a_method_with_other_arguments_is_no_hook(base: str, name: HookName) -> 
     needs_more = lambda self, a, b, c, d, e: 0  # noqa: E731
     needs_none = lambda self: 0  # noqa: E731
     for value in (needs_more, *([needs_none] if HOOKS[name].arguments else [])):
-        if value is needs_more and name == "evaluation":
+        if value is needs_more and HOOKS[name].arguments[-1:] == ("*state",):
             continue  # it may have four states
         with pytest.raises(TypeError, match=rf"^Mine\.{name}: .*this one takes other arguments: write {name}\(self"):
             make(base, {**WORKING[name], name: value})
@@ -161,8 +162,9 @@ def test_of_several_with_one_name_the_message_names_the_one_that_counts() -> Non
 
 
 def test_a_class_without_hooks_has_none() -> None:
+    formulas = (go.Lion(), go.clip(1.0), go.lookahead())
     assert not any(
-        has_hook(formula, name) for formula in (go.SGD(), go.clip(1.0), go.bounds(0.0)) for name in HOOKS if name != "check"
+        has_hook(formula, name) for formula in formulas for name in HOOKS if name not in {"check", "start", "evaluation"}
     )
     assert not any(has_hook(rule, name) for rule in (go.partition({"*": go.SGD()}), go.chain(go.SGD())) for name in HOOKS)
 
@@ -189,8 +191,19 @@ def test_no_hyperparameter_has_a_reserved_name(base: str, name: str) -> None:
 
 def test_the_reserved_names_are_all_that_the_library_uses() -> None:
     used = {name for base in BASES.values() for name in dir(base) if not name.startswith("__") and hasattr(base, name)}
-    assert reserved_names() == used | set(HOOKS) | {"update", "rule", "loss"}
+    common = {name for name, hook in HOOKS.items() if hook.common}
+    assert reserved_names() == (used | set(HOOKS) | {"update", "rule", "loss"}) - common
     assert reserved_names() >= {"init", "update", "rule", "holds", "check"}
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_a_usual_name_may_be_that_of_a_hyperparameter_or_a_number(base: str) -> None:
+    """Then it is no hook."""
+    cls = make(base, {"__annotations__": {"scale": float}, "scale": 2.0})
+    assert not has_hook(cls(), "scale")
+    in_a_chain(cls()).init(np.zeros(2)).step(np.ones(2))
+    assert not has_hook(go.Muon(), "scale")
+    assert list(go.chain(go.LossScale(), go.SGD()).init(np.zeros(2)).numbers) == ["LossScale.scale", "LossScale.good"]
 
 
 @pytest.mark.parametrize("base", BASES)

@@ -20,6 +20,11 @@ EXAMPLES: dict[str, list[Any]] = {
     "clip": [go.clip(0.3), go.clip(1e6)],
     "clip_global_norm": [go.clip_global_norm(0.7), go.clip_global_norm(1e6, 0.0)],
     "clip_norm": [go.clip_norm(0.7), go.clip_norm(0.1, eps=0.5)],
+    "disk": [go.disk(0.5), go.disk(1e6)],
+    "l1": [go.l1(0.3, metric="euclidean")],
+    "nonnegative": [go.nonnegative()],
+    "support": [go.support(1.0), go.support(0.0)],
+    "unit_modulus": [go.unit_modulus()],
     "decoupled_weight_decay": [go.decoupled_weight_decay(0.1)],
     "freeze": [go.freeze("1"), go.freeze("[02]")],
     "gradient_noise": [go.gradient_noise(0.5, 0.0, seed=2**32 - 7), go.gradient_noise()],
@@ -31,6 +36,11 @@ EXAMPLES: dict[str, list[Any]] = {
     "weight_decay": [go.weight_decay(0.1)],
 }
 EVERY_EXAMPLE = [piece for examples in EXAMPLES.values() for piece in examples]
+
+
+def takes_complex(piece: Any) -> bool:
+    """Whether it does not compare numbers."""
+    return not isinstance(piece, (go.bounds, go.nonnegative))
 
 
 def chained(piece: Any, rule: Any) -> Any:

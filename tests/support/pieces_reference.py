@@ -190,6 +190,36 @@ class Bounds(Part):
         return np.minimum(np.maximum(x, lo), hi)
 
 
+class Nonnegative(Part):
+    def one(self, i: int, p: Any, x: Any) -> Any:
+        return np.where(x > 0, x, 0.0)
+
+
+class Disk(Part):
+    def one(self, i: int, p: Any, x: Any) -> Any:
+        size = np.abs(x)
+        return x * (self.made.radius / np.where(size > self.made.radius, size, self.made.radius))
+
+
+class UnitModulus(Part):
+    def one(self, i: int, p: Any, x: Any) -> Any:
+        size = np.abs(x)
+        return np.where(size == 0, 1.0, x / np.where(size == 0, 1.0, size))
+
+
+class Support(Part):
+    def one(self, i: int, p: Any, x: Any) -> Any:
+        return x * (self.made.mask != 0)
+
+
+class L1(Part):
+    """Behind a step with one learning rate for all elements."""
+
+    def one(self, i: int, p: Any, x: Any) -> Any:
+        size, most = np.abs(x), self.lr * self.made.weight
+        return x * (np.maximum(size - most, 0.0) / np.where(size == 0, 1.0, size))
+
+
 class Average(Part):
     def __init__(self, made: Any, params: Values) -> None:
         super().__init__(made, params)
@@ -252,6 +282,11 @@ PARTS: dict[str, type[Part]] = {
     "clip": Clip,
     "clip_global_norm": ClipGlobalNorm,
     "clip_norm": ClipNorm,
+    "disk": Disk,
+    "l1": L1,
+    "nonnegative": Nonnegative,
+    "support": Support,
+    "unit_modulus": UnitModulus,
     "decoupled_weight_decay": DecoupledWeightDecay,
     "freeze": Freeze,
     "gradient_noise": GradientNoise,

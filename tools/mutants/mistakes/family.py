@@ -86,7 +86,7 @@ MISTAKES = [
     ),
     Mistake(
         "a learning rate that decays a step early",
-        "AdaGrad.update",
+        "AdaGrad._rate",
         "(t - 1) * _1",
         "t * _1",
         "test_bits::test_formula",

@@ -135,7 +135,7 @@ MISTAKES = [
     ),
     Mistake(
         "the weights of an average one step late",
-        "Weights.total",
+        "Weights._next",
         "node('add', node('multiply', beta, before), rest)",
         "before",
         "test_weights::test_the_average_of_equal_gradients_is_that_gradient",

@@ -93,7 +93,7 @@ MISTAKES = [
     ),
     Mistake(
         "a variance that rounding made negative",
-        "RMSProp.update",
+        "RMSProp._divisor",
         "np.maximum(_1 - _2, 0.0)",
         "_1 - _2",
         "test_rules",
