@@ -24,6 +24,7 @@ from gpuopt.rules.gradient_pieces import (
     scale,
     weight_decay,
 )
+from gpuopt.rules.group_pieces import group_l1, norm_ball, simplex
 from gpuopt.rules.layerwise import LAMB, LARS, NovoGrad, StableAdamW
 from gpuopt.rules.looking_ahead import AcceleratedGradient, NAdam
 from gpuopt.rules.matrices import Muon
@@ -44,6 +45,7 @@ from gpuopt.rules.slices import SM3, AdamMini
 from gpuopt.rules.step_pieces import LossScale, accumulate, freeze, skip_nonfinite
 from gpuopt.rules.step_sizes import COCOB, BarzilaiBorwein
 from gpuopt.rules.tuples import each
+from gpuopt.rules.variation_pieces import total_variation
 from gpuopt.rules.velocities import ASGD, QHM, AggMo, OptimisticGradient
 from gpuopt.rules.whole_arrays import buffer, whole_array
 
@@ -126,15 +128,19 @@ __all__ = [
     "each",
     "freeze",
     "gradient_noise",
+    "group_l1",
     "l1",
     "lookahead",
     "maximize",
     "nonnegative",
+    "norm_ball",
     "partition",
     "scale",
+    "simplex",
     "skip_nonfinite",
     "standard_normal",
     "support",
+    "total_variation",
     "tree_max",
     "tree_mean",
     "tree_norm",
@@ -148,4 +154,4 @@ __all__ = [
 
 USUAL = catalogue.USUAL
 rules, whole_array_rules = catalogue.rules, catalogue.whole_array_rules
-pieces = catalogue.pieces
+pieces, whole_array_pieces = catalogue.pieces, catalogue.whole_array_pieces

@@ -15,6 +15,7 @@ from gpuopt.rules import (
     factored,
     first_moments,
     gradient_pieces,
+    group_pieces,
     layerwise,
     looking_ahead,
     matrices,
@@ -29,11 +30,12 @@ from gpuopt.rules import (
     slices,
     step_pieces,
     step_sizes,
+    variation_pieces,
     velocities,
 )
 from gpuopt.rules.rule import Rule
 
-__all__ = ["USUAL", "pieces", "rules", "whole_array_rules"]
+__all__ = ["USUAL", "pieces", "rules", "whole_array_pieces", "whole_array_rules"]
 
 USUAL = ("GradientDescent", "Momentum", "RMSProp", "Adam", "AdamW")
 """What the demo trains with and the benchmarks measure where no rule is asked for."""
@@ -75,10 +77,15 @@ def _rules_of(modules: Sequence[ModuleType]) -> dict[str, type[Rule]]:
 
 
 def pieces() -> dict[str, type[piece.Piece]]:
-    """Every piece of the library by its name."""
+    """Every piece of the library by its name, but for those that call functions of whole arrays."""
     return _pieces_of(
         (gradient_pieces, step_pieces, scaling_pieces, parameter_pieces, constraint_pieces)
     )
+
+
+def whole_array_pieces() -> dict[str, type[piece.Piece]]:
+    """Every piece that calls functions of whole arrays, by its name."""
+    return _pieces_of((group_pieces, variation_pieces))
 
 
 def _pieces_of(modules: Sequence[ModuleType]) -> dict[str, type[piece.Piece]]:

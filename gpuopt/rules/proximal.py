@@ -10,8 +10,9 @@ import numpy as np
 
 from gpuopt.rules.hooks import has_hook
 from gpuopt.rules.piece import rate_of
+from gpuopt.rules.traced import Traced
 
-__all__ = ["Proximal", "refuse_complex"]
+__all__ = ["Proximal", "is_number", "refuse_complex"]
 
 METRICS = ("rule", "euclidean")
 
@@ -100,6 +101,11 @@ def _scale_of_rule(piece: Any) -> Any:
             "method scale, such as gpuopt.Adam"
         )
     return scale
+
+
+def is_number(x: Any) -> bool:
+    """Whether a value is one number for all elements."""
+    return bool(x.parts[0].host) if isinstance(x, Traced) else np.ndim(x) == 0
 
 
 def refuse_complex(piece: Proximal, x: Any) -> None:

@@ -28,7 +28,7 @@ ORDER = (
     ("rules", "looking_ahead schedule_free distances"),
     ("rules", "slices factored matrices preconditioners"),
     ("rules", "gradient_pieces step_pieces scaling_pieces parameter_pieces"),
-    ("rules", "proximal constraint_pieces"),
+    ("rules", "proximal constraint_pieces multipliers group_pieces variation_pieces"),
     ("rules", "composite chains partitions compose catalogue __init__"),
     ("", "schedules"),
     ("conventions", "common torch optax_contrib optax_norms optax keras sklearn __init__"),

@@ -13,7 +13,7 @@ import pytest
 import gpuopt as go
 from gpuopt import cli
 from gpuopt.arrays.precision import Precision
-from gpuopt.rules import pieces
+from gpuopt.rules import pieces, whole_array_pieces
 from gpuopt.tracing.trace import trace
 
 ROOT = Path(__file__).parents[2]
@@ -122,6 +122,21 @@ def test_the_page_on_rows_runs(capsys: pytest.CaptureFixture[str]) -> None:
     for block in blocks("python", "docs/rows.md"):
         exec(block, scope)
     assert capsys.readouterr().out == "1 64\n"
+
+
+def test_the_page_on_constraints_runs_and_has_every_piece(capsys: pytest.CaptureFixture[str]) -> None:
+    page, scope = "docs/constraints.md", dict[str, Any]()
+    for block in blocks("python", page):
+        exec(block, scope)
+    assert capsys.readouterr().out.splitlines() == [
+        "1.0 True 1.0",
+        "[ 2.5 -0.5  0. ] True",
+        "[0.7 0.3 0. ] [2.5 0. ]",
+    ]
+    rows = re.findall(r"^\| `(\w+)\(.*?\)` \|.*\| (any|the rule's) \|", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
+    every = {**pieces(), **whole_array_pieces()}.items()
+    fields = {name: "the rule's" if hasattr(cls, "metric") else "any" for name, cls in every if hasattr(cls, "prox")}
+    assert dict(rows) == fields
 
 
 def test_the_page_on_mixed_precision_runs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -161,7 +161,7 @@ def test_prox_of_trees() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex128"])
-def test_sets_by_their_definitions(dtype: str, xp: Any, rng: np.random.Generator) -> None:
+def test_sets_by_their_definitions(dtype: str, rng: np.random.Generator) -> None:
     x = (
         (rng.normal(size=50) + 1j * rng.normal(size=50)).astype(dtype)
         if dtype == "complex128"
@@ -174,12 +174,12 @@ def test_sets_by_their_definitions(dtype: str, xp: Any, rng: np.random.Generator
         "unit_modulus": np.where(x == 0, 1, x / size),
         "support": x * (np.arange(50) > 9),
     }
-    pieces: list[Any] = [go.disk(0.5), go.unit_modulus(), go.support(xp.arange(50) > 9)]
+    pieces: list[Any] = [go.disk(0.5), go.unit_modulus(), go.support(np.arange(50) > 9)]
     if dtype != "complex128":
         wanted |= {"nonnegative": x * (x > 0), "bounds": np.clip(x, -0.1, 0.3)}
         pieces += [go.nonnegative(), go.bounds(-0.1, 0.3)]
     for piece in pieces:
-        found = on_host(piece.prox(xp.asarray(x)))
+        found = piece.prox(x)
         assert found.dtype == dtype
         assert found == pytest.approx(wanted[type(piece).__name__], abs=1e-6 if dtype == "float32" else 1e-15)
 
