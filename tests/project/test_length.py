@@ -12,7 +12,7 @@ import gpuopt
 PACKAGE = Path(gpuopt.__file__).parent
 FILES = {path.relative_to(PACKAGE).as_posix(): path.read_text(encoding="utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
 OF_A_FILE, OF_A_FUNCTION = 260, 40
-LONGER: dict[str, str] = {}
+LONGER: dict[str, str] = {"__init__.py": "every public name stands there twice"}
 """What may be longer, with a reason; better nothing."""
 
 
