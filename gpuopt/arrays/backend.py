@@ -80,7 +80,7 @@ def use(name: Literal["auto", "numpy", "cupy"]) -> None:
     global _chosen
     _check_choice(name, "go.use")
     if name == "cupy":
-        _require_cupy()
+        require_cupy()
     _chosen = name
 
 
@@ -91,10 +91,8 @@ def xp() -> ModuleType:
         name = os.environ.get(VARIABLE) or "auto"
         _check_choice(name, VARIABLE)
     if name == "cupy":
-        _require_cupy()
-    if name == "numpy" or why_not_cupy() is not None:
-        return np
-    return sys.modules["cupy"]
+        return require_cupy()
+    return np if name == "numpy" or why_not_cupy() is not None else sys.modules["cupy"]
 
 
 def cpu_executor() -> str:
@@ -204,9 +202,11 @@ def _check_choice(name: str, where: str) -> None:
         raise ValueError(f"{where} must be one of {', '.join(CHOICES)}, got {name!r}")
 
 
-def _require_cupy() -> None:
+def require_cupy() -> ModuleType:
+    """CuPy; RuntimeError if it does not work."""
     if (reason := why_not_cupy()) is not None:
         raise RuntimeError(f"CuPy was asked for but cannot be used: {reason}")
+    return sys.modules["cupy"]
 
 
 @functools.cache

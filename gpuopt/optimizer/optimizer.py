@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,9 +11,9 @@ from gpuopt.arrays import check
 from gpuopt.arrays.precision import Precision
 from gpuopt.arrays.tree import ArrayTree, HyperArrays, Loss, PartialTree, TreeSpec
 from gpuopt.executors import executor_of
-from gpuopt.optimizer.attributes import OptimizerAttributes
 from gpuopt.optimizer.binding import Binding, RuleChange
 from gpuopt.optimizer.capturing import Capturing
+from gpuopt.optimizer.copies import OptimizerCopies
 from gpuopt.optimizer.evaluation import Reached, evaluated
 from gpuopt.optimizer.gradients import GradientReader
 from gpuopt.optimizer.guard import Guard
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Optimizer"]
 
 
-class Optimizer(OptimizerAttributes[BindableT_co]):
+class Optimizer(OptimizerCopies[BindableT_co]):
     """A rule bound to arrays, which it updates in place.
 
     Made by ``rule.init(params)``.
@@ -71,7 +70,7 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
     array([0.5, 0.5, 0.5])
     """
 
-    __slots__ = ("_given", "_reader", "_rows")
+    __slots__ = ("_reader",)
 
     def __init__(
         self,
@@ -245,14 +244,3 @@ class Optimizer(OptimizerAttributes[BindableT_co]):
                 target[...] = source
             self._steps.load(progress)
             self._guard.unfinished = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        options = dataclasses.asdict(self._binding.precision)
-        options |= {"capturable": self.capturable, "rows": self._rows}
-        made = {"params": self._params, "rule": self._rule, "hyper": self._given}
-        return {**made, "options": options, "state_dict": self.state_dict()}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        made = state["rule"], state["params"], state["hyper"]
-        self.__init__(*made, **state["options"])  # type: ignore[misc]
-        self.load_state_dict(state["state_dict"])

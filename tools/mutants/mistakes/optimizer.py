@@ -460,4 +460,18 @@ MISTAKES = [
         "isinstance(whole, np.ndarray)",
         "test_row_updates::test_layouts_whole_gradients_and_nothing",
     ),
+    Mistake(
+        "states resized by nothing",
+        "copies:OptimizerCopies._mapped",
+        "mapped(tree, name)",
+        "tree",
+        "test_copies::test_crop_go_on_pad_go_on",
+    ),
+    Mistake(
+        "counts that stay where rows were",
+        "copies:_Resizing._counts",
+        "self._function(_1)",
+        "_1",
+        "test_copies::test_what_lies_beside_is_resized_too",
+    ),
 ]

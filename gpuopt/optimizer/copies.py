@@ -1,0 +1,222 @@
+"""An optimizer's copies on other arrays: resized, elsewhere, or out of a pickle."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from gpuopt.arrays.backend import array_module, is_array, is_cupy, require_cupy
+from gpuopt.arrays.tree import TreeSpec
+from gpuopt.optimizer.attributes import OptimizerAttributes
+from gpuopt.rules.base import BindableT_co
+from gpuopt.rules.paths import matching, without_array
+from gpuopt.rules.written import is_written
+
+__all__ = ["OptimizerCopies"]
+
+Function = Callable[[Any], Any]
+"""What gives an array of another size for one."""
+PLACES = ("cupy", "numpy")
+
+
+class OptimizerCopies(OptimizerAttributes[BindableT_co]):
+    """What makes another optimizer that goes on where this one is."""
+
+    __slots__ = ("_given", "_rows")
+
+    _given: Mapping[str, Any] | None
+    _rows: str | Sequence[str] | None
+
+    def state_dict(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+    def resized(self, functions: Mapping[str, Function]) -> Self:
+        """Go on with arrays of another size: cropped, padded, or with some rows left out.
+
+        Parameters
+        ----------
+        functions : dict
+            By a path, or a pattern as in `partition`, what gives the new array for an old one, such
+            as ``lambda a: xp.pad(a, 8)`` or ``lambda a: a[keep]``. It is called with the parameter,
+            with each of its states, its master copy and its arrays for hyperparameters, and must
+            change the size of all alike. The first pattern that matches an array holds.
+
+        Returns
+        -------
+        Optimizer
+            On new arrays, ``new.params``. An array that no pattern matches is the same array, and
+            is to be updated by one of the two optimizers only. Counts are kept; those of rows
+            follow the rows, and new rows have none.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a pattern matches no array, what a function gives does not fit, or an array has
+            buffers, whose size only the rule knows. This optimizer stays as it is.
+
+        Examples
+        --------
+        >>> import gpuopt as go, numpy as np
+        >>> opt = go.Adam().init({"object": np.ones((4, 4)), "probe": np.ones(3)})
+        >>> opt.step({"object": np.ones((4, 4)), "probe": np.ones(3)})
+        >>> new = opt.resized({"object": lambda a: np.pad(a, 1)})
+        >>> new.params["object"].shape, new.state["m"]["object"].shape, new.counts["object"]
+        ((6, 6), (6, 6), 1)
+        """
+        binding = self._binding
+        chosen = _chosen(functions, binding.spec)
+        nothing: dict[str, Any] = {}
+        buffers = binding.of_each(nothing, lambda group: group.whole_arrays.buffers)
+        for path, function, own in zip(binding.spec.paths, chosen, buffers, strict=True):
+            if function is not None and own:
+                raise ValueError(
+                    f"params{path} has the buffers {list(own)}, whose size only its rule knows: "
+                    "init anew"
+                )
+        with self._there():
+            return self._mapped([_Resizing(f) if f else None for f in chosen])
+
+    def to(self, place: Literal["cupy", "numpy"]) -> Self:
+        """Go on with copies of the arrays on a GPU, or on the host.
+
+        Parameters
+        ----------
+        place : {"cupy", "numpy"}
+            Arrays of which library. CuPy's are made on its current device.
+
+        Returns
+        -------
+        Optimizer
+            On new arrays, ``new.params``. Only what a GPU rounds otherwise tells its steps from
+            those of this one (docs/gpu.md).
+        """
+        if place not in PLACES:
+            raise ValueError(f"place must be 'cupy' or 'numpy', got {place!r}")
+        xp = np if place == "numpy" else require_cupy()
+        return self._mapped([_Moving(xp)] * len(self._binding.leaves))
+
+    def _mapped(self, maps: Sequence[Any]) -> Self:
+        """An optimizer on the arrays that `maps` give; a None keeps a parameter."""
+        binding, saved = self._binding, self.state_dict()
+        spec, leaves = binding.spec, binding.leaves
+
+        def mapped(tree: Any, name: str) -> Any:
+            each = zip(maps, spec.match(tree, name), leaves, spec.paths, strict=True)
+            return spec.build([f(x, p, f"{name}{path}") if f else x for f, x, p, path in each])
+
+        def beside(value: Any, name: str) -> Any:
+            tree = isinstance(value, (dict, list, tuple))
+            each = spec.match(value, name) if tree else [value] * len(leaves)
+            wide = [_beside(x, p) if f else x for f, x, p in zip(maps, each, leaves, strict=True)]
+            return mapped(spec.build(wide), name)
+
+        params, rule = mapped(self._params, "params"), self._rule
+        written = {name: x for name, x in rule.hyperparameters.items() if is_written(x)}
+        if written and any(maps):
+            rule = rule.replace({name: beside(x, name) for name, x in written.items()})
+        hyper = self._given and {name: beside(x, name) for name, x in self._given.items()}
+        options = dataclasses.asdict(binding.precision)
+        options |= {"capturable": self.capturable, "rows": self._rows}
+        new = type(self)(rule, params, hyper, **options)  # type: ignore[call-arg] # of Optimizer
+        state = {name: mapped(tree, name) for name, tree in saved["state"].items()}
+        counts = mapped(saved["counts"], "counts")
+        new.load_state_dict({**saved, "rule": repr(rule), "state": state, "counts": counts})
+        return new
+
+    def __getstate__(self) -> dict[str, Any]:
+        options = dataclasses.asdict(self._binding.precision)
+        options |= {"capturable": self.capturable, "rows": self._rows}
+        made = {"params": self._params, "rule": self._rule, "hyper": self._given}
+        return {**made, "options": options, "state_dict": self.state_dict()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        made = state["rule"], state["params"], state["hyper"]
+        self.__init__(*made, **state["options"])  # type: ignore[misc]
+        self.load_state_dict(state["state_dict"])
+
+
+def _chosen(functions: Mapping[str, Function], spec: TreeSpec) -> list[Function | None]:
+    """For each array the function of the first pattern that matches it."""
+    if not isinstance(functions, Mapping):
+        raise TypeError(
+            "resized needs a dict of paths and functions, got "
+            f"{type(functions).__name__}: write opt.resized({{'*': function}})"
+        )
+    found: list[Function | None] = [None] * len(spec.leaves)
+    for pattern, function in functions.items():
+        here = matching(pattern, spec.names)
+        if not any(here):
+            raise without_array("resized", pattern, spec.names)
+        if not callable(function):
+            raise TypeError(f"resized: {pattern!r} needs a function, got {function!r}")
+        found = [
+            f or (function if is_here else None) for f, is_here in zip(found, here, strict=True)
+        ]
+    return found
+
+
+def _beside(value: Any, p: Any) -> Any:
+    """An array beside a parameter in its shape; None if it is not for it."""
+    try:
+        return None if value is None else array_module(value).broadcast_to(value, p.shape)
+    except ValueError:
+        return None
+
+
+class _Resizing:
+    """A function of one parameter, and of what lies beside it, checked."""
+
+    def __init__(self, function: Function) -> None:
+        self._function = function
+        self._shape: tuple[int, ...] | None = None
+
+    def __call__(self, x: Any, p: Any, what: str) -> Any:
+        """What it gives for the parameter `p` or what lies beside it: arrays, and counts."""
+        if x is None or isinstance(x, int):
+            return x
+        if isinstance(x, np.ndarray) and x.dtype == np.int64:
+            return self._counts(x, p)
+        if x.shape != p.shape:  # a state that is one number
+            return x
+        new = self._function(x)
+        if not is_array(new) or is_cupy(new) != is_cupy(x) or new.dtype != x.dtype:
+            told = f"{new.dtype} {new.shape}" if is_array(new) else type(new).__name__
+            raise TypeError(
+                f"resized: the function for {what} must give an array of {array_module(x).__name__}"
+                f" of dtype {x.dtype}, got {told}"
+            )
+        self._shape = self._shape or new.shape
+        if new.shape != self._shape:
+            raise ValueError(
+                f"resized: the function gives the shape {new.shape} for {what}, and {self._shape} "
+                "for the parameter: it must change the size of all alike"
+            )
+        return new.copy()
+
+    def _counts(self, counts: Any, p: Any) -> Any:
+        """The counts of rows, wherever these are now."""
+        xp = array_module(p)
+        wide = xp.asarray(counts).reshape(len(counts), *[1] * (p.ndim - 1))
+        new = self._function(xp.broadcast_to(wide, p.shape).copy())
+        host = new.get() if is_cupy(new) else new
+        rows = host.reshape(len(host), -1).max(axis=1) if host.size else np.zeros(len(host))
+        return rows.astype(np.int64)
+
+
+class _Moving:
+    """Copies of arrays elsewhere."""
+
+    def __init__(self, xp: Any) -> None:
+        self._xp = xp
+
+    def __call__(self, x: Any, p: Any, what: str) -> Any:
+        if not is_array(x) or (isinstance(x, np.ndarray) and x.dtype == np.int64):
+            return x
+        host = x.get() if is_cupy(x) else x
+        return host.copy() if self._xp is np else self._xp.asarray(host)
