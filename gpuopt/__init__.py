@@ -112,6 +112,7 @@ from gpuopt.rules import (
     whole_array,
 )
 from gpuopt.tracing.trace import TraceError
+from gpuopt.training.check_gradient import GradientCheck, check_gradient
 from gpuopt.training.fit import fit
 from gpuopt.training.history import History
 from gpuopt.training.line_search.conjugate import NonlinearCG
@@ -154,6 +155,7 @@ __all__ = [
     "DAdaptAdam",
     "Decay",
     "DoG",
+    "GradientCheck",
     "GradientDescent",
     "GradientPiece",
     "History",
@@ -202,6 +204,7 @@ __all__ = [
     "cautious",
     "centralize",
     "chain",
+    "check_gradient",
     "clip",
     "clip_global_norm",
     "clip_norm",

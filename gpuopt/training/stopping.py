@@ -6,7 +6,7 @@ import math
 import numbers
 from typing import Any
 
-__all__ = ["Stopping"]
+__all__ = ["Stopping", "whole"]
 
 
 class Stopping:
@@ -31,11 +31,11 @@ class Stopping:
         patience: Any,
         usual_patience: int,
     ) -> None:
-        self.maxiter = _whole("maxiter", maxiter, 0)
-        self.check_every = _whole("check_every", check_every, 1)
+        self.maxiter = whole("maxiter", maxiter, 0)
+        self.check_every = whole("check_every", check_every, 1)
         self._gtol, self._ftol = _tolerance("gtol", gtol), _tolerance("ftol", ftol)
         if patience is not None:
-            self._patience: float = _whole("patience", patience, 1)
+            self._patience: float = whole("patience", patience, 1)
         else:
             self._patience = usual_patience if self._ftol else math.inf
         self._least, self._since = 0.0, 0  # until the first check
@@ -53,7 +53,7 @@ class Stopping:
         return 1 if nit == self.maxiter else -1
 
 
-def _whole(name: str, value: Any, least: int) -> int:
+def whole(name: str, value: Any, least: int) -> int:
     """A whole number, which SciPy's users may write as ``1e4``."""
     whole = int(value) if isinstance(value, float) and value.is_integer() else value
     if isinstance(value, bool) or not isinstance(whole, numbers.Integral) or int(whole) < least:

@@ -55,7 +55,7 @@ ORDER = (
     ("optimizer", "saved_format saved capturing summary attributes copies optimizer capture_checks capture __init__"),
     ("training", "arguments history fit result given bounds stopping objective descent"),
     ("training.line_search", "flat wolfe prox method lbfgs conjugate proximal"),
-    ("training", "search minimize scipy_method"),
+    ("training", "search minimize scipy_method differences leaf_check check_gradient"),
     ("", "option_values"),
     ("bench", "measure by_hand libraries subjects rivals report arguments __init__"),
     ("demo", "network runs picture arguments __init__"),

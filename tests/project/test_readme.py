@@ -98,6 +98,16 @@ def test_the_page_on_rules_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "True\nTrue\n"
 
 
+def test_the_page_on_gradients_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    page, scope = "docs/gradients.md", dict[str, Any]()
+    for block in blocks("python", page):
+        exec(block, scope)
+    (shown,) = blocks("text", page)
+    said, remedy, _, *truths = capsys.readouterr().out.splitlines()
+    assert [said, remedy] == shown.splitlines()[:2]
+    assert set(" ".join(truths).split()) == {"True"}
+
+
 COMPOSITION = "docs/composition.md"
 
 

@@ -156,6 +156,34 @@ def test_every_iteration_is_a_check() -> None:
     assert all(after.fun < before.fun for before, after in itertools.pairwise(states[:-1]))
 
 
+def test_a_memory_ends() -> None:
+    fun, x0 = STANDARD["Rosenbrock in 10 dimensions"]
+    calls = [go.minimize(fun, x0, go.LBFGS(memory), gtol=1e-8).nfev for memory in (1, 3, 100)]
+    assert len(set(calls)) == 3
+    assert calls[0] > calls[2]
+
+
+def test_what_misleads_is_forgotten() -> None:
+    """A direction that leads up, for the function changed behind it: the gradient's leads on."""
+    calls: list[Any] = []
+
+    def fun(x: Any) -> Any:
+        calls.append(x)
+        late = len(calls) > 5
+        return float(x @ (x * [1, 100] if not late else x * [100, 1])), 2 * x * ([1, 100] if not late else [100, 1])
+
+    found = go.minimize(fun, np.array([1.0, 1.0]), go.LBFGS(), gtol=1e-9)
+    assert found.success
+
+
+def test_a_result_is_the_callers() -> None:
+    states = go.iterate(rosenbrock, np.array([-1.2, 1.0]), go.LBFGS())
+    right = go.minimize(rosenbrock, np.array([-1.2, 1.0]), go.LBFGS())
+    for state in states:
+        state.x[:] = state.jac[:] = 99.0
+    assert (state.nit, state.nfev, state.fun) == (right.nit, right.nfev, right.fun)
+
+
 def test_a_plateau() -> None:
     found = go.minimize(rosenbrock, np.array([-1.2, 1.0]), go.LBFGS(), ftol=1e-3, gtol=0.0)
     assert (found.status, found.success) == (3, True)

@@ -1,4 +1,4 @@
-"""Mistakes in the methods of `minimize` that call the function themselves."""
+"""Mistakes in the methods of `minimize` that call the function themselves, and in the check of gradients."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ MISTAKES = [
         "a memory without an end",
         "LBFGS.advance",
         "_1[-self.memory:]",
-        "_1",
+        "_1[-99:]",
         "test_methods",
     ),
     Mistake(
@@ -146,5 +146,54 @@ MISTAKES = [
         "spec.match(prox, 'prox')",
         "list(prox.values())",
         "test_proximal",
+    ),
+    Mistake(
+        "moves taken for what they were meant to be",
+        "Differences._pair",
+        "ahead.astype(self._wide) - _1",
+        "2 * step * direction",
+        "test_check_gradient",
+    ),
+    Mistake(
+        "rounding that is not expected",
+        "Differences._at",
+        "_SAFETY * _1 * _2",
+        "0.0 * _1 * _2",
+        "test_check_gradient",
+    ),
+    Mistake(
+        "the longest move for the best",
+        "Differences._best_step",
+        "doubt / step < least",
+        "not best[0]",
+        "test_check_gradient",
+    ),
+    Mistake(
+        "a missing gradient taken for a wrong one",
+        "LeafCheck.leaf",
+        "not bool(_1)",
+        "False",
+        "test_check_gradient",
+    ),
+    Mistake(
+        "one mistake at a time",
+        "LeafCheck._conventions",
+        "(yield from itertools.combinations(known, 2))",
+        "None",
+        "test_check_gradient",
+    ),
+    Mistake(
+        "the half that is less wrong",
+        "LeafCheck.farthest",
+        "off[0] > off[1]",
+        "off[0] < off[1]",
+        "test_check_gradient",
+    ),
+    Mistake(
+        "the first array for the worst",
+        "check_gradient:check_gradient",
+        "(_1 != 'right', _2)",
+        "(_1 == 'right', _2)",
+        "test_check_gradient",
     ),
 ]
