@@ -11,6 +11,10 @@ import numpy as np
 import pytest
 
 import gpuopt as go
+from gpuopt.arrays.tree import TreeSpec
+from gpuopt.training.line_search.flat import Problem
+from gpuopt.training.line_search.method import State
+from gpuopt.training.objective import Objective
 from tests.support.problems import STANDARD, bowl, logistic, phase_retrieval, rosenbrock
 from tests.support.variants import on_host
 
@@ -164,16 +168,18 @@ def test_a_memory_ends() -> None:
 
 
 def test_what_misleads_is_forgotten() -> None:
-    """A direction that leads up, for the function changed behind it: the gradient's leads on."""
-    calls: list[Any] = []
-
-    def fun(x: Any) -> Any:
-        calls.append(x)
-        late = len(calls) > 5
-        return float(x @ (x * [1, 100] if not late else x * [100, 1])), 2 * x * ([1, 100] if not late else [100, 1])
-
-    found = go.minimize(fun, np.array([1.0, 1.0]), go.LBFGS(), gtol=1e-9)
-    assert found.success
+    """A pair by which the function is concave leads up: the gradient's way is taken then."""
+    spec = TreeSpec(np.zeros(2), "x0")
+    problem = Problem(Objective(bowl, True, (), spec, True), spec)
+    start = problem.at(np.zeros(2))
+    wrong = (np.ones(2), -np.ones(2), -0.5)
+    for method, memory in (
+        (go.LBFGS(), (wrong,)),
+        (go.NonlinearCG("dai-yuan"), (start._replace(gradient=np.ones(2)), np.ones(2))),
+    ):
+        after = method.advance(problem, State(start, memory))
+        assert after is not None
+        assert after.point.value < start.value
 
 
 def test_a_result_is_the_callers() -> None:

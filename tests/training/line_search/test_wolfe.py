@@ -62,6 +62,25 @@ def test_where_rounding_hides_the_values_the_slopes_tell() -> None:
     assert found.step == pytest.approx(0.7, abs=0.08)
 
 
+def test_values_that_rounding_lifts() -> None:
+    """All but the first are higher by less than the noise, which is more than the slope is worth."""
+    at, steps = on(lambda a: (1.0 + (5e-13 if a else 0.0), 1e-13 * (a - 0.7)))
+    found = wolfe(at, 10.0, Wolfe(at(0.0), 1e-4, 0.1, 1e-12))
+    assert found is not None
+    assert found.step == pytest.approx(0.7, abs=0.08)
+    assert len(steps) < 6
+
+
+def test_what_is_not_finite_ends_the_line() -> None:
+    """It falls faster and faster, up to a wall."""
+    at, steps = on(lambda a: (-a - a * a, -1 - 2 * a) if a < 1 else (math.nan, math.nan))
+    found = wolfe(at, 3.0, Wolfe(at(0.0), 1e-4, 0.9, 0.0))
+    assert found is not None
+    assert 0.9 < found.step < 1
+    beyond = [step for step in steps if step >= 1]
+    assert beyond == sorted(set(beyond), reverse=True)
+
+
 def test_no_end_to_the_descent() -> None:
     at, steps = on(lambda a: (-a, -1.0))
     found = wolfe(at, 1.0, Wolfe(at(0.0), 1e-4, 0.9, 0.0))

@@ -148,13 +148,6 @@ MISTAKES = [
         "test_proximal",
     ),
     Mistake(
-        "moves taken for what they were meant to be",
-        "Differences._pair",
-        "ahead.astype(self._wide) - _1",
-        "2 * step * direction",
-        "test_check_gradient",
-    ),
-    Mistake(
         "rounding that is not expected",
         "Differences._at",
         "_SAFETY * _1 * _2",
