@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
+from gpuopt.rules.elsewhere import no_schedule
 from gpuopt.rules.schedule import (
     CheckedSchedule,
     Debiased,
@@ -28,6 +29,7 @@ from gpuopt.rules.schedule import (
     largest,
     where,
 )
+from gpuopt.rules.tuples import flat
 
 __all__ = [
     "Constant",
@@ -248,13 +250,10 @@ def first_untraceable(schedule: Any) -> Any:
     if type(schedule) not in _OWN:
         return schedule
     values = [getattr(schedule, field.name) for field in dataclasses.fields(schedule)]
-    nested = [
-        inner
-        for value in values
-        for inner in (value if isinstance(value, tuple) else (value,))
-        if callable(inner)
-    ]
-    return next((found for found in map(first_untraceable, nested) if found is not None), None)
+    nested = map(first_untraceable, filter(callable, flat(values)))
+    return next((found for found in nested if found is not None), None)
 
 
 _OWN = {globals()[name] for name in __all__} - {Schedule}
+if not TYPE_CHECKING:  # to a type checker any name would then be one of the module's
+    __getattr__ = no_schedule(__all__)

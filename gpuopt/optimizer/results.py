@@ -5,15 +5,17 @@ Each function here takes the path of the array for which a function was called.
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from gpuopt.arrays.backend import is_array
+from gpuopt.arrays.memory import bounds, share
 from gpuopt.tracing.calls import Call, Output
 
-__all__ = ["check_buffer", "check_fits", "name_of", "results_of"]
+__all__ = ["check_apart", "check_buffer", "check_fits", "name_of", "results_of"]
 
 
 def name_of(output: Output, path: str) -> str:
@@ -33,7 +35,30 @@ def results_of(call: Call, results: Any, path: str) -> Iterator[tuple[Output, An
             f"returned {'a tuple of ' if several is results else ''}{_values(len(several))}"
         )
     for output, value in zip(call.outputs, several, strict=True):
+        kind = getattr(value, "dtype", np.dtype(object)).kind
+        if not isinstance(value, numbers.Number) and kind not in "fiubcV":  # V is a bfloat16
+            raise ValueError(
+                f"{name_of(output, path)} must be an array of numbers, or a number; it is "
+                f"{_kind(value)}"
+            )
         yield output, np.asarray(value) if isinstance(value, np.generic) else value
+
+
+def check_apart(
+    output: Output, value: Any, path: str, args: list[Any], seen: dict[Any, str]
+) -> None:
+    """Raise ValueError if a result that is kept lies where that of another array does, in `seen`.
+
+    What it may share with its arguments belongs to others.
+    """
+    if not is_array(value) or not value.size:
+        return
+    other = seen.setdefault((output, bounds(value)), path)
+    if other != path and not any(is_array(arg) and share(arg, value) for arg in args):
+        raise ValueError(
+            f"{name_of(output, path)} lies in the memory of that for params{other}, which is still "
+            "needed: give a new array for each, as value.copy()"
+        )
 
 
 def check_fits(output: Output, value: Any, shape: tuple[int, ...], path: str) -> None:

@@ -16,7 +16,7 @@ from gpuopt.arrays.backend import array_module, is_array, is_cupy
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, state_dtype
 from gpuopt.arrays.quiet import QUIET
 from gpuopt.executors.layout import ParamView
-from gpuopt.optimizer.results import check_buffer, check_fits, name_of, results_of
+from gpuopt.optimizer.results import check_apart, check_buffer, check_fits, name_of, results_of
 from gpuopt.tracing.calls import Argument, Array, Call, Fixed, Held, Number, Output
 from gpuopt.tracing.operands import GRAD, PARAM, Operand
 from gpuopt.tracing.program import Kernel, UpdateProgram
@@ -129,6 +129,7 @@ class WholeArrays:
 
         What kernels read is copied to where they read it.
         """
+        seen = dict[Any, str]()
         for position in (each for each in positions if self._params[each].size):
             values = dict(zip(stage.scalars, numbers(position), strict=False))
             gave, rooms = self._gave[position], self._rooms[position]
@@ -141,9 +142,11 @@ class WholeArrays:
                     else self._at_hand(arg, position, gave)
                     for arg in call.args
                 ]
-                results = QUIET.copy().run(_called, call, args, self._paths[position])
-                for output, value in results_of(call, results, self._paths[position]):
+                path = self._paths[position]
+                results = QUIET.copy().run(_called, call, args, path)
+                for output, value in results_of(call, results, path):
                     if output in stage.passed:
+                        check_apart(output, value, path, args, seen)
                         gave[output] = value
                     if output.place in rooms:
                         self._fill(rooms[output.place], output, value, position)

@@ -100,6 +100,13 @@ class Chain(Composite):
                     f"chain: {piece!r} changes the step, so it must stand before "
                     f"{self.pieces[k - 1]!r}, which changes the parameter: {self!r}"
                 )
+        rule, *behind = self.pieces[rules[0] :]
+        if behind and getattr(rule, "_averages", False):
+            raise ValueError(
+                f"chain: {rule!r} averages parameters itself, so {behind[0]!r} behind it would not "
+                "reach what evaluation() gives: take another rule and average() behind the "
+                "piece, as in chain(Adam(), bounds(lo=0.0), average())"
+            )
         self._check_numbers()
 
     def _check_numbers(self) -> None:

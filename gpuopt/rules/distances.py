@@ -22,9 +22,10 @@ class DoG(Rule):
     parameter-free dynamic step size schedule").
 
     ``p ← p - lr·far/√(Σ‖g‖² + ε)·g``, with far the largest distance from the first parameters so
-    far, and ``reps_rel·(1 + ‖p₀‖)`` at first. Norms and sums are of all arrays. The authors
-    recommend it with an average of the parameters: ``chain(DoG(), average())``. Defaults are those
-    of optax. In float32 it moves 24 bytes an element, 12 of them for norms.
+    far, and ``reps_rel·(1 + ‖p₀‖)`` at first. Norms and sums are of all arrays that have a
+    gradient in the step: one without in the first step has no part in the first distance. The
+    authors recommend it with an average of the parameters: ``chain(DoG(), average())``. Defaults
+    are those of optax. In float32 it moves 24 bytes an element, 12 of them for norms.
 
     Parameters
     ----------

@@ -6,13 +6,20 @@ import dataclasses
 import difflib
 import reprlib
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from gpuopt.rules.tuples import whole
 from gpuopt.rules.words import ELSEWHERE
 
-__all__ = ["NotHere", "NotSet", "as_identifier", "never_changes", "not_exported"]
+__all__ = [
+    "NotHere",
+    "NotSet",
+    "as_identifier",
+    "never_changes",
+    "no_schedule",
+    "not_exported",
+]
 
 
 class NotHere:
@@ -61,6 +68,20 @@ def not_exported(name: str, names: Sequence[str]) -> AttributeError:
     if not found and name[:1].isupper():
         hint = "; dir(gpuopt) has all rules, and a class of gpuopt.Rule is your own"
     return AttributeError(f"module 'gpuopt' has no attribute {name!r}{hint}", name=name)
+
+
+def no_schedule(names: Sequence[str]) -> Callable[[str], NoReturn]:
+    """The ``__getattr__`` of `gpuopt.schedules`, which has these names."""
+
+    def missing(name: str) -> NoReturn:
+        alike = {each.lower(): each for each in names}
+        close = difflib.get_close_matches(name.lower(), alike, n=1, cutoff=0.6)
+        hint = (
+            f"write gpuopt.schedules.{alike[close[0]]}" if close else f"it has {', '.join(names)}"
+        )
+        raise AttributeError(f"module 'gpuopt.schedules' has no attribute {name!r}; {hint}")
+
+    return missing
 
 
 def as_identifier(name: str) -> str:

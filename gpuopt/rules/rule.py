@@ -11,7 +11,7 @@ import numpy as np
 
 from gpuopt.rules.base import Bindable, Part
 from gpuopt.rules.formula import Formula
-from gpuopt.rules.hooks import HookName, allowed_hooks
+from gpuopt.rules.hooks import HookName, allowed_hooks, has_hook
 from gpuopt.rules.ranges import HyperValue, single
 from gpuopt.rules.traced import Traced
 
@@ -69,12 +69,24 @@ class Rule(Formula, Bindable):
     _may_have: ClassVar[frozenset[HookName]] = allowed_hooks("Rule")
     _gives: ClassVar[str] = "new"
     _keyword_only: ClassVar[bool] = True
+    _averages: ClassVar[bool] = False
+    """Whether it evaluates with parameters of its own, which pieces behind it would not reach."""
 
     if TYPE_CHECKING:  # of a rule that is not known: ``type[Rule]``
 
         def __init__(
             self, lr: HyperValue = ..., /, **hyperparameters: HyperValue | str | None
         ) -> None: ...
+
+    else:
+
+        def __getattr__(self, name):
+            for known in (vars(cls)[name] for cls in type(self).__mro__ if name in vars(cls)):
+                return known.__get__(self, type(self))  # it says itself why it is not there
+            why = ""
+            if has_hook(self, "numbers"):
+                why = "; if it is one of its numbers, it is set where an optimizer runs it"
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{why}")
 
     @property
     def parts(self) -> tuple[Part, ...]:

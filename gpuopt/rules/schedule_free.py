@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -53,6 +53,7 @@ class ScheduleFreeSGD(Rule):
     ([0.2525], [0.2729])
     """
 
+    _averages: ClassVar[bool] = True
     lr: NonNegative = 1.0
     _: KW_ONLY
     beta: Between = 0.9
@@ -105,6 +106,7 @@ class ScheduleFreeAdamW(Rule):
     ([0.7968], [0.8061])
     """
 
+    _averages: ClassVar[bool] = True
     lr: NonNegative = 2.5e-3
     _: KW_ONLY
     beta1: Between = 0.9

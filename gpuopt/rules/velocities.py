@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -157,6 +157,7 @@ class ASGD(Rule):
     ([-1.5], [-1.75])
     """
 
+    _averages: ClassVar[bool] = True
     lr: NonNegative = 0.01
     _: KW_ONLY
     lambd: NonNegative = 1e-4

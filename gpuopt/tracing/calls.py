@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 from gpuopt.rules.whole_arrays import WholeArrayFunction
 from gpuopt.tracing.complexes import Parts
 from gpuopt.tracing.errors import trace_error
-from gpuopt.tracing.expr import Expr, Graph
+from gpuopt.tracing.expr import Expr, Graph, reachable
 from gpuopt.tracing.operands import Operand, state
 from gpuopt.tracing.printing import format_expr
 
@@ -129,6 +129,11 @@ def record(
             if len(arg) > 1:
                 raise trace_error(f"{function.name}: argument {number} is a complex number")
             found.append(Number(graph.number(arg[0])))
+        elif named := _hyper_arrays(arg):
+            raise trace_error(
+                f"{function.name} gets a number made of {' and '.join(named)}, in whose place "
+                "hyper= has an array: give each array a number of its own, by gpuopt.partition"
+            )
         else:
             found.append(_array(graph, arg, f"{name} argument {number}"))
     if all(isinstance(arg, (Number, Fixed)) for arg in found):
@@ -143,6 +148,13 @@ def record(
     call = Call(name, function, index, tuple(found), keywords, is_complex)
     graph.outputs |= {output.place: output for output in call.outputs}
     return call
+
+
+def _hyper_arrays(parts: Parts) -> list[str]:
+    """The hyperparameters that an array is made of, if it is made of nothing else."""
+    places = {expr.value for expr in reachable(parts) if expr.op == "input"}
+    alone = all(place.kind == "hyper" for place in places)
+    return sorted(place.name for place in places) if alone else []
 
 
 def _array(graph: Graph, parts: Parts, name: str) -> Array | Output:

@@ -115,8 +115,10 @@ class _Run:
         self._graph.acting = None
         is_step = formula._gives == "step"
         self._flow |= {"new": p - first} if is_step else {formula._gives: first}
-        one = len(self._flow["new"].parts) == 1
-        self._widener = "" if one else self._widener or type(formula).__name__
+        wide = any(len(self._flow[name].parts) == 2 for name in ("g", "new"))
+        what = "gradient" if formula._gives == "g" else "parameter"
+        here = f"{type(formula).__name__}.update gives a complex {what}"
+        self._widener = (self._widener or here) if wide else ""
         if closed:
             return
         for name, new in self._states.keep(part, before, after, acts).items():
@@ -140,9 +142,7 @@ class _Run:
             self._accept = always(self._graph)
         values[PARAM] = self._if_active(self._flow["new"], self._array(PARAM))
         if len(values[PARAM].parts) == 2 and not setting.complex:
-            raise TraceError(
-                f"{self._widener}.update gives a complex parameter for a real one: take its .real"
-            )
+            raise TraceError(f"{self._widener} for a real one: take its .real")
         for array, value in values.items():
             values[array] = value.widened() if setting.is_complex(array) else value
         if setting.precision.master:

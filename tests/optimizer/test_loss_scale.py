@@ -392,6 +392,21 @@ def test_a_piece_alone_has_no_numbers_yet() -> None:
     with pytest.raises(AttributeError, match="'scale'; if it is one of its numbers, it is set where a chain is run"):
         go.LossScale().update(1, 1.0, 1.0)
 
+    class Counting(go.Rule):
+        def numbers(self) -> dict[str, float]:
+            return {"made": 0.0}
+
+        def adapt(self, p: Any, g: Any, accepted: Any) -> Any:
+            return (self.made + 1,)  # type: ignore[attr-defined]
+
+        def update(self, t: Any, p: Any, g: Any) -> Any:
+            return p - g / (self.made + 1)  # type: ignore[attr-defined]
+
+    with pytest.raises(AttributeError, match="'made'; if it is one of its numbers, it is set where an optimizer runs it"):
+        Counting().update(1, 1.0, 1.0)
+    with pytest.raises(AttributeError, match="a rule has no arrays"):
+        Counting().step  # type: ignore[attr-defined] # noqa: B018
+
 
 class Fixed(go.LossScale):
     """A scale under another name."""

@@ -261,6 +261,11 @@ REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
     "a shape": (lambda self, t, p, g, held: (p - go.whole_array(lambda x: x[..., :2])(g), held), r"must broadcast to \(2, 3\)"),
     "a complex result": (lambda self, t, p, g, held: (p - go.whole_array(lambda x: 1j * x)(g), held), "and be real"),
     "no array": (lambda self, t, p, g, held: (p - go.whole_array(lambda x: None)(g), held), "it is NoneType"),
+    "a word": (
+        lambda self, t, p, g, held: (p - go.whole_array(lambda x: "a")(g), held),
+        "an array of numbers.*it is str",
+    ),
+    "an array of words": (lambda self, t, p, g, held: (p, go.whole_array(lambda x: np.array(["a"]))(g)), "it is <U1"),
     "a buffer in a formula": (lambda self, t, p, g, held: (p - self.lr * held, held), "held is a buffer, which only"),
     "a buffer's root": (lambda self, t, p, g, held: (p - np.sqrt(held), held), "held is a buffer, which only"),
     "a buffer's part": (lambda self, t, p, g, held: (p - held.T, held), "held is a buffer, which only"),
@@ -293,6 +298,29 @@ def test_refused_by_a_step(executor: str, xp: Any) -> None:
             opt.step({"w": xp.ones((2, 3))})
         assert everything(opt) == before
         opt.step({"w": None})
+
+
+def test_an_array_in_place_of_a_number_that_a_function_gets() -> None:
+    with pytest.raises(go.TraceError, match=r"_orthogonal gets a number made of eps, in whose place hyper= has an array"):
+        go.Muon().init(np.ones((3, 3)), hyper={"eps": np.full((3, 3), 1e-7)})
+
+
+def test_one_workspace_for_two_arrays() -> None:
+    """It is noticed where a result is kept until others are made; what belongs to a caller may be shared."""
+    room = np.empty(4)
+
+    @go.whole_array
+    def kept(x: Any) -> Any:
+        room[...] = x
+        return room
+
+    opt = rule_of(lambda self, t, p, g, held: (p, kept(g))).init({"a": np.zeros(4), "b": np.zeros(4)})
+    before = everything(opt)
+    with pytest.raises(ValueError, match=r"kept for params\['b'\] lies in the memory of that for params\['a'\]"):
+        opt.step({"a": np.ones(4), "b": np.ones(4)})
+    assert everything(opt) == before
+    shared = rule_of(lambda self, t, p, g, held: (p, itself(g))).init([np.zeros(4), np.zeros(4)])
+    shared.step([room, room])
 
 
 def test_a_buffer_begins_as_an_array() -> None:

@@ -354,6 +354,14 @@ def test_pieces_behind_the_rule_see_the_gradient_that_it_saw(xp: Any) -> None:
         along().update(1, 1.0, 1.0)
 
 
+@pytest.mark.parametrize("rule", [go.ASGD(), go.ScheduleFreeSGD(), go.ScheduleFreeAdamW()])
+def test_a_rule_that_averages_stands_last(rule: Any) -> None:
+    """What stood behind it would not reach its mean."""
+    with pytest.raises(ValueError, match=r"averages parameters itself, so bounds\(lo=0.0, hi=None\) behind it would not reach"):
+        go.chain(go.clip(1.0), rule, go.bounds(lo=0.0))
+    assert go.chain(go.clip(1.0), rule).init(np.ones(2)).evaluation().tolist() == [1.0, 1.0]
+
+
 def test_the_place_of_a_step_piece() -> None:
     with pytest.raises(ValueError, match="changes the step, so it must stand after the rule"):
         go.chain(go.cautious(), go.SGD())

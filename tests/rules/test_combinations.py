@@ -175,6 +175,13 @@ def test_what_makes_a_parameter_complex_is_named() -> None:
         go.chain(go.SGD(), turned(), go.average()).init(np.ones(1))
     go.chain(go.SGD(), turned(), turned_back()).init(np.ones(1))
 
+    class spun(go.GradientPiece):
+        def update(self, t: Any, p: Any, g: Any) -> Any:
+            return 1j * g
+
+    with pytest.raises(go.TraceError, match=r"spun\.update gives a complex gradient for a real one: take its \.real"):
+        go.chain(spun(), go.SGD()).init(np.ones(1))
+
 
 @pytest.mark.parametrize("piece", [go.trust_ratio(), go.update_clip(), go.cautious()])
 def test_a_warmup_may_begin_at_0(piece: Any, executor: str, xp: Any) -> None:

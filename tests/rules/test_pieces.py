@@ -267,7 +267,8 @@ def situations(draw: Any) -> tuple[Any, list[Any], list[list[Any]]]:
             gradients[step][index] = None
         elif gradients[step][index] is not None and gradients[step][index].size:
             gradients[step][index].reshape(-1)[-1] = value  # a copy where it is no run: then nothing is changed
-    fitting = [rule for rule in STRUCTURES if hasattr(rule, "lr") and all(takes(rule, dtype) for dtype, _ in kinds)]
+    last = [rule for rule in STRUCTURES if hasattr(rule, "lr") and not (after and rule._averages)]
+    fitting = [rule for rule in last if all(takes(rule, dtype) for dtype, _ in kinds)]
     return go.chain(*before, draw(st.sampled_from(fitting)), *after), params, gradients
 
 

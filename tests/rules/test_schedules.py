@@ -46,6 +46,15 @@ VALUES: list[tuple[Schedule, dict[int, float]]] = [
 every_schedule = pytest.mark.parametrize(("schedule", "values"), VALUES, ids=[repr(schedule) for schedule, _ in VALUES])
 
 
+def test_a_name_that_is_spelled_otherwise() -> None:
+    loose: Any = go.schedules
+    for name in ("Cosin", "cosine", "WarmUpp", "Onecycle"):
+        with pytest.raises(AttributeError, match=rf"no attribute '{name}'; write gpuopt\.schedules\.(Cosine|WarmUp|OneCycle)$"):
+            getattr(loose, name)
+    with pytest.raises(AttributeError, match="no attribute 'LambdaLR'; it has Constant, Cosine,"):
+        loose.LambdaLR  # noqa: B018
+
+
 def test_every_schedule_is_tested() -> None:
     public = {getattr(schedules, name) for name in schedules.__all__} - {Schedule}
     assert public == {type(schedule) for schedule, _ in VALUES}

@@ -8,6 +8,20 @@ __all__ = ["MISTAKES"]
 
 MISTAKES = [
     Mistake(
+        "a piece behind a rule that averages",
+        "Chain.__post_init__",
+        'getattr(rule, "_averages", False)',
+        "False",
+        "test_chain::test_a_rule_that_averages_stands_last",
+    ),
+    Mistake(
+        "the hint of a descriptor lost",
+        "Rule.__getattr__",
+        "return known.__get__(self, type(self))",
+        "pass",
+        "test_loss_scale::test_a_piece_alone_has_no_numbers_yet",
+    ),
+    Mistake(
         "the first entry of a tuple replaced, whichever is named",
         "tuples:put",
         "int(place[:-1])",
@@ -115,8 +129,8 @@ MISTAKES = [
     Mistake(
         "the last part blamed for a complex parameter, not the one that made it",
         "_Run.trace",
-        "self._widener or type(formula).__name__",
-        "type(formula).__name__",
+        "self._widener or here",
+        "here",
         "test_combinations::test_what_makes_a_parameter_complex_is_named",
     ),
     Mistake(

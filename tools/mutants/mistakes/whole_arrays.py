@@ -8,6 +8,20 @@ __all__ = ["MISTAKES"]
 
 MISTAKES = [
     Mistake(
+        "one workspace for two arrays unnoticed",
+        "results:check_apart",
+        "other != path",
+        "False",
+        "test_whole_arrays::test_one_workspace_for_two_arrays",
+    ),
+    Mistake(
+        "an array passed as a number",
+        "calls:_hyper_arrays",
+        "sorted(place.name for place in places)",
+        "[]",
+        "test_whole_arrays::test_an_array_in_place_of_a_number_that_a_function_gets",
+    ),
+    Mistake(
         "a buffer that changes in a step which is skipped",
         "Renewal.__call__",
         "array_module(held).where(_1, new, held)",
