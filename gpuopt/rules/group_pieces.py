@@ -23,7 +23,7 @@ class norm_ball(Proximal, ParameterPiece):
     first pass. Behind `Adam` and others the nearest in the metric of the step, ``Σ|y -
     new|²/scale``, is another point, ``new/(1 + λ·scale)``: a Euclidean projection would stop where
     the loss still falls along the ball. λ is found by Newton's method, in a function of the whole
-    array with about 12 passes over it. What is inside stays as it is. The norm holds but for the
+    array with some 30 passes over it. What is inside stays as it is. The norm holds but for the
     rounding of the elements as they are stored.
 
     Parameters

@@ -16,8 +16,6 @@ __all__ = ["ball_multiplier", "group_norm", "simplex_shift"]
 
 STEPS = 12
 """Of Newton's method at most, which nearly doubles the digits of the root in each."""
-EPS = 1e-16
-"""A step this small beside the root ends it."""
 FLOOR = 1e-18
 """The least scale of an element beside the largest: it stays where it is, nearly."""
 
@@ -44,13 +42,14 @@ def _root(size: Any, base: Any, slope: Any, norm: Any, axis: int | None) -> Any:
     found = np.maximum(found, 0.0)
     for _ in range(STEPS):
         below = base + found * slope
-        u = np.where(size > 0, size / np.where(below > 0, below, 1.0), 0.0)
-        square = np.sum(u * u, axis=axis, keepdims=True)
-        falls = np.sum(u * u * slope / np.where(below > 0, below, 1.0), axis=axis, keepdims=True)
+        inverse = 1 / np.where(below > 0, below, np.inf)
+        squares = (size * inverse) ** 2
+        square = np.sum(squares, axis=axis, keepdims=True)
+        falls = np.sum(squares * slope * inverse, axis=axis, keepdims=True)
         long = square > norm * norm
         ahead = (np.sqrt(square) / norm - 1) * square / np.where(long, falls, 1.0)
         found = np.where(long, found + ahead, found)
-        if _seen(long & (ahead > EPS * found)):
+        if _seen(long & (ahead > np.finfo(found.dtype).eps * found)):
             break
     return found
 

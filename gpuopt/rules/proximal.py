@@ -75,16 +75,24 @@ class Proximal:
         if isinstance(x, (list, tuple)):
             found = [self._of(key).prox(own, step) for key, own in enumerate(x)]
             return type(x)(*found) if hasattr(x, "_fields") else type(x)(found)
+        if trees := self._trees():
+            raise TypeError(
+                f"{type(self).__name__}: {next(iter(trees))} is a tree of arrays, and x is one "
+                "array: pass prox a tree like it, or make a piece for each array"
+            )
         with np.errstate(divide="ignore", invalid="ignore"):  # where no element takes the value
             return self.nearest(x, step)
 
     def _of(self: Any, key: Any) -> Any:
         """The same for one entry of a tree, of which its own trees of arrays have one, too."""
         found = copy.copy(self)
-        own = {name: getattr(self, name) for name in self.ranges}
-        trees = {n: x for n, x in own.items() if isinstance(x, (Mapping, list, tuple))}
-        vars(found).update({name: tree[key] for name, tree in trees.items()})
+        vars(found).update({name: tree[key] for name, tree in self._trees().items()})
         return found
+
+    def _trees(self: Any) -> dict[str, Any]:
+        """The hyperparameters that are trees of arrays."""
+        every = self.hyperparameters.items()
+        return {name: x for name, x in every if isinstance(x, (Mapping, list, tuple))}
 
 
 def _scale_of_rule(piece: Any) -> Any:

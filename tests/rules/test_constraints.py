@@ -158,6 +158,8 @@ def test_prox_of_trees() -> None:
     mask = {"w": [np.array([1.0, 0.0])], "b": Pair(np.array([True]), np.array([False]))}
     found = go.support(mask).prox(tree)
     assert (found["w"][0].tolist(), found["b"].a.tolist()) == ([3.0, 0.0], [2.0])
+    with pytest.raises(TypeError, match="support: mask is a tree of arrays, and x is one array"):
+        go.support(mask).prox(np.ones(2))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex128"])

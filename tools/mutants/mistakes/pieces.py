@@ -129,8 +129,8 @@ MISTAKES = [
     Mistake(
         "a derivative without the slope of each element",
         "multipliers:_root",
-        "u * u * slope / _1",
-        "u * u / _1",
+        "squares * slope * inverse",
+        "squares * inverse",
         "test_groups::test_each_is_the_nearest_in_a_metric",
     ),
     Mistake(
