@@ -222,9 +222,24 @@ def lookahead() -> float:
     return worst
 
 
+PROJECTIONS: list[tuple[Any, Callable[[Any], Any]]] = [
+    (go.nonnegative(), optax.projections.projection_non_negative),
+    (go.bounds(-0.3, 0.4), lambda x: optax.projections.projection_box(x, -0.3, 0.4)),
+    (go.norm_ball(0.7), lambda x: optax.projections.projection_l2_ball(x, 0.7)),
+    (go.simplex(1.3), lambda x: optax.projections.projection_simplex(x.ravel(), 1.3).reshape(x.shape)),
+]
+
+
+def projected(piece: Any, other: Callable[[Any], Any]) -> float:
+    """The largest difference of projections, of each array by itself."""
+    arrays = gradients(np.random.default_rng(0))
+    return difference((piece.prox(x), np.asarray(other(jax.numpy.asarray(x)))) for x in arrays.values())
+
+
 def main() -> int:
     found = {name: compared(name, *rest) for name, *rest in PAIRS}
     found["lookahead"] = lookahead()
+    found |= {f"projections: {piece!r}": projected(piece, other) for piece, other in PROJECTIONS}
     for name, value in found.items():
         print(f"{value:9.1e}  {name}", flush=True)
     return int(max(found.values()) > BOUND)
