@@ -5,6 +5,8 @@ They are those of SplitMix64 (Steele, Lea & Flood 2014); it can start at any ele
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -39,6 +41,7 @@ def sequence_of(stream: int) -> tuple[int, int]:
     return min(stream, ROUNDING) + sequence, 16 * word
 
 
+@functools.lru_cache(maxsize=64)
 def base(key: tuple[float, ...], leaf: int, sequence: int) -> int:
     """The start of a sequence of array number `leaf`, for the numbers of a key."""
     start = sum(int(part) << (16 * n) for n, part in enumerate(key))
@@ -58,9 +61,9 @@ def after(start: int, elements: int) -> int:
     return (start + elements * GOLDEN) & _MASK
 
 
-def fill(run: Any, start: int, index: Any, before: int, z: Any, work: Any) -> None:
-    """Fill `run` with the uniform numbers in (0, 1) of the elements that `index` names, made of the
-    bits after so many; `z` and `work` are scratch like it.
+def fill(runs: Iterable[tuple[Any, int]], start: int, index: Any, z: Any, work: Any) -> None:
+    """Fill `runs` with uniform numbers in (0, 1) of the elements that `index` names, each made of
+    the bits after so many; `z` and `work` are scratch like it.
     """
     np.multiply(index, np.uint64(GOLDEN), out=z)
     np.add(z, np.uint64(after(start, 1)), out=z)
@@ -69,10 +72,10 @@ def fill(run: Any, start: int, index: Any, before: int, z: Any, work: Any) -> No
         np.bitwise_xor(z, work, out=z)
         if factor:
             np.multiply(z, np.uint64(factor), out=z)
-    if before:
-        np.left_shift(z, np.uint64(before), out=z)
-    digits = np.finfo(run.dtype).nmant
-    np.right_shift(z, np.uint64(64 - digits), out=z)
-    np.copyto(run, z, casting="unsafe")
-    np.multiply(run, run.dtype.type(2.0**-digits), out=run)
-    np.add(run, run.dtype.type(2.0 ** -(digits + 1)), out=run)
+    for run, before in runs:
+        digits = np.finfo(run.dtype).nmant
+        bits = np.left_shift(z, np.uint64(before), out=work) if before else z
+        np.right_shift(bits, np.uint64(64 - digits), out=work)
+        np.copyto(run, work, casting="unsafe")
+        np.multiply(run, run.dtype.type(2.0**-digits), out=run)
+        np.add(run, run.dtype.type(2.0 ** -(digits + 1)), out=run)

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.arrays.random import FIRST, GOLDEN, SECOND
+from gpuopt.arrays.random import sequence_of
 from gpuopt.codegen.alike import between
-from gpuopt.codegen.numba_header import END, HEAD, STRIP, Stored, head, header
+from gpuopt.codegen.numba_header import END, HEAD, STRIP, Stored, drawing, head, header
 from gpuopt.codegen.order import LANES
-from gpuopt.codegen.tile import changes, constants, wholes
+from gpuopt.codegen.tile import changes, constants, sequences, wholes
 from gpuopt.tracing.expr import Expr, reachable
 from gpuopt.tracing.operands import GRAD, Operand
 from gpuopt.tracing.ops import OPS, REDUCTIONS
@@ -60,13 +60,8 @@ _FOLD = """        rows = size // {lanes}
 {again}
 """
 _FILL = """def fill(run, start, index, before):
-    scale, half = run.dtype.type({scale}), run.dtype.type({half})
     for i in range(run.size):
-        z = start + (index[i] + types.uint64(1)) * types.uint64({golden})
-        z = (z ^ (z >> types.uint64(30))) * types.uint64({first})
-        z = (z ^ (z >> types.uint64(27))) * types.uint64({second})
-        z = (z ^ (z >> types.uint64(31))) << before
-        run[i] = run.dtype.type(types.{whole}(z >> types.uint64({cut}))) * scale + half
+        run[i] = drawn(mixed(start + (index[i] + types.uint64(1)) * golden), before)
 """
 
 
@@ -104,15 +99,7 @@ def fill_source(dtype: np.dtype[Any]) -> str:
     """Write the module with the function that does what `gpuopt.arrays.random.fill` does, for runs
     of that dtype.
     """
-    digits = np.finfo(dtype).nmant
-    parts = {
-        "golden": GOLDEN,
-        "first": FIRST,
-        "second": SECOND,
-        "cut": 64 - digits,
-        "whole": f"int{8 * dtype.itemsize}",
-    }
-    return head(dtype) + END + _FILL.format(**parts, scale=2.0**-digits, half=2.0 ** -(digits + 1))
+    return head(dtype) + END + drawing(dtype) + _FILL
 
 
 def _indented(lines: list[str], by: int) -> str:
@@ -185,17 +172,36 @@ class _Text:
         given = self._between if alike and self._between else ()
         needed = set(reachable(taken, within=lambda expr: not expr.host and expr not in given))
         needed = needed.difference(given)
-        lines = []
+        lines = list[str]()
         for number, operand in enumerate(self._kernel.loads):
             for leaf in (expr for expr in needed if expr.op == "input" and expr.value == operand):
                 self.names[leaf] = f"o{number}"
-                lines.append(f"o{number} = {self._load(operand, alike)}")
+                if self._kind(operand) == "drawn":
+                    lines += self._draw(operand, f"o{number}", lines)
+                else:
+                    lines.append(f"o{number} = {self._load(operand, alike)}")
         ops = (op for op in self._kernel.ops if op in needed)
         for number, op in enumerate(ops):
-            args = [self.names[arg] for arg in op.args]
             self.names[op] = f"{'y' if alike else 'x'}{number}"
-            lines.append(f"{self.names[op]} = {OPS[op.op].numba.format(*args)}")
+            lines.append(f"{self.names[op]} = {self._text(op)}")
         return lines
+
+    def _draw(self, operand: Operand, name: str, before: list[str]) -> list[str]:
+        """The lines that draw 16 bits to round by; those of one sequence are made of one value.
+
+        A loop, and a fold, too, goes from each element to the next, and so do sequences.
+        """
+        stream, at = self._kernel.random[operand][1], self._arrays[sequences(self._kernel)[operand]]
+        lines = [f"{at} += golden", f"z{at} = mixed({at})"]
+        found = f"{name} = word(z{at}, {sequence_of(stream)[1]})"
+        return [found] if lines[-1] in before else [*lines, found]
+
+    def _text(self, op: Expr) -> str:
+        """What computes a value."""
+        args = [self.names[arg] for arg in op.args]
+        if op.op == "stochastic_bfloat16" and self._kind(op.args[1].value) == "drawn":
+            return f"rounded({args[0]}, {args[1]})"
+        return OPS[op.op].numba.format(*args)
 
     def _stores(self, new: dict[Operand, Expr], alike: bool = False) -> list[str]:
         """The lines that give operands their new values."""
@@ -231,7 +237,8 @@ class _Text:
             address = f"table[row + {1 + number}]"
             if array == GRAD:
                 address = f"gradient + {address}"
-            lines.append(f"a{number} = {'short' if self._kind(array) else 'real'}({address})")
+            found = {"": "real", "drawn": "types.uint64"}.get(self._kind(array), "short")
+            lines.append(f"a{number} = {found}({address})")
         first = 1 + len(self._arrays)
         lines += [f"r{n} = real(table[row + {first + n}])" for n in range(self._rows)]
         width = 1 + len(lines) - len(self._scalars)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gpuopt.arrays.random import FIRST, GOLDEN, SECOND
 from gpuopt.codegen.digits import DIGITS, digits_in_numba
 from gpuopt.codegen.roots import cube_root_in_numba
 from gpuopt.codegen.tile import changes
@@ -18,7 +19,7 @@ from gpuopt.codegen.wide import LARGE, NUMBA, TILE
 from gpuopt.tracing.operands import Operand
 from gpuopt.tracing.program import Kernel
 
-__all__ = ["END", "HEAD", "STRIP", "Stored", "head", "header"]
+__all__ = ["END", "HEAD", "STRIP", "Stored", "drawing", "head", "header"]
 
 END = "# What follows is of one kernel.\n\n\n"
 """The line after what many texts begin with, which is run once: Numba forgets no intrinsic."""
@@ -41,7 +42,7 @@ class Stored(NamedTuple):
     ----------
     array : Operand
     kind : str
-        ``"float16"``, ``"bfloat16"``, or empty.
+        ``"float16"``, ``"bfloat16"``, ``"drawn"`` for random bits that lie nowhere, or empty.
     step : int
         An element comes so many after the one before.
     """
@@ -103,8 +104,32 @@ del pointers
 
 """
 _ROUNDING = """def stochastic_bfloat16(a, u):
-    bits = np.float32(a).view(np.uint32) + np.uint32(np.int32(u * np.float32(65536)))
+    return rounded(a, np.uint32(np.int32(u * np.float32(65536))))
+
+
+def rounded(a, word):
+    bits = np.float32(a).view(np.uint32) + word
     return np.uint32(bits & np.uint32(0xFFFF0000)).view(np.float32) if a == a else a
+
+
+"""
+_DRAWN = """golden, first, second = map(np.uint64, ({golden}, {first}, {second}))
+scale, half = np.{real}({scale}), np.{real}({half})
+
+
+def mixed(z):
+    z = (z ^ (z >> types.uint64(30))) * first
+    z = (z ^ (z >> types.uint64(27))) * second
+    return z ^ (z >> types.uint64(31))
+
+
+def word(z, before):
+    return np.uint32((z >> types.uint64(48 - before)) & types.uint64(65535))
+
+
+def drawn(z, before):
+    digits = (z << types.uint64(before)) >> types.uint64({cut})
+    return np.{real}(types.{whole}(digits)) * scale + half
 
 
 """
@@ -190,13 +215,23 @@ def head(dtype: np.dtype[Any]) -> str:
     return _HEADER.format(**parts, type=kind, room=2 * STRIP)
 
 
+def drawing(dtype: np.dtype[Any]) -> str:
+    """The functions that do what `gpuopt.arrays.random.fill` does, for an element of that dtype."""
+    digits = np.finfo(dtype).nmant
+    parts = {"golden": GOLDEN, "first": FIRST, "second": SECOND, "cut": 64 - digits}
+    scale, half = 2.0**-digits, 2.0 ** -(digits + 1)
+    whole = f"int{8 * dtype.itemsize}"
+    return _DRAWN.format(**parts, scale=scale, half=half, whole=whole, real=dtype.name)
+
+
 def header(kernel: Kernel, dtype: np.dtype[Any], stored: tuple[Stored, ...]) -> str:
     """What the module begins with: what is needed of functions that Numba has not."""
     used, kinds = {op.op for op in kernel.ops}, {each.kind for each in stored}
     return (
         head(dtype)
-        + "".join(_conversions(kind, moves(kernel)) for kind in sorted(kinds - {""}))
+        + "".join(_conversions(kind, moves(kernel)) for kind in sorted(kinds - {"", "drawn"}))
         + END
+        + (drawing(dtype) if "drawn" in kinds else "")
         + (_ROUNDING if "stochastic_bfloat16" in used else "")
         + (NUMBA if used & TILE.keys() - {"cbrt"} else "")
         + (cube_root_in_numba(dtype) if "cbrt" in used else "")

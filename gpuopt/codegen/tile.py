@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from gpuopt.arrays.random import sequence_of
 from gpuopt.tracing.expr import Expr
 from gpuopt.tracing.operands import Operand, result
 from gpuopt.tracing.program import Kernel
 
-__all__ = ["PAIR", "TileCode", "Whole", "changes", "constants", "wholes"]
+__all__ = ["PAIR", "TileCode", "Whole", "changes", "constants", "sequences", "wholes"]
 
 
 PAIR = "p"
@@ -82,6 +83,15 @@ def wholes(kernel: Kernel, results: bool = True) -> tuple[Whole, ...]:
         before = found.get(array, Whole(array, bool(operand.component), False, False))
         found[array] = Whole(array, before.complex, before.read or read, before.written or written)
     return tuple(found.values())
+
+
+def sequences(kernel: Kernel) -> dict[Operand, Operand]:
+    """For each array of random numbers the first one that is made of the same sequence."""
+    first: dict[Any, Operand] = {}
+    return {
+        operand: first.setdefault((key, sequence_of(stream)[0]), operand)
+        for operand, (key, stream) in kernel.random.items()
+    }
 
 
 def constants(kernel: Kernel) -> tuple[Expr, ...]:

@@ -27,7 +27,7 @@ def uniform(like: Any, seed: int, t: Any, stream: int) -> Any:
     run = np.empty(np.size(like), real)
     sequence, before = sequence_of(stream)
     index, room = np.arange(run.size, dtype=np.uint64), np.empty((2, run.size), np.uint64)
-    fill(run, base(key, 0, sequence), index, before, *room)
+    fill([(run, before)], base(key, 0, sequence), index, *room)
     return run.reshape(np.shape(like))
 
 

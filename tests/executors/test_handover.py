@@ -20,6 +20,7 @@ from gpuopt.codegen.numba_handover import POLLING
 from gpuopt.executors.cpu import handover, pool
 from gpuopt.executors.cpu.numba import NumbaExecutor
 from gpuopt.executors.cpu.numba_loops import divided
+from tests.support.executors import running_on
 
 WAIT = 20.0  # seconds until something that does not come is a failure
 ACTIVE, TAKEN_BY_HELPERS = 16, 25  # words of the block
@@ -62,6 +63,21 @@ def test_every_call_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
         helped += int(block()[TAKEN_BY_HELPERS])
         assert (opt.params == -1 - step).all()
     assert helped > 0
+
+
+def test_threads_that_share_a_step_draw_the_random_bits_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In each portion of a tile, and in each tile."""
+    pytest.importorskip("ml_dtypes", reason="ml_dtypes is not installed")
+    monkeypatch.setattr(NumbaExecutor, "tile", 15_000)
+    values, found = np.random.default_rng(0).normal(size=(200, 400)).astype("f4"), list[Any]()
+    for executor in ("numba", "numpy"):
+        p = [values[:100].copy(), values[:, ::2].copy()[:, :300]]
+        with running_on(executor):
+            opt = go.Momentum(0.1).init(p, state_dtype="bfloat16")
+        for _ in range(3):
+            opt.step(p)
+        found.append(opt.state["v"])
+    assert all(map(np.array_equal, *found))
 
 
 def test_steps_at_the_same_time_do_not_meet() -> None:

@@ -43,7 +43,7 @@ ORDER = (
     ("codegen", "source"),
     ("executors", "layout fold scalars"),
     ("executors.cpu", "pool scratch work packs units kernel tiles numpy runs numba_cache numba_compile"),
-    ("executors.cpu", "handover numba_loops numba_objects numba_kernel numba"),
+    ("executors.cpu", "handover numba_loops numba_objects numba_call numba_kernel numba"),
     ("executors.cuda", "runtime uploads launches tables singles launch"),
     ("executors", "__init__"),
     ("optimizer", "gradients guard losses hyperparameters hyper_arrays limits starting results whole_arrays"),

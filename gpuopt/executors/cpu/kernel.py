@@ -116,16 +116,28 @@ class CompiledKernel(abc.ABC):
         room = self.scratch.array(thread, "stage", REDUCTION_CHUNK, self.compute)
         fold_stream(UFUNCS[self.folds.ops[number]], values, room, self.folds.rows(number, position))
 
-    def randomize(self, tile: Any, operand: Operand, values: Any, thread: int) -> None:
-        """Fill an array with the random numbers of a tile."""
+    def randomize(self, tile: Any, runs: dict[Operand, Any], thread: int) -> None:
+        """Fill arrays with the random numbers of a tile."""
+        if not runs:
+            return
         whole = np.dtype(np.uint64)
         names = "index", "rest", "work"
         room = [self.scratch.array(thread, name, tile.size, whole) for name in names]
         index, first = tile.array.indices(tile.offset, self.scratch.ramp(tile.size), *room)
+        alike = dict[int, list[tuple[Any, int]]]()
+        for operand, values in runs.items():
+            start, before = self.sequence(operand, tile.array.index)
+            alike.setdefault(start, []).append((values, before))
+        for start, each in alike.items():
+            self.fill(each, after(start, first), index, room[1:])
+
+    def sequence(self, operand: Operand, array: int) -> tuple[int, int]:
+        """Where the random numbers of an array of the optimizer begin this time, and how many bits
+        come before those that are taken of each.
+        """
         key, stream = self.kernel.random[operand]
         sequence, before = sequence_of(stream)
-        start = base(tuple(self._number(expr) for expr in key), tile.array.index, sequence)
-        self.fill(values, after(start, first), index, room[1:], before)
+        return base(tuple(map(self._number, key)), array, sequence), before
 
     def _number(self, scalar: Expr) -> float:
         """The value of a scalar now."""
@@ -133,8 +145,8 @@ class CompiledKernel(abc.ABC):
             return float(scalar.value)
         return float(self.scalars[self.kernel.scalars.index(scalar)])
 
-    def fill(self, values: Any, start: int, index: Any, room: list[Any], before: int) -> None:
-        """Fill an array with random numbers: those of the sequence that begins at `start`, made of
-        the bits after so many.
+    def fill(self, runs: list[tuple[Any, int]], start: int, index: Any, room: list[Any]) -> None:
+        """Fill arrays with random numbers of the sequence that begins at `start`, each made of the
+        bits after so many.
         """
-        fill(values, start, index, before, *room)
+        fill(runs, start, index, *room)

@@ -63,6 +63,8 @@ class NumbaExecutor(TileExecutor):
     def _lead(self, compiled: CompiledKernel, rows: Any, held: Any, scalars: Scalars) -> None:
         """Share calls with other threads; what they read is `held` until they are done."""
         compiled.scalars[...] = scalars
+        for call, _ in held:
+            call.draw()
         handover.run(rows, self._threads)
 
     def _compile(self, kernel: Kernel) -> CompiledKernel:

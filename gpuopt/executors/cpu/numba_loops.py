@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gpuopt.arrays.dtypes import state_dtype
+from gpuopt.arrays.random import GOLDEN, ROUNDING
 from gpuopt.codegen.numba_header import HEAD, Stored
 from gpuopt.codegen.order import LANES, REDUCTION_CHUNK, chunks
 from gpuopt.codegen.tile import Whole, wholes
@@ -21,8 +22,10 @@ from gpuopt.executors.fold import Folds
 from gpuopt.tracing.operands import GRAD, PARAM, state
 from gpuopt.tracing.program import Kernel
 
-__all__ = ["Given", "Layout", "Loops", "address", "divided", "table"]
+__all__ = ["DRAWN", "Given", "Layout", "Loops", "address", "divided", "table"]
 
+DRAWN = GOLDEN - 2**64
+"""By how much a place in a sequence of random numbers goes on with an element."""
 ALIGNED = 1_024
 """What a run is divided by: portions begin as the run does, beside lines of the cache."""
 
@@ -45,17 +48,23 @@ class Given:
         Where the array begins, or 0 for the gradient itself; None if it is copied into scratch.
     offsets : array
         How many bytes later each run begins.
-    step : int
-        How many elements further the next one lies.
+    width : int
+        How many bytes further the next element lies. Where it is `DRAWN`, these are random numbers,
+        and places in their sequence stand for addresses.
     """
 
-    __slots__ = ("dtype", "offsets", "start", "step", "whole")
+    __slots__ = ("dtype", "offsets", "start", "whole", "width")
 
     def __init__(
-        self, whole: Whole, dtype: np.dtype[Any], start: int | None, offsets: Any, step: int = 1
+        self,
+        whole: Whole,
+        dtype: np.dtype[Any],
+        start: int | None,
+        offsets: Any,
+        width: int | None = None,
     ) -> None:
         self.whole, self.dtype, self.start = whole, dtype, start
-        self.offsets, self.step = offsets, step
+        self.offsets, self.width = offsets, dtype.itemsize if width is None else width
 
 
 class Layout(NamedTuple):
@@ -70,12 +79,15 @@ class Layout(NamedTuple):
         The elements of each run.
     rows : list of array
         The addresses that come after those of the arrays.
+    number : int
+        Which array of the optimizer it is for.
     """
 
     function: Callable[[Any, int, int], None]
     arrays: list[Given]
     lengths: Any
     rows: list[Any]
+    number: int = 0
 
 
 class Loops:
@@ -100,6 +112,11 @@ class Loops:
     ) -> None:
         self._kernel, self._compute, self._folds = kernel, compute, folds
         self.dtype = dtype if widens(dtype) else compute
+        streams = [stream for _, stream in kernel.random.values()]
+        self._rounds = min(streams, default=0) >= ROUNDING
+        """Whether random numbers are all there to round by: a loop draws these sooner than it reads
+        them, and reads others sooner, of which it makes much.
+        """
         arrays = wholes(kernel, results=False)
         self._code(arrays, self._dtypes(arrays, self.dtype), bool(kernel.reductions))
 
@@ -116,9 +133,14 @@ class Loops:
         dtypes: Sequence[np.dtype[Any]],
         folds: bool,
         steps: Sequence[int] = (),
+        draws: bool = True,
     ) -> Any:
-        """The loop for arrays of these dtypes that go on by these steps, or by 1."""
+        """The loop for arrays of these dtypes that go on by these steps, or by 1; which `draws`
+        random bits, or reads random numbers.
+        """
+        drawn = self._kernel.random if draws and self._rounds else ()
         kinds = [dtype.name if dtype.itemsize == 2 else "" for dtype in dtypes]
+        kinds = ["drawn" if w.array in drawn else k for w, k in zip(arrays, kinds, strict=True)]
         each = zip(arrays, kinds, steps or [1] * len(arrays), strict=True)
         stored = [Stored(whole.array, kind, step) for whole, kind, step in each]
         unusual = tuple(one for one in stored if one.kind or one.step > 1)
@@ -134,7 +156,8 @@ class Loops:
             if x is not None and not (x.dtype == dtype and x.flags.aligned):
                 found[number] = None
         runs = lay_out(tile.shape, found, [dtype.itemsize for dtype in dtypes], folds)
-        function = self._code(arrays, dtypes, folds, runs.steps)
+        draws = tile.array.in_order and self._rounds
+        function = self._code(arrays, dtypes, folds, runs.steps, draws)
         lengths, offsets, rows = np.array([runs.length]), runs.offsets, []
         if folds:
             lengths, offsets = _chunks(tile.size, runs, dtypes)
@@ -147,8 +170,13 @@ class Loops:
             None if not taken else 0 if whole.array == GRAD else address(x)
             for whole, x, taken in zip(arrays, found, runs.taken, strict=True)
         ]
-        given = list(map(Given, arrays, dtypes, starts, offsets, runs.steps))
-        return Layout(function, given, lengths, rows)
+        widths = [step * dtype.itemsize for step, dtype in zip(runs.steps, dtypes, strict=True)]
+        given = list(map(Given, arrays, dtypes, starts, offsets, widths))
+        for each in given if draws else ():
+            if each.whole.array in self._kernel.random:
+                elements = tile.offset + each.offsets // each.width
+                each.start, each.offsets, each.width = 0, elements * DRAWN, DRAWN
+        return Layout(function, given, lengths, rows, tile.array.index)
 
     def of_pack(self, tile: PackTile, gradient: np.dtype[Any], folds: bool) -> Layout:
         """The loop for packed arrays, with gradients that are gathered in that dtype."""

@@ -133,6 +133,7 @@ class NumpyKernel(CompiledKernel):
         """The operands; and what must be copied back, with where it lies now."""
         arguments: list[Any] = []
         written: list[tuple[Operand, Any]] = []
+        random: dict[Operand, Any] = {}
         for whole in self.code.arrays:
             x, dtype = tile.flat(whole.array, g), self._dtype(whole)
             if x is not None and is_flat(x, dtype):
@@ -141,11 +142,12 @@ class NumpyKernel(CompiledKernel):
             values = self.scratch.array(thread, whole.array, tile.size, dtype)
             arguments.append(self._numbers(values))
             if whole.array in self.kernel.random:
-                self.randomize(tile, whole.array, values, thread)
+                random[whole.array] = values
             elif whole.read:
                 tile.load(whole.array, values, g)
             if whole.written and not self.kernel.reductions:
                 written.append((whole.array, values))
+        self.randomize(tile, random, thread)
         return arguments, written
 
     def _dtype(self, whole: Whole) -> np.dtype[Any]:
