@@ -14,6 +14,7 @@ import numpy as np
 
 from gpuopt.arrays.backend import array_module, device_of
 from gpuopt.arrays.dtypes import COMPUTE
+from gpuopt.arrays.random import ROUNDING
 from gpuopt.arrays.rows import out_of_bounds, read_rows
 from gpuopt.arrays.tree import TreeSpec
 from gpuopt.codegen.host import compile_host
@@ -187,6 +188,7 @@ def _why_not(update: Update, programs: Sequence[UpdateProgram]) -> str | None:
     """What an update does that needs more than the elements of a row; None if it does not."""
     whole = programs[-1]
     kernel = whole.update
+    streams = [stream for _, stream in kernel.random.values()]
     reasons = {
         "acts in some steps only": len(programs) > 1,
         "decides whether a step is made": whole.accept is not None,
@@ -194,6 +196,7 @@ def _why_not(update: Update, programs: Sequence[UpdateProgram]) -> str | None:
             whole.stages or kernel.needs or whole.buffers
         ),
         "keeps a number for each array": bool(kernel.scalar_states or whole.shared),
+        "rounds at random what it stores": max(streams, default=0) >= ROUNDING,
         "draws random numbers": bool(kernel.random),
         "reads the loss": whole.loss_reader is not None,
         "gives other parameters to evaluate with": any(

@@ -164,6 +164,12 @@ def test_rules_that_need_more_than_a_row(reason: str) -> None:
         REFUSED[reason].init({"x": np.zeros((2, 2))}, rows="x")
 
 
+def test_rows_whose_state_is_rounded_at_random() -> None:
+    pytest.importorskip("ml_dtypes", reason="ml_dtypes is not installed")
+    with pytest.raises(ValueError, match=r"rows: the update of params, by Adam, rounds at random what it stores, which"):
+        go.Adam().init(np.zeros((2, 2), "f4"), rows="*", state_dtype="bfloat16")
+
+
 @pytest.mark.parametrize(
     ("rows", "error", "message"),
     [
