@@ -19,6 +19,7 @@ __all__ = [
     "SECOND",
     "after",
     "base",
+    "bases",
     "fill",
     "sequence_of",
 ]
@@ -44,13 +45,19 @@ def sequence_of(stream: int) -> tuple[int, int]:
 @functools.lru_cache(maxsize=64)
 def base(key: tuple[float, ...], leaf: int, sequence: int) -> int:
     """The start of a sequence of array number `leaf`, for the numbers of a key."""
+    found: int = bases(key, leaf, sequence)
+    return found
+
+
+def bases(key: tuple[float, ...], leaf: Any, sequence: int) -> Any:
+    """The same; or the starts of arrays whose numbers are an array of uint64."""
     start = sum(int(part) << (16 * n) for n, part in enumerate(key))
     for number in (0, leaf, sequence):
-        start = _mixed((start + (number + 1) * GOLDEN) & _MASK)
+        start = _mixed((start + ((number + 1) * GOLDEN & _MASK)) & _MASK)
     return start
 
 
-def _mixed(z: int) -> int:
+def _mixed(z: Any) -> Any:
     z = ((z ^ (z >> 30)) * FIRST) & _MASK
     z = ((z ^ (z >> 27)) * SECOND) & _MASK
     return z ^ (z >> 31)

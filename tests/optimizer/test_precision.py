@@ -44,7 +44,9 @@ CHAINS = {
     "skip": go.chain(go.skip_nonfinite(), go.Momentum(0.1), go.decoupled_weight_decay(0.1), go.lookahead(2)),
     "accumulate": go.chain(go.accumulate(2), go.centralize(), go.GradientDescent(0.1), go.average()),
 }
-every_case = pytest.mark.parametrize(("dtype", "options"), CASES.values(), ids=CASES)
+FEW = {name: case for name, case in CASES.items() if name != "bfloat16"}
+"""Without one that differs from another in nothing but the width of a number."""
+every_case = pytest.mark.parametrize(("dtype", "options"), FEW.values(), ids=FEW)
 
 
 def mixed(z: int) -> int:
@@ -168,9 +170,10 @@ def test_parameters_and_state_of_16_bits(executor: str, xp: Any, rng: Any) -> No
 
 @every_case
 def test_groups_of_arrays(dtype: str, options: Any, executor: str, xp: Any, rng: Any) -> None:
-    """Several rules, one of which is given another learning rate on the way."""
+    """Several rules, one of which is given another learning rate on the way; and arrays that were not updated equally often."""
     params = [sample(rng, (5,), dtype) for _ in range(4)]
-    gradients = [[sample(rng, (5,), dtype) for _ in params] for _ in range(3)]
+    gradients: list[list[Any]] = [[sample(rng, (5,), dtype) for _ in params] for _ in range(3)]
+    gradients[1][1] = None
     rule = go.partition({"[13]": go.Momentum(0.1), "*": go.chain(go.Adam(go.schedules.Step(0.1, 2)), go.lookahead(2))})
     check(dtype, options, rule, params, gradients, xp)
     one, two = (go.SGD(lr).init(xp.array(params[0]), **options) for lr in (1.0, 0.1))

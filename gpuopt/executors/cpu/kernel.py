@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.arrays.random import after, base, fill, sequence_of
+from gpuopt.arrays.random import after, base, bases, fill, sequence_of
 from gpuopt.codegen.order import REDUCTION_CHUNK
 from gpuopt.codegen.tile import constants, wholes
 from gpuopt.executors.cpu.packs import PackTile
@@ -51,6 +51,8 @@ class CompiledKernel(abc.ABC):
         Bytes that are read and written for an element, in the compute dtype.
     takes_rows : bool
         Whether packed arrays may have scalars of their own.
+    draws_apart : bool
+        Whether it has random numbers, and makes them for each array by itself.
     work : float
         What an element costs, in what the executor's `threaded` is measured by.
     """
@@ -62,6 +64,7 @@ class CompiledKernel(abc.ABC):
         self, kernel: Kernel, compute: np.dtype[Any], scratch: Scratch, sizes: Sequence[int]
     ) -> None:
         self.kernel, self.compute, self.scratch = kernel, compute, scratch
+        self.draws_apart = bool(kernel.random)
         moves = ((each.read + each.written) * (1 + each.complex) for each in wholes(kernel))
         self.moved = compute.itemsize * sum(moves)
         fixed, count = [expr.value for expr in constants(kernel)], len(kernel.scalars)
@@ -131,13 +134,13 @@ class CompiledKernel(abc.ABC):
         for start, each in alike.items():
             self.fill(each, after(start, first), index, room[1:])
 
-    def sequence(self, operand: Operand, array: int) -> tuple[int, int]:
-        """Where the random numbers of an array of the optimizer begin this time, and how many bits
-        come before those that are taken of each.
+    def sequence(self, operand: Operand, array: Any) -> tuple[Any, int]:
+        """Where the random numbers of an array of the optimizer begin this time, or of several, and
+        how many bits come before those that are taken of each.
         """
         key, stream = self.kernel.random[operand]
-        sequence, before = sequence_of(stream)
-        return base(tuple(map(self._number, key)), array, sequence), before
+        (sequence, before), numbers = sequence_of(stream), tuple(map(self._number, key))
+        return (base if isinstance(array, int) else bases)(numbers, array, sequence), before
 
     def _number(self, scalar: Expr) -> float:
         """The value of a scalar now."""

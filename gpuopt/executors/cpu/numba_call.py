@@ -158,8 +158,8 @@ class Call:
     def _draw(self, drawn: list[Drawn]) -> None:
         """Begin the sequences of random numbers of this step."""
         for operand, places, first in drawn:
-            start, _ = self._kernel.sequence(operand, self._layout.number)
-            np.add(first, start - 2**64 if start >> 63 else start, out=places)
+            start, _ = self._kernel.sequence(operand, self._layout.numbers)
+            np.add(first, np.asarray(start, np.uint64).view(np.int64), out=places)
 
     def _finds(self, made: Table, tile: Tile, g: Any) -> bool:
         """Have packed gradients read where they lie, if they are stored as the loop takes them."""

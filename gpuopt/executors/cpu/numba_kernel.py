@@ -45,7 +45,7 @@ class NumbaKernel(CompiledKernel):
         if kernel.random:
             fill_code(compute)  # compiled before the first step
         self._loops = Loops(kernel, compute, dtype, self.folds)
-        self._dtype = self._loops.dtype
+        self._dtype, self.draws_apart = self._loops.dtype, self._loops.reads_random
         self._is_wide = self._dtype.itemsize > 2
 
     def bind(self, tile: Tile, g: Any) -> Bound:

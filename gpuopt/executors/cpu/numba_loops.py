@@ -79,15 +79,15 @@ class Layout(NamedTuple):
         The elements of each run.
     rows : list of array
         The addresses that come after those of the arrays.
-    number : int
-        Which array of the optimizer it is for.
+    numbers : int or array
+        Which array of the optimizer it is for; or each run.
     """
 
     function: Callable[[Any, int, int], None]
     arrays: list[Given]
     lengths: Any
     rows: list[Any]
-    number: int = 0
+    numbers: Any = 0
 
 
 class Loops:
@@ -105,6 +105,9 @@ class Loops:
     ----------
     dtype : dtype
         What parameters are taken in.
+    reads_random : bool
+        Whether random numbers are read as arrays. Those that are all there to round by are sooner
+        drawn in the loop; others, of which it makes much, are sooner read.
     """
 
     def __init__(
@@ -113,10 +116,7 @@ class Loops:
         self._kernel, self._compute, self._folds = kernel, compute, folds
         self.dtype = dtype if widens(dtype) else compute
         streams = [stream for _, stream in kernel.random.values()]
-        self._rounds = min(streams, default=0) >= ROUNDING
-        """Whether random numbers are all there to round by: a loop draws these sooner than it reads
-        them, and reads others sooner, of which it makes much.
-        """
+        self.reads_random = any(stream < ROUNDING for stream in streams)
         arrays = wholes(kernel, results=False)
         self._code(arrays, self._dtypes(arrays, self.dtype), bool(kernel.reductions))
 
@@ -138,7 +138,7 @@ class Loops:
         """The loop for arrays of these dtypes that go on by these steps, or by 1; which `draws`
         random bits, or reads random numbers.
         """
-        drawn = self._kernel.random if draws and self._rounds else ()
+        drawn = self._kernel.random if draws and not self.reads_random else ()
         kinds = [dtype.name if dtype.itemsize == 2 else "" for dtype in dtypes]
         kinds = ["drawn" if w.array in drawn else k for w, k in zip(arrays, kinds, strict=True)]
         each = zip(arrays, kinds, steps or [1] * len(arrays), strict=True)
@@ -156,7 +156,7 @@ class Loops:
             if x is not None and not (x.dtype == dtype and x.flags.aligned):
                 found[number] = None
         runs = lay_out(tile.shape, found, [dtype.itemsize for dtype in dtypes], folds)
-        draws = tile.array.in_order and self._rounds
+        draws = tile.array.in_order and not self.reads_random
         function = self._code(arrays, dtypes, folds, runs.steps, draws)
         lengths, offsets, rows = np.array([runs.length]), runs.offsets, []
         if folds:
@@ -191,10 +191,13 @@ class Loops:
                 p.dtype == dtype and p.flags.aligned for p in tile.arrays[PARAM]
             ):
                 start, offsets = 0, np.array(list(map(address, tile.arrays[PARAM])), np.int64)
-            given.append(Given(whole, dtype, start, offsets))
+            width = None
+            if whole.array in self._kernel.random and not self.reads_random:
+                start, offsets, width = 0, 0 * before, DRAWN  # each from its first number on
+            given.append(Given(whole, dtype, start, offsets, width))
         function = self._code(arrays, dtypes, folds)
         rows = [_rows(last, tile.positions) for last in self._folds.last] if folds else []
-        return Layout(function, given, lengths, rows)
+        return Layout(function, given, lengths, rows, np.array(tile.indices, np.uint64))
 
 
 def _chunks(size: int, runs: Runs, dtypes: Sequence[np.dtype[Any]]) -> tuple[Any, list[Any]]:

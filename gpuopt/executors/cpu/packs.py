@@ -28,24 +28,26 @@ class PackTile(Tile):
 
     Attributes
     ----------
-    positions, sizes : list of int
-        Which arrays of the executor they are, and their elements.
+    positions, indices, sizes : list of int
+        Which arrays of the executor they are, and of the optimizer, and their elements.
     arrays : dict
         What is gathered of them: parameters, and arrays for hyperparameters.
     states : dict
         The state of all, each a flat array.
     """
 
-    __slots__ = ("arrays", "positions", "sizes", "states")
+    __slots__ = ("arrays", "indices", "positions", "sizes", "states")
 
     def __init__(
         self,
         positions: list[int],
+        indices: list[int],
         views: list[ParamView],
         hyper_arrays: list[dict[Operand, Any]],
         buffers: dict[Operand, Any],
     ) -> None:
-        self.positions, self.sizes = positions, [view.size for view in views]
+        self.positions, self.indices = positions, indices
+        self.sizes = [view.size for view in views]
         super().__init__(sum(self.sizes))
         self.arrays: dict[Operand, list[Any]] = {PARAM: [view.flat for view in views]}
         self.arrays |= {name: [own[name] for own in hyper_arrays] for name in hyper_arrays[0]}
@@ -55,7 +57,8 @@ class PackTile(Tile):
     def part(self, first: int, last: int) -> PackTile:
         """Those of the arrays that stand there, as a pack of their own."""
         part = PackTile.__new__(PackTile)
-        part.positions, part.sizes = self.positions[first:last], self.sizes[first:last]
+        part.positions, part.indices = self.positions[first:last], self.indices[first:last]
+        part.sizes = self.sizes[first:last]
         Tile.__init__(part, sum(part.sizes))
         start = sum(self.sizes[:first])
         part.arrays = {name: arrays[first:last] for name, arrays in self.arrays.items()}

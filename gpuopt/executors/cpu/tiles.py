@@ -83,10 +83,12 @@ class TileExecutor(abc.ABC):
         self.states = [view.state(states) for view in views]
         buffers = {state(name): buffer for name, buffer in states.items()}
         self._sizes: list[int] = [view.size for view in views]
-        packs = [
-            PackTile(where, [views[i] for i in where], [hyper_arrays[i] for i in where], buffers)
-            for where in together({i: view.size for i, view in small.items()}, self.pack)
-        ]
+        packs = []
+        for where in together({i: view.size for i, view in small.items()}, self.pack):
+            numbers, within = [indices[i] for i in where], [views[i] for i in where]
+            packs.append(
+                PackTile(where, numbers, within, [hyper_arrays[i] for i in where], buffers)
+            )
         self.packs = [pack.size for pack in packs]
         inside = {position for pack in packs for position in pack.positions}
         self._loads = [n * (self.packed if i in inside else 1) for i, n in enumerate(self._sizes)]
@@ -156,7 +158,8 @@ class TileExecutor(abc.ABC):
         compiled = self._kernels[kernel]
         given: Any = scalars
         rows = type(given) is ScalarRows
-        apart = bool(kernel.random) or (rows and not compiled.takes_rows)
+        apart = rows and (bool(kernel.random) or not compiled.takes_rows)
+        apart = apart or compiled.draws_apart
         units = self._updates.packed
         if apart or positions is not None:
             units = self._updates.chosen(positions, apart)

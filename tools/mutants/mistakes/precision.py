@@ -116,8 +116,8 @@ MISTAKES = [
     Mistake(
         "a loop that draws bits in place of normal numbers",
         "Loops.__init__",
-        "min(streams, default=0) >= ROUNDING",
-        "bool(streams)",
+        "any(_1 < ROUNDING for _1 in _2)",
+        "False",
         "test_precision::test_chains",
     ),
     Mistake(
@@ -126,6 +126,20 @@ MISTAKES = [
         "tile.array.in_order and _1",
         "_1",
         "test_precision::test_the_layout_decides_no_bit",
+    ),
+    Mistake(
+        "packed arrays numbered by their group",
+        "TileExecutor.__init__",
+        "PackTile(_1, _2, _3, _4, _5)",
+        "PackTile(_1, _1, _3, _4, _5)",
+        "test_precision::test_groups_of_arrays",
+    ),
+    Mistake(
+        "packed arrays rounded by the bits of one count",
+        "TileExecutor.plan",
+        "bool(kernel.random) or not compiled.takes_rows",
+        "not compiled.takes_rows",
+        "test_precision::test_groups_of_arrays",
     ),
     Mistake(
         "each array of random numbers a step on in the sequence of all",
