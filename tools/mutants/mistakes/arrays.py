@@ -79,7 +79,7 @@ MISTAKES = [
     ),
     Mistake(
         "the same random bits for every array",
-        "random:base",
+        "random:bases",
         "(0, leaf, sequence)",
         "(0, 0, sequence)",
         "test_precision",
@@ -93,7 +93,7 @@ MISTAKES = [
     ),
     Mistake(
         "steps whose random bits are alike",
-        "random:base",
+        "random:bases",
         "16 * _1",
         "8 * _1",
         "test_precision test_chain",
