@@ -125,7 +125,8 @@ class OptimizerCopies(OptimizerAttributes[BindableT_co]):
         options |= {"capturable": self.capturable, "rows": self._rows}
         new = type(self)(rule, params, hyper, **options)  # type: ignore[call-arg] # of Optimizer
         state = {name: mapped(tree, name) for name, tree in saved["state"].items()}
-        counts = mapped(saved["counts"], "counts")
+        each = zip(maps, self._steps.counts, leaves, strict=True)
+        counts = spec.build([f.counts(n, p) if f else n for f, n, p in each])
         new.load_state_dict({**saved, "rule": repr(rule), "state": state, "counts": counts})
         return new
 
@@ -177,12 +178,8 @@ class _Resizing:
         self._shape: tuple[int, ...] | None = None
 
     def __call__(self, x: Any, p: Any, what: str) -> Any:
-        """What it gives for the parameter `p` or what lies beside it: arrays, and counts."""
-        if x is None or isinstance(x, int):
-            return x
-        if isinstance(x, np.ndarray) and x.dtype == np.int64:
-            return self._counts(x, p)
-        if x.shape != p.shape:  # a state that is one number
+        """What it gives for the parameter `p`, or for an array that lies beside it."""
+        if x is None or x.shape != p.shape:  # a state that is one number
             return x
         new = self._function(x)
         if not is_array(new) or is_cupy(new) != is_cupy(x) or new.dtype != x.dtype:
@@ -199,8 +196,10 @@ class _Resizing:
             )
         return new.copy()
 
-    def _counts(self, counts: Any, p: Any) -> Any:
-        """The counts of rows, wherever these are now."""
+    def counts(self, counts: Any, p: Any) -> Any:
+        """The count of an array; or the counts of its rows, wherever these are now."""
+        if isinstance(counts, int):
+            return counts
         xp = array_module(p)
         wide = xp.asarray(counts).reshape(len(counts), *[1] * (p.ndim - 1))
         new = self._function(xp.broadcast_to(wide, p.shape).copy())
@@ -216,7 +215,11 @@ class _Moving:
         self._xp = xp
 
     def __call__(self, x: Any, p: Any, what: str) -> Any:
-        if not is_array(x) or (isinstance(x, np.ndarray) and x.dtype == np.int64):
-            return x
+        if x is None:
+            return None
         host = x.get() if is_cupy(x) else x
         return host.copy() if self._xp is np else self._xp.asarray(host)
+
+    def counts(self, counts: Any, p: Any) -> Any:
+        """The counts, which are on the host."""
+        return counts

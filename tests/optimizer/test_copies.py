@@ -57,7 +57,8 @@ def test_what_lies_beside_is_resized_too(executor: str, xp: Any) -> None:
     params = {"x": xp.zeros((4, 2), np.float16), "w": xp.zeros(2, np.float16)}
     lr = {"x": xp.arange(8.0).reshape(4, 2), "w": None}
     lowest = {"x": xp.full((4, 1), -5.0), "w": xp.full(2, -1.0)}
-    rule = go.chain(go.SGD(1.0), go.bounds(lo=lowest))
+    whole = xp.asarray([[1], [1], [1], [1]])  # a mask of whole numbers is no count
+    rule = go.partition({"x": go.chain(go.SGD(1.0), go.support({"x": whole, "w": None}), go.bounds(lo=lowest)), "w": go.SGD()})
     opt = rule.init(params, {"lr": lr}, master=True, rows="x")
     opt.step({"x": go.rows([3, 1], xp.ones((2, 2), np.float16)), "w": None})
     new = opt.resized({"x": lambda a: a[::-1][:3]})
