@@ -23,6 +23,7 @@ from gpuopt.rules import USUAL, Adam, rules, skip_nonfinite
 ROOT = Path(__file__).parents[2] / "asv_bench"
 MODULES = sorted(path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py"))
 NAMES = {
+    "rows.Rows.track_rows",
     "rules.Floor.track_over_floor",
     "rules.Latency.track_latency",
     "rules.Many.track_many",
