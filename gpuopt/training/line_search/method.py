@@ -93,7 +93,7 @@ class ByMethod(Descent):
             name = type(method).__name__
             remedy = "take a rule, such as gpuopt.Adam()"
             if refused[0] == "bounds":
-                remedy += ", or gpuopt.ProximalGradient(prox=lambda x, step: np.clip(x, lo, hi))"
+                remedy += ", or gpuopt.ProximalGradient(prox=gpuopt.bounds(lo, hi))"
             raise ValueError(f"{name} takes no {refused[0]}: {remedy}")
         check.parameters(spec.leaves, spec.paths, spec.build(spec.leaves))
         self._problem, self._method = Problem(objective, spec), method

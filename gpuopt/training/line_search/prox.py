@@ -1,4 +1,4 @@
-"""What a user gives as a prox: a function of a tree, functions of arrays, or objects with one."""
+"""What a user gives as a prox: a function of a tree, a piece that has one, or a tree of them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from gpuopt.arrays.tree import TreeSpec
 
 __all__ = ["proximal"]
 
-_FORMS = "prox must be a function prox(x, step), an object with such a method, or a tree of them"
+_FORMS = (
+    "prox must be a function prox(x, step), a piece with such a method, as gpuopt.l1(0.1), or a "
+    "tree of them"
+)
 
 
 def proximal(prox: Any, spec: TreeSpec) -> Callable[[list[Any], float], list[Any]]:
     """A prox as a function of the arrays of a tree, and of the step size."""
-    if callable(prox) and not hasattr(prox, "prox"):
-        return lambda x, step: _checked(spec.match(prox(spec.build(x), step), "prox"), x, spec)
-    is_tree = isinstance(prox, (dict, list, tuple))
-    each = spec.match(prox, "prox") if is_tree else [prox] * len(spec.leaves)
-    functions = [_of_array(one, path) for one, path in zip(each, spec.paths, strict=True)]
+    if not isinstance(prox, (dict, list, tuple, type(None))):
+        whole = _function(prox, "")
+        return lambda x, step: _checked(spec.match(whole(spec.build(x), step), "prox"), x, spec)
+    each = [None] * len(spec.leaves) if prox is None else spec.match(prox, "prox")
+    functions = [_function(one, path) for one, path in zip(each, spec.paths, strict=True)]
 
     def by_array(x: list[Any], step: float) -> list[Any]:
         found = zip(functions, x, strict=True)
@@ -27,11 +30,11 @@ def proximal(prox: Any, spec: TreeSpec) -> Callable[[list[Any], float], list[Any
     return by_array
 
 
-def _of_array(prox: Any, path: str) -> Callable[[Any, float], Any]:
+def _function(prox: Any, path: str) -> Callable[[Any, float], Any]:
     if prox is None:
         return lambda x, step: x
     function = getattr(prox, "prox", prox)
-    if not callable(function):
+    if not callable(function) or isinstance(prox, type):
         raise TypeError(f"{_FORMS}, got {prox!r}" + (f" for x0{path}" if path else ""))
     return function  # type: ignore[no-any-return]
 

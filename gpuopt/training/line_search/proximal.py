@@ -49,11 +49,11 @@ class ProximalGradient(Method):
     step : float, optional
         The first step size, such as 1/L for a gradient with the Lipschitz constant L. By default
         estimated by one more call of `fun`.
-    prox : callable, or a tree of them, optional
-        ``prox(x, step)`` gives the point ``u`` with the least ``h(u) + ‖u - x‖²/(2·step)``: a
-        projection, if ``h`` is a constraint. It gets x as `fun` does, one array or a tree. A tree
-        of such functions has one for each array; None leaves an array alone. An object with a
-        method ``prox(x, step)`` stands for that method, and acts on each array alone.
+    prox : piece, callable, or a tree of them, optional
+        A piece with a prox, such as ``gpuopt.l1(0.1)`` or ``gpuopt.nonnegative()``; or a function
+        ``prox(x, step)``, which gives the point ``u`` with the least ``h(u) + ‖u - x‖²/(2·step)``:
+        a projection, if ``h`` is a constraint. It gets x as `fun` does, one array or a tree. A tree
+        of them has one for each array; None leaves an array alone.
     accelerate : bool
         Whether to use momentum.
     search : bool
@@ -70,9 +70,7 @@ class ProximalGradient(Method):
     >>> def fun(x):
     ...     r = A @ x - b
     ...     return r @ r / 2, A.T @ r
-    >>> def soft(x, step):
-    ...     return np.sign(x) * np.maximum(abs(x) - 0.5 * step, 0.0)
-    >>> go.minimize(fun, np.zeros(2), go.ProximalGradient(prox=soft)).x.round(6)
+    >>> go.minimize(fun, np.zeros(2), go.ProximalGradient(prox=go.l1(0.5))).x.round(6)
     array([0.5, 0. ])
     """
 

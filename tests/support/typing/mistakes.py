@@ -224,6 +224,11 @@ go.minimize(value_and_gradient, x, go.Adam(), max_iter=3)  # wrong
 go.minimize(value_and_gradient, x, go.Adam(), maxiter="3")  # wrong
 go.minimize(value_and_gradient, x, go.Adam(), None)  # wrong
 go.minimize(value_and_gradient, x, go.Adam(), args=3)  # wrong
+go.minimize(value_and_gradient, x, "adam")  # wrong
+go.minimize(value_and_gradient, x, go.LBFGS)  # wrong
+go.minimize(value_and_gradient, x, go.LBFGS(memory="3"))  # wrong
+go.iterate(value_and_gradient, x, go.Adam(), max_iter=3)  # wrong
+go.check_gradient(value, x)  # wrong
 result.gradient  # wrong
 result.nit.append(3)  # wrong
 go.scipy_method(go.Adam)  # wrong

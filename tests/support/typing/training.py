@@ -130,6 +130,12 @@ result = go.minimize(value_and_gradient, np.ones(2), rule, callback=watch, bound
 print(result.x.shape, result.fun + result.nit + result.nfev, result.message.upper(), result.success, result["jac"])
 print(go.minimize(value_and_gradient, np.ones(2), rule, copy=False, maxiter=5).njev)
 method = go.scipy_method(rule)
+result = go.minimize(lambda p: (0.1, p), {"w": np.ones(3)}, go.LBFGS(memory=5), ftol=1e-6, patience=3, maxiter=2)
+result = go.minimize(value, np.ones(2), go.NonlinearCG("dai-yuan"), jac=gradient, maxiter=3)
+result = go.minimize(value_and_gradient, np.ones(2), go.ProximalGradient(0.1, prox=go.l1(0.1)), maxiter=3)
+for state in go.iterate(value_and_gradient, np.ones(2), rule, maxiter=3):
+    print(state.fun + state.optimality, state.nit, state.opt.t)
+print(go.check_gradient(value_and_gradient, np.ones(3)).verdict.upper())
 
 # Backend
 go.use("numpy")

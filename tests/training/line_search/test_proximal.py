@@ -72,8 +72,7 @@ class Box:
     """An object with a prox, as a piece has one."""
 
     def prox(self, x: Any, step: float) -> Any:
-        assert isinstance(x, np.ndarray)
-        return np.clip(x, 0.0, 1.0)
+        return {key: np.clip(array, 0.0, 1.0) for key, array in x.items()} if isinstance(x, dict) else np.clip(x, 0.0, 1.0)
 
 
 def two(x: Any) -> Any:
@@ -86,6 +85,8 @@ def two(x: Any) -> Any:
     [
         (Box(), 1.0, 1.0),
         ({"b": Box(), "a": None}, 3.0, 1.0),
+        (go.l1(1.0), 2.0, 2.0),
+        ({"a": go.bounds(0.0, 0.5), "b": go.l1(0.5)}, 0.5, 2.5),
         ({"a": lambda x, step: np.minimum(x, 2.0), "b": Box()}, 2.0, 1.0),
         (lambda x, step: {"b": x["b"], "a": np.minimum(x["a"], 2.0)}, 2.0, 3.0),
     ],
@@ -99,7 +100,9 @@ def test_forms_of_a_prox(prox: Any, a: float, b: float) -> None:
 @pytest.mark.parametrize(
     ("prox", "error", "message"),
     [
-        (3, TypeError, r"prox must be a function prox\(x, step\), .*, got 3 for x0\['a'\]"),
+        (3, TypeError, r"prox must be a function prox\(x, step\), .*gpuopt\.l1\(0\.1\).*, got 3$"),
+        (go.l1, TypeError, r"prox must be a function .*, got <class"),
+        ({"a": None, "b": 3}, TypeError, r"prox must be .*, got 3 for x0\['b'\]"),
         ({"a": None}, ValueError, r"missing: prox\['b'\]"),
         (lambda x, step: x["a"], TypeError, r"prox must be a dict with the keys \['a', 'b'\]"),
         (
