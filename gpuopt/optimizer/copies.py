@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from gpuopt.arrays.backend import array_module, is_array, is_cupy, require_cupy
-from gpuopt.arrays.tree import TreeSpec
+from gpuopt.arrays.tree import Loss, PartialTree, TreeSpec
 from gpuopt.optimizer.attributes import OptimizerAttributes
 from gpuopt.rules.base import BindableT_co
 from gpuopt.rules.paths import matching, without_array
@@ -35,6 +35,44 @@ class OptimizerCopies(OptimizerAttributes[BindableT_co]):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         raise NotImplementedError
+
+    def step(self, grads: PartialTree, loss: Loss | None = None) -> None:
+        raise NotImplementedError
+
+    def direction(self, grads: PartialTree, loss: Loss | None = None) -> Any:
+        """What ``opt.step(grads, loss)`` would subtract from the parameters; nothing changes.
+
+        A copy of the optimizer makes the step: it costs the memory of all arrays and all state, and
+        some milliseconds. If a GPU counts, this waits for it.
+
+        Parameters
+        ----------
+        grads, loss
+            As for `Optimizer.step`.
+
+        Returns
+        -------
+        like params
+            New arrays, in the dtypes of the parameters: 0 where nothing would be updated.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As by `Optimizer.step`.
+
+        Examples
+        --------
+        >>> import gpuopt as go, numpy as np
+        >>> opt = go.Momentum(0.1).init(np.ones(2))
+        >>> opt.direction(np.array([1.0, -2.0])), opt.t
+        (array([ 0.01, -0.02]), 0)
+        """
+        binding = self._binding
+        with self._there():
+            twin = self.to("cupy" if is_cupy(binding.leaves[0]) else "numpy")
+            twin.step(grads, loss)
+            moved = zip(binding.leaves, twin._binding.leaves, strict=True)
+            return binding.spec.build([p - new for p, new in moved])
 
     def resized(self, functions: Mapping[str, Function]) -> Self:
         """Go on with arrays of another size: cropped, padded, or with some rows left out.

@@ -474,4 +474,11 @@ MISTAKES = [
         "_1",
         "test_copies::test_what_lies_beside_is_resized_too",
     ),
+    Mistake(
+        "a direction that goes up",
+        "OptimizerCopies.direction",
+        "p - new",
+        "new - p",
+        "test_direction",
+    ),
 ]
