@@ -12,6 +12,7 @@ import pytest
 import gpuopt as go
 from gpuopt.rules import rules, whole_array_rules
 from gpuopt.tracing.trace import trace
+from tests.support.executors import only
 
 ROOT = next(parent for parent in Path(__file__).parents if (parent / "pyproject.toml").exists())
 
@@ -58,3 +59,12 @@ def test_the_code_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"`go\.(\w+)", (ROOT / "docs" / "choosing-a-rule.md").read_text()))))
 def test_what_the_page_names_is_there(name: str) -> None:
     assert hasattr(go, name)
+
+
+@only("numba")
+def test_the_time_that_bytes_take(executor: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The script runs; what it measures of so few elements tells nothing."""
+    script = pytest.importorskip("tools.rules_at_speed", reason="tools is not part of this distribution")
+    assert script.main(["SignSGD", "PolyakStep", "--size", "300", "--rounds", "1"]) in (0, 1)
+    rows = re.findall(r"\| (\w+) \| (\d+) \| \d+\.\d\d \| \d+\.\d\d", capsys.readouterr().out)
+    assert sorted(rows) == [("PolyakStep", "16"), ("SignSGD", "12")]

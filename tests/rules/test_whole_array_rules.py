@@ -148,3 +148,17 @@ def test_centralize_by_rows(executor: str, xp: Any) -> None:
     assert params[0].tolist() == [[1.0, 0.0, -1.0]] * 2
     assert params[1].tolist() == [-1.0, -3.0]
     assert params[2].reshape(2, 4).tolist() == [[1.5, 0.5, -0.5, -1.5]] * 2
+
+
+@every_class
+def test_long_runs_of_one_gradient(cls: type[Rule], pytestconfig: pytest.Config) -> None:
+    """In float32, of which an element never changes; and without any gradient in float16. With --exhaustive 3,000 steps."""
+    opt = cls().init(np.ones((3, 2), "float32"))
+    g = np.array([[1, -2], [0.5, 1e-3], [0, 3]], "float32")
+    for _ in range(3000 if pytestconfig.getoption("exhaustive") else 150):
+        opt.step(g)
+    still = cls().init(np.ones((3, 2), "float16"))
+    for _ in range(20):
+        still.step(np.zeros((3, 2), "float16"))
+    assert np.isfinite(opt.params).all()
+    assert np.isfinite(still.params).all()
