@@ -103,8 +103,7 @@ class _Run:
         names = [formula._arguments[-1] if part.name else "p"]
         names += [part.named(name, "_") for name in own_names(formula)]
         begun = self._states.begun(part, formula, t, self._array(PARAM), before)
-        own = arranged(formula, self._buffers.among(part, begun))
-        result = formula.update(t, p, last, *own)
+        result = formula.update(t, p, last, *arranged(formula, self._buffers.among(part, begun)))
         first, *after = named_results(formula, self._graph, "update", names, result)
         bind_scale(self._graph, formula, t, arranged(formula, after))
         masked = self._masked and self._active is not None
@@ -115,10 +114,7 @@ class _Run:
         self._graph.acting = None
         is_step = formula._gives == "step"
         self._flow |= {"new": p - first} if is_step else {formula._gives: first}
-        wide = any(len(self._flow[name].parts) == 2 for name in ("g", "new"))
-        what = "gradient" if formula._gives == "g" else "parameter"
-        here = f"{type(formula).__name__}.update gives a complex {what}"
-        self._widener = (self._widener or here) if wide else ""
+        self._widener = self._widened_by(formula)
         if closed:
             return
         for name, new in self._states.keep(part, before, after, acts).items():
@@ -126,6 +122,12 @@ class _Run:
         self._states.keep_weights(self._weights, acts)
         if has_hook(formula, "steps"):
             self._pass_gate(formula.steps(t - 1), formula.steps(t))
+
+    def _widened_by(self, formula: Any) -> str:
+        """What made a gradient or a parameter complex; empty where neither is."""
+        what = "gradient" if formula._gives == "g" else "parameter"
+        here = self._widener or f"{type(formula).__name__}.update gives a complex {what}"
+        return here if any(len(self._flow[each].parts) == 2 for each in ("g", "new")) else ""
 
     def _last(self, part: Part, formula: Any, p: Symbol) -> Symbol:
         """What a part changes: the gradient, which others may read, the step, or the parameter."""

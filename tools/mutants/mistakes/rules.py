@@ -128,9 +128,9 @@ MISTAKES = [
     ),
     Mistake(
         "the last part blamed for a complex parameter, not the one that made it",
-        "_Run.trace",
-        "self._widener or here",
-        "here",
+        "_Run._widened_by",
+        "self._widener or _1",
+        "_1",
         "test_combinations::test_what_makes_a_parameter_complex_is_named",
     ),
     Mistake(
