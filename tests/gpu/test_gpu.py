@@ -16,7 +16,7 @@ SIZES = (0, 1, 7, 1_000, 4_096, 100_003)
 CASES: list[tuple[str, dict[str, Any]]] = [
     ("float16", {"master": True}),
     ("bfloat16", {"master": True}),
-    ("bfloat16", {"stochastic_rounding": True, "seed": 7}),
+    ("bfloat16", {"stochastic_rounding": True, "seed": 7, "state_dtype": "bfloat16"}),
 ]
 DECIDES = go.chain(go.skip_nonfinite(), go.clip_global_norm(1.0), go.Adam(0.01), go.average(0.9))
 SPIN = """

@@ -136,6 +136,7 @@ def checks(small: bool) -> dict[str, Check]:
         "two dtypes": lambda: twin(adam, ("float32", "float64")),
         "bfloat16, float32 copies": lambda: twin(adam, ("bfloat16",), master=True),
         "bfloat16, rounded at random": lambda: twin(adam, ("bfloat16",), stochastic_rounding=True, seed=7),
+        "float32, state in bfloat16": lambda: twin(adam, state_dtype="bfloat16", seed=7),
         "a norm of all arrays": lambda: twin(clip, sizes=sums),
         "skip, clip, average": lambda: twin(go.chain(*SKIP), sizes=sums),
         "a loss that is scaled": lambda: twin(scaled, ("float16",)),
