@@ -57,15 +57,15 @@ class Search:
         assert self._descent.best is not None
         return ended(self._descent.best, status, self._nit, self._descent.calls)
 
-    def _is_stopped(self, ask: Callable[[Any], Any]) -> bool:
-        try:
-            return asks_to_stop(ask(self.now()))
-        except StopIteration:
-            return True
-
     def states(self) -> Iterator[OptimizeResult]:
         """What `iterate` gives: the result now at each check, and in the end that of `minimize`."""
         for status in self.checks():
             found = self.now() if status < 0 else self.ended(status)
             found.update(optimality=self._optimality, **self._descent.about)
             yield found
+
+    def _is_stopped(self, ask: Callable[[Any], Any]) -> bool:
+        try:
+            return asks_to_stop(ask(self.now()))
+        except StopIteration:
+            return True

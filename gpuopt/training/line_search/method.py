@@ -111,18 +111,18 @@ class ByMethod(Descent):
 
     def step(self) -> bool:
         state = self._method.advance(self._problem, self._state)
-        if state is None:
+        if state is None or (self._method.descends and not self._leads(state.point)):
             return False
-        point = state.point
-        lower = point.value < self._least[0] - noise_of(self._problem, point.value)
-        flatter = point.optimality < self._least[1]
-        self._idle = 0 if lower or flatter else self._idle + 1
-        self._least = (
-            point.value if lower else self._least[0],
-            min(self._least[1], point.optimality),
-        )
         self._state = state
-        return not (self._method.descends and self._idle > _IDLE)
+        return True
+
+    def _leads(self, point: Point) -> bool:
+        """Whether the steps lead anywhere: rounding may hide the way for some of them."""
+        value, optimality = self._least
+        lower = point.value < value - noise_of(self._problem, point.value)
+        self._idle = 0 if lower or point.optimality < optimality else self._idle + 1
+        self._least = point.value if lower else value, min(optimality, point.optimality)
+        return self._idle <= _IDLE
 
     def look(self) -> tuple[float, float]:
         return self._state.point.value, self._state.point.optimality

@@ -107,8 +107,8 @@ MISTAKES = [
     ),
     Mistake(
         "a wandering in noise that never ends",
-        "ByMethod.step",
-        "not (_1 and _2)",
+        "ByMethod._leads",
+        "self._idle <= _IDLE",
         "True",
         "test_methods",
     ),
