@@ -7,12 +7,14 @@ import numbers
 from collections.abc import Mapping
 from typing import Any
 
+from gpuopt.rules.traced import Traced
+
 __all__ = ["ComparedByValue", "is_array", "is_written", "same"]
 
 
 def is_array(value: Any) -> bool:
-    """Whether it is an array, of NumPy, CuPy or another library, and no single number."""
-    return hasattr(type(value), "shape") and not isinstance(value, numbers.Number)
+    """Whether it is an array, of NumPy, CuPy or another library, and no single number or symbol."""
+    return hasattr(type(value), "shape") and not isinstance(value, (numbers.Number, Traced))
 
 
 def is_written(value: Any) -> bool:

@@ -21,7 +21,7 @@ ORDER = (
     ("arrays", "dtypes packages backend tree lattices memory identity foreign check precision random quiet rows"),
     (
         "rules",
-        "hooks ranges tuples words written spelling elsewhere declared given_loss formula base traced whole_arrays rule piece",
+        "hooks ranges tuples words traced written spelling elsewhere declared given_loss formula base whole_arrays rule piece",
     ),
     ("rules", "schedule paths reductions noise"),
     ("rules", "descent adaptive velocities signs accumulating second_moments first_moments rates layerwise step_sizes by_loss"),
