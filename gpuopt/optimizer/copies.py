@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
 
-from gpuopt.arrays.backend import array_module, is_array, is_cupy, require_cupy
-from gpuopt.arrays.tree import Loss, PartialTree, TreeSpec
+from gpuopt.arrays.backend import is_cupy, require_cupy
+from gpuopt.arrays.tree import Loss, PartialTree
 from gpuopt.optimizer.attributes import OptimizerAttributes
+from gpuopt.optimizer.moving import Function, Moving, Resizing, beside_of, chosen
 from gpuopt.rules.base import BindableT_co
-from gpuopt.rules.paths import matching, without_array
 from gpuopt.rules.written import is_written
 
 __all__ = ["OptimizerCopies"]
-
-Function = Callable[[Any], Any]
-"""What gives an array of another size for one."""
 PLACES = ("cupy", "numpy")
 
 
@@ -108,17 +105,17 @@ class OptimizerCopies(OptimizerAttributes[BindableT_co]):
         ((6, 6), (6, 6), 1)
         """
         binding = self._binding
-        chosen = _chosen(functions, binding.spec)
+        found = chosen(functions, binding.spec)
         nothing: dict[str, Any] = {}
         buffers = binding.of_each(nothing, lambda group: group.whole_arrays.buffers)
-        for path, function, own in zip(binding.spec.paths, chosen, buffers, strict=True):
+        for path, function, own in zip(binding.spec.paths, found, buffers, strict=True):
             if function is not None and own:
                 raise ValueError(
                     f"params{path} has the buffers {list(own)}, whose size only its rule knows: "
                     "init anew"
                 )
         with self._there():
-            return self._mapped([_Resizing(f) if f else None for f in chosen])
+            return self._mapped([Resizing(f) if f else None for f in found])
 
     def to(self, place: Literal["cupy", "numpy"]) -> Self:
         """Go on with copies of the arrays on a GPU, or on the host.
@@ -137,7 +134,7 @@ class OptimizerCopies(OptimizerAttributes[BindableT_co]):
         if place not in PLACES:
             raise ValueError(f"place must be 'cupy' or 'numpy', got {place!r}")
         xp = np if place == "numpy" else require_cupy()
-        return self._mapped([_Moving(xp)] * len(self._binding.leaves))
+        return self._mapped([Moving(xp)] * len(self._binding.leaves))
 
     def _mapped(self, maps: Sequence[Any]) -> Self:
         """An optimizer on the arrays that `maps` give; a None keeps a parameter."""
@@ -151,7 +148,7 @@ class OptimizerCopies(OptimizerAttributes[BindableT_co]):
         def beside(value: Any, name: str) -> Any:
             tree = isinstance(value, (dict, list, tuple))
             each = spec.match(value, name) if tree else [value] * len(leaves)
-            wide = [_beside(x, p) if f else x for f, x, p in zip(maps, each, leaves, strict=True)]
+            wide = [beside_of(x, p) if f else x for f, x, p in zip(maps, each, leaves, strict=True)]
             return mapped(spec.build(wide), name)
 
         params, rule = mapped(self._params, "params"), self._rule
@@ -178,86 +175,3 @@ class OptimizerCopies(OptimizerAttributes[BindableT_co]):
         made = state["rule"], state["params"], state["hyper"]
         self.__init__(*made, **state["options"])  # type: ignore[misc]
         self.load_state_dict(state["state_dict"])
-
-
-def _chosen(functions: Mapping[str, Function], spec: TreeSpec) -> list[Function | None]:
-    """For each array the function of the first pattern that matches it."""
-    if not isinstance(functions, Mapping):
-        raise TypeError(
-            "resized needs a dict of paths and functions, got "
-            f"{type(functions).__name__}: write opt.resized({{'*': function}})"
-        )
-    found: list[Function | None] = [None] * len(spec.leaves)
-    for pattern, function in functions.items():
-        here = matching(pattern, spec.names)
-        if not any(here):
-            raise without_array("resized", pattern, spec.names)
-        if not callable(function):
-            raise TypeError(f"resized: {pattern!r} needs a function, got {function!r}")
-        found = [
-            f or (function if is_here else None) for f, is_here in zip(found, here, strict=True)
-        ]
-    return found
-
-
-def _beside(value: Any, p: Any) -> Any:
-    """An array beside a parameter in its shape; None if it is not for it."""
-    try:
-        return None if value is None else array_module(value).broadcast_to(value, p.shape)
-    except ValueError:
-        return None
-
-
-class _Resizing:
-    """A function of one parameter, and of what lies beside it, checked."""
-
-    def __init__(self, function: Function) -> None:
-        self._function = function
-        self._shape: tuple[int, ...] | None = None
-
-    def __call__(self, x: Any, p: Any, what: str) -> Any:
-        """What it gives for the parameter `p`, or for an array that lies beside it."""
-        if x is None or x.shape != p.shape:  # a state that is one number
-            return x
-        new = self._function(x)
-        if not is_array(new) or is_cupy(new) != is_cupy(x) or new.dtype != x.dtype:
-            told = f"{new.dtype} {new.shape}" if is_array(new) else type(new).__name__
-            raise TypeError(
-                f"resized: the function for {what} must give an array of {array_module(x).__name__}"
-                f" of dtype {x.dtype}, got {told}"
-            )
-        self._shape = self._shape or new.shape
-        if new.shape != self._shape:
-            raise ValueError(
-                f"resized: the function gives the shape {new.shape} for {what}, and {self._shape} "
-                "for the parameter: it must change the size of all alike"
-            )
-        return new.copy()
-
-    def counts(self, counts: Any, p: Any) -> Any:
-        """The count of an array; or the counts of its rows, wherever these are now."""
-        if isinstance(counts, int):
-            return counts
-        xp = array_module(p)
-        wide = xp.asarray(counts).reshape(len(counts), *[1] * (p.ndim - 1))
-        new = self._function(xp.broadcast_to(wide, p.shape).copy())
-        host = new.get() if is_cupy(new) else new
-        rows = host.reshape(len(host), -1).max(axis=1) if host.size else np.zeros(len(host))
-        return rows.astype(np.int64)
-
-
-class _Moving:
-    """Copies of arrays elsewhere."""
-
-    def __init__(self, xp: Any) -> None:
-        self._xp = xp
-
-    def __call__(self, x: Any, p: Any, what: str) -> Any:
-        if x is None:
-            return None
-        host = x.get() if is_cupy(x) else x
-        return host.copy() if self._xp is np else self._xp.asarray(host)
-
-    def counts(self, counts: Any, p: Any) -> Any:
-        """The counts, which are on the host."""
-        return counts

@@ -52,7 +52,7 @@ ORDER = (
         "optimizer.steps",
         "plain totals dimensions scalar_states staged masks device_memory device_step device counting __init__",
     ),
-    ("optimizer", "saved_format saved capturing summary attributes copies optimizer capture_checks capture __init__"),
+    ("optimizer", "saved_format saved capturing summary attributes moving copies optimizer capture_checks capture __init__"),
     ("training", "arguments history fit result given bounds stopping objective descent"),
     ("training.line_search", "flat wolfe prox method lbfgs conjugate proximal"),
     ("training", "search minimize scipy_method differences leaf_check check_gradient"),

@@ -469,7 +469,7 @@ MISTAKES = [
     ),
     Mistake(
         "counts that stay where rows were",
-        "copies:_Resizing.counts",
+        "moving:Resizing.counts",
         "self._function(_1)",
         "_1",
         "test_copies::test_what_lies_beside_is_resized_too",
