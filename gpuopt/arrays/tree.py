@@ -65,9 +65,9 @@ if TYPE_CHECKING:
         "Array | Mapping[Any, ArrayTree] | ListOrTuple[ArrayTree] | ObjectContainer"
     )
     """Arrays as `init` takes them: an array, or lists, tuples and dicts of arrays, nested."""
+    Gradient: TypeAlias = AnyArray | Rows | None
     PartialTree: TypeAlias = (
-        "AnyArray | Mapping[Any, PartialTree] | ListOrTuple[PartialTree] | ObjectContainer | Rows"
-        " | None"
+        "Gradient | Mapping[Any, PartialTree] | ListOrTuple[PartialTree] | ObjectContainer"
     )
     """The same of gradients, or of arrays for hyperparameters: of any dtype, or None."""
     HyperArrays: TypeAlias = Mapping[str, PartialTree] | ObjectDict
