@@ -56,11 +56,14 @@ class AdaBound(Rule):
     def update(self, t: Any, p: Any, g: Any, m: Any = 0.0, v: Any = 0.0) -> Any:
         m = self.beta1 * m + (1 - self.beta1) * g
         v = self.beta2 * v + (1 - self.beta2) * abs2(g)
+        return p - self.scale(t, m, v) * m, m, v
+
+    def scale(self, t: Any, m: Any, v: Any) -> Any:
         w1, w2 = weights_of(m, self.beta1, t), weights_of(v, self.beta2, t)
         rate = self.lr * (root_of(w2) / w1) / (np.sqrt(v) + self.eps)
         low = self.final_lr * (1 - 1 / (self.gamma * t + 1))
         high = self.final_lr * (1 + 1 / (self.gamma * t))
-        return p - np.clip(rate, low, high) * m, m, v
+        return np.clip(rate, low, high)
 
 
 class RAdam(Rule):
@@ -104,10 +107,17 @@ class RAdam(Rule):
     def update(self, t: Any, p: Any, g: Any, m: Any = 0.0, v: Any = 0.0) -> Any:
         m = self.beta1 * m + (1 - self.beta1) * g
         v = self.beta2 * v + (1 - self.beta2) * abs2(g)
-        w1, w2 = weights_of(m, self.beta1, t), weights_of(v, self.beta2, t)
+        w1 = weights_of(m, self.beta1, t)
+        return p - self.lr / w1 * m * self._step(t, v), m, v
+
+    def scale(self, t: Any, m: Any, v: Any) -> Any:
+        return self.lr * self._step(t, v)
+
+    def _step(self, t: Any, v: Any) -> Any:
+        """What the corrected first moment is multiplied by, beside the learning rate."""
+        w2 = weights_of(v, self.beta2, t)
         most = 2 / (1 - self.beta2) - 1
         rho = most - 2 * t * (1 - w2) / w2
         square = (rho - 4) * (rho - 2) * most / ((most - 4) * (most - 2) * rho)
         r = root_of(np.maximum(square, 0.0) * w2)
-        step = np.where(rho > self.threshold, r / (np.sqrt(v) + self.eps), 1.0)
-        return p - self.lr / w1 * m * step, m, v
+        return np.where(rho > self.threshold, r / (np.sqrt(v) + self.eps), 1.0)

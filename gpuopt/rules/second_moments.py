@@ -200,3 +200,6 @@ class ADOPT(Rule):
         m = self.beta1 * m + at_first(t, 0.0, 1 - self.beta1) * u
         beta2 = at_first(t, 0.0, self.beta2)
         return p - self.lr * m, m, beta2 * v + (1 - beta2) * abs2(g)
+
+    def scale(self, t: Any, m: Any, v: Any) -> Any:
+        return self.lr / single(np.maximum(np.sqrt(v), self.eps))

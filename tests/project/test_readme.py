@@ -13,7 +13,8 @@ import pytest
 import gpuopt as go
 from gpuopt import cli
 from gpuopt.arrays.precision import Precision
-from gpuopt.rules import pieces, whole_array_pieces
+from gpuopt.rules import pieces, rules, whole_array_pieces
+from gpuopt.rules.hooks import has_hook
 from gpuopt.tracing.trace import trace
 
 ROOT = Path(__file__).parents[2]
@@ -109,6 +110,12 @@ def test_the_page_on_gradients_runs(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 COMPOSITION = "docs/composition.md"
+
+
+def test_the_page_on_rules_names_those_that_say_their_scale() -> None:
+    page = (ROOT / "docs" / "your-own-rule.md").read_text(encoding="utf-8")
+    (named,) = re.findall(r"whose step is such a multiple: (.*?)\. Behind another", page, re.DOTALL)
+    assert sorted(re.findall(r"`(\w+)`", named)) == sorted(name for name, cls in rules().items() if has_hook(cls(), "scale"))
 
 
 def test_the_page_on_composition_runs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -82,7 +82,7 @@ def test_a_steady_gradient_is_multiplied_by_the_scale(name: str) -> None:
 )
 def test_the_lasso_is_solved_behind_every_rule_that_says_its_scale(rule: Any) -> None:
     found = trained(go.chain(rule, go.l1(6.0)), 1200)
-    assert lasso(found, 6.0) < (1e-2 if isinstance(rule, (go.LaProp, go.NAdam)) else 1e-6)
+    assert lasso(found, 6.0) < (1e-2 if isinstance(rule, (go.ADOPT, go.LaProp, go.NAdam)) else 1e-6)
     assert 0 < (found == 0).sum() < 8
 
 

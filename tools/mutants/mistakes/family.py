@@ -149,14 +149,14 @@ MISTAKES = [
     ),
     Mistake(
         "bounds that start closed",
-        "AdaBound.update",
+        "AdaBound.scale",
         "1 + 1 / _1",
         "1",
         "test_bits::test_formula",
     ),
     Mistake(
         "a rectification that never ends",
-        "RAdam.update",
+        "RAdam._step",
         "rho > self.threshold",
         "rho > t + self.threshold",
         "test_bits::test_formula",
