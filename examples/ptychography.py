@@ -1,8 +1,8 @@
-"""Ptychography in sixty lines: a complex object from diffraction amplitudes, its gradient written by hand.
+"""Ptychography: a complex object, the probe, and where the probe really was, from diffraction amplitudes alone.
 
-A probe is moved over an object in overlapping steps; at each place a detector sees only the amplitude of the far field.
-Object and probe are found together by Adam, from the gradient of the squared distance of amplitudes. Runs on a GPU where
-there is one, else on the CPU:
+A probe is moved over an object in overlapping steps, which end up to a pixel from where they should; at each place a detector
+sees the amplitude of the far field. Object, probe and positions are found together, from gradients written by hand, in batches
+of 5 places: first in the middle of the scan, then, on a padded object, in all of it. Runs on a GPU where there is one:
 
     python examples/ptychography.py
 """
@@ -16,48 +16,93 @@ import numpy as np
 import gpuopt as go
 
 xp = go.xp()
-SIZE, WINDOW, STEP = 96, 32, 8
+SIZE, WINDOW, PAD, BATCH, INNER = 56, 28, 6, 5, 14
+SCAN = [(i, j) for i in range(2, 30, 4) for j in range(2, 30, 4)]  # corners of windows: 7 × 7
+MIDDLE = [k for k, (i, j) in enumerate(SCAN) if min(i, j) >= PAD and max(i, j) <= SIZE - PAD - WINDOW]
+WAVES = -2j * np.pi * xp.stack(xp.meshgrid(*2 * [xp.fft.fftfreq(WINDOW)], indexing="ij")).astype("complex64")
+Y, X = xp.mgrid[:WINDOW, :WINDOW] - WINDOW / 2
+MASK = Y**2 + X**2 < 11**2  # the probe is dark outside
 
 
-def make_data() -> tuple[Any, Any, Any, Any]:
-    """A smooth object and probe of our own, and the amplitudes that they give."""
+def make_data() -> tuple[dict[str, Any], Any]:
+    """A smooth object and probe of our own, the errors of the positions, and the amplitudes that they give."""
     y, x = xp.mgrid[:SIZE, :SIZE] / SIZE
-    obj = (0.7 + 0.3 * xp.cos(9 * x) * xp.sin(7 * y)) * xp.exp(1j * (xp.sin(12 * x * y) + y))
-    v, u = xp.mgrid[:WINDOW, :WINDOW] - WINDOW / 2
-    probe = xp.exp(-(u**2 + v**2) / 60) * xp.exp(1j * (u**2 + v**2) / 120)
-    places = [(i, j) for i in range(0, SIZE - WINDOW + 1, STEP) for j in range(0, SIZE - WINDOW + 1, STEP)]
-    rows = xp.asarray([[i] for i, _ in places])[:, :, None] + xp.arange(WINDOW)[None, :, None]
-    columns = xp.asarray([[j] for _, j in places])[:, :, None] + xp.arange(WINDOW)[None, None, :]
-    amplitudes = xp.abs(xp.fft.fft2(probe * obj[rows, columns], norm="ortho"))
-    return obj.astype("complex64"), probe.astype("complex64"), (rows, columns), amplitudes.astype("float32")
+    size = 0.75 + 0.25 * xp.cos(25 * x + 9 * y**2) * xp.sin(20 * y)
+    phase = 0.8 * xp.sin(15 * x * y + 12 * y) * xp.cos(20 * x)
+    params = {
+        "object": (size * xp.exp(1j * phase)).astype("complex64"),
+        "probe": (MASK * xp.exp((1j / 60 - 1 / 40) * (Y**2 + X**2))).astype("complex64"),
+        "positions": xp.asarray(np.random.default_rng(0).uniform(-1, 1, (len(SCAN), 2)), "float32"),
+    }
+    probes = xp.fft.ifft2(xp.exp(xp.tensordot(params["positions"], WAVES, 1)) * xp.fft.fft2(params["probe"]))
+    windows = xp.stack([params["object"][i : i + WINDOW, j : j + WINDOW] for i, j in SCAN])
+    return params, xp.abs(xp.fft.fft2(probes * windows, norm="ortho"))
 
 
-def loss_and_grad(params: dict[str, Any], places: tuple[Any, Any], amplitudes: Any) -> tuple[Any, dict[str, Any]]:
-    """Half the squared distance of amplitudes, and its gradient ``dL/dx + 1j * dL/dy`` for object and probe."""
-    windows = params["object"][places]
-    far = xp.fft.fft2(params["probe"] * windows, norm="ortho")
+def loss_and_grad(params: dict[str, Any], batch: Any, margin: int, seen: Any) -> tuple[Any, dict[str, Any]]:
+    """Half the squared distance of amplitudes, and ``dL/dx + 1j * dL/dy`` of it; positions are those of the batch."""
+    places = [tuple(slice(at - margin, at - margin + WINDOW) for at in SCAN[k]) for k in batch]
+    shifts = xp.exp(xp.tensordot(params["positions"], WAVES, 1))
+    spectra = shifts * xp.fft.fft2(params["probe"])
+    probes, windows = xp.fft.ifft2(spectra), xp.stack([params["object"][place] for place in places])
+    far = xp.fft.fft2(probes * windows, norm="ortho")
     size = xp.abs(far)
-    back = xp.fft.ifft2(far * (1 - amplitudes / xp.maximum(size, 1e-6)), norm="ortho")
+    back = xp.fft.ifft2(far * (1 - seen / xp.maximum(size, 1e-6)), norm="ortho")
     grad_object = xp.zeros_like(params["object"])
-    patches = xp.conj(params["probe"]) * back
-    for k in range(len(amplitudes)):  # windows overlap: their gradients add up
-        grad_object[places[0][k], places[1][k]] += patches[k]
-    grad_probe = (xp.conj(windows) * back).sum(axis=0) / len(amplitudes)
-    loss = 0.5 * ((size - amplitudes) ** 2).sum()
-    return loss, {"object": grad_object, "probe": grad_probe.astype("complex64")}
+    for place, patch in zip(places, xp.conj(probes) * back, strict=True):
+        grad_object[place] += patch  # windows overlap: their gradients add up
+    grad_spectra = xp.fft.fft2(xp.conj(windows) * back)
+    grad_probe = xp.fft.ifft2((xp.conj(shifts) * grad_spectra).sum(axis=0))
+    moved = WAVES * spectra[:, None]  # how the spectra change with the two coordinates
+    grad_positions = (xp.conj(grad_spectra)[:, None] * moved).real.sum(axis=(2, 3)) / WINDOW**2
+    loss = 0.5 * ((size - seen) ** 2).sum()
+    return loss, {"object": grad_object, "probe": grad_probe, "positions": grad_positions}
+
+
+def errors(params: dict[str, Any], truth: dict[str, Any], which: Any, margin: int) -> str:
+    """How far object and positions are off, but for what no amplitude tells: a factor, a ramp of the phase, a common shift."""
+    found = params["object"][2 * (slice(INNER - margin, SIZE - INNER - margin),)]
+    true = truth["object"][2 * (slice(INNER, SIZE - INNER),)]
+    ratio = xp.conj(found) * true
+    down, right = (ratio[1:] * xp.conj(ratio[:-1])).sum(), (ratio[:, 1:] * xp.conj(ratio[:, :-1])).sum()
+    y, x = xp.mgrid[: len(true), : len(true)]
+    found = found * xp.exp(1j * (xp.angle(down) * y + xp.angle(right) * x))
+    found = found * xp.vdot(found, true) / xp.vdot(found, found)
+    off = xp.linalg.norm(found - true) / xp.linalg.norm(true)
+    moved = (params["positions"] - truth["positions"])[xp.asarray(which)]
+    return f"object off by {float(off):.1%}, positions by {float(moved.std(axis=0).max()):.3f} pixels"
 
 
 def main() -> None:
-    """Recover object and probe, and print how far the amplitudes are off."""
-    obj, probe, places, amplitudes = make_data()
-    params = {"object": xp.ones_like(obj), "probe": (probe * xp.exp(0.3j)).astype("complex64") * np.float32(0.8)}
-    opt = go.Adam(lr=lambda step: 0.03 * 0.99**step).init(params)
-    for step in range(301):
-        loss, grads = loss_and_grad(params, places, amplitudes)
-        opt.step(grads)
-        if step % 100 == 0:
-            error = float(xp.sqrt(2 * loss / (amplitudes**2).sum()))
-            print(f"step {step:4}: amplitudes off by {error:.2%}, {opt.executor} executor")
+    """Recover everything, in the middle and then everywhere, and print how far it is off."""
+    truth, seen = make_data()
+    near = {**truth, "positions": truth["positions"][:BATCH]}
+    print(go.check_gradient(loss_and_grad, near, range(BATCH), 0, 0.8 * seen[:BATCH]))
+    params = {
+        "object": xp.ones((SIZE - 2 * PAD, SIZE - 2 * PAD), "complex64"),
+        "probe": (MASK * xp.exp(-(Y**2 + X**2) / 40)).astype("complex64"),
+        "positions": xp.zeros((len(SCAN), 2), "float32"),
+    }
+    rules = {
+        "object": go.chain(go.Adam(go.schedules.Cosine(0.05, 900), beta2=0.99), go.disk(1.0)),
+        "probe": go.chain(go.Adam(go.schedules.Cosine(0.02, 900), beta2=0.99), go.support(MASK)),
+        "positions": go.Adam(0.03, beta2=0.9),
+    }
+    opt = go.partition(rules).init(params, rows="positions")
+    rng = np.random.default_rng(1)
+    for margin, which in [(PAD, MIDDLE), (0, range(len(SCAN)))]:
+        if margin == 0:
+            opt = opt.resized({"object": lambda a: xp.pad(a, PAD)})
+        for _ in range(60):
+            order = rng.permutation(which)
+            for batch in np.array_split(order, len(order) // BATCH):
+                at = xp.asarray(batch)
+                part = {**opt.params, "positions": opt.params["positions"][at]}
+                loss, grads = loss_and_grad(part, batch, margin, seen[at])
+                opt.step({**grads, "positions": go.rows(batch, grads["positions"])})
+        off = xp.sqrt(2 * loss / (seen[at] ** 2).sum())
+        print(f"{len(which)} places: amplitudes off by {float(off):.2%}, {errors(opt.params, truth, which, margin)}")
+    print(f"{opt.counts['positions'].min()} to {opt.counts['positions'].max()} updates a position, {opt.executor} executor")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,41 @@
+"""The examples run, and reach what they promise."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def printed(name: str, capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], str]:
+    """The names of an example that has run, and what it printed."""
+    scope = runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
+    return scope, capsys.readouterr().out
+
+
+def numbers(pattern: str, text: str) -> list[tuple[float, ...]]:
+    """What the groups of a pattern find, as numbers."""
+    return [tuple(map(float, found.groups())) for found in re.finditer(pattern, text)]
+
+
+def test_the_bound_makes_sources_not_negative(capsys: pytest.CaptureFixture[str]) -> None:
+    _, text = printed("constrained", capsys)
+    (free, negative), (bound, none) = numbers(r"off by (\d+)%, (\d+) of", text)
+    assert bound < 0.8 * free
+    assert negative > none == 0
+
+
+def test_ptychography_finds_object_and_positions(capsys: pytest.CaptureFixture[str]) -> None:
+    scope, text = printed("ptychography", capsys)
+    assert text.startswith("The gradient is right")
+    middle, everywhere = numbers(r"amplitudes off by (.*)%, object off by (.*)%, positions by (.*) pixels", text)
+    assert all(later < before for later, before in zip(everywhere, middle, strict=True))
+    assert everywhere[1] < 3
+    assert everywhere[2] < 0.1
+    assert numbers(r"(\d+) to (\d+) updates a position", text) == [(60, 120)]
+    assert len(scope["MIDDLE"]) == 25
