@@ -7,6 +7,7 @@ import runpy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -39,3 +40,14 @@ def test_ptychography_finds_object_and_positions(capsys: pytest.CaptureFixture[s
     assert everywhere[2] < 0.1
     assert numbers(r"(\d+) to (\d+) updates a position", text) == [(60, 120)]
     assert len(scope["MIDDLE"]) == 25
+
+
+def test_tomography_has_an_exact_adjoint_and_gains_by_each_piece(capsys: pytest.CaptureFixture[str]) -> None:
+    scope, text = printed("tomography", capsys)
+    rng = np.random.default_rng(1)
+    image = scope["xp"].asarray(rng.normal(size=(scope["SIZE"], scope["SIZE"])))
+    rays = scope["xp"].asarray(rng.normal(size=scope["ANGLES"] * scope["BINS"]))
+    assert float(scope["project"](image) @ rays) == pytest.approx(float((image * scope["back"](rays)).sum()), rel=1e-12)
+    (alone, negative), (bound, none), (flat, nowhere) = numbers(r"off by (.*)%, (\d+) of", text)
+    assert flat < 0.8 * bound < 0.6 * alone
+    assert negative > none == nowhere == 0
