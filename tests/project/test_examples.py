@@ -51,3 +51,11 @@ def test_tomography_has_an_exact_adjoint_and_gains_by_each_piece(capsys: pytest.
     (alone, negative), (bound, none), (flat, nowhere) = numbers(r"off by (.*)%, (\d+) of", text)
     assert flat < 0.8 * bound < 0.6 * alone
     assert negative > none == nowhere == 0
+
+
+def test_the_fit_of_peaks_reaches_the_chi2_of_least_squares(capsys: pytest.CaptureFixture[str]) -> None:
+    _, text = printed("physics_fit", capsys)
+    assert text.startswith("The gradient is right")
+    start, alike, adam, search, *best = (value for (value,) in numbers(r"chi² ([\d.]+)", text))
+    assert adam == search < 0.1 * alike < alike < start
+    assert best in ([], [search])
