@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 import runpy
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+from gpuopt.arrays import tree
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
 
 
 def printed(name: str, capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], str]:
@@ -58,3 +62,18 @@ def test_the_fit_of_peaks_reaches_the_chi2_of_least_squares(capsys: pytest.Captu
     start, alike, adam, search, *best = (value for (value,) in numbers(r"chi² ([\d.]+)", text))
     assert adam == search < 0.1 * alike < alike < start
     assert best in ([], [search])
+
+
+@pytest.mark.parametrize("name", ["ptychography", "tomography", "peaks"])
+def test_an_update_by_hand_makes_the_same_steps(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    scope = runpy.run_path(str(ROOT / "tools" / "science.py"))
+    ends = []
+    for make in (scope["BY_HAND"][name], scope["HERE"][name]):
+        start, grads = scope["given"](name, scope["SIDE"][name][0])
+        opt = make(start)
+        for _ in range(5):
+            opt.step(grads)
+        ends.append(tree.leaves(opt.params))
+    for by_hand, here in zip(*ends, strict=True):
+        assert float(abs(by_hand - here).max()) <= 1e-5 * float(abs(here).max())
