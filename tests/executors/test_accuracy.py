@@ -57,7 +57,13 @@ def summands(rule: Rule, name: str, old: Any, new: Any) -> Any:
     return np.maximum(np.maximum(np.abs(beta * old), np.abs(new - beta * old)), np.abs(new))
 
 
-OF_GRADIENTS = [rule for rule in STRUCTURES if not program(rule).stages and BEGUN not in rule.init(np.ones(1)).state]
+OF_GRADIENTS = [
+    rule
+    for rule in STRUCTURES
+    if not program(rule).stages
+    and BEGUN not in (state := rule.init(np.ones(1)).state)
+    and not AVERAGES.keys().isdisjoint(state)
+]
 """The rules whose averages are of gradients alone: not of what norms or the first parameters make of these."""
 
 

@@ -11,14 +11,12 @@ import numpy as np
 from gpuopt.codegen.numba_handover import ROW
 from gpuopt.codegen.numba_header import HEAD
 from gpuopt.codegen.tile import Whole, sequences
-from gpuopt.executors.cpu import handover, numba_objects
+from gpuopt.executors.cpu import handover
 from gpuopt.executors.cpu.kernel import CompiledKernel
 from gpuopt.executors.cpu.numba_loops import DRAWN, Layout, address, divided, table
-from gpuopt.executors.cpu.packs import PackTile
-from gpuopt.executors.cpu.work import Tile
 from gpuopt.tracing.operands import GRAD, Operand
 
-__all__ = ["Call", "words"]
+__all__ = ["CallTables", "Drawn", "Table", "words"]
 
 
 class Drawn(NamedTuple):
@@ -64,8 +62,8 @@ class Table(NamedTuple):
     drawn: list[Drawn]
 
 
-class Call:
-    """A loop and all that it is given with a tile, which holds this, but for the gradient.
+class CallTables:
+    """What a loop is given with a tile, which holds this, but for the gradient.
 
     Parameters
     ----------
@@ -76,6 +74,17 @@ class Call:
         The loop, and what it takes.
     flat : bool
         Whether the gradient itself can be passed.
+
+    Attributes
+    ----------
+    function : callable
+        The loop.
+    tables : dict
+        What it reads in each thread that has called it.
+    direct : int or None
+        The address of its table, if it is called with the gradient itself, and copies none.
+    copies : bool
+        Whether something is copied into scratch.
     """
 
     def __init__(self, kernel: CompiledKernel, size: int, layout: Layout, flat: bool) -> None:
@@ -88,22 +97,16 @@ class Call:
         self._passes = self._reads and flat
         self._stand_in = words(np.zeros(1, self._stored))
         self._at = address(self._stand_in)
-        self._tables: dict[int, Table] = {}
+        self.tables: dict[int, Table] = {}
         self.direct: int | None = None
-        """The address of its table, if it is called with the gradient itself, and copies none."""
         self.copies = any(given.start is None for given in arrays)
         self._draws = any(given.width == DRAWN for given in arrays)
         if self._passes and not (self.copies or self._draws):
-            self.direct = self._table(0).where
+            self.direct = self.filled(0).where
         self._shared: tuple[Any, list[Any], list[Drawn]] | None = None
 
-    def _table(self, thread: int) -> Table:
-        """What the loop reads in that thread; it is made once."""
-        if thread not in self._tables:
-            self._tables[thread] = self._filled(thread)
-        return self._tables[thread]
-
-    def _filled(self, thread: int) -> Table:
+    def filled(self, thread: int) -> Table:
+        """Make what the loop reads in that thread, and keep it."""
         columns, copies, place = [self._layout.lengths], [], None
         for given in self._layout.arrays:
             start = given.start
@@ -120,30 +123,9 @@ class Call:
         gradients = None if place is None else numbers[HEAD:].reshape(runs.shape)[:, place]
         gathered = None if gradients is None else gradients.copy()
         drawn = self._drawn(numbers, runs.shape)
-        return Table(numbers, address(numbers), copies, gradients, gathered, drawn)
-
-    def run(self, given: tuple[Any, Any], thread: int) -> list[Any]:
-        """Call the loop with a tile and its gradient; the values of a stage are returned."""
-        made, (tile, g) = self._table(thread), given
-        random = self._kernel.kernel.random
-        filled = {whole.array: values for whole, values in made.copies if whole.array in random}
-        self._kernel.randomize(tile, filled, thread)
-        for whole, values in made.copies:
-            found = whole.array in filled or (whole.array == GRAD and self._finds(made, tile, g))
-            if whole.read and not found:
-                tile.load(whole.array, values, g)
-        self._draw(made.drawn)
-        passed = words(g) if self._passes else self._stand_in
-        if self._reads and not self._passes:
-            made.numbers[3] = address(g) - self._at
-        self.function(passed, made.where, thread)
-        results = []
-        for whole, values in made.copies:
-            if whole.array.kind == "result":
-                results.append(values)
-            elif whole.written:
-                tile.store(whole.array, values)
-        return results
+        made = Table(numbers, address(numbers), copies, gradients, gathered, drawn)
+        self.tables[thread] = made
+        return made
 
     def _drawn(self, numbers: Any, shape: tuple[int, ...]) -> list[Drawn]:
         """What is drawn by the runs of a table of that shape: the first of each sequence."""
@@ -155,21 +137,11 @@ class Call:
             if of.width == DRAWN and of.whole.array in first
         ]
 
-    def _draw(self, drawn: list[Drawn]) -> None:
+    def begin(self, drawn: list[Drawn]) -> None:
         """Begin the sequences of random numbers of this step."""
         for operand, places, first in drawn:
             start, _ = self._kernel.sequence(operand, self._layout.numbers)
             np.add(first, np.asarray(start, np.uint64).view(np.int64), out=places)
-
-    def _finds(self, made: Table, tile: Tile, g: Any) -> bool:
-        """Have packed gradients read where they lie, if they are stored as the loop takes them."""
-        if type(tile) is not PackTile:
-            return False
-        find, objects = numba_objects.finder(), np.fromiter(map(id, g), np.int64, len(g))
-        found = find is not None and find(objects, id(self._stored), self._at, made.gradients)
-        if not found:
-            made.gradients[...] = made.gathered
-        return found
 
     def rows(self, g: Any, size: int) -> Any:
         """The calls that do what `run` does, for some `size` elements each; it `copies` nothing."""
@@ -182,7 +154,7 @@ class Call:
     def draw(self) -> None:
         """Begin the sequences that these calls draw from, once the scalars of a step are there."""
         if self._draws and self._shared is not None:
-            self._draw(self._shared[2])
+            self.begin(self._shared[2])
 
     def _divided(self, size: int) -> tuple[Any, list[Any], list[Drawn]]:
         """The rows of these calls, but for the gradient, their tables, and what is drawn."""
@@ -197,11 +169,6 @@ class Call:
         each = zip(tables, runs, strict=True)
         drawn = [one for made, of in each for one in self._drawn(made, of.shape)]
         return rows, tables, drawn
-
-    def run_rows(self, given: tuple[Any, Any], rows: Any, thread: int) -> None:
-        """Call the loop for runs each of which has a row of scalars; it is called so alone."""
-        self._table(thread).numbers[1:3] = address(rows), rows.strides[0]
-        self.run(given, thread)
 
 
 def _runs(columns: list[Any]) -> Any:

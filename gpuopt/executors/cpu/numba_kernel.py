@@ -7,19 +7,66 @@ from typing import Any
 
 import numpy as np
 
+from gpuopt.executors.cpu import numba_objects
 from gpuopt.executors.cpu.kernel import Bound, CompiledKernel
-from gpuopt.executors.cpu.numba_call import Call, words
+from gpuopt.executors.cpu.numba_call import CallTables, Table, words
 from gpuopt.executors.cpu.numba_compile import fill_code
-from gpuopt.executors.cpu.numba_loops import Loops
+from gpuopt.executors.cpu.numba_loops import Loops, address
 from gpuopt.executors.cpu.packs import PackTile
 from gpuopt.executors.cpu.scratch import Scratch
 from gpuopt.executors.cpu.work import ArrayTile, Tile
+from gpuopt.tracing.operands import GRAD, Operand
 from gpuopt.tracing.program import Kernel
 
 __all__ = ["NumbaKernel"]
 
 LAYOUTS = 16
 """For how many layouts of gradients the calls with a tile are kept."""
+
+
+class Call(CallTables):
+    """A loop and all that it is given with a tile."""
+
+    def run(self, given: tuple[Any, Any], thread: int) -> list[Any]:
+        """Call the loop with a tile and its gradient; the values of a stage are returned."""
+        made, (tile, g) = self.tables.get(thread) or self.filled(thread), given
+        filled: dict[Operand, Any] = {}
+        if random := self._kernel.kernel.random:
+            filled = {whole.array: values for whole, values in made.copies if whole.array in random}
+            self._kernel.randomize(tile, filled, thread)
+        for whole, values in made.copies:
+            found = whole.array in filled or (whole.array == GRAD and self._finds(made, tile, g))
+            if whole.read and not found:
+                tile.load(whole.array, values, g)
+        if made.drawn:
+            self.begin(made.drawn)
+        passed = words(g) if self._passes else self._stand_in
+        if self._reads and not self._passes:
+            made.numbers[3] = address(g) - self._at
+        self.function(passed, made.where, thread)
+        results = []
+        for whole, values in made.copies:
+            if whole.array.kind == "result":
+                results.append(values)
+            elif whole.written:
+                tile.store(whole.array, values)
+        return results
+
+    def _finds(self, made: Table, tile: Tile, g: Any) -> bool:
+        """Have packed gradients read where they lie, if they are stored as the loop takes them."""
+        if type(tile) is not PackTile:
+            return False
+        find, objects = numba_objects.finder(), np.fromiter(map(id, g), np.int64, len(g))
+        found = find is not None and find(objects, id(self._stored), self._at, made.gradients)
+        if not found:
+            made.gradients[...] = made.gathered
+        return found
+
+    def run_rows(self, given: tuple[Any, Any], rows: Any, thread: int) -> None:
+        """Call the loop for runs each of which has a row of scalars; it is called so alone."""
+        made = self.tables.get(thread) or self.filled(thread)
+        made.numbers[1:3] = address(rows), rows.strides[0]
+        self.run(given, thread)
 
 
 class NumbaKernel(CompiledKernel):
