@@ -111,10 +111,13 @@ class RowLaunch:
 
 
 class Numbers:
-    """The numbers that depend on counts, for counts that follow one another."""
+    """What some hyperparameters give: the scalars of all rows, and the numbers that depend on
+    counts, for counts that follow one another.
+    """
 
     def __init__(self, rows: ByRow, hyper: dict[str, float], compute: np.dtype[Any]) -> None:
         self.rows, self.hyper, self._compute = rows, hyper, compute
+        self.scalars = compile_host(rows.program.update.scalars)(1, hyper)
         self._evaluate = compile_host(rows.numbers)
         self._first, self._values = 0, list[tuple[float, ...]]()
         self._columns: list[Any] = []

@@ -17,7 +17,6 @@ from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.arrays.random import ROUNDING
 from gpuopt.arrays.rows import out_of_bounds, read_rows
 from gpuopt.arrays.tree import TreeSpec
-from gpuopt.codegen.host import compile_host
 from gpuopt.executors import Launch
 from gpuopt.optimizer.gathered import Gathered, Numbers, RowLaunch
 from gpuopt.optimizer.gradients import GradientReader
@@ -81,12 +80,13 @@ class RowGroup(ParamGroup):
         with device_of(self._param):
             counts, hyper = self.counts[0][index] + 1, self.hyper(values)
             found = self._room(len(index))
+            numbers = self._numbers(found, hyper)
             if found.numbers and len(index):
-                self._fill(found, counts, hyper)
-            scalars = compile_host(found.rows.program.update.scalars)(1, hyper)
+                for array, column in zip(found.numbers, numbers.of(counts), strict=True):
+                    array[...] = column if self._xp is np else self._xp.asarray(column)
             if not grads.flags.c_contiguous:
                 grads = grads.copy()
-            update = found.executor.plan(found.rows.program.update, [grads], scalars)
+            update = found.executor.plan(found.rows.program.update, [grads], numbers.scalars)
             where = index if self._xp is np else self._xp.asarray(index)
         return RowLaunch(found, where, grads, update, (self.counts[0], index, counts))
 
@@ -114,14 +114,13 @@ class RowGroup(ParamGroup):
         self._gathered[key] = found
         return found
 
-    def _fill(self, found: Gathered, counts: Any, hyper: dict[str, float]) -> None:
-        """Give each row the numbers that depend on its count."""
+    def _numbers(self, found: Gathered, hyper: dict[str, float]) -> Numbers:
+        """What the hyperparameters give: scalars, and numbers that depend on counts."""
         known = self._known
         if known is None or known.rows is not found.rows or known.hyper != hyper:
             compute = COMPUTE[self._param.dtype.name]
             known = self._known = Numbers(found.rows, dict(hyper), compute)
-        for array, values in zip(found.numbers, known.of(counts), strict=True):
-            array[...] = self._xp.asarray(values)
+        return known
 
 
 class Apart(NamedTuple):

@@ -448,7 +448,7 @@ MISTAKES = [
     ),
     Mistake(
         "numbers of counts kept for another rate",
-        "RowGroup._fill",
+        "RowGroup._numbers",
         "known.hyper != hyper",
         "False",
         "test_row_updates::test_a_new_rate_of_a_rule_that_counts",
