@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
@@ -27,14 +27,11 @@ class OptimizerCopies(OptimizerAttributes[BindableT_co]):
     _given: Mapping[str, Any] | None
     _rows: str | Sequence[str] | None
 
-    def state_dict(self) -> dict[str, Any]:
-        raise NotImplementedError
+    if TYPE_CHECKING:  # `Optimizer` has them
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        raise NotImplementedError
-
-    def step(self, grads: PartialTree, loss: Loss | None = None) -> None:
-        raise NotImplementedError
+        def state_dict(self) -> dict[str, Any]: ...
+        def load_state_dict(self, state_dict: dict[str, Any]) -> None: ...
+        def step(self, grads: PartialTree, loss: Loss | None = None) -> None: ...
 
     def direction(self, grads: PartialTree, loss: Loss | None = None) -> Any:
         """What ``opt.step(grads, loss)`` would subtract from the parameters; nothing changes.
@@ -156,20 +153,22 @@ class OptimizerCopies(OptimizerAttributes[BindableT_co]):
         if written and any(maps):
             rule = rule.replace({name: beside(x, name) for name, x in written.items()})
         hyper = self._given and {name: beside(x, name) for name, x in self._given.items()}
-        options = dataclasses.asdict(binding.precision)
-        options |= {"capturable": self.capturable, "rows": self._rows}
-        new = type(self)(rule, params, hyper, **options)  # type: ignore[call-arg] # of Optimizer
+        new = type(self)(rule, params, hyper, **self._options)  # type: ignore[call-arg] # of Optimizer
         state = {name: mapped(tree, name) for name, tree in saved["state"].items()}
         each = zip(maps, self._steps.counts, leaves, strict=True)
         counts = spec.build([f.counts(n, p) if f else n for f, n, p in each])
         new.load_state_dict({**saved, "rule": repr(rule), "state": state, "counts": counts})
         return new
 
+    @property
+    def _options(self) -> dict[str, Any]:
+        """The options of `init` that it was made with."""
+        precision = dataclasses.asdict(self._binding.precision)
+        return {**precision, "capturable": self.capturable, "rows": self._rows}
+
     def __getstate__(self) -> dict[str, Any]:
-        options = dataclasses.asdict(self._binding.precision)
-        options |= {"capturable": self.capturable, "rows": self._rows}
         made = {"params": self._params, "rule": self._rule, "hyper": self._given}
-        return {**made, "options": options, "state_dict": self.state_dict()}
+        return {**made, "options": self._options, "state_dict": self.state_dict()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         made = state["rule"], state["params"], state["hyper"]
