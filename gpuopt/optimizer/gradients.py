@@ -96,13 +96,12 @@ class GradientReader:
         TypeError, ValueError
             If a gradient does not fit; the message names it by its path.
         """
-        keys = self._spec.keys
-        if found is not None:
-            pass
-        elif keys is not None and isinstance(grads, dict) and grads.keys() == self._keys:
-            found = [*map(grads.__getitem__, keys)]
-        else:
-            found = self._spec.match(grads, "grads") if self._spec.containers else [grads]
+        if found is None:
+            keys = self._spec.keys
+            if keys is not None and isinstance(grads, dict) and grads.keys() == self._keys:
+                found = [*map(grads.__getitem__, keys)]
+            else:
+                found = self._spec.match(grads, "grads") if self._spec.containers else [grads]
         if self._type is np.ndarray:
             many = len(found) >= _MANY
             if many and self._same(found):
