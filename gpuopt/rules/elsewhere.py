@@ -59,11 +59,16 @@ def never_changes(rule: Any, name: str, value: Any) -> NoReturn:
     )
 
 
+def _spelled_alike(name: str, names: Sequence[str], cutoff: float) -> str:
+    """That of the names which is spelled most alike, whatever the case; empty if none is."""
+    alike = {each.lower(): each for each in names}
+    close = difflib.get_close_matches(name.lower(), alike, n=1, cutoff=cutoff)
+    return alike[close[0]] if close else ""
+
+
 def not_exported(name: str, names: Sequence[str]) -> AttributeError:
     """The error for a name that `gpuopt` does not have: it has others, which are spelled alike."""
-    alike = {each.lower(): each for each in names}
-    close = difflib.get_close_matches(name.lower(), alike, n=1, cutoff=0.75)
-    found = ELSEWHERE.get(name.lower()) or (alike[close[0]] if close else "")
+    found = ELSEWHERE.get(name.lower()) or _spelled_alike(name, names, 0.75)
     hint = f"; write gpuopt.{found}" if found else ""
     if not found and name[:1].isupper():
         hint = "; dir(gpuopt) has all rules, and a class of gpuopt.Rule is your own"
@@ -74,11 +79,8 @@ def no_schedule(names: Sequence[str]) -> Callable[[str], NoReturn]:
     """The ``__getattr__`` of `gpuopt.schedules`, which has these names."""
 
     def missing(name: str) -> NoReturn:
-        alike = {each.lower(): each for each in names}
-        close = difflib.get_close_matches(name.lower(), alike, n=1, cutoff=0.6)
-        hint = (
-            f"write gpuopt.schedules.{alike[close[0]]}" if close else f"it has {', '.join(names)}"
-        )
+        close = _spelled_alike(name, names, 0.6)
+        hint = f"write gpuopt.schedules.{close}" if close else f"it has {', '.join(names)}"
         raise AttributeError(f"module 'gpuopt.schedules' has no attribute {name!r}; {hint}")
 
     return missing
