@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import numbers
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gpuopt.rules.traced import Traced
@@ -28,18 +29,23 @@ def is_written(value: Any) -> bool:
 
 def same(a: Any, b: Any) -> bool:
     """Whether two values hold the very same arrays."""
+    return _alike(a, b, operator.is_)
+
+
+def _alike(a: Any, b: Any, agree: Callable[[Any, Any], bool]) -> bool:
+    """Whether two values, or trees of the same structure, `agree` in each leaf."""
     if isinstance(a, Mapping) and isinstance(b, Mapping):
-        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+        return a.keys() == b.keys() and all(_alike(a[key], b[key], agree) for key in a)
     if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
-        return len(a) == len(b) and all(map(same, a, b))
-    return a is b
+        return len(a) == len(b) and all(_alike(x, y, agree) for x, y in zip(a, b, strict=True))
+    return agree(a, b)
 
 
 class ComparedByValue:
     """What is made of hyperparameters: equal to one of its class with equal values."""
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and _equal(_fields(self), _fields(other))
+        return type(self) is type(other) and _alike(_fields(self), _fields(other), _equal)
 
     def __hash__(self) -> int:
         values = _fields(self).values()
@@ -61,10 +67,6 @@ def _equal(a: Any, b: Any) -> bool:
     """Whether two values are equal; arrays in all their elements, dtypes included."""
     if a is b:
         return True
-    if isinstance(a, Mapping) and isinstance(b, Mapping):
-        return a.keys() == b.keys() and all(_equal(a[key], b[key]) for key in a)
-    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
-        return len(a) == len(b) and all(map(_equal, a, b))
     if is_array(a) or is_array(b):
         alike = type(a) is type(b) and (a.shape, a.dtype) == (b.shape, b.dtype)
         return alike and bool((a == b).all())
