@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic
 from gpuopt.arrays.backend import device_of
 from gpuopt.optimizer.binding import Binding
 from gpuopt.optimizer.guard import Guard
+from gpuopt.optimizer.row_groups import shown
 from gpuopt.optimizer.steps import Steps
 from gpuopt.optimizer.summary import Summary, summarize
 from gpuopt.rules.base import BindableT_co
@@ -78,7 +79,7 @@ class OptimizerAttributes(Generic[BindableT_co]):
         """
         with self._there() if self._binding.device_counts else nullcontext():
             counts = self._steps.counts
-        return self._binding.spec.build([n if isinstance(n, int) else n.copy() for n in counts])
+        return self._binding.spec.build(shown(counts))
 
     @property
     def numbers(self) -> dict[str, Any]:

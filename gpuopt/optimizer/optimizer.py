@@ -17,6 +17,7 @@ from gpuopt.optimizer.copies import OptimizerCopies
 from gpuopt.optimizer.evaluation import Reached, evaluated
 from gpuopt.optimizer.gradients import GradientReader
 from gpuopt.optimizer.guard import Guard
+from gpuopt.optimizer.row_groups import most
 from gpuopt.optimizer.saved import Saved
 from gpuopt.optimizer.saved_format import state_dict_of
 from gpuopt.optimizer.steps import choose
@@ -195,7 +196,7 @@ class Optimizer(OptimizerCopies[BindableT_co]):
         with self._guard.exclusive("evaluated"), self._there():
             self._guard.check_whole()
             steps, binding = self._steps, self._binding
-            counts = [int(np.max(count, initial=0)) for count in steps.counts]
+            counts = list(map(most, steps.counts))
             reached = Reached(steps.t, counts, steps.numbers, steps.scalar_states)
             found = binding.of_each(None, lambda group: evaluated(group, reached))
             arrays = zip(found, binding.leaves, strict=True)

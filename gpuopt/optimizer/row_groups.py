@@ -28,7 +28,7 @@ from gpuopt.rules.paths import matching, without_array
 from gpuopt.tracing.by_row import by_row
 from gpuopt.tracing.program import UpdateProgram
 
-__all__ = ["RowGroup", "RowGroups", "named_rows"]
+__all__ = ["RowGroup", "RowGroups", "most", "named_rows", "shown"]
 
 _KEPT = 8
 """For so many numbers of rows the arrays are kept that they are gathered in."""
@@ -157,6 +157,16 @@ class RowGroups(list[RowGroup]):
         """Go on with the counts of all arrays."""
         for group in self:
             group.counts[0][...] = counts[group.index]
+
+
+def shown(counts: Sequence[Any]) -> list[Any]:
+    """The counts of arrays, for a user: those of rows are copies."""
+    return [count if isinstance(count, int) else count.copy() for count in counts]
+
+
+def most(count: Any) -> int:
+    """The count of an array; or the largest of its rows, 0 if it has none."""
+    return int(np.max(count, initial=0))
 
 
 def named_rows(rows: str | Sequence[str] | None, spec: TreeSpec) -> list[bool]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from gpuopt.arrays.precision import PLAIN, Precision
 from gpuopt.optimizer.binding import Binding
+from gpuopt.optimizer.row_groups import most, shown
 from gpuopt.optimizer.steps import Steps
 from gpuopt.rules.base import Bindable
 from gpuopt.rules.composite import Composite
@@ -44,7 +45,7 @@ def state_dict_of(
         "arrays": _arrays(binding),
         "precision": dataclasses.asdict(binding.precision),
         "t": steps.t,
-        "counts": spec.build([n if isinstance(n, int) else n.copy() for n in steps.counts]),
+        "counts": spec.build(shown(steps.counts)),
         "state": {
             name: spec.build([_copy(a) for a in spec.match(tree, name)])
             for name, tree in state.items()
@@ -191,9 +192,9 @@ def read_counts(saved: dict[str, Any], binding: Binding) -> tuple[int, list[Any]
             zip(spec.match(saved["counts"], "state_dict['counts']"), spec.paths, strict=True)
         )
     ]
-    if (most := max(int(np.max(count, initial=0)) for count in counts)) > t:
+    if (largest := max(map(most, counts))) > t:
         raise ValueError(
-            f"state_dict: counts holds {most} updates of an array, more than the {t} steps"
+            f"state_dict: counts holds {largest} updates of an array, more than the {t} steps"
         )
     return t, counts
 

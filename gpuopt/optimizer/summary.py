@@ -6,9 +6,8 @@ import dataclasses
 import html
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from gpuopt.optimizer.binding import Binding
+from gpuopt.optimizer.row_groups import most
 from gpuopt.optimizer.steps import Steps
 from gpuopt.rules.base import Update
 
@@ -121,9 +120,9 @@ def summarize(binding: Binding, steps: Steps) -> Summary:
             sizes[index] += 0 if view is None else view.itemsize
     rules = binding.of_each("frozen", lambda g: [_rule(g.update)] * len(g.indices))
     executor = binding.executor
-    counts = [np.max(count, initial=0) for count in steps.counts]
+    counts = map(most, steps.counts)
     rows = tuple(
-        Row(name or "params", tuple(leaf.shape), leaf.dtype.name, rule, executor, size, int(count))
+        Row(name or "params", tuple(leaf.shape), leaf.dtype.name, rule, executor, size, count)
         for name, leaf, rule, size, count in zip(
             spec.names, binding.leaves, rules, sizes, counts, strict=True
         )
