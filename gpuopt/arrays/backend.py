@@ -13,7 +13,6 @@ import os
 import platform
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 from typing import Any, Literal, TypedDict
 
@@ -39,11 +38,6 @@ def is_cupy(array: Any) -> bool:
 
 def is_array(x: Any) -> bool:
     return isinstance(x, np.ndarray) or is_cupy(x)
-
-
-def device_of(array: Any) -> AbstractContextManager[Any]:
-    """A context with the device of `array` as the current one; an empty one for NumPy's arrays."""
-    return array.device if is_cupy(array) else nullcontext()
 
 
 def array_module(*arrays: Any) -> ModuleType:

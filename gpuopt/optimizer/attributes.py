@@ -9,7 +9,7 @@ import html
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Generic
 
-from gpuopt.arrays.backend import device_of
+from gpuopt.arrays.device import device_of
 from gpuopt.optimizer.binding import Binding
 from gpuopt.optimizer.guard import Guard
 from gpuopt.optimizer.row_groups import shown

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from gpuopt.arrays.backend import device_of, is_cupy
+from gpuopt.arrays.backend import is_cupy
+from gpuopt.arrays.device import device_of
 from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.arrays.precision import MASTER, Precision
 from gpuopt.arrays.tree import TreeSpec

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.arrays.backend import device_of
+from gpuopt.arrays.device import device_of
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, state_dtype
 from gpuopt.arrays.precision import MASTER, Precision
 from gpuopt.codegen.host import compile_host

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gpuopt.arrays.backend import array_module, device_of
+from gpuopt.arrays.backend import array_module
+from gpuopt.arrays.device import device_of
 from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.arrays.random import ROUNDING
 from gpuopt.arrays.rows import out_of_bounds, read_rows

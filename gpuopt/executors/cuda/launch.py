@@ -11,12 +11,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from gpuopt.arrays.device import device_of
 from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.codegen.cuda.elementwise import KernelSource
 from gpuopt.codegen.cuda.reduction import fold_space, reductions_source
 from gpuopt.codegen.cuda.table import table_source
 from gpuopt.executors.cuda.launches import InMemory, KernelScalars, Launches, Passed
-from gpuopt.executors.cuda.runtime import CUPY, Runtime, check_process
+from gpuopt.executors.cuda.runtime import CUPY, Runtime
 from gpuopt.executors.cuda.singles import SingleArray
 from gpuopt.executors.cuda.tables import LaunchPlanner, Table, TableLaunch
 from gpuopt.executors.cuda.uploads import UploadRing
@@ -52,11 +53,10 @@ class CupyExecutor:
         indices: Sequence[int] = (),
         capturable: bool = False,
     ) -> None:
-        check_process()
         views = self._views = [ParamView(p) for p in params]
         hyper_arrays = list(hyper_arrays) or [{} for _ in params]
         indices = list(indices) or list(range(len(params)))
-        self.device, self.compute = params[0].device, COMPUTE[params[0].dtype.name]
+        self.device, self.compute = device_of(params[0]), COMPUTE[params[0].dtype.name]
         with self.device:
             self._buffers = new_state(self.runtime.xp, program, self.compute, views, initial)
             each = zip(views, hyper_arrays, indices, strict=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +11,7 @@ import cupy
 from gpuopt.codegen.cuda.compile import compile_launch
 from gpuopt.codegen.cuda.elementwise import KernelSource
 
-__all__ = ["CUPY", "Runtime", "check_process"]
+__all__ = ["CUPY", "Runtime"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,18 +42,3 @@ class Runtime:
 
 
 CUPY = Runtime(cupy, cupy.cuda, compile_launch)
-
-
-_process = 0
-"""The process that used CUDA here first."""
-
-
-def check_process() -> None:
-    """Raise RuntimeError in a process that was forked after CUDA was used."""
-    global _process
-    _process = _process or os.getpid()
-    if _process != os.getpid():
-        raise RuntimeError(
-            "this process was forked after CUDA was used, and CUDA does not work in a forked "
-            "process: start processes with multiprocessing.get_context('spawn')"
-        )

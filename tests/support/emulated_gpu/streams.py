@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import itertools
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,10 +27,14 @@ NOT_READY, UNSUPPORTED, INVALIDATED, UNMATCHED, UNJOINED, ISOLATION, IMPLICIT, C
 )
 LEGACY = (0, 1, 2)
 ASKED_IN_VAIN = 100
+NOT_INITIALISED = 3
 Thing = Callable[[], object]
 
 log: collections.deque[tuple[Any, ...]] = collections.deque(maxlen=100_000)
 """What was asked of the device, in order: each what it was ("launch", "copy", "malloc" …) and what it was done to."""
+_forked = list[bool]()
+"""Not empty in a process that was forked from one that used the device: CUDA refuses everything there."""
+os.register_at_fork(after_in_child=lambda: _forked.append(True))
 handles = itertools.count(0x1000, 0x10)
 
 
@@ -82,10 +87,14 @@ _events: dict[int, Event] = collections.defaultdict(Event)
 
 
 def current_device() -> int:
+    if _forked:
+        refuse(NOT_INITIALISED)
     return getattr(_current, "device", 0)
 
 
 def set_device(device: int) -> None:
+    if _forked:
+        refuse(NOT_INITIALISED)
     if not 0 <= device < settings.DEVICES:
         refuse(101)
     _current.device = device
