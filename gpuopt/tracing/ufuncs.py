@@ -11,7 +11,7 @@ import numpy as np
 from gpuopt.rules.traced import Traced
 from gpuopt.tracing.complexes import COMPLEX, Parts
 from gpuopt.tracing.errors import ELEMENTWISE, trace_error
-from gpuopt.tracing.expr import Graph
+from gpuopt.tracing.expr import Expr, Graph
 from gpuopt.tracing.keywords import refuse_keywords
 from gpuopt.tracing.powers import power
 from gpuopt.tracing.truth import of_truth_values
@@ -72,7 +72,7 @@ def _conjugate(graph: Graph, x: Parts) -> Parts:
 def _power(graph: Graph, x: Parts, y: Parts) -> Parts:
     (exponent, *_), complexes = y, len(x) + len(y) > 2
     if not complexes and x[0].host and exponent.host:
-        return (graph.node("power", x[0], exponent),)
+        return (_power_of_number(graph, x[0], exponent),)
     value = exponent.value if exponent.op == "constant" and len(y) == 1 else None
     if value in _POWERS:
         return _POWERS[value](graph, x)
@@ -82,6 +82,18 @@ def _power(graph: Graph, x: Parts, y: Parts) -> Parts:
             "available in a rule: work with np.abs(x), x.real and x.imag"
         )
     return (power(graph, x[0], exponent),)
+
+
+def _power_of_number(graph: Graph, x: Expr, exponent: Expr) -> Expr:
+    """A square is a product where a hyperparameter is the exponent.
+
+    A GPU's power of the same numbers may differ in the last digit, even of a square.
+    """
+    raised = graph.node("power", x, exponent)
+    if exponent.op != "hyper":
+        return raised
+    squares = graph.node("equal", exponent, graph.constant(2.0))
+    return graph.node("where", squares, graph.node("multiply", x, x), raised)
 
 
 def _fabs(graph: Graph, x: Parts) -> Parts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,23 @@ def test_an_array_in_place_of_a_decay_has_powers() -> None:
     for _ in range(2):
         opt.step(np.ones(3))
     np.testing.assert_allclose(x, 1 / (1 - beta**2), rtol=1e-15)
+
+
+def test_the_square_of_a_number_is_a_product(rng: np.random.Generator) -> None:
+    """Which is the same everywhere: the powers of a GPU, and of a C library, may differ from it in the last digit."""
+
+    class Squared(go.Rule):
+        exponent: float = 2.0
+
+        def update(self, t: Any, p: Any, g: Any, largest: Any = 0.0) -> Any:
+            return g, largest**self.exponent + self.exponent
+
+    differing = [x for x in rng.uniform(1, 10, 100_000).tolist() if math.pow(x, 2.0) != x * x]
+    for x in [1.5, *differing[:5]]:
+        opt = Squared().init(np.ones(2))
+        opt.load_state_dict(opt.state_dict() | {"state": {"largest": np.array(x)}})
+        opt.step(np.ones(2))
+        assert opt.state["largest"] == x * x + 2.0
 
 
 def test_complex_arrays_have_few_powers() -> None:

@@ -8,6 +8,13 @@ __all__ = ["MISTAKES"]
 
 MISTAKES = [
     Mistake(
+        "the square of a number raised to a power",
+        "_power_of_number",
+        'exponent.op != "hyper"',
+        "True",
+        "test_powers::test_the_square_of_a_number_is_a_product",
+    ),
+    Mistake(
         "the rounding of a product forgotten in a power",
         "powers:_product",
         "rest + a[1] * b",
