@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from gpuopt.arrays.backend import cpu_choices, cpu_executor, is_cupy
 from gpuopt.arrays.packages import cupy_fault
 from gpuopt.executors.layout import Initial, no_values
+from gpuopt.executors.row_copies import HostCopies, RowCopies
 from gpuopt.executors.scalars import AnyScalars, ScalarRows, Scalars, StoredScalars
 from gpuopt.tracing.operands import Operand
 from gpuopt.tracing.program import Kernel, UpdateProgram
@@ -27,11 +28,13 @@ __all__ = [
     "CpuExecutor",
     "Executor",
     "Launch",
+    "RowCopies",
     "ScalarRows",
     "Scalars",
     "StoredScalars",
     "executor_of",
     "register",
+    "row_copies_of",
     "using",
 ]
 
@@ -140,6 +143,15 @@ def register(name: str, loader: Loader, of_numpy: bool = True) -> None:
 def executor_of(array: Any) -> type[Executor]:
     """The executor of arrays like `array`: ``"cupy"``, or for NumPy's what ``GPUOPT_CPU`` says."""
     return _in_place or _loaders["cupy" if is_cupy(array) else cpu_executor()]()
+
+
+def row_copies_of(array: Any) -> type[RowCopies]:
+    """What gathers rows of arrays like `array`."""
+    if not is_cupy(array):
+        return HostCopies
+    from gpuopt.executors.cuda.row_copies import DeviceCopies
+
+    return DeviceCopies
 
 
 @contextlib.contextmanager

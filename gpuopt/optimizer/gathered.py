@@ -6,7 +6,6 @@ row is a number of its own for each of them.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 from gpuopt.arrays.backend import array_module
 from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.codegen.host import compile_host
-from gpuopt.executors import Launch, executor_of
+from gpuopt.executors import Launch, RowCopies, executor_of, row_copies_of
 from gpuopt.optimizer.groups import ParamGroup
 from gpuopt.tracing.by_row import ByRow
 from gpuopt.tracing.operands import hyper_array
@@ -36,41 +35,15 @@ class Gathered:
     def __init__(self, group: ParamGroup, rows: ByRow, size: int) -> None:
         param, beside, states = group.arrays_of(0)
         xp, shape = array_module(param), (size, *param.shape[1:])
-        self.rows, self.param = rows, xp.empty(shape, param.dtype)
+        self.rows, room = rows, xp.empty(shape, param.dtype)
         numbers = [xp.empty(shape, COMPUTE[param.dtype.name]) for _ in rows.operands]
         read = {hyper_array(name): xp.empty(shape, x.dtype) for name, x in beside.items()}
         arrays = {**read, **dict(zip(rows.operands, numbers, strict=True))}
-        self.executor = executor_of(param)(rows.program, [self.param], hyper_arrays=[arrays])
-        self._written = [_whole_rows(param, self.param)]
-        self._written += [
-            _whole_rows(states[name], x) for name, x in self.executor.states[0].items()
-        ]
-        read_from = zip(beside.values(), read.values(), strict=True)
-        self._read = [*self._written, *(_whole_rows(x, rows) for x, rows in read_from)]
-        self.numbers = [x.reshape(size, math.prod(shape[1:])) for x in numbers]
-
-    def take(self, index: Any) -> None:
-        """Gather these rows."""
-        for whole, rows in self._read:
-            if isinstance(whole, np.ndarray):
-                whole.take(index, axis=0, out=rows, mode="wrap")
-            else:
-                rows[...] = whole[index]
-
-    def put(self, index: Any) -> None:
-        """Put the rows back."""
-        for whole, rows in self._written:
-            whole[index] = rows
-
-
-def _whole_rows(whole: Any, rows: Any) -> tuple[Any, Any]:
-    """The two as arrays of one axis whose elements are rows, which NumPy copies sooner."""
-    flat = isinstance(whole, np.ndarray) and whole.flags.c_contiguous and rows.flags.c_contiguous
-    if not flat or not rows.size:
-        return whole, rows
-    row = f"V{rows.nbytes // len(rows)}"
-    one, other = (x.reshape(len(x), -1).view(row)[:, 0] for x in (whole, rows))
-    return one, other
+        self.executor = executor_of(param)(rows.program, [room], hyper_arrays=[arrays])
+        written = [(param, room)]
+        written += [(states[name], x) for name, x in self.executor.states[0].items()]
+        read_from = list(zip(beside.values(), read.values(), strict=True))
+        self.copies = row_copies_of(param)(written, read_from, numbers)
 
 
 class RowLaunch:
@@ -78,9 +51,9 @@ class RowLaunch:
 
     Parameters
     ----------
-    gathered : Gathered
-    index : array
-        Which rows, where they are.
+    copies : RowCopies
+    where : object
+        Which rows, as the copies take it.
     grads : array
         Their gradients.
     update : Launch
@@ -91,21 +64,21 @@ class RowLaunch:
 
     def __init__(
         self,
-        gathered: Gathered,
-        index: Any,
+        copies: RowCopies,
+        where: Any,
         grads: Any,
         update: Launch,
         counts: tuple[Any, Any, Any],
     ) -> None:
-        self._gathered, self._index, self._update, self._counts = gathered, index, update, counts
+        self._copies, self._where, self._update, self._counts = copies, where, update, counts
         self._grads = grads  # whose address is all that a launch on a GPU has of it
         self.begun = False
 
     def __call__(self) -> None:
-        self._gathered.take(self._index)
+        self._copies.take(self._where)
         self._update()
         self.begun = True
-        self._gathered.put(self._index)
+        self._copies.put(self._where)
         every, which, after = self._counts
         every[which] = after
 
@@ -124,6 +97,8 @@ class Numbers:
 
     def of(self, counts: Any) -> list[Any]:
         """Each of the numbers for these counts, a column."""
+        if not self.rows.numbers or not len(counts):
+            return [np.zeros((len(counts), 1), self._compute) for _ in self.rows.numbers]
         low, high = _ends(counts)
         known = self._first <= low and high < self._first + len(self._values)
         if known or (high - low <= _SPARSE * len(counts) and self._extend(low, high)):

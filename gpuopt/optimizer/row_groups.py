@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gpuopt.arrays.backend import array_module
 from gpuopt.arrays.device import device_of
 from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.arrays.random import ROUNDING
@@ -60,7 +59,6 @@ class RowGroup(ParamGroup):
         self.counts = [np.zeros(len(self._param), np.int64)]
         self._turn = np.zeros(len(self._param), np.int64)
         self._gathered = dict[tuple[UpdateProgram, int], Gathered]()
-        self._xp = array_module(self._param)
         self._known: Numbers | None = None
 
     def check_programs(self, update: Update, programs: Sequence[UpdateProgram]) -> None:
@@ -82,14 +80,12 @@ class RowGroup(ParamGroup):
             counts, hyper = self.counts[0][index] + 1, self.hyper(values)
             found = self._room(len(index))
             numbers = self._numbers(found, hyper)
-            if found.numbers and len(index):
-                for array, column in zip(found.numbers, numbers.of(counts), strict=True):
-                    array[...] = column if self._xp is np else self._xp.asarray(column)
+            columns = numbers.of(counts)
             if not grads.flags.c_contiguous:
                 grads = grads.copy()
             update = found.executor.plan(found.rows.program.update, [grads], numbers.scalars)
-            where = index if self._xp is np else self._xp.asarray(index)
-        return RowLaunch(found, where, grads, update, (self.counts[0], index, counts))
+            where = found.copies.given(index, columns)
+        return RowLaunch(found.copies, where, grads, update, (self.counts[0], index, counts))
 
     def _check_once(self, index: Any) -> None:
         """Raise an error if a row is not there, or there twice."""

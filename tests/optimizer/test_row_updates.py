@@ -15,6 +15,7 @@ from gpuopt.codegen.host import compile_host
 from gpuopt.optimizer.gathered import Numbers
 from gpuopt.tracing.by_row import by_row
 from gpuopt.tracing.trace import trace
+from tests.support.asked import during, idle_device, on_device
 from tests.support.executors import running_on
 from tests.support.variants import bits, on_host, sample
 
@@ -253,3 +254,14 @@ def test_numbers_of_counts(steps: list[list[int]]) -> None:
         for column, number in zip(known.of(np.array(counts)), rows.numbers, strict=True):
             wanted = [compile_host((number,))(count, hyper)[0] for count in counts]
             assert column[:, 0].tolist() == wanted
+
+
+@pytest.mark.gpu
+def test_a_gpu_gathers_updates_and_puts_back_by_a_kernel_each() -> None:
+    with idle_device() as log:
+        opt = go.Adam(0.1).init({"x": on_device(np.ones((9, 2)))}, rows="x")
+        given = [{"x": go.rows([3, index], on_device(np.ones((2, 2))))} for index in (1, 2)]
+        opt.step(given[0])
+        found = during(log, opt, given[1])
+        assert found["launch"] == 3
+        assert found["copy"] == 2  # which rows, with their numbers; where the gradients are

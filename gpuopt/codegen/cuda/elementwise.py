@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import itertools
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -73,9 +74,9 @@ class KernelSource:
     @classmethod
     def of(
         cls,
-        inputs: list[tuple[str, np.dtype[Any] | None]],
-        outputs: list[tuple[str, np.dtype[Any] | None]],
-        lines: list[str],
+        inputs: Sequence[tuple[str, np.dtype[Any] | None]],
+        outputs: Sequence[tuple[str, np.dtype[Any] | None]],
+        lines: Sequence[str],
         name: str,
         reads: tuple[Operand, ...] = (),
         arrays: tuple[Operand, ...] = (),

@@ -9,6 +9,14 @@ __all__ = ["MISTAKES"]
 CHECKED, SHUFFLED, LATE = ("EMULATED_CHECK=1",), ("EMULATED_CHECK=1", "EMULATED_SEED=7"), ("EMULATED_STREAMS=late",)
 
 MISTAKES: list[Mistake] = [
+    Mistake(
+        "rows that are counted from the end gathered before the array",
+        "DeviceCopies.given",
+        "index % self._rows",
+        "index",
+        "test_row_updates",
+        emulated=(),
+    ),
     TextMistake(
         "a ticket of a reduction that is not atomic",
         "_CLIMB",
