@@ -250,18 +250,21 @@ __all__ = [
 ]
 
 
+_LATER = ("conventions",)
+"""Modules that few ask for, imported when they are."""
+
 if typing.TYPE_CHECKING:
     from gpuopt import conventions as conventions
 else:  # to a type checker any name would then be one of the module's
 
     def __getattr__(name):
-        if name == "conventions":  # which few ask for
-            import gpuopt.conventions
+        if name in _LATER:
+            import importlib
 
-            return gpuopt.conventions
+            return importlib.import_module(f"gpuopt.{name}")
         from gpuopt.rules.elsewhere import not_exported
 
         raise not_exported(name, __all__)
 
     def __dir__():
-        return sorted({*globals(), "conventions"})
+        return sorted({*globals(), *_LATER})
