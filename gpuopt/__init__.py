@@ -250,11 +250,12 @@ __all__ = [
 ]
 
 
-_LATER = ("conventions",)
+_LATER = ("conventions", "plot")
 """Modules that few ask for, imported when they are."""
 
 if typing.TYPE_CHECKING:
     from gpuopt import conventions as conventions
+    from gpuopt import plot as plot
 else:  # to a type checker any name would then be one of the module's
 
     def __getattr__(name):

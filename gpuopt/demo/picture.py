@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from gpuopt.arrays.backend import optional_import
 from gpuopt.demo.runs import Run, Way
+from gpuopt.plot.labels import Label, label_ends
+from gpuopt.plot.look import DASHES, colours_of, style
 from gpuopt.rules import USUAL
 from gpuopt.training.history import running_mean
 
 __all__ = ["FORMATS", "draw"]
 
 FORMATS = (".png", ".pdf", ".svg")
-
-# Okabe and Ito's colours can be told apart with any colour vision, the dashes without colour.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
-_DASHES = ("-", (0, (6, 1.5)), (0, (1.2, 1.2)), (0, (4, 1.5, 1.2, 1.5)), (0, (9, 2)))
-_GAP = 0.05  # least distance of two labels, as a share of the panel's height
-_ALIKE = 0.01  # mean distance below which two lines look like one, as a share of that height
 
 
 def draw(runs: list[Run], examples: int, about: str, path: Path, narrow: bool = False) -> None:
@@ -33,9 +29,13 @@ def draw(runs: list[Run], examples: int, about: str, path: Path, narrow: bool = 
     """
     # A Figure of its own, not pyplot's: it needs no display and leaves no global state.
     figure = optional_import("matplotlib.figure", "the demo").Figure
+    with style():
+        fig = _figure(figure, runs, examples, about, narrow)
+    fig.savefig(path, dpi=150)
+
+
+def _figure(figure: Any, runs: list[Run], examples: int, about: str, narrow: bool) -> Any:
     ways = list({run.way.batch_size: run.way for run in runs}.values())
-    # A usual rule looks the same whichever others are drawn.
-    names = list(dict.fromkeys([*USUAL, *(run.name for run in runs)]))
     size, shape = (1.2 + 4.6 * len(ways), 5.4), (1, len(ways))
     if narrow:
         size, shape = (4.6, 1.4 + 3.6 * len(ways)), (len(ways), 1)
@@ -55,17 +55,24 @@ def draw(runs: list[Run], examples: int, about: str, path: Path, narrow: bool = 
         panels[0].yaxis.set_minor_formatter("{x:g}")
     panels[0].set_ylabel("training loss (mean cross-entropy)")
     for panel, way in zip(panels, ways, strict=True):
-        labels = []
-        for run, (epochs, loss) in zip(runs, curves, strict=True):
-            if run.way == way:
-                style = names.index(run.name)
-                colour, dashes = _COLOURS[style % len(_COLOURS)], _DASHES[style % len(_DASHES)]
-                panel.plot(epochs, loss, color=colour, linestyle=dashes, linewidth=1.8)
-                heights = np.log(np.maximum(loss, low) / low) / np.log(high / low)
-                labels.append(Label(heights, f"{run.name}  {run.accuracy:.1%}", colour))
-        _label(panel, labels)
+        here = [(run, curve) for run, curve in zip(runs, curves, strict=True) if run.way == way]
+        # A usual rule looks the same whichever others are drawn.
+        names = list(dict.fromkeys([*USUAL, *(run.name for run in runs)]))
+        _lines(panel, here, names, low, high)
         _frame(panel, way, examples)
-    fig.savefig(path, dpi=150)
+    return fig
+
+
+def _lines(panel: Any, curves: list[Any], names: list[str], low: float, high: float) -> None:
+    """The curves of a panel, each labelled where it ends."""
+    labels, colours = [], colours_of(panel)
+    for run, (epochs, loss) in curves:
+        number = names.index(run.name)
+        colour, dashes = colours[number % len(colours)], DASHES[number % len(DASHES)]
+        panel.plot(epochs, loss, color=colour, linestyle=dashes)
+        heights = np.log(np.maximum(loss, low) / low) / np.log(high / low)
+        labels.append(Label(heights, f"{run.name}  {run.accuracy:.1%}", colour))
+    label_ends(panel, labels)
 
 
 def _findings(ends: list[tuple[float, Run]], ways: list[Way]) -> list[str]:
@@ -90,83 +97,6 @@ def _frame(panel: Any, way: Way, examples: int) -> None:
         f"epochs ({updates} update{'s' if updates > 1 else ''} each)\n{mean}", fontsize=9
     )
     panel.set_xlim(0, way.epochs)
-    panel.grid(visible=True, color="0.9")
-    panel.set_axisbelow(True)
-    panel.tick_params(which="both", length=0)
-    panel.spines[["top", "right"]].set_visible(False)
-
-
-class Label(NamedTuple):
-    """A line and its text: heights as shares of the panel's, from the line's begin to its end."""
-
-    heights: Any
-    text: str
-    colour: str
-
-
-def _together(labels: list[Label]) -> list[list[Label]]:
-    """The labels, lowest first, those of lines that look like one together, highest first."""
-    found: list[list[Label]] = []
-    for label in sorted(labels, key=lambda label: float(label.heights[-1])):
-        for group in found:
-            if _look_alike(group[0].heights, label.heights):
-                group.insert(0, label)
-                break
-        else:
-            found.append([label])
-    return found
-
-
-def _look_alike(one: Any, other: Any) -> bool:
-    if len(one) != len(other):
-        return False
-    apart = np.abs(one - other)
-    return bool(apart.mean() < _ALIKE and apart[-1] < 2 * _ALIKE)
-
-
-def _label(panel: Any, labels: list[Label]) -> None:
-    """Write each text, in its colour, to the right of the height where its line ends, moved apart
-    from the others. Lines that look like one share a pointer.
-    """
-    groups = _together(labels)
-    ends = [float(np.mean([label.heights[-1] for label in group])) for group in groups]
-    heights = ends = [min(end, 1.0) for end in ends]
-    heights = heights.copy()
-    for _ in range(100):
-        for i in range(len(heights) - 1):
-            room = _GAP * (len(groups[i]) + len(groups[i + 1])) / 2
-            overlap = max(0.0, room - (heights[i + 1] - heights[i]))
-            heights[i] -= overlap / 2
-            heights[i + 1] += overlap / 2
-    for height, end, group in zip(heights, ends, groups, strict=True):
-        colour = group[0].colour if len(group) == 1 else "0.4"
-        pointer = {"arrowstyle": "-", "color": colour, "shrinkA": 2, "shrinkB": 0}
-        top = height + _GAP * (len(group) - 1) / 2
-        places = [top - _GAP * number for number in range(len(group))]
-        panel.annotate("", (1, end), (1.06, height), **_OUTSIDE, arrowprops=pointer)
-        if len(group) > 1:
-            ends_of_bar = [places[0] + 0.4 * _GAP, places[-1] - 0.4 * _GAP]
-            panel.plot(
-                [1.06, 1.06],
-                ends_of_bar,
-                color=colour,
-                clip_on=False,
-                linewidth=1,
-                transform=panel.transAxes,
-            )
-        for place, label in zip(places, group, strict=True):
-            panel.annotate(
-                label.text,
-                (1, end),
-                (1.08, place),
-                **_OUTSIDE,
-                va="center",
-                color=label.colour,
-                fontsize=9,
-            )
-
-
-_OUTSIDE = {"xycoords": "axes fraction", "textcoords": "axes fraction"}
 
 
 def _window(way: Way, examples: int) -> int:

@@ -113,6 +113,7 @@ def fit(
                 history._add(loss, xp)
                 optimizer.step(grads, loss)
                 history.steps += 1
+                history.examples += len(batch[0])
                 if bar is not None:
                     bar.update()
             history.epochs += 1

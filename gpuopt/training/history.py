@@ -28,6 +28,8 @@ class History:
     ----------
     epochs, steps : int
         Epochs finished and updates made.
+    examples : int
+        Examples that the updates have seen, each as often as it was.
     seconds : float
         Wall time up to the end of the last finished epoch.
     """
@@ -35,6 +37,7 @@ class History:
     def __init__(self) -> None:
         self.epochs = 0
         self.steps = 0
+        self.examples = 0
         self.seconds = 0.0
         self._blocks: list[Any] = []  # arrays of _BLOCK losses, on the params' device
         self._unchecked = 0  # how many of the last losses may not be finite

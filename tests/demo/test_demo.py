@@ -12,9 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tqdm
-from matplotlib.figure import Figure
 from matplotlib.image import imread
-from matplotlib.text import Annotation
 from numpy.testing import assert_allclose, assert_array_equal
 
 import gpuopt.arrays.backend
@@ -232,34 +230,6 @@ def test_bar_is_full_at_the_end(demo: Any, monkeypatch: pytest.MonkeyPatch, lr: 
 
 
 # The picture
-
-
-def test_labels_are_moved_apart_and_keep_their_order() -> None:
-    panel = Figure().subplots()
-    ends = {"c": 0.52, "a": 0.5, "b": 0.51, "d": 0.9}
-    picture._label(panel, [picture.Label(np.array([start, end]), name, "k") for start, (name, end) in enumerate(ends.items())])
-    heights = texts_of(panel)
-    assert sorted(heights, key=heights.__getitem__) == ["a", "b", "c", "d"]
-    gaps = np.diff(sorted(heights.values()))
-    assert (gaps > 0.99 * picture._GAP).all()
-    assert heights["d"] == 0.9
-    assert_allclose(np.mean([heights["a"], heights["b"], heights["c"]]), 0.51)
-
-
-def texts_of(panel: Any) -> dict[str, float]:
-    """Where each label stands; a pointer has no text."""
-    return {text.get_text(): text.xyann[1] for text in panel.texts if isinstance(text, Annotation) and text.get_text()}
-
-
-def test_lines_that_coincide_are_labelled_together() -> None:
-    """With one pointer; a line that only ends there has one of its own."""
-    panel, line = Figure().subplots(), np.linspace(1, 0.3, 20)
-    curves = {"a": line, "b": line + 0.002, "c": np.full(20, 0.3), "d": line + 0.2}
-    picture._label(panel, [picture.Label(curve, name, "k") for name, curve in curves.items()])
-    heights = texts_of(panel)
-    assert_allclose(heights["b"] - heights["a"], picture._GAP)
-    assert len([text for text in panel.texts if not text.get_text()]) == 3
-    assert len(panel.lines) == 1  # the bar beside the two
 
 
 def test_a_line_that_climbs_out_of_the_picture_does_not_flatten_the_others() -> None:

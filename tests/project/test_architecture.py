@@ -56,6 +56,7 @@ ORDER = (
     ("training", "arguments history fit result given bounds stopping objective descent"),
     ("training.line_search", "flat wolfe prox method lbfgs conjugate proximal"),
     ("training", "search minimize scipy_method differences leaf_check check_gradient"),
+    ("plot", "look labels surfaces curves notebooks __init__"),
     ("", "option_values"),
     ("bench", "measure by_hand libraries subjects rivals report arguments __init__"),
     ("demo", "network runs picture arguments __init__"),

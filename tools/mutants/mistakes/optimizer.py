@@ -455,9 +455,9 @@ MISTAKES = [
     ),
     Mistake(
         "rows that are not put back where their array has another order",
-        "gathered:_whole_rows",
-        "isinstance(whole, np.ndarray) and _1 and _2",
-        "isinstance(whole, np.ndarray)",
+        "row_copies:_whole_rows",
+        "not (_1 and _2 and _3)",
+        "not rows.size",
         "test_row_updates::test_layouts_whole_gradients_and_nothing",
     ),
     Mistake(

@@ -40,6 +40,6 @@ MISTAKES = [
         "_look_alike",
         "apart.mean() < _ALIKE and apart[-1] < 2 * _ALIKE",
         "apart[-1] < 2 * _ALIKE",
-        "test_demo::test_lines_that_coincide_are_labelled_together",
+        "test_plot::test_lines_that_coincide_are_labelled_together",
     ),
 ]

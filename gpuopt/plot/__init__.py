@@ -1,0 +1,20 @@
+"""Pictures of what optimizers do: `contours`, `compare`, `schedule`, `live`.
+
+Each returns the axes of matplotlib, for more of your own. They look the same on the pages of this
+project: `style` is a context that makes other figures look so, too.
+
+>>> import gpuopt as go
+>>> with go.plot.style(dark=True):
+...     pass  # figures of matplotlib
+
+Needs matplotlib.
+"""
+
+from __future__ import annotations
+
+from gpuopt.plot.curves import compare, schedule
+from gpuopt.plot.look import style
+from gpuopt.plot.notebooks import live
+from gpuopt.plot.surfaces import contours
+
+__all__ = ["compare", "contours", "live", "schedule", "style"]
