@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import shlex
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,13 @@ def test_the_page_on_rows_runs(capsys: pytest.CaptureFixture[str]) -> None:
     for block in blocks("python", "docs/rows.md"):
         exec(block, scope)
     assert capsys.readouterr().out == "1 64\n(16, 16) (16, 16) (5000,)\n"
+
+
+def test_the_page_on_scikit_learn_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    with warnings.catch_warnings():
+        for block in blocks("python", "docs/scikit-learn.md"):
+            exec(block, {})
+    assert capsys.readouterr().out == "0.03\n"
 
 
 def test_the_page_on_constraints_runs_and_has_every_piece(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ TESTS = ROOT / "tests"
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in TESTS.rglob("*.py"))
 WINGS = {path.parent.name for path in Path(gpuopt.__file__).parent.glob("*/__init__.py")}
 BESIDE = {
+    "doors": "the doors to other libraries, which are single files",
     "gpu": "what nothing but a GPU can show",
     "project": "the repository itself",
     "site": "asv_bench, and the pages it makes",

@@ -7,6 +7,7 @@ from tools.mutants.mistakes import (
     bench,
     codegen,
     device,
+    doors,
     executors,
     family,
     line_search,
@@ -37,5 +38,6 @@ WINGS = (
     line_search,
     bench,
     device,
+    doors,
 )
 MISTAKES: list[Mistake] = [one for wing in WINGS for one in wing.MISTAKES]
