@@ -250,12 +250,13 @@ __all__ = [
 ]
 
 
-_LATER = ("conventions", "plot", "sklearn")
+_LATER = ("conventions", "plot", "problems", "sklearn")
 """Modules that few ask for, imported when they are."""
 
 if typing.TYPE_CHECKING:
     from gpuopt import conventions as conventions
     from gpuopt import plot as plot
+    from gpuopt import problems as problems
     from gpuopt import sklearn as sklearn
 else:  # to a type checker any name would then be one of the module's
 

@@ -57,6 +57,7 @@ ORDER = (
     ("training.line_search", "flat wolfe prox method lbfgs conjugate proximal"),
     ("training", "search minimize scipy_method differences leaf_check check_gradient"),
     ("plot", "look labels surfaces curves notebooks __init__"),
+    ("problems", "problem functions learning __init__"),
     ("", "option_values"),
     ("bench", "measure by_hand libraries subjects rivals report arguments __init__"),
     ("demo", "network runs picture arguments __init__"),

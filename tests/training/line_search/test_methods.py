@@ -15,7 +15,7 @@ from gpuopt.arrays.tree import TreeSpec
 from gpuopt.training.line_search.flat import Problem
 from gpuopt.training.line_search.method import State
 from gpuopt.training.objective import Objective
-from tests.support.problems import STANDARD, bowl, logistic, phase_retrieval, rosenbrock
+from tests.support.problems import STANDARD, bowl, phase_retrieval, rosenbrock
 from tests.support.variants import on_host
 
 METHODS = [
@@ -102,7 +102,7 @@ def test_arrays_on_any_device(method: Any, xp: Any) -> None:
 
 @pytest.mark.parametrize("method", SEARCHES, ids=repr)
 def test_float32_ends_where_rounding_hides_the_descent(method: Any) -> None:
-    exact, _ = logistic()
+    exact, _ = STANDARD["logistic"]
 
     def fun(x: Any) -> Any:
         value, gradient = exact(x)

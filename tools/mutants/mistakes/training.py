@@ -42,4 +42,25 @@ MISTAKES = [
         "apart[-1] < 2 * _ALIKE",
         "test_plot::test_lines_that_coincide_are_labelled_together",
     ),
+    Mistake(
+        "a start that the caller alters for the next",
+        "PhaseRetrieval.x0",
+        "self._made[3].copy()",
+        "self._made[3]",
+        "test_problems::test_arrays_are_new_and_of_its_precision",
+    ),
+    Mistake(
+        "a penalty in the loss that the gradient has not",
+        "LogisticRegression.loss_and_grad",
+        "self.penalty * x - _1",
+        "-_1",
+        "test_problems::test_the_gradient_is_right_and_the_minimum_is_one",
+    ),
+    Mistake(
+        "a solution that Newton's method has not reached",
+        "LogisticRegression._solution",
+        "range(30)",
+        "range(3)",
+        "test_problems::test_the_gradient_is_right_and_the_minimum_is_one",
+    ),
 ]

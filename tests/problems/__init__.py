@@ -1,0 +1,1 @@
+"""`gpuopt/problems`: functions to try a method with."""

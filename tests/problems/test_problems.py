@@ -1,0 +1,83 @@
+"""Problems to try a method with: their gradients, minima and arrays."""
+
+from __future__ import annotations
+
+import doctest
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gpuopt as go
+from gpuopt import problems
+from gpuopt.arrays.tree import leaves
+from tests.support.variants import on_host
+
+NAMES = sorted(set(problems.__all__) - {"Problem", "Examples"})
+
+
+def made(name: str, **given: Any) -> Any:
+    return getattr(problems, name)(**given)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_gradient_is_right_and_the_minimum_is_one(name: str) -> None:
+    problem = made(name, xp=np)
+    assert go.check_gradient(problem.fun, problem.x0).ok
+    value, gradient = problem.fun(problem.solution)
+    assert value == pytest.approx(problem.minimum, abs=1e-25)
+    assert problem.fun(problem.x0)[0] > problem.minimum + 0.1
+    if name != "Reddi":  # which is at the end of an interval
+        assert max(abs(g).max() for g in leaves(gradient)) < 1e-12
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_line_search_finds_it(name: str) -> None:
+    problem = made(name, xp=np)
+    bounds = (-1.0, 1.0) if name == "Reddi" else None
+    method = go.SGD(1.0) if bounds else go.LBFGS()
+    found = go.minimize(problem.fun, problem.x0, method, gtol=1e-8, maxiter=1500 if name != "Network" else 300, bounds=bounds)
+    most = 0.01 * problem.fun(problem.x0)[0] if name == "Network" else 1e-10
+    assert -1e-10 < found.fun - problem.minimum < most
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_arrays_are_new_and_of_its_precision(name: str) -> None:
+    problem = made(name, dtype="float32", xp=np)
+    value, gradient = problem.fun(problem.x0)
+    for one, other in zip(leaves(problem.x0), leaves(problem.x0), strict=True):
+        assert not np.shares_memory(one, other)
+    kinds = {x.dtype for x in (*leaves(problem.x0), *leaves(problem.solution), *leaves(gradient))}
+    assert kinds == {np.dtype("complex64" if name == "PhaseRetrieval" else "float32")}
+    assert value.dtype == np.float32
+    assert eval(repr(problem), vars(problems)).minimum == problem.minimum
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["Beale", "LogisticRegression", "PhaseRetrieval"])
+def test_it_computes_with_cupy(name: str) -> None:
+    import cupy
+
+    here, there = made(name, xp=np), made(name, xp=cupy)
+    value, gradient = there.fun(there.x0)
+    assert isinstance(value, cupy.ndarray)
+    np.testing.assert_allclose(on_host(value), here.fun(here.x0)[0], rtol=1e-12)
+    np.testing.assert_allclose(on_host(gradient), here.fun(here.x0)[1], rtol=1e-10)
+    np.testing.assert_allclose(on_host(there.solution), here.solution, rtol=1e-12)
+
+
+def test_what_cannot_be_a_problem_is_refused() -> None:
+    with pytest.raises(ValueError, match="dtype must be 'float32' or 'float64', got 'float16'"):
+        problems.Booth(dtype="float16")
+    with pytest.raises(ValueError, match="large must be above 2, got 2"):
+        problems.Reddi(2.0)
+
+
+def test_a_problem_is_made_of_the_chosen_library() -> None:
+    assert problems.Booth().xp is go.xp()
+
+
+def test_examples_in_docstrings() -> None:
+    for kind in (problems.Rosenbrock, problems.LogisticRegression, problems.Reddi):
+        for found in doctest.DocTestFinder(recurse=False).find(kind, kind.__name__):
+            assert not doctest.DocTestRunner().run(found).failed
