@@ -113,6 +113,9 @@ from gpuopt.rules import (
 )
 from gpuopt.tracing.trace import TraceError
 from gpuopt.training.check_gradient import GradientCheck, check_gradient
+from gpuopt.training.checkpoints.checkpoint import load, save
+from gpuopt.training.checkpoints.checkpointer import Checkpointer
+from gpuopt.training.checkpoints.error import CheckpointError
 from gpuopt.training.fit import fit
 from gpuopt.training.history import History
 from gpuopt.training.line_search.conjugate import NonlinearCG
@@ -152,6 +155,8 @@ __all__ = [
     "BarzilaiBorwein",
     "Bound",
     "Chain",
+    "CheckpointError",
+    "Checkpointer",
     "DAdaptAdam",
     "Decay",
     "DoG",
@@ -221,6 +226,7 @@ __all__ = [
     "info",
     "iterate",
     "l1",
+    "load",
     "lookahead",
     "maximize",
     "minimize",
@@ -228,6 +234,7 @@ __all__ = [
     "norm_ball",
     "partition",
     "rows",
+    "save",
     "scale",
     "schedules",
     "scipy_method",

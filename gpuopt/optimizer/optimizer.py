@@ -235,13 +235,17 @@ class Optimizer(OptimizerCopies[BindableT_co]):
             a value that a rule or `init` would refuse, or arrays of this optimizer's own state.
             Nothing has changed then.
         """
+        self._load(state_dict)
+
+    def _load(self, state_dict: dict[str, Any], beside: Sequence[tuple[Any, Any]] = ()) -> None:
+        """Continue from a state dict; `beside` are other arrays, each with what goes there."""
         with self._guard.exclusive("loaded"), self._there():
             saved = Saved(state_dict, self._rule, self._binding)
             change = saved.change()
             arrays = saved.arrays(self._state, change)
             progress = saved.progress(self._steps.numbers, change)
             self._change(saved.rule, change)
-            for target, source in arrays:
+            for target, source in (*beside, *arrays):
                 target[...] = source
             self._steps.load(progress)
             self._guard.unfinished = None

@@ -8,11 +8,12 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from gpuopt.arrays.backend import array_module, is_array, is_cupy
+from gpuopt.arrays.backend import is_array, is_cupy
 from gpuopt.arrays.memory import Memory
 from gpuopt.optimizer.binding import Binding, RuleChange
 from gpuopt.optimizer.groups import ParamGroup
 from gpuopt.optimizer.hyperparameters import check_number
+from gpuopt.optimizer.places import fits, like, told
 from gpuopt.optimizer.saved_format import check_format, check_origin, is_early, read_counts
 from gpuopt.optimizer.steps import Progress
 from gpuopt.optimizer.steps.scalar_states import closed_weights, shown
@@ -23,13 +24,6 @@ from gpuopt.tracing.expr import StateKey
 __all__ = ["Saved"]
 
 BindableT = TypeVar("BindableT", bound=Bindable)
-
-
-def _like(target: Any, source: Any) -> Any:
-    """A saved array as one that can be assigned to `target`, wherever the two are."""
-    if is_cupy(source) == is_cupy(target):
-        return source
-    return source.get() if is_cupy(source) else array_module(target).asarray(source)
 
 
 def _rule(saved: dict[str, Any], rule: BindableT) -> tuple[BindableT, BindableT]:
@@ -158,7 +152,7 @@ class Saved(Generic[BindableT_co]):
         for index in indices:
             number, where = saved[index], f"{what}{self._spec.paths[index]}"
             if not is_array(number) or number.shape != () or number.dtype != np.float64:
-                raise ValueError(f"{where} must be a 0-d float64 array, got {_told(number)}")
+                raise ValueError(f"{where} must be a 0-d float64 array, got {told(number)}")
             if sums and not 0 <= float(number) <= 1:
                 raise ValueError(f"{where} must be a sum of weights in [0, 1], got {number!r}")
             values.append(float(number))
@@ -193,7 +187,7 @@ class Saved(Generic[BindableT_co]):
             if is_cupy(source) == is_cupy(target) and (shared := memory.sharing(source)):
                 own = places[shared[0]][2].removeprefix("state_dict['state']")
                 raise ValueError(f"{what} shares memory with opt.state{own}: pass a copy")
-        return [(target, _like(target, source)) for target, source, _ in places]
+        return [(target, like(target, source)) for target, source, _ in places]
 
     def _places(
         self, name: str, tree: Any, numbers: Collection[int]
@@ -205,27 +199,7 @@ class Saved(Generic[BindableT_co]):
         for index, (target, source, path) in enumerate(alike):
             if index in numbers or (target is None and source is None):
                 continue
-            if not _fits(target, source, self._exchanged):
+            if not fits(target, source, self._exchanged):
                 wanted = "None" if target is None else f"an array {target.dtype} {target.shape}"
-                raise ValueError(f"{what}{path} must be {wanted}, got {_told(source)}")
+                raise ValueError(f"{what}{path} must be {wanted}, got {told(source)}")
             yield target, source, what + path
-
-
-def _told(found: Any) -> str:
-    """What was found in place of an array that is wanted."""
-    if is_array(found) and not isinstance(found, np.ma.MaskedArray):
-        return f"{found.dtype} {found.shape}"
-    return type(found).__name__
-
-
-def _fits(target: Any, source: Any, exchanged: Collection[str]) -> bool:
-    """Whether `source` is an array that may be assigned to `target`: as it is, or where dtypes of
-    state are `exchanged`.
-    """
-    return (
-        target is not None
-        and is_array(source)
-        and not isinstance(source, np.ma.MaskedArray)
-        and source.shape == target.shape
-        and (source.dtype == target.dtype or {source.dtype.name, target.dtype.name} == exchanged)
-    )

@@ -83,6 +83,22 @@ class History:
         ax.set_ylabel("training loss")
         return ax
 
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain numbers and lists, for JSON or a table. It waits for the device."""
+        return {**self._saved(), "loss": self.loss.tolist()}
+
+    def _saved(self) -> dict[str, Any]:
+        """All of it, of plain numbers and arrays of the host."""
+        counts = {"epochs": self.epochs, "steps": self.steps, "seconds": self.seconds}
+        return {**counts, "loss": self.loss}
+
+    def _restore(self, saved: dict[str, Any], xp: Any) -> None:
+        """Go on from what was saved, with losses that are arrays of `xp`."""
+        self.epochs, self.steps, self.seconds = saved["epochs"], saved["steps"], saved["seconds"]
+        blocks = np.empty((math.ceil(self.steps / _BLOCK), _BLOCK))
+        blocks.reshape(-1)[: self.steps] = saved["loss"]
+        self._blocks, self._unchecked = [xp.asarray(block) for block in blocks], 0
+
     def __repr__(self) -> str:
         return f"History(epochs={self.epochs}, steps={self.steps}, seconds={self.seconds:.3g})"
 

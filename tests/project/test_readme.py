@@ -149,6 +149,13 @@ def test_the_page_on_scikit_learn_runs(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().out == "0.03\n"
 
 
+def test_the_page_on_checkpoints_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    scope: dict[str, Any] = {"__name__": __name__}
+    for block in blocks("python", "docs/checkpoints.md"):
+        exec(block, scope)
+    assert capsys.readouterr().out == "{'note': 'after one step'} 1\nTrue\n"
+
+
 def test_the_page_on_constraints_runs_and_has_every_piece(capsys: pytest.CaptureFixture[str]) -> None:
     page, scope = "docs/constraints.md", dict[str, Any]()
     for block in blocks("python", page):

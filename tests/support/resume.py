@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import pickle
+import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -170,16 +171,33 @@ SITUATIONS = {
 PAUSES = [(name, step) for name, situation in SITUATIONS.items() for step in situation.pauses]
 
 
-def loaded(opt: Any, situation: Situation) -> Any:
-    """As in a new process: arrays of its own, and all the rest from what was saved, the learning rate too."""
+def anew(opt: Any, situation: Situation) -> Any:
+    """As in a new process: arrays of its own, and another learning rate."""
     lr = {name: 0.123 for name, value in opt.rule.hyperparameters.items() if name == "lr" and isinstance(value, float)}
-    again = dataclasses.replace(situation, rule=opt.rule.replace(lr)).init(copy.deepcopy(opt.params))
+    return dataclasses.replace(situation, rule=opt.rule.replace(lr)).init(copy.deepcopy(opt.params))
+
+
+def loaded(opt: Any, situation: Situation) -> Any:
+    """All but the parameters from what was saved."""
+    again = anew(opt, situation)
     again.load_state_dict(pickle.loads(pickle.dumps(opt.state_dict())))
+    return again
+
+
+def from_file(opt: Any, situation: Situation) -> Any:
+    """All from a file, the parameters too."""
+    again = anew(opt, situation)
+    for array in leaves(again.params):
+        array[...] = 7
+    with tempfile.TemporaryDirectory() as folder:
+        go.save(f"{folder}/a.npz", opt, extra=opt.t)
+        assert go.load(f"{folder}/a.npz", again) == opt.t
     return again
 
 
 WAYS: dict[str, Callable[[Any, Situation], Any]] = {
     "state_dict": loaded,
+    "file": from_file,
     "pickle": lambda opt, situation: pickle.loads(pickle.dumps(opt)),
     "copy": lambda opt, situation: copy.copy(opt),
     "deepcopy": lambda opt, situation: copy.deepcopy(opt),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tools.mutants.mistakes import (
     arrays,
     bench,
+    checkpoints,
     codegen,
     device,
     doors,
@@ -36,6 +37,7 @@ WINGS = (
     training,
     minimize,
     line_search,
+    checkpoints,
     bench,
     device,
     doors,

@@ -171,7 +171,7 @@ MISTAKES = [
     ),
     Mistake(
         "a state dict with masked arrays loaded",
-        "saved:_fits",
+        "places:fits",
         "not isinstance(_1, _2)",
         "True",
         "test_saved::test_refusals",

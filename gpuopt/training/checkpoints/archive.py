@@ -1,0 +1,123 @@
+"""A tree in one file that `numpy.load` opens, with a checksum for each of its parts.
+
+The file is a zip archive of ``.npy`` files, neither compressed nor pickled, and of two more: a
+manifest, which has the tree, and for each array the SHA-256 of its file; and that of the manifest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import sys
+import zipfile
+from typing import IO, Any
+
+import numpy as np
+
+from gpuopt.training.checkpoints.error import CheckpointError, damaged
+from gpuopt.training.checkpoints.plain import parsed, plain
+from gpuopt.training.checkpoints.replacing import replacing
+
+__all__ = ["checked_manifest", "manifest", "read_archive", "write_archive"]
+
+FORMAT, VERSION = "gpuopt checkpoint", 1
+MANIFEST, CHECKSUM = "manifest.json", "manifest.sha256"
+
+
+class _Hashed(io.RawIOBase):
+    """A file to write, with the checksum of what was written."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._hash = file, hashlib.sha256()
+
+    def write(self, data: Any) -> int:
+        self._hash.update(data)
+        return self._file.write(data)
+
+    def checksum(self) -> str:
+        return self._hash.hexdigest()
+
+
+def write_archive(path: str | os.PathLike[str], tree: Any) -> None:
+    """Write a tree of plain values and arrays; the file at `path` is the old one or the new one."""
+    content = plain(tree)
+    with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
+        checksums = {}
+        for name, array in content.arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                hashed = _Hashed(entry)
+                np.lib.format.write_array(hashed, array, allow_pickle=False)
+            checksums[name] = hashed.checksum()
+        text = manifest(content, checksums)
+        archive.writestr(MANIFEST, text)
+        archive.writestr(CHECKSUM, hashlib.sha256(text.encode()).hexdigest())
+
+
+def manifest(content: plain, checksums: dict[str, str]) -> str:
+    """The manifest of a tree whose arrays have these checksums."""
+    about = {"format": FORMAT, "version": VERSION, "gpuopt": sys.modules["gpuopt"].__version__}
+    return json.dumps({**about, "arrays": checksums, "tree": content.document})
+
+
+def read_archive(path: str | os.PathLike[str]) -> Any:
+    """The tree in a file.
+
+    Raises
+    ------
+    CheckpointError
+        If it is not, to the last bit of an array, what `write_archive` wrote.
+    OSError
+        If it cannot be opened.
+    """
+    with open(path, "rb") as file:  # noqa: PTH123 # any path
+        try:
+            with zipfile.ZipFile(file) as archive:
+                return _tree(archive, os.fstat(file.fileno()).st_size)
+        except (CheckpointError, MemoryError) as error:
+            raise type(error)(f"{os.fspath(path)}: {error}") from error.__cause__
+        except Exception as error:  # whatever a damaged archive makes of its readers
+            raise damaged(path, error) from error
+
+
+def _tree(archive: zipfile.ZipFile, size: int) -> Any:
+    names = archive.namelist()
+    if MANIFEST not in names and CHECKSUM not in names:
+        raise CheckpointError(
+            "no checkpoint of gpuopt, for it has no manifest: read arrays with numpy.load"
+        )
+    for info in archive.infolist():  # what is compressed could be of any size
+        if info.compress_type != zipfile.ZIP_STORED or not info.file_size <= size:
+            raise ValueError(f"the size of {info.filename} is wrong")
+    text = archive.read(MANIFEST)
+    found = checked_manifest(text, archive.read(CHECKSUM).decode())
+    members = {f"{name}.npy": name for name in found["arrays"]}
+    if sorted(names) != sorted([*members, MANIFEST, CHECKSUM]):
+        raise ValueError("its arrays are not those of its manifest")
+    arrays = {}
+    for member, name in members.items():
+        data = archive.read(member)
+        check_sum(name, data, found["arrays"][name])
+        arrays[name] = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    return parsed(found["tree"], arrays)
+
+
+def check_sum(name: str, data: bytes, expected: str) -> None:
+    """Raise ValueError unless these bytes have the checksum that is expected."""
+    if hashlib.sha256(data).hexdigest() != expected:
+        raise ValueError(f"{name} has another checksum")
+
+
+def checked_manifest(text: bytes, checksum: str) -> dict[str, Any]:
+    """What a manifest says, if it is whole and of a version that is known."""
+    check_sum(MANIFEST, text, checksum)
+    found: dict[str, Any] = json.loads(text)
+    if found["format"] != FORMAT:
+        raise ValueError(f"it is a {found['format']}")
+    if found["version"] > VERSION:
+        raise CheckpointError(
+            f"gpuopt {found['gpuopt']} wrote it, in version {found['version']} of the format, and "
+            f"this one reads version {VERSION}: install the newer gpuopt"
+        )
+    return found

@@ -1,0 +1,181 @@
+"""Save an optimizer with its parameters, and go on from there."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from gpuopt.arrays.backend import array_module
+from gpuopt.arrays.tree import TreeSpec, leaves
+from gpuopt.optimizer.optimizer import Optimizer
+from gpuopt.optimizer.places import fits, like, told
+from gpuopt.rules.written import is_written
+from gpuopt.training.checkpoints.error import CheckpointError
+from gpuopt.training.history import History
+
+__all__ = ["applied", "contents", "load", "save"]
+
+
+def save(
+    path: str | os.PathLike[str],
+    opt: Optimizer,
+    *,
+    history: History | None = None,
+    extra: Any = None,
+) -> None:
+    """Save an optimizer and its parameters in one file, from which `load` goes on bit for bit.
+
+    The file is whole or not there: it is written beside `path`, brought to the disk, and then takes
+    the place of what was at `path`. What a killed call left there, the next one deletes.
+
+    Parameters
+    ----------
+    path : str or path
+        The file; ``numpy.load`` opens it, so call it ``.npz``.
+    opt : Optimizer
+        Its parameters, its state, counts and numbers are kept, and its arrays for hyperparameters.
+    history : History, optional
+        The record of `fit`, to be kept too.
+    extra : optional
+        Whatever else you want to have back: numbers, texts, None, arrays, and lists, tuples and
+        dicts of them. For a generator of random numbers, its ``bit_generator.state``.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written, as on a full disk. What was at `path` is still there then.
+    TypeError
+        If something in `extra` cannot be kept; the message says what.
+    RuntimeError
+        If an earlier step of the optimizer failed halfway.
+
+    Examples
+    --------
+    >>> import gpuopt as go, numpy as np, os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "run.npz")
+    >>> opt = go.Adam().init({"w": np.ones(3)})
+    >>> opt.step({"w": np.ones(3)})
+    >>> go.save(path, opt, extra={"epoch": 1})
+    >>> again = go.Adam().init({"w": np.zeros(3)})
+    >>> go.load(path, again), again.t, bool((again.params["w"] == opt.params["w"]).all())
+    ({'epoch': 1}, 1, True)
+    """
+    write(path, contents(opt, history, extra))
+
+
+def load(path: str | os.PathLike[str], opt: Optimizer, *, history: History | None = None) -> Any:
+    """Go on from what `save` wrote: parameters, state and all the rest change in place.
+
+    Everything is read and checked before anything is changed. The parameters may be on another
+    device than those that were saved, and be updated by another executor.
+
+    Parameters
+    ----------
+    path : str or path
+    opt : Optimizer
+        Of the same rule and like arrays as the one that was saved. Its hyperparameters become those
+        that were saved; schedules stay, for they are functions of the count.
+    history : History, optional
+        To become the record that was saved.
+
+    Returns
+    -------
+    object
+        The `extra` that was saved.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is damaged, no checkpoint, or of a later version. Nothing has changed then.
+    TypeError, ValueError
+        If it is of another rule or of other arrays. Nothing has changed then.
+    OSError
+        If there is no such file, or it cannot be read.
+    """
+    return applied(read(path), opt, history, os.fspath(path))
+
+
+def write(path: str | os.PathLike[str], tree: Any) -> None:
+    """Write a tree to a file."""
+    from gpuopt.training.checkpoints.archive import write_archive
+
+    write_archive(path, tree)
+
+
+def read(path: str | os.PathLike[str]) -> Any:
+    """The tree in the file."""
+    from gpuopt.training.checkpoints.archive import read_archive
+
+    return read_archive(path)
+
+
+def contents(opt: Optimizer, history: History | None, extra: Any) -> dict[str, Any]:
+    """All that is kept of an optimizer."""
+    _check(opt, history)
+    found = opt.state_dict()
+    return {
+        "params": opt.params,
+        "hyper": _hyper(opt),
+        "state": found.pop("state"),
+        "optimizer": found,
+        "history": None if history is None else history._saved(),
+        "extra": extra,
+    }
+
+
+def applied(found: Any, opt: Optimizer, history: History | None, path: str) -> Any:
+    """Let an optimizer and a record go on from what is kept; the `extra` of that."""
+    _check(opt, history)
+    if not isinstance(found, dict) or "optimizer" not in found:
+        raise CheckpointError(f"{path} holds no optimizer: `minimize` may have written it")
+    if history is not None and found["history"] is None:
+        raise ValueError(f"{path} holds no history: load it without, gpuopt.load(path, opt)")
+    try:
+        beside = _beside("params", found["params"], opt.params)
+        hyper, saved = _hyper(opt), found["hyper"]
+        for name in {**hyper, **saved}:
+            if name in hyper and name in saved:
+                beside += _beside(f"hyper[{name!r}]", saved[name], hyper[name])
+        opt._load({**found["optimizer"], "state": found["state"]}, beside)
+    except (TypeError, ValueError) as error:
+        error.add_note(f"gpuopt.load: {path} does not fit this optimizer, which has not changed")
+        raise
+    if history is not None:
+        history._restore(found["history"], array_module(*leaves(opt.params)))
+    return found["extra"]
+
+
+def _check(opt: Any, history: Any) -> None:
+    if not isinstance(opt, Optimizer):
+        raise TypeError(
+            f"opt must be an Optimizer, as rule.init(params) makes it, got {type(opt).__name__}"
+        )
+    if not isinstance(history, History | None):
+        raise TypeError(
+            f"history must be a History, as gpuopt.fit returns it, got {type(history).__name__}"
+        )
+
+
+def _hyper(opt: Optimizer) -> dict[str, Any]:
+    """The arrays for hyperparameters: those that `init` was given, and those written in pieces."""
+    written = {n: x for n, x in opt.rule.hyperparameters.items() if is_written(x)}
+    return {**(opt._given or {}), **written}
+
+
+def _beside(name: str, saved: Any, now: Any) -> list[tuple[Any, Any]]:
+    """Each array of a tree with what was saved for it, ready to be assigned."""
+    spec, found = TreeSpec(now, name), []
+    for path, target, source in zip(spec.paths, spec.leaves, spec.match(saved, name), strict=True):
+        if target is None and source is None:
+            continue
+        if not fits(target, source):
+            raise ValueError(
+                f"{name}{path} is {told(target)}, and {told(source)} was saved: give init arrays "
+                "like those that were saved"
+            )
+        if not getattr(target.flags, "writeable", True):
+            if (target == source).all():
+                continue
+            raise ValueError(f"{name}{path} is read-only, and another was saved: give init a copy")
+        found.append((target, like(target, source)))
+    return found

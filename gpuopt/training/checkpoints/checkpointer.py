@@ -1,0 +1,134 @@
+"""The checkpoints of one run, in a folder of their own."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+from gpuopt.optimizer.optimizer import Optimizer
+from gpuopt.training.checkpoints.checkpoint import applied, contents, read, write
+from gpuopt.training.checkpoints.error import CheckpointError
+from gpuopt.training.checkpoints.replacing import sweep
+from gpuopt.training.history import History
+from gpuopt.training.stopping import whole
+
+__all__ = ["Checkpointer"]
+
+_NAME = r"checkpoint-(\d{6,})\.npz"
+
+
+class Checkpointer:
+    """Keeps the newest checkpoints of a run, so that it goes on bit for bit after it was killed.
+
+    Give it to `fit` or `minimize` as ``checkpoint=``: they go on from the newest checkpoint in the
+    folder, if there is one, and save as they go. In a loop of your own, call `load` once before it
+    and `save` within.
+
+    Parameters
+    ----------
+    folder : str or path
+        Of this run alone: a run that finds checkpoints there goes on from them. It is made with the
+        first checkpoint.
+    every : int
+        How many epochs of `fit`, or iterations of `minimize`, come between two checkpoints.
+    keep : int or None
+        How many checkpoints are kept, the newest; None keeps all.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described.
+
+    Examples
+    --------
+    >>> import gpuopt as go, numpy as np, tempfile
+    >>> opt, run = go.Adam().init(np.ones(3)), go.Checkpointer(tempfile.mkdtemp(), keep=2)
+    >>> run.load(opt)  # nothing yet
+    >>> for epoch in range(opt.t, 5):
+    ...     opt.step(opt.params)
+    ...     run.save(opt, extra={"epoch": epoch})
+    >>> run.load(opt), [path.name for path in run.paths]
+    ({'epoch': 4}, ['checkpoint-000004.npz', 'checkpoint-000005.npz'])
+    """
+
+    def __init__(
+        self, folder: str | os.PathLike[str], every: int = 1, keep: int | None = 3
+    ) -> None:
+        try:
+            self.folder = Path(folder)
+        except TypeError:
+            raise TypeError(f"folder must be a path, got {folder!r}") from None
+        if self.folder.exists() and not self.folder.is_dir():
+            raise NotADirectoryError(f"{str(self.folder)!r} is a file: give a folder of its own")
+        self.every = whole("every", every, 1)
+        self.keep = None if keep is None else whole("keep", keep, 1)
+
+    @property
+    def paths(self) -> list[Path]:
+        """The checkpoints in the folder, the newest last."""
+        return [path for _, path in sorted(self._numbered())]
+
+    def save(self, opt: Optimizer, *, history: History | None = None, extra: Any = None) -> None:
+        """Save a checkpoint, and delete those that are too many.
+
+        Parameters
+        ----------
+        opt, history, extra
+            As for `gpuopt.save`.
+        """
+        self._write(contents(opt, history, extra))
+
+    def load(self, opt: Optimizer, *, history: History | None = None) -> Any:
+        """Go on from the newest checkpoint; None, and nothing changes, if there is none.
+
+        If it is damaged, a warning says so, and the one before it is taken.
+
+        Parameters
+        ----------
+        opt, history
+            As for `gpuopt.load`.
+
+        Returns
+        -------
+        object
+            The `extra` that was saved.
+
+        Raises
+        ------
+        CheckpointError
+            If all checkpoints are damaged.
+        TypeError, ValueError
+            If the checkpoint is of another rule or of other arrays.
+        """
+        found = self._read()
+        return None if found is None else applied(found[1], opt, history, str(found[0]))
+
+    def _numbered(self) -> list[tuple[int, Path]]:
+        """The checkpoints with their numbers."""
+        found = self.folder.iterdir() if self.folder.is_dir() else ()
+        named = [(re.fullmatch(_NAME, path.name), path) for path in found]
+        return [(int(own[1]), path) for own, path in named if own]
+
+    def _write(self, tree: Any) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        sweep(self.folder, _NAME)
+        number = max((number for number, _ in self._numbered()), default=0) + 1
+        write(self.folder / f"checkpoint-{number:06}.npz", tree)
+        for path in self.paths[: -self.keep] if self.keep else ():
+            path.unlink(missing_ok=True)
+
+    def _read(self) -> tuple[Path, Any] | None:
+        """The newest checkpoint that is whole, and what it holds."""
+        error = None
+        for path in reversed(self.paths):
+            try:
+                return path, read(path)
+            except CheckpointError as damage:
+                error = damage
+                warnings.warn(f"{damage}; the one before it is tried", stacklevel=4)
+        if error is not None:
+            raise error
+        return None

@@ -1,0 +1,93 @@
+"""A file that takes the place of another once it is whole and on the disk, or never does."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+if sys.platform != "win32":  # there a file that is open cannot be deleted
+    import fcntl
+
+__all__ = ["replacing", "sweep"]
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """A new file to write, which takes the place of `path` when the block ends without an error.
+
+    It lies beside `path` until then, and is locked, so that `sweep` knows that somebody writes it.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written, as on a full disk. The file at `path` is as it was then.
+    """
+    target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        raise FileNotFoundError(
+            f"there is no folder {str(target.parent)!r} for {target.name!r}: make it first, "
+            f"os.makedirs({str(target.parent)!r})"
+        )
+    sweep(target.parent, re.escape(target.name))
+    beside, file = _beside(target)
+    try:
+        with file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            if sys.platform == "win32":
+                file.close()
+            beside.replace(target)
+        _sync_folder(target.parent)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def sweep(folder: Path, pattern: str) -> None:
+    """Delete what killed writers of files whose names match `pattern` have left in a folder."""
+    for found in folder.iterdir() if folder.is_dir() else ():
+        if re.fullmatch(rf"\.{pattern}\.[0-9a-f]{{16}}\.tmp", found.name):
+            with contextlib.suppress(OSError), found.open("rb") as file:
+                if _locked(file):
+                    if sys.platform == "win32":
+                        file.close()
+                    found.unlink(missing_ok=True)
+
+
+def _beside(target: Path) -> tuple[Path, IO[bytes]]:
+    """A new file beside `target`, open and locked."""
+    while True:
+        path = target.with_name(f".{target.name}.{os.urandom(8).hex()}.tmp")
+        file = path.open("xb")
+        if _locked(file) is not False and path.exists():
+            return path, file
+        file.close()  # it was swept before it was locked
+
+
+def _locked(file: IO[bytes]) -> bool | None:
+    """Lock a file until it is closed; False if somebody else does, None where that is unknown."""
+    if sys.platform == "win32":
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return None
+    return True
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the name of a new file on the disk, too."""
+    if sys.platform != "win32":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
