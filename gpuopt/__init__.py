@@ -5,7 +5,7 @@ import typing
 from gpuopt import schedules
 from gpuopt.arrays.backend import array_module, info, use, xp
 from gpuopt.arrays.rows import Rows, rows
-from gpuopt.arrays.tree import ArrayTree
+from gpuopt.arrays.typed import ArrayTree
 from gpuopt.codegen.source import cuda_source
 from gpuopt.optimizer.capture import graph
 from gpuopt.optimizer.optimizer import Optimizer

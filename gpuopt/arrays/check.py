@@ -8,6 +8,7 @@ import numpy as np
 
 from gpuopt.arrays.backend import array_module, is_array, is_cupy
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, supported
+from gpuopt.arrays.exchange import shared
 from gpuopt.arrays.foreign import conversion, convertible, list_of_numbers, on_gpu
 from gpuopt.arrays.memory import Memory
 
@@ -97,7 +98,7 @@ def loss_and_grads(result: Any) -> tuple[Any, Any]:
         raise TypeError(
             f"loss_and_grad must return a pair (loss, grads), not a {type(result).__name__}{items}"
         )
-    loss, grads = result
+    loss, grads = shared(result[0], "the loss"), result[1]
     shape, kind = getattr(loss, "shape", None), getattr(getattr(loss, "dtype", None), "kind", "")
     # "V" is how NumPy describes bfloat16.
     if not ((shape == () and kind in "fiuV") or type(loss) in (int, float)):

@@ -11,7 +11,8 @@ import numpy as np
 from gpuopt.arrays import check
 from gpuopt.arrays.backend import array_module, is_cupy
 from gpuopt.arrays.dtypes import COMPUTE, state_dtype
-from gpuopt.arrays.tree import AnyArray
+from gpuopt.arrays.exchange import shared
+from gpuopt.arrays.typed import AnyArray
 
 __all__ = ["Rows", "out_of_bounds", "read_rows", "rows"]
 
@@ -92,9 +93,10 @@ def read_rows(given: Any, p: Any, path: str) -> tuple[Any, Any]:
         If it does not fit; the message names it by its path.
     """
     if not isinstance(given, Rows):
+        given = shared(given, f"grads{path}")
         check.gradient(given, p, path)
         return np.arange(len(p)), given
-    index, grads = _index(given.index, path), given.grads
+    index, grads = _index(given.index, path), shared(given.grads, f"grads{path}")
     shape = (len(index), *p.shape[1:])
     if not (type(grads) is np.ndarray is type(p) and grads.dtype == p.dtype):
         check.gradient(grads, array_module(p).broadcast_to(p[:1], shape), path)
@@ -108,6 +110,7 @@ def read_rows(given: Any, p: Any, path: str) -> tuple[Any, Any]:
 
 def _index(given: Any, path: str) -> Any:
     """The index as an array of whole numbers."""
+    given = shared(given, f"index of grads{path}")
     index = given.get() if is_cupy(given) else np.asarray(given)
     if index.ndim == 1 and (index.dtype.kind in "iu" or not index.size):
         return index.astype(np.int64, copy=False)

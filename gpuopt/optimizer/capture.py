@@ -11,7 +11,7 @@ from typing import Any
 
 from gpuopt.arrays import check
 from gpuopt.arrays.backend import is_cupy
-from gpuopt.arrays.tree import CupyArray, LossAndGrad
+from gpuopt.arrays.typed import CupyArray, LossAndGrad
 from gpuopt.optimizer.capture_checks import REFUSED, check_arguments, check_batch, explain
 from gpuopt.optimizer.capturing import Capturing
 from gpuopt.optimizer.optimizer import Optimizer

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 
 from gpuopt.arrays.backend import is_cupy, require_cupy
-from gpuopt.arrays.tree import Loss, PartialTree
+from gpuopt.arrays.typed import Loss, PartialTree
 from gpuopt.optimizer.attributes import OptimizerAttributes
 from gpuopt.optimizer.moving import Function, Moving, Resizing, beside_of, chosen
 from gpuopt.rules.base import BindableT_co
@@ -148,7 +148,9 @@ class OptimizerCopies(OptimizerAttributes[BindableT_co]):
             wide = [beside_of(x, p) if f else x for f, x, p in zip(maps, each, leaves, strict=True)]
             return mapped(spec.build(wide), name)
 
-        params, rule = mapped(self._params, "params"), self._rule
+        given = zip(maps, spec.match(self._params, "params"), leaves, spec.paths, strict=True)
+        params = spec.build([f(p, p, f"params{path}") if f else x for f, x, p, path in given])
+        rule = self._rule
         written = {name: x for name, x in rule.hyperparameters.items() if is_written(x)}
         if written and any(maps):
             rule = rule.replace({name: beside(x, name) for name, x in written.items()})

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from gpuopt.arrays import check
+from gpuopt.arrays.exchange import shared
 from gpuopt.arrays.identity import SameObjects
 from gpuopt.arrays.memory import Memory, bounds
 from gpuopt.arrays.rows import Rows
@@ -117,13 +118,21 @@ class GradientReader:
                 if many:
                     self._same.remember(found)
                 return found, _COMPLETE
+            found = self._shared(found)
             return self._checked(found), Whereabouts(self._complete(found))
         if not self._same(found):
             self._same.forget()
+            found = self._shared(found)
             where = self._like_params(found)
             self._where = where or Whereabouts(self._complete(self._checked(found)))
             self._same.remember(found)
         return found, self._where
+
+    def _shared(self, found: list[Any]) -> list[Any]:
+        """The gradients, of which those of other libraries are arrays with the same memory."""
+        if set(map(type, found)) <= {self._type, type(None)}:
+            return found
+        return [shared(g, f"grads{path}") for g, path in zip(found, self._spec.paths, strict=True)]
 
     def _complete(self, found: list[Any]) -> bool:
         """Whether each array that is updated has a gradient."""
@@ -179,9 +188,9 @@ class GradientReader:
             return
         for other in self._memory.sharing(g):
             if other != index:
-                raise self._shared(index, other)
+                raise self._overlap(index, other)
 
-    def _shared(self, index: int, other: int) -> ValueError:
+    def _overlap(self, index: int, other: int) -> ValueError:
         return ValueError(
             f"grads{self._spec.paths[index]} shares memory with {self._names[other]}, "
             "which the step would alter before it is read: pass a copy"
@@ -197,4 +206,4 @@ class GradientReader:
                 and g.dtype == p.dtype
             )
             if not same:
-                raise self._shared(index, other)
+                raise self._overlap(index, other)

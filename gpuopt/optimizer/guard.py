@@ -8,6 +8,8 @@ import threading
 from itertools import chain
 from typing import Any, Protocol
 
+from gpuopt.arrays.exchange import address_of, is_tensor
+from gpuopt.arrays.memory import bounds
 from gpuopt.arrays.tree import TreeSpec
 
 __all__ = ["Guard"]
@@ -51,6 +53,9 @@ class Guard:
         self._keys = [*chain(*self._dicts)]
         self._held = [each.values() if isinstance(each, dict) else each for each in spec.containers]
         self._lengths, self._entries = [*map(len, self._held)], [*chain(*self._held)]
+        self._bound = spec.match(params, "params")
+        self._tensors = [x for x in self._bound if is_tensor(x)]
+        self._addresses = [*map(address_of, self._tensors)]
 
     @property
     def inconsistent(self) -> bool:
@@ -96,15 +101,28 @@ class Guard:
         )
         if not unchanged:
             self._check_leaves()
+        if self._tensors and [*map(address_of, self._tensors)] != self._addresses:
+            self._check_memory()
 
     def _check_leaves(self) -> None:
         """Raise ValueError or TypeError unless params still holds the arrays that init was
         given.
         """
-        now, bound = self._spec.match(self._params, "params"), self._spec.leaves
-        for path, array, was in zip(self._spec.paths, now, bound, strict=True):
+        now = self._spec.match(self._params, "params")
+        for path, array, was in zip(self._spec.paths, now, self._bound, strict=True):
             if array is not was:
                 raise ValueError(
                     f"params{path} is no longer the array that was given to init: "
                     f"assign into that one, params{path}[...] = x, or init anew"
+                )
+
+    def _check_memory(self) -> None:
+        """Raise ValueError unless each tensor of PyTorch lies where it was."""
+        for path, tensor, array in zip(
+            self._spec.paths, self._bound, self._spec.leaves, strict=True
+        ):
+            if is_tensor(tensor) and address_of(tensor) != bounds(array)[0]:
+                raise ValueError(
+                    f"params{path} has other memory than it had in init: copy into that one, "
+                    f"params{path}.copy_(x), or init anew"
                 )

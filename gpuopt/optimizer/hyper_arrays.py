@@ -14,6 +14,7 @@ import numpy as np
 from gpuopt.arrays import check
 from gpuopt.arrays.backend import array_module, is_array, is_cupy
 from gpuopt.arrays.dtypes import COMPUTE
+from gpuopt.arrays.exchange import shared
 from gpuopt.arrays.foreign import conversion, convertible
 from gpuopt.arrays.memory import Memory
 from gpuopt.arrays.tree import TreeSpec
@@ -156,12 +157,12 @@ def _fitted(
     array: Any, allowed: Range, spec: TreeSpec, index: int, memory: Memory, what: str
 ) -> Any:
     """The array in the shape of the parameter with that index, if it may stand beside it."""
-    param = spec.leaves[index]
+    param, array = spec.leaves[index], shared(array, what)
     seen = _broadcast(array, param, what, f"params{spec.paths[index]}")
     _check_array(array, allowed, COMPUTE[param.dtype.name], what)
-    if shared := memory.sharing(array):
+    if others := memory.sharing(array):
         raise ValueError(
-            f"{what} shares memory with params{spec.paths[shared[0]]}, which a step alters: "
+            f"{what} shares memory with params{spec.paths[others[0]]}, which a step alters: "
             "pass a copy"
         )
     return seen

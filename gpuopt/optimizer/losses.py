@@ -9,6 +9,7 @@ from typing import Any
 
 from gpuopt.arrays.backend import is_cupy
 from gpuopt.arrays.check import place
+from gpuopt.arrays.exchange import shared
 from gpuopt.arrays.foreign import conversion, convertible
 
 __all__ = ["LossWrite", "given_loss", "missing_loss"]
@@ -28,6 +29,7 @@ def given_loss(loss: Any, reader: str | None, param: Any) -> Any:
         return None if reader is None else missing_loss(reader)
     if type(loss) is float:  # the usual case
         return None if reader is None else loss
+    loss = shared(loss, "loss")
     shape, kind = getattr(loss, "shape", None), getattr(getattr(loss, "dtype", None), "kind", "")
     if not (type(loss) in (int, float) or (shape == () and kind and kind in "fiubV")):
         raise TypeError(f"loss must be a real number or a 0-d array, got {_described(loss, kind)}")

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from gpuopt.arrays import check
+from gpuopt.arrays import check, exchange
 from gpuopt.arrays.precision import Precision
-from gpuopt.arrays.tree import ArrayTree, HyperArrays, Loss, PartialTree, TreeSpec
+from gpuopt.arrays.tree import TreeSpec
+from gpuopt.arrays.typed import ArrayTree, HyperArrays, Loss, PartialTree
 from gpuopt.executors import executor_of
 from gpuopt.optimizer.binding import Binding, RuleChange
 from gpuopt.optimizer.capturing import Capturing
@@ -39,7 +40,8 @@ class Optimizer(OptimizerCopies[BindableT_co]):
     rule : Rule
         The update rule, a chain or a partition.
     params : array, or lists, tuples and dicts of arrays, nested
-        NumPy or CuPy arrays, all on one device, of any shape and any strides: float16, bfloat16
+        NumPy or CuPy arrays, or those of another library that shares its memory by DLPack, such as
+        tensors of PyTorch; all on one device, of any shape and any strides: float16, bfloat16
         (`ml_dtypes`), float32, float64, complex64 or complex128. float16 and bfloat16 are computed
         in float32, and so is their state kept.
     hyper, master, stochastic_rounding, seed, state_dtype, capturable, rows
@@ -95,6 +97,7 @@ class Optimizer(OptimizerCopies[BindableT_co]):
             raise TypeError(f"capturable must be True or False, got {capturable!r}")
         precision = Precision(master, stochastic_rounding, seed, state_dtype)
         spec = TreeSpec(params, "params")
+        spec.leaves = list(map(exchange.parameter, spec.leaves, spec.paths))
         check.parameters(spec.leaves, spec.paths, params)
         self._params, self._rule = params, rule
         by_name = cast("Mapping[str, Any] | None", hyper)

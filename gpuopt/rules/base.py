@@ -18,7 +18,7 @@ from gpuopt.rules.tuples import put
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
-    from gpuopt.arrays.tree import ArrayTree, HyperArrays
+    from gpuopt.arrays.typed import ArrayTree, HyperArrays
     from gpuopt.optimizer.optimizer import Optimizer
 
     BindableT_co = TypeVar("BindableT_co", bound="Bindable", default=Any, covariant=True)
@@ -137,7 +137,8 @@ class Bindable:
         Parameters
         ----------
         params : array, or lists, tuples and dicts of arrays, nested
-            NumPy or CuPy arrays: float16, bfloat16, float32, float64, complex64 or complex128.
+            NumPy or CuPy arrays, or those of a library that shares its memory by DLPack, such as
+            tensors of PyTorch: float16, bfloat16, float32, float64, complex64 or complex128.
         hyper : dict, optional
             Arrays in place of float hyperparameters, such as a learning rate or a mask for each
             element. Keys are names of hyperparameters, values are trees like `params` of real

@@ -7,7 +7,8 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from gpuopt.arrays.backend import is_cupy
-from gpuopt.arrays.tree import HyperArrays, TreeSpec
+from gpuopt.arrays.tree import TreeSpec
+from gpuopt.arrays.typed import HyperArrays
 from gpuopt.rules.base import Bindable
 from gpuopt.rules.chains import loss_scale_name
 from gpuopt.training.bounds import Box

@@ -18,7 +18,8 @@ import numpy as np
 from gpuopt.arrays import check
 from gpuopt.arrays.backend import array_module, is_array, optional_import
 from gpuopt.arrays.foreign import conversion
-from gpuopt.arrays.tree import AnyArray, ArrayTree, LossAndGrad, leaves
+from gpuopt.arrays.tree import leaves
+from gpuopt.arrays.typed import AnyArray, ArrayTree, LossAndGrad
 from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.rules.base import Bindable
 from gpuopt.rules.chains import loss_scale_name

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, SupportsFloat, TypeAlias, Typed
 
 from numpy.typing import ArrayLike
 
-from gpuopt.arrays.tree import AnyArray, ArrayTree, HyperArrays, PartialTree
+from gpuopt.arrays.typed import AnyArray, ArrayTree, HyperArrays, PartialTree
 from gpuopt.training.result import OptimizeResult
 
 __all__ = ["Bounds", "Callback", "Gradient", "Options", "Start", "ValueAndGradient"]

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, SupportsFloat, Unpack, overload
 
-from gpuopt.arrays.tree import HyperArrays
+from gpuopt.arrays.typed import HyperArrays
 from gpuopt.rules.base import Bindable
 from gpuopt.training.arguments import check_callback, check_method, start
 from gpuopt.training.bounds import boxes

@@ -18,7 +18,8 @@ from gpuopt.rules.hooks import HOOKS
 
 PACKAGE = Path(go.__file__).parent
 ORDER = (
-    ("arrays", "dtypes packages backend device tree lattices memory identity foreign check precision random quiet rows"),
+    ("arrays", "dtypes packages backend device typed tree lattices memory identity foreign exchange check precision random"),
+    ("arrays", "quiet rows"),
     (
         "rules",
         "hooks ranges tuples words traced written spelling elsewhere declared given_loss formula base whole_arrays rule piece",

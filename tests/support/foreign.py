@@ -45,3 +45,25 @@ class Sparse:
 
     def toarray(self) -> Any:
         return np.ones((20, 3))
+
+
+class Lent:
+    """An array of a library that shares it by DLPack, and does nothing else."""
+
+    def __init__(self, array: Any, told: dict[str, Any] | None = None, device: tuple[int, int] | None = None) -> None:
+        self.array, self.asked = array, dict[str, Any]()
+        self._told, self._device = told, device
+
+    def __dlpack__(self, **asked: Any) -> Any:
+        self.asked = asked
+        return self.array.__dlpack__(**asked)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._device or self.array.__dlpack_device__()
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        """What CUDA is told; nothing where it is ``{}``, or the array is not there."""
+        if self._told == {}:
+            raise AttributeError("no interface")
+        return self._told or self.array.__cuda_array_interface__

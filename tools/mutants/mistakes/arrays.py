@@ -245,4 +245,18 @@ MISTAKES = [
         "True",
         "test_remedies",
     ),
+    Mistake(
+        "an array that another library lends for reading alone",
+        "exchange:shared",
+        "write and _1",
+        "False",
+        "test_exchange",
+    ),
+    Mistake(
+        "gradients of another library beside NumPy's",
+        "GradientReader._shared",
+        "set(map(type, found)) <= _1",
+        "self._type in set(map(type, found))",
+        "test_exchange",
+    ),
 ]
