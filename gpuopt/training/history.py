@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["History", "running_mean"]
 
+_COUNTS = ("epochs", "steps", "examples", "seconds")
 _BLOCK = 1024  # losses to an array
 _HOST_SCALARS = (int, float, np.generic, np.ndarray)
 
@@ -89,12 +90,13 @@ class History:
 
     def _saved(self) -> dict[str, Any]:
         """All of it, of plain numbers and arrays of the host."""
-        counts = {"epochs": self.epochs, "steps": self.steps, "seconds": self.seconds}
+        counts = {name: getattr(self, name) for name in _COUNTS}
         return {**counts, "loss": self.loss}
 
     def _restore(self, saved: dict[str, Any], xp: Any) -> None:
         """Go on from what was saved, with losses that are arrays of `xp`."""
-        self.epochs, self.steps, self.seconds = saved["epochs"], saved["steps"], saved["seconds"]
+        for name in _COUNTS:
+            setattr(self, name, saved[name])
         blocks = np.empty((math.ceil(self.steps / _BLOCK), _BLOCK))
         blocks.reshape(-1)[: self.steps] = saved["loss"]
         self._blocks, self._unchecked = [xp.asarray(block) for block in blocks], 0
