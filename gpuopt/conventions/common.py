@@ -28,6 +28,7 @@ class VelocityOfSteps(Rule):
     _: KW_ONLY
     beta: Decay = 0.9
     nesterov: bool = False
+    momentum_states = ("v",)
 
     def update(self, t: Any, p: Any, g: Any, v: Any = 0.0) -> Any:
         v = self.beta * v - self.lr * g

@@ -29,10 +29,10 @@ from gpuopt.optimizer.hyperparameters import (
     initial_values,
     number_ranges,
 )
-from gpuopt.optimizer.losses import given_loss
+from gpuopt.optimizer.losses import given_loss, missing_gradient
 from gpuopt.optimizer.row_groups import RowGroup, RowGroups, named_rows
 from gpuopt.rules.base import Bindable
-from gpuopt.rules.hooks import device_counts
+from gpuopt.rules.hooks import device_counts, undoing
 from gpuopt.tracing.program import UpdateProgram
 
 __all__ = ["Binding", "RuleChange"]
@@ -131,6 +131,7 @@ class Binding:
                 alike.setdefault(kind, []).append(index)
         self.hyper, self.initial = self._checked(self.updates, 0), initial_values(self.updates)
         self.number_ranges = number_ranges(self.updates)
+        self.undoes = undoing(self.updates.values())
         self.on_device = any(self.whole) and executor_of(self.leaves[0]).on_device
         self.device_counts = self.on_device and device_counts(self.updates.values(), capturable)
         check_counting(any(by_row), capturable or self.device_counts)
@@ -210,8 +211,12 @@ class Binding:
         readers = (group.programs[-1].loss_reader for group in self.groups)
         return next(filter(None, readers), None)
 
-    def loss(self, given: Any) -> Any:
-        """The loss of a step as its updates read it; None where none does."""
+    def loss(self, given: Any, complete: bool) -> Any:
+        """The loss of a step as its updates read it; None where none does. Whether gradients are
+        `complete` matters where a step may be taken back.
+        """
+        if self.undoes is not None and not complete:
+            missing_gradient(self.undoes)
         return given_loss(given, self.loss_reader, self.leaves[0])
 
     def load(self, t: int, counts: Sequence[Any]) -> None:

@@ -48,13 +48,15 @@ class Capturing:
     def launch(self, grads: Any, loss: Any = None) -> None:
         """Launch a step into a graph that is being captured: nothing happens yet."""
         self._guard.check()
-        loss = self._binding.loss(loss)
-        self._steps.execute(self._steps.plan(*self._reader.read(grads), loss))
+        gradients, where = self._reader.read(grads)
+        loss = self._binding.loss(loss, where.complete)
+        self._steps.execute(self._steps.plan(gradients, where, loss))
 
     def dry_run(self, grads: Any, loss: Any = None) -> None:
         """Launch the same kernels at once, without effect: they are compiled, and have what they
         need.
         """
         self._guard.check()
-        gradients, *_ = self._reader.read(grads)
-        self._steps.execute(self._steps.dry_run(gradients, self._binding.loss(loss)))
+        gradients, where = self._reader.read(grads)
+        loss = self._binding.loss(loss, where.complete)
+        self._steps.execute(self._steps.dry_run(gradients, loss))

@@ -15,6 +15,7 @@ from gpuopt.rules.hooks import has_hook
 from gpuopt.rules.reductions import seeing_one_array
 from gpuopt.rules.tuples import flat
 from gpuopt.tracing.signatures import arranged, own_names, own_states
+from gpuopt.tracing.undoing import counted
 
 __all__ = ["Reached", "evaluated"]
 
@@ -64,8 +65,10 @@ def _evaluated(
     has not acted, its state as it would begin now.
     """
     param, hyper, state = group.arrays_of(position)
-    array, acted = state.get(MASTER, param).copy(), _acted(group.update, reached.counts[index])
-    rows = reached.scalar_states
+    array, rows = state.get(MASTER, param).copy(), reached.scalar_states
+    undoing = [part for part in group.update.parts if has_hook(part.formula, "undo")]
+    made = [int(rows[counted(part)][index]) for part in undoing] or [reached.counts[index]]
+    acted = _acted(group.update, made[0])
     for part, formula in bind(group.update.parts, {**values, **hyper}):
         if not has_hook(formula, "evaluation"):
             continue

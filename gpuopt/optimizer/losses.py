@@ -5,14 +5,14 @@ A rule or a piece reads it as ``self.loss``. A loss that none reads is checked, 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 from gpuopt.arrays.backend import is_cupy
 from gpuopt.arrays.check import place
 from gpuopt.arrays.exchange import shared
 from gpuopt.arrays.foreign import conversion, convertible
 
-__all__ = ["LossWrite", "given_loss", "missing_loss"]
+__all__ = ["LossWrite", "given_loss", "missing_gradient", "missing_loss"]
 
 
 def given_loss(loss: Any, reader: str | None, param: Any) -> Any:
@@ -46,6 +46,14 @@ def given_loss(loss: Any, reader: str | None, param: Any) -> Any:
 def missing_loss(reader: str) -> Any:
     """Refuse a step without the loss that the class `reader` reads."""
     raise ValueError(f"{reader} reads the loss of the step: write opt.step(grads, loss=value)")
+
+
+def missing_gradient(undoing: str) -> NoReturn:
+    """Refuse a step that the class `undoing` could not take back."""
+    raise ValueError(
+        f"{undoing} takes back a step of all arrays, so each needs a gradient: give an array of "
+        "zeros in place of None"
+    )
 
 
 def _described(loss: Any, kind: str) -> str:

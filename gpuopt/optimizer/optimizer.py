@@ -177,8 +177,8 @@ class Optimizer(OptimizerCopies[BindableT_co]):
             by_row = binding.row_groups
             apart = by_row.apart(binding.spec, grads) if by_row else None
             gradients, where = self._reader.read(grads, apart and apart.others)
-            if loss is not None or binding.loss_reader is not None:
-                loss = binding.loss(loss)
+            if loss is not None or binding.loss_reader or binding.undoes:
+                loss = binding.loss(loss, where.complete)
             plan = steps.plan(gradients, where, loss)
             if apart:
                 plan.launches.extend(by_row.plan(apart, steps.hyper(), self._reader))

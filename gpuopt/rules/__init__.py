@@ -27,6 +27,7 @@ from gpuopt.rules.gradient_pieces import (
 from gpuopt.rules.group_pieces import group_l1, norm_ball, simplex
 from gpuopt.rules.layerwise import LAMB, LARS, NovoGrad, StableAdamW
 from gpuopt.rules.looking_ahead import AcceleratedGradient, NAdam
+from gpuopt.rules.loss_pieces import backtrack
 from gpuopt.rules.matrices import Muon
 from gpuopt.rules.noise import standard_normal
 from gpuopt.rules.parameter_pieces import average, decoupled_weight_decay, lookahead
@@ -114,6 +115,7 @@ __all__ = [
     "abs2",
     "accumulate",
     "average",
+    "backtrack",
     "bounds",
     "buffer",
     "cautious",
@@ -155,3 +157,4 @@ __all__ = [
 USUAL = catalogue.USUAL
 rules, whole_array_rules = catalogue.rules, catalogue.whole_array_rules
 pieces, whole_array_pieces = catalogue.pieces, catalogue.whole_array_pieces
+every_piece = catalogue.every_piece

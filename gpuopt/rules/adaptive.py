@@ -48,6 +48,7 @@ class RMSProp(Rule):
     momentum: Decay = 0.0
     eps_in_root: bool = False
     initial: NonNegative = 0.0
+    momentum_states = ("b",)
 
     def update(self, t: Any, p: Any, g: Any, v: Any = 0.0, c: Any = 0.0, b: Any = 0.0) -> Any:
         if self.initial:

@@ -18,6 +18,7 @@ from gpuopt.rules import (
     group_pieces,
     layerwise,
     looking_ahead,
+    loss_pieces,
     matrices,
     parameter_pieces,
     piece,
@@ -35,7 +36,7 @@ from gpuopt.rules import (
 )
 from gpuopt.rules.rule import Rule
 
-__all__ = ["USUAL", "pieces", "rules", "whole_array_pieces", "whole_array_rules"]
+__all__ = ["USUAL", "every_piece", "pieces", "rules", "whole_array_pieces", "whole_array_rules"]
 
 USUAL = ("GradientDescent", "Momentum", "RMSProp", "Adam", "AdamW")
 """What the demo trains with and the benchmarks measure where no rule is asked for."""
@@ -77,10 +78,18 @@ def _rules_of(modules: Sequence[ModuleType]) -> dict[str, type[Rule]]:
 
 
 def pieces() -> dict[str, type[piece.Piece]]:
-    """Every piece of the library by its name, but for those that call functions of whole arrays."""
+    """Every piece by its name, but for those that call functions of whole arrays, or read the loss.
+
+    They go with each other, and with arrays of which some have no gradient.
+    """
     return _pieces_of(
         (gradient_pieces, step_pieces, scaling_pieces, parameter_pieces, constraint_pieces)
     )
+
+
+def every_piece() -> dict[str, type[piece.Piece]]:
+    """Every piece of the library, by its name."""
+    return {**pieces(), **whole_array_pieces(), **_pieces_of((loss_pieces,))}
 
 
 def whole_array_pieces() -> dict[str, type[piece.Piece]]:

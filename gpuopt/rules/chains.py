@@ -204,6 +204,11 @@ def _kind(piece: Piece) -> Any:
     )
 
 
+def takes_back(rule: Bindable) -> bool:
+    """Whether a step after which the loss is not finite is taken back."""
+    return isinstance(rule, Chain) and any(has_hook(piece, "undo") for piece in rule.pieces)
+
+
 def loss_scale_name(rule: Bindable) -> str | None:
     """The full name of the number that the loss is to be multiplied by; None where it is not."""
     parts = named_parts([("", piece) for piece in rule.pieces]) if isinstance(rule, Chain) else ()

@@ -37,7 +37,7 @@ def reserved_names() -> frozenset[str]:
     return frozenset(name for name in own if not name.startswith("__"))
 
 
-_YOURS = ("update", "check")
+_YOURS = ("update", "check", "momentum_states")
 """What a subclass defines, beside hooks."""
 
 

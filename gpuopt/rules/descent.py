@@ -56,6 +56,7 @@ class Momentum(Rule):
     beta: Decay = 0.9
     dampening: Decay | None = None
     nesterov: bool = False
+    momentum_states = ("v",)
 
     def check(self) -> None:
         if self.nesterov and self.beta == 0:

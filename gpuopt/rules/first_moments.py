@@ -46,6 +46,7 @@ class LaProp(Rule):
     beta1: Decay = 0.9
     beta2: Decay = 0.999
     eps: Positive = 1e-15
+    momentum_states = ("b",)
 
     def update(self, t: Any, p: Any, g: Any, b: Any = 0.0, v: Any = 0.0) -> Any:
         v = self.beta2 * v + (1 - self.beta2) * abs2(g)
@@ -143,6 +144,7 @@ class Adan(Rule):
     beta3: Decay = 0.99
     eps: Positive = 1e-8
     weight_decay: NonNegative = 0.0
+    momentum_states = ("m", "d")
 
     def update(
         self, t: Any, p: Any, g: Any, m: Any = 0.0, d: Any = 0.0, n: Any = 0.0, last: Any = 0.0
@@ -203,6 +205,7 @@ class AdEMAMix(Rule):
     warmup: NonNegative = 0.0
     eps: Positive = 1e-8
     weight_decay: NonNegative = 0.0
+    momentum_states = ("m", "slow")
 
     def update(self, t: Any, p: Any, g: Any, m: Any = 0.0, v: Any = 0.0, slow: Any = 0.0) -> Any:
         m = self.beta1 * m + (1 - self.beta1) * g

@@ -23,10 +23,21 @@ __all__ = [
     "defined_hooks",
     "device_counts",
     "has_hook",
+    "undoing",
 ]
 
 HookName: TypeAlias = Literal[
-    "check", "start", "holds", "steps", "accept", "numbers", "adapt", "scale", "evaluation"
+    "check",
+    "start",
+    "holds",
+    "steps",
+    "accept",
+    "undo",
+    "scale_lr",
+    "numbers",
+    "adapt",
+    "scale",
+    "evaluation",
 ]
 
 
@@ -108,6 +119,21 @@ HOOKS: dict[HookName, Hook] = {
         returns="a truth value, computed from reductions: if it is false, the step changes "
         "nothing, neither parameters nor state nor counts",
         called="in every step, before `update`",
+    ),
+    "undo": Hook(
+        owners=(GRADIENT,),
+        tells="whether the step before is taken back",
+        gets="nothing; its numbers, the loss and hyperparameters are attributes",
+        returns="a truth value, made of them: if it is true, parameters and states return to what "
+        "they were before the step before, momentum to 0, and nothing else changes",
+        called="in every step, before anything else",
+    ),
+    "scale_lr": Hook(
+        owners=(GRADIENT,),
+        tells="what the learning rate of the rule is multiplied by",
+        gets="nothing; its numbers, the loss and hyperparameters are attributes",
+        returns="a number, made of them, which the `lr` of the rule is multiplied by",
+        called="in every step, before anything else",
     ),
     "numbers": Hook(
         owners=EVERY,
@@ -211,6 +237,12 @@ def _takes(cls: type, name: str, arguments: tuple[str, ...]) -> bool:
     except TypeError:
         return False
     return True
+
+
+def undoing(updates: Iterable[Update]) -> str | None:
+    """The class of a piece that takes steps back; None if there is none."""
+    formulas: list[Any] = [part.formula for update in updates for part in update.parts]
+    return next((type(each).__name__ for each in formulas if has_hook(each, "undo")), None)
 
 
 def device_counts(updates: Iterable[Update], capturable: bool) -> bool:

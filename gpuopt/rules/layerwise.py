@@ -52,6 +52,7 @@ class LARS(Rule):
     weight_decay: NonNegative = 0.0
     trust: NonNegative = 1e-3
     eps: NonNegative = 0.0
+    momentum_states = ("b",)
 
     def update(self, t: Any, p: Any, g: Any, b: Any = 0.0) -> Any:
         h = g + self.weight_decay * p if self.weight_decay else g

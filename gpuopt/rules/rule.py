@@ -71,6 +71,8 @@ class Rule(Formula, Bindable):
     _keyword_only: ClassVar[bool] = True
     _averages: ClassVar[bool] = False
     """Whether it evaluates with parameters of its own, which pieces behind it would not reach."""
+    momentum_states: ClassVar[tuple[str, ...]] = ("m",)
+    """The states that begin anew where a step is taken back, as by `gpuopt.backtrack`."""
 
     if TYPE_CHECKING:  # of a rule that is not known: ``type[Rule]``
 

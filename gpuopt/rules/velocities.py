@@ -82,6 +82,7 @@ class AggMo(Rule):
     lr: NonNegative = 0.1
     _: KW_ONLY
     betas: tuple[Decay, ...] = (0.0, 0.9, 0.99)
+    momentum_states = ("v",)
 
     def update(self, t: Any, p: Any, g: Any, v: Any = each("betas")) -> Any:
         v = tuple(beta * old + g for beta, old in zip(self.betas, v, strict=False))

@@ -12,20 +12,21 @@ import numpy as np
 
 from gpuopt.arrays.precision import MASTER
 from gpuopt.rules.base import BoundPart, bind
-from gpuopt.rules.declared import reserved_names
 from gpuopt.rules.hooks import has_hook
 from gpuopt.tracing.buffers import Buffers
 from gpuopt.tracing.errors import TraceError
-from gpuopt.tracing.expr import Expr, Graph, reduction_keys
+from gpuopt.tracing.expr import Graph
 from gpuopt.tracing.keeping import kept_unless
 from gpuopt.tracing.kinds import Kind, kinds_of
 from gpuopt.tracing.operands import GRAD, PARAM, Operand, hyper_array, state
+from gpuopt.tracing.own_numbers import OwnNumbers
 from gpuopt.tracing.rounding import may_be_short, rounded
 from gpuopt.tracing.scheduled import traced_schedule
 from gpuopt.tracing.setting import Masked, Open, Setting, Traced
 from gpuopt.tracing.signatures import arranged, is_value, named_results, own_names
 from gpuopt.tracing.states import States
 from gpuopt.tracing.symbols import Symbol, always, bind_loss, bind_scale, lift, step_between
+from gpuopt.tracing.undoing import Undoing, multiply_lr
 from gpuopt.tracing.weights import Weights
 
 if TYPE_CHECKING:
@@ -62,9 +63,8 @@ class _Run:
         self._active: Any = None
         self._widener = ""
         self._accept: Any = None
-        self._adapted: dict[str, Expr] = {}
-        self._refused: dict[str, Expr] = {}
-        self._narrow: set[str] = set()
+        self._numbers = OwnNumbers(graph)
+        self._undoing: Undoing | None = None
         self._states = States(graph, setting)
         self._buffers = Buffers(graph)
         self._weights = graph.weights = Weights(setting.varying, self._masked)
@@ -79,8 +79,12 @@ class _Run:
         made = bind(self._parts, {name: self._hyper(name) for name in used})
         for part, formula in made:
             bind_loss(self._graph, formula)
-            if has_hook(formula, "numbers"):
-                self._bind_numbers(part, formula)
+            self._numbers.bind(part, formula)
+        multiply_lr(self._graph, made)
+        if any(has_hook(formula, "undo") for _, formula in made):
+            self._undoing = Undoing(self._graph, made)
+            self._t = self._undoing.count
+            self._weights.calls = self._graph.leaf("step", "t")
         return made
 
     def trace(self, part: Part, formula: Any) -> None:
@@ -110,7 +114,7 @@ class _Run:
         acts = self._active.parts[0] if masked else None
         after = self._buffers.taken_from(part, after, acts, closed)
         self._states.made_of(before, after)
-        self._adapt(part, formula, p, last, accepted)
+        self._numbers.adapt(part, formula, p, last, accepted)
         self._graph.acting = None
         is_step = formula._gives == "step"
         self._flow |= {"new": p - first} if is_step else {formula._gives: first}
@@ -147,8 +151,16 @@ class _Run:
             raise TraceError(f"{self._widener} for a real one: take its .real")
         for array, value in values.items():
             values[array] = value.widened() if setting.is_complex(array) else value
+        kinds, numbers = kinds_of(self._states.made), self._states.numbers
+        if undoing := self._undoing:
+            values = undoing.arrays(values, self._array)
+            kinds |= undoing.kinds(kinds, Kind.COMPLEX if setting.complex else Kind.REAL)
+            numbers = undoing.numbers(numbers, self._weights.sums)
+            self._accept = undoing.accepted(self._accept)
+            undoing.check_buffers(self._buffers.kept)
         if setting.precision.master:
             values[state(MASTER)] = values[PARAM]
+        self._values = values
         short, precision = self._short(), setting.precision
         stored = {*map(state, short), *([PARAM] if precision.stochastic_rounding else ())}
         which = {array for array in stored & values.keys() if self._changes(array)}
@@ -157,11 +169,11 @@ class _Run:
         changed, only_if = kept_unless(self._graph, new)
         accept = None if self._accept is None else self._accept.parts[0]
         decays = {name: self._weights.decay(self._graph, name) for name in self._weights.decays}
-        kept = self._adapted, self._refused, self._graph.random
-        own = kinds_of(self._states.made), self._states.numbers
-        names = frozenset(self._states.late), frozenset(self._narrow), short
+        kept = self._numbers.adapted, self._numbers.refused, self._graph.random
+        names = frozenset(self._states.late), frozenset(self._numbers.narrow), short
         errors, calls = self._graph.errors, (self._graph.outputs, self._buffers.kept)
-        return Traced(changed, only_if, accept, *kept, *own, decays, *names, errors, *calls)
+        found = *kept, kinds, numbers, decays
+        return Traced(changed, only_if, accept, *found, *names, errors, *calls)
 
     def _array(self, array: Operand) -> Symbol:
         """An array as it is before the step."""
@@ -195,20 +207,6 @@ class _Run:
         leaf = ("input", hyper_array(name)) if name in setting.arrays else ("hyper", name)
         return Symbol(self._graph, self._graph.leaf(*leaf))
 
-    def _bind_numbers(self, part: Part, formula: Any) -> None:
-        """Make attributes of the numbers of the whole optimizer that a part keeps."""
-        taken = {*reserved_names(), *dir(type(formula)), *part.formula.hyperparameters}
-        for name in formula.numbers():
-            if name in taken:
-                raise TraceError(
-                    f"{type(formula).__name__}.numbers: {name!r} is the name of a "
-                    "hyperparameter or a method"
-                )
-            leaf = self._graph.leaf("number", part.named(name))
-            if name in formula._number_ranges and formula._number_ranges[name].narrow:
-                self._narrow.add(part.named(name))
-            vars(formula)[name] = Symbol(self._graph, leaf)
-
     def _ask(self, formula: Any, t: Symbol, p: Symbol, last: Symbol) -> Any:
         """Accept: let a part decide whether the step is made; its answer."""
         if not has_hook(formula, "accept"):
@@ -223,35 +221,6 @@ class _Run:
         answer = Symbol(self._graph, *parts) != 0
         self._accept = answer if self._accept is None else self._accept & answer
         return answer
-
-    def _adapt(self, part: Part, formula: Any, p: Symbol, last: Symbol, accepted: Any) -> None:
-        """Adapt: take the new values of the numbers of the whole optimizer that a part keeps."""
-        if not has_hook(formula, "numbers"):
-            return
-        name, names = type(formula).__name__, list(formula.numbers())
-        if not has_hook(formula, "adapt"):
-            raise TraceError(
-                f"{name} has numbers of the whole optimizer, so it needs a method adapt(self, p, "
-                "g, accepted)"
-            )
-        given = formula.adapt(p, last, accepted)
-        values = named_results(formula, self._graph, "adapt", names, given)
-        for number, value in zip(names, values, strict=True):
-            (expr, *imaginary) = value.parts
-            own = any(key.scope == "array" for key in reduction_keys([expr]))
-            if imaginary or not expr.host or own:
-                raise TraceError(
-                    f"{name}.adapt must give numbers of the whole optimizer, made of others, of "
-                    "hyperparameters and of reductions of all arrays, such as gpuopt.tree_max; "
-                    f"for {number} it gave {value!r}"
-                )
-            full, alone = part.named(number), lift(self._graph, accepted)
-            self._adapted[full] = expr
-            old: Any = Symbol(self._graph, self._graph.leaf("number", full))
-            # An answer of each array for itself is taken for a refusal of its own.
-            mixed = any(key.scope == "array" for key in reduction_keys(alone.parts))
-            after: Any = value if mixed else np.where(accepted, old, value)
-            (self._refused[full],) = after.parts
 
     def _pass_gate(self, before: Any, now: Any) -> None:
         """Let what follows act where `now` is more than `before`, in the step of that number."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 import numbers
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gpuopt.rules.hooks import has_hook
+from gpuopt.rules.rule import Rule
 from gpuopt.rules.traced import Traced
 from gpuopt.rules.tuples import Each, entries, flat
 from gpuopt.rules.whole_arrays import Buffer
@@ -17,9 +18,13 @@ from gpuopt.tracing.errors import TraceError
 from gpuopt.tracing.expr import Graph
 from gpuopt.tracing.symbols import lift
 
+if TYPE_CHECKING:
+    from gpuopt.rules.base import Part
+
 __all__ = [
     "arranged",
     "is_value",
+    "momentum_names",
     "named_results",
     "own_buffers",
     "own_names",
@@ -68,6 +73,21 @@ def arranged(formula: Any, values: Sequence[Any]) -> list[Any]:
         several = isinstance(parameter.default, Each)
         found.append(tuple(next(own) for _ in names) if several else next(own))
     return found
+
+
+def momentum_names(part: Part, formula: Any) -> list[str]:
+    """The full names of the states of a rule that are its momentum."""
+    if part.name:
+        return []
+    given, own = formula.momentum_states, {x.name: names for x, names in _own(formula).items()}
+    if given is not Rule.momentum_states and (
+        missing := [name for name in given if name not in own]
+    ):
+        raise TraceError(
+            f"{type(formula).__name__}.momentum_states names {missing[0]!r}, which is no state of "
+            f"update: it has {', '.join(own) or 'none'}"
+        )
+    return [part.named(name, "_") for each in given for name in own.get(each, ())]
 
 
 def _own(formula: Any) -> dict[inspect.Parameter, dict[str, Any]]:

@@ -27,6 +27,7 @@ from gpuopt.tracing.parts import trace_parts
 from gpuopt.tracing.program import UpdateProgram
 from gpuopt.tracing.setting import Masked, Mode, Open, Setting
 from gpuopt.tracing.signatures import state_names
+from gpuopt.tracing.undoing import copies_of
 
 if TYPE_CHECKING:
     from gpuopt.rules.base import Part, Update
@@ -145,6 +146,7 @@ def _traced(structure: _Structure) -> UpdateProgram:
     every = state_names(structure)
     buffers = {name: start for name, start in every.items() if isinstance(start, Buffer)}
     names = {name: start for name, start in every.items() if not isinstance(start, Buffer)}
+    names |= copies_of(structure.parts, names)
     names |= {MASTER: None} if setting.precision.master else {}
     while True:
         # A state is what the rule makes of it: begin with the least, until none is new.

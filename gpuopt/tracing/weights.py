@@ -51,6 +51,8 @@ class Weights:
         The decay, the count, and whether the decay is fixed, of each correction by its name.
     sums : dict
         The sum of the weights after this step, for those that have one.
+    calls : Expr or None
+        What stands for the count in a `Decay`, where the count is a state.
     """
 
     def __init__(self, varying: frozenset[str], kept: bool) -> None:
@@ -60,6 +62,7 @@ class Weights:
         self._count: Expr | None = None
         self.decays: dict[str, tuple[Expr, Expr, bool]] = {}
         self.sums: dict[str, Expr] = {}
+        self.calls: Expr | None = None
 
     def begin(self, part: str, count: Expr) -> None:
         """Go on with a part, whose averages were updated so often after this step."""
@@ -98,6 +101,7 @@ class Weights:
         """The decay of a correction, with the sum that a constant one gives."""
         beta, t, fixed = self.decays[name]
         zero = graph.constant(0)
+        t = self.calls or t
         begun = graph.node("greater", t, zero)
         return Decay(beta, graph.node("where", begun, _closed(graph, beta, t), zero), fixed)
 

@@ -22,7 +22,7 @@ from gpuopt.arrays.tree import leaves
 from gpuopt.arrays.typed import AnyArray, ArrayTree, LossAndGrad
 from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.rules.base import Bindable
-from gpuopt.rules.chains import loss_scale_name
+from gpuopt.rules.chains import loss_scale_name, takes_back
 from gpuopt.training.arguments import asks_to_stop, check_callback, remedy
 from gpuopt.training.history import History
 
@@ -91,7 +91,8 @@ def fit(
     Raises
     ------
     FloatingPointError
-        If a loss is not finite; the message says at which update. A NumPy loss is checked before
+        If a loss is not finite, and `gpuopt.backtrack` does not take back the step before; the
+        message says at which update. A NumPy loss is checked before
         its update, so the parameters are those of the previous update. Losses on a GPU are checked
         after an epoch (after several if they are short), so later updates have already happened.
     TypeError, ValueError
@@ -105,7 +106,7 @@ def fit(
     epochs = _integer("epochs", epochs, 0)
     optimizer = _optimizer(rule, params)
     rng = _generator(seed) if shuffle and size < count else None
-    history = History()
+    history = History(takes_back(optimizer.rule))
     start = time.perf_counter()
     with _progress_bar(progress, epochs * math.ceil(count / size)) as bar:
         for _ in range(epochs):

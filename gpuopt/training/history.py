@@ -35,7 +35,8 @@ class History:
         Wall time up to the end of the last finished epoch.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, returns: bool = False) -> None:
+        self._returns = returns  # whether a step is taken back after which a loss is not finite
         self.epochs = 0
         self.steps = 0
         self.examples = 0
@@ -107,7 +108,7 @@ class History:
     def _add(self, loss: Any, xp: Any) -> None:
         """Record the loss of the next update; a loss that the host knows is checked at once."""
         if isinstance(loss, _HOST_SCALARS):
-            if not math.isfinite(loss):
+            if not (math.isfinite(loss) or (self._returns and self.steps)):
                 raise _not_finite(float(loss), self.steps + 1, self.epochs + 1)
         else:
             self._unchecked += 1
@@ -124,7 +125,7 @@ class History:
         """
         if self._unchecked:
             loss = self.loss
-            bad = np.flatnonzero(~np.isfinite(loss))
+            bad = np.flatnonzero(~np.isfinite(loss[:1] if self._returns else loss))
             if bad.size:
                 # Epochs are of one length, the running one included.
                 first, length = int(bad[0]), self.steps // max(self.epochs, 1)

@@ -8,6 +8,7 @@ from typing import Any, Literal, SupportsFloat, Unpack, overload
 
 from gpuopt.arrays.typed import HyperArrays
 from gpuopt.rules.base import Bindable
+from gpuopt.rules.chains import takes_back
 from gpuopt.training.arguments import check_callback, check_method, start
 from gpuopt.training.bounds import boxes
 from gpuopt.training.descent import ByRule, Descent
@@ -178,7 +179,9 @@ def searching(
     """The search that `minimize` and `iterate` make, if every argument is what it should be."""
     searches = isinstance(method, Method)
     usual = 1 if searches else _PATIENCE
-    stopping = Stopping(maxiter, 1 if searches else check_every, gtol, ftol, patience, usual)
+    returns = isinstance(method, Bindable) and takes_back(method)
+    every = 1 if searches else check_every
+    stopping = Stopping(maxiter, every, gtol, ftol, patience, usual, returns)
     check_callback(callback)
     spec = start(x0)
     objective = Objective(fun, jac, args, spec, copy)

@@ -20,6 +20,8 @@ class Stopping:
         As in `minimize`.
     usual_patience : int
         What takes its place if there is only `ftol`.
+    returns : bool
+        Whether a step is taken back after which the value is not finite.
     """
 
     def __init__(
@@ -30,7 +32,9 @@ class Stopping:
         ftol: Any,
         patience: Any,
         usual_patience: int,
+        returns: bool = False,
     ) -> None:
+        self._returns = returns
         self.maxiter = whole("maxiter", maxiter, 0)
         self.check_every = whole("check_every", check_every, 1)
         self._gtol, self._ftol = _tolerance("gtol", gtol), _tolerance("ftol", ftol)
@@ -43,7 +47,9 @@ class Stopping:
     def status(self, nit: int, value: float, optimality: float) -> int:
         """Of the point after `nit` iterations: `MESSAGES` says what it means."""
         if not math.isfinite(value) or not math.isfinite(optimality):
-            return 2
+            if not (self._returns and nit):
+                return 2
+            return 1 if nit == self.maxiter else -1
         if optimality <= self._gtol:
             return 0
         if not nit or value < self._least - self._ftol * max(1.0, abs(self._least)):

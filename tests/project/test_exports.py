@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import gpuopt as go
-from gpuopt.rules import pieces, rules, whole_array_pieces
+from gpuopt.rules import every_piece, rules
 
 ROOT = next(parent for parent in Path(__file__).parents if (parent / "pyproject.toml").exists())
 
@@ -29,7 +29,7 @@ def test_every_name_is_spelled_out(tool: dict[str, Any]) -> None:
 
 
 def test_every_rule_and_piece_is_exported() -> None:
-    for name, cls in {**rules(), **pieces(), **whole_array_pieces()}.items():
+    for name, cls in {**rules(), **every_piece()}.items():
         assert name in go.__all__, f"add {name!r} to __all__ in {cls.__module__} and run `python tools/exports.py`"
 
 

@@ -14,7 +14,7 @@ import pytest
 import gpuopt as go
 from gpuopt import cli
 from gpuopt.arrays.precision import Precision
-from gpuopt.rules import pieces, rules, whole_array_pieces
+from gpuopt.rules import every_piece, rules
 from gpuopt.rules.hooks import has_hook
 from gpuopt.tracing.trace import trace
 
@@ -79,7 +79,7 @@ def test_the_page_on_rules_runs(capsys: pytest.CaptureFixture[str]) -> None:
     for block in parts:
         exec(block, scope)
     lion, product, origin, several, message, *others = capsys.readouterr().out.splitlines()
-    orthogonal, by_rows, shrunk, sparse, averaged, skipped, clipped, polyak, equal, same = others
+    orthogonal, by_rows, shrunk, sparse, averaged, skipped, clipped, plateau, polyak, equal, same = others
     assert "0.45007347" in product
     assert lion == "[0.9 0.9] [-0.1  0.1] [ 0.01 -0.01]"
     assert origin == "[5. 5. 5.]"
@@ -92,6 +92,7 @@ def test_the_page_on_rules_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert averaged == "[0.5] [0.75] {'tail_average_mean': array([0.75])}"
     assert skipped == "[-10.] 4"
     assert clipped == "[-16.] 36.0"
+    assert plateau == "[-4.5] 0.5"
     assert polyak == "[ 0.375 -0.5  ]"
     assert equal == "True True"
     assert same == "1"
@@ -166,7 +167,7 @@ def test_the_page_on_constraints_runs_and_has_every_piece(capsys: pytest.Capture
         "[0.7 0.3 0. ] [2.5 0. ]",
     ]
     rows = re.findall(r"^\| `(\w+)\(.*?\)` \|.*\| (any|the rule's) \|", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
-    every = {**pieces(), **whole_array_pieces()}.items()
+    every = every_piece().items()
     fields = {name: "the rule's" if hasattr(cls, "metric") else "any" for name, cls in every if hasattr(cls, "prox")}
     assert dict(rows) == fields
 
@@ -205,7 +206,7 @@ def test_the_page_on_cuda_graphs_runs(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_the_page_on_composition_has_every_piece() -> None:
     page = (ROOT / COMPOSITION).read_text(encoding="utf-8")
-    assert pieces().keys() | whole_array_pieces().keys() <= set(re.findall(r"^\| `(\w+)\(", page, flags=re.MULTILINE))
+    assert every_piece().keys() <= set(re.findall(r"^\| `(\w+)\(", page, flags=re.MULTILINE))
 
 
 def test_the_page_on_composition_counts_the_bytes() -> None:

@@ -30,6 +30,8 @@ WORKING: dict[str, dict[str, Callable[..., Any]]] = {
     "holds": {"holds": lambda self, paths: [False for _ in paths]},
     "steps": {"steps": lambda self, t: t},
     "accept": {"accept": lambda self, t, p, g: go.tree_max(g) > 0},
+    "undo": {"undo": lambda self: 1.0 > 2.0},
+    "scale_lr": {"scale_lr": lambda self: 0.5},
     "numbers": {"numbers": lambda self: {"seen": 0.0}, "adapt": lambda self, p, g, accepted: self.seen + 1},
     "adapt": {"numbers": lambda self: {"seen": 0.0}, "adapt": lambda self, p, g, accepted: self.seen + 1},
     "scale": {"scale": lambda self, t, last: 1.0},

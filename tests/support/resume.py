@@ -155,6 +155,11 @@ SITUATIONS = {
         range(8),
         7,
     ),
+    "steps taken back": Situation(
+        go.chain(go.backtrack(), go.NAdam(0.1), go.average(0.5)),
+        two_arrays("float32"),
+        lambda opt, step: gradients(opt.params, step),
+    ),
     "functions of whole arrays": Situation(Mixed(), two_matrices, second_missing),
     "arrays for hyperparameters": Situation(
         AVERAGED,

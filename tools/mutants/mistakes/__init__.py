@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tools.mutants.mistakes import (
     arrays,
+    backtracking,
     bench,
     checkpoints,
     codegen,
@@ -28,6 +29,7 @@ WINGS = (
     arrays,
     rules,
     family,
+    backtracking,
     codegen,
     executors,
     optimizer,

@@ -364,7 +364,7 @@ MISTAKES = [
     ),
     Mistake(
         "numbers that stay in a step that their piece refused",
-        "_Run._adapt",
+        "OwnNumbers.adapt",
         "np.where(accepted, old, value)",
         "old",
         "test_numbers",
