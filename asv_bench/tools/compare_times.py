@@ -12,7 +12,7 @@ import statistics
 import sys
 from pathlib import Path
 
-from compare_counters import COUNTERS, result_file, values
+from compare_counters import SETTINGS, result_file, values
 
 LEAST = 0.05
 
@@ -23,7 +23,7 @@ def rounds(folder: Path, side: str) -> dict[tuple[str, tuple[str, ...]], list[fl
     for results in sorted(folder.glob(f"{side}-*")):
         machine = next(path.parent for path in results.glob("*/machine.json"))
         for key, value in values(result_file(machine)).items():
-            if value is not None and key[0] not in COUNTERS:
+            if value is not None and key[0] not in SETTINGS.exact:
                 found.setdefault(key, []).append(value)
     return found
 

@@ -55,7 +55,7 @@ ASSETS = {
     JSDELIVR + "bootstrap@3.1.1/dist/js/bootstrap.min.js": Asset("bootstrap@3.1.1", "dist/js/bootstrap.min.js"),
     JSDELIVR + "bootstrap@3.1.1/dist/css/bootstrap.min.css": Asset("bootstrap@3.1.1", "dist/css/bootstrap.min.css"),
 }
-TAG = re.compile(r"<(?:script|link|img|iframe|source|object|embed)\b[^>]*>", re.IGNORECASE)
+TAG = re.compile(r"<(?:script|link(?![^>]*\balternate\b)|img|iframe|source|object|embed)\b[^>]*>", re.IGNORECASE)
 REMOTE = re.compile(r"""(?:src|href|data)\s*=\s*["']((?:https?:)?//[^"']+)["']""", re.IGNORECASE)
 CSS_REMOTE = re.compile(r"""(?:url\(\s*["']?|@import\s+["'])((?:https?:)?//[^"')]+)""", re.IGNORECASE)
 CALL_REMOTE = re.compile(r"""(?:fetch|ajax|getJSON|getScript|importScripts|open)\([^)\n]*["']((?:https?:)?//[^"'\s]+)""")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# asv's pages from the results, made self-contained, with the landing page in front; written to asv_bench/html.
+# asv's pages from the results, made self-contained, with the front page and verdicts.json; written to asv_bench/html.
 #
 #   bash asv_bench/tools/publish.sh [RESULTS_FOLDER]     ($PYTHON chooses the interpreter, which needs asv)
 #
@@ -31,4 +31,3 @@ pathlib.Path(sys.argv[1]).write_text(json.dumps(config))
 PY
 "$python" -m asv --config "$config" publish --no-pull
 "$python" tools/offline.py html
-"$python" tools/landing.py "$results" html

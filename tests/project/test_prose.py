@@ -27,6 +27,8 @@ PLACEHOLDERS = {"FOLDER", "FILE", "NAME"}
 """A path with one of these stands for what a user gives: `FOLDER/summary.md`, `--output FILE.json`."""
 ELSEWHERE = {
     "asv_bench/html": "made by asv_bench/tools/publish.sh",
+    "verdicts.json": "made by asv_bench/tools/publish.sh",
+    "regressions.json": "made by asv",
 }
 """Paths that prose names and that are rightly in no clone, with who makes them."""
 

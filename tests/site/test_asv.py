@@ -70,6 +70,8 @@ SUITE = {name: importlib.import_module(f"asv_suite.{name}") for name in MODULES}
 TOOLS = {
     name: load(f"asv_tool_{name}", ROOT / "tools" / f"{name}.py") for name in ("check_results", "compare_counters", "normalise")
 }
+sys.modules["compare_counters"] = TOOLS["compare_counters"]
+TOOLS["compare_times"] = load("asv_tool_compare_times", ROOT / "tools" / "compare_times.py")
 BENCHMARKS: dict[str, tuple[Any, Any]] = {
     f"{module}.{cls.__name__}.{method}": (cls, getattr(cls, method))
     for module, loaded in SUITE.items()
@@ -386,7 +388,10 @@ def test_the_gate_flags_nothing_where_nothing_changed(gate: Any) -> None:
 def test_the_gate_catches_30_percent_more_instructions_of_one_rule_on_one_executor(gate: Any) -> None:
     code, printed = gate(instructions_Adam_numba=117_000.0)
     assert code == 1
-    assert "| counters.Counters.track_host_instructions | Adam, numba | 90,000 | 117,000 | 1.300 | **worse** |" in printed.out
+    assert (
+        "| counters.Counters.track_host_instructions | Adam, numba | n/a | 90,000 | 117,000 | 1.300 | **worse** |"
+        in printed.out
+    )
     assert printed.err == f"worse: {INSTRUCTIONS}(Adam, numba): 90000.0 -> 117000.0\n"
 
 
@@ -404,12 +409,43 @@ def test_the_gate_catches_a_counter_that_is_gone(gate: Any) -> None:
 def test_wall_time_informs_and_fewer_instructions_pass(gate: Any) -> None:
     code, printed = gate(latency_Adam_numba=65.0, instructions_Adam_numba=80_000.0)
     assert code == 0
-    assert "| rules.Latency.track_latency | Adam, numba | 6.5 | 65 | 10.000 | time, informs only |" in printed.out
+    assert "| rules.Latency.track_latency | Adam, numba | n/a | 6.5 | 65 | 10.000 | time, informs only |" in printed.out
     assert "| 0.889 | changed |" in printed.out
 
 
 def test_a_tenth_of_a_percent_of_instructions_is_no_change_for_the_worse(gate: Any) -> None:
     assert gate(instructions_Adam_numba=90_100.0)[0] == 0
+
+
+def test_a_creep_since_the_release_fails_however_small_its_steps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    compare, release = TOOLS["compare_counters"].main, save(tmp_path / "release", results())
+    codes = []
+    for i in range(60):
+        base, new = (
+            save(tmp_path / side, results(instructions_Adam_numba=90_000 * 1.009**n)) for side, n in (("b", i), ("n", i + 1))
+        )
+        assert compare([str(base), str(new)]) == 0
+        codes.append(compare([str(base), str(new), "--release", str(release.parent)]))
+    assert codes == [0] + [1] * 59
+    assert "**worse than the release**" in capsys.readouterr().out
+
+
+def test_a_loss_that_the_change_accepts_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compare, output = TOOLS["compare_counters"], tmp_path / "comment.md"
+    base, new = (
+        save(tmp_path / "base", results()),
+        save(tmp_path / "new", results(launches_Adam_10=2) | {"commit_hash": "f" * 40}),
+    )
+    arguments = [str(base), str(new), "--release", str(base), "--output", str(output)]
+    assert compare.main(arguments) == 1
+    assert "passes with a line `accepted: BENCHMARK REASON` in `asv_bench/accepted.txt`" in output.read_text(encoding="utf-8")
+    monkeypatch.setattr(
+        compare.accepted, "between", lambda repository, before, after, path: {LAUNCHES: f"{before[:4]} {after[:4]}"}
+    )
+    assert compare.main(arguments) == 0
+    text = output.read_text(encoding="utf-8")
+    assert text.startswith("## Exact counters")
+    assert "| 2.000 | accepted: 0123 ffff |" in text
 
 
 def test_the_gate_cannot_pass_without_a_counter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -418,6 +454,19 @@ def test_the_gate_cannot_pass_without_a_counter(tmp_path: Path, capsys: pytest.C
     assert TOOLS["compare_counters"].main([str(base), str(new)]) == 2
     assert TOOLS["compare_counters"].main([str(base), str(tmp_path / "absent.json")]) == 2
     assert capsys.readouterr().err.count("\n") == 2
+
+
+def test_times_of_rounds_taken_in_turns(tmp_path: Path) -> None:
+    for i in range(3):
+        for side, value in (("base", 2.0), ("new", 3.0)):
+            save(
+                tmp_path / f"{side}-{i}" / "smoke",
+                results(latency_Adam_numpy=value + 0.1 * i, instructions_Adam_numpy=1000.0 * value),
+            )
+    said = TOOLS["compare_times"].report(tmp_path)
+    assert "4 wall times in 3 rounds taken in turns: 1 moved." in said
+    assert "▲ slower" in said
+    assert INSTRUCTIONS not in said
 
 
 def test_counting_values(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
