@@ -11,8 +11,9 @@ python=$(command -v "${PYTHON:-python3}")
 results=${1:-$(mktemp -d)}
 mkdir -p "$results"
 results=$(cd "$results" && pwd)
-config=$(mktemp "${TMPDIR:-/tmp}/gpuopt-asv-XXXXXX.conf.json")
-trap 'rm -f "$config"' EXIT
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+config=$scratch/asv.conf.json
 # asv reads paths relative to its configuration's folder, and has no option for where results go.
 "$python" - "$config" "$results" <<'PY'
 import json, pathlib, sys
@@ -23,6 +24,8 @@ pathlib.Path(sys.argv[1]).write_text(json.dumps(config))
 PY
 export PYTHONPATH="$PWD/..${PYTHONPATH:+:$PYTHONPATH}" PYTHONHASHSEED=0
 export ASV_PYTHONPATH=$PYTHONPATH  # without it, asv takes whatever gpuopt is installed
+# asv keeps machines in the home folder: "smoke" shall not be one of the user's.
+export PYTHONUSERBASE="${PYTHONUSERBASE:-$HOME/.local}" HOME=$scratch
 "$python" -m asv --config "$config" machine --yes --machine smoke
 # shellcheck disable=SC2086  # several arguments
 "$python" -m asv --config "$config" run --quick --show-stderr -E "existing:$python" --machine smoke \

@@ -1,5 +1,6 @@
 """Exact counters, the gate of a pull request: each is a property of the code, and the same on a busy machine."""
 
+import functools
 import importlib
 import sys
 import tracemalloc
@@ -175,22 +176,49 @@ def count_launches(rule, arrays):
     return launches
 
 
+@functools.cache
+def compiled(rule, dtype):
+    """The kernel of a rule, as NVRTC compiles it, and its instructions; once for all that is read from it."""
+    nvrtc = of_tests("support.cuda.nvrtc")
+    if reason := nvrtc.available(disassembler=True):
+        raise NotImplementedError(reason)
+    texts = module("codegen.cuda.complete", "executors.cupy_text")
+    (written,) = source.kernels(rules()[rule](), named(dtype))
+    function = kernel_of(written)
+    complete = texts.complete_source if hasattr(texts, "complete_source") else texts.complete_text
+    made = nvrtc.compile_cubin(complete(function, written.dtypes), ARCHITECTURE, texts.kernel_options(function))
+    return made, nvrtc.sass(made)
+
+
 class Kernels:
-    """Registers and spills of the kernel of every rule, as NVRTC compiles it for one architecture; no GPU is needed."""
+    """The kernel of every rule, as NVRTC compiles it for one architecture; no GPU is needed."""
 
     params = (RULES, DTYPES)
     param_names = ("rule", "dtype")
 
     def setup(self, rule, dtype):
-        nvrtc = of_tests("support.cuda.nvrtc")
-        if reason := nvrtc.available():
-            raise NotImplementedError(reason)
-        texts = module("codegen.cuda.complete", "executors.cupy_text")
-        (written,) = source.kernels(rules()[rule](), named(dtype))
-        function = kernel_of(written)
-        complete = texts.complete_source if hasattr(texts, "complete_source") else texts.complete_text
-        text = complete(function, written.dtypes)
-        self.compiled = nvrtc.compile_cubin(text, ARCHITECTURE, texts.kernel_options(function))
+        self.compiled, self.sass = compiled(rule, dtype)
+
+    def track_instructions(self, rule, dtype):
+        return len(of_tests("support.cuda.nvrtc").instructions(self.sass))
+
+    track_instructions.unit = "instructions"
+    track_instructions.pretty_name = f"Instructions of a kernel ({ARCHITECTURE})"
+    track_instructions.version = "1"
+
+    def track_wide_accesses(self, rule, dtype):
+        return sum(access.bits >= 128 for access in of_tests("support.cuda.nvrtc").global_accesses(self.sass))
+
+    track_wide_accesses.unit = "accesses"
+    track_wide_accesses.pretty_name = f"Loads and stores of 16 bytes in a kernel, of which fewer are worse ({ARCHITECTURE})"
+    track_wide_accesses.version = "1"
+
+    def track_resident_warps(self, rule, dtype):
+        return resident_warps(self.compiled.registers)
+
+    track_resident_warps.unit = "warps"
+    track_resident_warps.pretty_name = f"Warps that a multiprocessor holds, of which fewer are worse ({ARCHITECTURE})"
+    track_resident_warps.version = "1"
 
     def track_registers(self, rule, dtype):
         return self.compiled.registers
@@ -205,3 +233,9 @@ class Kernels:
     track_spills.unit = "bytes"
     track_spills.pretty_name = f"Spilled bytes and stack of a thread ({ARCHITECTURE})"
     track_spills.version = "1"
+
+
+def resident_warps(registers):
+    """Of 64 warps, those that 65,536 registers are enough for; a warp gets them by 256, and four warps come at once."""
+    each = -(-32 * registers // 256) * 256
+    return min(64, 65_536 // each // 4 * 4)

@@ -33,7 +33,7 @@ class Floor:
 class Time:
     """The time of a step by size, as it is: where a GPU overtakes a CPU can be read from it."""
 
-    params = (RULES, EXECUTORS, SIZES)
+    params = (RULES, EXECUTORS, sorted({*SIZES, 10_000, 100_000}))
     param_names = ("rule", "executor", "size")
 
     def setup(self, rule, executor, size):

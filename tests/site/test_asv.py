@@ -38,6 +38,9 @@ NAMES = {
     "counters.Launches.track_launches",
     "counters.Kernels.track_registers",
     "counters.Kernels.track_spills",
+    "counters.Kernels.track_instructions",
+    "counters.Kernels.track_wide_accesses",
+    "counters.Kernels.track_resident_warps",
     "imports.Import.track_import",
     "convergence.Convergence.track_updates",
     "fit.Fit.track_update",
@@ -315,6 +318,22 @@ def test_host_instructions() -> None:
     assert 20_000 < callgrind.counts(["GradientDescent"], ["numpy"])["GradientDescent numpy"] < 1_000_000
 
 
+@pytest.mark.parametrize(("registers", "warps"), [(1, 64), (32, 64), (33, 48), (56, 36), (64, 32), (255, 8)])
+def test_resident_warps(registers: int, warps: int) -> None:
+    """As NVIDIA's table of occupancy has them for an H100."""
+    assert counters.resident_warps(registers) == warps
+
+
+def test_a_kernel_loads_and_stores_16_bytes() -> None:
+    kernels = counters.Kernels()
+    try:
+        kernels.setup("Adam", "float32")
+    except NotImplementedError as reason:
+        pytest.skip(str(reason))
+    assert kernels.track_wide_accesses("Adam", "float32") == 7, "4 loads and 3 stores"
+    assert kernels.track_instructions("Adam", "float32") > 100
+
+
 def test_without_valgrind_host_instructions_are_na(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     assert counters._count_instructions() == {}
@@ -399,6 +418,22 @@ def test_the_gate_catches_one_more_launch(gate: Any) -> None:
     code, printed = gate(launches_Adam_10=2)
     assert code == 1
     assert printed.err.startswith(f"worse: {LAUNCHES}(Adam, 10)")
+
+
+def test_the_gate_knows_which_change_is_a_loss() -> None:
+    change, worse = TOOLS["compare_counters"].Change, {}
+    for name, exact in TOOLS["compare_counters"].SETTINGS.exact.items():
+        assert not change(name, (), 100.0, 100.0).worse
+        assert exact.gates == change(name, (), 100.0, None).worse
+        worse[name] = (change(name, (), 100.0, 90.0).worse, change(name, (), 100.0, 110.0).worse)
+    both = {"convergence.Convergence.track_updates"}
+    less = {f"counters.Kernels.track_{what}" for what in ("wide_accesses", "resident_warps")} | {
+        "layouts.Threads.track_threads"
+    }
+    assert {name for name, found in worse.items() if found == (True, True)} == both
+    assert {name for name, found in worse.items() if found == (True, False)} == less
+    assert {name for name, found in worse.items() if found == (False, False)} == {"counters.Kernels.track_registers"}
+    assert worse.keys() <= NAMES
 
 
 def test_the_gate_catches_a_counter_that_is_gone(gate: Any) -> None:
