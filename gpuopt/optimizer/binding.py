@@ -84,8 +84,8 @@ class Binding:
         The updates now.
     hyper : HyperValues
         Their hyperparameters.
-    loss_reader : str or None
-        The class that reads the loss of a step; None where none does.
+    asks : bool
+        Whether a step needs its loss, or all gradients.
     t : int
         How many steps were completed, as far as the host counts them.
     hyper_arrays : list of frozenset
@@ -131,14 +131,14 @@ class Binding:
                 alike.setdefault(kind, []).append(index)
         self.hyper, self.initial = self._checked(self.updates, 0), initial_values(self.updates)
         self.number_ranges = number_ranges(self.updates)
-        self.undoes = undoing(self.updates.values())
+        self._undoes = undoing(self.updates.values())
         self.on_device = any(self.whole) and executor_of(self.leaves[0]).on_device
         self.device_counts = self.on_device and device_counts(self.updates.values(), capturable)
         check_counting(any(by_row), capturable or self.device_counts)
         self.groups, self.row_groups = list[ParamGroup](), RowGroups()
         for (key, *_, apart), indices in alike.items():
             self._add(key, arrays, indices, apart is not None)
-        self.loss_reader = self._reader_of_loss()
+        self._find_reader_of_loss()
         with device_of(self.leaves[0]):
             begin(self.groups)
 
@@ -205,19 +205,20 @@ class Binding:
         for apart, programs in zip(self.row_groups, change.by_row, strict=True):
             apart.update, apart.programs = change.updates[apart.key], programs
         self.updates, self.hyper = change.updates, change.hyper
-        self.loss_reader = self._reader_of_loss()
+        self._find_reader_of_loss()
 
-    def _reader_of_loss(self) -> str | None:
+    def _find_reader_of_loss(self) -> None:
         readers = (group.programs[-1].loss_reader for group in self.groups)
-        return next(filter(None, readers), None)
+        self._loss_reader = next(filter(None, readers), None)
+        self.asks = bool(self._loss_reader or self._undoes)
 
     def loss(self, given: Any, complete: bool) -> Any:
         """The loss of a step as its updates read it; None where none does. Whether gradients are
         `complete` matters where a step may be taken back.
         """
-        if self.undoes is not None and not complete:
-            missing_gradient(self.undoes)
-        return given_loss(given, self.loss_reader, self.leaves[0])
+        if self._undoes is not None and not complete:
+            missing_gradient(self._undoes)
+        return given_loss(given, self._loss_reader, self.leaves[0])
 
     def load(self, t: int, counts: Sequence[Any]) -> None:
         """Go on after `t` steps, with the counts of all arrays."""

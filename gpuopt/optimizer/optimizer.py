@@ -177,7 +177,7 @@ class Optimizer(OptimizerCopies[BindableT_co]):
             by_row = binding.row_groups
             apart = by_row.apart(binding.spec, grads) if by_row else None
             gradients, where = self._reader.read(grads, apart and apart.others)
-            if loss is not None or binding.loss_reader or binding.undoes:
+            if loss is not None or binding.asks:
                 loss = binding.loss(loss, where.complete)
             plan = steps.plan(gradients, where, loss)
             if apart:

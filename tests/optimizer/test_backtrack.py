@@ -104,7 +104,8 @@ def check_return(rule: Any, momentum: str, dtype: str, bad: float, xp: Any) -> N
         after = held(opt, momentum)
         assert after[1] <= {0}
         assert after[0] == before[0]
-        assert all(np.isfinite(on_host(x).astype(complex)).all() for x in opt.evaluation())
+        if len(losses) == 1:
+            assert all((x == p).all() for x, p in zip(opt.evaluation(), params, strict=True))
     assert (float(opt.numbers["backtrack.rate"]), opt.t) == (0.25, 5)
 
 
@@ -126,7 +127,7 @@ def test_what_comes_after_is_what_would_have_come_at_half_the_rate(xp: Any) -> N
     opt = go.chain(go.backtrack(), go.AdaGrad(0.4)).init(x)
     opt.step(x, loss=1.0)
     opt.step(x, loss=2.0)
-    opt.step(x, loss=1.5)  # of the same point, where other sums of a GPU may give a little more
+    opt.step(x, loss=3.0)  # of the point before, which is not judged again
     plain = go.AdaGrad(0.2).init(y)
     plain.step(y)
     assert x.tolist() == y.tolist()
@@ -209,7 +210,7 @@ def test_minimize_goes_on_from_the_point_before(xp: Any) -> None:
         with np.errstate(all="ignore"):
             return xp.log(x).sum() + (1 / x).sum(), 1 / x - 1 / x**2
 
-    found = go.minimize(fun, xp.full(3, 2.0), go.chain(go.backtrack(), go.SGD(30.0)), maxiter=200)
+    found = go.minimize(fun, xp.full(3, 2.0), go.chain(go.backtrack(), go.SGD(30.0)), maxiter=200, check_every=1)
     assert found.success
     np.testing.assert_allclose(on_host(found.x), 1.0, atol=1e-5)
     x = xp.full(3, 2.0)

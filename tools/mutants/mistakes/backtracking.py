@@ -28,7 +28,7 @@ MISTAKES = [
     ),
     Mistake("a step back that other parts refuse", "Undoing.accepted", "accept | self._back", "accept", RETURN),
     Mistake("a rate that is kept, and not taken", "multiply_lr", "rule.lr * _number(_1, _2, _3)", "rule.lr", LOOP),
-    Mistake("a step back of some arrays", "Binding.loss", "self.undoes is not None and (not complete)", "False", REFUSALS),
+    Mistake("a step back of some arrays", "Binding.loss", "self._undoes is not None and (not complete)", "False", REFUSALS),
     Mistake("a buffer that stays", "Undoing.check_buffers", "next(iter(names), None)", "None", REFUSALS),
     Mistake("two pieces that take steps back", "Undoing.__init__", "if others:\n    __1", "pass", REFUSALS),
     Mistake("a step back of one that was not made", "Undoing.__init__", "has_hook(each, 'steps')", "False", REFUSALS),
