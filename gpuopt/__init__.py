@@ -119,10 +119,11 @@ from gpuopt.training.checkpoints.checkpointer import Checkpointer
 from gpuopt.training.checkpoints.error import CheckpointError
 from gpuopt.training.fit import fit
 from gpuopt.training.history import History
+from gpuopt.training.iterate import iterate
 from gpuopt.training.line_search.conjugate import NonlinearCG
 from gpuopt.training.line_search.lbfgs import LBFGS
 from gpuopt.training.line_search.proximal import ProximalGradient
-from gpuopt.training.minimize import iterate, minimize
+from gpuopt.training.minimize import minimize
 from gpuopt.training.result import OptimizeResult
 from gpuopt.training.scipy_method import scipy_method
 

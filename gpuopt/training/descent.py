@@ -6,12 +6,13 @@ import math
 from abc import ABC, abstractmethod
 from typing import Any
 
-from gpuopt.arrays.backend import is_cupy
+from gpuopt.arrays.backend import array_module, is_cupy
 from gpuopt.arrays.tree import TreeSpec
 from gpuopt.arrays.typed import HyperArrays
 from gpuopt.rules.base import Bindable
 from gpuopt.rules.chains import loss_scale_name
 from gpuopt.training.bounds import Box
+from gpuopt.training.checkpoints.checkpoint import applied, contents, on_device
 from gpuopt.training.objective import Objective
 
 __all__ = ["ByRule", "Descent", "largest"]
@@ -49,6 +50,14 @@ class Descent(ABC):
     @abstractmethod
     def point(self) -> dict[str, Any]:
         """Copies of x, fun and jac."""
+
+    @abstractmethod
+    def kept(self) -> Any:
+        """All that a checkpoint needs, a tree of plain values and arrays."""
+
+    @abstractmethod
+    def go_on(self, kept: Any, path: str) -> None:
+        """Go on from what is kept in the file at `path`, in place of `begin`."""
 
 
 class ByRule(Descent):
@@ -104,6 +113,16 @@ class ByRule(Descent):
             for arrays in (self._x, self._gradient)
         )
         return {"x": x, "fun": self._value, "jac": gradient}
+
+    def kept(self) -> Any:
+        by_rule = {"value": self._value, "gradient": self._gradient, "best": self.best}
+        return {**contents(self._opt, None, None), **by_rule, "calls": self.calls}
+
+    def go_on(self, kept: Any, path: str) -> None:
+        applied(kept, self._opt, None, path)
+        found = tuple(kept[name] for name in ("value", "gradient", "best"))
+        self._value, self._gradient, self.best = on_device(found, array_module(*self._x))
+        self.calls = kept["calls"]
 
     def _compare(self) -> None:
         value = self._value

@@ -7,23 +7,25 @@ over.
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
-import operator
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, SupportsIndex, TypeAlias
 
 import numpy as np
 
 from gpuopt.arrays import check
-from gpuopt.arrays.backend import array_module, is_array, optional_import
-from gpuopt.arrays.foreign import conversion
+from gpuopt.arrays.backend import optional_import
 from gpuopt.arrays.tree import leaves
 from gpuopt.arrays.typed import AnyArray, ArrayTree, LossAndGrad
 from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.rules.base import Bindable
 from gpuopt.rules.chains import loss_scale_name, takes_back
 from gpuopt.training.arguments import asks_to_stop, check_callback, remedy
+from gpuopt.training.checkpoints.checkpointer import Checkpointer, check_checkpointer
+from gpuopt.training.checkpoints.resuming import resume, save_run
+from gpuopt.training.data import batch_size_of, batches, checked, integer
 from gpuopt.training.history import History
 
 __all__ = ["History", "fit"]
@@ -32,7 +34,6 @@ Seed: TypeAlias = (  # a text, because NumPy imports its random numbers where th
     "int | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | None"
 )
 
-_GATHER = 1024  # about how many examples are put in order at a time
 _CHECK_EVERY = (
     64  # a finished epoch reads the device's losses once this many updates wait for their check
 )
@@ -49,6 +50,8 @@ def fit(
     seed: Seed = 0,
     progress: bool = False,
     callback: Callable[[History], object] | None = None,
+    *,
+    checkpoint: Checkpointer | None = None,
 ) -> History:
     """Train `params` in place: forward pass, backward pass and one update for each batch.
 
@@ -82,6 +85,10 @@ def fit(
         Show a progress bar; needs tqdm.
     callback : callable, optional
         ``callback(history)`` after each epoch; returning True stops.
+    checkpoint : Checkpointer, optional
+        Go on from the newest checkpoint in its folder, and save there as it says: a run that was
+        killed ends with the bits of one that was not, its order of examples included. `epochs` and
+        the record count the whole run. A callback is called before its epoch is saved.
 
     Returns
     -------
@@ -99,25 +106,21 @@ def fit(
         If an argument is not as described; nothing is altered then. Also if `loss_and_grad` returns
         anything else.
     """
-    _check_options(loss_and_grad, shuffle, callback)
-    arrays, xp = _check_data(data, params)
+    _check_options(loss_and_grad, shuffle, callback, checkpoint)
+    arrays, xp = checked(data, params)
     count = len(arrays[0])
-    size = _batch_size(batch_size, count)
-    epochs = _integer("epochs", epochs, 0)
+    size = batch_size_of(batch_size, count)
+    epochs = integer("epochs", epochs, 0)
     optimizer = _optimizer(rule, params)
     rng = _generator(seed) if shuffle and size < count else None
     history = History(takes_back(optimizer.rule))
-    start = time.perf_counter()
-    with _progress_bar(progress, epochs * math.ceil(count / size)) as bar:
-        for _ in range(epochs):
-            for batch in _batches(arrays, size, rng, xp):
-                loss, grads = check.loss_and_grads(loss_and_grad(params, *batch))
-                history._add(loss, xp)
-                optimizer.step(grads, loss)
-                history.steps += 1
-                history.examples += len(batch[0])
-                if bar is not None:
-                    bar.update()
+    if checkpoint is not None:
+        resume(checkpoint, optimizer, history, rng)
+    start = time.perf_counter() - history.seconds
+    updates, forward = math.ceil(count / size), functools.partial(loss_and_grad, params)
+    with _progress_bar(progress, history.epochs * updates, epochs * updates) as bar:
+        for _ in range(history.epochs, epochs):
+            _epoch(forward, optimizer, batches(arrays, size, rng, xp), history, xp, bar)
             history.epochs += 1
             if history._unchecked >= _CHECK_EVERY or history.epochs == epochs:
                 history._check()
@@ -125,34 +128,39 @@ def fit(
             if callback is not None and asks_to_stop(callback(history)):
                 history._check()
                 break
+            if checkpoint is not None and checkpoint.due(history.epochs, epochs):
+                history._check()
+                save_run(checkpoint, optimizer, history, rng)
     return history
 
 
-def _batches(
-    arrays: tuple[Any, ...], size: int, rng: np.random.Generator | None, xp: Any
-) -> Iterator[tuple[Any, ...]]:
-    """One epoch's batches, in the order drawn from `rng`, or in the given order without one."""
-    count = len(arrays[0])
-    if rng is None:
-        for first in range(0, count, size):
-            yield tuple(array[first : first + size] for array in arrays)
-        return
-    order = xp.asarray(rng.permutation(count))  # sent to the device once an epoch
-    # A slice costs far less than a gather, a copy of all data may not fit: gather many batches at
-    # once, but not all.
-    chunk = size * max(1, _GATHER // size)
-    for first in range(0, count, chunk):
-        part = order[first : first + chunk]
-        yield from _batches(tuple(array[part] for array in arrays), size, None, xp)
+def _epoch(
+    forward: LossAndGrad,
+    optimizer: Optimizer,
+    batches: Iterable[tuple[Any, ...]],
+    history: History,
+    xp: Any,
+    bar: Any,
+) -> None:
+    """One update for each batch, of which `forward` gives the loss and the gradients."""
+    for batch in batches:
+        loss, grads = check.loss_and_grads(forward(*batch))
+        history._add(loss, xp)
+        optimizer.step(grads, loss)
+        history.steps += 1
+        history.examples += len(batch[0])
+        if bar is not None:
+            bar.update()
 
 
-def _check_options(loss_and_grad: Any, shuffle: Any, callback: Any) -> None:
+def _check_options(loss_and_grad: Any, shuffle: Any, callback: Any, checkpoint: Any) -> None:
     if not callable(loss_and_grad):
         raise TypeError(
             f"loss_and_grad must be callable, not {loss_and_grad!r}: the order is "
             "gpuopt.fit(loss_and_grad, params, data, rule)"
         )
     check_callback(callback)
+    check_checkpointer(checkpoint)
     if not isinstance(shuffle, bool | np.bool_):
         raise TypeError(f"shuffle must be True or False, not {shuffle!r}")
 
@@ -164,58 +172,6 @@ def _generator(seed: Any) -> np.random.Generator:
         raise type(error)(
             f"seed must be a whole number of at least 0 or a numpy.random.Generator, not {seed!r}"
         ) from error
-
-
-def _check_data(data: Any, params: Any) -> tuple[tuple[Any, ...], Any]:
-    arrays = data if isinstance(data, tuple) else (data,)
-    if not arrays:
-        raise ValueError("data is an empty tuple: it must hold at least one array")
-    xp = array_module(*leaves(params))
-    to = "np" if xp is np else "cupy"
-    names = [f"data[{i}]" if isinstance(data, tuple) else "data" for i in range(len(arrays))]
-    for array, name in zip(arrays, names, strict=True):
-        if not is_array(array):
-            raise TypeError(
-                f"{name} must be a NumPy or CuPy array, not {type(array).__name__}: pass "
-                f"{_as_arrays(array, name, to)}"
-            )
-        if not array.shape:
-            raise ValueError(f"{name} is 0-d: the examples must lie along the first axis")
-    lengths = [len(array) for array in arrays]
-    if len(set(lengths)) > 1:
-        raise ValueError(f"the arrays of data must have one length, not {lengths}")
-    if lengths[0] == 0:
-        raise ValueError("data holds no examples")
-    for array, name in zip(arrays, names, strict=True):
-        if array_module(array) is not xp:
-            raise TypeError(
-                f"params are {xp.__name__} arrays, {name} is not: pass "
-                f"{conversion(array, name, to)}"
-            )
-    return arrays, xp
-
-
-def _as_arrays(value: Any, name: str, to: str) -> str:
-    """What to pass in place of data that are no array."""
-    if isinstance(value, (Bindable, Optimizer)):
-        return "it last, the order is gpuopt.fit(loss_and_grad, params, data, rule)"
-    if isinstance(value, dict):
-        return f"a tuple of arrays, tuple({name}.values())"
-    if isinstance(value, list) and value and all(map(is_array, value)):
-        return f"a tuple of arrays, tuple({name})"
-    if isinstance(value, list) and value and all(hasattr(type(v), "__array__") for v in value):
-        return f"a tuple of arrays, tuple({to}.asarray(array) for array in {name})"
-    return conversion(value, name, to)
-
-
-def _batch_size(batch_size: Any, count: int) -> int:
-    size = count if batch_size is None else _integer("batch_size", batch_size, 1)
-    if size > count:
-        raise ValueError(
-            f"batch_size is {size}, but data has {count} examples (batch_size=None takes all of "
-            "them)"
-        )
-    return size
 
 
 def _optimizer(rule: Bindable | Optimizer, params: Any) -> Optimizer:
@@ -240,19 +196,7 @@ def _optimizer(rule: Bindable | Optimizer, params: Any) -> Optimizer:
     return rule
 
 
-def _integer(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be an integer, not {value!r}")
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be an integer, not {value!r}") from None
-    if number < least:
-        raise ValueError(f"{name} must be at least {least}, not {number}")
-    return number
-
-
-def _progress_bar(progress: bool, updates: int) -> Any:
+def _progress_bar(progress: bool, made: int, updates: int) -> Any:
     if not progress:
         return contextlib.nullcontext()
-    return optional_import("tqdm", "progress=True").tqdm(total=updates, unit="update")
+    return optional_import("tqdm", "progress=True").tqdm(initial=made, total=updates, unit="update")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, SupportsFloat, TypeAlias, Typed
 from numpy.typing import ArrayLike
 
 from gpuopt.arrays.typed import AnyArray, ArrayTree, HyperArrays, PartialTree
+from gpuopt.training.checkpoints.checkpointer import Checkpointer
 from gpuopt.training.result import OptimizeResult
 
 __all__ = ["Bounds", "Callback", "Gradient", "Options", "Start", "ValueAndGradient"]
@@ -50,3 +51,4 @@ class Options(TypedDict, total=False):
     callback: Callback | None
     check_every: int
     copy: bool
+    checkpoint: Checkpointer | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Literal, SupportsFloat, Unpack, overload
 
 from gpuopt.arrays.typed import HyperArrays
@@ -11,6 +11,7 @@ from gpuopt.rules.base import Bindable
 from gpuopt.rules.chains import takes_back
 from gpuopt.training.arguments import check_callback, check_method, start
 from gpuopt.training.bounds import boxes
+from gpuopt.training.checkpoints.checkpointer import Checkpointer, check_checkpointer
 from gpuopt.training.descent import ByRule, Descent
 from gpuopt.training.given import Bounds, Callback, Gradient, Options, Start, ValueAndGradient
 from gpuopt.training.line_search.method import ByMethod, Method
@@ -19,7 +20,7 @@ from gpuopt.training.result import OptimizeResult
 from gpuopt.training.search import Search
 from gpuopt.training.stopping import Stopping
 
-__all__ = ["iterate", "minimize"]
+__all__ = ["minimize", "searching"]
 
 _PATIENCE = 100
 """How many updates of a rule may bring nothing, where only `ftol` is given."""
@@ -60,6 +61,7 @@ def minimize(
     callback: Callback | None = None,
     check_every: int = 10,
     copy: bool = True,
+    checkpoint: Checkpointer | None = None,
 ) -> OptimizeResult:
     """Minimize ``fun(x, *args)`` from `x0`.
 
@@ -108,6 +110,10 @@ def minimize(
         Give `fun` and `jac` a copy of x at each call, so that they may keep and alter it. False
         gives them x itself, which they must not alter and which the next update overwrites; that
         saves a copy of x at each call, on a GPU of its memory.
+    checkpoint : Checkpointer, optional
+        Go on from the newest checkpoint in its folder, of the same minimization, and save there as
+        it says: one that was killed ends with the bits of one that was not. Iterations and calls
+        count the whole run.
 
     Returns
     -------
@@ -153,6 +159,7 @@ def minimize(
         callback=callback,
         check_every=check_every,
         copy=copy,
+        checkpoint=checkpoint,
     )
     (status,) = deque(search.checks(), maxlen=1)
     return search.ended(status)
@@ -175,6 +182,7 @@ def searching(
     callback: Any = None,
     check_every: Any = 1,
     copy: bool = True,
+    checkpoint: Any = None,
 ) -> Search:
     """The search that `minimize` and `iterate` make, if every argument is what it should be."""
     searches = isinstance(method, Method)
@@ -183,6 +191,7 @@ def searching(
     every = 1 if searches else check_every
     stopping = Stopping(maxiter, every, gtol, ftol, patience, usual, returns)
     check_callback(callback)
+    check_checkpointer(checkpoint)
     spec = start(x0)
     objective = Objective(fun, jac, args, spec, copy)
     if searches:
@@ -191,69 +200,4 @@ def searching(
     else:
         check_method(method)
         descent = ByRule(objective, spec, boxes(bounds, spec), method, hyper, master)
-    return Search(descent, stopping, callback)
-
-
-@overload
-def iterate(
-    fun: ValueAndGradient,
-    x0: Start,
-    method: Bindable | Method,
-    *,
-    jac: Literal[True] = True,
-    **options: Unpack[Options],
-) -> Iterator[OptimizeResult]: ...
-@overload
-def iterate(
-    fun: Callable[..., SupportsFloat],
-    x0: Start,
-    method: Bindable | Method,
-    *,
-    jac: Gradient,
-    **options: Unpack[Options],
-) -> Iterator[OptimizeResult]: ...
-def iterate(
-    fun: Callable[..., Any],
-    x0: Start,
-    method: Bindable | Method,
-    *,
-    jac: Literal[True] | Gradient = True,
-    **options: Unpack[Options],
-) -> Iterator[OptimizeResult]:
-    """Minimize ``fun(x, *args)`` step by step, in a loop of your own.
-
-    Parameters
-    ----------
-    fun, x0, method, jac
-        As in `minimize`.
-    **options
-        The options of `minimize`. Only ``check_every`` differs: it is 1.
-
-    Returns
-    -------
-    iterator of OptimizeResult
-        One for each check: x, its value and gradient as they are there, with the status -1. Besides
-        they have ``optimality``, which converges to ``gtol``, and with a rule ``opt``, the
-        `Optimizer`: assign to ``opt.rule`` to go on with another learning rate. The last one is
-        what `minimize` would return. ``break`` ends the minimization at any time.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As in `minimize`, at the call.
-
-    Examples
-    --------
-    >>> import numpy as np, gpuopt as go
-    >>> for state in go.iterate(lambda x: (x @ x, 2 * x), np.ones(2), go.SGD(0.9)):
-    ...     if state.nit == 3:  # it swings from side to side
-    ...         state.opt.rule = go.SGD(0.4)
-    >>> state.nit, state.message
-    (12, 'The gradient became no larger than gtol.')
-    """
-    if unknown := options.keys() - Options.__annotations__.keys():
-        raise TypeError(
-            f"iterate has no option {', '.join(sorted(unknown))}; it has jac, "
-            f"{', '.join(Options.__annotations__)}"
-        )
-    return searching(fun, x0, method, jac=jac, **options).states()
+    return Search(descent, stopping, callback, checkpoint)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from gpuopt.training.arguments import asks_to_stop, of_result
+from gpuopt.training.checkpoints.checkpointer import Checkpointer
 from gpuopt.training.descent import Descent
 from gpuopt.training.result import OptimizeResult, ended
 from gpuopt.training.stopping import Stopping
@@ -17,8 +18,14 @@ __all__ = ["Search"]
 class Search:
     """A search for the smallest value."""
 
-    def __init__(self, descent: Descent, stopping: Stopping, callback: Any) -> None:
-        self._descent, self._stopping = descent, stopping
+    def __init__(
+        self,
+        descent: Descent,
+        stopping: Stopping,
+        callback: Any,
+        checkpoint: Checkpointer | None = None,
+    ) -> None:
+        self._descent, self._stopping, self._checkpoint = descent, stopping, checkpoint
         self._ask: Callable[[Any], Any] | None = callback and of_result(callback)
         self._nit, self._optimality = 0, float("nan")
 
@@ -28,17 +35,22 @@ class Search:
         """
         stopping, descent = self._stopping, self._descent
         try:
-            descent.begin()
-            for self._nit in itertools.count():
-                status = -1
-                if self._nit == stopping.maxiter or self._nit % stopping.check_every == 0:
-                    value, self._optimality = descent.look()
-                    status = stopping.status(self._nit, value, self._optimality)
-                    if self._ask is not None and self._is_stopped(self._ask):
-                        status = 99
-                    yield status
-                if status >= 0:
-                    return
+            looked_at = self._resumed()
+            if looked_at is None:
+                descent.begin()
+            for self._nit in itertools.count(looked_at or 0):
+                over = self._nit >= stopping.maxiter
+                if over or self._nit != looked_at:
+                    status = -1
+                    if over or self._nit % stopping.check_every == 0:
+                        value, self._optimality = descent.look()
+                        status = stopping.status(self._nit, value, self._optimality)
+                        if self._ask is not None and self._is_stopped(self._ask):
+                            status = 99
+                        yield status
+                    if status >= 0:
+                        return
+                    self._save()
                 if not descent.step():
                     yield 4
                     return
@@ -63,6 +75,26 @@ class Search:
             found = self.now() if status < 0 else self.ended(status)
             found.update(optimality=self._optimality, **self._descent.about)
             yield found
+
+    def _save(self) -> None:
+        """Save what is needed to go on after the check that was made."""
+        checkpoint = self._checkpoint
+        if checkpoint is not None and self._nit and self._nit % checkpoint.every == 0:
+            search = {"nit": self._nit, "memory": self._stopping.memory}
+            checkpoint.write({"search": search, "descent": self._descent.kept()})
+
+    def _resumed(self) -> int | None:
+        """Go on from the newest checkpoint: after how many iterations; None without one."""
+        if self._checkpoint is None or (found := self._checkpoint.newest()) is None:
+            return None
+        path, kept = str(found[0]), found[1]
+        if not isinstance(kept, dict) or "search" not in kept:
+            raise ValueError(
+                f"minimize did not write {path}: give checkpoint= a folder of this run alone"
+            )
+        self._descent.go_on(kept["descent"], path)
+        self._stopping.memory = kept["search"]["memory"]
+        return int(kept["search"]["nit"])
 
     def _is_stopped(self, ask: Callable[[Any], Any]) -> bool:
         try:

@@ -22,6 +22,11 @@ class Stopping:
         What takes its place if there is only `ftol`.
     returns : bool
         Whether a step is taken back after which the value is not finite.
+
+    Attributes
+    ----------
+    memory : tuple
+        What is remembered from check to check.
     """
 
     def __init__(
@@ -42,21 +47,22 @@ class Stopping:
             self._patience: float = whole("patience", patience, 1)
         else:
             self._patience = usual_patience if self._ftol else math.inf
-        self._least, self._since = 0.0, 0  # until the first check
+        self.memory = 0.0, 0  # the least value, and when it was found; until the first check
 
     def status(self, nit: int, value: float, optimality: float) -> int:
         """Of the point after `nit` iterations: `MESSAGES` says what it means."""
         if not math.isfinite(value) or not math.isfinite(optimality):
             if not (self._returns and nit):
                 return 2
-            return 1 if nit == self.maxiter else -1
+            return 1 if nit >= self.maxiter else -1
         if optimality <= self._gtol:
             return 0
-        if not nit or value < self._least - self._ftol * max(1.0, abs(self._least)):
-            self._least, self._since = value, nit
-        if nit - self._since >= self._patience:
+        least, since = self.memory
+        if not nit or value < least - self._ftol * max(1.0, abs(least)):
+            self.memory = least, since = value, nit
+        if nit - since >= self._patience:
             return 3
-        return 1 if nit == self.maxiter else -1
+        return 1 if nit >= self.maxiter else -1
 
 
 def whole(name: str, value: Any, least: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,11 +15,12 @@ from numpy.testing import assert_array_equal
 
 from gpuopt.arrays.packages import command
 from gpuopt.rules import Adam, GradientDescent, Momentum, clip
+from gpuopt.training.checkpoints.checkpointer import Checkpointer
 from gpuopt.training.fit import fit
 from gpuopt.training.history import History, running_mean
 from tests.support.foreign import Frame, OnCuda, OnCudaWithGradient, Sparse
 
-FIT = sys.modules["gpuopt.training.fit"]
+DATA = sys.modules["gpuopt.training.data"]
 
 
 def problem(count: int = 20, seed: Any = 3) -> Any:
@@ -378,7 +380,7 @@ class Device:
 
 @pytest.fixture
 def device(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(FIT, "array_module", lambda *arrays: Device)
+    monkeypatch.setattr(DATA, "array_module", lambda *arrays: Device)
     monkeypatch.setattr(DeviceArray, "waits", 0)
     return DeviceArray
 
@@ -422,6 +424,13 @@ def test_device_loss_not_finite_in_a_later_block(device: Any) -> None:
     losses = [1.0] * 2001 + [-np.inf] + [1.0] * 500
     with pytest.raises(FloatingPointError, match=r"the loss is -inf at update 2002 \(epoch 3\)"):
         fit_on_device(losses, count=834, epochs=3)
+
+
+def test_device_loss_that_is_not_finite_is_not_saved(device: Any, tmp_path: Path) -> None:
+    checkpoint = Checkpointer(tmp_path)
+    with pytest.raises(FloatingPointError, match="update 6"):
+        fit_on_device([1.0] * 5 + [np.nan] * 7, epochs=3, checkpoint=checkpoint)
+    assert len(checkpoint.paths) == 1
 
 
 def test_host_loss_beside_device_params(device: Any) -> None:

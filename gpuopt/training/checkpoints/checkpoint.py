@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import numpy as np
+
 from gpuopt.arrays.backend import array_module
 from gpuopt.arrays.tree import TreeSpec, leaves
 from gpuopt.optimizer.optimizer import Optimizer
@@ -13,7 +15,7 @@ from gpuopt.rules.written import is_written
 from gpuopt.training.checkpoints.error import CheckpointError
 from gpuopt.training.history import History
 
-__all__ = ["applied", "contents", "load", "save"]
+__all__ = ["applied", "contents", "load", "on_device", "save"]
 
 
 def save(
@@ -127,7 +129,7 @@ def applied(found: Any, opt: Optimizer, history: History | None, path: str) -> A
     """Let an optimizer and a record go on from what is kept; the `extra` of that."""
     _check(opt, history)
     if not isinstance(found, dict) or "optimizer" not in found:
-        raise CheckpointError(f"{path} holds no optimizer: `minimize` may have written it")
+        raise CheckpointError(f"{path} holds no optimizer: is it of gpuopt.minimize?")
     if history is not None and found["history"] is None:
         raise ValueError(f"{path} holds no history: load it without, gpuopt.load(path, opt)")
     try:
@@ -143,6 +145,18 @@ def applied(found: Any, opt: Optimizer, history: History | None, path: str) -> A
     if history is not None:
         history._restore(found["history"], array_module(*leaves(opt.params)))
     return found["extra"]
+
+
+def on_device(tree: Any, xp: Any) -> Any:
+    """What was read, with arrays of `xp`; one that is there twice is one array."""
+    seen: dict[int, Any] = {}
+
+    def there(leaf: Any) -> Any:
+        if not isinstance(leaf, np.ndarray):
+            return leaf
+        return seen[id(leaf)] if id(leaf) in seen else seen.setdefault(id(leaf), xp.asarray(leaf))
+
+    return TreeSpec(tree, "checkpoint").map(there)
 
 
 def _check(opt: Any, history: Any) -> None:

@@ -15,7 +15,7 @@ from gpuopt.training.checkpoints.replacing import sweep
 from gpuopt.training.history import History
 from gpuopt.training.stopping import whole
 
-__all__ = ["Checkpointer"]
+__all__ = ["Checkpointer", "check_checkpointer"]
 
 _NAME = r"checkpoint-(\d{6,})\.npz"
 
@@ -79,7 +79,7 @@ class Checkpointer:
         opt, history, extra
             As for `gpuopt.save`.
         """
-        self._write(contents(opt, history, extra))
+        self.write(contents(opt, history, extra))
 
     def load(self, opt: Optimizer, *, history: History | None = None) -> Any:
         """Go on from the newest checkpoint; None, and nothing changes, if there is none.
@@ -103,7 +103,7 @@ class Checkpointer:
         TypeError, ValueError
             If the checkpoint is of another rule or of other arrays.
         """
-        found = self._read()
+        found = self.newest()
         return None if found is None else applied(found[1], opt, history, str(found[0]))
 
     def _numbered(self) -> list[tuple[int, Path]]:
@@ -112,7 +112,12 @@ class Checkpointer:
         named = [(re.fullmatch(_NAME, path.name), path) for path in found]
         return [(int(own[1]), path) for own, path in named if own]
 
-    def _write(self, tree: Any) -> None:
+    def due(self, done: int, all_of_them: int) -> bool:
+        """Whether a run saves after so many of all its epochs or iterations."""
+        return done % self.every == 0 or done == all_of_them
+
+    def write(self, tree: Any) -> None:
+        """Save a tree of plain values and arrays, and delete those that are too many."""
         self.folder.mkdir(parents=True, exist_ok=True)
         sweep(self.folder, _NAME)
         number = max((number for number, _ in self._numbered()), default=0) + 1
@@ -120,7 +125,7 @@ class Checkpointer:
         for path in self.paths[: -self.keep] if self.keep else ():
             path.unlink(missing_ok=True)
 
-    def _read(self) -> tuple[Path, Any] | None:
+    def newest(self) -> tuple[Path, Any] | None:
         """The newest checkpoint that is whole, and what it holds."""
         error = None
         for path in reversed(self.paths):
@@ -132,3 +137,12 @@ class Checkpointer:
         if error is not None:
             raise error
         return None
+
+
+def check_checkpointer(checkpoint: Any) -> None:
+    """Raise TypeError for anything but a Checkpointer or None."""
+    if not isinstance(checkpoint, Checkpointer | None):
+        raise TypeError(
+            f"checkpoint must be a Checkpointer, got {checkpoint!r}: write "
+            "gpuopt.Checkpointer('folder of this run')"
+        )

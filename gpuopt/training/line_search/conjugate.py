@@ -69,6 +69,9 @@ class NonlinearCG(Method):
             return self.advance(problem, State(point, None)) if before is not None else None
         return State(new, (point, direction))
 
+    def again(self, problem: Problem, point: Point, memory: Any) -> State:
+        return State(point, memory and (Point(*memory[0]), memory[1]))
+
 
 def _direction(beta: Any, g: Any, old: Point, d: Any) -> Any:
     xp = array_module(g)

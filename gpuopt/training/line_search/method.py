@@ -7,8 +7,10 @@ from abc import abstractmethod
 from typing import Any, ClassVar, NamedTuple
 
 from gpuopt.arrays import check
+from gpuopt.arrays.backend import array_module
 from gpuopt.arrays.tree import TreeSpec
 from gpuopt.rules.elsewhere import NotHere
+from gpuopt.training.checkpoints.checkpoint import on_device
 from gpuopt.training.descent import Descent
 from gpuopt.training.line_search.flat import Point, Problem, dot, quietly, read
 from gpuopt.training.line_search.wolfe import Wolfe, wolfe
@@ -55,6 +57,14 @@ class Method:
     @abstractmethod
     def advance(self, problem: Problem, state: State) -> State | None:
         """The state after an iteration; None if no lower point is found."""
+
+    def kept(self, state: State) -> Any:
+        """The state as plain values and arrays."""
+        return tuple(state)
+
+    def again(self, problem: Problem, point: Point, memory: Any) -> State:
+        """The state of which that was kept, at the same point."""
+        return State(point, memory)
 
 
 def downhill(
@@ -130,6 +140,24 @@ class ByMethod(Descent):
     def point(self) -> dict[str, Any]:
         point, tree = self._state.point, self._problem.tree
         return {"x": tree(point.x), "fun": point.value, "jac": tree(point.gradient)}
+
+    def kept(self) -> Any:
+        by_method = {"method": type(self._method).__name__, "state": self._method.kept(self._state)}
+        return {**by_method, "steps": (self._least, self._idle), "calls": self.calls}
+
+    def go_on(self, kept: Any, path: str) -> None:
+        if (was := kept.get("method", "a rule")) != (now := type(self._method).__name__):
+            raise ValueError(f"{path} is of a minimization by {was}, and this one is by {now}")
+        problem, x = self._problem, self._x
+        point, memory = on_device(kept["state"], array_module(x))
+        self._state = self._method.again(problem, Point(*point), memory)
+        found = self._state.point.x
+        if (found.shape, found.dtype) != (x.shape, x.dtype):
+            raise ValueError(
+                f"{path} is of an x0 with {found.size} numbers of {found.dtype}, and this one has "
+                f"{x.size} of {x.dtype}"
+            )
+        (self._least, self._idle), problem.calls = kept["steps"], kept["calls"]
 
     @property
     def best(self) -> dict[str, Any] | None:  # type: ignore[override]

@@ -92,12 +92,7 @@ class ProximalGradient(Method):
             )
 
     def start(self, problem: Problem, x: Any) -> State:
-        by_arrays = proximal(self.prox, problem.spec)
-
-        def prox(x: Any, step: float) -> Any:
-            return problem.vector(by_arrays(problem.arrays(x), step))
-
-        point = problem.at(x)
+        prox, point = self._by_vectors(problem), problem.at(x)
         step = _first(problem, point) if self.step is None else float(self.step)
         move = prox(quietly(_forward, problem, point, step), step) - x
         point = point._replace(optimality=_optimality(problem, move, step))
@@ -127,6 +122,20 @@ class ProximalGradient(Method):
         longer = (1 + math.sqrt(1 + 4 * momentum**2)) / 2
         ahead = x + problem.number((momentum - 1) / longer) * on
         return State(new, Memory(prox, step, grows, ahead, longer))
+
+    def kept(self, state: State) -> Any:
+        return state.point, state.memory._replace(prox=None)
+
+    def again(self, problem: Problem, point: Point, memory: Any) -> State:
+        return State(point, Memory(self._by_vectors(problem), *memory[1:]))
+
+    def _by_vectors(self, problem: Problem) -> Callable[[Any, float], Any]:
+        by_arrays = proximal(self.prox, problem.spec)
+
+        def prox(x: Any, step: float) -> Any:
+            return problem.vector(by_arrays(problem.arrays(x), step))
+
+        return prox
 
 
 def _first(problem: Problem, point: Point) -> float:

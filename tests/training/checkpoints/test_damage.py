@@ -100,6 +100,7 @@ def objects(manifest: Any, files: dict[str, bytes]) -> None:
         (lambda manifest, files: files.update(more=b""), "its arrays are not those of its manifest"),
         (lambda manifest, files: manifest.update(tree={"array": "none"}), "damaged"),
         (lambda manifest, files: manifest.update(tree=[]), "holds no optimizer"),
+        (lambda manifest, files: files.update({"params/w.npy": files["params/b.npy"]}), "params/w has another checksum"),
         (objects, "Object arrays cannot be loaded"),
     ],
 )
@@ -204,10 +205,11 @@ def test_what_a_killed_save_left_is_swept_and_what_others_write_is_not(tmp_path:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_process_killed_while_it_saves(tmp_path: Path) -> None:
-    """At random moments: what was acknowledged is there, and nothing else."""
-    command = [sys.executable, "-m", "tests.support.killed", "saving", str(tmp_path), str(300 // spread(30))]
-    environment = {**os.environ, "GPUOPT_CPU": "numpy"}
-    root = Path(__file__).parents[3]
+@pytest.mark.parametrize(("doing", "times", "everyday"), [("saving", 300, 6), ("fitting", 50, 3)])
+def test_a_process_that_is_killed(doing: str, times: int, everyday: int, tmp_path: Path) -> None:
+    """At random moments: what it had saved is there, and nothing else; a training goes on to the same bits."""
+    rounds = str(times // spread(times // everyday))
+    command = [sys.executable, "-m", "tests.support.killed", doing, str(tmp_path), rounds]
+    environment, root = {**os.environ, "GPUOPT_CPU": "numpy"}, Path(__file__).parents[3]
     done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -81,7 +81,7 @@ MISTAKES = [
         "a plateau told from the step before alone",
         "Stopping.status",
         "if not nit or _1 < _2:\n    __3",
-        "self._least, self._since = (value, nit if not nit or _1 < _2 else self._since)",
+        "self.memory = least, since = (value, nit if not nit or _1 < _2 else since)",
         "test_iterate",
     ),
     Mistake(

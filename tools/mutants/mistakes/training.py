@@ -9,21 +9,21 @@ __all__ = ["MISTAKES"]
 MISTAKES = [
     Mistake(
         "the short batch at the end left out",
-        "fit:_batches",
+        "data:batches",
         "range(0, count, size)",
         "range(0, count - size + 1, size)",
         "test_fit",
     ),
     Mistake(
         "a loss looked at after its update",
-        "fit",
+        "_epoch",
         "_1._add(__1)\n_2.step(_3, _4)",
         "_2.step(_3, _4)\n_1._add(__1)",
         "test_fit",
     ),
     Mistake(
         "losses of the last epochs never looked at",
-        "fit",
+        "fit:fit",
         "_1 >= _CHECK_EVERY or _2",
         "_1 >= _CHECK_EVERY",
         "test_fit",

@@ -1,0 +1,48 @@
+"""What `fit` keeps beside an optimizer, and how it goes on from there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gpuopt.optimizer.optimizer import Optimizer
+from gpuopt.training.checkpoints.checkpoint import applied, contents
+from gpuopt.training.checkpoints.checkpointer import Checkpointer
+from gpuopt.training.history import History
+
+__all__ = ["resume", "save_run"]
+
+
+def save_run(
+    checkpoint: Checkpointer, opt: Optimizer, history: History, rng: np.random.Generator | None
+) -> None:
+    """Save a run with the record and the generator of its order."""
+    order = None if rng is None else rng.bit_generator.state
+    checkpoint.write({**contents(opt, history, None), "order": order})
+
+
+def resume(
+    checkpoint: Checkpointer, opt: Optimizer, history: History, rng: np.random.Generator | None
+) -> None:
+    """Go on from the newest checkpoint, if there is one, in the order that follows."""
+    found = checkpoint.newest()
+    if found is None:
+        return
+    path, kept = str(found[0]), found[1]
+    if not isinstance(kept, dict) or "order" not in kept:
+        raise ValueError(f"fit did not write {path}: give checkpoint= a folder of this run alone")
+    was, now = _kind(kept["order"]), _kind(None if rng is None else rng.bit_generator.state)
+    if was != now:
+        raise ValueError(
+            f"{path} is of a run whose order is of {was}, and this one's is of {now}: give fit the "
+            "same seed=, shuffle= and batch_size="
+        )
+    applied(kept, opt, history, path)
+    if rng is not None:
+        rng.bit_generator.state = kept["order"]
+
+
+def _kind(order: Any) -> str:
+    """What draws the order of examples."""
+    return "the data" if order is None else str(order["bit_generator"])

@@ -1,0 +1,101 @@
+"""The examples of a training: arrays of one length, and the batches of an epoch."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from gpuopt.arrays.backend import array_module, is_array
+from gpuopt.arrays.foreign import conversion
+from gpuopt.arrays.tree import leaves
+from gpuopt.optimizer.optimizer import Optimizer
+from gpuopt.rules.base import Bindable
+
+__all__ = ["batch_size_of", "batches", "checked", "integer"]
+
+_GATHER = 1024  # about how many examples are put in order at a time
+
+
+def batches(
+    arrays: tuple[Any, ...], size: int, rng: np.random.Generator | None, xp: Any
+) -> Iterator[tuple[Any, ...]]:
+    """One epoch's batches, in the order drawn from `rng`, or in the given order without one."""
+    count = len(arrays[0])
+    if rng is None:
+        for first in range(0, count, size):
+            yield tuple(array[first : first + size] for array in arrays)
+        return
+    order = xp.asarray(rng.permutation(count))  # sent to the device once an epoch
+    # A slice costs far less than a gather, a copy of all data may not fit: gather many batches at
+    # once, but not all.
+    chunk = size * max(1, _GATHER // size)
+    for first in range(0, count, chunk):
+        part = order[first : first + chunk]
+        yield from batches(tuple(array[part] for array in arrays), size, None, xp)
+
+
+def checked(data: Any, params: Any) -> tuple[tuple[Any, ...], Any]:
+    arrays = data if isinstance(data, tuple) else (data,)
+    if not arrays:
+        raise ValueError("data is an empty tuple: it must hold at least one array")
+    xp = array_module(*leaves(params))
+    to = "np" if xp is np else "cupy"
+    names = [f"data[{i}]" if isinstance(data, tuple) else "data" for i in range(len(arrays))]
+    for array, name in zip(arrays, names, strict=True):
+        if not is_array(array):
+            raise TypeError(
+                f"{name} must be a NumPy or CuPy array, not {type(array).__name__}: pass "
+                f"{_as_arrays(array, name, to)}"
+            )
+        if not array.shape:
+            raise ValueError(f"{name} is 0-d: the examples must lie along the first axis")
+    lengths = [len(array) for array in arrays]
+    if len(set(lengths)) > 1:
+        raise ValueError(f"the arrays of data must have one length, not {lengths}")
+    if lengths[0] == 0:
+        raise ValueError("data holds no examples")
+    for array, name in zip(arrays, names, strict=True):
+        if array_module(array) is not xp:
+            raise TypeError(
+                f"params are {xp.__name__} arrays, {name} is not: pass "
+                f"{conversion(array, name, to)}"
+            )
+    return arrays, xp
+
+
+def _as_arrays(value: Any, name: str, to: str) -> str:
+    """What to pass in place of data that are no array."""
+    if isinstance(value, (Bindable, Optimizer)):
+        return "it last, the order is gpuopt.fit(loss_and_grad, params, data, rule)"
+    if isinstance(value, dict):
+        return f"a tuple of arrays, tuple({name}.values())"
+    if isinstance(value, list) and value and all(map(is_array, value)):
+        return f"a tuple of arrays, tuple({name})"
+    if isinstance(value, list) and value and all(hasattr(type(v), "__array__") for v in value):
+        return f"a tuple of arrays, tuple({to}.asarray(array) for array in {name})"
+    return conversion(value, name, to)
+
+
+def batch_size_of(batch_size: Any, count: int) -> int:
+    size = count if batch_size is None else integer("batch_size", batch_size, 1)
+    if size > count:
+        raise ValueError(
+            f"batch_size is {size}, but data has {count} examples (batch_size=None takes all of "
+            "them)"
+        )
+    return size
+
+
+def integer(name: str, value: Any, least: int) -> int:
+    if isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be an integer, not {value!r}")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, not {value!r}") from None
+    if number < least:
+        raise ValueError(f"{name} must be at least {least}, not {number}")
+    return number

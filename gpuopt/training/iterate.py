@@ -1,0 +1,79 @@
+"""A minimization in a loop of the caller."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, SupportsFloat, Unpack, overload
+
+from gpuopt.rules.base import Bindable
+from gpuopt.training.given import Gradient, Options, Start, ValueAndGradient
+from gpuopt.training.line_search.method import Method
+from gpuopt.training.minimize import searching
+from gpuopt.training.result import OptimizeResult
+
+__all__ = ["iterate"]
+
+
+@overload
+def iterate(
+    fun: ValueAndGradient,
+    x0: Start,
+    method: Bindable | Method,
+    *,
+    jac: Literal[True] = True,
+    **options: Unpack[Options],
+) -> Iterator[OptimizeResult]: ...
+@overload
+def iterate(
+    fun: Callable[..., SupportsFloat],
+    x0: Start,
+    method: Bindable | Method,
+    *,
+    jac: Gradient,
+    **options: Unpack[Options],
+) -> Iterator[OptimizeResult]: ...
+def iterate(
+    fun: Callable[..., Any],
+    x0: Start,
+    method: Bindable | Method,
+    *,
+    jac: Literal[True] | Gradient = True,
+    **options: Unpack[Options],
+) -> Iterator[OptimizeResult]:
+    """Minimize ``fun(x, *args)`` step by step, in a loop of your own.
+
+    Parameters
+    ----------
+    fun, x0, method, jac
+        As in `minimize`.
+    **options
+        The options of `minimize`. Only ``check_every`` differs: it is 1.
+
+    Returns
+    -------
+    iterator of OptimizeResult
+        One for each check: x, its value and gradient as they are there, with the status -1. Besides
+        they have ``optimality``, which converges to ``gtol``, and with a rule ``opt``, the
+        `Optimizer`: assign to ``opt.rule`` to go on with another learning rate. The last one is
+        what `minimize` would return. ``break`` ends the minimization at any time.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `minimize`, at the call.
+
+    Examples
+    --------
+    >>> import numpy as np, gpuopt as go
+    >>> for state in go.iterate(lambda x: (x @ x, 2 * x), np.ones(2), go.SGD(0.9)):
+    ...     if state.nit == 3:  # it swings from side to side
+    ...         state.opt.rule = go.SGD(0.4)
+    >>> state.nit, state.message
+    (12, 'The gradient became no larger than gtol.')
+    """
+    if unknown := options.keys() - Options.__annotations__.keys():
+        raise TypeError(
+            f"iterate has no option {', '.join(sorted(unknown))}; it has jac, "
+            f"{', '.join(Options.__annotations__)}"
+        )
+    return searching(fun, x0, method, jac=jac, **options).states()
