@@ -13,6 +13,7 @@ NEEDED = {
     "cupy-cuda12x": ">=14.1",
     "matplotlib": ">=3.8",
     "numba": ">=0.61",
+    "safetensors": ">=0.5",
     "scikit-learn": ">=1.5",
     "tqdm": ">=4.66",
 }

@@ -58,7 +58,7 @@ ORDER = (
         "saved_format places saved capturing summary attributes moving copies optimizer capture_checks capture __init__",
     ),
     ("training", "arguments history stopping"),
-    ("training.checkpoints", "__init__ error plain replacing archive checkpoint checkpointer resuming"),
+    ("training.checkpoints", "__init__ error plain replacing archive tensors checkpoint checkpointer resuming"),
     ("training", "data fit result given bounds objective descent"),
     ("training.line_search", "flat wolfe prox method lbfgs conjugate proximal"),
     ("training", "search minimize iterate scipy_method differences leaf_check check_gradient"),
@@ -74,7 +74,7 @@ PLACES = [f"{wing}.{name}".strip(".") for wing, names in ORDER for name in names
 LEVEL = {place.removesuffix(".__init__"): level for level, place in enumerate(PLACES)}
 LAZY = {("rules.base", "optimizer.optimizer")}
 """The one import upwards: `Rule.init` makes an Optimizer; it is inside that function."""
-OPTIONAL = {"cupy", "numba", "ml_dtypes", "matplotlib", "sklearn", "tqdm", "scipy", "threadpoolctl"}
+OPTIONAL = {"cupy", "numba", "ml_dtypes", "matplotlib", "sklearn", "tqdm", "safetensors", "scipy", "threadpoolctl"}
 ONLY_WHERE_ASKED_FOR = {
     "executors.cuda.runtime": {"cupy"},
     "sklearn": {"sklearn"},

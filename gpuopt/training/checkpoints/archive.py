@@ -16,14 +16,15 @@ from typing import IO, Any
 
 import numpy as np
 
-from gpuopt.training.checkpoints.error import CheckpointError, damaged
+from gpuopt.training.checkpoints.error import CheckpointError, naming
 from gpuopt.training.checkpoints.plain import parsed, plain
 from gpuopt.training.checkpoints.replacing import replacing
 
-__all__ = ["checked_manifest", "manifest", "read_archive", "write_archive"]
+__all__ = ["CHECKSUM", "MANIFEST", "checked_manifest", "manifest", "read_archive", "write_archive"]
 
 FORMAT, VERSION = "gpuopt checkpoint", 1
-MANIFEST, CHECKSUM = "manifest.json", "manifest.sha256"
+MANIFEST = "manifest.json"
+CHECKSUM = "manifest.sha256"
 
 
 class _Hashed(io.RawIOBase):
@@ -71,14 +72,12 @@ def read_archive(path: str | os.PathLike[str]) -> Any:
     OSError
         If it cannot be opened.
     """
-    with open(path, "rb") as file:  # noqa: PTH123 # any path
-        try:
-            with zipfile.ZipFile(file) as archive:
-                return _tree(archive, os.fstat(file.fileno()).st_size)
-        except (CheckpointError, MemoryError) as error:
-            raise type(error)(f"{os.fspath(path)}: {error}") from error.__cause__
-        except Exception as error:  # whatever a damaged archive makes of its readers
-            raise damaged(path, error) from error
+    with (
+        open(path, "rb") as file,  # noqa: PTH123 # any path
+        naming(path),
+        zipfile.ZipFile(file) as archive,
+    ):
+        return _tree(archive, os.fstat(file.fileno()).st_size)
 
 
 def _tree(archive: zipfile.ZipFile, size: int) -> Any:

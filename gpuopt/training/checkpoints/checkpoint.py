@@ -33,7 +33,8 @@ def save(
     Parameters
     ----------
     path : str or path
-        The file; ``numpy.load`` opens it, so call it ``.npz``.
+        The file; ``numpy.load`` opens it, so call it ``.npz``. One that is called ``.safetensors``
+        is of that format, and needs safetensors.
     opt : Optimizer
         Its parameters, its state, counts and numbers are kept, and its arrays for hyperparameters.
     history : History, optional
@@ -98,17 +99,30 @@ def load(path: str | os.PathLike[str], opt: Optimizer, *, history: History | Non
 
 
 def write(path: str | os.PathLike[str], tree: Any) -> None:
-    """Write a tree to a file."""
-    from gpuopt.training.checkpoints.archive import write_archive
+    """Write a tree to a file, in the format that its name tells."""
+    if _is_safetensors(path):
+        from gpuopt.training.checkpoints.tensors import write_tensors
 
-    write_archive(path, tree)
+        write_tensors(path, tree)
+    else:
+        from gpuopt.training.checkpoints.archive import write_archive
+
+        write_archive(path, tree)
 
 
 def read(path: str | os.PathLike[str]) -> Any:
-    """The tree in the file."""
+    """The tree in a file."""
+    if _is_safetensors(path):
+        from gpuopt.training.checkpoints.tensors import read_tensors
+
+        return read_tensors(path)
     from gpuopt.training.checkpoints.archive import read_archive
 
     return read_archive(path)
+
+
+def _is_safetensors(path: str | os.PathLike[str]) -> bool:
+    return str(os.fspath(path)).endswith(".safetensors")
 
 
 def contents(opt: Optimizer, history: History | None, extra: Any) -> dict[str, Any]:

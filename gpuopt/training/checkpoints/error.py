@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 
-__all__ = ["CheckpointError", "damaged"]
+__all__ = ["CheckpointError", "naming"]
 
 
 class CheckpointError(Exception):
@@ -14,8 +16,15 @@ class CheckpointError(Exception):
     """
 
 
-def damaged(path: str | os.PathLike[str], error: object) -> CheckpointError:
-    """The error for a file that is damaged."""
-    return CheckpointError(
-        f"{os.fspath(path)} is no checkpoint, or it is damaged ({error}): load an older one"
-    )
+@contextlib.contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Name the file at `path` in the error for whatever its damage makes of those who read it."""
+    try:
+        yield
+    except (CheckpointError, ImportError, MemoryError) as error:
+        error.add_note(f"gpuopt.load: {os.fspath(path)}, and nothing has changed")
+        raise
+    except Exception as error:
+        raise CheckpointError(
+            f"{os.fspath(path)} is no checkpoint, or it is damaged ({error}): load an older one"
+        ) from error

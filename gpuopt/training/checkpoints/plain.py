@@ -24,7 +24,10 @@ class plain:  # noqa: N801 # read as a function: plain(tree).document
     document
         The tree, of what JSON knows. An array is ``{"array": name}``.
     arrays : dict
-        The arrays of NumPy, by their names: the keys on the way to them, with slashes.
+        The arrays of NumPy, by their names: the keys on the way to them, with slashes. One of
+        bfloat16 is there as its bits, uint16.
+    bfloat16 : set
+        The names of such.
 
     Raises
     ------
@@ -34,6 +37,7 @@ class plain:  # noqa: N801 # read as a function: plain(tree).document
 
     def __init__(self, tree: Any) -> None:
         self.arrays: dict[str, Any] = {}
+        self.bfloat16: set[str] = set()
         self._seen: dict[int, tuple[Any, dict[str, Any]]] = {}
         self._lower: set[str] = set()
         self.document = self._node(tree, ())
@@ -77,6 +81,8 @@ class plain:  # noqa: N801 # read as a function: plain(tree).document
             )
         node[next(iter(node))] = name = self._name(keys)
         self.arrays[name] = host
+        if "as" in node:
+            self.bfloat16.add(name)
         return node
 
     def _name(self, keys: tuple[Any, ...]) -> str:

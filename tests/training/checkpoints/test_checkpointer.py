@@ -157,6 +157,7 @@ METHODS = [
     go.LBFGS(memory=3),
     go.NonlinearCG(),
     go.ProximalGradient(prox=go.l1(0.01)),
+    go.ProximalGradient(accelerate=False),
 ]
 
 
@@ -174,17 +175,17 @@ def test_a_minimization_that_was_killed_goes_on(executor: str, xp: Any, method: 
 def test_a_check_that_was_saved_is_not_made_again(tmp_path: Path) -> None:
     """And the value that the patience began with is remembered."""
     heard: list[int] = []
-    options: dict[str, Any] = {"patience": 3, "gtol": 0.0, "check_every": 2, "maxiter": 99}
+    options: dict[str, Any] = {"patience": 3, "gtol": 0.0, "check_every": 2, "maxiter": 8}
 
     def callback(intermediate_result: Any) -> None:
         heard.append(intermediate_result.nit)
 
-    right = minimized(np, go.SGD(0.0), None, **options)
+    right = minimized(np, go.SGD(1e-4), None, **options)
     with pytest.raises(Killed):
-        minimized(np, go.SGD(0.0), tmp_path, 4, callback=callback, **options)
-    assert minimized(np, go.SGD(0.0), tmp_path, callback=callback, **options) == right
-    assert heard == [0, 2, 4]
-    assert right[1]["status"] == 3
+        minimized(np, go.SGD(1e-4), tmp_path, 4, callback=callback, **options)
+    assert minimized(np, go.SGD(1e-4), tmp_path, callback=callback, **options) == right
+    assert heard == [0, 2, 4, 6, 8]
+    assert right[1]["status"] == 1
 
 
 def test_what_another_run_wrote_is_refused(tmp_path: Path) -> None:

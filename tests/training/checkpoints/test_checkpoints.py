@@ -156,3 +156,44 @@ def test_the_wrong_things_are_named(tmp_path: Path) -> None:
         go.save(tmp_path / "none" / "a.npz", go.Adam().init(np.ones(1)))
     with pytest.raises(FileNotFoundError):
         go.load(tmp_path / "b.npz", go.Adam().init(np.ones(1)))
+
+
+# The format safetensors
+
+
+def test_safetensors_read_by_the_library_itself(tmp_path: Path) -> None:
+    """Every dtype comes back, and others read the arrays under their names."""
+    library = pytest.importorskip("safetensors.numpy")
+    params = {name: np.arange(4).astype(name).reshape(2, 2).T for name in ("f2", "f4", "f8", "c8", "c16")}
+    opt = go.chain(go.skip_nonfinite(), go.Adam()).init(params)
+    opt.step({name: np.ones_like(p) for name, p in params.items()})
+    extra = (np.array("text"), np.arange(3, dtype=">i2"), np.array(True), np.zeros((0, 2)), np.float32(2))
+    go.save(tmp_path / "a.safetensors", opt, extra=extra)
+    again = go.chain(go.skip_nonfinite(), go.Adam()).init({name: np.zeros((2, 2), name) for name in params})
+    for one, other in zip(go.load(tmp_path / "a.safetensors", again), extra, strict=True):
+        assert_array_equal(one, other, strict=True)
+    assert everything(again) == everything(opt)
+    found = library.load_file(tmp_path / "a.safetensors")
+    assert_array_equal(found["params.f4"], params["f4"])
+    assert_array_equal(found["state.m.c8"], opt.state["m"]["c8"])
+
+    library.save_file({"w": np.ones(3)}, tmp_path / "b.safetensors")
+    with pytest.raises(go.CheckpointError, match=r"it has no manifest: read arrays with safetensors\.numpy\.load_file"):
+        go.load(tmp_path / "b.safetensors", opt)
+
+
+def test_safetensors_of_bfloat16(tmp_path: Path) -> None:
+    pytest.importorskip("safetensors")
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    opt = go.Momentum().init(np.array([1.5, -2.0], ml_dtypes.bfloat16))
+    go.save(tmp_path / "a.safetensors", opt)
+    assert b'"params":{"dtype":"BF16","shape":[2]' in (tmp_path / "a.safetensors").read_bytes()
+    again = go.Momentum().init(np.zeros(2, ml_dtypes.bfloat16))
+    go.load(tmp_path / "a.safetensors", again)
+    assert everything(again) == everything(opt)
+
+
+def test_without_safetensors_its_installation_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
+    with pytest.raises(ImportError, match=r'a file called \.safetensors needs safetensors: pip install "safetensors>='):
+        go.save(tmp_path / "a.safetensors", go.SGD().init(np.ones(1)))

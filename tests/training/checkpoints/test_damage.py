@@ -27,12 +27,23 @@ def optimizer(value: float) -> go.Optimizer[go.Momentum]:
     return opt
 
 
-@pytest.fixture
-def written(tmp_path: Path) -> tuple[Path, bytes, Any]:
+def saved(path: Path) -> tuple[Path, bytes, Any]:
     """A checkpoint, its bytes, and what loads from it."""
-    path, opt = tmp_path / "a.npz", optimizer(3.0)
+    opt = optimizer(3.0)
     go.save(path, opt, extra="all")
     return path, path.read_bytes(), everything(opt)
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> tuple[Path, bytes, Any]:
+    return saved(tmp_path / "a.npz")
+
+
+@pytest.fixture(params=["npz", "safetensors"])
+def either(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, bytes, Any]:
+    """The same of each format."""
+    pytest.importorskip("safetensors" if request.param == "safetensors" else "numpy")
+    return saved(tmp_path / f"a.{request.param}")
 
 
 def loads(path: Path, data: bytes, right: Any, opt: Any) -> bool:
@@ -48,8 +59,8 @@ def loads(path: Path, data: bytes, right: Any, opt: Any) -> bool:
     return True
 
 
-def test_no_flipped_bit_loads_anything_wrong(written: tuple[Path, bytes, Any]) -> None:
-    path, data, right = written
+def test_no_flipped_bit_loads_anything_wrong(either: tuple[Path, bytes, Any]) -> None:
+    path, data, right = either
     rng = random.Random(5)
     passed = 0
     tried = 1000 // spread(10)
@@ -61,8 +72,8 @@ def test_no_flipped_bit_loads_anything_wrong(written: tuple[Path, bytes, Any]) -
     assert passed < tried / 5  # those of a time or an attribute that nobody reads
 
 
-def test_no_truncated_file_loads(written: tuple[Path, bytes, Any]) -> None:
-    path, data, right = written
+def test_no_truncated_file_loads(either: tuple[Path, bytes, Any]) -> None:
+    path, data, right = either
     opt = optimizer(1.0)
     for size in range(0, len(data), spread(61)):
         assert not loads(path, data[:size], right, opt)

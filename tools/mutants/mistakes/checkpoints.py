@@ -149,11 +149,10 @@ MISTAKES = [
     ),
     Mistake(
         "an array that is two after it was read",
-        "on_device",
-        "id(leaf) in seen",
-        "False",
+        "plain._node",
+        "id(value) not in self._seen",
+        "True",
         "test_checkpointer::test_a_minimization_that_was_killed_goes_on",
-        emulated=(),
     ),
     Mistake(
         "the calls of a resumed minimization counted from 0",
@@ -161,5 +160,12 @@ MISTAKES = [
         "(__1), problem.calls = _2, _3",
         "(__1), _ = _2, _3",
         "test_checkpointer::test_a_minimization_that_was_killed_goes_on",
+    ),
+    Mistake(
+        "a checksum of a tensor that is not looked at",
+        "read_tensors",
+        "_checksum(__1) != _2",
+        "False",
+        "test_damage::test_no_flipped_bit_loads_anything_wrong",
     ),
 ]
