@@ -13,7 +13,7 @@ import numpy as np
 
 from gpuopt.arrays.backend import array_module, is_array, is_cupy
 from gpuopt.arrays.tree import TreeSpec
-from gpuopt.rules.paths import matching, without_array
+from gpuopt.rules.paths import matching
 
 __all__ = ["Function", "Moving", "Resizing", "beside_of", "chosen"]
 
@@ -30,9 +30,7 @@ def chosen(functions: Mapping[str, Function], spec: TreeSpec) -> list[Function |
         )
     found: list[Function | None] = [None] * len(spec.leaves)
     for pattern, function in functions.items():
-        here = matching(pattern, spec.names)
-        if not any(here):
-            raise without_array("resized", pattern, spec.names)
+        here = matching(pattern, spec.names, "resized")
         if not callable(function):
             raise TypeError(f"resized: {pattern!r} needs a function, got {function!r}")
         found = [

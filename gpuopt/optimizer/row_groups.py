@@ -24,7 +24,7 @@ from gpuopt.optimizer.groups import ParamGroup
 from gpuopt.optimizer.hyperparameters import ValuesOfUpdates
 from gpuopt.rules.base import Update
 from gpuopt.rules.hooks import has_hook
-from gpuopt.rules.paths import matching, without_array
+from gpuopt.rules.paths import matching
 from gpuopt.tracing.by_row import by_row
 from gpuopt.tracing.program import UpdateProgram
 
@@ -180,9 +180,7 @@ def named_rows(rows: str | Sequence[str] | None, spec: TreeSpec) -> list[bool]:
             raise TypeError(
                 f"rows must be a path or a list of paths, such as 'positions', got {pattern!r}"
             )
-        here = matching(pattern, spec.names)
-        if not any(here):
-            raise without_array("rows", pattern, spec.names)
+        here = matching(pattern, spec.names, "rows")
         found = [a or b for a, b in zip(found, here, strict=True)]
     for path, leaf, is_found in zip(spec.paths, spec.leaves, found, strict=True):
         if is_found and not leaf.ndim:

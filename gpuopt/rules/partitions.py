@@ -11,7 +11,7 @@ from gpuopt.rules.chains import KEEP_STATES, Chain
 from gpuopt.rules.composite import Composite, Joined
 from gpuopt.rules.elsewhere import never_changes
 from gpuopt.rules.hooks import has_hook
-from gpuopt.rules.paths import is_path, matching, without_array
+from gpuopt.rules.paths import is_path, matching
 from gpuopt.rules.piece import GradientPiece, ParameterPiece, StepPiece
 from gpuopt.rules.rule import Rule
 
@@ -165,9 +165,9 @@ class Partition(Composite):
         keys: list[Any] = [None] * len(paths)
         sets: dict[str, set[int]] = {}
         for pattern in self.rules:
-            found = {k for k, matched in enumerate(matching(pattern, paths)) if matched}
-            if not found:
-                raise without_array("partition", pattern, paths)
+            found = {
+                k for k, is_here in enumerate(matching(pattern, paths, "partition")) if is_here
+            }
             own = [k for k in found if keys[k] is None]
             for k in own:
                 keys[k] = pattern

@@ -77,20 +77,23 @@ else:
 
 FINITE = Range("a finite number")
 
+AT_LEAST_0 = Range("a finite number >= 0", low=0.0)
+ANY_OR_INFINITE = Range("a number, which may be infinite", infinite=True)
+
 Hyper: TypeAlias = Annotated[HyperValue, FINITE]
 """A float hyperparameter: a finite number, or a schedule, a function of the completed steps."""
-NonNegative: TypeAlias = Annotated[HyperValue, Range("a finite number >= 0", low=0.0)]
+NonNegative: TypeAlias = Annotated[HyperValue, AT_LEAST_0]
 """A `Hyper` that is at least 0, such as a learning rate."""
 Positive: TypeAlias = Annotated[HyperValue, Range("a finite number > 0", low=0.0, open_low=True)]
 """A `Hyper` that is greater than 0, such as an epsilon."""
 Decay: TypeAlias = Annotated[HyperValue, Range("a number in [0, 1)", low=0.0, high=1.0)]
 """A `Hyper` in [0, 1): the decay of a moving average."""
-Bound: TypeAlias = Annotated[HyperValue, Range("a number, which may be infinite", infinite=True)]
+Bound: TypeAlias = Annotated[HyperValue, ANY_OR_INFINITE]
 """A `Hyper` that may be infinite as well, such as the end of an interval."""
 # The same of pieces, to type checkers, which may be given by arrays.
 EachHyper: TypeAlias = Annotated[EachValue, FINITE]
-EachNonNegative: TypeAlias = Annotated[EachValue, Range("a finite number >= 0", low=0.0)]
-EachBound: TypeAlias = Annotated[EachValue, Range("a number, which may be infinite", infinite=True)]
+EachNonNegative: TypeAlias = Annotated[EachValue, AT_LEAST_0]
+EachBound: TypeAlias = Annotated[EachValue, ANY_OR_INFINITE]
 
 
 STATIC = {bool: bool, int: int, str: str, str | None: str}

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from gpuopt.rules.paths import matching, without_array
+from gpuopt.rules.paths import matching
 from gpuopt.rules.piece import GradientPiece
 from gpuopt.rules.ranges import HyperValue, Range
 from gpuopt.rules.reductions import tree_max
@@ -145,10 +145,7 @@ class freeze(GradientPiece):
 
     def holds(self, paths: Sequence[str]) -> list[bool]:
         """Whether each path's array is frozen."""
-        found = matching(self.pattern, paths)
-        if not any(found):
-            raise without_array("freeze", self.pattern, paths)
-        return found
+        return matching(self.pattern, paths, "freeze")
 
     def update(self, t: Any, p: Any, g: Any) -> Any:
         return g

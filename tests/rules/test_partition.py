@@ -125,7 +125,7 @@ def test_a_pattern_that_is_a_path_stands_for_that_alone(pattern: str) -> None:
         "w?": np.zeros(1),
     }
     names = ["w[0]/a", "w[0]/b", "w0/a", "*", "w?"]
-    assert [name for name, found in zip(names, matching(pattern, names), strict=True) if found] == AWKWARD[pattern]
+    assert [name for name, found in zip(names, matching(pattern, names, "here"), strict=True) if found] == AWKWARD[pattern]
     go.chain(go.freeze(pattern), go.SGD(1.0)).init(params).step(
         {"w[0]": {"a": np.ones(1), "b": np.ones(1)}, "w0": {"a": np.ones(1)}, "*": np.ones(1), "w?": np.ones(1)}
     )

@@ -108,6 +108,7 @@ class ByMethod(Descent):
         check.parameters(spec.leaves, spec.paths, spec.build(spec.leaves))
         self._problem, self._method = Problem(objective, spec), method
         self._x, self.about = self._problem.vector(spec.leaves), {}
+        self._state: Any = None  # before it begins
 
     @property
     def calls(self) -> int:  # type: ignore[override]
@@ -162,4 +163,4 @@ class ByMethod(Descent):
     @property
     def best(self) -> dict[str, Any] | None:  # type: ignore[override]
         """The x, fun and jac of the point; None before the first."""
-        return self.point() if hasattr(self, "_state") else None
+        return None if self._state is None else self.point()

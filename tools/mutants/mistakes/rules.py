@@ -338,8 +338,8 @@ MISTAKES = [
     ),
     Mistake(
         "a pattern without an array kept silent",
-        "Partition._by_patterns",
-        "not found",
+        "matching",
+        "not any(found)",
         "False",
         "test_partition::test_a_pattern_that_matches_nothing_is_refused",
     ),
