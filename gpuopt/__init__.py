@@ -260,7 +260,7 @@ __all__ = [
 ]
 
 
-_LATER = ("conventions", "plot", "problems", "sklearn")
+_LATER = ("conventions", "plot", "problems", "sklearn", "torch")
 """Modules that few ask for, imported when they are."""
 
 if typing.TYPE_CHECKING:
@@ -268,6 +268,7 @@ if typing.TYPE_CHECKING:
     from gpuopt import plot as plot
     from gpuopt import problems as problems
     from gpuopt import sklearn as sklearn
+    from gpuopt import torch as torch
 else:  # to a type checker any name would then be one of the module's
 
     def __getattr__(name):

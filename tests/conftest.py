@@ -43,6 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "machine_code: reads what NVRTC makes for a GPU; runs with -m machine_code, and with --exhaustive"
     )
+    config.addinivalue_line("markers", "torch: needs PyTorch; runs with -m torch, and fails there if it is missing")
     config.addinivalue_line(
         "markers",
         "every(*axes, **given): takes rows of values of `tests.support.plan`; all combinations with --exhaustive",
@@ -99,6 +100,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 SET_ASIDE = {
     "gpu": "that need a GPU did not run (--require-gpu or --emulated-gpu runs them)",
     "machine_code": "of machine code did not run (-m machine_code runs them)",
+    "torch": "that need PyTorch did not run (-m torch runs them)",
 }
 _ASIDE = pytest.StashKey[dict[str, int]]()
 

@@ -15,6 +15,7 @@ NEEDED = {
     "numba": ">=0.61",
     "safetensors": ">=0.5",
     "scikit-learn": ">=1.5",
+    "torch": ">=2.4",
     "tqdm": ">=4.66",
 }
 """The versions that the extras in pyproject.toml ask for."""

@@ -64,6 +64,7 @@ ORDER = (
     ("training", "search minimize iterate scipy_method differences leaf_check check_gradient"),
     ("plot", "look labels surfaces curves notebooks __init__"),
     ("problems", "problem functions learning __init__"),
+    ("torch", "groups bound optimizer __init__"),
     ("", "option_values"),
     ("bench", "measure by_hand libraries subjects rivals report arguments __init__"),
     ("demo", "network runs picture arguments __init__"),
@@ -74,10 +75,12 @@ PLACES = [f"{wing}.{name}".strip(".") for wing, names in ORDER for name in names
 LEVEL = {place.removesuffix(".__init__"): level for level, place in enumerate(PLACES)}
 LAZY = {("rules.base", "optimizer.optimizer")}
 """The one import upwards: `Rule.init` makes an Optimizer; it is inside that function."""
-OPTIONAL = {"cupy", "numba", "ml_dtypes", "matplotlib", "sklearn", "tqdm", "safetensors", "scipy", "threadpoolctl"}
+OPTIONAL = {"cupy", "torch", "numba", "ml_dtypes", "matplotlib", "sklearn", "tqdm", "safetensors", "scipy", "threadpoolctl"}
 ONLY_WHERE_ASKED_FOR = {
     "executors.cuda.runtime": {"cupy"},
     "sklearn": {"sklearn"},
+    "torch.bound": {"torch"},
+    "torch.optimizer": {"torch"},
 }
 """Modules that are themselves imported only where that library is wanted."""
 

@@ -1,0 +1,162 @@
+"""A rule bound to the memory of tensors, and what it keeps for them as tensors.
+
+Comes in: groups of parameters, and a rule for all. Goes out: steps, and a state that goes on with
+the same tensors elsewhere, in other groups, or out of a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+
+import torch
+from gpuopt.arrays.backend import is_cupy
+from gpuopt.arrays.exchange import shared
+from gpuopt.optimizer.optimizer import Optimizer
+from gpuopt.rules.base import Bindable
+
+__all__ = ["Bound", "Kept"]
+
+Kept = dict[str, Any]
+"""What a bound rule keeps: ``header``, and for each tensor a dict, ``tensors``."""
+_ORIGIN = ("version", "rule", "outline", "classes", "precision")
+
+
+class Bound:
+    """A rule bound to the tensors of groups.
+
+    Attributes
+    ----------
+    optimizer : gpuopt.Optimizer
+        Of arrays with the tensors' memory.
+    tensors : list of tensor
+    """
+
+    def __init__(
+        self, rule: Bindable, groups: Sequence[Mapping[str, Any]], options: Mapping[str, Any]
+    ) -> None:
+        trees = [_tree(group) for group in groups]
+        self.tensors = [p for group in groups for p in group["params"]]
+        self.addresses = [p.data_ptr() for p in self.tensors]
+        tree = trees[0] if len(trees) == 1 else trees
+        self.optimizer: Optimizer[Any] = Optimizer(rule, tree, **options)
+        self._spec = self.optimizer._binding.spec
+
+    @property
+    def t(self) -> int:
+        """The number of steps, as far as the host counts them."""
+        return self.optimizer._binding.t
+
+    @property
+    def moved(self) -> bool:
+        """Whether a tensor has other memory than it had."""
+        return [p.data_ptr() for p in self.tensors] != self.addresses
+
+    def step(self, loss: Any) -> None:
+        """Update the tensors by their gradients."""
+        grads = [p.grad for p in self.tensors]
+        if all(g is None for g in grads):
+            return
+        reads = self.optimizer._binding.loss_reader is not None
+        with torch.no_grad(), self._stream():
+            self.optimizer.step(self._spec.build(_arrays(grads)), loss if reads else None)
+            torch.autograd.graph.increment_version(
+                [p for p, g in zip(self.tensors, grads, strict=True) if g is not None]
+            )
+
+    def _stream(self) -> AbstractContextManager[Any]:
+        """The stream in which PyTorch works on the tensors' device, as CuPy's current one."""
+        if not is_cupy(self.optimizer._binding.leaves[0]):
+            return nullcontext()
+        import cupy
+
+        stream = torch.cuda.current_stream(self.tensors[0].device)
+        return cupy.cuda.ExternalStream(stream.cuda_stream, stream.device_index)  # type: ignore[no-any-return]
+
+    def kept(self) -> Kept:
+        """What it keeps for the tensors, copied."""
+        with self._stream():
+            saved = self.optimizer.state_dict()
+        counts, state = saved.pop("counts"), saved.pop("state")
+        tensors: list[dict[str, Any]] = [
+            {"step": count} for count in self._spec.match(counts, "counts")
+        ]
+        for name, tree in state.items():
+            for own, array in zip(tensors, self._spec.match(tree, name), strict=True):
+                if array is not None:
+                    own[name] = tensor_of(array)
+        return {"header": saved, "tensors": tensors}
+
+    def shown(self) -> list[dict[str, Any]]:
+        """The state of each tensor by name: tensors with the memory of the arrays."""
+        found: list[dict[str, Any]] = [{} for _ in self.tensors]
+        for name, tree in self.optimizer.state.items():
+            for own, array in zip(found, self._spec.match(tree, name), strict=True):
+                if array is not None:
+                    own[name] = tensor_of(array)
+        return found
+
+    def go_on(self, kept: Kept) -> None:
+        """Go on with what was kept for the first of these tensors; others begin anew.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is of another rule, or does not fit the tensors.
+        """
+        now = self.optimizer.state_dict()
+        header, own = kept["header"], kept["tensors"]
+        counts = self._spec.match(now["counts"], "counts")
+        counts[: len(own)] = [each["step"] for each in own]
+        state, nothing = {}, self._spec.build([None for _ in self.tensors])
+        names = [*now["state"], *(name for each in own for name in each if name != "step")]
+        for name in dict.fromkeys(names):
+            fresh = now["state"].get(name, nothing)
+            arrays = self._spec.match(fresh, name)
+            arrays[: len(own)] = [
+                shared(each[name], name) if name in each else None for each in own
+            ]
+            state[name] = self._spec.build(arrays)
+        if kept.get("loaded"):
+            now |= {name: header[name] for name in _ORIGIN}
+        if header["hyper"].keys() == now["hyper"].keys():  # not in groups that were added
+            now["hyper"] = header["hyper"]
+        if "numbers" in header:
+            now["numbers"] = header["numbers"]
+        now |= {"t": header["t"], "counts": self._spec.build(counts), "state": state}
+        with self._stream():
+            self.optimizer.load_state_dict(now)
+
+
+def _tree(group: Mapping[str, Any]) -> Any:
+    """The tensors of a group as arrays, by their names where they have some."""
+    names = group.get("param_names")
+    if names is None:
+        return [shared(p, f"params[{k}]", write=True) for k, p in enumerate(group["params"])]
+    paths = [name.replace(".", "/") for name in names]
+    tensors = zip(paths, group["params"], strict=True)
+    return {path: shared(p, f"params[{path!r}]", write=True) for path, p in tensors}
+
+
+def _arrays(grads: Sequence[Any]) -> list[Any]:
+    """The gradients as arrays with the same memory."""
+    try:
+        return [None if g is None else g.numpy() for g in grads]  # the usual case
+    except (TypeError, RuntimeError):  # on a GPU, of bfloat16, sparse …
+        for index, g in enumerate(grads):
+            if g is not None and g.layout is not torch.strided:
+                raise RuntimeError(
+                    f"the gradient of parameter {index} is sparse, and rules take dense ones: make "
+                    "the layer with sparse=False"
+                ) from None
+        return [None if g is None else shared(g, f"grads[{k}]") for k, g in enumerate(grads)]
+
+
+def tensor_of(array: Any) -> Any:
+    """A tensor with the memory of an array."""
+    if array.dtype.name == "bfloat16":
+        return tensor_of(array.view(np.int16)).view(torch.bfloat16)
+    return torch.from_dlpack(array) if is_cupy(array) else torch.from_numpy(array)
