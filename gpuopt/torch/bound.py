@@ -60,7 +60,7 @@ class Bound:
         grads = [p.grad for p in self.tensors]
         if all(g is None for g in grads):
             return
-        reads = self.optimizer._binding.loss_reader is not None
+        reads = self.optimizer._binding.asks
         with torch.no_grad(), self._stream():
             self.optimizer.step(self._spec.build(_arrays(grads)), loss if reads else None)
             torch.autograd.graph.increment_version(
