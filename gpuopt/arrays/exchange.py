@@ -13,7 +13,7 @@ import numpy as np
 
 from gpuopt.arrays.backend import is_array, require_cupy
 from gpuopt.arrays.dtypes import named
-from gpuopt.arrays.foreign import conversion, convertible
+from gpuopt.arrays.foreign import conversion, convertible, on_gpu
 
 __all__ = ["address_of", "is_tensor", "parameter", "shared"]
 
@@ -69,7 +69,8 @@ def shared(x: Any, name: str, write: bool = False) -> Any:
         raise TypeError(f"{what}{_remedy(x, name)}") from error
     if write and _read_only(x, array):
         what = f"{name} is a {kind} that is lent for reading alone, and parameters are updated"
-        raise ValueError(f"{what} in place{_remedy(x, name)}")
+        copy = f": make it cupy.array({name})" if on_gpu(x) else _remedy(x, name)
+        raise ValueError(f"{what} in place{copy}")
     return array
 
 

@@ -256,8 +256,7 @@ def test_numbers_of_counts(steps: list[list[int]]) -> None:
             assert column[:, 0].tolist() == wanted
 
 
-@pytest.mark.gpu
-def test_a_gpu_gathers_updates_and_puts_back_by_a_kernel_each() -> None:
+def test_a_gpu_gathers_updates_and_puts_back_by_a_kernel_each(emulated_gpu: None) -> None:
     with idle_device() as log:
         opt = go.Adam(0.1).init({"x": on_device(np.ones((9, 2)))}, rows="x")
         given = [{"x": go.rows([3, index], on_device(np.ones((2, 2))))} for index in (1, 2)]
