@@ -1,27 +1,30 @@
-"""Options for what has 16 bits: parameters with a float32 copy, or rounded at random; and state."""
+"""Options for parameters of 16 bits, with a float32 copy or rounded at random; and for state of 16
+bits or 8.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import operator
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from gpuopt.arrays.dtypes import COMPUTE, named
+from gpuopt.arrays.dynamic8 import SMALLEST
 
 __all__ = ["MASTER", "STATE_DTYPES", "Precision"]
 
 MASTER = "master"
 """The name of the state with the float32 copies."""
-STATE_DTYPES = ("bfloat16",)
+STATE_DTYPES = ("bfloat16", "dynamic8")
 """What `state_dtype` may be, beside None."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Precision:
-    """The options of `init` for parameters and for state of 16 bits; the `seed` is 0 if no rounding
+    """The options of `init` for parameters of 16 bits and for state; the `seed` is 0 if no rounding
     needs it.
 
     Raises
@@ -70,9 +73,9 @@ class Precision:
         if not isinstance(asked, str) or asked not in STATE_DTYPES:
             wrong = ValueError if isinstance(asked, str) else TypeError
             allowed = " or ".join(map(repr, STATE_DTYPES))
-            raise wrong(f"init: state_dtype must be None or {allowed}, got {asked!r}")
+            raise wrong(f"init: state_dtype must be None, {allowed}, got {asked!r}")
         try:
-            named(asked)
+            named("float32" if asked == "dynamic8" else asked)
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError(
                 f"init: state_dtype={asked!r} needs ml_dtypes, which is not installed "
@@ -104,6 +107,33 @@ class Precision:
         if dtype.itemsize == 2 or self.state_dtype is None:
             return self if dtype.itemsize == 2 else PLAIN
         return Precision(seed=self.seed, state_dtype=self.state_dtype)
+
+    def of_array(self, path: str, array: Any, beside: Mapping[str, Any], by_row: bool) -> Precision:
+        """The options that apply to an array; `beside` it stand others for hyperparameters.
+
+        State is not coded in 8 bits for a small array, a complex one, and one updated `by_row`.
+
+        Raises
+        ------
+        ValueError
+            If it is to be coded, and the elements do not lie one after another in C order.
+        """
+        if self.state_dtype != "dynamic8":
+            return self
+        if by_row or array.dtype.kind == "c" or array.size < SMALLEST:
+            return dataclasses.replace(self, state_dtype=None)
+        codes = "state_dtype='dynamic8' codes 256 elements that follow one another in C order"
+        if not array.flags.c_contiguous:
+            raise ValueError(
+                f"params{path} has gaps, or another order, and {codes}: pass params{path}.copy()"
+            )
+        for name, x in beside.items():
+            if not x.flags.c_contiguous:
+                raise ValueError(
+                    f"{name} of params{path} has not its shape, or has gaps or another order, and "
+                    f"{codes}: pass np.broadcast_to({name}, {array.shape}).copy()"
+                )
+        return self
 
     def __str__(self) -> str:
         """The arguments of `init` that differ from their defaults."""

@@ -120,7 +120,7 @@ def bytes_a_step(opt: Optimizer) -> int:
     dtype) in, parameters in and out, but those with a master copy, which are only written.
     """
     params = leaves(opt.params)
-    states = {name: leaves(tree) for name, tree in opt.state.items()}
+    states = {name: leaves(tree) for name, tree in opt._stored.items()}
     copies = states.get(MASTER, [None] * len(params))
     moved = sum(
         (3 if copy is None else 2) * int(p.nbytes) for p, copy in zip(params, copies, strict=True)

@@ -18,7 +18,7 @@ from gpuopt.codegen.order import LANES
 from gpuopt.codegen.tile import changes, constants, sequences, wholes
 from gpuopt.tracing.expr import Expr, reachable
 from gpuopt.tracing.operands import GRAD, Operand
-from gpuopt.tracing.ops import OPS, REDUCTIONS
+from gpuopt.tracing.ops import OPS, REDUCTIONS, STOCHASTIC
 from gpuopt.tracing.program import Kernel
 
 __all__ = ["fill_source", "fold_source", "loop_source"]
@@ -199,8 +199,8 @@ class _Text:
     def _text(self, op: Expr) -> str:
         """What computes a value."""
         args = [self.names[arg] for arg in op.args]
-        if op.op == "stochastic_bfloat16" and self._kind(op.args[1].value) == "drawn":
-            return f"rounded({args[0]}, {args[1]})"
+        if op.op in STOCHASTIC and self._kind(op.args[1].value) == "drawn":
+            return f"to_{op.op.removeprefix('stochastic_')}_by({args[0]}, {args[1]})"
         return OPS[op.op].numba.format(*args)
 
     def _stores(self, new: dict[Operand, Expr], alike: bool = False) -> list[str]:

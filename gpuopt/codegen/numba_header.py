@@ -17,6 +17,7 @@ from gpuopt.codegen.roots import cube_root_in_numba
 from gpuopt.codegen.tile import changes
 from gpuopt.codegen.wide import LARGE, NUMBA, TILE
 from gpuopt.tracing.operands import Operand
+from gpuopt.tracing.ops import STOCHASTIC
 from gpuopt.tracing.program import Kernel
 
 __all__ = ["END", "HEAD", "STRIP", "Stored", "drawing", "head", "header"]
@@ -103,13 +104,13 @@ del pointers
 
 
 """
-_ROUNDING = """def stochastic_bfloat16(a, u):
-    return rounded(a, np.uint32(np.int32(u * np.float32(65536))))
+_ROUNDING = """def stochastic_{stored}(a, u):
+    return to_{stored}_by(a, np.uint32(np.int32(u * np.float32(65536))))
 
 
-def rounded(a, word):
-    bits = np.float32(a).view(np.uint32) + word
-    return np.uint32(bits & np.uint32(0xFFFF0000)).view(np.float32) if a == a else a
+def to_{stored}_by(a, word):
+    bits = np.float32(a).view(np.uint32) + {word}
+    return np.uint32(bits & np.uint32({mask})).view(np.float32) if a == a else a
 
 
 """
@@ -197,6 +198,14 @@ def _conversions(kind: str, moves: bool) -> str:
     return text
 
 
+def _rounding(op: str) -> str:
+    """The functions that round by random bits."""
+    cut = STOCHASTIC[op]
+    word = f"(word << np.uint32({cut - 16}))" if cut > 16 else "word"
+    stored = op.removeprefix("stochastic_")
+    return _ROUNDING.format(stored=stored, word=word, mask=2**32 - 2**cut)
+
+
 _MOVES = frozenset({"where", "choose", "maximum", "minimum", "negative", "absolute", "sign"})
 
 
@@ -232,7 +241,7 @@ def header(kernel: Kernel, dtype: np.dtype[Any], stored: tuple[Stored, ...]) -> 
         + "".join(_conversions(kind, moves(kernel)) for kind in sorted(kinds - {"", "drawn"}))
         + END
         + (drawing(dtype) if "drawn" in kinds else "")
-        + (_ROUNDING if "stochastic_bfloat16" in used else "")
+        + "".join(_rounding(name) for name in STOCHASTIC if name in used)
         + (NUMBA if used & TILE.keys() - {"cbrt"} else "")
         + (cube_root_in_numba(dtype) if "cbrt" in used else "")
         + (digits_in_numba(dtype) if used & DIGITS.keys() else "")

@@ -20,7 +20,7 @@ from gpuopt.codegen.tile import PAIR, TileCode, constants, wholes
 from gpuopt.codegen.wide import TILE
 from gpuopt.tracing.expr import Expr
 from gpuopt.tracing.operands import Operand
-from gpuopt.tracing.ops import OPS
+from gpuopt.tracing.ops import OPS, STOCHASTIC
 from gpuopt.tracing.printing import format_expr
 from gpuopt.tracing.program import Kernel
 
@@ -45,7 +45,7 @@ def tile_code(kernel: Kernel) -> TileCode:
     body = [f"    {line}" for line in [*comments, *(writer.lines or ["pass"])]]
     source = "\n".join([f"def update({', '.join(names)}):  # {kernel.name}", *body, ""])
     scope: dict[str, Any] = {name: getattr(np, name) for name in OPS if hasattr(np, name)}
-    scope |= {"copyto": np.copyto, "stochastic_bfloat16": _stochastic_bfloat16, **TILE, **DIGITS}
+    scope |= {"copyto": np.copyto, **_ROUNDING, **TILE, **DIGITS}
     exec(source, scope)  # the text is made here from a fixed set of calls
     update = scope.pop("update")  # whose globals the scope is: it must not hold its owner
     order = tuple(map(scalars.index, again))
@@ -197,9 +197,9 @@ class _Writer:
         if op.op in ("copy", "join"):
             parts = [out] if op.op == "copy" else [f"{out}[0::2]", f"{out}[1::2]"]
             return [f"copyto({part}, {x})" for part, x in zip(parts, operands, strict=True)]
-        if op.op == "stochastic_bfloat16":
+        if op.op in STOCHASTIC:
             mask = self.buffers.take("b", step, step)
-            return [f"stochastic_bfloat16({', '.join([*operands, out, mask])})"]
+            return [f"{op.op}({', '.join([*operands, out, mask])})"]
         call = OPS[op.op].numpy
         if "{scratch}" in call:
             scratch = self.buffers.take("w", step, step, {*operands, out})
@@ -213,7 +213,7 @@ class _Writer:
     def _read_late(self, op: Expr) -> set[str]:
         """The buffers that are read after the result was begun, so that it cannot lie there."""
         late: tuple[Expr, ...] = ()
-        if op.op in ("stochastic_bfloat16", "quotient", "cbrt"):
+        if op.op in (*STOCHASTIC, "quotient", "cbrt"):
             late = op.args
         elif op.op in TILE:
             late = op.args[1:]
@@ -228,12 +228,17 @@ class _Writer:
         return found
 
 
-def _stochastic_bfloat16(x: Any, u: Any, out: Any, mask: Any) -> None:
-    """Add 16 random bits to those that a bfloat16 has no room for, then cut them; NaN stays."""
+def _stochastic(cut: int, x: Any, u: Any, out: Any, mask: Any) -> None:
+    """Add random bits to those for which there is no room, then `cut` these; NaN stays."""
     whole = out.view(np.uint32)
     np.multiply(u, out.dtype.type(65536), out=out)
     np.copyto(whole, out, casting="unsafe")
+    if cut > 16:
+        np.left_shift(whole, np.uint32(cut - 16), out=whole)
     np.add(whole, x.view(np.uint32), out=whole)
-    np.bitwise_and(whole, np.uint32(0xFFFF0000), out=whole)
+    np.bitwise_and(whole, np.uint32(2**32 - 2**cut), out=whole)
     np.not_equal(x, x, out=mask)
     np.copyto(out, x, where=mask)
+
+
+_ROUNDING = {name: functools.partial(_stochastic, cut) for name, cut in STOCHASTIC.items()}

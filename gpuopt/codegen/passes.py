@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 
 from gpuopt.codegen.wide import TILE
 from gpuopt.tracing.expr import Expr
-from gpuopt.tracing.ops import LOGICAL, OPS
+from gpuopt.tracing.ops import LOGICAL, OPS, STOCHASTIC
 from gpuopt.tracing.program import Kernel
 
 __all__ = ["NARROW", "nanoseconds", "work"]
@@ -24,7 +24,7 @@ _COST = {
     **{op.name: 3.0 for op in OPS.values() if not op.exact},
     **dict.fromkeys(TILE, 1.5),
     "two_to": 0.4,
-    "stochastic_bfloat16": 3.0,
+    **dict.fromkeys(STOCHASTIC, 3.0),
 }
 """Nanoseconds an element, on one thread of an EPYC (Zen 4, AVX-512) with NumPy 2.4.6, in tiles of
 131,072 float32. They are rounded: what they decide needs no more.

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from gpuopt.arrays.dynamic8 import coded_bytes, encoded, sections
 from gpuopt.tracing.program import UpdateProgram
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "ParamView",
     "cut",
     "lines",
+    "new_coded",
     "new_state",
     "no_values",
 ]
@@ -183,10 +185,10 @@ def new_state(
     initial: Initial,
     packed: Collection[ParamView] = (),
 ) -> dict[str, Any]:
-    """Make the flat buffer of each state, with its initial values."""
+    """Make the flat buffer of each state that is not coded in bytes, with its initial values."""
     total = place(views, packed)
     buffers = {}
-    for state in program.states:
+    for state in (each for each in program.states if not each.coded):
         value = 0.0 if state.initial is None else state.initial
         dtype = state.dtype(compute)
         if xp is np:
@@ -200,3 +202,19 @@ def new_state(
                 if name in buffers:
                     view.part(buffers[name])[...] = values
     return buffers
+
+
+def new_coded(xp: Any, program: UpdateProgram, size: int) -> dict[str, Any]:
+    """Make those states of an array of that size that are coded in bytes, each by itself."""
+    found = {}
+    for state in (each for each in program.states if each.coded):
+        one = encoded(np.full(1, state.initial, np.float32))
+        made = (
+            lines(coded_bytes(size), one.dtype)
+            if xp is np
+            else xp.empty(coded_bytes(size), one.dtype)
+        )
+        codes, tops = sections(made)
+        codes[:size], codes[size:], tops[...] = int(one[0]), 0, int(sections(one)[1][0])
+        found[state.name] = made
+    return found

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from gpuopt.arrays.device import device_of
 from gpuopt.optimizer.binding import Binding
+from gpuopt.optimizer.coding import shown
 from gpuopt.optimizer.guard import Guard
-from gpuopt.optimizer.row_groups import shown
+from gpuopt.optimizer.row_groups import shown as shown_counts
 from gpuopt.optimizer.steps import Steps
 from gpuopt.optimizer.summary import Summary, summarize
 from gpuopt.rules.base import BindableT_co
@@ -43,7 +44,15 @@ class OptimizerAttributes(Generic[BindableT_co]):
 
     @property
     def state(self) -> dict[str, Any]:
-        """The rule's state by name: trees like `params`, of views for reading."""
+        """The rule's state by name: trees like `params`, of views for reading.
+
+        What ``state_dtype="dynamic8"`` codes are copies, made anew each time; a GPU is waited for.
+        """
+        return shown(self._binding, self._stored)
+
+    @property
+    def _stored(self) -> dict[str, Any]:
+        """The same as it is stored."""
         spec, found = self._binding.spec, dict(self._state)
         for name, views in self._steps.scalar_states.items():
             arrays = spec.match(found[name], name) if name in found else views
@@ -79,7 +88,7 @@ class OptimizerAttributes(Generic[BindableT_co]):
         """
         with self._there() if self._binding.device_counts else nullcontext():
             counts = self._steps.counts
-        return self._binding.spec.build(shown(counts))
+        return self._binding.spec.build(shown_counts(counts))
 
     @property
     def numbers(self) -> dict[str, Any]:

@@ -127,7 +127,8 @@ class Binding:
             if key is not None:
                 self._dtypes[key].add(COMPUTE[leaf.dtype.name])
                 apart = index if by_row[index] else None
-                kind = key, leaf.dtype, self.hyper_arrays[index], apart
+                own = precision.of_array(spec.paths[index], leaf, arrays[index], by_row[index])
+                kind = key, leaf.dtype, self.hyper_arrays[index], own, apart
                 alike.setdefault(kind, []).append(index)
         self.hyper, self.initial = self._checked(self.updates, 0), initial_values(self.updates)
         self.number_ranges = number_ranges(self.updates)
@@ -136,22 +137,22 @@ class Binding:
         self.device_counts = self.on_device and device_counts(self.updates.values(), capturable)
         check_counting(any(by_row), capturable or self.device_counts)
         self.groups, self.row_groups = list[ParamGroup](), RowGroups()
-        for (key, *_, apart), indices in alike.items():
-            self._add(key, arrays, indices, apart is not None)
+        self._bind(alike, arrays)
         self._find_reader_of_loss()
         with device_of(self.leaves[0]):
             begin(self.groups)
 
-    def _add(
-        self, key: Hashable, arrays: list[dict[str, Any]], indices: list[int], by_row: bool
+    def _bind(
+        self, alike: Mapping[tuple[Any, ...], list[int]], arrays: list[dict[str, Any]]
     ) -> None:
-        """Bind the arrays of a group, or one that is updated by rows."""
-        what = key, self.updates[key], self.leaves, arrays, indices
-        if by_row:
-            self.row_groups.append(RowGroup(*what, False, self.precision, self.spec.paths))
-        else:
-            rest = self.device_counts, self.precision, self.spec.paths
-            self.groups.append(ParamGroup(*what, *rest))
+        """Bind the arrays of each group, and those that are updated by rows."""
+        for (key, *_, precision, apart), indices in alike.items():
+            what = key, self.updates[key], self.leaves, arrays, indices
+            if apart is not None:
+                self.row_groups.append(RowGroup(*what, False, precision, self.spec.paths))
+            else:
+                rest = self.device_counts, precision, self.spec.paths
+                self.groups.append(ParamGroup(*what, *rest))
 
     def _checked(self, updates: Updates, step: int | None) -> HyperValues:
         """The hyperparameters of updates that may be used here, after so many steps."""

@@ -11,6 +11,7 @@ import numpy as np
 from gpuopt.arrays.backend import is_cupy, require_cupy
 from gpuopt.arrays.typed import Loss, PartialTree
 from gpuopt.optimizer.attributes import OptimizerAttributes
+from gpuopt.optimizer.coding import shown
 from gpuopt.optimizer.moving import Function, Moving, Resizing, beside_of, chosen
 from gpuopt.rules.base import BindableT_co
 from gpuopt.rules.written import is_written
@@ -156,7 +157,9 @@ class OptimizerCopies(OptimizerAttributes[BindableT_co]):
             rule = rule.replace({name: beside(x, name) for name, x in written.items()})
         hyper = self._given and {name: beside(x, name) for name, x in self._given.items()}
         new = type(self)(rule, params, hyper, **self._options)  # type: ignore[call-arg] # of Optimizer
-        state = {name: mapped(tree, name) for name, tree in saved["state"].items()}
+        resized = [n for n, f in enumerate(maps) if isinstance(f, Resizing)]
+        stored = shown(binding, saved["state"], resized)
+        state = {name: mapped(tree, name) for name, tree in stored.items()}
         each = zip(maps, self._steps.counts, leaves, strict=True)
         counts = spec.build([f.counts(n, p) if f else n for f, n, p in each])
         new.load_state_dict({**saved, "rule": repr(rule), "state": state, "counts": counts})

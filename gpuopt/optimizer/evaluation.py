@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from gpuopt.arrays.dynamic8 import decoded
 from gpuopt.arrays.precision import MASTER
 from gpuopt.optimizer.groups import ParamGroup
 from gpuopt.rules.base import Update, bind
@@ -66,16 +67,21 @@ def _evaluated(
     """
     param, hyper, state = group.arrays_of(position)
     array, rows = state.get(MASTER, param).copy(), reached.scalar_states
+    coded = {each.name for each in group.programs[-1].states if each.coded}
     undoing = [part for part in group.update.parts if has_hook(part.formula, "undo")]
     made = [int(rows[counted(part)][index]) for part in undoing] or [reached.counts[index]]
     acted = _acted(group.update, made[0])
+
+    def shown(name: str) -> Any:
+        return decoded(state[name], param.shape) if name in coded else state[name].copy()
+
     for part, formula in bind(group.update.parts, {**values, **hyper}):
         if not has_hook(formula, "evaluation"):
             continue
         vars(formula).update(_numbers_of(part, formula, reached.numbers))
         order = [part.named(name, "_") for name in own_names(formula)]
         names = [part.named(name, "_") for name in own_states(formula)]
-        own = {n: state[n].copy() if n in state else float(rows[n][index]) for n in names}
+        own = {n: shown(n) if n in state else float(rows[n][index]) for n in names}
         if order and part.name not in acted:
             if not has_hook(formula, "start") or not group.begins_alone(names):
                 continue

@@ -221,7 +221,7 @@ class Optimizer(OptimizerCopies[BindableT_co]):
         """
         with self._guard.exclusive("copied"), self._there():
             self._guard.check()
-            return state_dict_of(self._rule, self._binding, self._steps, self.state)
+            return state_dict_of(self._rule, self._binding, self._steps, self._stored)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue, bit for bit, from another optimizer of the same rule and like arrays.

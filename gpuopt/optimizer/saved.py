@@ -11,6 +11,7 @@ import numpy as np
 from gpuopt.arrays.backend import is_array, is_cupy
 from gpuopt.arrays.memory import Memory
 from gpuopt.optimizer.binding import Binding, RuleChange
+from gpuopt.optimizer.coding import as_stored, coded_arrays
 from gpuopt.optimizer.groups import ParamGroup
 from gpuopt.optimizer.hyperparameters import check_number
 from gpuopt.optimizer.places import fits, like, told
@@ -75,7 +76,8 @@ class Saved(Generic[BindableT_co]):
         check_origin(saved, rule, binding)
         self.rule, self._origin = _rule(saved, rule)
         asked = {binding.precision.state_dtype, saved.get("precision", {}).get("state_dtype")}
-        self._exchanged = asked - {None} | {"float32"} if len(asked) > 1 else set()
+        self._exchanged = asked - {None, "dynamic8"} | {"float32"} if len(asked) > 1 else set()
+        self._codes, self._coded = set(coded_arrays(binding)), "dynamic8" in asked
         self.t, self.counts = read_counts(saved, binding)
 
     def numbers(self, now: Iterable[str]) -> dict[str, float]:
@@ -199,7 +201,9 @@ class Saved(Generic[BindableT_co]):
         for index, (target, source, path) in enumerate(alike):
             if index in numbers or (target is None and source is None):
                 continue
-            if not fits(target, source, self._exchanged):
+            shape, codes = spec.leaves[index].shape, (name, index) in self._codes
+            given = as_stored(source, target, shape, codes, self._coded)
+            if not fits(target, given, self._exchanged):
                 wanted = "None" if target is None else f"an array {target.dtype} {target.shape}"
                 raise ValueError(f"{what}{path} must be {wanted}, got {told(source)}")
-            yield target, source, what + path
+            yield target, given, what + path

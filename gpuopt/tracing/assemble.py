@@ -130,7 +130,8 @@ def _state(name: str, initial: float | None, setting: Setting, traced: Traced) -
     """A state that begins with a number, or None."""
     begins = 0.0 if name in traced.late else initial
     wide = setting.is_complex(state(name))
-    return StateSpec(name, begins, wide, short=name in traced.short)
+    stored = setting.precision.state_dtype if name in traced.short else None
+    return StateSpec(name, begins, wide, stored=stored)
 
 
 def _scratch(arg: Array) -> StateSpec:

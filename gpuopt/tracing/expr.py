@@ -186,11 +186,11 @@ class Graph:
         self.random[operand] = (key, stream)
         return self.leaf("input", operand)
 
-    def stochastic_bfloat16(self, x: Expr, u: Expr) -> Expr:
-        """`x` rounded to one of the two bfloat16 beside it, by 16 bits of the uniform number `u`;
-        see `gpuopt.rules.noise`.
+    def stochastic(self, stored: str, x: Expr, u: Expr) -> Expr:
+        """`x` rounded to one of the two numbers beside it that are `stored` so, by 16 bits of the
+        uniform number `u`; see `gpuopt.rules.noise`.
         """
-        return self._intern("stochastic_bfloat16", (self.number(x), u))
+        return self._intern(f"stochastic_{stored}", (self.number(x), u))
 
     def _multiply(self, a: Expr, b: Expr) -> Expr:
         """A product, scalar first; scalars that meet are multiplied on the host, in float64."""

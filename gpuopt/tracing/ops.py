@@ -13,7 +13,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-__all__ = ["LOGICAL", "OPS", "REDUCTIONS", "Op", "Reduction", "function"]
+__all__ = ["LOGICAL", "OPS", "REDUCTIONS", "STOCHASTIC", "Op", "Reduction", "function"]
+
+STOCHASTIC = {"stochastic_bfloat16": 16, "stochastic_dynamic8": 20}
+"""The operations that round at random, and how many bits of a float32 each cuts."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,15 +201,11 @@ _OPS = (
     _op("upper", 1, "", "upper({0})", "upper_digits({0})"),
     _op("exponent", 1, "", "exponent({0})", "exponent_of({0})"),
     _op("two_to", 1, "", "two_to({0})", "two_to({0})"),
-    # A choice between arrays by a scalar; and what a bfloat16 is rounded with, by a random number.
+    # A choice between arrays by a scalar; and what is rounded by a random number.
     _op("choose", 3, "", "{1} if {0} != zero else {2}", "{0} != 0 ? {1} : {2}", numpy=""),
-    _op(
-        "stochastic_bfloat16",
-        2,
-        "",
-        "stochastic_bfloat16({0}, {1})",
-        "stochastic_bfloat16<{T}>({0}, {1})",
-        numpy="",
+    *(
+        _op(name, 2, "", f"{name}({{0}}, {{1}})", f"{name}<{{T}}>({{0}}, {{1}})", numpy="")
+        for name in STOCHASTIC
     ),
 )
 OPS = {op.name: op for op in _OPS}

@@ -162,9 +162,9 @@ class _Run:
             values[state(MASTER)] = values[PARAM]
         self._values = values
         short, precision = self._short(), setting.precision
-        stored = {*map(state, short), *([PARAM] if precision.stochastic_rounding else ())}
-        which = {array for array in stored & values.keys() if self._changes(array)}
-        self._values = values = rounded(values, which, self._graph, precision.seed)
+        stored = dict.fromkeys(map(state, short), precision.state_dtype)
+        stored |= {PARAM: "bfloat16"} if precision.stochastic_rounding else {}
+        self._values = values = rounded(values, stored, self._graph, precision.seed)
         new = {array: value for array, value in values.items() if self._changes(array)}
         changed, only_if = kept_unless(self._graph, new)
         accept = None if self._accept is None else self._accept.parts[0]
@@ -188,8 +188,9 @@ class _Run:
         return self._values[array].parts != self._array(array).parts
 
     def _short(self) -> frozenset[str]:
-        """The states that are kept in 16 bits."""
-        if self._setting.precision.state_dtype is None:
+        """The states that are kept in less than 32 bits."""
+        to, given = self._setting.precision.state_dtype, self._graph.outputs
+        if to is None or (given and to == "dynamic8"):  # functions take states as they lie
             return frozenset()
         found = may_be_short(self._parts, self._states.made, self._array(PARAM))
         return frozenset(name for name in found if self._setting.kind(name) is Kind.REAL)

@@ -33,18 +33,24 @@ class StateSpec:
     """One array of a rule's state: its name, the value it starts at, and whether it is complex.
 
     One that is `scratch` holds what a function of whole arrays gets, and is no state for users. One
-    that is `short` is a bfloat16.
+    may be `stored` in less than its dtype, as an option of `init` says.
     """
 
     name: str
     initial: float | None
     complex: bool
     scratch: bool = False
-    short: bool = False
+    stored: str | None = None
 
     def dtype(self, compute: np.dtype[Any]) -> np.dtype[Any]:
-        """Its dtype, for parameters computed in `compute`."""
-        return named("bfloat16") if self.short else state_dtype(compute, self.complex)
+        """Its dtype as kernels see it, for parameters computed in `compute`."""
+        wide = self.stored != "bfloat16"
+        return state_dtype(compute, self.complex) if wide else named("bfloat16")
+
+    @property
+    def coded(self) -> bool:
+        """Whether it is stored in bytes, which are decoded before a kernel sees it."""
+        return self.stored == "dynamic8"
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)

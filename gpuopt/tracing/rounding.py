@@ -1,12 +1,12 @@
-"""What is stored in 16 bits, and rounded at random: the parameter, states, or both.
+"""What is stored in 16 bits or in 8, and rounded at random: the parameter, states, or both.
 
-Comes in: the new values of an update. Goes out: which states may have 16 bits, and their values as
-they are stored.
+Comes in: the new values of an update. Goes out: which states may have so few bits, and their values
+as they are stored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from gpuopt.arrays.random import ROUNDING
@@ -26,7 +26,7 @@ __all__ = ["may_be_short", "rounded"]
 def may_be_short(
     parts: Iterable[Part], made: Mapping[str, Sequence[Symbol]], p: Symbol
 ) -> Iterator[str]:
-    """The states to which 16 bits are enough: those that do not stand for the parameter.
+    """The states to which 16 bits, or 8, are enough: those that do not stand for the parameter.
 
     One stands for it if it begins as an array, or keeps `p`; and so do all states of a part that
     `Optimizer.evaluation` asks, if none of them begins as an array. Rounded, they would lose what
@@ -47,15 +47,16 @@ def _is_number(value: Symbol) -> bool:
 
 
 def rounded(
-    values: Mapping[Operand, Symbol], which: Collection[Operand], graph: Graph, seed: int
+    values: Mapping[Operand, Symbol], stored: Mapping[Operand, str | None], graph: Graph, seed: int
 ) -> dict[Operand, Symbol]:
-    """The values of arrays, some rounded to a bfloat16 above or below by random bits of their own.
+    """The values of arrays; those that change and are `stored` so are rounded up or down to that,
+    by random bits of their own.
 
-    Where one does not act in this step, it is a bfloat16 and stays what it is.
+    Where one does not act in this step, it can be stored as it is, and stays so.
     """
     t, found = Symbol(graph, graph.leaf("step", "t")), dict(values)
     for stream, (array, new) in enumerate(values.items(), start=ROUNDING):
-        if array in which:
+        if array in stored and new.parts != (graph.leaf("input", array),):
             u = uniform(new, seed, t, stream).parts[0]
-            found[array] = Symbol(graph, graph.stochastic_bfloat16(new.parts[0], u))
+            found[array] = Symbol(graph, graph.stochastic(f"{stored[array]}", new.parts[0], u))
     return found

@@ -108,7 +108,7 @@ class Traced:
     narrow : frozenset of str
         The numbers of the whole optimizer that are kept in float32.
     short : frozenset of str
-        The states that are kept in 16 bits.
+        The states that are kept in less than 32 bits.
     errors : list of TraceError
         What the formulas do that states forbid, if they are what they were taken for.
     outputs : dict

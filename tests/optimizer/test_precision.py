@@ -484,8 +484,8 @@ def init(rule: Any = go.Adam(), params: Any = None, **options: Any) -> Any:  # n
     ("seed of 33 bits", init(seed=2**32), ValueError, ("seed must be from 0 to 2**32 - 1, got 4294967296",)),
     ("seed a float", init(seed=1.5), TypeError, ("seed must be a whole number from 0 to 2**32 - 1, got 1.5",)),
     ("seed a bool", init(seed=True), TypeError, ("seed must be a whole number ", " got True")),
-    ("state", init(state_dtype="float16"), ValueError, ("state_dtype must be None or 'bfloat16', got 'float16'",)),
-    ("state a dtype", init(state_dtype=BF16), TypeError, ("state_dtype must be None or 'bfloat16', got dtype(",)),
+    ("state", init(state_dtype="float16"), ValueError, ("state_dtype must be None, 'bfloat16' or 'dynamic8', got 'float16'",)),
+    ("state a dtype", init(state_dtype=BF16), TypeError, ("state_dtype must be None, 'bfloat16' or 'dynamic8', got dtype(",)),
     (
         *("state of float64", init(params=lambda: [np.ones(3, "f4"), np.ones(3)], **STATE), ValueError),
         ("params[1] is float64, and state_dtype='bfloat16' is for ", "or make the array float32"),

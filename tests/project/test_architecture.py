@@ -18,8 +18,8 @@ from gpuopt.rules.hooks import HOOKS
 
 PACKAGE = Path(go.__file__).parent
 ORDER = (
-    ("arrays", "dtypes packages backend device typed tree lattices memory identity foreign exchange check precision random"),
-    ("arrays", "quiet rows"),
+    ("arrays", "dtypes packages backend device typed tree lattices memory identity foreign exchange check dynamic8 precision"),
+    ("arrays", "random quiet rows"),
     (
         "rules",
         "hooks ranges tuples words traced written spelling elsewhere declared given_loss formula base whole_arrays rule piece",
@@ -36,14 +36,15 @@ ORDER = (
     ("tracing", "operands ops errors expr printing keywords complexes calls truth powers ufuncs functions symbols"),
     ("tracing", "keeping kinds weights"),
     ("tracing", "signatures buffers setting scheduled states rounding own_numbers undoing parts program by_row assemble trace"),
-    ("codegen", "order roots digits wide host tile passes pairs numpy numba_header alike numba numba_handover numba_objects"),
+    ("codegen", "order roots digits wide host tile passes pairs numpy numba_header alike numba numba_coding"),
+    ("codegen", "numba_handover numba_objects"),
     (
         "codegen.cuda",
-        "tuning parts printer elementwise table reduction scalar_arguments device_values scalars compile rows complete",
+        "tuning parts printer elementwise table coded reduction scalar_arguments device_values scalars compile rows complete",
     ),
     ("codegen", "source"),
     ("executors", "layout fold scalars row_copies"),
-    ("executors.cpu", "pool scratch work packs units kernel tiles numpy runs numba_cache numba_compile"),
+    ("executors.cpu", "pool scratch coded work packs units kernel tiles numpy runs numba_cache numba_compile"),
     ("executors.cpu", "handover numba_loops numba_objects numba_call numba_kernel numba"),
     ("executors.cuda", "runtime uploads row_copies launches tables singles launch"),
     ("executors", "__init__"),
@@ -55,7 +56,7 @@ ORDER = (
     ),
     (
         "optimizer",
-        "saved_format places saved capturing summary attributes moving copies optimizer capture_checks capture __init__",
+        "coding saved_format places saved capturing summary attributes moving copies optimizer capture_checks capture __init__",
     ),
     ("training", "arguments history stopping"),
     ("training.checkpoints", "__init__ error plain replacing archive tensors checkpoint checkpointer resuming"),

@@ -72,6 +72,11 @@ def two_arrays(dtype: str) -> Callable[[Any], Any]:
     return arrays
 
 
+def one_large(xp: Any) -> Any:
+    rng = np.random.default_rng(2)
+    return [xp.asarray(sample(rng, shape, "float32")) for shape in ((70, 100), (3,))]
+
+
 def two_matrices(xp: Any) -> Any:
     return [xp.asarray(sample(np.random.default_rng(4), shape, "complex64")) for shape in ((4, 3), (2, 5))]
 
@@ -128,6 +133,7 @@ PRECISIONS: list[tuple[str, str, dict[str, Any]]] = [
     ("bfloat16", "stochastic rounding", {"stochastic_rounding": True, "seed": 2**32 - 5}),
     ("bfloat16", "rounded state", {"master": True, "state_dtype": "bfloat16", "seed": 3}),
 ]
+EIGHT_BITS: dict[str, Any] = {"state_dtype": "dynamic8", "seed": 7}
 AVERAGED = go.chain(go.Adam(0.1), go.average(0.5))
 SITUATIONS = {
     "momentum": Situation(go.Momentum(), tree, missing_once),
@@ -161,6 +167,7 @@ SITUATIONS = {
         lambda opt, step: gradients(opt.params, step),
     ),
     "functions of whole arrays": Situation(Mixed(), two_matrices, second_missing),
+    "state in 8 bits": Situation(go.Adam(0.1), one_large, second_missing, range(0, 5, 2), options=EIGHT_BITS),
     "arrays for hyperparameters": Situation(
         AVERAGED,
         two_arrays("float32"),

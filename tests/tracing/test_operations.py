@@ -22,7 +22,7 @@ from gpuopt.rules import Rule, abs2
 from gpuopt.tracing import ops
 from gpuopt.tracing.errors import TraceError
 from gpuopt.tracing.expr import StateKey, reachable
-from gpuopt.tracing.ops import OPS
+from gpuopt.tracing.ops import OPS, STOCHASTIC
 from gpuopt.tracing.trace import trace
 from tests.support.examples import examples
 from tests.support.executors import only
@@ -164,7 +164,7 @@ def test_every_operation_is_tried() -> None:
     array = [trace(made(lambda self, t, p, g, f=f: f(p, g))) for f in FORMULAS.values()]
     array.append(trace(all_at_once(WIDE), True))
     array.append(trace(made(lambda self, t, p, g: g**p)))  # see test_powers
-    tried = {op.op for traced in array for op in traced.update.ops} | {"choose", "stochastic_bfloat16"}
+    tried = {op.op for traced in array for op in traced.update.ops} | {"choose", *STOCHASTIC}
     assert tried == {name for name, op in OPS.items() if op.on_arrays}
     host = [trace(made(lambda self, t, p, g, f=f: p + f(self.a, self.b))) for f in OF_SCALARS.values()]
     host += [trace(made(lambda self, t, p, g, f=f: p + np.real(f(self.a * 1j, self.b * 1j + self.a)))) for f in WIDE.values()]

@@ -241,15 +241,18 @@ class KernelWriter(CudaPrinter):
                 )
 
     def _store(self, array: Operand, index: str = "") -> None:
-        dtype = self.dtypes[array]
-        stores = self.kernel.stores.items()
-        values = [self.value(expr) for operand, expr in stores if operand.array == array]
+        dtype, values = self.dtypes[array], self.new(array)
         if len(values) == 2:
             value = f"complex<{self.real}>({values[0]}, {values[1]})"
         else:
             value = values[0] if dtype == self.compute else f"{dtype.name}({values[0]})"
         asks = "" if index else self.asks(array)
         self.lines.append(f"{asks}{self._parameter(array)}{index} = {value};")
+
+    def new(self, array: Operand) -> list[str]:
+        """The new value of an array, or of both parts of a complex one."""
+        stores = self.kernel.stores.items()
+        return [self.value(expr) for operand, expr in stores if operand.array == array]
 
     def asks(self, array: Operand) -> str:
         """What a store begins with, if the array changes in some steps alone."""

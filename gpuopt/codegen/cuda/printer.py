@@ -12,7 +12,26 @@ from gpuopt.tracing.expr import Expr
 from gpuopt.tracing.operands import Operand
 from gpuopt.tracing.ops import OPS
 
-__all__ = ["CudaPrinter", "identifier"]
+__all__ = ["TYPES", "CudaPrinter", "identifier"]
+
+TYPES = {
+    "bool": "bool",
+    "int8": "signed char",
+    "int16": "short",
+    "int32": "int",
+    "int64": "long long",
+    "uint8": "unsigned char",
+    "uint16": "unsigned short",
+    "uint32": "unsigned",
+    "uint64": "unsigned long long",
+    "float16": "float16",
+    "bfloat16": "bfloat16",
+    "float32": "float",
+    "float64": "double",
+    "complex64": "complex<float>",
+    "complex128": "complex<double>",
+}
+"""The types of elements."""
 
 
 class CudaPrinter:

@@ -15,10 +15,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from gpuopt.arrays.dynamic8 import BLOCK
 from gpuopt.codegen.cuda import tuning
 from gpuopt.codegen.cuda.elementwise import PREAMBLE, KernelSource, KernelWriter, Others
 from gpuopt.codegen.cuda.parts import part
-from gpuopt.codegen.cuda.printer import identifier
+from gpuopt.codegen.cuda.printer import TYPES, identifier
 from gpuopt.codegen.order import LANES
 from gpuopt.tracing.operands import GRAD, PARAM, Operand, state
 from gpuopt.tracing.program import Kernel
@@ -28,23 +29,6 @@ __all__ = ["TableWriter", "columns", "table_source", "update_chunk"]
 _HEADERS = {
     "float16": "#include <cupy/float16.cuh>\n",
     "bfloat16": "#include <cupy/bfloat16.cuh>\n",
-}
-_TYPES = {
-    "bool": "bool",
-    "int8": "signed char",
-    "int16": "short",
-    "int32": "int",
-    "int64": "long long",
-    "uint8": "unsigned char",
-    "uint16": "unsigned short",
-    "uint32": "unsigned",
-    "uint64": "unsigned long long",
-    "float16": "float16",
-    "bfloat16": "bfloat16",
-    "float32": "float",
-    "float64": "double",
-    "complex64": "complex<float>",
-    "complex128": "complex<double>",
 }
 
 
@@ -89,7 +73,7 @@ def table_source(
     where it has none), the scalars and parts of seeds; scalars that are `stored` lie in a row for
     each array.
     """
-    return _UpdateWriter(kernel, p, g, others, stored, states).update()
+    return UpdateWriter(kernel, p, g, others, stored, states).update()
 
 
 def _moves() -> str:
@@ -118,23 +102,40 @@ class TableWriter(KernelWriter):
         states: Sequence[str],
     ) -> None:
         super().__init__(kernel, p, g, others, stored)
+        self.coded = {state(s.name) for s in kernel.states if s.coded}
+        self.dtypes |= dict.fromkeys(self.coded, np.dtype(np.uint8))
         self._place = columns(others, states)
 
     def cell(self, column: str | Operand) -> str:
         """What the table holds of the array."""
         return "g_at" if column == GRAD else f"row[{self._place.index(column)}]"
 
+    def kind(self, array: Operand) -> str:
+        """The type of an array's elements."""
+        return TYPES[self.dtypes[array].name]
+
     def point(self, used: Sequence[Operand]) -> None:
         """The lines that name the addresses of arrays, and the array's number where that is
         asked.
         """
         for array in used:
-            kind = f"{'' if array in self.changed else 'const '}{_TYPES[self.dtypes[array].name]}*"
-            self.lines.append(
-                f"{kind} const {self._parameter(array)}_at = ({kind}){self.cell(array)};"
-            )
+            const, name = "" if array in self.changed else "const ", self._parameter(array)
+            kind = f"{const}{self.kind(array)}*"
+            self.lines.append(f"{kind} const {name}_at = ({kind}){self.cell(array)};")
+            if array in self.coded:
+                kind, bytes_ = f"{const}unsigned short*", f"({self.cell('size')} + {BLOCK - 1})"
+                where = f"{self.cell(array)} + {bytes_} / {BLOCK} * {BLOCK}"
+                self.lines.append(f"{kind} const {name}_tops = ({kind})({where});")
         if self.kernel.random:
             self.lines.append(f"const int array_number = {self.cell('number')};")
+
+    def _load(self, array: Operand, element: str = "{}") -> None:
+        if array in self.coded:
+            name = self._parameter(array)
+            old = f"decoded({element.format(name)}, {name}_tops[at / {BLOCK}])"
+            self.lines.append(f"const {self.real} {self.operand(array, 'old')} = {old};")
+        else:
+            super()._load(array, element)
 
     def for_each(self, lines: list[str], taken: str = "g_at != 0") -> list[str]:
         """The lines that run others for the array of a chunk, if it is `taken`."""
@@ -154,10 +155,16 @@ class TableWriter(KernelWriter):
                 if n in _HEADERS
             )
             + PREAMBLE
+            + (f"\n{part('dynamic8')}" if self.coded.intersection(used) else "")
         )
 
 
-class _UpdateWriter(TableWriter):
+class UpdateWriter(TableWriter):
+    """Writes what updates a chunk of an array."""
+
+    arguments = "auto width, ptrdiff_t at"
+    """What the lines of `_update` are given."""
+
     def update(self) -> KernelSource:
         kernel = self.kernel
         moved = [*self.read, *self.changed]
@@ -168,7 +175,7 @@ class _UpdateWriter(TableWriter):
         given, self.lines = self.lines, []
         self._update(used)
         given += [
-            "const auto update = [&](auto width, ptrdiff_t at) {",
+            f"const auto update = [&]({self.arguments}) {{",
             *(f"  {line}" for line in self.lines),
             "};",
         ]
@@ -226,8 +233,7 @@ class _UpdateWriter(TableWriter):
         """The lines that load, compute and store some elements."""
         before = ["const int n = decltype(width)::count, bytes = decltype(width)::bytes;"]
         before += [
-            f"Several<{_TYPES[self.dtypes[array].name]}, n, bytes> {self._parameter(array)};"
-            for array in used
+            f"Several<{self.kind(array)}, n, bytes> {self._parameter(array)};" for array in used
         ]
         before += [
             f"{self._parameter(array)}.load({self._parameter(array)}_at + at);"

@@ -11,6 +11,7 @@ import numpy as np
 from gpuopt.arrays.backend import helpers_stay_awake
 from gpuopt.executors.cpu import handover, numba_objects
 from gpuopt.executors.cpu.kernel import CompiledKernel
+from gpuopt.executors.cpu.numba_compile import coding
 from gpuopt.executors.cpu.numba_kernel import NumbaKernel
 from gpuopt.executors.cpu.tiles import TileExecutor
 from gpuopt.executors.cpu.work import ArrayTile, FoldItem
@@ -27,6 +28,7 @@ class NumbaExecutor(TileExecutor):
     """Arrays that are updated by one loop, which reads and writes each element once."""
 
     name = "numba"
+    codec = staticmethod(coding)
     tile = folded = 524_288
     pack = 1_000_000
     shared = 1 << 23

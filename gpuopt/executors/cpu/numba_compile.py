@@ -14,13 +14,15 @@ import numpy as np
 
 from gpuopt.arrays.dtypes import state_dtype
 from gpuopt.codegen.numba import fill_source, fold_source, loop_source
+from gpuopt.codegen.numba_coding import CODING
 from gpuopt.codegen.numba_header import END, Stored
 from gpuopt.codegen.tile import wholes
+from gpuopt.executors.cpu.coded import Codec
 from gpuopt.executors.cpu.numba_cache import MachineCode
 from gpuopt.tracing.operands import GRAD
 from gpuopt.tracing.program import Kernel
 
-__all__ = ["compiled", "fill_code", "fold_code", "loop_code", "widens"]
+__all__ = ["coding", "compiled", "fill_code", "fold_code", "loop_code", "widens"]
 
 
 @functools.lru_cache(maxsize=512)
@@ -53,6 +55,18 @@ def fill_code(dtype: np.dtype[Any]) -> Any:
     whole = numba.types.uint64
     signature = _array(dtype), whole, _array(np.dtype(np.uint64)), whole
     return compiled(fill_source(dtype), "fill", signature)
+
+
+@functools.cache
+def coding() -> Codec:
+    """Compile the functions that do what `gpuopt.arrays.dynamic8` does, for NumPy's arrays."""
+    kinds = (np.dtype(kind) for kind in (np.uint8, np.uint16, np.uint32))
+    signature = tuple(map(_array, kinds))
+    decode, encode = (compiled(CODING, name, signature) for name in ("decode", "encode"))
+    return Codec(
+        lambda codes, tops, values: decode(codes, tops, values.view(np.uint32)),
+        lambda codes, tops, values: encode(codes, tops, values.view(np.uint32)),
+    )
 
 
 def widens(dtype: np.dtype[Any]) -> bool:

@@ -66,7 +66,7 @@ class NumpyKernel(CompiledKernel):
         super().__init__(kernel, compute, scratch, sizes)
         self.code = tile_code(kernel)
         self.work = self.code.work * compute.itemsize / 4
-        short = {state(each.name) for each in kernel.states if each.short}
+        short = {state(each.name) for each in kernel.states if each.stored}
         short |= {PARAM, GRAD} if dtype.itemsize < compute.itemsize else set()
         stored = (whole for whole in self.code.arrays if whole.array in short)
         self.work += NARROW * sum(whole.read + whole.written for whole in stored)

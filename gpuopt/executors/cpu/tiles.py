@@ -19,6 +19,7 @@ from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.arrays.quiet import QUIET
 from gpuopt.codegen.order import REDUCTION_CHUNK, chunks
 from gpuopt.executors.cpu import pool
+from gpuopt.executors.cpu.coded import NUMPY, coded_states, stored
 from gpuopt.executors.cpu.kernel import Bound, CompiledKernel
 from gpuopt.executors.cpu.packs import PackTile, together
 from gpuopt.executors.cpu.scratch import Scratch
@@ -47,6 +48,8 @@ class TileExecutor(abc.ABC):
         Elements of a tile.
     small, pack : int
         Elements of the largest array that is packed, and of a pack.
+    coded_tile : int
+        Elements of a tile, where state is coded in bytes.
     threaded, packed : float
         The work in all from which a second thread pays for waking it: elements, each as much as its
         kernel says; and how much of an element one in a pack is.
@@ -59,8 +62,9 @@ class TileExecutor(abc.ABC):
     name: str
     on_device = False
     tile = folded = 131_072
-    small, pack = 8_192, 32_768
+    small, pack, coded_tile = 8_192, 32_768, 65_536
     threaded, packed = 1_000_000.0, 1.0
+    codec = staticmethod(lambda: NUMPY)  # what codes state in bytes
     _shares = False  # whether threads share calls without Python between them
 
     def __init__(
@@ -77,10 +81,11 @@ class TileExecutor(abc.ABC):
         views = [ParamView(p) for p in params]
         hyper_arrays = list(hyper_arrays) or [{} for _ in params]
         indices = list(indices) or list(range(len(params)))
-        small = {i: view for i, view in enumerate(views) if self._is_small(view)}
+        coded = self._coded = coded_states(program, views, self.codec)
+        small = {i: view for i, view in enumerate(views) if not coded[i] and self._is_small(view)}
         packed = dict.fromkeys(small.values())
         states = new_state(np, program, self.compute, views, initial, packed.keys())
-        self.states = [view.state(states) for view in views]
+        self.states = [v.state(states) | stored(x) for v, x in zip(views, coded, strict=True)]
         buffers = {state(name): buffer for name, buffer in states.items()}
         self._sizes: list[int] = [view.size for view in views]
         packs = []
@@ -118,8 +123,10 @@ class TileExecutor(abc.ABC):
         """The arrays as they are updated: cut in the order of their memory."""
         arrays = []
         for i, (view, own) in enumerate(zip(views, hyper_arrays, strict=True)):
-            where = view.axes, self._limit(), buffers, view.start
-            arrays.append(TiledArray(i, indices[i], {PARAM: view.param, **own}, *where))
+            coded, operands = self._coded[i], {PARAM: view.param, **own}
+            limit = self.coded_tile if coded else self._limit()
+            where = view.axes, limit, buffers, view.start, coded
+            arrays.append(TiledArray(i, indices[i], operands, *where))
         return arrays
 
     def _tiled_in_order(
@@ -132,9 +139,11 @@ class TileExecutor(abc.ABC):
         """The arrays as they are reduced: cut in the order of indices; no layout decides a bit."""
         arrays = []
         for i, (view, own) in enumerate(zip(views, hyper_arrays, strict=True)):
+            coded, operands = self._coded[i], {PARAM: view.param, **own}
             states = {state(name): array for name, array in self.states[i].items()}
-            operands, axes = {PARAM: view.param, **own, **states}, range(view.param.ndim)
-            arrays.append(TiledArray(i, indices[i], operands, tuple(axes), limit, {}))
+            operands |= {name: states[name] for name in states.keys() - coded}
+            where = tuple(range(view.param.ndim)), limit, dict[Operand, Any](), 0, coded
+            arrays.append(TiledArray(i, indices[i], operands, *where))
         return arrays
 
     @abc.abstractmethod

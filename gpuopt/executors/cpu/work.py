@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from gpuopt.codegen.order import REDUCTION_CHUNK
+from gpuopt.executors.cpu.coded import Coded
 from gpuopt.executors.layout import ArrayOrder, cut
 from gpuopt.tracing.operands import GRAD, PARAM, Operand
 
@@ -27,6 +28,9 @@ __all__ = [
     "WorkItem",
     "is_flat",
 ]
+
+
+NOTHING: Mapping[Operand, Coded] = {}
 
 
 def is_flat(x: Any, dtype: np.dtype[Any]) -> bool:
@@ -114,11 +118,17 @@ class ArrayTile(Tile):
 
     def load(self, operand: Operand, values: Any, g: Any) -> None:
         x = self.flat(operand, g)
-        np.copyto(values.reshape(x.shape), x, casting="unsafe")
+        if type(x) is Coded:
+            x.load(values)
+        else:
+            np.copyto(values.reshape(x.shape), x, casting="unsafe")
 
     def store(self, operand: Operand, values: Any) -> None:
         x = self.operands[operand]
-        x[...] = values.reshape(x.shape)
+        if type(x) is Coded:
+            x.store(values)
+        else:
+            x[...] = values.reshape(x.shape)
 
 
 class TileStream:
@@ -161,6 +171,8 @@ class TiledArray:
         The elements of the largest tile.
     buffers : dict
         Flat arrays that hold the state from `start` on, in the order of `axes`.
+    coded : dict
+        State that is coded in bytes. The array has no gaps then, and is in C order.
 
     Attributes
     ----------
@@ -177,6 +189,7 @@ class TiledArray:
         limit: int,
         buffers: dict[Operand, Any],
         start: int = 0,
+        coded: Mapping[Operand, Coded] = NOTHING,
     ) -> None:
         self.position, self.size = position, arrays[PARAM].size
         self._order = ArrayOrder(position, index, arrays[PARAM].shape, axes)
@@ -185,12 +198,15 @@ class TiledArray:
         self._arrays = {name: array.transpose(axes) for name, array in arrays.items()}
         self._flat = all(array.flags.c_contiguous for array in self._arrays.values())
         self._tiles: dict[bool, list[ArrayTile]] = {}
+        self._coded = coded
 
     def work(self, grads: Sequence[Any]) -> list[tuple[ArrayTile, Any]]:
         """What a step with these gradients of all arrays updates."""
         g = grads[self.position]
         if not self._in_order:
             g = g.transpose(self._axes)
+        if self._coded:
+            g = np.ascontiguousarray(g)
         flat = self._flat and g.flags.c_contiguous
         if flat and g.ndim != 1:
             g = g.reshape(-1)
@@ -216,6 +232,7 @@ class TiledArray:
             first = self._start + offset
             operands = {name: _inside(array, where) for name, array in arrays.items()}
             operands |= {name: state[first : first + size] for name, state in self._buffers.items()}
+            operands |= {name: x.part(offset, size) for name, x in self._coded.items()}
             shape = arrays[PARAM][where].shape
             tiles.append(ArrayTile(self._order, where, operands, shape, offset))
             offset += size

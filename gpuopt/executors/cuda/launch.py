@@ -13,6 +13,7 @@ import numpy as np
 
 from gpuopt.arrays.device import device_of
 from gpuopt.arrays.dtypes import COMPUTE
+from gpuopt.codegen.cuda.coded import coded_source
 from gpuopt.codegen.cuda.elementwise import KernelSource
 from gpuopt.codegen.cuda.reduction import fold_space, reductions_source
 from gpuopt.codegen.cuda.table import table_source
@@ -21,7 +22,7 @@ from gpuopt.executors.cuda.runtime import CUPY, Runtime
 from gpuopt.executors.cuda.singles import SingleArray
 from gpuopt.executors.cuda.tables import LaunchPlanner, Table, TableLaunch
 from gpuopt.executors.cuda.uploads import UploadRing
-from gpuopt.executors.layout import Initial, ParamView, new_state, no_values
+from gpuopt.executors.layout import Initial, ParamView, new_coded, new_state, no_values
 from gpuopt.executors.scalars import AnyScalars, ScalarRows, StoredScalars
 from gpuopt.tracing.operands import Operand
 from gpuopt.tracing.program import Kernel, UpdateProgram
@@ -61,11 +62,15 @@ class CupyExecutor:
             self._buffers = new_state(self.runtime.xp, program, self.compute, views, initial)
             each = zip(views, hyper_arrays, indices, strict=True)
             self._singles = [
-                SingleArray(self.runtime, view, own, position, index, self._buffers)
+                SingleArray(
+                    *(self.runtime, view, own, position, index, self._buffers),
+                    new_coded(self.runtime.xp, program, view.size),
+                )
                 for position, (view, own, index) in enumerate(each)
             ]
             self.states = [single.state for single in self._singles]
             arrays = views, hyper_arrays, self.states, indices
+            self._codes = any(state.coded for state in program.states)
             self._planner = LaunchPlanner(self.runtime, *arrays, capturable)
         self._kernels: dict[tuple[Any, ...], Any] = {}
         self._rows: dict[Kernel, UploadRing] = {}
@@ -132,8 +137,9 @@ class CupyExecutor:
         """
         launches = Launches(self.device)
         with self.device:
-            given = self._given(kernel, scalars)
-            plan = self._planner.plan(grads, positions, bool(kernel.random), same)
+            given, own = self._given(kernel, scalars), self._own(grads, launches)
+            same = same and own is grads
+            plan = self._planner.plan(own, positions, bool(kernel.random), same)
             for launch in plan.launches:
                 self._add_update(launches, kernel, launch, given)
             for position in plan.singles:
@@ -156,8 +162,8 @@ class CupyExecutor:
         """
         launches = Launches(self.device)
         with self.device:
-            given = self._given(stage, scalars)
-            plan = self._planner.plan(grads, positions, True, same)
+            given, own = self._given(stage, scalars), self._own(grads, launches)
+            plan = self._planner.plan(own, positions, True, same and own is grads)
             for launch in plan.launches:
                 self._add_reduction(launches, stage, launch, given, totals)
             for position in plan.singles:
@@ -196,6 +202,10 @@ class CupyExecutor:
         with self.device:
             self._planner.move(addresses)
 
+    def _own(self, grads: Sequence[Any], launches: Launches) -> Sequence[Any]:
+        """The gradients as kernels take them: in C order, where state is coded in bytes."""
+        return launches.in_order(grads, self.runtime.xp) if self._codes else grads
+
     def _given(self, kernel: Kernel, scalars: AnyScalars | Passed) -> KernelScalars:
         """The scalars as kernels take them; this is the one place that tells their types apart."""
         if isinstance(scalars, Passed):
@@ -213,7 +223,8 @@ class CupyExecutor:
     ) -> None:
         """Update the arrays of a table that have a gradient, of one dtype."""
         table, dtype, gradients = planned
-        launch = self._kernel(table_source, kernel, table, dtype, given.in_memory)
+        source = coded_source if self._codes else table_source
+        launch = self._kernel(source, kernel, table, dtype, given.in_memory)
         arguments = (table.chunk, table.rows), given, kernel.seeds, gradients
         launches.add(launch, *arguments, size=table.size)
 
@@ -243,7 +254,7 @@ class CupyExecutor:
         """The kernel for the arrays of a table with gradients of that dtype."""
         key = kernel, table, dtype, in_memory
         if key not in self._kernels:
-            p, states = self._views[0].param.dtype, tuple(self._buffers)
+            p, states = self._views[0].param.dtype, tuple(self.states[0])
             written = source(kernel, states, p, dtype, table.hyper_arrays, in_memory)
             self._kernels[key] = self.runtime.compile_kernel(written)
         return self._kernels[key]

@@ -31,6 +31,8 @@ class Launches:
     lasting : bool
         Whether they may be made again by a step with the same gradients: they hold none of these,
         which would live as long.
+    held : list of array
+        What lives until they are made.
     begun : bool
         Whether one may have been launched. It was not if the first could not be, as without a
         compiler.
@@ -39,6 +41,7 @@ class Launches:
     def __init__(self, device: Any) -> None:
         self.device, self.begun, self.lasting = device, False, True
         self.calls: list[_Call] = []
+        self.held: list[Any] = []
 
     def add(
         self,
@@ -60,6 +63,16 @@ class Launches:
         """Add others, which come next."""
         self.lasting = self.lasting and launches.lasting
         self.calls += launches.calls
+        self.held += launches.held
+
+    def in_order(self, grads: Sequence[Any], xp: Any) -> Sequence[Any]:
+        """The gradients, if all are in C order; else copies that are."""
+        if all(g is None or g.flags.c_contiguous for g in grads):
+            return grads
+        self.lasting = False
+        own = [g if g is None else xp.ascontiguousarray(g) for g in grads]
+        self.held += own
+        return own
 
     def at_once(self) -> None:
         """Launch what there is, and forget it: functions of whole arrays, which may fail, and what

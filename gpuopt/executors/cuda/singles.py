@@ -30,6 +30,8 @@ class SingleArray:
         Which array of the executor it is, and of the optimizer.
     buffers : dict
         The state of all arrays of the executor.
+    coded : dict
+        State of its own that is coded in bytes. No launch for one array sees it.
 
     Attributes
     ----------
@@ -45,10 +47,11 @@ class SingleArray:
         position: int,
         index: int,
         buffers: dict[str, Any],
+        coded: dict[str, Any],
     ) -> None:
         self._runtime, self._view, self._hyper_arrays = runtime, view, hyper_arrays
         self._position, self._index = position, index
-        self._buffers, self.state = buffers, view.state(buffers)
+        self._buffers, self.state = buffers, view.state(buffers) | coded
         self._dtypes: Others = tuple((array, x.dtype) for array, x in hyper_arrays.items())
 
     def add_update(self, launches: Launches, kernel: Kernel, g: Any, given: KernelScalars) -> None:
