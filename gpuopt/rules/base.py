@@ -163,7 +163,10 @@ class Bindable:
             the bytes. It is rounded up or down at random as parameters are by
             `stochastic_rounding`, so that an average with a decay of 0.999 moves. Complex state,
             numbers, buffers, and state that stands for a parameter stay as they are: a copy of it,
-            or an average for `Optimizer.evaluation`. Needs `ml_dtypes`.
+            or an average for `Optimizer.evaluation`. Needs `ml_dtypes`. ``"dynamic8"`` keeps it in
+            8 bits, a quarter of the bytes, in the same way. Arrays of fewer than 4,096 elements,
+            those updated by `rows`, and rules that call functions of whole arrays keep float32.
+            `Optimizer.state` shows copies.
         capturable : bool
             Whether steps may be captured in a CUDA graph (`gpuopt.graph`). Schedules must then be
             of `gpuopt.schedules`. A GPU then keeps step counts and hyperparameters, and evaluates
@@ -186,7 +189,8 @@ class Bindable:
             If an array cannot be updated in place, a hyperparameter's values are not in its range,
             or it follows a schedule that a captured step cannot evaluate; the message names it. If
             `stochastic_rounding` meets a float16 array or `master`, `master` a state of that name,
-            or `state_dtype` an array that is computed in float64.
+            or `state_dtype` an array that is computed in float64; or if ``"dynamic8"`` meets a
+            large array, or one in place of its hyperparameter, that is not in C order.
         TraceError
             If ``update`` does something that is neither elementwise nor a reduction; the message
             names the line.

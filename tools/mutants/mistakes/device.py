@@ -43,7 +43,7 @@ MISTAKES: list[Mistake] = [
     ),
     TextMistake(
         "a store before the last load",
-        "_UpdateWriter._update",
+        "UpdateWriter._update",
         "[*before, *loop, *after]",
         "[*before[:-1], *loop, *after, before[-1]]",
         "test_gpu",
@@ -59,7 +59,7 @@ MISTAKES: list[Mistake] = [
     ),
     Mistake(
         "16 bytes at once of an array at 4 bytes",
-        "_UpdateWriter._chunk",
+        "UpdateWriter._chunk",
         'f"(({addresses}) & 15) == 0"',
         '"true"',
         "test_table",
@@ -83,7 +83,7 @@ MISTAKES: list[Mistake] = [
     ),
     Mistake(
         "a kernel without arrays, though a number may change alone",
-        "_UpdateWriter.update",
+        "UpdateWriter.update",
         "PARAM in moved or not moved",
         "PARAM in moved",
         "test_scalar_states::test_a_number_may_change_alone",

@@ -50,7 +50,7 @@ def numbers(rng: np.random.Generator) -> Any:
     x[::2] = np.abs(x[::2])
     x[1] *= 1e-38
     x[2] = [0.0, -0.0] * 128
-    x[3, :3] = x[4, :3] = [np.inf, np.nan, 0.0]
+    x[3, :3], x[4, :3] = [np.inf, np.nan, 0.0], [np.inf, -np.nan, 0.0]
     x[3, 3], x[5] = -np.inf, [np.nan, -np.inf] * 128
     x[6, :2], x[7, 0], x[8, 0] = 3e38, -3e38, -0.0
     x = np.concatenate([x.reshape(-1)] * 2)[:4200].astype(np.float32)
@@ -86,11 +86,28 @@ def test_what_a_block_can_hold(executor: str, xp: Any, rng: np.random.Generator)
         assert opt._stored["last"].nbytes == opt.summary().state_bytes == 17 * 258
 
 
-def test_packing_rounds_to_nearest() -> None:
-    x = np.array([1.0, 1.0624, 1.0626, -3.9, np.inf, np.nan, 3.4e38], "f4")
-    wanted = np.array([1.0, 1.0, 1.125, -4.0, np.inf, np.nan, np.inf], "f4")
-    assert np.array_equal(decoded(encoded(x[:6]), (2, 3)).reshape(-1), wanted[:6], equal_nan=True)
-    assert decoded(encoded(x[6:]), (1,)) == wanted[6:]
+def test_coding_rounds_to_nearest() -> None:
+    x = np.array([1.0, 1.0624, 1.0626, -3.9, np.inf, np.nan], "f4")
+    x[5:].view(np.uint32)[...] = 0x7FFFFFFF
+    wanted = np.array([1.0, 1.0, 1.125, -4.0, np.inf, np.nan], "f4")
+    assert np.array_equal(decoded(encoded(x), (2, 3)).reshape(-1), wanted, equal_nan=True)
+    assert decoded(encoded(np.full(1, 3.4e38, "f4")), (1,)) == np.inf
+
+
+class Behind(go.Rule):
+    """A state that is larger where there is no gradient."""
+
+    lr: go.NonNegative = 0.0
+
+    def update(self, t: Any, p: Any, g: Any, last: Any = 0.0) -> Any:
+        return p, 1 - g
+
+
+@only("numpy", "cupy")
+def test_what_is_behind_a_short_block_does_not_count(executor: str, xp: Any) -> None:
+    opt = Behind().init(xp.zeros(4_097, "f4"), **STATE)
+    opt.step(xp.full(4_097, 1 - 2**-10, "f4"))
+    assert on_host(opt._stored["last"])[-2:].view(np.uint16) == (127 - 10) << 3
 
 
 @pytest.mark.parametrize("rule", [go.Adam(1e-3), CHAIN], ids=["Adam", "chain"])
@@ -108,6 +125,16 @@ def test_bits_beside_parameters_of_16_bits(executor: str, xp: Any, options: Any)
     found = held(trained(xp, rule, dtype, **options))
     with running_on("numpy"):
         assert found == held(trained(np, rule, dtype, **options))
+
+
+@only("numpy", "cupy")
+def test_a_gradient_in_another_order_is_read_anew(executor: str, xp: Any) -> None:
+    """It is the same array in each step, and other numbers."""
+    opt, g = go.Momentum(1.0, beta=0.0).init(xp.zeros((64, 65), "f4"), **STATE), xp.zeros((65, 64), "f4").T
+    for value in (1, 2):
+        g[...] = value
+        opt.step(g)
+    assert np.array_equal(on_host(opt.params), np.full((64, 65), -3.0))
 
 
 def test_tiles_and_threads_decide_no_bit(tile_group: Any, monkeypatch: pytest.MonkeyPatch) -> None:
