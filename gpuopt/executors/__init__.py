@@ -96,7 +96,7 @@ class Executor(Protocol):
     ) -> None: ...
 
     def prepare(self, program: UpdateProgram) -> None:
-        """Make ready to run the kernels of `program`, whose states are among those of the first."""
+        """Make ready to run the kernels of `program`: the first, or one with no other state."""
 
     def plan(
         self,

@@ -40,6 +40,7 @@ class Gathered:
         read = {hyper_array(name): xp.empty(shape, x.dtype) for name, x in beside.items()}
         arrays = {**read, **dict(zip(rows.operands, numbers, strict=True))}
         self.executor = executor_of(param)(rows.program, [room], hyper_arrays=[arrays])
+        self.executor.prepare(rows.program)
         written = [(param, room)]
         written += [(states[name], x) for name, x in self.executor.states[0].items()]
         read_from = list(zip(beside.values(), read.values(), strict=True))

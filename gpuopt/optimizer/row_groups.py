@@ -60,6 +60,8 @@ class RowGroup(ParamGroup):
         self._turn = np.zeros(len(self._param), np.int64)
         self._gathered = dict[tuple[UpdateProgram, int], Gathered]()
         self._known: Numbers | None = None
+        if self._param.size:
+            self._room(1)  # which compiles what runs for any number of rows
 
     def check_programs(self, update: Update, programs: Sequence[UpdateProgram]) -> None:
         """Raise ValueError if rows cannot be updated so."""

@@ -104,6 +104,7 @@ def check_steps(rule: Rule, params: Any, gradients: list[Any]) -> None:
     """Run a step for each gradient with both executors on equal arrays; p and every state agree in every bit after each."""
     traced, (twin,) = trace(rule, is_complex(params.dtype)), on_device([params])
     numpy_group = NumpyExecutor(traced, [params])
+    numpy_group.prepare(traced)
     with one_by_one() as make:
         cupy_group = make(traced, [twin])
     for t, (g, given) in enumerate(zip(gradients, on_device(gradients), strict=True), start=1):

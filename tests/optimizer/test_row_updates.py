@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 import gpuopt as go
 from gpuopt.codegen.host import compile_host
+from gpuopt.executors import executor_of
 from gpuopt.optimizer.gathered import Numbers
 from gpuopt.tracing.by_row import by_row
 from gpuopt.tracing.trace import trace
 from tests.support.asked import during, idle_device, on_device
-from tests.support.executors import running_on
+from tests.support.executors import only, running_on
 from tests.support.variants import bits, on_host, sample
 
 RULES: dict[str, Any] = {
@@ -264,3 +265,22 @@ def test_a_gpu_gathers_updates_and_puts_back_by_a_kernel_each(emulated_gpu: None
         found = during(log, opt, given[1])
         assert found["launch"] == 3
         assert found["copy"] == 2  # which rows, with their numbers; where the gradients are
+
+
+@only("numpy", "numba")
+def test_what_no_step_runs_is_not_compiled(xp: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is the update of the whole array; and no step compiles."""
+    kernels: list[Any] = []
+    executor: Any = executor_of(np.ones(1))
+    compiled = executor._compile
+
+    def noted(self: Any, kernel: Any) -> Any:
+        kernels.append(kernel)
+        return compiled(self, kernel)
+
+    monkeypatch.setattr(executor, "_compile", noted)
+    opt = go.Adam(0.1).init(np.ones((4, 2)), rows="*")
+    whole = trace(go.Adam())
+    assert kernels == [by_row(whole).program.update]
+    opt.step(go.rows([1, 2], np.ones((2, 2))))
+    assert set(kernels) == {by_row(whole).program.update}

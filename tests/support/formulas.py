@@ -79,6 +79,7 @@ def run(rule: Rule, make: Callable[..., Any], p: Any, gradients: Sequence[Any], 
     """p and the states after a step for each gradient (None: p itself), each of so many pieces updated by itself."""
     traced, params = trace(rule, p.dtype.kind == "c"), [x.copy() for x in np.array_split(p, pieces)]
     group = make(traced, params)
+    group.prepare(traced)
     for t, g in enumerate(gradients, start=1):
         split = params if g is None else np.array_split(g, pieces)
         for piece in range(pieces):

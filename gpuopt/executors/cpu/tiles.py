@@ -104,7 +104,6 @@ class TileExecutor(abc.ABC):
         self._updates = Units.of(self._tiled(views, hyper_arrays, indices, buffers), packs)
         self._folds = Units.of(self._tiled_in_order(views, hyper_arrays, indices, limit), packs)
         self._kernels: dict[Kernel, CompiledKernel] = {}
-        self.prepare(program)
 
     def _limit(self) -> int:
         """Elements of the largest tile of these arrays."""

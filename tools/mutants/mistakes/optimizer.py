@@ -8,6 +8,13 @@ __all__ = ["MISTAKES"]
 
 MISTAKES = [
     Mistake(
+        "rows that are compiled in their first step",
+        "RowGroup.__init__",
+        "self._room(1)",
+        "pass",
+        "test_row_updates::test_what_no_step_runs_is_not_compiled",
+    ),
+    Mistake(
         "step count one too high",
         "PlainSteps.plan",
         "_1(_2)(_3, _4)",
