@@ -37,13 +37,13 @@ def batches(
         yield from batches(tuple(array[part] for array in arrays), size, None, xp)
 
 
-def checked(data: Any, params: Any) -> tuple[tuple[Any, ...], Any]:
+def checked(data: Any, params: Any, called: str = "data") -> tuple[tuple[Any, ...], Any]:
     arrays = data if isinstance(data, tuple) else (data,)
     if not arrays:
-        raise ValueError("data is an empty tuple: it must hold at least one array")
+        raise ValueError(f"{called} is an empty tuple: it must hold at least one array")
     xp = array_module(*leaves(params))
     to = "np" if xp is np else "cupy"
-    names = [f"data[{i}]" if isinstance(data, tuple) else "data" for i in range(len(arrays))]
+    names = [f"{called}[{i}]" if isinstance(data, tuple) else called for i in range(len(arrays))]
     for array, name in zip(arrays, names, strict=True):
         if not is_array(array):
             raise TypeError(
@@ -54,9 +54,9 @@ def checked(data: Any, params: Any) -> tuple[tuple[Any, ...], Any]:
             raise ValueError(f"{name} is 0-d: the examples must lie along the first axis")
     lengths = [len(array) for array in arrays]
     if len(set(lengths)) > 1:
-        raise ValueError(f"the arrays of data must have one length, not {lengths}")
+        raise ValueError(f"the arrays of {called} must have one length, not {lengths}")
     if lengths[0] == 0:
-        raise ValueError("data holds no examples")
+        raise ValueError(f"{called} holds no examples")
     for array, name in zip(arrays, names, strict=True):
         if array_module(array) is not xp:
             raise TypeError(

@@ -6,36 +6,32 @@ over.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
 import time
-from collections.abc import Callable, Iterable
-from typing import Any, SupportsIndex, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, SupportsFloat, SupportsIndex, TypeAlias
 
 import numpy as np
 
-from gpuopt.arrays import check
-from gpuopt.arrays.backend import optional_import
 from gpuopt.arrays.tree import leaves
 from gpuopt.arrays.typed import AnyArray, ArrayTree, LossAndGrad
 from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.rules.base import Bindable
 from gpuopt.rules.chains import loss_scale_name, takes_back
-from gpuopt.training.arguments import asks_to_stop, check_callback, remedy
+from gpuopt.training.arguments import check_callback, remedy
 from gpuopt.training.checkpoints.checkpointer import Checkpointer, check_checkpointer
-from gpuopt.training.checkpoints.resuming import resume, save_run
+from gpuopt.training.checkpoints.resuming import resume
 from gpuopt.training.data import batch_size_of, batches, checked, integer
+from gpuopt.training.epochs import Training
 from gpuopt.training.history import History
+from gpuopt.training.progress import progress_bar
+from gpuopt.training.validation import Validation
 
 __all__ = ["History", "fit"]
 
 Seed: TypeAlias = (  # a text, because NumPy imports its random numbers where they are asked for
     "int | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | None"
-)
-
-_CHECK_EVERY = (
-    64  # a finished epoch reads the device's losses once this many updates wait for their check
 )
 
 
@@ -51,6 +47,10 @@ def fit(
     progress: bool = False,
     callback: Callable[[History], object] | None = None,
     *,
+    validation: AnyArray | tuple[AnyArray, ...] | None = None,
+    metrics: Mapping[str, Callable[..., SupportsFloat]] | None = None,
+    patience: SupportsIndex | None = None,
+    min_delta: float = 0.0,
     checkpoint: Checkpointer | None = None,
 ) -> History:
     """Train `params` in place: forward pass, backward pass and one update for each batch.
@@ -82,9 +82,21 @@ def fit(
         Determines the order. The host draws it, so it is the same on every backend. The same seed
         starts the same orders again; pass one generator to several calls to continue in its stream.
     progress : bool
-        Show a progress bar; needs tqdm.
+        Show a progress bar, with the epoch and the loss, in a terminal or a notebook; needs tqdm.
+        On a GPU it shows the last loss that has arrived, and waits for none.
     callback : callable, optional
         ``callback(history)`` after each epoch; returning True stops.
+    validation : array or tuple of arrays, optional
+        Data like `data` to measure after each epoch: ``history.validation`` is the mean of the loss
+        that `loss_and_grad` gives, with the parameters of ``Optimizer.evaluation()``.
+    metrics : dict, optional
+        By a name of yours, what else is measured on these: ``metric(params, *batch)`` gives a real
+        number, the mean over the batch. ``history.metrics`` has the means over all.
+    patience : int, optional
+        Stop once the loss of the validation data has not fallen for so many epochs; on a GPU, each
+        epoch then waits for it. The parameters are those of the last epoch.
+    min_delta : float
+        By how much it must fall.
     checkpoint : Checkpointer, optional
         Go on from the newest checkpoint in its folder, and save there as it says: a run that was
         killed ends with the bits of one that was not, its order of examples included. `epochs` and
@@ -111,46 +123,21 @@ def fit(
     count = len(arrays[0])
     size = batch_size_of(batch_size, count)
     epochs = integer("epochs", epochs, 0)
+    measured = (validation, params, loss_and_grad, size, metrics, patience, min_delta)
+    after = Validation(*measured)
     optimizer = _optimizer(rule, params)
     rng = _generator(seed) if shuffle and size < count else None
-    history = History(takes_back(optimizer.rule))
+    history, forward = History(takes_back(optimizer.rule)), functools.partial(loss_and_grad, params)
+    training = Training(forward, optimizer, history, epochs, rng, xp, after, callback, checkpoint)
     if checkpoint is not None:
         resume(checkpoint, optimizer, history, rng)
-    start = time.perf_counter() - history.seconds
-    updates, forward = math.ceil(count / size), functools.partial(loss_and_grad, params)
-    with _progress_bar(progress, history.epochs * updates, epochs * updates) as bar:
+    start, updates = time.perf_counter() - history.seconds, math.ceil(count / size)
+    with progress_bar(progress, epochs, history.epochs * updates, epochs * updates) as bar:
         for _ in range(history.epochs, epochs):
-            _epoch(forward, optimizer, batches(arrays, size, rng, xp), history, xp, bar)
-            history.epochs += 1
-            if history._unchecked >= _CHECK_EVERY or history.epochs == epochs:
-                history._check()
-            history.seconds = time.perf_counter() - start
-            if callback is not None and asks_to_stop(callback(history)):
-                history._check()
+            training.epoch(batches(arrays, size, rng, xp), bar)
+            if training.is_over(start):
                 break
-            if checkpoint is not None and checkpoint.due(history.epochs, epochs):
-                history._check()
-                save_run(checkpoint, optimizer, history, rng)
     return history
-
-
-def _epoch(
-    forward: LossAndGrad,
-    optimizer: Optimizer,
-    batches: Iterable[tuple[Any, ...]],
-    history: History,
-    xp: Any,
-    bar: Any,
-) -> None:
-    """One update for each batch, of which `forward` gives the loss and the gradients."""
-    for batch in batches:
-        loss, grads = check.loss_and_grads(forward(*batch))
-        history._add(loss, xp)
-        optimizer.step(grads, loss)
-        history.steps += 1
-        history.examples += len(batch[0])
-        if bar is not None:
-            bar.update()
 
 
 def _check_options(loss_and_grad: Any, shuffle: Any, callback: Any, checkpoint: Any) -> None:
@@ -194,9 +181,3 @@ def _optimizer(rule: Bindable | Optimizer, params: Any) -> Optimizer:
             "the optimizer was made for other arrays than params: pass its own, optimizer.params"
         )
     return rule
-
-
-def _progress_bar(progress: bool, made: int, updates: int) -> Any:
-    if not progress:
-        return contextlib.nullcontext()
-    return optional_import("tqdm", "progress=True").tqdm(initial=made, total=updates, unit="update")

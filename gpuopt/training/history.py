@@ -43,12 +43,24 @@ class History:
         self.seconds = 0.0
         self._blocks: list[Any] = []  # arrays of _BLOCK losses, on the params' device
         self._unchecked = 0  # how many of the last losses may not be finite
+        self._validation: list[Any] = []  # one number for each epoch, where it was computed
+        self._metrics: dict[str, list[Any]] = {}
 
     @property
     def loss(self) -> NDArray[np.float64]:
         """The loss before each update, shape (steps,). Reading it waits for the device."""
         blocks = [block if isinstance(block, np.ndarray) else block.get() for block in self._blocks]
         return np.concatenate([np.empty(0), *blocks])[: self.steps]
+
+    @property
+    def validation(self) -> NDArray[np.float64]:
+        """The mean loss of the validation data after each epoch, shape (epochs,); else empty."""
+        return np.array(list(map(float, self._validation)))
+
+    @property
+    def metrics(self) -> dict[str, NDArray[np.float64]]:
+        """By its name, what each metric of `fit` gave after each epoch, shape (epochs,)."""
+        return {name: np.array(list(map(float, each))) for name, each in self._metrics.items()}
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the loss against the updates, with its mean over an epoch where an epoch has several
@@ -79,6 +91,10 @@ class History:
             ax.legend()
         else:
             ax.plot(update, loss)
+        if (validation := self.validation).size:
+            at = np.arange(1, validation.size + 1) * (loss.size / validation.size)
+            ax.plot(at, validation, marker=".", label="validation")
+            ax.legend()
         if loss.size and loss.min() > 0:
             ax.set_yscale("log")
         ax.set_xlabel("update")
@@ -87,12 +103,16 @@ class History:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain numbers and lists, for JSON or a table. It waits for the device."""
-        return {**self._saved(), "loss": self.loss.tolist()}
+        found = self._saved()
+        arrays = {name: found[name].tolist() for name in ("loss", "validation")}
+        metrics = {name: each.tolist() for name, each in found["metrics"].items()}
+        return {**found, **arrays, "metrics": metrics}
 
     def _saved(self) -> dict[str, Any]:
         """All of it, of plain numbers and arrays of the host."""
         counts = {name: getattr(self, name) for name in _COUNTS}
-        return {**counts, "loss": self.loss}
+        after = {"validation": self.validation, "metrics": self.metrics}
+        return {**counts, "loss": self.loss, **after}
 
     def _restore(self, saved: dict[str, Any], xp: Any) -> None:
         """Go on from what was saved, with losses that are arrays of `xp`."""
@@ -101,6 +121,8 @@ class History:
         blocks = np.empty((math.ceil(self.steps / _BLOCK), _BLOCK))
         blocks.reshape(-1)[: self.steps] = saved["loss"]
         self._blocks, self._unchecked = [xp.asarray(block) for block in blocks], 0
+        self._validation = saved["validation"].tolist()
+        self._metrics = {name: each.tolist() for name, each in saved["metrics"].items()}
 
     def __repr__(self) -> str:
         return f"History(epochs={self.epochs}, steps={self.steps}, seconds={self.seconds:.3g})"

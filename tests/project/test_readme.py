@@ -157,6 +157,13 @@ def test_the_page_on_checkpoints_runs(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().out == "{'note': 'after one step'} 1\nTrue\n8 16\n"
 
 
+def test_the_page_on_training_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    scope: dict[str, Any] = {"__name__": __name__}
+    for block in blocks("python", "docs/training.md"):
+        exec(block, scope)
+    assert capsys.readouterr().out == "20 True (20,)\n"
+
+
 def test_the_page_on_constraints_runs_and_has_every_piece(capsys: pytest.CaptureFixture[str]) -> None:
     page, scope = "docs/constraints.md", dict[str, Any]()
     for block in blocks("python", page):

@@ -296,12 +296,15 @@ def test_callback_that_does_not_stop(answer: Any) -> None:
 def test_progress_bar_counts_updates(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("tqdm")
     data, params = problem()
-    fit(squares, params, data, Adam(), batch_size=6, epochs=3, progress=True)
-    assert "12/12" in capsys.readouterr().err
+    history = fit(squares, params, data, Adam(), batch_size=6, epochs=3, progress=True)
+    shown = capsys.readouterr().err
+    assert "12/12" in shown
+    assert "epoch 1/3" in shown
+    assert f"loss={history.loss[0]:.4g}" in shown
 
 
 def test_no_bar_without_progress(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "tqdm", None)  # importing it fails
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)  # importing it fails
     data, params = problem()
     fit(squares, params, data, Adam(), batch_size=6, epochs=3)
     assert capsys.readouterr() == ("", "")
@@ -310,7 +313,7 @@ def test_no_bar_without_progress(capsys: pytest.CaptureFixture[str], monkeypatch
 @pytest.mark.parametrize(
     ("module", "use"),
     [
-        ("tqdm", lambda: fit(squares, problem()[1], problem()[0], Adam(), 5, progress=True)),
+        ("tqdm.auto", lambda: fit(squares, problem()[1], problem()[0], Adam(), 5, progress=True)),
         ("matplotlib.pyplot", lambda: History().plot()),
     ],
 )

@@ -128,7 +128,7 @@ MISTAKES = [
     ),
     Mistake(
         "an epoch saved before its losses were looked at",
-        "fit:fit",
+        "Training.is_over",
         "history._check()\nsave_run(__1)",
         "save_run(__1)",
         "test_fit::test_device_loss_that_is_not_finite_is_not_saved",

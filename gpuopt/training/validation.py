@@ -1,0 +1,112 @@
+"""What is measured after each epoch of a training, and whether that is a reason to stop."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gpuopt.arrays import check
+from gpuopt.arrays.backend import is_array, is_cupy
+from gpuopt.optimizer.optimizer import Optimizer
+from gpuopt.training.data import batches, checked, integer
+from gpuopt.training.history import History
+
+__all__ = ["Validation"]
+
+
+class Validation:
+    """The means of the loss and of metrics over data that are not trained with.
+
+    Parameters
+    ----------
+    data, metrics, patience, min_delta
+        As in `fit`.
+    params
+        Those of the training.
+    loss_and_grad : callable
+    size : int
+        How many examples are measured at a time.
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        params: Any,
+        loss_and_grad: Any,
+        size: int,
+        metrics: Any,
+        patience: Any,
+        min_delta: Any,
+    ) -> None:
+        self._metrics = _checked_metrics(metrics)
+        self._patience = None if patience is None else integer("patience", patience, 1)
+        self._least_fall = _least_fall(min_delta)
+        self._loss_and_grad, self._size, self._data = loss_and_grad, size, None
+        if data is not None:
+            self._data, self._xp = checked(data, params, "validation")
+        elif self._metrics or patience is not None:
+            given = "metrics" if self._metrics else "patience"
+            raise ValueError(f"{given} needs data to be measured on: give validation=(x, y)")
+
+    def measure(self, history: History, optimizer: Optimizer) -> None:
+        """Add the means to the record. Nothing waits for a GPU."""
+        if self._data is None:
+            return
+        params, count, xp = optimizer.evaluation(), len(self._data[0]), self._xp
+        loss = xp.zeros((), "float64")
+        means = {name: xp.zeros((), "float64") for name in self._metrics}
+        for batch in batches(self._data, min(self._size, count), None, xp):
+            part = len(batch[0]) / count
+            loss += _here(check.loss_and_grads(self._loss_and_grad(params, *batch))[0]) * part
+            for name, metric in self._metrics.items():
+                means[name] += _number(name, metric(params, *batch)) * part
+        history._validation.append(loss)
+        for name, mean in means.items():
+            history._metrics.setdefault(name, []).append(mean)
+
+    def stops(self, history: History) -> bool:
+        """Whether the loss has not fallen for as many epochs as are waited for."""
+        if self._patience is None:
+            return False
+        least, at, losses = math.inf, 0, history.validation
+        for epoch, loss in enumerate(losses, 1):
+            if loss < least - self._least_fall:
+                least, at = loss, epoch
+        return len(losses) - at >= self._patience
+
+
+def _checked_metrics(metrics: Any) -> Mapping[str, Callable[..., Any]]:
+    if metrics is None:
+        return {}
+    if not isinstance(metrics, Mapping) or not all(map(callable, metrics.values())):
+        raise TypeError(
+            "metrics must be a dict of names and functions, such as {'accuracy': "
+            f"accuracy}}, which are called as accuracy(params, *batch); got {metrics!r}"
+        )
+    return metrics
+
+
+def _least_fall(min_delta: Any) -> float:
+    number = isinstance(min_delta, numbers.Real) and not isinstance(min_delta, bool)
+    if not number or not 0 <= float(min_delta) < math.inf:
+        raise ValueError(f"min_delta must be a number of at least 0, got {min_delta!r}")
+    return float(min_delta)
+
+
+def _number(name: str, value: Any) -> Any:
+    """What a metric returned, if it is one real number."""
+    single = value.shape == () and value.dtype.kind in "biufV" if is_array(value) else None
+    if single or (single is None and isinstance(value, numbers.Real)):
+        return _here(value)
+    found = f"{type(value).__name__} of shape {value.shape}" if is_array(value) else repr(value)
+    raise TypeError(
+        f"metrics[{name!r}] must return a real number or a 0-d array, got {found}: return the "
+        "mean over the batch"
+    )
+
+
+def _here(value: Any) -> Any:
+    """A number as an array of its device, or as a float."""
+    return value if is_cupy(value) else float(value)
