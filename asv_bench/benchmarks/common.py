@@ -141,6 +141,19 @@ def over(step, plain, wait):
     return best_of(found["step"]) / best_of(found["plain"])
 
 
+def streams(opt, executor):
+    """The ways of streaming as many bytes as a step moves, as float32 that are each read and written."""
+    return measure.stream_steps(measure.module_of(executor), max(1, measure.bytes_a_step(opt) // 8))
+
+
+def over_floor(step, streams, wait):
+    """The time of a step over that of the fastest of the streams, in turns: the floor of `gpuopt bench`."""
+    steps = {"step": step, **streams}
+    calls = {name: block(each, wait, 0.01) for name, each in steps.items()}
+    best = {name: best_of(values) for name, values in measure.in_turns(steps, TURNS, wait, calls).items()}
+    return best["step"] / min(best[name] for name in streams)
+
+
 def digits(count, dtype=np.float32, seed=0):
     """Images of 64 pixels in [0, 1] and their targets, made up: ten prototypes and noise, so that no data set is needed."""
     rng = np.random.default_rng(seed)

@@ -1,6 +1,6 @@
 """Parameters of 16 bits: as they are, with float32 copies, rounded at random; and with a loss that is scaled."""
 
-from .common import EXECUTORS, SCALED, TURNS, best_of, block, leaves, measure, need, problem, waited
+from .common import EXECUTORS, SCALED, TURNS, best_of, block, leaves, measure, need, over_floor, problem, streams, waited
 
 WAYS = {"plain": (), "master": ("master",), "stochastic_rounding": ("stochastic_rounding",)}
 SIZE = 4_000_000
@@ -16,15 +16,10 @@ class Precision:
     def setup(self, way, executor):
         need(executor)
         self.step, self.wait, self.opt = problem("Adam", executor, self.size, "bfloat16", options=WAYS[way])
-        self.words = measure.bytes_a_step(self.opt) // 8  # of float32, each read and written
-        self.streams = measure.stream_steps(measure.module_of(executor), self.words)
+        self.streams = streams(self.opt, executor)
 
     def track_over_floor(self, way, executor):
-        steps = {"step": self.step, **self.streams}
-        calls = {name: block(step, self.wait, 0.01) for name, step in steps.items()}
-        found = measure.in_turns(steps, TURNS, self.wait, calls)
-        best = {name: best_of(values) for name, values in found.items()}
-        return best["step"] / min(best["copy"], best["scale"])
+        return over_floor(self.step, self.streams, self.wait)
 
     track_over_floor.unit = "times the floor"
     track_over_floor.pretty_name = "Adam's time on bfloat16 over the memory's floor"

@@ -1,6 +1,20 @@
 """A step of every rule: over the memory's floor, its latency on a small array, and many small arrays at once."""
 
-from .common import DTYPES, EXECUTORS, RULES, SIZES, TURNS, best_of, block, measure, need, problem, waited
+from .common import (
+    DTYPES,
+    EXECUTORS,
+    RULES,
+    SIZES,
+    TURNS,
+    best_of,
+    block,
+    measure,
+    need,
+    over_floor,
+    problem,
+    streams,
+    waited,
+)
 
 
 class Floor:
@@ -13,21 +27,15 @@ class Floor:
         if dtype == "float64" and size != 1_000_000:
             raise NotImplementedError("float64 is measured at 1,000,000 elements")
         need(executor)
-        self.step, self.wait, self.opt = problem(rule, executor, size, dtype)
-        self.streams = measure.stream_steps(measure.module_of(executor), size, dtype)
+        self.step, self.wait, opt = problem(rule, executor, size, dtype)
+        self.streams = streams(opt, executor)
 
     def track_over_floor(self, rule, executor, size, dtype):
-        steps = {"step": self.step, **self.streams}
-        calls = {name: block(step, self.wait, 0.01) for name, step in steps.items()}
-        found = measure.in_turns(steps, TURNS, self.wait, calls)
-        best = {name: best_of(values) for name, values in found.items()}
-        streamed = 2 * size * self.opt.params[0].itemsize
-        fastest = min(best["copy"], best["scale"])
-        return measure.over_floor(best["step"], measure.bytes_a_step(self.opt), streamed, fastest)
+        return over_floor(self.step, self.streams, self.wait)
 
     track_over_floor.unit = "times the floor"
     track_over_floor.pretty_name = "A step's time over the memory's floor"
-    track_over_floor.version = "1"
+    track_over_floor.version = "2"  # before, the floor was scaled from a copy of the parameters
 
 
 class Time:

@@ -35,7 +35,6 @@ __all__ = [
     "medians",
     "module_of",
     "optimizer",
-    "over_floor",
     "pin_allocator",
     "stream_steps",
     "waiting",
@@ -199,22 +198,6 @@ def in_turns(
 def medians(found: Mapping[Key, list[float]]) -> dict[Key, float]:
     """The median of each list."""
     return {key: statistics.median(values) for key, values in found.items()}
-
-
-def over_floor(seconds: float, moved: int, streamed: int, stream_seconds: float) -> float:
-    """Time of a step over its floor: the time that streaming its bytes takes at the measured
-    bandwidth.
-
-    Parameters
-    ----------
-    seconds : float
-        Of the step.
-    moved : int
-        The bytes that it must move.
-    streamed, stream_seconds
-        Bytes and seconds of the stream that was measured beside it.
-    """
-    return seconds / (moved * stream_seconds / streamed)
 
 
 def pin_allocator(limit: int = 1 << 30) -> bool:

@@ -97,10 +97,6 @@ def test_a_parameter_with_a_master_copy_is_written_and_not_read(dtype: str, opti
     assert measure.bytes_a_step(both) == (28 + 28) * 5
 
 
-def test_the_floor_is_the_same_bytes_streamed() -> None:
-    assert measure.over_floor(seconds=3.0, moved=28, streamed=8, stream_seconds=0.5) == pytest.approx(3 / (28 / 8 * 0.5))
-
-
 @pytest.mark.parametrize("size", [10, 2_500_000])
 def test_streams_touch_every_element(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[Any] = []
