@@ -1,6 +1,6 @@
 """Fail unless the newest run of each machine measured enough, and no benchmark failed: asv itself exits 0 where all was n/a.
 
-    python asv_bench/tools/check_results.py RESULTS [--machine NAME] [--least 60]
+    python asv_bench/tools/check_results.py RESULTS [--machine NAME] [--commit HASH] [--least 60]
 
 A value that is NaN in a result file is n/a; null is a failure. Exit code 1, and one line, where something is wrong.
 """
@@ -24,23 +24,23 @@ def entries(path: Path) -> dict[str, dict[str, Any]]:
     return {name: dict(zip(data["result_columns"], row, strict=False)) for name, row in data["results"].items()}
 
 
-def newest(folder: Path) -> Path | None:
-    """The result file of a machine whose last benchmark started last; a clone's file times say nothing."""
+def newest(folder: Path, commit: str = "") -> Path | None:
+    """The result file of a machine, or of a commit there, whose last benchmark started last; file times say nothing."""
     found = {
         p: max((e.get("started_at") or 0 for e in entries(p).values()), default=0)
-        for p in folder.glob("*.json")
+        for p in folder.glob(f"{commit[:8]}*.json")
         if p.name not in APART
     }
     return max(found, key=lambda p: (found[p], p.name)) if found else None
 
 
-def problems(results: Path, machine: str | None, least: int) -> Iterator[str]:
+def problems(results: Path, machine: str | None, least: int, commit: str = "") -> Iterator[str]:
     """What is wrong, a line each; and on stdout how much was measured."""
     machines = sorted(p.parent for p in results.glob("*/machine.json") if machine in (None, p.parent.name))
     if not machines:
         yield f"no machine{f' {machine!r}' if machine else ''} has results in {results}"
     for folder in machines:
-        path = newest(folder)
+        path = newest(folder, commit)
         if path is None:
             yield f"{folder.name}: no result file"
             continue
@@ -60,10 +60,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
     parser.add_argument("--machine")
+    parser.add_argument("--commit", default="")
     parser.add_argument("--least", type=int, default=60)
     options = parser.parse_args(arguments)
     try:
-        found = list(problems(options.results, options.machine, options.least))
+        found = list(problems(options.results, options.machine, options.least, options.commit))
     except (OSError, ValueError, KeyError) as error:
         found = [f"cannot read the results: {type(error).__name__}: {error}"]
     if found:

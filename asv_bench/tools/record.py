@@ -23,7 +23,28 @@ from asv.runner import BenchmarkResult
 sys.path.insert(0, str(Path(__file__).parent))
 
 import here
-from normalise import pairs, pinned, write
+
+
+def pairs(texts: list[str]) -> dict[str, str]:
+    """What ``name=value`` texts say."""
+    wrong = [text for text in texts if not text.partition("=")[0] or "=" not in text]
+    if wrong:
+        raise ValueError(f"must be NAME=VALUE, not {wrong[0]!r}")
+    return {name: value for name, _, value in (text.partition("=") for text in texts)}
+
+
+def write(path: Path, data: Any) -> None:
+    text = json.dumps(data, indent=4) + "\n"
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
+def pinned(data: dict[str, Any], python: str, require: dict[str, str]) -> dict[str, Any]:
+    """A result file's content as a virtual environment with these versions would have written it, but for the machine."""
+    require = dict(sorted(require.items()))
+    environment = "-".join([f"virtualenv-py{python}", *(f"{name}{version}" for name, version in require.items())])
+    params = {"python": python} | require
+    return data | {"env_name": environment, "params": params, "python": python, "requirements": require, "env_vars": {}}
 
 
 def measured(values: dict[str, Any]) -> dict[str, tuple[dict[str, Any], list[float | None]]]:

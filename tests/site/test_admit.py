@@ -179,6 +179,9 @@ def test_who_may_write_takes_uploads_through_this_tool_alone(workflow: Path) -> 
     text = workflow.read_text(encoding="utf-8")
     jobs = re.split(r"^  (?=[\w-]+:$)", text.partition("\njobs:\n")[2], flags=re.MULTILINE)
     for job in jobs:
+        if "uses: ./" in job:  # of which each job is looked at in its own file
+            assert "run:" not in job
+            continue
         if "contents: write" not in job:
             assert "git push" not in job
             continue
@@ -192,7 +195,11 @@ def test_who_may_write_takes_uploads_through_this_tool_alone(workflow: Path) -> 
 
 
 def test_every_action_is_pinned_by_its_commit() -> None:
-    uses = [line.strip() for path in WORKFLOWS for line in path.read_text(encoding="utf-8").splitlines() if "uses:" in line]
+    uses = [line.strip() for path in WORKFLOWS for line in path.read_text(encoding="utf-8").splitlines() if "uses: a" in line]
+    others = {
+        line.strip().partition(" #")[0] for path in WORKFLOWS for line in path.read_text().splitlines() if "uses: ." in line
+    }
+    assert others == {"uses: ./.github/workflows/bench-store.yml"}
     assert all(re.fullmatch(r"(- )?uses: actions/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line) for line in uses)
     pins: dict[str, str] = {}
     for line in uses:

@@ -70,9 +70,7 @@ def load(name: str, path: Path, **details: Any) -> Any:
 
 load("asv_suite", ROOT / "benchmarks" / "__init__.py", submodule_search_locations=[str(ROOT / "benchmarks")])
 SUITE = {name: importlib.import_module(f"asv_suite.{name}") for name in MODULES}
-TOOLS = {
-    name: load(f"asv_tool_{name}", ROOT / "tools" / f"{name}.py") for name in ("check_results", "compare_counters", "normalise")
-}
+TOOLS = {name: load(f"asv_tool_{name}", ROOT / "tools" / f"{name}.py") for name in ("check_results", "compare_counters")}
 sys.modules["compare_counters"] = TOOLS["compare_counters"]
 TOOLS["compare_times"] = load("asv_tool_compare_times", ROOT / "tools" / "compare_times.py")
 BENCHMARKS: dict[str, tuple[Any, Any]] = {
@@ -171,7 +169,7 @@ def test_16_bits_over_the_floor(way: str) -> None:
     found = SUITE["precision"].Precision()
     found.size = 1_000
     found.setup(way, "numpy")
-    assert found.words == (28 if way == "master" else 22) * 1_000 // 8
+    assert common.measure.bytes_a_step(found.opt) == (28 if way == "master" else 22) * 1_000
     assert 1 < found.track_over_floor(way, "numpy") < 100_000
 
 
@@ -511,6 +509,8 @@ def test_counting_values(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "smoke: 12 values of 3 benchmarks, 4 n/a" in capsys.readouterr().out
     assert check([str(tmp_path), "--least", "13"]) == 1
     assert capsys.readouterr().err.startswith("check_results: smoke: 12 values were measured, at least 13 must be")
+    assert check([str(tmp_path), "--commit", "0123456789", "--least", "12"]) == 0
+    assert check([str(tmp_path), "--commit", "f" * 40, "--least", "12"]) == 1
     assert check([str(tmp_path), "--machine", "other"]) == 1
     assert check([str(tmp_path / "absent")]) == 1
 
@@ -530,36 +530,11 @@ def test_a_failed_benchmark_fails_the_check_and_only_the_newest_run_counts(
     assert check([str(tmp_path), "--least", "1"]) == 1
 
 
-def test_results_are_normalised_once(tmp_path: Path) -> None:
-    folder = tmp_path / "gpu"
-    save(folder, results())
-    options = [str(folder), "--python", "3.11", "--require", "numpy=2.4.6", "numba=0.68.1", "--set", "gpu=H200", "cuda=13"]
-    snapshots = []
-    for _ in range(2):
-        assert TOOLS["normalise"].main(options) == 0
-        snapshots.append({path.name: path.read_bytes() for path in folder.iterdir()})
-    assert snapshots[0] == snapshots[1]
-    name = "01234567-virtualenv-py3.11-numba0.68.1-numpy2.4.6.json"
-    assert snapshots[0].keys() == {name, "machine.json"}
-    data = json.loads(snapshots[0][name])
-    assert list(data["params"].items()) == [
-        ("cuda", "13"),
-        ("gpu", "H200"),
-        ("machine", "gpu"),
-        ("python", "3.11"),
-        ("numba", "0.68.1"),
-        ("numpy", "2.4.6"),
-    ]
-    assert data["python"] == "3.11"
-    before = results()["results"]
-    assert json.dumps(data["results"]) == json.dumps(before)
-    assert TOOLS["normalise"].main([str(folder), "--set", "gpu"]) == 1
-
-
 def test_the_configuration_is_json_and_the_script_is_a_script() -> None:
     config = json.loads((ROOT / "asv.conf.json").read_text(encoding="utf-8"))
     assert config["environment_type"] == "virtualenv"
     assert all(len(versions) == 1 for versions in config["matrix"]["req"].values())
     if (bash := shutil.which("bash")) is None:
         pytest.skip("no bash")
-    subprocess.run([bash, "-n", ROOT / "quick.sh"], check=True)
+    for script in ("quick.sh", "tools/measure.sh", "tools/publish.sh"):
+        subprocess.run([bash, "-n", ROOT / script], check=True)
