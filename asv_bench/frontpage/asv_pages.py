@@ -8,9 +8,14 @@ OVERVIEW = '<li><a href="index.html">Overview</a></li>\n\t'
 NO_SCRIPT = '<noscript><p>These graphs need JavaScript. The <a href="index.html">overview</a> does not.</p></noscript>'
 PHONE = """<style>
 @media (max-width: 767px) {
-  #nav { position: static; } #nav .nav { margin: 0; } body { padding-top: 0 !important; }
-  #regressions-body, #summarylist-body { overflow-x: auto; } #regressions-body td { word-break: break-word; }
-  #graph-container, #summarygrid-display, #summarylist-display, #regressions-display { margin-top: 0 !important; top: 0; }
+  body { padding-top: 0 !important; }
+  #nav, #nav ul { position: static; height: auto; margin: 0; }
+  #nav li, #nav li a, #nav p, #nav .navbar-brand { height: auto; margin: 0; padding: .2rem .6rem; float: none; }
+  body > div { position: static !important; height: auto !important; }
+  .asv-navigation { position: static !important; width: 100% !important; max-height: 40vh; }
+  #summarylist-body, #regressions-body { position: static !important; padding: 0 .6rem; overflow-x: auto !important; }
+  #graph-display > div:last-child { position: relative !important; inset: 0 !important; height: 26rem; margin: 1rem .6rem; }
+  #main-graph .legend { display: none; }
 }
 </style>"""
 

@@ -201,7 +201,10 @@ def test_a_page_of_asv_works_without_a_network(
     visit: Visit, request: pytest.FixtureRequest, path: str, wait_for: str, expected: str
 ) -> None:
     assert expected in visit.open(path, wait_for, request.node.callspec.id)
-    assert visit.page.evaluate("document.documentElement.scrollWidth") <= 1280 or "list" in path
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= visit.page.viewport_size["width"]
+    covered = "e => { const at = e.getBoundingClientRect(), nav = document.querySelector('#nav').getBoundingClientRect();"
+    covered += " return at.top < nav.bottom - 5; }"
+    assert not visit.page.locator(wait_for).first.evaluate(covered), "asv's bar is above what the page shows, not over it"
 
 
 def test_the_planted_slowdown_is_a_regression_at_its_commit(visit: Visit, site: Site) -> None:
