@@ -260,11 +260,12 @@ __all__ = [
 ]
 
 
-_LATER = ("conventions", "plot", "problems", "sklearn", "torch")
+_LATER = ("conventions", "distributed", "plot", "problems", "sklearn", "torch")
 """Modules that few ask for, imported when they are."""
 
 if typing.TYPE_CHECKING:
     from gpuopt import conventions as conventions
+    from gpuopt import distributed as distributed
     from gpuopt import plot as plot
     from gpuopt import problems as problems
     from gpuopt import sklearn as sklearn

@@ -12,6 +12,7 @@ NEEDED = {
     "cupy-cuda13x": ">=14.1",
     "cupy-cuda12x": ">=14.1",
     "matplotlib": ">=3.8",
+    "mpi4py": ">=4",
     "numba": ">=0.61",
     "safetensors": ">=0.5",
     "scikit-learn": ">=1.5",

@@ -98,6 +98,7 @@ class StagedSteps(PlainSteps):
     def _staged(self, steps: list[GroupStep]) -> Totals:
         """Run all stages of a step; the results of their reductions."""
         totals = Totals(len(self.binding.leaves), self._dimensions, self._scalar_states.values())
+        agree = self.binding.agree
         for batch in batches(steps):
             for step, stage in batch:
                 for part in [step] if _are_alike(stage, step, totals) else step.split():
@@ -108,7 +109,8 @@ class StagedSteps(PlainSteps):
                     executor = cast("CpuExecutor", part.group.executor)
                     found = executor.reduce(stage, part.gradients, scalars, part.positions)
                     for reduction, values in zip(stage.reductions, found, strict=True):
-                        totals.add(reduction, part.indices, values)
+                        agreed = agree(reduction.op, values) if agree else values
+                        totals.add(reduction, part.indices, agreed)
         return totals
 
 

@@ -9,6 +9,7 @@ from tools.mutants.mistakes import (
     checkpoints,
     codegen,
     device,
+    distributed,
     doors,
     executors,
     family,
@@ -42,6 +43,7 @@ WINGS = (
     checkpoints,
     bench,
     device,
+    distributed,
     doors,
 )
 MISTAKES: list[Mistake] = [one for wing in WINGS for one in wing.MISTAKES]

@@ -1,0 +1,254 @@
+"""Optimizers of several processes: each step is made of the mean of their gradients.
+
+Comes in: gradients of this process. `Averaging` lets each process make the whole step; `Sharding`
+lets each make its share, with the state of its share alone.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import numpy as np
+
+from gpuopt.arrays.backend import array_module
+from gpuopt.arrays.tree import TreeSpec
+from gpuopt.distributed.agreement import Said, heard, token_of
+from gpuopt.distributed.buckets import Bucket, Order, buckets, gathered, share_of
+from gpuopt.optimizer.gradients import GradientReader
+from gpuopt.optimizer.optimizer import Optimizer
+from gpuopt.rules.base import BindableT_co
+from gpuopt.tracing.ops import REDUCTIONS
+
+__all__ = ["Averaging", "Sharding"]
+
+
+class _Distributed(Optimizer[BindableT_co]):
+    """What the optimizers of several processes have in common.
+
+    Parameters
+    ----------
+    comm : mpi4py communicator
+    order : {"fast", "fixed"}
+    spec : TreeSpec
+        All of the parameters.
+    rule, params, **options
+        What this process updates, as for `Optimizer`.
+    """
+
+    def __init__(
+        self,
+        comm: Any,
+        order: Order,
+        spec: TreeSpec,
+        rule: BindableT_co,
+        params: Any,
+        **options: Any,
+    ) -> None:
+        super().__init__(rule, params, **options)
+        self._comm, self._order, self._all = comm, order, spec
+        self._buckets = buckets(comm, spec.leaves)
+        room = max((bucket.room for bucket in self._buckets), default=0)
+        self._scratch = [np.zeros(room, np.uint8) for _ in range(2)]
+        leaves = self._binding.leaves
+        self._averages = [array_module(leaf).zeros_like(leaf) for leaf in leaves]  # if it is empty
+        self._token = token_of(rule)
+        self._known: Any = rule
+
+    def step(self, grads: Any, loss: Any = None) -> None:
+        """Update every array by the mean of all processes' gradients; all must call it.
+
+        Parameters
+        ----------
+        grads
+            Of this process, as for `Optimizer.step`. An array without a gradient counts as one of
+            zeros, unless no process has one.
+        loss
+            Of this process; a rule reads the mean of all.
+
+        Raises
+        ------
+        RuntimeError, ValueError
+            In all processes alike, if one cannot make the step, or makes another. Nothing has
+            changed then.
+        """
+        read, error = list[Any](), None
+        value = 0.0
+        try:
+            read = list(self._read(grads))
+            self._check_rule()
+            value = 0.0 if loss is None else float(loss)
+        except Exception as caught:  # told to all
+            error = caught
+        given = [g is not None for g in read]
+        said = Said(error is not None, all(given), self.t, self._token, loss is not None, value)
+        mean = heard(self._comm, said, error, given)
+        for bucket in self._buckets:
+            bucket.average(read, self._scratch, self._order)
+            self._take(bucket)
+        averages = [a if has else None for a, has in zip(self._averages, given, strict=True)]
+        super().step(self._all.build(averages), None if loss is None else mean.loss)
+
+    def _check_rule(self) -> None:
+        """Raise an error if another rule was set that cannot be used here."""
+        if self._known is not self._rule:
+            self._known, self._token = self._rule, token_of(self._rule)
+
+    def _read(self, grads: Any) -> list[Any]:
+        """The gradient of each whole array, checked."""
+        raise NotImplementedError
+
+    def _take(self, bucket: Bucket) -> None:
+        """Put what was averaged where the step of this process reads it."""
+        raise NotImplementedError
+
+    def _mapped(self, *_: Any) -> NoReturn:
+        raise TypeError(
+            "an optimizer of several processes is neither moved, resized, copied nor asked for a "
+            "direction: take opt.state_dict(), and gpuopt.distributed.init anew"
+        )
+
+    def __getstate__(self) -> Any:
+        self._mapped()
+
+
+class Averaging(_Distributed[BindableT_co]):
+    """Each process has all state, and makes the whole step."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for place in itertools.chain.from_iterable(bucket.places for bucket in self._buckets):
+            xp = array_module(self._all.leaves[place.which])
+            self._averages[place.which] = xp.zeros(place.shape, place.dtype)
+
+    def _read(self, grads: Any) -> list[Any]:
+        return self._reader.read(grads)[0]
+
+    def _take(self, bucket: Bucket) -> None:
+        bucket.whole(self._averages, self._scratch)
+
+
+class Sharding(_Distributed[BindableT_co]):
+    """Each process has the state of its share of each array, and updates that."""
+
+    def __init__(
+        self, comm: Any, order: Order, spec: TreeSpec, rule: BindableT_co, params: Any
+    ) -> None:
+        for path, leaf in zip(spec.paths, spec.leaves, strict=True):
+            if not leaf.flags.c_contiguous:
+                raise ValueError(
+                    f"params{path} has gaps or another order than C, and a share of it is no run "
+                    "of memory: pass a copy, or shard=False"
+                )
+        own = [x.reshape(-1)[share_of(x.size, comm.size, comm.rank)] for x in spec.leaves]
+        names = spec.names
+        if rule.group_keys(names, spec.leaves) != rule.group_keys(names, own):
+            raise ValueError(f"shard=True: {rule!r} chooses by the shapes of arrays: {_REMEDY}")
+        try:
+            super().__init__(comm, order, spec, rule, spec.build(own))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"shard=True flattens arrays: {error}; {_REMEDY}") from error
+        self._shared = params
+        self._check_shares()
+        whole = [True] * len(own)
+        self._whole = GradientReader(spec, spec.leaves, [{} for _ in own], whole)
+        for bucket in self._buckets:
+            for index, share in bucket.shares():
+                self._averages[index] = array_module(own[index]).asarray(share)
+        self._binding.agree = self._agreed
+
+    @property
+    def params(self) -> Any:
+        """The arrays, whole, as given to `init`."""
+        return self._shared
+
+    def _agreed(self, op: str, values: Any) -> Any:
+        """What a reduction of whole arrays is, from those of all processes' shares."""
+        rows = np.empty((self._comm.size, len(values)))
+        self._comm.Allgather(np.ascontiguousarray(values, np.float64), rows)
+        return getattr(np, REDUCTIONS[op].op.name).accumulate(rows, axis=0)[-1]
+
+    def _check_rule(self) -> None:
+        if self._known is not self._rule:
+            self._check_shares()
+        super()._check_rule()
+
+    def _check_shares(self) -> None:
+        """Raise ValueError if an update needs more of an array than a share."""
+        for group in self._binding.groups:
+            program = group.programs[-1]
+            kernels = [kernel for each in group.programs for kernel in each.kernels]
+            reasons = {
+                "calls functions of whole arrays": bool(program.buffers)
+                or any(kernel.calls for kernel in kernels),
+                "draws random numbers": any(kernel.random for kernel in kernels),
+                "reads the shapes of arrays": bool(program.dimensions),
+                "reads arrays in place of numbers": any(self._binding.hyper_arrays),
+                "reduces arrays on a GPU": self._binding.on_device and bool(program.stages),
+            }
+            for reason, holds in reasons.items():
+                if holds:
+                    raise ValueError(f"shard=True: {program.name} {reason}: {_REMEDY}")
+
+    def _read(self, grads: Any) -> list[Any]:
+        return self._whole.read(grads)[0]
+
+    def _take(self, bucket: Bucket) -> None:
+        for index, share in bucket.shares():
+            own = self._averages[index]
+            if type(own) is not np.ndarray:
+                own.set(share)
+
+    def step(self, grads: Any, loss: Any = None) -> None:
+        super().step(grads, loss)
+        for bucket in self._buckets:
+            bucket.exchange(self._all.leaves, self._scratch)
+
+    step.__doc__ = _Distributed.step.__doc__
+
+    def evaluation(self) -> Any:
+        """The whole parameters to evaluate with; all processes must call it."""
+        shares = self._binding.spec.match(super().evaluation(), "evaluation")
+        return self._all.build(list(map(self._gathered, shares, self._all.leaves)))
+
+    def _gathered(self, own: Any, like: Any) -> Any:
+        return gathered(self._comm, own, like)
+
+    def state_dict(self) -> dict[str, Any]:
+        """As of one process that has all state; all processes must call it.
+
+        It loads in any number of processes, sharded or not, and in one.
+        """
+        saved, leaves = super().state_dict(), self._all.leaves
+        for name, tree in saved["state"].items():
+            each = zip(self._all.match(tree, name), leaves, self._binding.states, strict=True)
+            whole = [self._gathered(x, p) if name in own else x for x, p, own in each]
+            saved["state"][name] = self._all.build(whole)
+        return saved
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from the state of any number of processes; each takes its share."""
+        state = state_dict.get("state") if isinstance(state_dict, dict) else None
+        if not isinstance(state, Mapping):
+            return super().load_state_dict(state_dict)
+        mine = {name: self._mine(tree, name) for name, tree in state.items()}
+        return super().load_state_dict({**state_dict, "state": mine})
+
+    def _mine(self, tree: Any, name: str) -> Any:
+        """The share of this process in a tree of whole arrays."""
+        comm, spec, found = self._comm, self._all, list[Any]()
+        where = f"state_dict['state'][{name!r}]"
+        each = zip(spec.match(tree, where), spec.leaves, self._binding.states, strict=True)
+        for (whole, p, own), path in zip(each, spec.paths, strict=True):
+            if name not in own:
+                found.append(whole)
+                continue
+            if getattr(whole, "shape", None) != p.shape:
+                shape = getattr(whole, "shape", type(whole).__name__)
+                raise ValueError(f"{where}{path} must be an array of {p.shape}, got {shape}")
+            found.append(whole.reshape(-1)[share_of(p.size, comm.size, comm.rank)])
+        return spec.build(found)
+
+
+_REMEDY = "use gpuopt.distributed.init(rule, params, comm), without shard"

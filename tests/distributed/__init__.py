@@ -1,0 +1,1 @@
+"""`gpuopt/distributed`: optimizers of several processes."""

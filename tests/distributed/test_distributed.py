@@ -1,0 +1,63 @@
+"""Optimizers of several processes, with real ones: what they do together is in `tests.support.ranks`."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gpuopt as go
+from tests.support import ROOT
+
+MPIEXEC = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+ALONE = {"GPUOPT_CPU": "numpy", "GPUOPT_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""Each process with one thread, for there are more processes than cores."""
+pytestmark = pytest.mark.skipif(
+    MPIEXEC is None or importlib.util.find_spec("mpi4py") is None, reason="needs mpi4py and mpiexec, as of mpich"
+)
+
+
+def run(count: int, *cases: str, module: tuple[str, ...] = ("tests.support.ranks",)) -> subprocess.CompletedProcess[str]:
+    """What so many processes say and how they end; they are broken off after a while."""
+    command = [str(MPIEXEC), "-n", str(count), sys.executable, "-m", *module, *cases]
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=ROOT, env={**os.environ, **ALONE}, timeout=240, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("count", "cases"),
+    [(2, ()), (4, ("as_one_process", "a_share_of_the_state", "another_number_of_processes", "what_is_refused"))],
+)
+def test_processes_do_together_what_one_does(count: int, cases: tuple[str, ...]) -> None:
+    done = run(count, *cases)
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+
+
+def test_a_process_that_dies_ends_all() -> None:
+    start = time.monotonic()
+    done = run(2, "dies")
+    assert done.returncode != 0
+    assert "done" not in done.stdout
+    assert time.monotonic() - start < 60
+
+
+@pytest.mark.gpu
+def test_arrays_on_a_gpu(request: pytest.FixtureRequest) -> None:
+    if not request.config.getoption("--exhaustive"):
+        pytest.skip("it compiles kernels in each process: with --exhaustive")
+    emulated = () if request.config.getoption("--require-gpu") else ("tests.support.emulated_gpu", "-m")
+    done = run(2, "on_a_gpu", module=(*emulated, "tests.support.ranks"))
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+
+
+def test_what_is_no_communicator_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"mpi4py.MPI.COMM_WORLD \(pip install \"mpi4py>=4\"\), got int, which has no size"):
+        go.distributed.init(go.SGD(), np.ones(2), 3)
