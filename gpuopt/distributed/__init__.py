@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 from gpuopt.arrays import check
 from gpuopt.arrays.packages import command
-from gpuopt.arrays.tree import ArrayTree, HyperArrays, TreeSpec
+from gpuopt.arrays.tree import TreeSpec
+from gpuopt.arrays.typed import ArrayTree, HyperArrays
 from gpuopt.distributed.agreement import agree, described, together
 from gpuopt.distributed.buckets import Order, broadcast
 from gpuopt.distributed.optimizers import Averaging, Sharding
