@@ -8,7 +8,7 @@ the hyperparameters of each update, and how far the host has counted. `Optimizer
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -31,28 +31,13 @@ from gpuopt.optimizer.hyperparameters import (
 )
 from gpuopt.optimizer.losses import given_loss, missing_gradient
 from gpuopt.optimizer.row_groups import RowGroup, RowGroups, named_rows
+from gpuopt.optimizer.rule_change import RuleChange
 from gpuopt.rules.base import Bindable
 from gpuopt.rules.hooks import device_counts, undoing
-from gpuopt.tracing.program import UpdateProgram
 
-__all__ = ["Binding", "RuleChange"]
+__all__ = ["Binding"]
 
 T = TypeVar("T")
-
-
-class RuleChange(NamedTuple):
-    """Other updates for the same arrays, checked; with hyperparameters and programs."""
-
-    updates: Updates
-    hyper: HyperValues
-    programs: Sequence[list[UpdateProgram]]
-    varying: Sequence[frozenset[str]]
-    by_row: Sequence[list[UpdateProgram]] = ()
-
-    @property
-    def begun(self) -> bool:
-        """Whether something may have changed once it is used; see `gpuopt.optimizer.guard.Work`."""
-        return True
 
 
 class Binding:

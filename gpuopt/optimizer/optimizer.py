@@ -12,13 +12,14 @@ from gpuopt.arrays.precision import Precision
 from gpuopt.arrays.tree import TreeSpec
 from gpuopt.arrays.typed import ArrayTree, HyperArrays, Loss, PartialTree
 from gpuopt.executors import executor_of
-from gpuopt.optimizer.binding import Binding, RuleChange
+from gpuopt.optimizer.binding import Binding
 from gpuopt.optimizer.capturing import Capturing
 from gpuopt.optimizer.copies import OptimizerCopies
 from gpuopt.optimizer.evaluation import Reached, evaluated
 from gpuopt.optimizer.gradients import GradientReader
 from gpuopt.optimizer.guard import Guard
 from gpuopt.optimizer.row_groups import most
+from gpuopt.optimizer.rule_change import RuleChange
 from gpuopt.optimizer.saved import Saved
 from gpuopt.optimizer.saved_format import state_dict_of
 from gpuopt.optimizer.steps import choose

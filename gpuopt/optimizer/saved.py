@@ -10,11 +10,12 @@ import numpy as np
 
 from gpuopt.arrays.backend import is_array, is_cupy
 from gpuopt.arrays.memory import Memory
-from gpuopt.optimizer.binding import Binding, RuleChange
+from gpuopt.optimizer.binding import Binding
 from gpuopt.optimizer.coding import as_stored, coded_arrays
 from gpuopt.optimizer.groups import ParamGroup
 from gpuopt.optimizer.hyperparameters import check_number
 from gpuopt.optimizer.places import fits, like, told
+from gpuopt.optimizer.rule_change import RuleChange
 from gpuopt.optimizer.saved_format import check_format, check_origin, is_early, read_counts
 from gpuopt.optimizer.steps import Progress
 from gpuopt.optimizer.steps.scalar_states import closed_weights, shown

@@ -49,7 +49,7 @@ ORDER = (
     ("executors.cuda", "runtime uploads row_copies launches tables singles launch"),
     ("executors", "__init__"),
     ("optimizer", "gradients guard losses hyperparameters hyper_arrays limits starting results whole_arrays"),
-    ("optimizer", "group_steps groups gathered row_groups agreement beginning evaluation binding"),
+    ("optimizer", "group_steps groups gathered row_groups agreement beginning evaluation rule_change binding"),
     (
         "optimizer.steps",
         "plain totals dimensions scalar_states staged masks device_memory device_step device counting __init__",

@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from gpuopt.optimizer.binding import Binding, RuleChange
+from gpuopt.optimizer.binding import Binding
 from gpuopt.optimizer.gradients import Whereabouts
 from gpuopt.optimizer.hyperparameters import ValuesOfUpdates
+from gpuopt.optimizer.rule_change import RuleChange
 from gpuopt.optimizer.steps.plain import PlainSteps, Progress, StepPlan
 from gpuopt.optimizer.steps.staged import StagedSteps
 from gpuopt.tracing.program import UpdateProgram

@@ -10,8 +10,9 @@ from typing import Any
 
 from gpuopt.codegen.cuda.scalar_arguments import StepRecord
 from gpuopt.codegen.cuda.scalars import count_source
-from gpuopt.optimizer.binding import Binding, RuleChange
+from gpuopt.optimizer.binding import Binding
 from gpuopt.optimizer.hyperparameters import ValuesOfUpdates
+from gpuopt.optimizer.rule_change import RuleChange
 from gpuopt.optimizer.steps.device import DeviceSteps
 from gpuopt.optimizer.steps.device_step import DeviceStep
 from gpuopt.optimizer.steps.masks import Masks

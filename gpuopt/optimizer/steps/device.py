@@ -18,11 +18,12 @@ from gpuopt.codegen.cuda.scalars import scalar_source
 from gpuopt.codegen.host import compile_host
 from gpuopt.executors.cuda.launches import Launches, Passed
 from gpuopt.executors.scalars import ScalarRows, StoredScalars
-from gpuopt.optimizer.binding import Binding, RuleChange
+from gpuopt.optimizer.binding import Binding
 from gpuopt.optimizer.gradients import Whereabouts
 from gpuopt.optimizer.group_steps import GroupStep, batches
 from gpuopt.optimizer.groups import ParamGroup
 from gpuopt.optimizer.losses import LossWrite
+from gpuopt.optimizer.rule_change import RuleChange
 from gpuopt.optimizer.steps.device_memory import DeviceMemory
 from gpuopt.optimizer.steps.device_step import DeviceStep
 from gpuopt.optimizer.steps.masks import Masks

@@ -14,9 +14,10 @@ import numpy as np
 from gpuopt.codegen.cuda.scalar_arguments import ScalarSource, StepRecord
 from gpuopt.executors.cuda.launch import CupyExecutor
 from gpuopt.executors.cuda.uploads import UploadRing
-from gpuopt.optimizer.binding import Binding, RuleChange
+from gpuopt.optimizer.binding import Binding
 from gpuopt.optimizer.group_steps import GroupStep
 from gpuopt.optimizer.groups import ParamGroup
+from gpuopt.optimizer.rule_change import RuleChange
 from gpuopt.optimizer.steps.dimensions import dimensions
 from gpuopt.optimizer.steps.masks import Masks, MaskUploads
 from gpuopt.optimizer.steps.plain import Progress

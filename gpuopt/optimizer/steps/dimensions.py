@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuopt.optimizer.binding import Binding, RuleChange
+from gpuopt.optimizer.binding import Binding
+from gpuopt.optimizer.rule_change import RuleChange
 from gpuopt.tracing.expr import ReductionKey
 
 __all__ = ["dimensions"]

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 from gpuopt.codegen.host import LOSS, compile_host
 from gpuopt.executors import Launch
-from gpuopt.optimizer.binding import Binding, RuleChange
+from gpuopt.optimizer.binding import Binding
 from gpuopt.optimizer.gradients import Whereabouts
 from gpuopt.optimizer.hyperparameters import ValuesOfUpdates
+from gpuopt.optimizer.rule_change import RuleChange
 from gpuopt.tracing.expr import StateKey
 
 __all__ = ["PlainSteps", "Progress", "StepPlan"]

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from gpuopt.codegen.host import compile_host
-from gpuopt.optimizer.binding import Binding, RuleChange
+from gpuopt.optimizer.binding import Binding
 from gpuopt.optimizer.groups import ParamGroup
+from gpuopt.optimizer.rule_change import RuleChange
 from gpuopt.tracing.expr import StateKey
 from gpuopt.tracing.program import UpdateProgram
 from gpuopt.tracing.weights import UNKNOWN, Decay

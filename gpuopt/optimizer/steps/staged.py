@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from gpuopt.codegen.host import RAISED, compile_host, compile_rows
 from gpuopt.executors import CpuExecutor, ScalarRows, Scalars
-from gpuopt.optimizer.binding import Binding, RuleChange
+from gpuopt.optimizer.binding import Binding
 from gpuopt.optimizer.gradients import Whereabouts
 from gpuopt.optimizer.group_steps import GroupStep, batches
 from gpuopt.optimizer.hyperparameters import ValuesOfUpdates
+from gpuopt.optimizer.rule_change import RuleChange
 from gpuopt.optimizer.steps.dimensions import dimensions
 from gpuopt.optimizer.steps.plain import PlainSteps, Progress, StepPlan
 from gpuopt.optimizer.steps.scalar_states import ScalarStates
