@@ -84,6 +84,8 @@ def test_calls_that_last_a_while() -> None:
 def test_the_bytes_a_step_must_move(rule: Rule, states: Any) -> None:
     opt = rule.init([np.ones(5, "float32"), np.ones((2, 2), "float32")])
     assert measure.bytes_a_step(opt) == 4 * 9 * (3 + 2 * states)
+    opt = rule.init(np.ones(4_096, "float32"), state_dtype="dynamic8")
+    assert measure.bytes_a_step(opt) == 4_096 * 12 + 16 * 258 * 2 * states
 
 
 @pytest.mark.parametrize(
