@@ -17,6 +17,7 @@ import pytest
 import gpuopt as go
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, named, state_dtype
 from gpuopt.arrays.precision import Precision
+from gpuopt.codegen.cuda.coded import coded_source
 from gpuopt.codegen.cuda.table import table_source
 from gpuopt.rules import Adam, GradientDescent, Momentum, Rule
 from gpuopt.tracing.operands import Operand, hyper_array
@@ -138,3 +139,16 @@ def test_an_array_for_a_hyperparameter(dtype: str, other: str) -> None:
     if nbytes < 16:
         first = next(number for number, access in enumerate(accesses) if not access.is_load and access.bits == 128)
         assert 8 * nbytes in {access.bits for access in accesses[:first] if access.is_load}
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_warp_takes_a_block_of_state_in_8_bits(dtype: str, arch: str) -> None:
+    """All of a block is computed before any is stored, in registers; and its largest number is found without shared memory."""
+    precision = Precision(state_dtype="dynamic8", stochastic_rounding=dtype == "bfloat16")
+    traced = trace(Adam(), precision=precision.of(named(dtype))).update
+    compiled = machine.compile_lean(coded_source(traced, ("m", "v"), named(dtype), named(dtype)), arch)
+    assert compiled.registers <= 128
+    code = nvrtc.instructions(machine.sass(compiled))
+    assert {name for name in code if name.startswith("SHFL")} == {"SHFL.BFLY"}
+    assert not any(name.startswith(("BAR", "LDS", "STS")) for name in code)
