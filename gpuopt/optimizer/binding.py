@@ -69,6 +69,8 @@ class Binding:
         The updates now.
     hyper : HyperValues
         Their hyperparameters.
+    loss_reader : str or None
+        The class that reads the loss of a step; None where none does.
     asks : bool
         Whether a step needs its loss, or all gradients.
     t : int
@@ -200,8 +202,8 @@ class Binding:
 
     def _find_reader_of_loss(self) -> None:
         readers = (group.programs[-1].loss_reader for group in self.groups)
-        self._loss_reader = next(filter(None, readers), None)
-        self.asks = bool(self._loss_reader or self._undoes)
+        self.loss_reader = next(filter(None, readers), None)
+        self.asks = bool(self.loss_reader or self._undoes)
 
     def loss(self, given: Any, complete: bool) -> Any:
         """The loss of a step as its updates read it; None where none does. Whether gradients are
@@ -209,7 +211,7 @@ class Binding:
         """
         if self._undoes is not None and not complete:
             missing_gradient(self._undoes)
-        return given_loss(given, self._loss_reader, self.leaves[0])
+        return given_loss(given, self.loss_reader, self.leaves[0])
 
     def load(self, t: int, counts: Sequence[Any]) -> None:
         """Go on after `t` steps, with the counts of all arrays."""
