@@ -10,6 +10,7 @@ from gpuopt.rules.group_pieces import one_number
 from gpuopt.rules.piece import ParameterPiece
 from gpuopt.rules.proximal import Proximal
 from gpuopt.rules.ranges import NonNegative
+from gpuopt.rules.rule import abs2
 from gpuopt.rules.whole_arrays import buffer, whole_array
 
 __all__ = ["total_variation"]
@@ -86,10 +87,15 @@ def flat(
     pace = _pace(x, scale, isotropic)
     ahead, momentum = flow, 1.0
     for _ in range(iterations):
-        uphill = _differences(x - scale * _back(ahead))
-        before, flow = flow, _within(ahead + pace * uphill, weight, isotropic)
+        found = _differences(x - scale * _back(ahead))
+        found *= pace
+        found += ahead
+        before, flow = flow, _within(found, weight, isotropic)
         after = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
-        ahead, momentum = flow + (momentum - 1) / after * (flow - before), after
+        ahead = flow - before
+        ahead *= (momentum - 1) / after
+        ahead += flow
+        momentum = after
     return x - scale * _back(flow), flow
 
 
@@ -104,17 +110,16 @@ def _pace(x: Any, scale: Any, isotropic: bool) -> Any:
 
 def _within(flow: Any, weight: Any, isotropic: bool) -> Any:
     """The flow with a modulus of `weight` at most in each place, or of each component."""
-    size = np.abs(flow)
-    if isotropic:
-        size = np.sqrt(np.sum(size * size, axis=0, keepdims=True))
-    return flow * np.where(size > weight, weight / np.where(size > weight, size, 1), 1)
+    size = np.sqrt(np.sum(abs2(flow), axis=0, keepdims=True)) if isotropic else np.abs(flow)
+    flow *= weight / np.maximum(size, weight + np.finfo(size.dtype).tiny)
+    return flow
 
 
 def _differences(x: Any) -> Any:
     """Of each element to the next along each axis, 0 at the end."""
     found = np.zeros_like(x, shape=(x.ndim, *x.shape))
-    for axis in range(x.ndim):
-        found[axis][_all_but_last(axis)] = np.diff(x, axis=axis)
+    for axis, own in enumerate(found):
+        np.subtract(x[_all_but_first(axis)], x[_all_but_last(axis)], out=own[_all_but_last(axis)])
     return found
 
 

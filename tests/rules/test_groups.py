@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import gpuopt as go
-from gpuopt.rules import whole_array_pieces
+from gpuopt.rules import multipliers, whole_array_pieces
 from tests.support.variants import on_host
 
 RNG = np.random.default_rng(0)
@@ -155,3 +155,14 @@ def test_the_flow_of_a_variation_is_kept() -> None:
 def test_refused(make: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         make()
+
+
+@pytest.mark.parametrize(
+    "piece", [go.norm_ball(0.3), go.group_l1(1.0), go.group_l1(1.0, axis=0), go.group_l1(1.0, axis=-2)], ids=repr
+)
+def test_large_arrays_are_taken_in_parts(piece: Any, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which give what the whole does; groups stay whole."""
+    x, scale = rng.normal(size=(13, 3)), rng.uniform(0.1, 2.0, (13, 3))
+    whole = piece.prox(x, scale)
+    monkeypatch.setattr(multipliers, "BLOCK", 8)
+    np.testing.assert_allclose(piece.prox(x, scale), whole, rtol=1e-12)

@@ -121,17 +121,31 @@ MISTAKES = [
     ),
     Mistake(
         "a nearest point of the ball that ends outside",
-        "multipliers:_root",
+        "multipliers:_next",
         "found + ahead",
         "found",
         "test_groups::test_each_is_the_nearest_in_a_metric",
     ),
     Mistake(
         "a derivative without the slope of each element",
-        "multipliers:_root",
-        "squares * slope * inverse",
-        "squares * inverse",
+        "ball_multiplier",
+        "squares * slope[part] / below",
+        "squares / below",
         "test_groups::test_each_is_the_nearest_in_a_metric",
+    ),
+    Mistake(
+        "groups that are cut into parts",
+        "multipliers:_blocks",
+        "axis in (0, -x.ndim)",
+        "False",
+        "test_groups::test_large_arrays_are_taken_in_parts",
+    ),
+    Mistake(
+        "a sum of one part of a large array",
+        "ball_multiplier",
+        "square + squares.sum()",
+        "squares.sum()",
+        "test_groups::test_large_arrays_are_taken_in_parts",
     ),
     Mistake(
         "a simplex of the elements that are there at first",
@@ -143,8 +157,8 @@ MISTAKES = [
     Mistake(
         "a set that a learning rate of 0 leaves",
         "multipliers:_relative",
-        "np.where(largest > 0, beside, 1)",
-        "beside * (largest > 0)",
+        "np.where(largest > 0, FLOOR, 1)",
+        "0.0",
         "test_groups::test_a_learning_rate_of_0_leaves_no_set",
     ),
     Mistake(
