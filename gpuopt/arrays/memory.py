@@ -12,7 +12,7 @@ import numpy as np
 from gpuopt.arrays.backend import is_cupy
 from gpuopt.arrays.lattices import Lattices
 
-__all__ = ["Memory", "bounds", "share"]
+__all__ = ["Memory", "address", "bounds", "share"]
 
 MANY = 8
 """So many arrays are compared one by one; of more, those that interleave are told apart first."""
@@ -92,9 +92,14 @@ class Memory:
         return [index for _, index in near if share(self._arrays[index], g)]
 
 
+def address(array: Any) -> int:
+    """Where the first element of an array lies."""
+    return int(array.data.ptr if is_cupy(array) else array.__array_interface__["data"][0])
+
+
 def bounds(array: Any) -> tuple[int, int]:
     """The first address of an array's memory, and the one after the last."""
-    low = array.data.ptr if is_cupy(array) else array.__array_interface__["data"][0]
+    low = address(array)
     high = low + array.itemsize
     for stride, length in zip(array.strides, array.shape, strict=True):
         if stride < 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 from typing import Any, Final, NamedTuple
 
@@ -10,11 +11,11 @@ import numpy as np
 from gpuopt.arrays import check
 from gpuopt.arrays.exchange import shared
 from gpuopt.arrays.identity import SameObjects
-from gpuopt.arrays.memory import Memory, bounds
+from gpuopt.arrays.memory import Memory, address, bounds
 from gpuopt.arrays.rows import Rows
 from gpuopt.arrays.tree import TreeSpec
 
-__all__ = ["GradientReader", "Whereabouts"]
+__all__ = ["GradientReader", "Located", "Whereabouts"]
 
 _SHAPE, _DTYPE, _OWNS = map(operator.attrgetter, ("shape", "dtype", "flags.owndata"))
 _LIKENESS = operator.attrgetter("dtype", "shape", "strides", "data.device_id")
@@ -48,6 +49,21 @@ class Whereabouts(NamedTuple):
 _COMPLETE = Whereabouts(True)
 
 
+class Located(NamedTuple):
+    """Gradients on a CPU whose addresses another library knows, in the order of the parameters.
+
+    Attributes
+    ----------
+    arrays : list of array
+        None where there is no gradient.
+    addresses : tuple of int, optional
+        If all have the dtype, shape and strides of their parameters.
+    """
+
+    arrays: list[Any]
+    addresses: tuple[int, ...] | None
+
+
 class GradientReader:
     """Reads the gradients of given parameters.
 
@@ -79,8 +95,6 @@ class GradientReader:
             self._where = Whereabouts(False)
             self._known: dict[tuple[int, ...], Whereabouts] = {}
             self._alike = [_LIKENESS(p) for p in params]
-            spans = np.array([bounds(p) for p in params], np.int64) - [[p.data.ptr] for p in params]
-            self._lows, self._highs = spans.T
         state = [
             (array, f"opt.state[{name!r}]{path}")
             for path, own in zip(spec.paths, states, strict=True)
@@ -101,6 +115,8 @@ class GradientReader:
             keys = self._spec.keys
             if keys is not None and isinstance(grads, dict) and grads.keys() == self._keys:
                 found = [*map(grads.__getitem__, keys)]
+            elif type(grads) is Located:
+                return self._read_located(grads)
             else:
                 found = self._spec.match(grads, "grads") if self._spec.containers else [grads]
         if self._type is np.ndarray:
@@ -127,6 +143,23 @@ class GradientReader:
             self._where = where or Whereabouts(self._complete(self._checked(found)))
             self._same.remember(found)
         return found, self._where
+
+    def _read_located(self, grads: Located) -> tuple[list[Any], Whereabouts]:
+        """The same of gradients whose addresses are known: they need no check one by one."""
+        if grads.addresses is not None and self._apart(grads.addresses):
+            return grads.arrays, _COMPLETE
+        return self.read(None, grads.arrays)
+
+    def _apart(self, addresses: tuple[int, ...]) -> bool:
+        """Whether gradients at these addresses, all like their parameters, share no memory."""
+        begin = np.array(addresses, np.int64)
+        return self._memory.clear_of(begin + self._spans[0], begin + self._spans[1])
+
+    @functools.cached_property
+    def _spans(self) -> Any:
+        """How far each parameter reaches before and behind its first element."""
+        params = self._params
+        return (np.array([*map(bounds, params)], np.int64) - [[address(p)] for p in params]).T
 
     def _shared(self, found: list[Any]) -> list[Any]:
         """The gradients, of which those of other libraries are arrays with the same memory."""
@@ -174,8 +207,7 @@ class GradientReader:
         addresses = tuple(map(_ADDRESS, found))
         where = self._known.get(addresses)
         if where is None:
-            begin = np.array(addresses)
-            if not self._memory.clear_of(begin + self._lows, begin + self._highs):
+            if not self._apart(addresses):
                 return None
             if len(self._known) == _KEPT:
                 self._known.clear()

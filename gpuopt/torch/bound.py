@@ -6,6 +6,7 @@ the same tensors elsewhere, in other groups, or out of a file.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 from gpuopt.arrays.backend import is_cupy
 from gpuopt.arrays.exchange import shared
+from gpuopt.optimizer.gradients import Located
 from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.rules.base import Bindable
 
@@ -22,6 +24,7 @@ __all__ = ["Bound", "Kept"]
 
 Kept = dict[str, Any]
 """What a bound rule keeps: ``header``, and for each tensor a dict, ``tensors``."""
+_ADDRESS = operator.methodcaller("data_ptr")
 _ORIGIN = ("version", "rule", "outline", "classes", "precision")
 
 
@@ -40,10 +43,12 @@ class Bound:
     ) -> None:
         trees = [_tree(group) for group in groups]
         self.tensors = [p for group in groups for p in group["params"]]
-        self.addresses = [p.data_ptr() for p in self.tensors]
+        self.addresses = list(map(_ADDRESS, self.tensors))
+        self._likeness = list(map(_likeness, self.tensors))
         tree = trees[0] if len(trees) == 1 else trees
         self.optimizer: Optimizer[Any] = Optimizer(rule, tree, **options)
         self._spec = self.optimizer._binding.spec
+        self._on_gpu = is_cupy(self._spec.leaves[0])
 
     @property
     def t(self) -> int:
@@ -53,7 +58,7 @@ class Bound:
     @property
     def moved(self) -> bool:
         """Whether a tensor has other memory than it had."""
-        return [p.data_ptr() for p in self.tensors] != self.addresses
+        return list(map(_ADDRESS, self.tensors)) != self.addresses
 
     def step(self, loss: Any) -> None:
         """Update the tensors by their gradients."""
@@ -62,14 +67,22 @@ class Bound:
             return
         reads = self.optimizer._binding.asks
         with torch.no_grad(), self._stream():
-            self.optimizer.step(self._spec.build(_arrays(grads)), loss if reads else None)
+            self.optimizer.step(self._located(grads), loss if reads else None)
             torch.autograd.graph.increment_version(
                 [p for p, g in zip(self.tensors, grads, strict=True) if g is not None]
             )
 
+    def _located(self, grads: Sequence[Any]) -> Any:
+        """The gradients as arrays, with their addresses if these say all of where they are."""
+        arrays = _arrays(grads)
+        if self._on_gpu:
+            return self._spec.build(arrays)
+        alike = not any(g is None for g in grads) and [*map(_likeness, grads)] == self._likeness
+        return Located(arrays, tuple(map(_ADDRESS, grads)) if alike else None)
+
     def _stream(self) -> AbstractContextManager[Any]:
         """The stream in which PyTorch works on the tensors' device, as CuPy's current one."""
-        if not is_cupy(self.optimizer._binding.leaves[0]):
+        if not self._on_gpu:
             return nullcontext()
         import cupy
 
@@ -129,6 +142,10 @@ class Bound:
         now |= {"t": header["t"], "counts": self._spec.build(counts), "state": state}
         with self._stream():
             self.optimizer.load_state_dict(now)
+
+
+def _likeness(tensor: Any) -> Any:
+    return tensor.stride(), tensor.dtype, tensor.shape
 
 
 def _tree(group: Mapping[str, Any]) -> Any:

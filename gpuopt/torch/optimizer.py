@@ -78,7 +78,7 @@ class Optimizer(torch.optim.Optimizer):
             "capturable": capturable,
         }
         self._default, self._rules = rule, list[Bindable]()
-        self._shown = list[dict[str, float]]()
+        self._shown, self._schedules = list[dict[str, float]](), list[dict[str, Any]]()
         self._bound: Bound | None = None
         self._kept: Kept | None = None
         self._seen: list[list[Any]] = []
@@ -99,6 +99,7 @@ class Optimizer(torch.optim.Optimizer):
         self._release()
         self._rules.append(rule)
         self._shown.append(values_of(rule, entries_of(rule)))
+        self._schedules.append(schedules_of(rule))
 
     @property
     def rule(self) -> Bindable:
@@ -159,8 +160,9 @@ class Optimizer(torch.optim.Optimizer):
 
     def _show(self, t: int) -> None:
         """Put the value that each schedule of gpuopt has now where PyTorch looks for it."""
-        for rule, group, shown in zip(self._rules, self.param_groups, self._shown, strict=True):
-            for name, schedule in schedules_of(rule).items():
+        each = zip(self._schedules, self.param_groups, self._shown, strict=True)
+        for schedules, group, shown in each:
+            for name, schedule in schedules.items():
                 if group[name] == shown[name]:
                     group[name] = shown[name] = schedule(t)
 
@@ -214,7 +216,7 @@ class Optimizer(torch.optim.Optimizer):
 
     def __getstate__(self) -> dict[str, Any]:
         kept = self._kept if self._bound is None else self._bound.kept()
-        own = ("_options", "_default", "_rules", "_shown")
+        own = ("_options", "_default", "_rules", "_shown", "_schedules")
         rest: dict[str, Any] = {"state": defaultdict(dict), "_bound": None, "_kept": kept}
         return {**super().__getstate__(), **{name: vars(self)[name] for name in own}, **rest}
 

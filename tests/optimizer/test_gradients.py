@@ -5,13 +5,15 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 import gpuopt as go
+from gpuopt.arrays.memory import address
 from gpuopt.optimizer import gradients
+from gpuopt.optimizer.gradients import Located
 from gpuopt.rules import Adam, Momentum
 from tests.support.asked import arrays, during, idle_device, on_device
 from tests.support.variants import bits, sample
@@ -189,3 +191,19 @@ def test_many_of_numpys_are_checked_once_and_again_when_one_is_another(monkeypat
     del grads
     gc.collect()
     assert [ref() for ref in seen] == [None] * 20
+
+
+def test_gradients_whose_addresses_are_known() -> None:
+    """Memory is compared all the same, and what is not apart is checked one by one."""
+    own, apart = np.ones(4), np.ones(2)
+    opt = go.SGD(0.5).init([own[:2], own[2:]])
+
+    def located(*grads: Any) -> Any:
+        return Located([*grads], tuple(map(address, grads)))
+
+    with pytest.raises(ValueError, match=r"grads\[0\] shares memory with params\[1\]"):
+        opt.step(located(own[2:], apart))
+    opt.step(located(apart, apart.copy()))
+    opt.step(located(own[:2], apart))
+    opt.step(cast("Any", Located([None, apart], None)))
+    assert own.tolist() == [0.25, 0.25, -0.5, -0.5]

@@ -259,4 +259,11 @@ MISTAKES = [
         "self._type in set(map(type, found))",
         "test_exchange",
     ),
+    Mistake(
+        "gradients of known addresses that are not compared",
+        "GradientReader._read_located",
+        "_1 is not None and _2",
+        "_1 is not None",
+        "test_gradients::test_gradients_whose_addresses_are_known",
+    ),
 ]

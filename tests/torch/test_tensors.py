@@ -1,0 +1,88 @@
+"""Tensors of PyTorch as parameters and gradients of `init` and `step`."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+import gpuopt as go
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+
+pytestmark = pytest.mark.torch
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64, torch.complex64], ids=str)
+def test_leaves_are_updated_in_place_as_their_data(dtype: Any) -> None:
+    params = {
+        "w": torch.full((3, 2), 2.0, dtype=dtype).T.requires_grad_(),
+        "b": torch.ones((), dtype=dtype, requires_grad=True),
+    }
+    place = params["w"].data_ptr()
+    opt = go.SGD(0.5).init(params)
+    (params["w"].abs() ** 2).sum().backward()
+    opt.step({"w": params["w"].grad, "b": params["b"].grad})
+    assert opt.counts == {"w": 1, "b": 0}
+    assert opt.params is params
+    assert (params["w"].data_ptr(), params["w"].tolist(), params["b"].item()) == (place, [[0, 0, 0]] * 2, 1)
+    copied = copy.deepcopy(opt)
+    copied.step({"w": torch.ones(2, 3, dtype=dtype), "b": None})
+    assert params["w"].tolist() != copied.params["w"].tolist() == [[-0.5] * 3] * 2
+
+
+def test_a_gradient_whose_conjugation_is_still_to_be_computed() -> None:
+    x, y = torch.zeros(1, dtype=torch.complex128), torch.zeros(1, dtype=torch.float64)
+    opt = go.SGD(1.0).init([x, y])
+    lazy = torch.full((1,), 1 + 2j, dtype=torch.complex128).conj()
+    opt.step([lazy, lazy.imag])
+    assert (x.item(), y.item()) == (-1 + 2j, 2)
+    with pytest.raises(
+        TypeError, match=r"params is a Tensor .*still to be computed\): make it np\.asarray\(params\.resolve_conj"
+    ):
+        go.SGD(1.0).init(lazy)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        (lambda: torch.eye(2).to_sparse(), r"to_dense\(\) first\): make it np\.asarray\(params\.to_dense\(\)\)"),
+        (lambda: torch.zeros(2, device="meta"), "meta"),
+        (lambda: torch.zeros(2, dtype=torch.int64), r"it holds torch\.int64\): make it np\.asarray\(params, np\.float64\)"),
+    ],
+)
+def test_what_cannot_be_shared(wrong: Any, why: str) -> None:
+    with pytest.raises(TypeError, match=f"params is a Tensor whose memory cannot be shared .*{why}"):
+        go.SGD(1.0).init(wrong())
+
+
+def test_a_tensor_that_has_moved_is_not_written_where_it_was() -> None:
+    x = torch.zeros(2)
+    opt = go.SGD(1.0).init([x])
+    x.data = torch.ones(2)
+    with pytest.raises(ValueError, match=r"params\[0\] has other memory than it had in init: .* params\[0\]\.copy_\(x\)"):
+        opt.step([torch.ones(2)])
+    assert x.tolist() == [1, 1]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch sees no GPU")
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_on_cuda_in_another_stream(dtype: Any) -> None:
+    """PyTorch's own numbers, where its work and the steps are in a stream that is not CuPy's."""
+    torch.manual_seed(0)
+    a = torch.nn.Parameter(torch.randn(1000, 1000, device="cuda", dtype=dtype))
+    b = torch.nn.Parameter(a.detach().clone())
+    opt, other = go.torch.Optimizer([a], go.Adam(1e-3)), torch.optim.Adam([b], 1e-3, foreach=False)
+    with torch.cuda.stream(torch.cuda.Stream()):
+        for _ in range(5):
+            for p, one in ((a, opt), (b, other)):
+                one.zero_grad()
+                (p @ p).square().mean().backward()
+                one.step()
+        saved = opt.state_dict()
+        opt.load_state_dict(saved)
+    torch.cuda.synchronize()
+    torch.testing.assert_close(a, b, rtol=0, atol=1e-6 if dtype is torch.float32 else 0.05)
+    assert saved["state"][0]["m"].is_cuda
