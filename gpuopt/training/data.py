@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.arrays.backend import array_module, is_array
+from gpuopt.arrays.backend import array_module, is_array, is_cupy
 from gpuopt.arrays.foreign import conversion
 from gpuopt.arrays.tree import leaves
 from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.rules.base import Bindable
+from gpuopt.training.stored import Stored, is_stored
 
 __all__ = ["batch_size_of", "batches", "checked", "integer"]
 
@@ -23,7 +24,10 @@ def batches(
     arrays: tuple[Any, ...], size: int, rng: np.random.Generator | None, xp: Any
 ) -> Iterator[tuple[Any, ...]]:
     """One epoch's batches, in the order drawn from `rng`, or in the given order without one."""
-    count = len(arrays[0])
+    count = arrays[0].shape[0]
+    if isinstance(arrays, Stored):
+        yield from arrays.batches(size, None if rng is None else rng.permutation(count))
+        return
     if rng is None:
         for first in range(0, count, size):
             yield tuple(array[first : first + size] for array in arrays)
@@ -44,25 +48,32 @@ def checked(data: Any, params: Any, called: str = "data") -> tuple[tuple[Any, ..
     xp = array_module(*leaves(params))
     to = "np" if xp is np else "cupy"
     names = [f"{called}[{i}]" if isinstance(data, tuple) else called for i in range(len(arrays))]
+    param = leaves(params)[0]
+    stored = any(is_stored(array, is_cupy(param)) for array in arrays)
     for array, name in zip(arrays, names, strict=True):
-        if not is_array(array):
+        if not (is_array(array) or is_stored(array, True)):
             raise TypeError(
                 f"{name} must be a NumPy or CuPy array, not {type(array).__name__}: pass "
                 f"{_as_arrays(array, name, to)}"
             )
         if not array.shape:
             raise ValueError(f"{name} is 0-d: the examples must lie along the first axis")
-    lengths = [len(array) for array in arrays]
+    lengths = [array.shape[0] for array in arrays]
     if len(set(lengths)) > 1:
         raise ValueError(f"the arrays of {called} must have one length, not {lengths}")
     if lengths[0] == 0:
         raise ValueError(f"{called} holds no examples")
     for array, name in zip(arrays, names, strict=True):
-        if array_module(array) is not xp:
+        if array_module(array) is not (np if stored else xp):
             raise TypeError(
                 f"params are {xp.__name__} arrays, {name} is not: pass "
                 f"{conversion(array, name, to)}"
+                if not stored
+                else f"{name} is on a GPU, and other data are in a file: pass cupy.asnumpy({name})"
             )
+    if stored:
+        arrays = Stored(arrays)
+        arrays.param = param
     return arrays, xp
 
 

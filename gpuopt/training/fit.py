@@ -65,7 +65,9 @@ def fit(
         The parameters, updated in place.
     data : array or tuple of arrays
         The examples along the first axis, the same number in every array, on the device of
-        `params`.
+        `params`. An array of h5py or zarr stays in its file, as does a ``numpy.memmap`` where
+        `params` are on a GPU: each batch is read, and sent to the GPU on a stream of its own, while
+        the one before it is used. Arrays of NumPy may lie beside them.
     rule : Rule or Optimizer
         The rule that updates the parameters, or an optimizer of these very `params`, to continue
         its state.
@@ -120,7 +122,7 @@ def fit(
     """
     _check_options(loss_and_grad, shuffle, callback, checkpoint)
     arrays, xp = checked(data, params)
-    count = len(arrays[0])
+    count = arrays[0].shape[0]
     size = batch_size_of(batch_size, count)
     epochs = integer("epochs", epochs, 0)
     measured = (validation, params, loss_and_grad, size, metrics, patience, min_delta)

@@ -54,7 +54,7 @@ class Validation:
         """Add the means to the record. Nothing waits for a GPU."""
         if self._data is None:
             return
-        params, count, xp = optimizer.evaluation(), len(self._data[0]), self._xp
+        params, count, xp = optimizer.evaluation(), self._data[0].shape[0], self._xp
         loss = xp.zeros((), "float64")
         means = {name: xp.zeros((), "float64") for name in self._metrics}
         for batch in batches(self._data, min(self._size, count), None, xp):

@@ -60,7 +60,7 @@ ORDER = (
     ),
     ("training", "arguments history stopping"),
     ("training.checkpoints", "__init__ error plain replacing archive tensors checkpoint checkpointer resuming"),
-    ("training", "data validation progress epochs fit result given bounds objective descent"),
+    ("training", "stored data validation progress epochs fit result given bounds objective descent"),
     ("training.line_search", "flat wolfe prox method lbfgs conjugate proximal"),
     ("training", "search minimize iterate scipy_method differences leaf_check check_gradient"),
     ("plot", "look labels surfaces curves notebooks __init__"),

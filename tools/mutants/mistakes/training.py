@@ -106,4 +106,26 @@ MISTAKES = [
         "test_validation::test_nothing_waits_for_a_gpu_but_patience",
         emulated=(),
     ),
+    Mistake(
+        "examples of a file left in the order of the file",
+        "_examples",
+        "examples[by_number] = _1",
+        "examples[...] = _1",
+        "test_data_in_files::test_the_same_bits_as_from_memory",
+    ),
+    Mistake(
+        "a batch of a file read when it is used",
+        "Stored.batches",
+        "if following is not None:\n    __1\nyield batch",
+        "yield batch\nif following is not None:\n    __1",
+        "test_data_in_files::test_the_next_batch_is_read_while_one_is_used",
+    ),
+    Mistake(
+        "a batch used before it has arrived",
+        "_Sending.sent",
+        "self._stream.synchronize()",
+        "pass",
+        "test_data_in_files::test_the_same_bits_as_from_memory",
+        emulated=("EMULATED_STREAMS=late",),
+    ),
 ]
