@@ -137,7 +137,8 @@ class Bucket:
     def room(self) -> int:
         """How many bytes of scratch it needs."""
         widest = max(self._dtype.itemsize, self._raw.itemsize)
-        return int(self._comm.size * self.length * widest)
+        size = int(self._comm.size * self.length * widest)
+        return -(-size // 8) * 8  # whole numbers of every dtype
 
 
 def buckets(comm: Any, leaves: Sequence[Any]) -> list[Bucket]:

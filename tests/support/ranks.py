@@ -103,6 +103,16 @@ def a_share_of_the_state(comm: Any) -> None:
     assert opt.state_dict()["state"]["m"].shape == x.shape
 
 
+def one_process(comm: Any) -> None:
+    """A communicator of one process, whose buckets have odd numbers of bytes."""
+    for shard in (False, True):
+        mine, one = ({"f": np.ones(9, "f4"), "d": np.ones(3)} for _ in range(2))
+        opt, alone = go.distributed.init(go.Adam(), mine, comm.Split(comm.rank), shard=shard), go.Adam().init(one)
+        for each in (opt, alone):
+            each.step({"f": np.full(9, 0.5, "f4"), "d": np.full(3, 0.5)})
+        assert alike(mine, one)
+
+
 def missing_gradients_and_losses(comm: Any) -> None:
     """What one process has not counts as zeros, what none has is left out; a rule reads the mean of losses."""
     last = comm.size - 1
@@ -277,6 +287,7 @@ CASES = (
     as_one_process,
     norms_of_single_arrays,
     a_share_of_the_state,
+    one_process,
     missing_gradients_and_losses,
     a_step_that_is_not_finite,
     another_number_of_processes,
