@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Any, TypeVar
 
-from gpuopt.arrays import check
+from gpuopt.arrays import check, exchange
 from gpuopt.arrays.packages import command
 from gpuopt.arrays.tree import TreeSpec
 from gpuopt.arrays.typed import ArrayTree, HyperArrays
@@ -128,6 +128,7 @@ def _described(
     if shard and any(map(is_written, rule.hyperparameters.values())):
         raise ValueError("shard=True takes no arrays in place of numbers: use shard=False")
     spec = TreeSpec(params, "params")
+    spec.leaves = list(map(exchange.parameter, spec.leaves, spec.paths))
     check.parameters(spec.leaves, spec.paths, params)
     shown = {name: "given" if name == "hyper" else repr(value) for name, value in given.items()}
     mine = {
