@@ -6,6 +6,7 @@ lets each make its share, with the state of its share alone.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Mapping
 from typing import Any, NoReturn
@@ -18,6 +19,7 @@ from gpuopt.distributed.agreement import Said, heard, token_of
 from gpuopt.distributed.buckets import Bucket, Order, buckets, gathered, share_of
 from gpuopt.optimizer.gradients import GradientReader
 from gpuopt.optimizer.optimizer import Optimizer
+from gpuopt.optimizer.steps.staged import StagedSteps
 from gpuopt.rules.base import BindableT_co
 from gpuopt.tracing.ops import REDUCTIONS
 
@@ -156,18 +158,21 @@ class Sharding(_Distributed[BindableT_co]):
         for bucket in self._buckets:
             for index, share in bucket.shares():
                 self._averages[index] = array_module(own[index]).asarray(share)
-        self._binding.agree = self._agreed
+        self._let_reductions_agree()
 
     @property
     def params(self) -> Any:
         """The arrays, whole, as given to `init`."""
         return self._shared
 
-    def _agreed(self, op: str, values: Any) -> Any:
-        """What a reduction of whole arrays is, from those of all processes' shares."""
-        rows = np.empty((self._comm.size, len(values)))
-        self._comm.Allgather(np.ascontiguousarray(values, np.float64), rows)
-        return getattr(np, REDUCTIONS[op].op.name).accumulate(rows, axis=0)[-1]
+    def _change(self, rule: Any, change: Any) -> None:
+        super()._change(rule, change)
+        self._let_reductions_agree()
+
+    def _let_reductions_agree(self) -> None:
+        """Let results for shares be added up to those of whole arrays, in every step."""
+        if isinstance(self._steps, StagedSteps):
+            self._steps.agree = functools.partial(_agreed, self._comm)
 
     def _check_rule(self) -> None:
         if self._known is not self._rule:
@@ -249,6 +254,13 @@ class Sharding(_Distributed[BindableT_co]):
                 raise ValueError(f"{where}{path} must be an array of {p.shape}, got {shape}")
             found.append(whole.reshape(-1)[share_of(p.size, comm.size, comm.rank)])
         return spec.build(found)
+
+
+def _agreed(comm: Any, op: str, values: Any) -> Any:
+    """What a reduction of whole arrays is, from those of all processes' shares."""
+    rows = np.empty((comm.size, len(values)))
+    comm.Allgather(np.ascontiguousarray(values, np.float64), rows)
+    return getattr(np, REDUCTIONS[op].op.name).accumulate(rows, axis=0)[-1]
 
 
 _REMEDY = "use gpuopt.distributed.init(rule, params, comm), without shard"

@@ -86,12 +86,7 @@ class Binding:
     device_counts : bool
         Whether a device counts the steps: because it decides whether they are made, or so that they
         may be captured.
-    agree : callable or None
-        What makes the result of a reduction of the whole arrays, if the leaves are shares of them,
-        from the kind of the reduction and its results for the leaves. Only the host asks it.
     """
-
-    agree: Callable[[str, Any], Any] | None = None
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ all, so it decides all.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -32,7 +32,16 @@ __all__ = ["StagedSteps"]
 
 
 class StagedSteps(PlainSteps):
-    """Steps whose scalars are made of reductions too, or which a piece may refuse."""
+    """Steps whose scalars are made of reductions too, or which a piece may refuse.
+
+    Attributes
+    ----------
+    agree : callable or None
+        Where the arrays are shares of others, what makes the results of a reduction those of the
+        whole arrays: from its kind, and its results here.
+    """
+
+    agree: Callable[[str, Any], Any] | None = None
 
     def __init__(self, binding: Binding) -> None:
         super().__init__(binding)
@@ -99,7 +108,7 @@ class StagedSteps(PlainSteps):
     def _staged(self, steps: list[GroupStep]) -> Totals:
         """Run all stages of a step; the results of their reductions."""
         totals = Totals(len(self.binding.leaves), self._dimensions, self._scalar_states.values())
-        agree = self.binding.agree
+        agree = self.agree
         for batch in batches(steps):
             for step, stage in batch:
                 for part in [step] if _are_alike(stage, step, totals) else step.split():

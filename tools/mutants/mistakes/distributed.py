@@ -12,9 +12,7 @@ MISTAKES = [
     Mistake("gradients of processes that have none are old ones", "Bucket.average", "rows[_1] = 0", "pass", TOGETHER),
     Mistake("the gradient of the first process counted twice", "Bucket.average", "more[1:]", "more", TOGETHER),
     Mistake("the end of an array left out", "_spread", "if rest: __1", "pass", TOGETHER),
-    Mistake(
-        "norms of shares taken for those of arrays", "Sharding._agreed", "_1.accumulate(rows, axis=0)[-1]", "rows[0]", TOGETHER
-    ),
+    Mistake("norms of shares taken for those of arrays", "_agreed", "_1.accumulate(rows, axis=0)[-1]", "rows[0]", TOGETHER),
     Mistake("parameters that differ at the beginning", "distributed:init", "broadcast(comm, leaf)", "pass", TOGETHER),
     Mistake("shares that are not sent", "Sharding.step", "bucket.exchange(__1)", "pass", TOGETHER),
     Mistake("state of the first share loaded by all", "Sharding._mine", "comm.rank", "0", TOGETHER),
