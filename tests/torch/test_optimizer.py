@@ -14,7 +14,8 @@ import gpuopt as go
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from torch.optim import lr_scheduler as rates  # noqa: E402 # which is there if torch is
-from torch.testing._internal import common_optimizers as theirs  # noqa: E402
+
+theirs = pytest.importorskip("torch.testing._internal.common_optimizers", reason="expecttest is not installed")
 
 pytestmark = pytest.mark.torch
 
