@@ -14,8 +14,9 @@ from gpuopt.arrays.packages import command
 from gpuopt.arrays.tree import TreeSpec
 from gpuopt.arrays.typed import ArrayTree, HyperArrays
 from gpuopt.distributed.agreement import agree, described, together
+from gpuopt.distributed.averaging import Averaging
 from gpuopt.distributed.buckets import Order, broadcast
-from gpuopt.distributed.optimizers import Averaging, Sharding
+from gpuopt.distributed.sharding import Sharding
 from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.rules.base import Bindable, class_hint
 from gpuopt.rules.written import is_written

@@ -69,7 +69,7 @@ ORDER = (
     ("", "option_values"),
     ("bench", "measure by_hand libraries subjects rivals report arguments __init__"),
     ("demo", "network runs picture arguments __init__"),
-    ("distributed", "buckets agreement optimizers __init__"),
+    ("distributed", "buckets agreement averaging sharding __init__"),
     ("", "sklearn __init__ cli __main__"),
 )
 """Every file of the package in the order in which an update is processed: each may import those before it, and no other."""
