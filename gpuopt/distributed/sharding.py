@@ -7,7 +7,7 @@ with an ordinary optimizer of flat slices; then all send their shares.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -125,13 +125,13 @@ class Sharding(Distributed[BindableT_co]):
             saved["state"][name] = self._all.build(whole)
         return saved
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def _load(self, state_dict: dict[str, Any], beside: Sequence[tuple[Any, Any]] = ()) -> None:
         """Continue from the state of any number of processes; each takes its share."""
         state = state_dict.get("state") if isinstance(state_dict, dict) else None
-        if not isinstance(state, Mapping):
-            return super().load_state_dict(state_dict)
-        mine = {name: self._mine(tree, name) for name, tree in state.items()}
-        return super().load_state_dict({**state_dict, "state": mine})
+        if isinstance(state, Mapping):
+            mine = {name: self._mine(tree, name) for name, tree in state.items()}
+            state_dict = {**state_dict, "state": mine}
+        super()._load(state_dict, beside)
 
     def _mine(self, tree: Any, name: str) -> Any:
         """The share of this process in a tree of whole arrays."""

@@ -10,6 +10,7 @@ import io
 import os
 import re
 import sys
+import tempfile
 import traceback
 import typing
 from typing import Any
@@ -163,6 +164,16 @@ def another_number_of_processes(comm: Any) -> None:
     again.step(mean(comm.size, 2))
     alone.step(mean(comm.size, 2))
     assert alike(mine, one)
+    with tempfile.TemporaryDirectory() as folder:
+        path = comm.bcast(f"{folder}/one.npz", 0)
+        if comm.rank == 0:
+            go.save(path, again)
+        comm.Barrier()
+        opt.step(grads(comm.rank, 3))
+        go.load(path, opt)
+        comm.Barrier()
+    assert alike(mine, one)
+    assert alike(opt.state_dict()["state"], alone.state_dict()["state"])
     wrong = {**saved, "state": {**saved["state"], "m": {**saved["state"]["m"], "a": np.ones(3)}}}
     refused(comm, lambda: opt.load_state_dict(wrong), ValueError, "state_dict['state']['m']['a'] must be an array of (7,)")
 
