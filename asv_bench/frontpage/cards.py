@@ -101,8 +101,9 @@ def ratio_table(history: History, machine: Machine, chosen: Settings) -> str:
 def worse_card(verdicts: Verdicts) -> str:
     """The headline, from certain to uncertain, and the way to every change."""
     first, *more = text(verdicts.text).split("; ")
-    big = f'<p class="big {SIGNS[verdicts.state]}">{first}</p>'
-    big += "".join(f'<p class="{"soft" if part.startswith(("?", "1", "2")) else ""}">{part}</p>' for part in more)
+    kind = "soft" if verdicts.state == "steady" and verdicts.worse else SIGNS[verdicts.state]  # green while nothing is worse
+    big = f'<p class="big {kind}">{first}</p>'
+    big += "".join(f'<p class="{"soft" if part.startswith(("?", "↗")) else ""}">{part}</p>' for part in more)
     return card("Did it get worse?", f'{big}<p><a href="#changes">All that changed</a></p>')
 
 

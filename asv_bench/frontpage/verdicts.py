@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,12 +56,13 @@ def judge(
     suspected = [c for c in changes.suspects(history, timed) if c.key not in said]
     crept = changes.exact_drifts(history, chosen.exact, accepted) + changes.time_drifts(history, timed)
     crept = [c for c in crept if c.key not in {change.key for change in worse}]
-    state, text = headline(history, worse, better, confirmed, suspected, crept)
+    state, text = headline(history, chosen.exact, worse, better, confirmed, suspected, crept)
     return Verdicts(worse, better, confirmed, suspected, crept, state, text)
 
 
 def headline(
     history: History,
+    exact: Collection[str],
     worse: list[Change],
     better: list[Change],
     confirmed: list[Change],
@@ -80,13 +81,14 @@ def headline(
         said.append(f"▲ {count(len(new), 'regression')} confirmed, the last in {new[0].run.commit[:8]}")
     if failed:
         said.append(f"✗ {count(failed, 'value')} failed")
-    aside = [f"{count(len(muted), 'suspect')} to be confirmed"] if muted else []
-    lasting = len(fresh) - len(new) + len({c.key for c in crept} - {c.key for c in fresh})
-    aside += [f"{count(lasting, 'value')} above an earlier level"] if lasting else []
+    aside = [f"? {count(len(muted), 'suspect')} to be confirmed"] if muted else []
+    known = {c.key for c in crept if c.machine in deciding or c.benchmark in exact}
+    lasting = len(fresh) - len(new) + len(known - {c.key for c in fresh})
+    aside += [f"↗ {count(lasting, 'value')} above an earlier level"] if lasting else []
     if open_ or new:
         return "worse", "; ".join(said + aside)
     if aside:
-        return "suspect", "; ".join([*said, f"? {aside[0]}", *aside[1:]])
+        return "suspect", "; ".join(said + aside)
     if failed or not compared(history):
         return "unknown", "; ".join(said) or "Nothing to compare yet"
     if better and not worse:

@@ -239,6 +239,24 @@ def test_accepted_losses_are_not_red(frontpage: Any) -> None:
     found = judge({"t": "wider loads"})
     assert (found.state, found.text) == ("steady", "▲ 1 counter worse (1 accepted) in 00000000")
     assert found.worse[0].reason == "wider loads"
+    assert '"big soft"' in frontpage("cards").worse_card(found), "nothing is green while a counter is worse"
+
+
+def test_a_stale_machine_s_times_do_not_decide_beside_a_fresh_one(frontpage: Any) -> None:
+    verdicts, settings = frontpage("verdicts"), frontpage("settings").settings({})
+    history = a_history(frontpage, [1 + 0.01 * (i % 3) for i in range(60)] + [1.5] * 30 + [3.0])
+
+    def judge() -> Any:
+        return verdicts.judge(history, settings, [], lambda name: False, lambda before, after: {})
+
+    assert judge().state == "suspect"
+    fresh = a_history(frontpage, [1.0] * 3).machines[0]
+    fresh.name = "fresh"
+    history.machines.append(fresh)
+    history.machines[0].stale = True
+    found = judge()
+    assert found.state == "steady"
+    assert {change.machine for change in (*found.suspects, *found.drifts)} == {"m"}
 
 
 def test_lines_that_accept_are_those_that_the_change_adds(frontpage: Any, tmp_path: Path) -> None:
