@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[2] / "asv_bench"
 MODULES = sorted(path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py"))
 NAMES = {
     "rows.Rows.track_rows",
+    "searches.Searches.track_iteration",
     "rules.Floor.track_over_floor",
     "rules.Latency.track_latency",
     "rules.Many.track_many",
