@@ -101,7 +101,7 @@ def _where(stays: Any, *arrays: Any) -> list[Any]:
     return [x[stays] if on_host else np.where(stays, x, 0) for x in arrays]
 
 
-def _blocks(x: Any, axis: int = -1) -> list[slice]:
+def _blocks(x: Any, axis: int | None = None) -> list[slice]:
     """Parts of an array along its first axis; one, if `axis` is that, or on a GPU."""
     if not isinstance(x, np.ndarray) or axis in (0, -x.ndim):
         return [slice(None)]
