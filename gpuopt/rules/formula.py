@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
+import operator
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -19,6 +20,8 @@ from gpuopt.rules.ranges import STATIC, Range, arguments_hint, range_of, single
 from gpuopt.rules.spelling import in_place_of, refusal
 from gpuopt.rules.tuples import entries, put, whole
 from gpuopt.rules.written import ComparedByValue, is_written
+
+_SEVERAL = operator.attrgetter("several")
 
 
 class Formula(ComparedByValue, ReadsLoss):
@@ -151,6 +154,8 @@ class Formula(ComparedByValue, ReadsLoss):
     @property
     def ranges(self) -> dict[str, Range]:
         """The range of each float hyperparameter."""
+        if not any(map(_SEVERAL, self._ranges.values())):
+            return dict(self._ranges)
         return {name: self._ranges[whole(name)] for name in self._values(self._ranges)}
 
     @property
@@ -162,7 +167,10 @@ class Formula(ComparedByValue, ReadsLoss):
         found = dict[str, Any]()
         for name in names:
             value = getattr(self, name)
-            found |= entries(name, value) if type(value) is tuple else {name: value}
+            if type(value) is tuple:
+                found |= entries(name, value)
+            else:
+                found[name] = value
         return found
 
     def replace(self, values: Mapping[str, Any]) -> Self:
