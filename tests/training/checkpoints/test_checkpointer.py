@@ -165,11 +165,10 @@ METHODS = [
 def test_a_minimization_that_was_killed_goes_on(executor: str, xp: Any, method: Any, tmp_path: Path) -> None:
     """To the same point, value, gradient, counts of iterations and of calls."""
     right = minimized(xp, method, None)
-    for calls in (2, 7, right[1]["nfev"] - 1):
-        with pytest.raises(Killed):
-            minimized(xp, method, tmp_path / str(calls), calls)
-        assert minimized(xp, method, tmp_path / str(calls)) == right
-    assert minimized(xp, method, tmp_path / "2", maxiter=5)[1]["status"] == 1
+    with pytest.raises(Killed):
+        minimized(xp, method, tmp_path, right[1]["nfev"] - 1)
+    assert minimized(xp, method, tmp_path) == right
+    assert minimized(xp, method, tmp_path, maxiter=5)[1]["status"] == 1
 
 
 def test_a_check_that_was_saved_is_not_made_again(tmp_path: Path) -> None:
