@@ -317,7 +317,7 @@ MISTAKES = [
     ),
     Mistake(
         "a truth value for a number",
-        "formula:single",
+        "ranges:single",
         "_1 and kind in 'iuf'",
         "_1",
         "test_schedules",
