@@ -7,14 +7,15 @@ the same tensors elsewhere, in other groups, or out of a file.
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, NamedTuple
 
 import numpy as np
 
 import torch
 from gpuopt.arrays.backend import is_cupy
+from gpuopt.arrays.device import device_of
 from gpuopt.arrays.exchange import shared
 from gpuopt.arrays.memory import bounds
 from gpuopt.optimizer.gradients import Located
@@ -107,10 +108,8 @@ class Bound:
         """The stream in which PyTorch works on the tensors' device, as CuPy's current one."""
         if not self._on_gpu:
             return nullcontext()
-        import cupy
-
         stream = torch.cuda.current_stream(self.tensors[0].device)
-        return cupy.cuda.ExternalStream(stream.cuda_stream, stream.device_index)  # type: ignore[no-any-return]
+        return in_stream(self._spec.leaves[0], stream.cuda_stream)
 
     def kept(self) -> Kept:
         """What it keeps for the tensors, copied."""
@@ -193,6 +192,24 @@ def _arrays(grads: Sequence[Any]) -> list[Any]:
                     "the layer with sparse=False"
                 ) from None
         return [None if g is None else shared(g, f"grads[{k}]") for k, g in enumerate(grads)]
+
+
+class Shared(NamedTuple):
+    """A stream of another library, by CUDA's protocol for them."""
+
+    address: int
+
+    def __cuda_stream__(self) -> tuple[int, int]:
+        return 0, self.address
+
+
+@contextmanager
+def in_stream(array: Any, address: int) -> Iterator[None]:
+    """Work on the device of an array of CuPy in that stream."""
+    import cupy
+
+    with device_of(array), cupy.cuda.Stream.from_external(Shared(address)):
+        yield
 
 
 def view_like(array: Any, address: int) -> Any:
