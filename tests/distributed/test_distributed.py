@@ -15,6 +15,7 @@ import pytest
 
 import gpuopt as go
 from tests.support import ROOT
+from tools import scale
 
 MPIEXEC = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
 ALONE = {"GPUOPT_CPU": "numpy", "GPUOPT_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -47,6 +48,16 @@ def test_a_process_that_dies_ends_all() -> None:
     assert done.returncode != 0
     assert "done" not in done.stdout
     assert time.monotonic() - start < 60
+
+
+def test_a_step_sends_what_the_model_says() -> None:
+    done = run(2, "--count", module=("tools.scale",))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("as the model") == 10
+
+
+def test_the_page_on_scale_has_the_table_of_the_model() -> None:
+    assert scale.table() in (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.gpu
