@@ -64,7 +64,7 @@ def parts(choice: Choice) -> list[Part]:
         own("smoke", 70, *small),
         own("tuning", 70, "--size", str(choice.size), *small),
         bench("adam", 45, "--rules", "adam"),
-        Part("suite", 240, lambda output: suite(output, choice.tests), "jsonl", grace=20),
+        Part("suite", 150, lambda output: suite(output, choice.tests), "jsonl", grace=20),
         bench("rules", 60, "--rules", "adamw", "gradientdescent", "momentum", "rmsprop", "chain"),
         bench("bfloat16", 30, *sixteen),
         bench("master", 20, *sixteen, "--init", "master"),
