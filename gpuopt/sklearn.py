@@ -16,6 +16,7 @@ import numpy as np
 from gpuopt.arrays.packages import command
 from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.rules.base import Bindable, class_hint
+from gpuopt.rules.chains import loss_scale_name
 from gpuopt.rules.tuples import whole
 
 try:
@@ -115,6 +116,12 @@ class _ByRule:
     def _fit_stochastic(self, *args: Any, **kwargs: Any) -> None:
         fit: Callable[..., None] = super()._fit_stochastic  # type: ignore[misc]
         given = inspect.signature(fit).bind(*args, **kwargs).arguments
+        begun = given["incremental"] and "_optimizer" in vars(self)
+        if begun and self._is_by_rule != (self.rule is not None):
+            raise ValueError(
+                f"{type(self).__name__}: rule={self.rule!r} cannot take over a training that was "
+                "begun otherwise: call fit, which begins anew, or set rule before partial_fit"
+            )
         if given["incremental"] and self._is_by_rule:
             self._arrays = self._optimizer.trained(self.rule, self._arrays)
         fit(*args, **kwargs)
@@ -146,6 +153,8 @@ class _ByRule:
                 f"{name}: rule must be a gpuopt.Rule, such as gpuopt.Adam(), a chain of one, or "
                 f"None, got {rule!r}{class_hint(rule)}"
             )
+        if loss_scale_name(rule) is not None:
+            raise ValueError(f"{name} does not scale the loss: leave LossScale out of {rule!r}")
         defaults = inspect.signature(type(self)).parameters
         for other in _OF_SOLVERS:
             if (value := getattr(self, other)) != (default := defaults[other].default):

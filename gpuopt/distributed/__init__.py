@@ -13,7 +13,7 @@ from gpuopt.arrays import check, exchange
 from gpuopt.arrays.packages import command
 from gpuopt.arrays.tree import TreeSpec
 from gpuopt.arrays.typed import ArrayTree, HyperArrays
-from gpuopt.distributed.agreement import agree, described, together
+from gpuopt.distributed.agreement import agree, described, shown, together
 from gpuopt.distributed.averaging import Averaging
 from gpuopt.distributed.buckets import Order, broadcast
 from gpuopt.distributed.sharding import Sharding
@@ -131,11 +131,11 @@ def _described(
     spec = TreeSpec(params, "params")
     spec.leaves = list(map(exchange.parameter, spec.leaves, spec.paths))
     check.parameters(spec.leaves, spec.paths, params)
-    shown = {name: "given" if name == "hyper" else repr(value) for name, value in given.items()}
+    told = {name: shown(value) for name, value in given.items()}
     mine = {
         "gpuopt": str(sys.modules["gpuopt"].__version__),
         "the rule": described(rule),
-        "the options": repr({"shard": bool(shard), "order": order, **shown}),
+        "the options": repr({"shard": bool(shard), "order": order, **told}),
         "paths": ", ".join(spec.paths),
     }
     arrays = zip(spec.paths, spec.leaves, strict=True)

@@ -6,30 +6,41 @@ the same error, which names its rank; none waits for another.
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from gpuopt.arrays.backend import is_array, is_cupy
+from gpuopt.arrays.tree import leaves
 from gpuopt.rules.base import Bindable
 from gpuopt.rules.written import is_written
 
-__all__ = ["Said", "agree", "described", "heard", "together", "token_of"]
+__all__ = ["Said", "agree", "described", "heard", "shown", "together", "token_of"]
 
 T = TypeVar("T")
 
 
+_STEPS = (0, 1, 10, 100, 1_000, 10_000)
+
+
 def described(rule: Bindable) -> str:
-    """A rule in words that are the same in all processes: functions by their names."""
-    return f"{rule.outline} with { ({n: _named(x) for n, x in rule.hyperparameters.items()}) }"
+    """A rule in words that are the same in all processes."""
+    return f"{rule.outline} with { ({n: shown(x) for n, x in rule.hyperparameters.items()}) }"
 
 
-def _named(value: Any) -> str:
-    """What says a value; a function's name, for its repr has an address."""
-    name = getattr(value, "__qualname__", type(value).__qualname__)
-    text = "arrays" if is_written(value) else repr(value)
-    return name if " at 0x" in text else text
+def shown(value: Any) -> str:
+    """What says a value: the checksum of arrays; what a schedule gives at some steps."""
+    if is_written(value):
+        arrays = [x.get() if is_cupy(x) else x for x in leaves(value) if is_array(x)]
+        return f"arrays of the checksums {[zlib.crc32(x.tobytes()) for x in arrays]}"
+    if callable(value):
+        with contextlib.suppress(Exception):  # it may be for fewer steps
+            return f"a schedule of {[float(value(step)) for step in _STEPS]}"
+        return getattr(value, "__qualname__", type(value).__qualname__)
+    return repr(value)
 
 
 def token_of(rule: Bindable) -> int:

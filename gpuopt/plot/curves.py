@@ -119,6 +119,8 @@ def schedule(
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps!r}")
     given = schedules if isinstance(schedules, Mapping) else {"": schedules}
+    if not given:
+        raise ValueError("schedules is empty: pass one, or a dict of some by their names")
     at = np.arange(steps)
     curves = {name: (at, np.array([float(f(int(t))) for t in at])) for name, f in given.items()}
     ax = axes_for(ax, dark)
@@ -140,6 +142,10 @@ def _curve(given: Any, name: str, against: Against, smooth: int | None) -> tuple
     every: NDArray[Any] = np.arange(1, loss.size + 1)
     if isinstance(given, History) and against != "updates":
         every = every * (getattr(given, against) / loss.size)
+    drawn = np.isfinite(loss)  # others are of steps that were taken back, as a rule
+    if not drawn.any():
+        raise ValueError(f"{name!r} has no finite loss to draw")
+    every, loss = every[drawn], loss[drawn]
     mean = running_mean(loss, smooth or max(1, loss.size // _SMOOTH))
     at = np.unique(np.linspace(0, loss.size - 1, _POINTS).astype(int))
     return every[at], mean[at]

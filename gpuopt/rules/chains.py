@@ -56,6 +56,13 @@ def chain(*pieces: Formula | Bindable) -> Chain:
     )
 
 
+def _in_order(pieces: Sequence[Any]) -> str:
+    """A chain of these pieces in an order in which they may stand."""
+    kinds = (GradientPiece, Bindable, StepPiece, ParameterPiece)
+    found = sorted(pieces, key=lambda piece: [not isinstance(piece, kind) for kind in kinds])
+    return f"chain({', '.join(map(repr, found))})"
+
+
 @final
 @dataclasses.dataclass(frozen=True, repr=False)
 class Chain(Composite):
@@ -87,18 +94,19 @@ class Chain(Composite):
             if isinstance(piece, GradientPiece) and k > rules[0]:
                 raise ValueError(
                     f"chain: {piece!r} changes the gradient, so it must stand before the rule: "
-                    f"{self!r}"
+                    f"{_in_order(self.pieces)}"
                 )
             if isinstance(piece, (StepPiece, ParameterPiece)) and k < rules[0]:
                 what = "step" if isinstance(piece, StepPiece) else "parameter"
                 raise ValueError(
                     f"chain: {piece!r} changes the {what}, so it must stand after the rule: "
-                    f"{self!r}"
+                    f"{_in_order(self.pieces)}"
                 )
             if isinstance(piece, StepPiece) and isinstance(self.pieces[k - 1], ParameterPiece):
                 raise ValueError(
                     f"chain: {piece!r} changes the step, so it must stand before "
-                    f"{self.pieces[k - 1]!r}, which changes the parameter: {self!r}"
+                    f"{self.pieces[k - 1]!r}, which changes the parameter: "
+                    f"{_in_order(self.pieces)}"
                 )
         rule, *behind = self.pieces[rules[0] :]
         if behind and getattr(rule, "_averages", False):

@@ -70,6 +70,11 @@ class Bound:
         if all(g is None for g in grads):
             return
         reads = self.optimizer._binding.asks
+        if reads and loss is None:
+            raise ValueError(
+                "the rule reads the loss of the step: write opt.step(loss=loss), or give step a "
+                "closure that returns it"
+            )
         with torch.no_grad(), self._stream():
             self.optimizer.step(self._located(grads), loss if reads else None)
             torch.autograd.graph.increment_version(

@@ -6,15 +6,33 @@ and `momentum` are called as in PyTorch, for there they are looked for.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gpuopt.rules import Chain, chain, partition
-from gpuopt.rules.base import Bindable
+from gpuopt.rules.base import Bindable, class_hint
+from gpuopt.rules.chains import loss_scale_name
 
-__all__ = ["entries_of", "filled", "joined", "renewed", "schedules_of", "values_of"]
+__all__ = [
+    "check_names",
+    "check_rule",
+    "entries_of",
+    "filled",
+    "joined",
+    "renewed",
+    "schedules_of",
+    "values_of",
+]
 
 Group = Mapping[str, Any]
+_OF_PYTORCH = {
+    *("alpha", "amsgrad", "betas", "capturable", "centered", "dampening", "eps", "etas", "foreach"),
+    *("fused", "initial_accumulator_value", "lambd", "lr", "lr_decay", "maximize", "momentum"),
+    *("momentum_decay", "nesterov", "rho", "step_sizes", "weight_decay"),
+}
+"""What the groups of PyTorch's optimizers take."""
+_HAIR = 1e-12
 
 
 def entries_of(rule: Bindable) -> dict[str, Any]:
@@ -22,16 +40,21 @@ def entries_of(rule: Bindable) -> dict[str, Any]:
 
     One that follows a schedule of gpuopt has its first value, which stands there to be seen.
     """
-    found = {
-        name: value(0) if callable(value) else value
-        for name, value in rule.hyperparameters.items()
-        if isinstance(value, float) or callable(value)
-        if "." not in name.rpartition("/")[2]
-    }
+    found = {name: x(0) if callable(x) else x for name, x in _numbers(rule).items()}
     for entry, names in _together(found).items():
         values = [found.pop(name) for name in names]
         found[entry] = values[0] if entry == "momentum" else tuple(values)
     return found
+
+
+def _numbers(rule: Bindable) -> dict[str, Any]:
+    """The float hyperparameters of a rule, and those with a schedule; without those of pieces."""
+    return {
+        name: value
+        for name, value in rule.hyperparameters.items()
+        if isinstance(value, float) or callable(value)
+        if "." not in name.rpartition("/")[2]
+    }
 
 
 def _together(known: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -45,21 +68,63 @@ def _together(known: Mapping[str, Any]) -> dict[str, list[str]]:
 def values_of(rule: Bindable, group: Group) -> dict[str, float]:
     """The value of each hyperparameter of the rule that the group has, as it is there now."""
     found = dict[str, float]()
-    known = rule.hyperparameters
+    known = _numbers(rule)
     for entry, names in _together(known).items():
         if entry in group:
             given = group[entry]
             found |= zip(names, [given] if entry == "momentum" else given, strict=True)
     own = {name: group[name] for name in known if name in group}
-    return {name: float(value) for name, value in (found | own).items() if value is not None}
+    return {
+        name: _number(name, value) for name, value in (found | own).items() if value is not None
+    }
+
+
+def _number(name: str, value: Any) -> float:
+    """The number that stands in a group; a scheduler may end a hair below a rate of 0."""
+    number = float(value)
+    return 0.0 if name == "lr" and -_HAIR < number < 0 else number
 
 
 def filled(rule: Bindable, group: Group) -> dict[str, Any]:
-    """The group with an entry for each number of its rule that it does not have."""
+    """The group with an entry for each number of its rule that it does not have.
+
+    Raises
+    ------
+    ValueError
+        If it has one that an optimizer of PyTorch would take, and the rule does not.
+    """
+    check_names(rule, group)
     own = renewed(rule, group, {})
     hidden = {name for names in _together(rule.hyperparameters).values() for name in names}
     given = {name: value for name, value in group.items() if name not in hidden}
     return {**given, **{name: x for name, x in entries_of(own).items() if name not in given}}
+
+
+def check_names(rule: Bindable, group: Group) -> None:
+    """Raise ValueError if the rule has no such hyperparameter as a name in the group says."""
+    entries, known = entries_of(rule), rule.hyperparameters
+    for name in group:
+        typo = difflib.get_close_matches(name, entries, 1, 0.8)
+        if name in entries or (name in known and name not in _OF_PYTORCH):
+            continue
+        if name in _OF_PYTORCH or typo:
+            raise ValueError(
+                f"a group has {name!r}, and {rule!r} takes {', '.join(entries) or 'no numbers'} "
+                "there: give the group another rule, as {'params': …, 'rule': gpuopt.AdamW()}"
+            )
+
+
+def check_rule(rule: Any) -> None:
+    """Raise an error if it is no rule, or needs a loss that somebody else scales."""
+    if not isinstance(rule, Bindable):
+        raise TypeError(
+            "rule must be a gpuopt.Rule, such as gpuopt.Adam(), or a chain of one, got "
+            f"{type(rule).__name__}{class_hint(rule)}"
+        )
+    if loss_scale_name(rule) is not None:
+        raise ValueError(
+            f"leave LossScale out of {rule!r}: take torch.amp.GradScaler, which scales"
+        )
 
 
 def schedules_of(rule: Bindable) -> dict[str, Any]:

@@ -7,14 +7,21 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from gpuopt.rules.base import Bindable, class_hint
+from gpuopt.rules.base import Bindable
 from gpuopt.torch.bound import Bound, Kept
-from gpuopt.torch.groups import entries_of, filled, joined, renewed, schedules_of, values_of
+from gpuopt.torch.files import HEADER, kept_in
+from gpuopt.torch.groups import (
+    check_rule,
+    entries_of,
+    filled,
+    joined,
+    renewed,
+    schedules_of,
+    values_of,
+)
 
 __all__ = ["Optimizer"]
 
-_HEADER = "gpuopt"
-"""The key of a state dict under which stands what belongs to no single tensor."""
 _outside_of_graphs = getattr(torch, "_disable_dynamo", lambda method: method)
 
 
@@ -69,7 +76,7 @@ class Optimizer(torch.optim.Optimizer):
         state_dtype: str | None = None,
         capturable: bool = False,
     ) -> None:
-        _check_rule(rule)
+        check_rule(rule)
         self._options = {
             "master": master,
             "stochastic_rounding": stochastic_rounding,
@@ -90,7 +97,7 @@ class Optimizer(torch.optim.Optimizer):
         if isinstance(group, dict):
             group = dict(group)
             rule = group.pop("rule", rule)
-            _check_rule(rule)
+            check_rule(rule)
             rate = group.get("lr")
             if isinstance(rate, torch.Tensor) and rate.numel() != 1:
                 raise ValueError("Tensor lr must be 1-element")
@@ -158,6 +165,14 @@ class Optimizer(torch.optim.Optimizer):
             self._kept, self._bound = self._bound.kept(), None
             self.state = defaultdict(dict)
 
+    def _follow(self, t: int) -> None:
+        """Let schedules of gpuopt go on where a group has the value of each after `t` steps."""
+        each = zip(self._schedules, self.param_groups, self._shown, strict=True)
+        for schedules, group, shown in each:
+            for name, schedule in schedules.items():
+                if group[name] == schedule(t):
+                    shown[name] = group[name]
+
     def _show(self, t: int) -> None:
         """Put the value that each schedule of gpuopt has now where PyTorch looks for it."""
         each = zip(self._schedules, self.param_groups, self._shown, strict=True)
@@ -182,7 +197,7 @@ class Optimizer(torch.optim.Optimizer):
         tensors = [p for group in self.param_groups for p in group["params"]]
         self.state = defaultdict(dict, zip(tensors, kept["tensors"], strict=False))
         try:
-            return {**super().state_dict(), _HEADER: kept["header"]}
+            return {**super().state_dict(), HEADER: kept["header"]}
         finally:
             self.state = live
 
@@ -205,8 +220,9 @@ class Optimizer(torch.optim.Optimizer):
         hook = self.register_load_state_dict_pre_hook(take)
         try:
             super().load_state_dict(state_dict)
-            self._bound, self._kept = None, _read(taken)
+            self._bound, self._kept = None, kept_in(taken, self._rules)
             if self._kept is not None:
+                self._follow(self._kept["header"]["t"])
                 self._binding()
         except BaseException:
             self.__dict__.update(before)
@@ -221,30 +237,6 @@ class Optimizer(torch.optim.Optimizer):
         return {**super().__getstate__(), **{name: vars(self)[name] for name in own}, **rest}
 
 
-def _check_rule(rule: Any) -> None:
-    if not isinstance(rule, Bindable):
-        raise TypeError(
-            "rule must be a gpuopt.Rule, such as gpuopt.Adam(), or a chain of one, got "
-            f"{type(rule).__name__}{class_hint(rule)}"
-        )
-
-
 def _number(value: Any) -> Any:
     """An entry of a group as it can be compared: the number in a tensor, which may change."""
     return float(value) if isinstance(value, torch.Tensor) else value
-
-
-def _read(state_dict: dict[str, Any]) -> Kept | None:
-    """What is kept in a state dict, for its tensors in order; None if nothing is."""
-    state, header = state_dict["state"], state_dict.get(_HEADER)
-    if header is None:
-        if state:
-            raise ValueError(
-                f"state_dict has no {_HEADER!r}: it is of an optimizer of PyTorch, not of one of "
-                "gpuopt.torch"
-            )
-        return None
-    indices = [index for group in state_dict["param_groups"] for index in group["params"]]
-    if missing := [index for index in indices if index not in state]:
-        raise ValueError(f"state_dict['state'] has nothing of parameter {missing[0]}")
-    return {"header": header, "tensors": [state[index] for index in indices], "loaded": True}

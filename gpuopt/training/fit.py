@@ -131,9 +131,10 @@ def fit(
     rng = _generator(seed) if shuffle and size < count else None
     history, forward = History(takes_back(optimizer.rule)), functools.partial(loss_and_grad, params)
     training = Training(forward, optimizer, history, epochs, rng, xp, after, callback, checkpoint)
+    updates = math.ceil(count / size)
     if checkpoint is not None:
-        resume(checkpoint, optimizer, history, rng)
-    start, updates = time.perf_counter() - history.seconds, math.ceil(count / size)
+        resume(checkpoint, optimizer, history, rng, (count, updates))
+    start = time.perf_counter() - history.seconds
     with progress_bar(progress, epochs, history.epochs * updates, epochs * updates) as bar:
         for _ in range(history.epochs, epochs):
             training.epoch(batches(arrays, size, rng, xp), bar)

@@ -219,3 +219,12 @@ def test_examples_in_docstrings() -> None:
 def test_a_warning_is_scikit_learns() -> None:
     with pytest.warns(ConvergenceWarning):
         classifier(go.SGD(1e-6), max_iter=2).fit(X, Y)
+
+
+def test_what_would_train_nothing_or_otherwise_is_refused() -> None:
+    x, y = np.eye(6), np.arange(6) % 2
+    with pytest.raises(ValueError, match="MLPClassifier does not scale the loss: leave LossScale out"):
+        go.sklearn.MLPClassifier(rule=go.chain(go.LossScale(), go.SGD())).fit(x, y)
+    net = go.sklearn.MLPClassifier((3,)).partial_fit(x, y, classes=[0, 1])
+    with pytest.raises(ValueError, match=r"rule=.* cannot take over a training that was begun otherwise: call fit"):
+        net.set_params(rule=go.SGD(0.0)).partial_fit(x, y)

@@ -109,6 +109,13 @@ def test_losses_of_a_loop_of_ones_own(ax: Any) -> None:
     go.plot.compare({"mine": [3.0, 1.0, -1.0]}, ax=ax)
     assert_allclose(ax.lines[0].get_xydata(), [[1, 3], [2, 1], [3, -1]])
     assert ax.get_yscale() == "linear"
+    gap: Any = go.plot.compare({"mine": [3.0, np.nan, 1.0]}, ax=Figure().subplots())
+    assert_allclose(gap.lines[0].get_xydata(), np.array([[1.0, 3.0], [3.0, 1.0]]))
+    gap.figure.canvas.draw()
+    with pytest.raises(ValueError, match="'mine' has no finite loss"):
+        go.plot.compare({"mine": [np.nan]})
+    with pytest.raises(ValueError, match="schedules is empty"):
+        go.plot.schedule({}, 5)
     with pytest.raises(TypeError, match="'mine' is no History, and only that knows its seconds"):
         go.plot.compare({"mine": [1.0]}, "seconds")
     with pytest.raises(ValueError, match="against must be 'updates', 'examples' or 'seconds', got 'time'"):

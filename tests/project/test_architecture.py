@@ -65,7 +65,7 @@ ORDER = (
     ("training", "search minimize iterate scipy_method differences leaf_check check_gradient"),
     ("plot", "look labels surfaces curves notebooks __init__"),
     ("problems", "problem functions learning __init__"),
-    ("torch", "groups bound optimizer __init__"),
+    ("torch", "groups bound files optimizer __init__"),
     ("", "option_values"),
     ("bench", "measure by_hand libraries subjects rivals report arguments __init__"),
     ("demo", "network runs picture arguments __init__"),

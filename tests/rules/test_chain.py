@@ -362,6 +362,14 @@ def test_a_rule_that_averages_stands_last(rule: Any) -> None:
     assert go.chain(go.clip(1.0), rule).init(np.ones(2)).evaluation().tolist() == [1.0, 1.0]
 
 
+@pytest.mark.parametrize("pieces", [(go.average(), go.SGD(), go.clip(1.0)), (go.bounds(0.0, 1.0), go.cautious(), go.SGD())])
+def test_the_order_that_is_told_is_a_chain(pieces: tuple[Any, ...]) -> None:
+    with pytest.raises(ValueError, match="must stand") as caught:
+        go.chain(*pieces)
+    found = eval(str(caught.value).partition("the rule: ")[2], {name: getattr(go, name) for name in go.__all__})
+    assert sorted(map(repr, found.pieces)) == sorted(map(repr, pieces))
+
+
 def test_the_place_of_a_step_piece() -> None:
     with pytest.raises(ValueError, match="changes the step, so it must stand after the rule"):
         go.chain(go.cautious(), go.SGD())

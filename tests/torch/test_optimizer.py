@@ -302,3 +302,61 @@ def test_a_rule_is_asked_for() -> None:
         go.torch.Optimizer([torch.zeros(2)], go.Adam)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"rule must be a gpuopt\.Rule"):
         go.torch.Optimizer([{"params": [torch.zeros(2)], "rule": torch.optim.Adam}], go.Adam())
+
+
+def test_what_a_group_or_a_state_dict_says_is_heard_or_refused() -> None:
+    p = [torch.nn.Parameter(torch.ones(2))]
+    for group, words in (
+        ({"weight_decay": 0.1}, "a group has 'weight_decay', and Adam.* takes lr, "),
+        ({"lrr": 1.0}, "a group has 'lrr'"),
+        ({"amsgrad": True}, "a group has 'amsgrad'"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            go.torch.Optimizer([{"params": p, **group}], go.Adam())
+    opt = go.torch.Optimizer([{"params": p, "name": "mine"}], go.Adam(0.1))
+    p[0].grad = torch.ones(2)
+    opt.step()
+    kept = copy.deepcopy(opt.state_dict())
+    for other in (go.torch.Optimizer(p, go.SGD(0.7)), torch.optim.Adam(p)):
+        with pytest.raises(ValueError, match=r"state_dict is of another rule: a group has no|a group has 'weight_decay'"):
+            opt.load_state_dict(other.state_dict())
+    torch.testing.assert_close(opt.state_dict()["state"], kept["state"])
+    with pytest.raises(ValueError, match=r"leave LossScale out of .*: take torch\.amp\.GradScaler"):
+        go.torch.Optimizer(p, go.chain(go.LossScale(), go.SGD()))
+    again = go.torch.Optimizer(p, go.PolyakStep())
+    with pytest.raises(ValueError, match=r"write opt\.step\(loss=loss\), or give step a closure"):
+        again.step()
+    again.step(loss=1.0)
+
+
+def test_tensors_are_saved_and_loaded(tmp_path: Any) -> None:
+    own, other = torch.ones(3), torch.zeros(3)
+    opt, again = go.Adam(0.1).init({"w": own}), go.Adam(0.1).init({"w": other})
+    opt.step({"w": torch.ones(3)})
+    go.save(tmp_path / "a.npz", opt)
+    go.load(tmp_path / "a.npz", again)
+    assert torch.equal(own, other)
+    with pytest.raises(TypeError, match=r"write torch\.save\(opt\.state_dict\(\), path\)"):
+        go.save(tmp_path / "a.npz", go.torch.Optimizer([torch.nn.Parameter(own)], go.Adam()))
+
+
+def test_a_schedule_goes_on_in_a_resumed_optimizer() -> None:
+    p, rates = [torch.nn.Parameter(torch.ones(2))], go.schedules.Exponential(0.1, 0.5, 1)
+    p[0].grad = torch.ones(2)
+    opt, again = (go.torch.Optimizer(p, go.SGD(rates)) for _ in range(2))
+    opt.step()
+    opt.step()
+    again.load_state_dict(opt.state_dict())
+    again.step()
+    assert again.param_groups[0]["lr"] == rates(3)
+    assert again.rule == go.SGD(rates)
+
+
+def test_a_rate_a_hair_below_0_is_0_and_a_rule_may_have_an_empty_beta() -> None:
+    p = [torch.nn.Parameter(torch.ones(2, 2))]
+    p[0].grad = torch.ones(2, 2)
+    opt = go.torch.Optimizer(p, go.SGD(0.1))
+    opt.param_groups[0]["lr"] = -2e-20
+    opt.step()
+    assert torch.equal(p[0], torch.ones(2, 2))
+    go.torch.Optimizer(p, go.SOAP()).step()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.arrays.backend import array_module
+from gpuopt.arrays.exchange import parameter
 from gpuopt.arrays.tree import TreeSpec, leaves
 from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.optimizer.places import fits, like, told
@@ -130,7 +131,7 @@ def contents(opt: Optimizer, history: History | None, extra: Any) -> dict[str, A
     _check(opt, history)
     found = opt.state_dict()
     return {
-        "params": opt.params,
+        "params": _shared(opt.params),
         "hyper": _hyper(opt),
         "state": found.pop("state"),
         "optimizer": found,
@@ -147,7 +148,7 @@ def applied(found: Any, opt: Optimizer, history: History | None, path: str) -> A
     if history is not None and found["history"] is None:
         raise ValueError(f"{path} holds no history: load it without, gpuopt.load(path, opt)")
     try:
-        beside = _beside("params", found["params"], opt.params)
+        beside = _beside("params", found["params"], _shared(opt.params))
         hyper, saved = _hyper(opt), found["hyper"]
         for name in {**hyper, **saved}:
             if name in hyper and name in saved:
@@ -157,7 +158,7 @@ def applied(found: Any, opt: Optimizer, history: History | None, path: str) -> A
         error.add_note(f"gpuopt.load: {path} does not fit this optimizer, which has not changed")
         raise
     if history is not None:
-        history._restore(found["history"], array_module(*leaves(opt.params)))
+        history._restore(found["history"], array_module(*leaves(_shared(opt.params))))
     return found["extra"]
 
 
@@ -173,10 +174,23 @@ def on_device(tree: Any, xp: Any) -> Any:
     return TreeSpec(tree, "checkpoint").map(there)
 
 
+def _shared(params: Any) -> Any:
+    """Parameters as arrays of NumPy or CuPy, whatever library they are of."""
+    spec = TreeSpec(params, "params")
+    each = zip(spec.leaves, spec.paths, strict=True)
+    return spec.build([parameter(leaf, path) for leaf, path in each])
+
+
 def _check(opt: Any, history: Any) -> None:
     if not isinstance(opt, Optimizer):
+        kind, hint = type(opt), ""
+        if isinstance(opt, str | os.PathLike):
+            hint = ": the path comes first, gpuopt.save(path, opt)"
+        elif kind.__module__.startswith("gpuopt.torch"):
+            hint = ": write torch.save(opt.state_dict(), path)"
         raise TypeError(
-            f"opt must be an Optimizer, as rule.init(params) makes it, got {type(opt).__name__}"
+            "opt must be an Optimizer, as rule.init(params) makes it, got "
+            f"{kind.__module__}.{kind.__qualname__}{hint}"
         )
     if not isinstance(history, History | None):
         raise TypeError(

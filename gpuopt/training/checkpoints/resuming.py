@@ -23,9 +23,16 @@ def save_run(
 
 
 def resume(
-    checkpoint: Checkpointer, opt: Optimizer, history: History, rng: np.random.Generator | None
+    checkpoint: Checkpointer,
+    opt: Optimizer,
+    history: History,
+    rng: np.random.Generator | None,
+    an_epoch: tuple[int, int],
 ) -> None:
-    """Go on from the newest checkpoint, if there is one, in the order that follows."""
+    """Go on from the newest checkpoint, if there is one, in the order that follows.
+
+    `an_epoch` has so many examples and updates.
+    """
     found = checkpoint.newest()
     if found is None:
         return
@@ -37,6 +44,13 @@ def resume(
         raise ValueError(
             f"{path} is of a run whose order is of {was}, and this one's is of {now}: give fit the "
             "same seed=, shuffle= and batch_size="
+        )
+    record = kept["history"]
+    each = tuple(record[name] / max(record["epochs"], 1) for name in ("examples", "steps"))
+    if record["epochs"] and each != an_epoch:
+        raise ValueError(
+            f"{path} is of a run with {each[0]:g} examples and {each[1]:g} updates an epoch, and "
+            f"this one has {an_epoch[0]} and {an_epoch[1]}: give fit the same data and batch_size="
         )
     applied(kept, opt, history, path)
     if rng is not None:

@@ -201,6 +201,7 @@ def test_what_another_run_wrote_is_refused(tmp_path: Path) -> None:
         (lambda: minimized(np, go.SGD(), fitted), r"minimize did not write .*: give checkpoint= a folder of this run alone"),
         (lambda: trained(np, own), r"fit did not write .*: give checkpoint= a folder of this run alone"),
         (lambda: trained(np, fitted, seed=3), r"order is of MT19937, and this one's is of PCG64: give fit the same seed="),
+        (lambda: trained(np, fitted, batch_size=5), "examples and .* updates an epoch, and this one has"),
         (lambda: trained(np, fitted, shuffle=False), "order is of MT19937, and this one's is of the data"),
         (lambda: go.minimize(bowl, np.zeros(4), go.LBFGS(), checkpoint=go.Checkpointer(lbfgs)), "is of an x0 with 3 numbers"),
     ]

@@ -8,6 +8,13 @@ __all__ = ["MISTAKES"]
 
 MISTAKES = [
     Mistake(
+        "another batch size taken in silence by a resumed run",
+        "resuming:resume",
+        "record['epochs'] and each != an_epoch",
+        "False",
+        "test_checkpointer::test_what_another_run_wrote_is_refused",
+    ),
+    Mistake(
         "a file named before it is on the disk",
         "replacing:replacing",
         "os.fsync(_1.fileno())",

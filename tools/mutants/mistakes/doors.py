@@ -8,6 +8,20 @@ __all__ = ["MISTAKES"]
 
 BATCHES = "test_sklearn::test_batches_one_by_one_are_a_fit"
 MISTAKES = [
+    Mistake(
+        "a rule that takes over from scikit-learn's own optimizer, in silence",
+        "_ByRule._fit_stochastic",
+        "begun and _1 != _2",
+        "False",
+        "test_sklearn::test_what_would_train_nothing_or_otherwise_is_refused",
+    ),
+    Mistake(
+        "a schedule that differs in one process",
+        "agreement:shown",
+        "callable(value)",
+        "False",
+        "test_distributed::test_processes_do_together_what_one_does",
+    ),
     Mistake("averages are never shown", "_RuleOptimizer.evaluated", "_1 if same else found", "_1", BATCHES),
     Mistake("goes on from the averages", "_RuleOptimizer.trained", "return self._params", "return shown", BATCHES),
     Mistake("a pickle without its state", "_RuleOptimizer._optimizer", "self._saved is not None", "False", BATCHES),
@@ -35,8 +49,8 @@ MISTAKES = [
     Mistake(
         "a parameter without an effect taken in silence",
         "_ByRule._check_rule",
-        "raise ValueError(__1)",
-        "pass",
+        "(value := _1) != (default := _2)",
+        "False",
         "test_sklearn::test_what_is_refused",
     ),
 ]
