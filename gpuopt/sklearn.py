@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 
@@ -28,6 +28,8 @@ except ModuleNotFoundError as error:
     raise ModuleNotFoundError(what, name=error.name) from error
 
 __all__ = ["MLPClassifier", "MLPRegressor"]
+
+ByRule = TypeVar("ByRule", bound="_ByRule")
 
 _OF_SOLVERS = (
     *("solver", "learning_rate", "learning_rate_init", "power_t", "momentum"),
@@ -85,6 +87,9 @@ class _ByRule:
     early_stopping: bool
     coefs_: list[Any]
     intercepts_: list[Any]
+    if TYPE_CHECKING:  # made at run time, with the parameters by their names
+
+        def __init__(self, *args: Any, rule: Bindable | None = None, **others: Any) -> None: ...
 
     @property
     def _arrays(self) -> list[Any]:
@@ -118,10 +123,8 @@ class _ByRule:
         given = inspect.signature(fit).bind(*args, **kwargs).arguments
         begun = given["incremental"] and "_optimizer" in vars(self)
         if begun and self._is_by_rule != (self.rule is not None):
-            raise ValueError(
-                f"{type(self).__name__}: rule={self.rule!r} cannot take over a training that was "
-                "begun otherwise: call fit, which begins anew, or set rule before partial_fit"
-            )
+            what = f"{type(self).__name__}: rule={self.rule!r} cannot take over a training that was"
+            raise ValueError(f"{what} begun otherwise: call fit, or set rule before partial_fit")
         if given["incremental"] and self._is_by_rule:
             self._arrays = self._optimizer.trained(self.rule, self._arrays)
         fit(*args, **kwargs)
@@ -187,22 +190,22 @@ class _ByRule:
         return self
 
 
-def _init_of(base: type) -> Callable[..., None]:
-    """An ``__init__`` that takes the parameters of a class of scikit-learn, and a rule."""
+def _with_rule(cls: type[ByRule]) -> type[ByRule]:
+    """The class, with an ``__init__`` that takes scikit-learn's parameters and a rule."""
+    base = cls.__mro__[2]
 
-    def __init__(  # noqa: N807 # it is put in a class
-        self: Any, *args: Any, rule: Bindable | None = None, **params: Any
-    ) -> None:
+    def __init__(self: Any, *args: Any, rule: Any = None, **params: Any) -> None:  # noqa: N807
         base.__init__(self, *args, **params)  # type: ignore[misc]
         self.rule = rule
 
     theirs = inspect.signature(base.__init__)  # type: ignore[misc] # where scikit-learn looks, too
-    ours = inspect.signature(__init__).parameters["rule"]
-    parameters = [*theirs.parameters.values(), ours]
+    parameters = [*theirs.parameters.values(), inspect.signature(__init__).parameters["rule"]]
     __init__.__signature__ = theirs.replace(parameters=parameters)  # type: ignore[attr-defined]
-    return __init__
+    cls.__init__ = __init__  # type: ignore[method-assign]
+    return cls
 
 
+@_with_rule
 class MLPClassifier(_ByRule, neural_network.MLPClassifier):  # type: ignore[misc]
     """scikit-learn's ``MLPClassifier``, trained by a rule.
 
@@ -234,9 +237,8 @@ class MLPClassifier(_ByRule, neural_network.MLPClassifier):  # type: ignore[misc
     array([0, 0, 1, 1])
     """
 
-    __init__ = _init_of(neural_network.MLPClassifier)
 
-
+@_with_rule
 class MLPRegressor(_ByRule, neural_network.MLPRegressor):  # type: ignore[misc]
     """scikit-learn's ``MLPRegressor``, trained by a rule.
 
@@ -256,5 +258,3 @@ class MLPRegressor(_ByRule, neural_network.MLPRegressor):  # type: ignore[misc]
     >>> model.fit(X, 3 * X[:, 0]).score(X, 3 * X[:, 0]) > 0.95
     True
     """
-
-    __init__ = _init_of(neural_network.MLPRegressor)

@@ -145,7 +145,7 @@ def test_the_page_on_rows_runs(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_page_on_scikit_learn_runs(capsys: pytest.CaptureFixture[str]) -> None:
     with warnings.catch_warnings():
-        for block in blocks("python", "docs/scikit-learn.md"):
+        for block in blocks("py", "docs/scikit-learn.md"):
             exec(block, {})
     assert capsys.readouterr().out == "0.03\n"
 
