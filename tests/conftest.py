@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ctypes.util
 import os
 from collections.abc import Iterator
@@ -21,12 +22,21 @@ from tests.support.plan import named, projected
 from tests.support.reference_arrays import LOSS
 
 
+def part(text: str) -> tuple[int, int]:
+    """Which part of how many, from 1 on."""
+    number, _, count = text.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise argparse.ArgumentTypeError(f"must be as 2/4, not {text!r}")
+    return int(number), int(count)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--exhaustive", action="store_true", help="try all combinations of rule, dtype, layout, option and executor"
     )
     parser.addoption("--require-gpu", action="store_true", help="run the tests that need a GPU, and fail where there is none")
     parser.addoption("--emulated-gpu", action="store_true", help="run the tests that need a GPU on one made of software")
+    parser.addoption("--part", metavar="K/N", type=part, default=(1, 1), help="run every N-th test, from the K-th on")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -93,6 +103,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not item.get_closest_marker(mark)]
         config.hook.pytest_deselected(items=found)
         aside[mark] = len(found)
+    number, count = config.getoption("--part")
+    chosen = set(items[number - 1 :: count])
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = [item for item in items if item in chosen]
     config.stash[_ASIDE] = aside
     items.sort(key=lambda item: item.get_closest_marker("gpu") is None)
 
