@@ -40,6 +40,11 @@ def is_array(x: Any) -> bool:
     return isinstance(x, np.ndarray) or is_cupy(x)
 
 
+def on_host(array: Any) -> Any:
+    """A NumPy array with the values of `array`: itself, or a copy of one of CuPy."""
+    return array.get() if is_cupy(array) else array
+
+
 def array_module(*arrays: Any) -> ModuleType:
     """The module that owns `arrays`.
 

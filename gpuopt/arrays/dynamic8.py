@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from gpuopt.arrays.backend import array_module, is_cupy
+from gpuopt.arrays.backend import array_module, on_host
 
 __all__ = [
     "BLOCK",
@@ -57,7 +58,7 @@ def sections(coded: Any) -> tuple[Any, Any]:
 
 def encoded(values: Any) -> Any:
     """Encode real numbers of any shape, of NumPy or CuPy, each rounded to nearest."""
-    bits = np.ascontiguousarray(_on_host(values), np.float32).reshape(-1).view(np.uint32)
+    bits = np.ascontiguousarray(on_host(values), np.float32).reshape(-1).view(np.uint32)
     half = np.uint32(1 << (CUT - 1))
     near = np.where(np.isfinite(bits.view(np.float32)), bits + half, bits).view(np.float32)
     coded = np.zeros(coded_bytes(near.size), np.uint8)
@@ -68,36 +69,32 @@ def encoded(values: Any) -> Any:
 
 def decoded(coded: Any, shape: tuple[int, ...]) -> Any:
     """A new array with the float32 numbers of a coded one, of NumPy or CuPy."""
-    values, (codes, tops) = np.empty(math.prod(shape), np.float32), sections(_on_host(coded))
+    values, (codes, tops) = np.empty(math.prod(shape), np.float32), sections(on_host(coded))
     decode(codes[: values.size], tops, values)
     return array_module(coded).asarray(values.reshape(shape))
-
-
-def _on_host(array: Any) -> Any:
-    return array.get() if is_cupy(array) else array
 
 
 def encode(codes: Any, tops: Any, values: Any) -> None:
     """Encode flat float32 numbers, which are lost; what more than 3 digits they have is cut."""
     bits = values.view(np.uint32)
     np.right_shift(bits, np.uint32(CUT), out=bits)
-    whole = bits.size - bits.size % BLOCK
-    if whole:
-        shape = -1, BLOCK
-        _encode(codes[:whole].reshape(shape), bits[:whole].reshape(shape), tops[: whole // BLOCK])
-    if whole < bits.size:
-        _encode(codes[None, whole:], bits[None, whole:], tops[whole // BLOCK :])
+    for rows in _in_blocks(codes, bits, tops):
+        _encode(*rows)
 
 
 def decode(codes: Any, tops: Any, values: Any) -> None:
     """Decode into a flat array of float32."""
-    bits = values.view(np.uint32)
-    whole = bits.size - bits.size % BLOCK
+    for rows in _in_blocks(codes, values.view(np.uint32), tops):
+        _decode(*rows)
+
+
+def _in_blocks(codes: Any, bits: Any, tops: Any) -> Iterator[tuple[Any, Any, Any]]:
+    """Codes and bits with a block in each row, and what blocks tell: whole ones, then the rest."""
+    whole, shape = bits.size - bits.size % BLOCK, (-1, BLOCK)
     if whole:
-        shape = -1, BLOCK
-        _decode(codes[:whole].reshape(shape), bits[:whole].reshape(shape), tops[: whole // BLOCK])
+        yield codes[:whole].reshape(shape), bits[:whole].reshape(shape), tops[: whole // BLOCK]
     if whole < bits.size:
-        _decode(codes[None, whole:], bits[None, whole:], tops[whole // BLOCK :])
+        yield codes[None, whole:], bits[None, whole:], tops[whole // BLOCK :]
 
 
 def _encode(codes: Any, bits: Any, tops: Any) -> None:

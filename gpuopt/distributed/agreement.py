@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from gpuopt.arrays.backend import is_array, is_cupy
+from gpuopt.arrays.backend import is_array, on_host
 from gpuopt.arrays.tree import leaves
 from gpuopt.rules.base import Bindable
 from gpuopt.rules.written import is_written
@@ -34,7 +34,7 @@ def described(rule: Bindable) -> str:
 def shown(value: Any) -> str:
     """What says a value: the checksum of arrays; what a schedule gives at some steps."""
     if is_written(value):
-        arrays = [x.get() if is_cupy(x) else x for x in leaves(value) if is_array(x)]
+        arrays = [on_host(x) for x in leaves(value) if is_array(x)]
         return f"arrays of the checksums {[zlib.crc32(x.tobytes()) for x in arrays]}"
     if callable(value):
         with contextlib.suppress(Exception):  # it may be for fewer steps

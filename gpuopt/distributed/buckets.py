@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from gpuopt.arrays.backend import array_module, is_cupy
+from gpuopt.arrays.backend import array_module, on_host
 from gpuopt.arrays.dtypes import COMPUTE, is_complex
 
 __all__ = ["Bucket", "Order", "Place", "broadcast", "buckets", "gathered", "share_of"]
@@ -89,7 +89,7 @@ class Bucket:
                 if array is None:
                     rows[:, place.start : place.start + place.share] = 0
                 else:
-                    _spread(_numbers(_host(array), self._dtype), place, rows)
+                    _spread(_numbers(on_host(array), self._dtype), place, rows)
             if order == "fast":
                 self._comm.Reduce_scatter_block(rows, self.own)
             else:
@@ -121,7 +121,7 @@ class Bucket:
         for place in self.places:
             flat = arrays[place.which].reshape(-1)
             own = flat[share_of(flat.size, self._comm.size, self._comm.rank)]
-            numbers = _host(own).view(self._raw)
+            numbers = on_host(own).view(self._raw)
             row[place.start : place.start + numbers.size] = numbers
         self._comm.Allgather(row.view(np.uint8), rows.view(np.uint8))
         for place in self.places:
@@ -163,7 +163,7 @@ def gathered(comm: Any, own: Any, like: Any) -> Any:
     share = -(-like.size // comm.size)
     row = np.zeros(share, own.dtype)
     rows = np.empty((comm.size, share), own.dtype)
-    row[: own.size] = _host(own)
+    row[: own.size] = on_host(own)
     comm.Allgather(row.view(np.uint8), rows.view(np.uint8))
     whole = rows.reshape(-1)[: like.size].reshape(like.shape)
     return array_module(own).asarray(whole)
@@ -171,13 +171,9 @@ def gathered(comm: Any, own: Any, like: Any) -> Any:
 
 def broadcast(comm: Any, array: Any) -> None:
     """Give the array of every process the values of the first one's."""
-    host = np.ascontiguousarray(_host(array)).copy()
+    host = np.ascontiguousarray(on_host(array)).copy()
     comm.Bcast(host.reshape(-1).view(np.uint8), 0)
     _write(array, host)
-
-
-def _host(array: Any) -> Any:
-    return array.get() if is_cupy(array) else array
 
 
 def _numbers(array: Any, dtype: np.dtype[Any]) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.arrays.backend import array_module, is_array, is_cupy
+from gpuopt.arrays.backend import array_module, is_array, is_cupy, on_host
 from gpuopt.arrays.tree import TreeSpec
 from gpuopt.rules.paths import matching
 
@@ -80,7 +80,7 @@ class Resizing:
         xp = array_module(p)
         wide = xp.asarray(counts).reshape(len(counts), *[1] * (p.ndim - 1))
         new = self._function(xp.broadcast_to(wide, p.shape).copy())
-        host = new.get() if is_cupy(new) else new
+        host = on_host(new)
         rows = host.reshape(len(host), -1).max(axis=1) if host.size else np.zeros(len(host))
         return rows.astype(np.int64)
 
@@ -94,7 +94,7 @@ class Moving:
     def __call__(self, x: Any, p: Any, what: str) -> Any:
         if x is None:
             return None
-        host = x.get() if is_cupy(x) else x
+        host = on_host(x)
         return host.copy() if self._xp is np else self._xp.asarray(host)
 
     def counts(self, counts: Any, p: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gpuopt.arrays.backend import is_cupy
+from gpuopt.arrays.backend import on_host
 from gpuopt.plot.look import DASHES, axes_for, colours_of, halo
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def contours(
 
 
 def _path(points: Any, name: str) -> NDArray[np.float64]:
-    rows = points.get() if is_cupy(points) else [p.get() if is_cupy(p) else p for p in points]
+    rows = [on_host(point) for point in on_host(points)]
     found = np.asarray(rows, float)
     if found.ndim != 2 or found.shape[1] != 2:
         raise ValueError(

@@ -81,12 +81,7 @@ class _CodedWriter(UpdateWriter):
         before += self._moved(used)
         coded = [self._parameter(array) for array in self.changed if array in self.coded]
         before += [f"unsigned {name}_new[n], {name}_told = 0;" for name in coded]
-        for array in self.read:
-            self._load(array, "{}.item[k]")
-        self._randomize("at + k")
-        self._compute()
-        for array in self.changed:
-            self._store(array, ".item[k]")
+        self._element()
         loop = ["#pragma unroll", "for (int k = 0; k < n; ++k) {"]
         loop += [*(f"  {line}" for line in self.lines), "}"]
         for name in coded:

@@ -229,23 +229,24 @@ class UpdateWriter(TableWriter):
             "}",
         ]
 
-    def _update(self, used: list[Operand]) -> None:
-        """The lines that load, compute and store some elements."""
-        before = ["const int n = decltype(width)::count, bytes = decltype(width)::bytes;"]
-        before += [
-            f"Several<{self.kind(array)}, n, bytes> {self._parameter(array)};" for array in used
-        ]
-        before += [
-            f"{self._parameter(array)}.load({self._parameter(array)}_at + at);"
-            for array in used
-            if array in self.read
-        ]
+    def _element(self) -> None:
+        """The lines that load, compute and store one of some elements in registers."""
         for array in self.read:
             self._load(array, "{}.item[k]")
         self._randomize("at + k")
         self._compute()
         for array in self.changed:
             self._store(array, ".item[k]")
+
+    def _update(self, used: list[Operand]) -> None:
+        """The lines that load, compute and store some elements."""
+        before = ["const int n = decltype(width)::count, bytes = decltype(width)::bytes;"]
+        before += [
+            f"Several<{self.kind(array)}, n, bytes> {self._parameter(array)};" for array in used
+        ]
+        loaded = [self._parameter(array) for array in used if array in self.read]
+        before += [f"{name}.load({name}_at + at);" for name in loaded]
+        self._element()
         after = [
             f"{self.asks(array)}{self._parameter(array)}.store({self._parameter(array)}_at + at);"
             for array in self.changed
