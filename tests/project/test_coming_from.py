@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -14,15 +15,20 @@ import gpuopt as go
 from tests.support.conventions import FAMILY, Reference
 
 PAGE = (Path(__file__).parents[2] / "docs" / "coming-from.md").read_text(encoding="utf-8")
-ROWS = re.findall(r"^\| (`.*) \| `((?:go\.|VelocityOfSteps).*)` \|$", PAGE, flags=re.MULTILINE)
+ROWS = re.findall(r"^\| (`.*) \| `((?:go\.|VelocityOfSteps|CorrectedAgain).*)` \|$", PAGE, flags=re.MULTILINE)
 STEPS, SIZE = 12, 5
 
 
 def namespace() -> dict[str, Any]:
-    (block,) = re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.DOTALL | re.MULTILINE)
     scope: dict[str, Any] = {"__name__": __name__}
-    exec(block, scope)
+    for block in re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.DOTALL | re.MULTILINE):
+        exec(block, scope)
     return scope
+
+
+def test_the_loop_by_hand_is_ported_and_continued(capsys: pytest.CaptureFixture[str]) -> None:
+    namespace()
+    assert capsys.readouterr().out == "True\n100\n"
 
 
 def falling(step: int) -> float:
@@ -104,6 +110,21 @@ def adam(
     return run
 
 
+def mistaken(power: Callable[[int], float], stored: bool = False) -> Reference:
+    """Adam whose bias correction has this power in place of the number of the step."""
+
+    def run(p: Any, gs: Any) -> Any:
+        m = v = np.zeros_like(p)
+        for t, g in enumerate(gs, start=1):
+            m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+            mt, vt = m / (1 - 0.9 ** power(t)), v / (1 - 0.999 ** power(t))
+            m, v = (mt, vt) if stored else (m, v)
+            p = p - 0.01 * mt / (np.sqrt(vt) + 1e-8)
+        return p
+
+    return run
+
+
 def norm_clipped(eps: float) -> Reference:
     """PyTorch adds 1e-6 to the norm."""
     return sgd(change=lambda g, p: g * min(1.0, 1.0 / (np.linalg.norm(g) + eps)))
@@ -115,6 +136,12 @@ def every_fourth(p: Any, gs: Any) -> Any:
     return p
 
 
+MISTAKES: dict[str, Reference] = {
+    "`m / (1 - beta1)`, `v / (1 - beta2)`": mistaken(lambda t: 1),
+    "`m / (1 - beta1**epoch)`, `v / (1 - beta2**epoch)`, in a loop over batches": mistaken(lambda t: 1 + (t - 1) // 4),
+    "`m = m / (1 - beta1**t)`, `v = v / (1 - beta2**t)`": mistaken(lambda t: t, stored=True),
+    "`m`, `v`, as they are": mistaken(lambda t: math.inf),
+}
 HALF = sgd(change=lambda g, p: np.clip(g, -0.5, 0.5))
 REFERENCES: dict[str, Reference] = {
     "`SGD(params, lr=0.1)`": sgd(),
@@ -156,6 +183,7 @@ REFERENCES: dict[str, Reference] = {
     '`solver="sgd"` with a falling rate': velocity(falling, nesterov=True),
     '`solver="adam", learning_rate_init=0.01`': adam(hat=True),
     **FAMILY,
+    **MISTAKES,
 }
 
 
@@ -186,6 +214,7 @@ OTHER_DEFAULTS = [
     ("go.AdaGrad(0.1)", "`adagrad(0.1)`"),
     ("go.AdaBelief(0.01)", "`nadam(0.01)`"),
     ("go.AdamW(0.01)", "`adamw(0.01)`"),
+    *(("go.Adam(0.01)", there) for there in MISTAKES),
 ]
 
 
@@ -211,10 +240,33 @@ def test_a_boundary_of_keras_belongs_to_the_value_before() -> None:
     assert [go.schedules.Piecewise([0.1, 0.01], [11])(step) for step in range(20)] == keras
 
 
-def test_every_other_code_on_the_page_runs() -> None:
+def test_the_mistakes_change_steps_as_the_page_says() -> None:
+    """A step over the learning rate, for a constant gradient."""
+    t = np.arange(1, 20001)
+    none = (1 - 0.9**t) / np.sqrt(1 - 0.999**t)
+    missing = none * math.sqrt(0.001) / 0.1
+    tenth = none[999] * math.sqrt(1 - 0.999**10) / (1 - 0.9**10)
+    x = np.zeros(1)
+    again = namespace()["CorrectedAgain"](0.01).init(x)
+    for _ in range(50):
+        again.step(np.ones(1))
+    assert (missing.argmax(), none.argmax()) == (11, 11)
+    assert none[1749] < 1.1005
+    page = " ".join(PAGE.split())
+    for said in (
+        f"grow to {missing.max():.2f} times `lr` after 12 steps, and end at {missing[-1]:.2f} times",
+        f"{tenth:.2f} times `lr` after ten epochs",
+        f"moves by {-x[0] / 0.01:.1f} times `lr`",
+        f"{none[0]:.1f} times as long as `lr`, the twelfth {none[11]:.1f} times, and the 1,750th still {none[1749]:.1f}",
+    ):
+        assert said in page
+
+
+def test_every_other_code_on_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests with PyTorch run what needs it."""
+    monkeypatch.chdir(tmp_path)
     scope = {**namespace(), "rule": go.SGD(0.1), "c": 0.1, "alpha": 0.1, "count": 10, "params": np.ones(2, complex)}
-    scope["grads"] = np.ones(4)
+    scope |= {"grads": np.ones(4), "g": np.ones(4), "lr": 0.1}
     rows = {here for _, here in ROWS}
     for code in re.findall(r"`((?:go\.(?!torch)|opt\b)[^`]*[)])`", PAGE):
         if code not in rows:
