@@ -240,6 +240,23 @@ def test_a_boundary_of_keras_belongs_to_the_value_before() -> None:
     assert [go.schedules.Piecewise([0.1, 0.01], [11])(step) for step in range(20)] == keras
 
 
+def test_a_run_by_hand_continues() -> None:
+    """With the state dict that the page fills, from moments that were kept by hand."""
+    rng = np.random.default_rng(2)
+    p, gs = rng.normal(size=SIZE), rng.normal(size=(STEPS, SIZE))
+    x, m, v = adam()(p, gs[:5]), np.zeros(SIZE), np.zeros(SIZE)
+    for g in gs[:5]:
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+    opt = go.Adam(0.01).init(x)
+    state = opt.state_dict()
+    state["state"] = {"m": m, "v": v}
+    state["t"] = state["counts"] = 5
+    opt.load_state_dict(state)
+    for g in gs[5:]:
+        opt.step(g)
+    np.testing.assert_allclose(x, adam()(p, gs), rtol=1e-12)
+
+
 def test_the_mistakes_change_steps_as_the_page_says() -> None:
     """A step over the learning rate, for a constant gradient."""
     t = np.arange(1, 20001)
