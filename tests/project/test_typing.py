@@ -22,12 +22,15 @@ PAGES = ["README.md", *sorted(path.relative_to(ROOT).as_posix() for path in (ROO
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a script for each page that has code in Python: all its blocks, one after another."""
+    """A folder with a script for each page that has code in Python: all its blocks, one after another.
+    Each block of the README is a script."""
     folder = tmp_path_factory.mktemp("pages")
     for page in PAGES:
-        text = (ROOT / page).read_text(encoding="utf-8")
-        if found := re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE):
-            (folder / f"{Path(page).stem.lower().replace('-', '_')}.py").write_text("\n".join(found), encoding="utf-8")
+        text, name = (ROOT / page).read_text(encoding="utf-8"), Path(page).stem.lower().replace("-", "_")
+        found = re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+        scripts = found if page == "README.md" else ["\n".join(found)]
+        for number, script in enumerate(filter(None, scripts), start=1):
+            (folder / f"{name}_{number}.py").write_text(script, encoding="utf-8")
     return folder
 
 
