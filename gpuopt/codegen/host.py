@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.codegen.wide import HOST
-from gpuopt.tracing.expr import Expr, ReductionKey, StateKey, differs, reachable
+from gpuopt.tracing.expr import Expr, differs, reachable
 from gpuopt.tracing.ops import OPS, REDUCTIONS, Op
 
 __all__ = ["LOSS", "RAISED", "Evaluate", "compile_host", "compile_rows"]
@@ -33,9 +33,8 @@ def compile_host(scalars: tuple[Expr, ...]) -> Evaluate:
     values = _values(scalars)
     guarded = ["    try:", *(f"    {line}" for line in _statements(values, scalars))]
     guarded += ["    except raised:", "        return again()(t, hyper, totals)"]
-    functions: dict[str, Any] = {op.name: op.host for op in _called(values)}
     again = functools.partial(_compile_quiet, scalars)
-    return _function(guarded, {**functions, "raised": RAISED, "again": again})
+    return _function(guarded, values, raised=RAISED, again=again)
 
 
 @functools.lru_cache(maxsize=512)
@@ -58,20 +57,25 @@ def compile_rows(scalars: tuple[Expr, ...]) -> Callable[..., list[tuple[float, .
     lines += ["    rows = []", f"    for {names or '()'} in {each}:"]
     lines += [f"        x{e.index} = {_host_code(e)}" for e in own if not own[e]]
     lines += [f"        rows.append(({''.join(f'x{e.index}, ' for e in scalars)}))"]
-    functions = {op.name: op.host for op in _called(values)}
-    return _function([*lines, "    return rows"], functions)  # type: ignore[return-value]
+    return _function([*lines, "    return rows"], values)  # type: ignore[return-value]
 
 
 @functools.lru_cache(maxsize=64)
 def _compile_quiet(scalars: tuple[Expr, ...]) -> Evaluate:
     """The same, of functions that give IEEE's answers."""
     values = _values(scalars)
-    return _function(_statements(values, scalars), {op.name: _quiet(op) for op in _called(values)})
+    quiet = {op.name: _quiet(op) for op in _called(values)}
+    return _function(_statements(values, scalars), values, **quiet)
 
 
-def _function(lines: list[str], scope: dict[str, Any]) -> Evaluate:
-    """A function of these lines, which were made from a fixed set of operations."""
-    scope = {**HOST, **scope, "ReductionKey": ReductionKey, "StateKey": StateKey}
+def _function(lines: list[str], values: list[Expr], **others: Any) -> Evaluate:
+    """A function of these lines, which were made from a fixed set of operations.
+
+    They compute `values`. Keys of totals have names in its scope, and so have `others`.
+    """
+    functions: dict[str, Any] = {op.name: op.host for op in _called(values)}
+    keys = {f"key{e.index}": e.value for e in values if e.op in _TOTALS}
+    scope = {**HOST, **functions, **keys, **others}
     exec("\n".join(["def evaluate(t, hyper, totals=None):", *lines]), scope)
     return scope.pop("evaluate")  # type: ignore[no-any-return] # whose globals the scope is
 
@@ -102,6 +106,8 @@ def _host_code(expr: Expr) -> str:
     args = [f"x{arg.index}" for arg in expr.args]
     if expr.op in _LEAVES:
         return _LEAVES[expr.op](expr.value)
+    if expr.op in _TOTALS:
+        return f"totals[key{expr.index}]"
     host = OPS[expr.op].host
     return host.format(*args) if isinstance(host, str) else f"{expr.op}({', '.join(args)})"
 
@@ -130,5 +136,5 @@ _LEAVES: dict[str, Callable[[Any], str]] = {
     **dict.fromkeys(["hyper", "number"], lambda name: f"hyper[{name!r}]"),
     "loss": lambda _: f"hyper[{LOSS!r}]",
     "step": lambda _: "float(t)",
-    **dict.fromkeys(["size", "state", *REDUCTIONS], lambda key: f"totals[{key!r}]"),
 }
+_TOTALS = ("size", "state", *REDUCTIONS)

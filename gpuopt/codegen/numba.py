@@ -21,7 +21,7 @@ from gpuopt.tracing.operands import GRAD, Operand
 from gpuopt.tracing.ops import OPS, REDUCTIONS, STOCHASTIC
 from gpuopt.tracing.program import Kernel
 
-__all__ = ["fill_source", "fold_source", "loop_source"]
+__all__ = ["fill_source", "fold_source", "lanes_source", "loop_source"]
 
 _RUNS = """def {name}(g, table, thread):
     table, gradient = whole(table), address_of(g) + whole(table)[3]
@@ -63,6 +63,13 @@ _FILL = """def fill(run, start, index, before):
     for i in range(run.size):
         run[i] = drawn(mixed(start + (index[i] + types.uint64(1)) * golden), before)
 """
+_LANES = """def add_lanes(rows, totals):
+    for j in range(totals.size):
+        total = types.float64(0)
+        for lane in range({lanes}):
+            total += types.float64(rows[j, lane])
+        totals[j] = total
+"""
 
 
 @functools.lru_cache(maxsize=512)
@@ -100,6 +107,13 @@ def fill_source(dtype: np.dtype[Any]) -> str:
     of that dtype.
     """
     return head(dtype) + END + drawing(dtype) + _FILL
+
+
+def lanes_source(dtype: np.dtype[Any]) -> str:
+    """Write the module with the function that does what `gpuopt.executors.fold.add_lanes` does, for
+    rows of that dtype.
+    """
+    return head(dtype) + END + _LANES.format(lanes=LANES)
 
 
 def _indented(lines: list[str], by: int) -> str:

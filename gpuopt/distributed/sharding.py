@@ -153,7 +153,7 @@ def _agreed(comm: Any, op: str, values: Any) -> Any:
     """What a reduction of whole arrays is, from those of all processes' shares."""
     rows = np.empty((comm.size, len(values)))
     comm.Allgather(np.ascontiguousarray(values, np.float64), rows)
-    return getattr(np, REDUCTIONS[op].op.name).accumulate(rows, axis=0)[-1]
+    return getattr(np, REDUCTIONS[op].op.name).accumulate(rows, axis=0)[-1].tolist()
 
 
 _REMEDY = "use gpuopt.distributed.init(rule, params, comm), without shard"

@@ -12,9 +12,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from gpuopt.arrays.backend import cpu_choices, cpu_executor, is_cupy
 from gpuopt.arrays.packages import cupy_fault
 from gpuopt.executors.layout import Initial, no_values
@@ -117,7 +114,7 @@ class CpuExecutor(Executor, Protocol):
 
     def reduce(
         self, stage: Kernel, grads: Sequence[Any], scalars: Scalars, positions: list[int] | None
-    ) -> list[NDArray[np.float64]]:
+    ) -> list[list[float]]:
         """For each reduction of a stage, what it gives for each of the arrays at `positions`.
 
         That are all arrays if it is None.

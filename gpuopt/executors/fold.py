@@ -11,7 +11,7 @@ additions.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ import numpy as np
 from gpuopt.codegen.order import LANES, REDUCTION_CHUNK, ROWS, chunks
 from gpuopt.tracing.ops import REDUCTIONS
 
-__all__ = ["UFUNCS", "Folds", "fold", "fold_stream"]
+__all__ = ["UFUNCS", "Folds", "add_lanes", "fold", "fold_stream"]
 
 UFUNCS: dict[str, np.ufunc] = {name: getattr(np, r.op.name) for name, r in REDUCTIONS.items()}
 
@@ -74,6 +74,15 @@ def fold_many(ufunc: np.ufunc, values: Any, sizes: list[int], out: Any) -> None:
         start, row = start + count * size, row + count
 
 
+def add_lanes(rows: Any, totals: Any) -> None:
+    """Add up each row in float64, one lane after another; -0.0 becomes 0.0."""
+    if len(rows) == 1:  # along one row, NumPy's reduce would add in another order
+        totals[0] = np.add.accumulate(rows[0].astype(np.float64))[-1] + 0.0
+    else:
+        np.add.reduce(rows.T.astype(np.float64, order="C"), axis=0, out=totals)
+        totals += 0.0
+
+
 class Folds:
     """What the reductions of a stage are folded into, for arrays of the given sizes.
 
@@ -92,10 +101,13 @@ class Folds:
     ----------
     last : list of array
         For each reduction the last row of every array.
+    add_lanes : callable
+        The function of that name, or one that does the same.
     """
 
     def __init__(self, ops: list[str], sizes: list[int], dtype: np.dtype[Any]) -> None:
-        self.ops = ops
+        self.ops, self._totals = ops, np.zeros(len(sizes))
+        self.add_lanes: Callable[[Any, Any], None] = add_lanes
         self.last = [np.full((len(sizes), LANES), REDUCTIONS[op].nothing, dtype) for op in ops]
         self._levels: list[list[list[Any]]] = []
         for op, last in zip(ops, self.last, strict=True):
@@ -119,10 +131,10 @@ class Folds:
             fold_many(ufunc, values, sizes, rows)
             last[positions] = rows
 
-    def totals(self, positions: list[int] | None) -> list[Any]:
-        """For each reduction, the totals of the arrays at `positions` (None for all).
+    def totals(self, positions: list[int] | None) -> list[list[float]]:
+        """For each reduction, the total of each of the arrays at `positions` (None for all).
 
-        Their chunks were folded. The totals are an array of float64.
+        Their chunks were folded.
         """
         deep = self._deep if positions is None else [p for p in positions if p in self._deep]
         found = []
@@ -131,15 +143,13 @@ class Folds:
                 for lower, upper in itertools.pairwise(levels[position]):
                     fold(UFUNCS[op], lower.reshape(-1), upper)
             rows = last if positions is None else last[positions]
-            found.append(_add_lanes(rows) if op == "sum" else rows.max(axis=1).astype(np.float64))
+            totals = self._totals[: len(rows)]
+            if op == "sum":
+                self.add_lanes(rows, totals)
+            else:
+                rows.max(axis=1, out=totals)
+            found.append(totals.tolist())
         return found
-
-
-def _add_lanes(rows: Any) -> Any:
-    """The sum of each row in float64, one lane after another; -0.0 becomes 0.0."""
-    if len(rows) == 1:  # along one row, NumPy's reduce would add in another order
-        return np.add.accumulate(rows, axis=1, dtype=np.float64)[:, -1] + 0.0
-    return np.add.reduce(rows.T.astype(np.float64, order="C"), axis=0) + 0.0
 
 
 def _levels(last: Any, size: int, op: str) -> list[Any]:

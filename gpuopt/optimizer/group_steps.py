@@ -1,12 +1,14 @@
 """Arrays of a group that take a step together, and the order in which stages are reduced.
 
 Comes in: a group, which of its arrays take part, and their gradients. Goes out: a launch, and
-batches of stages.
+the order of stages.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import operator
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,7 @@ from gpuopt.tracing.program import Kernel, UpdateProgram
 if TYPE_CHECKING:
     from gpuopt.optimizer.groups import ParamGroup
 
-__all__ = ["GroupStep", "batches"]
+__all__ = ["GroupStep", "in_order"]
 
 
 @dataclasses.dataclass(eq=False, slots=True)
@@ -86,8 +88,9 @@ class GroupStep:
         group.whole_arrays.call(stage, self.members, self.gradients, lambda position: scalars)
 
 
-def batches(steps: Sequence[GroupStep]) -> Iterator[list[tuple[GroupStep, Kernel]]]:
-    """The stages of all steps, in batches: what one needs, the batches before it give.
+def in_order(steps: Sequence[GroupStep]) -> list[tuple[int, Kernel]]:
+    """The stages of all steps, each with the number of its step, in an order in which those before
+    a stage give what it needs.
 
     A total over the tree is there when every step that has part in it was reduced.
 
@@ -96,23 +99,32 @@ def batches(steps: Sequence[GroupStep]) -> Iterator[list[tuple[GroupStep, Kernel
     RuntimeError
         If stages wait for one another.
     """
-    waiting = [(step, list(step.program.stages)) for step in steps if step.program.stages]
-    if not waiting:
-        return
+    return _order(tuple(map(_PROGRAM, steps)))
+
+
+_PROGRAM = operator.attrgetter("program")
+
+
+@functools.lru_cache(maxsize=256)
+def _order(programs: tuple[UpdateProgram, ...]) -> list[tuple[int, Kernel]]:
+    """The stages of steps that run these programs."""
+    waiting = [(number, list(program.stages)) for number, program in enumerate(programs)]
     missing = Counter(key for _, stages in waiting for stage in stages for key in _tree_keys(stage))
+    order = list[tuple[int, Kernel]]()
     while any(stages for _, stages in waiting):
         ready = []
-        for step, stages in waiting:
+        for number, stages in waiting:
             if stages and not any(missing[key] for key in stages[0].needs):
-                ready.append((step, stages.pop(0)))
+                ready.append((number, stages.pop(0)))
         if not ready:
             raise RuntimeError(
                 "reductions over all arrays wait for one another: "
                 "pieces ask for them in different orders"
             )
-        yield ready
+        order += ready
         for _, stage in ready:
             missing.subtract(_tree_keys(stage))
+    return order
 
 
 def _tree_keys(stage: Kernel) -> list[ReductionKey]:

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from gpuopt.tracing.errors import ELEMENTWISE, TraceError, trace_error
 from gpuopt.tracing.operands import Operand
 from gpuopt.tracing.ops import LOGICAL, OPS, REDUCTIONS
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ReductionKey:
+class ReductionKey(NamedTuple):
     """Identifies a reduction: its name, and its scope (``"array"`` or ``"tree"``).
+
+    It is a tuple because each step looks totals up by it.
 
     What a formula reads of an array's shape is one, too, called as it is written there: ``size``,
     ``ndim``, ``shape[0]``. Nothing is reduced for it.
@@ -36,8 +37,7 @@ class ReductionKey:
         return int(self.name[6:-1]) if self.name.startswith("shape[") else None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class StateKey:
+class StateKey(NamedTuple):
     """Identifies a state that is one number: its full name, and the tree of arrays that share it.
 
     The tree is None where each array has a number of its own.

@@ -134,11 +134,17 @@ def test_one_run_for_all_of_a_pack(executor: str, rule: Any, runs: int, monkeypa
     assert len(bound) == runs
 
 
-def test_totals_of_many_are_those_of_each(rng: np.random.Generator) -> None:
+@on_cpu
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_totals_of_many_are_those_of_each(executor: str, dtype: str, rng: np.random.Generator) -> None:
     """However many rows are added at once, a row is added one lane after another."""
     for count in (1, 2, 3, 5, 8, 40, 300):
-        folds = Folds(["sum"], [256] * count, np.dtype("float32"))
+        folds = Folds(["sum"], [256] * count, np.dtype(dtype))
+        if executor == "numba":
+            from gpuopt.executors.cpu.numba_compile import lanes_code
+
+            folds.add_lanes = lanes_code(np.dtype(dtype))
         folds.last[0][...] = rng.normal(size=(count, 256)) * 10.0 ** rng.integers(-9, 9, (count, 256))
         (found,) = folds.totals(None)
         expected = [float(np.add.accumulate(row.astype("float64"))[-1]) for row in folds.last[0]]
-        assert found.tolist() == expected
+        assert found == expected

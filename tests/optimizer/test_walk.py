@@ -51,3 +51,13 @@ def test_a_step_of_adam_is_a_short_walk(tree: str, tile_group: type) -> None:
     assert walked[0] == "optimizer/optimizer.py".replace("/", os.sep)
     assert len(walked) <= CALLS, walked
     assert len(set(walked)) <= FILES, sorted(set(walked))
+
+
+@pytest.mark.parametrize("tree", TREES)
+def test_a_step_that_reduces_first_is_a_walk_twice_as_long(tree: str, tile_group: type) -> None:
+    """What follows from the rule alone, such as the order of stages, is found before."""
+    opt = go.chain(go.clip_global_norm(1.0), go.Adam()).init(TREES[tree]())
+    for _ in range(2):
+        opt.step(TREES[tree]())
+    walked = calls(lambda: opt.step(TREES[tree]()))
+    assert len(walked) <= 2 * CALLS, walked

@@ -15,7 +15,7 @@ import gpuopt as go
 from gpuopt.codegen.cuda.compile import compile_kernel
 from gpuopt.optimizer.steps.plain import PlainSteps
 from gpuopt.optimizer.steps.staged import StagedSteps
-from gpuopt.optimizer.steps.totals import Totals
+from gpuopt.optimizer.steps.totals import Totals, TotalsOfArray
 from gpuopt.tracing.expr import Expr, ReductionKey
 from tests.support.asked import arrays, asked, idle_device
 from tests.support.executors import ON_CPU, only, running_on
@@ -315,14 +315,14 @@ def test_memory_that_runs_out_as_a_rule_is_set_leaves_everything_as_it_was(captu
 def test_totals_are_of_an_array_or_of_all() -> None:
     """In the order of the tree, whatever order they came in; those that are missing count nothing."""
     size = ReductionKey("size", "array")
-    totals = Totals(4, {size: np.array([3.0, 4.0, 5.0, 6.0])}, {})
+    totals = Totals(4, {size: [3.0, 4.0, 5.0, 6.0]}, {})
     add, largest = ReductionKey("n", "tree"), ReductionKey("m", "tree")
     values = [1e16, 1.0, -1e16]
-    totals.add(Expr(0, "sum", (), add), [3, 1], np.array([values[2], values[1]]))
-    totals.add(Expr(0, "sum", (), add), [0], np.array([values[0]]))
-    totals.add(Expr(1, "max", (), largest), [1, 3], np.array([-7.0, -2.0]))
+    totals.add(Expr(0, "sum", (), add), [3, 1], [values[2], values[1]])
+    totals.add(Expr(0, "sum", (), add), [0], [values[0]])
+    totals.add(Expr(1, "max", (), largest), [1, 3], [-7.0, -2.0])
     assert totals.tree(add) == (values[0] + values[1]) + values[2] == 0.0
     assert totals.tree(largest) == -2.0
     assert (totals.array(add, 3), totals.array(size, 2)) == (-1e16, 5.0)
-    assert totals.seen_by(2)[size] == 5.0
-    assert totals.seen_by(2)[largest] == -2.0
+    seen = TotalsOfArray(totals, 2)
+    assert (seen[size], seen[largest]) == (5.0, -2.0)

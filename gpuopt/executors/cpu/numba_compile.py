@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.arrays.dtypes import state_dtype
-from gpuopt.codegen.numba import fill_source, fold_source, loop_source
+from gpuopt.codegen.numba import fill_source, fold_source, lanes_source, loop_source
 from gpuopt.codegen.numba_coding import CODING
 from gpuopt.codegen.numba_header import END, Stored
 from gpuopt.codegen.tile import wholes
@@ -22,7 +22,7 @@ from gpuopt.executors.cpu.numba_cache import MachineCode
 from gpuopt.tracing.operands import GRAD
 from gpuopt.tracing.program import Kernel
 
-__all__ = ["coding", "compiled", "fill_code", "fold_code", "loop_code", "widens"]
+__all__ = ["coding", "compiled", "fill_code", "fold_code", "lanes_code", "loop_code", "widens"]
 
 
 @functools.lru_cache(maxsize=512)
@@ -55,6 +55,15 @@ def fill_code(dtype: np.dtype[Any]) -> Any:
     whole = numba.types.uint64
     signature = _array(dtype), whole, _array(np.dtype(np.uint64)), whole
     return compiled(fill_source(dtype), "fill", signature)
+
+
+@functools.lru_cache(maxsize=2)
+def lanes_code(dtype: np.dtype[Any]) -> Any:
+    """Compile the function that does what `gpuopt.executors.fold.add_lanes` does, for rows of that
+    dtype.
+    """
+    signature = _array(dtype, 2), _array(np.dtype(np.float64))
+    return compiled(lanes_source(dtype), "add_lanes", signature)
 
 
 @functools.cache
@@ -130,8 +139,8 @@ def _run(text: str, scope: dict[str, Any]) -> dict[str, Any]:
     return scope
 
 
-def _array(dtype: np.dtype[Any]) -> Any:
-    """Numba's type of flat arrays without gaps."""
+def _array(dtype: np.dtype[Any], axes: int = 1) -> Any:
+    """Numba's type of arrays without gaps."""
     import numba
 
-    return numba.types.Array(numba.from_dtype(dtype), 1, "C")
+    return numba.types.Array(numba.from_dtype(dtype), axes, "C")

@@ -10,7 +10,7 @@ import numpy as np
 from gpuopt.executors.cpu import numba_objects
 from gpuopt.executors.cpu.kernel import Bound, CompiledKernel
 from gpuopt.executors.cpu.numba_call import CallTables, Table, words
-from gpuopt.executors.cpu.numba_compile import fill_code
+from gpuopt.executors.cpu.numba_compile import fill_code, lanes_code
 from gpuopt.executors.cpu.numba_loops import Loops, address
 from gpuopt.executors.cpu.packs import PackTile
 from gpuopt.executors.cpu.scratch import Scratch
@@ -91,6 +91,8 @@ class NumbaKernel(CompiledKernel):
         super().__init__(kernel, compute, scratch, sizes)
         if kernel.random:
             fill_code(compute)  # compiled before the first step
+        if kernel.reductions:
+            self.folds.add_lanes = lanes_code(compute)
         self._loops = Loops(kernel, compute, dtype, self.folds)
         self._dtype, self.draws_apart = self._loops.dtype, self._loops.reads_random
         self._is_wide = self._dtype.itemsize > 2
@@ -138,7 +140,11 @@ class NumbaKernel(CompiledKernel):
         return self.call(tile, g).run((tile, g), thread)
 
     def fold_tile(self, tile: ArrayTile, g: Any, thread: int) -> None:
-        self.call(tile, g, folds=True).run((tile, g), thread)
+        call = self.call(tile, g, folds=True)
+        if call.direct is None:
+            call.run((tile, g), thread)
+        else:
+            call.function(g if self._is_wide else words(g), call.direct, thread)
 
     def fold_pack(self, tile: PackTile, g: Any, thread: int) -> None:
         self.call(tile, g, folds=True).run((tile, g), thread)

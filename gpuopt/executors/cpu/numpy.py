@@ -84,16 +84,23 @@ class NumpyKernel(CompiledKernel):
         return self._update_pack if type(tile) is PackTile else self._update, tile, g
 
     def _update(self, tile: ArrayTile, g: Any, thread: int) -> None:
-        try:
-            direct = tile.calls[self]
-        except KeyError:
-            direct = tile.calls[self] = self._direct(tile.operands)
-        if direct is None or not is_flat(g, self._given):
+        operands = self._flat(tile, g, 0)
+        if operands is None:
             self._run(tile, g, thread)
         else:
-            operands = direct.copy()
-            operands[self._gradient] = g.view(self.compute) if self._is_complex else g
             self.code.function(*operands, *self._last_arguments(tile.size, thread))
+
+    def _flat(self, tile: ArrayTile, g: Any, thread: int) -> list[Any] | None:
+        """The operands, if all can be passed as they are; else None."""
+        try:
+            direct = tile.calls[self, thread]
+        except KeyError:
+            direct = tile.calls[self, thread] = self._direct(tile, thread)
+        if direct is None or not is_flat(g, self._given):
+            return None
+        operands: list[Any] = direct.copy()
+        operands[self._gradient] = g.view(self.compute) if self._is_complex else g
+        return operands
 
     def _last_arguments(self, size: int, thread: int) -> list[Any]:
         """The arguments that come after the operands, which are flat arrays of `size` elements."""
@@ -110,14 +117,16 @@ class NumpyKernel(CompiledKernel):
         pair = self._pair if kind == self.compute else np.dtype(np.uint16)
         return self.scratch.array(thread, name, size, pair).view(kind)
 
-    def _direct(self, operands: dict[Operand, Any]) -> list[Any] | None:
-        """The operands but for the gradient, if all can be passed as they are; else None."""
+    def _direct(self, tile: ArrayTile, thread: int) -> list[Any] | None:
+        """The operands except the gradient, if all can be passed as they are; else None."""
         if self._gradient < 0:
             return None
         arguments: list[Any] = []
         for whole in self.code.arrays:
-            x = operands.get(whole.array)
-            if whole.array != GRAD and (x is None or not is_flat(x, self._dtype(whole))):
+            x, dtype = tile.operands.get(whole.array), self._dtype(whole)
+            if whole.array.kind == "result":
+                x = self.scratch.array(thread, whole.array, tile.size, dtype)
+            if whole.array != GRAD and (x is None or not is_flat(x, dtype)):
                 return None
             arguments.append(self._numbers(x))
         return arguments
@@ -211,7 +220,9 @@ class NumpyKernel(CompiledKernel):
         return call
 
     def mapped(self, tile: Tile, g: Any, thread: int) -> list[Any]:
-        arguments, _ = self._operands(tile, g, thread)
+        arguments = self._flat(tile, g, thread) if isinstance(tile, ArrayTile) else None
+        if arguments is None:
+            arguments, _ = self._operands(tile, g, thread)
         self.code.function(*arguments, *self._last_arguments(tile.size, thread))
         return arguments[len(arguments) - len(self.kernel.reductions) :]
 

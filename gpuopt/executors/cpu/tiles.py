@@ -207,15 +207,16 @@ class TileExecutor(abc.ABC):
         grads: Sequence[Any],
         scalars: Scalars,
         positions: list[int] | None,
-    ) -> list[Any]:
+    ) -> list[list[float]]:
         """For each reduction, what it gives for each array at `positions` (None for all)."""
         return QUIET.copy().run(self._reduce, stage, grads, scalars, positions)
 
     def _reduce(
         self, stage: Kernel, grads: Sequence[Any], scalars: Scalars, positions: list[int] | None
-    ) -> list[Any]:
+    ) -> list[list[float]]:
         compiled = self._kernels[stage]
-        compiled.scalars[...] = scalars
+        if scalars:
+            compiled.scalars[...] = scalars
         units = self._folds.chosen(positions, bool(stage.random))
         work: list[FoldItem] = [item for unit in units for item in unit.folds(grads)]
         if self._shares and (shared := self._shared(compiled, work, positions)):

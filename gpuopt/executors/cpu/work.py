@@ -218,7 +218,7 @@ class TiledArray:
     def folds(self, grads: Sequence[Any]) -> list[FoldItem]:
         """What a reduction folds: tiles that begin with chunks, or all of them as a stream."""
         work = self.work(grads)
-        if all(tile.offset % REDUCTION_CHUNK == 0 for tile, _ in work):
+        if len(work) == 1 or all(tile.offset % REDUCTION_CHUNK == 0 for tile, _ in work):
             return list(work)
         return [(TileStream([tile for tile, _ in work]), [g for _, g in work])]
 

@@ -20,7 +20,7 @@ from gpuopt.executors.cuda.launches import Launches, Passed
 from gpuopt.executors.scalars import ScalarRows, StoredScalars
 from gpuopt.optimizer.binding import Binding
 from gpuopt.optimizer.gradients import Whereabouts
-from gpuopt.optimizer.group_steps import GroupStep, batches
+from gpuopt.optimizer.group_steps import GroupStep, in_order
 from gpuopt.optimizer.groups import ParamGroup
 from gpuopt.optimizer.losses import LossWrite
 from gpuopt.optimizer.rule_change import RuleChange
@@ -154,9 +154,8 @@ class DeviceSteps(PlainSteps):
     def _made(self, steps: list[GroupStep], masks: Masks | None = None) -> DeviceStep:
         """All that a step launches, in order: the stages of all groups, then their updates."""
         made = DeviceStep(steps, masks, Launches(self.device))
-        for batch in batches(steps):
-            for step, stage in batch:
-                self._add_stage(made, step, stage)
+        for number, stage in in_order(steps):
+            self._add_stage(made, steps[number], stage)
         if any(stage.calls for step in steps for stage in step.program.stages):
             made.launches.at_once()
         for step in steps:

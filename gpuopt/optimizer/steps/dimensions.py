@@ -5,9 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from gpuopt.optimizer.binding import Binding
 from gpuopt.optimizer.rule_change import RuleChange
 from gpuopt.tracing.expr import ReductionKey
@@ -15,15 +12,15 @@ from gpuopt.tracing.expr import ReductionKey
 __all__ = ["dimensions"]
 
 
-def dimensions(binding: Binding, change: RuleChange) -> dict[ReductionKey, NDArray[np.float64]]:
-    """For each number that updates read of a shape a row: that number of each array.
+def dimensions(binding: Binding, change: RuleChange) -> dict[ReductionKey, list[float]]:
+    """For each number that updates read of a shape a list: that number of each array.
 
     Raises
     ------
     ValueError
         If an array of theirs lacks the axis.
     """
-    found = dict[ReductionKey, Any]()
+    found = dict[ReductionKey, list[float]]()
     for group, programs in zip(binding.groups, change.programs, strict=True):
         for key in programs[-1].dimensions:
             row = found.setdefault(key, [_dimension(key, leaf) for leaf in binding.leaves])
@@ -33,7 +30,7 @@ def dimensions(binding: Binding, change: RuleChange) -> dict[ReductionKey, NDArr
                     f"{programs[-1].name} reads p.{key.name}, and params{path} has the shape "
                     f"{shape}: give it another rule, by gpuopt.partition, or read p.size or p.ndim"
                 )
-    return {key: np.array(row, np.float64) for key, row in found.items()}
+    return found
 
 
 def _dimension(key: ReductionKey, array: Any) -> float:

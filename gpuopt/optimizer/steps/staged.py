@@ -12,19 +12,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gpuopt.codegen.host import RAISED, compile_host, compile_rows
-from gpuopt.executors import CpuExecutor, ScalarRows, Scalars
+from gpuopt.executors import CpuExecutor, Launch, ScalarRows, Scalars
 from gpuopt.optimizer.binding import Binding
 from gpuopt.optimizer.gradients import Whereabouts
-from gpuopt.optimizer.group_steps import GroupStep, batches
+from gpuopt.optimizer.group_steps import GroupStep, in_order
 from gpuopt.optimizer.hyperparameters import ValuesOfUpdates
 from gpuopt.optimizer.rule_change import RuleChange
 from gpuopt.optimizer.steps.dimensions import dimensions
 from gpuopt.optimizer.steps.plain import PlainSteps, Progress, StepPlan
 from gpuopt.optimizer.steps.scalar_states import ScalarStates
-from gpuopt.optimizer.steps.totals import Totals
+from gpuopt.optimizer.steps.totals import Totals, TotalsOfArray, TotalsOfEach
 from gpuopt.tracing.expr import Expr, ReductionKey, StateKey
 from gpuopt.tracing.program import Kernel
 
@@ -45,7 +44,7 @@ class StagedSteps(PlainSteps):
 
     def __init__(self, binding: Binding) -> None:
         super().__init__(binding)
-        self._dimensions = dict[ReductionKey, NDArray[np.float64]]()
+        self._dimensions = dict[ReductionKey, list[float]]()
         self.numbers = {name: np.array(value) for name, value in binding.initial.items()}
         self._scalar_states = ScalarStates(binding, np)
 
@@ -64,25 +63,28 @@ class StagedSteps(PlainSteps):
 
     def plan(self, gradients: list[Any], where: Whereabouts, loss: Any = None) -> StepPlan:
         binding, hyper = self.binding, self.hyper(loss)
-        steps = [
-            step
-            for group in binding.groups
-            for step in group.steps(gradients, group.hyper(hyper), where.complete)
-        ]
+        steps: list[GroupStep] = []
+        for group in binding.groups:
+            steps += group.steps(gradients, group.hyper(hyper), where.complete)
         totals = self._staged(steps)
-        accepted = [each for step in steps for each in _accepted(step, totals)]
-        made = [part for part, _ in accepted]
-        launches = [part.launch(scalars) for part, scalars in accepted]
-        launches += [
-            part.group.whole_arrays.renewal(part.program.update, part.members)
-            for part in made
-            if part.program.update.buffers
-        ]
+        made: list[GroupStep] = []
+        launches: list[Launch] = []
+        renewals: list[Launch] = []
+        kept: list[tuple[StateKey, Sequence[int], Sequence[float]]] = []
+        for step in steps:
+            for part, scalars in _accepted(step, totals):
+                made.append(part)
+                launches.append(part.launch(scalars))
+                update = part.program.update
+                if update.buffers:
+                    renewals.append(part.group.whole_arrays.renewal(update, part.members))
+                if update.scalar_states:
+                    kept += _next_scalar_states(part, totals)
         counts = [group.counts_after(made) for group in binding.groups]
         # Without any gradient it is a step, too.
         t = binding.t + 1 if made or not steps else binding.t
-        kept = [state for part in made for state in _next_scalar_states(part, totals)]
-        return StepPlan(launches, counts, t, _adapted(steps, totals, bool(made)), kept)
+        adapted = _adapted(steps, totals, bool(made)) if self.numbers else {}
+        return StepPlan(launches + renewals, counts, t, adapted, kept)
 
     def execute(self, plan: StepPlan) -> None:
         super().execute(plan)
@@ -94,39 +96,44 @@ class StagedSteps(PlainSteps):
 
     def _set(self, now: StepPlan | Progress) -> None:
         """Take other numbers of the whole optimizer, and states that are one number."""
-        with np.errstate(over="ignore"):
-            for name, value in now.numbers.items():
-                self.numbers[name][...] = value
+        if now.numbers:
+            with np.errstate(over="ignore"):
+                for name, value in now.numbers.items():
+                    self.numbers[name][...] = value
         for state in now.scalar_states:
             self._scalar_states.set(*state)
 
     def hyper(self, loss: float | None = None) -> ValuesOfUpdates:
         """The values of this step for each update: hyperparameters, and the optimizer's numbers."""
-        hyper, numbers = super().hyper(loss), {name: float(x) for name, x in self.numbers.items()}
-        return {key: values | numbers for key, values in hyper.items()} if numbers else hyper
+        hyper = super().hyper(loss)
+        if not self.numbers:
+            return hyper
+        numbers = {name: float(x) for name, x in self.numbers.items()}
+        return {key: values | numbers for key, values in hyper.items()}
 
     def _staged(self, steps: list[GroupStep]) -> Totals:
         """Run all stages of a step; the results of their reductions."""
         totals = Totals(len(self.binding.leaves), self._dimensions, self._scalar_states.values())
         agree = self.agree
-        for batch in batches(steps):
-            for step, stage in batch:
-                for part in [step] if _are_alike(stage, step, totals) else step.split():
-                    scalars = _evaluated(stage.scalars, part, totals)
-                    if stage.calls:
-                        part.call(stage, scalars)
-                        continue
-                    executor = cast("CpuExecutor", part.group.executor)
-                    found = executor.reduce(stage, part.gradients, scalars, part.positions)
-                    for reduction, values in zip(stage.reductions, found, strict=True):
-                        agreed = agree(reduction.op, values) if agree else values
-                        totals.add(reduction, part.indices, agreed)
+        for number, stage in in_order(steps):
+            step = steps[number]
+            for part in [step] if _are_alike(stage, step, totals) else step.split():
+                scalars = _evaluated(stage.scalars, part, totals) if stage.scalars else ()
+                if stage.calls:
+                    part.call(stage, scalars)
+                    continue
+                executor = cast("CpuExecutor", part.group.executor)
+                found = executor.reduce(stage, part.gradients, scalars, part.positions)
+                for reduction, values in zip(stage.reductions, found, strict=True):
+                    agreed = agree(reduction.op, values) if agree else values
+                    totals.add(reduction, part.indices, agreed)
         return totals
 
 
 def _accepted(step: GroupStep, totals: Totals) -> Iterator[tuple[GroupStep, Scalars | ScalarRows]]:
     """The arrays of a step for which it is accepted, with their scalars."""
-    update, accept, part = step.program.update, step.program.accept, step
+    update, part = step.program.update, step
+    accept = update.accept
     asked = update.scalars if accept is None else (*update.scalars, accept)
     rows = _rows(asked, step, totals)
     if accept is not None:
@@ -154,8 +161,6 @@ def _next_scalar_states(
 ) -> Iterator[tuple[StateKey, Sequence[int], Sequence[float]]]:
     """The states that are one number, after the step."""
     new, count = step.program.update.scalar_states, len(step.indices)
-    if not new:
-        return
     rows = _rows(tuple(state.new for state in new.values()), step, totals)
     for key, values in zip(new, zip(*rows, strict=True), strict=True):
         yield key, step.indices, values if len(values) == count else values * count
@@ -163,14 +168,15 @@ def _next_scalar_states(
 
 def _rows(scalars: tuple[Expr, ...], step: GroupStep, totals: Totals) -> list[tuple[float, ...]]:
     """The results of scalar code for each array of a step, or once if they are alike."""
-    indices = step.indices
     if _are_alike(step.program.update, step, totals):
         return [_evaluated(scalars, step, totals)]
+    indices = step.indices
     try:
-        return compile_rows(scalars)(step.count, step.hyper, totals.of_each(indices))
+        return compile_rows(scalars)(step.count, step.hyper, TotalsOfEach(totals, indices))
     except RAISED:  # where IEEE's functions do not: then each array by itself
         evaluate = compile_host(scalars)
-        return [evaluate(step.count, step.hyper, totals.seen_by(index)) for index in indices]
+        each = (TotalsOfArray(totals, index) for index in indices)
+        return [evaluate(step.count, step.hyper, seen) for seen in each]
 
 
 def _are_alike(kernel: Kernel, step: GroupStep, totals: Totals) -> bool:
@@ -192,4 +198,4 @@ def _adapted(steps: list[GroupStep], totals: Totals, made: bool) -> dict[str, fl
 
 def _evaluated(scalars: tuple[Expr, ...], step: GroupStep, totals: Totals) -> tuple[float, ...]:
     """The results of scalar code for a step whose arrays all have the same scalars."""
-    return compile_host(scalars)(step.count, step.hyper, totals.seen_by(step.indices[0]))
+    return compile_host(scalars)(step.count, step.hyper, TotalsOfArray(totals, step.indices[0]))

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gpuopt.tracing.expr import Expr, ReductionKey, StateKey
 from gpuopt.tracing.ops import REDUCTIONS
@@ -26,7 +25,7 @@ class Totals:
     count : int
         How many arrays the optimizer has.
     dimensions : dict
-        What is read of their shapes, a row for each.
+        What is read of their shapes: a list with a number for each.
     states : dict
         The states that are one number: a list with one for every array, or one of a tree.
     """
@@ -34,31 +33,31 @@ class Totals:
     def __init__(
         self,
         count: int,
-        dimensions: Mapping[ReductionKey, NDArray[np.float64]],
+        dimensions: Mapping[ReductionKey, list[float]],
         states: Mapping[StateKey, Any],
     ) -> None:
         self._count, self._rows, self._states = count, {**dimensions}, states
         self._ops: dict[ReductionKey, str] = {}
         self._trees: dict[ReductionKey, float] = {}
 
-    def add(self, reduction: Expr, indices: Sequence[int], values: NDArray[np.float64]) -> None:
+    def add(self, reduction: Expr, indices: Sequence[int], values: Sequence[float]) -> None:
         """Take what a reduction gave for the arrays at `indices`."""
         key: ReductionKey = reduction.value
         if key not in self._rows:
-            self._ops[key], self._rows[key] = (
-                reduction.op,
-                np.full(self._count, REDUCTIONS[reduction.op].nothing),
-            )
-        self._rows[key][indices] = values
+            self._ops[key] = reduction.op
+            self._rows[key] = [REDUCTIONS[reduction.op].nothing] * self._count
+        row = self._rows[key]
+        for index, value in zip(indices, values, strict=True):
+            row[index] = value
 
     def array(self, key: ReductionKey, index: int) -> float:
         """The result of the reduction for one array."""
-        return float(self._rows[key][index])
+        return self._rows[key][index]
 
     def arrays(self, key: ReductionKey, indices: Sequence[int]) -> list[float]:
         """The results of the reduction for several arrays."""
-        found: list[float] = self._rows[key][indices].tolist()
-        return found
+        row = self._rows[key]
+        return [row[index] for index in indices]
 
     def tree(self, key: ReductionKey) -> float:
         """The result for all arrays that were reduced, added in float64 in the order of the tree.
@@ -66,9 +65,8 @@ class Totals:
         Every array that takes part must have been added by now.
         """
         if key not in self._trees:
-            row = self._rows[key]
-            ufunc = getattr(np, REDUCTIONS[self._ops[key]].op.name)
-            self._trees[key] = float(ufunc.accumulate(row)[-1])
+            row, ufunc = self._rows[key], getattr(np, REDUCTIONS[self._ops[key]].op.name)
+            self._trees[key] = row[0] if len(row) == 1 else float(ufunc.accumulate(row)[-1])
         return self._trees[key]
 
     def state(self, key: StateKey, index: int) -> float:
@@ -85,14 +83,6 @@ class Totals:
         """Whether each of these states is the same in several arrays."""
         rows = (self.states(key, indices) for key in keys if key.tree is None)
         return all(row.count(row[0]) == len(row) for row in rows)
-
-    def seen_by(self, index: int) -> TotalsOfArray:
-        """The totals as the scalar code of one array reads them."""
-        return TotalsOfArray(self, index)
-
-    def of_each(self, indices: Sequence[int]) -> TotalsOfEach:
-        """The totals as the scalar code of several arrays reads them."""
-        return TotalsOfEach(self, indices)
 
 
 class TotalsOfEach:
