@@ -120,6 +120,40 @@ def test_helpers_that_look_for_work_come_to_another_job(monkeypatch: pytest.Monk
     assert block()[POLLING] == 0
 
 
+@pytest.mark.parametrize("awake", [True, False])
+def test_helpers_keep_off_the_processor_of_their_caller(awake: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Linux would leave them, waiting, while another processor sleeps."""
+    if sys.platform == "linux":
+        assert pool._processor() in os.sched_getaffinity(0)
+    here, allowed, moved = [0], {0, 2, 5}, list[Any]()
+    monkeypatch.setenv("GPUOPT_SPIN", "01"[awake])
+    monkeypatch.setattr(NumbaExecutor, "threaded", 1)
+    monkeypatch.setattr(NumbaExecutor, "tile", 20_000)
+    monkeypatch.setattr(pool, "_processor", lambda: here[0])
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: allowed, raising=False)
+    monkeypatch.setattr(os, "sched_setaffinity", lambda *args: moved.append(args), raising=False)
+    opt, g = optimizer(), np.ones(40_000, "f4")
+
+    def moves(processor: int) -> list[Any]:
+        here[0] = processor
+        moved.clear()
+        opt.step(g)
+        return moved
+
+    count = 2 if awake else 1  # there are two tiles
+    moves(0)
+    assert until(lambda: len(pool.helpers()._threads) == count)
+    threads = pool.helpers()._threads
+    moves(0)
+    assert moves(0) == []
+    assert moves(5) == [(thread, {0, 2}) for thread in threads]
+    assert moves(5) == []
+    assert moves(-1) == []  # where the system does not tell
+    assert moves(2) == [(thread, {0, 5}) for thread in threads]
+    allowed = {0}  # they stay where they may be, if the caller has one processor alone
+    assert moves(0) == []
+
+
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The calls of each step; helpers look for work some 0.1 s."""

@@ -420,7 +420,7 @@ def test_a_helper_works_in_the_callers_mode_of_floating_point(monkeypatch: pytes
     meet()
     assert started == [before, (0.0, 0.0)]
     jobs: Any = queue.SimpleQueue()
-    pool._serve(jobs, (0.0, 0.0))  # begun in another mode than it should have: it serves nothing
+    pool._serve(jobs, (0.0, 0.0), [])  # begun in another mode than it should have: it serves nothing
 
 
 def test_a_job_that_is_over_holds_no_arrays(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,15 +54,16 @@ class _Meeting:
     """The block of memory in which callers and helpers meet, in one mode of floating point."""
 
     def __init__(self, helpers: pool.Helpers) -> None:
-        self._jobs, self._block = helpers.jobs, lines(WORDS, np.dtype(np.int64))
+        self._helpers, self._block = helpers, lines(WORDS, np.dtype(np.int64))
         self._block[:] = 0
         self._at = self._block.__array_interface__["data"][0]
 
     def run(self, rows: Any, helpers: int) -> None:
         """Lead so many helpers; those that sleep are woken."""
-        if self._block[POLLING] < helpers and self._jobs.empty():
+        self._helpers.keep_apart()
+        if self._block[POLLING] < helpers and self._helpers.jobs.empty():
             for _ in range(helpers - int(self._block[POLLING])):
-                self._jobs.put((self, 0))
+                self._helpers.jobs.put((self, 0))
         _lead()(self._at, rows.__array_interface__["data"][0], len(rows), helpers)
 
     def help(self, slot: int) -> None:

@@ -12,6 +12,8 @@ only once each helper has finished it or can no longer begin it.
 from __future__ import annotations
 
 import _thread
+import contextlib
+import ctypes
 import itertools
 import math
 import os
@@ -27,6 +29,17 @@ __all__ = ["Helpers", "helpers", "run"]
 
 _Mode = tuple[float, float]
 _SMALLEST, _SUBNORMAL, _HALF, _LARGE = sys.float_info.min, math.ulp(0.0), 0.5, 1e300
+
+
+def _unknown() -> int:
+    return -1
+
+
+_processor: Callable[[], int] = _unknown
+"""Tells on which processor this thread is."""
+
+if hasattr(os, "sched_setaffinity"):
+    _processor = getattr(ctypes.PyDLL(None), "sched_getcpu", _unknown)
 
 
 def _mode() -> _Mode:
@@ -128,13 +141,15 @@ class Helpers:
         self.jobs: _Jobs = queue.SimpleQueue()
         self.meeting: Any = None
         self._mode, self._count, self._starting = mode, 0, threading.RLock()
+        self._threads, self._apart = list[int](), (-1, 0)
 
     def up_to(self, wanted: int) -> int:
         """How many of so many helpers there are, once those that are missing were started."""
         if self._count < wanted and self._starting.acquire(blocking=False):
             try:
                 while self._count < wanted:
-                    _thread.start_new_thread(_serve, (self.jobs, self._mode))
+                    given = self.jobs, self._mode, self._threads
+                    _thread.start_new_thread(_serve, given)
                     self._count += 1
             except RuntimeError:  # no more threads are to be had: the caller does the work
                 pass
@@ -142,10 +157,26 @@ class Helpers:
                 self._starting.release()
         return min(self._count, wanted)
 
+    def keep_apart(self) -> None:
+        """Let helpers work on the processors of this thread, except the one that it is on now.
 
-def _serve(jobs: _Jobs, mode: _Mode) -> None:
+        Linux may wake a helper there, and leave it, for many milliseconds: on a virtual machine a
+        processor that sleeps looks busy.
+        """
+        here = _processor(), len(self._threads)
+        if here[0] < 0 or here == self._apart:
+            return
+        with contextlib.suppress(OSError):  # what is allowed may change at any time
+            if others := os.sched_getaffinity(0) - {here[0]}:
+                for thread in self._threads:
+                    os.sched_setaffinity(thread, others)
+        self._apart = here
+
+
+def _serve(jobs: _Jobs, mode: _Mode, threads: list[int]) -> None:
     if _mode() != mode:
         return  # a system where a thread does not begin in the mode of the one that starts it
+    threads.append(_thread.get_native_id())
     with np.errstate(all="ignore"):  # a thread has its own; gradients may hold any value
         while True:
             job, slot = jobs.get()
@@ -174,6 +205,7 @@ def run(task: Callable[[int, int], None], count: int, threads: int) -> None:
     job = _Job(task, count, those.up_to(min(threads, count) - 1))
     try:
         try:
+            those.keep_apart()
             job.hand_to(those.jobs)
             if those.meeting is not None:
                 those.meeting.dissolve()
