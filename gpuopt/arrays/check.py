@@ -10,7 +10,7 @@ from gpuopt.arrays.backend import array_module, is_array, is_cupy
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, supported
 from gpuopt.arrays.exchange import shared
 from gpuopt.arrays.foreign import conversion, convertible, list_of_numbers, on_gpu
-from gpuopt.arrays.memory import Memory
+from gpuopt.arrays.memory import Memory, overlaps_itself
 
 __all__ = ["gradient", "loss_and_grads", "parameters", "place"]
 
@@ -51,7 +51,7 @@ def _parameter(array: Any, name: str, tree: Any) -> None:
             f"{name} is read-only: parameters are updated in place, so pass a writable copy, "
             f"{name}.copy()"
         )
-    if _overlaps_itself(array):
+    if overlaps_itself(array):
         raise ValueError(
             f"{name} has elements that share memory (strides {array.strides} of shape "
             f"{array.shape}): pass a copy, {name}.copy()"
@@ -69,6 +69,8 @@ def _remedy(value: Any, name: str, tree: Any) -> str:
     is_foreign = any(hasattr(type(value), of) for of in foreign)
     if is_foreign and convertible(value):
         return f": make it {conversion(value, name, 'cupy' if on_gpu(value) else 'np', True)}"
+    if hasattr(value, "named_parameters"):  # a module of PyTorch
+        return f": pass its tensors, dict({name}.named_parameters())"
     if hasattr(value, "__iter__") and not isinstance(value, (str, bytes)) and not is_foreign:
         return f": make it list({name}), whose entries are arrays"
     return " (params are an array, or lists, tuples and dicts of arrays)"
@@ -113,18 +115,6 @@ def loss_and_grads(result: Any) -> tuple[Any, Any]:
             f"the loss that loss_and_grad returns must be a real number or 0-d array, not {found}"
         )
     return loss, grads
-
-
-def _overlaps_itself(array: Any) -> bool:
-    """Whether two elements may share memory: a stride is within the reach of smaller ones."""
-    reach = array.itemsize
-    for stride, length in sorted(
-        (abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1
-    ):
-        if stride < reach:
-            return bool(array.size)
-        reach += stride * (length - 1)
-    return False
 
 
 def gradient(g: Any, p: Any, path: str) -> None:

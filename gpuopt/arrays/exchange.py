@@ -14,8 +14,9 @@ import numpy as np
 from gpuopt.arrays.backend import is_array, require_cupy
 from gpuopt.arrays.dtypes import named
 from gpuopt.arrays.foreign import conversion, convertible, on_gpu
+from gpuopt.arrays.memory import overlaps_itself
 
-__all__ = ["address_of", "is_tensor", "parameter", "shared"]
+__all__ = ["is_tensor", "note_written", "parameter", "place_of", "shared"]
 
 _HOST, _CUDA = {1, 3}, {2, 13}
 """DLPack's numbers of devices: the host and its pinned memory; CUDA and its managed memory."""
@@ -27,9 +28,14 @@ def is_tensor(x: Any) -> bool:
     return torch is not None and isinstance(x, getattr(torch, "Tensor", ()))
 
 
-def address_of(tensor: Any) -> int:
-    """Where a tensor of PyTorch lies now; its ``data`` may be another's tomorrow."""
-    return int(tensor.data_ptr())
+def place_of(tensor: Any) -> tuple[Any, ...]:
+    """Where a tensor of PyTorch lies now, and how; its ``data`` may be another's tomorrow."""
+    return tensor.data_ptr(), tensor.stride(), tensor.dtype, tensor.shape
+
+
+def note_written(tensors: list[Any]) -> None:
+    """Tell PyTorch that tensors were written to, so that autograd refuses what it saved of them."""
+    sys.modules["torch"].autograd.graph.increment_version(tensors)
 
 
 def parameter(x: Any, path: str) -> Any:
@@ -71,6 +77,11 @@ def shared(x: Any, name: str, write: bool = False) -> Any:
         what = f"{name} is a {kind} that is lent for reading alone, and parameters are updated"
         copy = f": make it cupy.array({name})" if on_gpu(x) else _remedy(x, name)
         raise ValueError(f"{what} in place{copy}")
+    if write and is_tensor(x) and overlaps_itself(array):
+        raise ValueError(
+            f"{name} has elements that share memory (strides {x.stride()} of shape "
+            f"{tuple(x.shape)}): pass a copy, {name}.clone()"
+        )
     return array
 
 

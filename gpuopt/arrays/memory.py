@@ -12,7 +12,7 @@ import numpy as np
 from gpuopt.arrays.backend import is_cupy
 from gpuopt.arrays.lattices import Lattices
 
-__all__ = ["Memory", "address", "bounds", "share"]
+__all__ = ["Memory", "address", "bounds", "overlaps_itself", "share"]
 
 MANY = 8
 """So many arrays are compared one by one; of more, those that interleave are told apart first."""
@@ -148,3 +148,15 @@ class _Addresses:
             "shape": array.shape,
             "strides": array.strides,
         }
+
+
+def overlaps_itself(array: Any) -> bool:
+    """Whether two elements may share memory: a stride is within the reach of smaller ones."""
+    reach = array.itemsize
+    for stride, length in sorted(
+        (abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1
+    ):
+        if stride < reach:
+            return bool(array.size)
+        reach += stride * (length - 1)
+    return False

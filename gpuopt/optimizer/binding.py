@@ -7,7 +7,7 @@ the hyperparameters of each update, and how far the host has counted. `Optimizer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -60,8 +60,8 @@ class Binding:
         As given.
     leaves : list of array
         The parameters, as what executors take.
-    whole : list of bool
-        Whether each of them is updated, and not by rows.
+    updated, whole : list of bool
+        Whether each of them is updated; and whether as a whole, and not by rows.
     groups : list of ParamGroup
     row_groups : RowGroups
         The arrays that are updated by rows, each by itself.
@@ -102,7 +102,7 @@ class Binding:
         check_paths(rule, spec)
         keys = rule.group_keys(spec.names, spec.leaves)
         by_row = named_rows(rows, spec)
-        updated = [key is not None for key in keys]
+        self.updated = updated = [key is not None for key in keys]
         self.whole = [a and not b for a, b in zip(updated, by_row, strict=True)]
         self.updates, self._written = updates_of(rule, [key for key in keys if key is not None])
         check_precision(precision, spec, updated, self.updates)
@@ -224,6 +224,14 @@ class Binding:
     def states(self) -> list[dict[str, Any]]:
         """For each array its state by name."""
         return self.of_each({}, lambda group: group.states)
+
+    @property
+    def averages(self) -> list[Collection[str]]:
+        """For each array the names of the averages whose weights a correction adds up."""
+        nothing: Collection[str] = ()
+        return self.of_each(
+            nothing, lambda group: [group.programs[-1].decays.keys()] * len(group.indices)
+        )
 
     def state(self) -> dict[str, Any]:
         """The state by name: trees like the parameters, None where an array has no such state."""

@@ -169,6 +169,7 @@ class CapturedStep:
                 for kept, new in zip(self.batch, batch, strict=False):
                     kept[...] = new
                 self._graph.launch()
+            self._inside.replayed()
         return self._loss
 
 

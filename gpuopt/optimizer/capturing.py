@@ -31,6 +31,7 @@ class Capturing:
     def __init__(self, guard: Guard, reader: GradientReader, steps: CountingSteps) -> None:
         self._guard, self._reader, self._steps, self._binding = guard, reader, steps, steps.binding
         self.device = steps.device
+        self._gradients = list[Any]()
 
     @property
     def structure(self) -> int:
@@ -49,8 +50,13 @@ class Capturing:
         """Launch a step into a graph that is being captured: nothing happens yet."""
         self._guard.check()
         gradients, where = self._reader.read(grads)
+        self._gradients = gradients
         loss = self._binding.loss(loss, where.complete)
         self._steps.execute(self._steps.plan(gradients, where, loss))
+
+    def replayed(self) -> None:
+        """Tell PyTorch that the step which was launched has been made again."""
+        self._guard.written(self._gradients, self._binding.updated)
 
     def dry_run(self, grads: Any, loss: Any = None) -> None:
         """Launch the same kernels at once, without effect: they are compiled, and have what they

@@ -5,11 +5,11 @@ from __future__ import annotations
 import operator
 import os
 import threading
+from collections.abc import Iterable
 from itertools import chain
 from typing import Any, Protocol
 
-from gpuopt.arrays.exchange import address_of, is_tensor
-from gpuopt.arrays.memory import bounds
+from gpuopt.arrays.exchange import is_tensor, note_written, place_of
 from gpuopt.arrays.tree import TreeSpec
 
 __all__ = ["Guard"]
@@ -55,7 +55,7 @@ class Guard:
         self._lengths, self._entries = [*map(len, self._held)], [*chain(*self._held)]
         self._bound = spec.match(params, "params")
         self._tensors = [x for x in self._bound if is_tensor(x)]
-        self._addresses = [*map(address_of, self._tensors)]
+        self._places = [*map(place_of, self._tensors)]
 
     @property
     def inconsistent(self) -> bool:
@@ -101,7 +101,7 @@ class Guard:
         )
         if not unchanged:
             self._check_leaves()
-        if self._tensors and [*map(address_of, self._tensors)] != self._addresses:
+        if self._tensors and [*map(place_of, self._tensors)] != self._places:
             self._check_memory()
 
     def _check_leaves(self) -> None:
@@ -117,12 +117,20 @@ class Guard:
                 )
 
     def _check_memory(self) -> None:
-        """Raise ValueError unless each tensor of PyTorch lies where it was."""
-        for path, tensor, array in zip(
-            self._spec.paths, self._bound, self._spec.leaves, strict=True
-        ):
-            if is_tensor(tensor) and address_of(tensor) != bounds(array)[0]:
+        """Raise ValueError unless each tensor of PyTorch lies where and as it did."""
+        tensors = [
+            (p, x) for p, x in zip(self._spec.paths, self._bound, strict=True) if is_tensor(x)
+        ]
+        for (path, tensor), place in zip(tensors, self._places, strict=True):
+            if place_of(tensor) != place:
+                what = "other memory" if tensor.data_ptr() != place[0] else "another layout"
                 raise ValueError(
-                    f"params{path} has other memory than it had in init: copy into that one, "
+                    f"params{path} has {what} than it had in init: copy into that one, "
                     f"params{path}.copy_(x), or init anew"
                 )
+
+    def written(self, grads: Iterable[Any], updated: Iterable[bool]) -> None:
+        """Tell PyTorch which tensors were written to: those that are updated, with a gradient."""
+        if self._tensors:
+            each = zip(self._bound, grads, updated, strict=True)
+            note_written([x for x, g, own in each if own and g is not None and is_tensor(x)])

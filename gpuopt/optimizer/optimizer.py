@@ -186,6 +186,8 @@ class Optimizer(OptimizerCopies[BindableT_co]):
             guard.unfinished = plan
             steps.execute(plan)
             guard.unfinished = None
+            given = binding.spec.match(grads, "grads") if apart else gradients
+            guard.written(given, binding.updated)
 
     def evaluation(self) -> Any:
         """The parameters to evaluate with: those of a piece such as `average`, else `params`.
@@ -253,3 +255,5 @@ class Optimizer(OptimizerCopies[BindableT_co]):
                 target[...] = source
             self._steps.load(progress)
             self._guard.unfinished = None
+            if beside:
+                self._guard.written(self._binding.leaves, self._binding.updated)

@@ -86,3 +86,40 @@ def test_on_cuda_in_another_stream(dtype: Any) -> None:
     torch.cuda.synchronize()
     torch.testing.assert_close(a, b, rtol=0, atol=1e-6 if dtype is torch.float32 else 0.05)
     assert saved["state"][0]["m"].is_cuda
+
+
+def test_autograd_hears_of_steps() -> None:
+    params = {
+        "w": torch.ones(3, requires_grad=True),
+        "b": torch.ones(1, requires_grad=True),
+        "c": torch.ones(1, requires_grad=True),
+    }
+    opt = go.chain(go.freeze("c"), go.Adam()).init(params)
+    opt.step({"w": torch.ones(3), "b": None, "c": torch.ones(1)})
+    assert {name: p._version for name, p in params.items()} == {"w": 1, "b": 0, "c": 0}
+    table = torch.ones(4, 2)
+    rows = go.SGD(0.1).init({"t": table}, rows="t")
+    rows.step({"t": go.rows(torch.tensor([1]).numpy(), torch.ones(1, 2).numpy())})
+    assert table._version == 1
+
+
+def test_autograd_hears_of_what_is_loaded(tmp_path: Any) -> None:
+    x = torch.ones(2)
+    go.save(tmp_path / "a.npz", go.Adam().init({"x": torch.zeros(2)}))
+    go.load(tmp_path / "a.npz", go.Adam().init({"x": x}))
+    assert (x.tolist(), x._version) == ([0, 0], 1)
+
+
+def test_a_tensor_of_another_layout_at_the_same_address_is_refused() -> None:
+    x = torch.zeros(2, 2)
+    opt = go.SGD(1.0).init([x])
+    x.data = x.data.T
+    with pytest.raises(ValueError, match=r"params\[0\] has another layout than it had in init: .* params\[0\]\.copy_\(x\)"):
+        opt.step([torch.ones(2, 2)])
+
+
+def test_an_expanded_tensor_is_cloned() -> None:
+    x = torch.zeros(1).expand(3)
+    with pytest.raises(ValueError, match=r"params has elements that share memory .* pass a copy, params\.clone\(\)"):
+        go.SGD(1.0).init(x)
+    go.SGD(1.0).init(x.clone())
