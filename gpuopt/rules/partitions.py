@@ -140,7 +140,8 @@ class Partition(Composite):
         outlines = ", ".join(f"{key!r}: {rule.outline}" for key, rule in self.rules.items())
         return f"partition({outlines})"
 
-    def group_keys(self, paths: Sequence[str], arrays: Sequence[Any]) -> list[Hashable]:
+    def labels(self, paths: Sequence[str], arrays: Sequence[Any]) -> list[Hashable]:
+        """The key of the rule of each array."""
         if self.by is None:
             keys = self._by_patterns(paths)
         else:
@@ -151,7 +152,11 @@ class Partition(Composite):
                 f"partition: no pattern of {list(self.rules)} matches "
                 f"{', '.join(map(repr, strays))}; add one, such as '*' for all others"
             )
-        found: list[Hashable] = list(keys)
+        return keys
+
+    def group_keys(self, paths: Sequence[str], arrays: Sequence[Any]) -> list[Hashable]:
+        keys = self.labels(paths, arrays)
+        found = list(keys)
         for key, rule in self.rules.items():
             own = [k for k, label in enumerate(keys) if label == key]
             for k, inner in zip(

@@ -1,68 +1,77 @@
-"""A rule bound to the memory of tensors, and what it keeps for them as tensors.
+"""A rule bound to the memory of tensors, and its state as tensors.
 
-Comes in: groups of parameters, and a rule for all. Goes out: steps, and a state that goes on with
-the same tensors elsewhere, in other groups, or out of a file.
+Comes in: tensors by their paths, and one rule for all. Goes out: steps, and a state from which the
+same tensors continue at other addresses, in other groups, or from a file.
 """
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 import torch
+from gpuopt.arrays import memory
 from gpuopt.arrays.backend import is_cupy
-from gpuopt.arrays.device import device_of
-from gpuopt.arrays.exchange import shared
-from gpuopt.arrays.memory import bounds
+from gpuopt.arrays.exchange import note_written, shared
 from gpuopt.optimizer.gradients import Located
 from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.rules.base import Bindable
+from gpuopt.torch.tensors import (
+    address_of,
+    arrays_of,
+    in_stream,
+    layout_of,
+    strides_of,
+    tensor_of,
+    view_like,
+)
 
 __all__ = ["Bound", "Kept"]
 
 Kept = dict[str, Any]
-"""What a bound rule keeps: ``header``, and for each tensor a dict, ``tensors``."""
-_ADDRESS = operator.methodcaller("data_ptr")
-_KEPT = 8  # for each tensor so many places of gradients are known at most
+"""The state of a bound rule: ``header``, and ``tensors``, a dict for each tensor."""
+_KEPT = 8  # so many addresses of gradients are remembered for each tensor
 _ORIGIN = ("version", "rule", "outline", "classes", "precision")
 
 
 class Bound:
-    """A rule bound to the tensors of groups.
+    """A rule bound to tensors.
 
     Attributes
     ----------
     optimizer : gpuopt.Optimizer
-        Of arrays with the tensors' memory.
+        It updates arrays that share the memory of the tensors.
     tensors : list of tensor
     """
 
     def __init__(
-        self, rule: Bindable, groups: Sequence[Mapping[str, Any]], options: Mapping[str, Any]
+        self, rule: Bindable, tensors: Mapping[str | int, Any], options: Mapping[str, Any]
     ) -> None:
-        trees = [_tree(group) for group in groups]
-        self.tensors = [p for group in groups for p in group["params"]]
-        self.addresses = list(map(_ADDRESS, self.tensors))
-        self._likeness = list(map(_likeness, self.tensors))
-        tree = trees[0] if len(trees) == 1 else trees
-        self.optimizer: Optimizer[Any] = Optimizer(rule, tree, **options)
+        self.tensors = list(tensors.values())
+        self.addresses = list(map(address_of, self.tensors))
+        self._strides = list(map(strides_of, self.tensors))
+        self._layouts = list(map(layout_of, self.tensors))
+        arrays = {path: shared(p, f"params[{path!r}]", write=True) for path, p in tensors.items()}
+        self.optimizer: Optimizer[Any] = Optimizer(rule, arrays, **options)
         self._spec = self.optimizer._binding.spec
         self._on_gpu = is_cupy(self._spec.leaves[0])
         self._known = dict[tuple[int, int], Any]()
 
     @property
     def t(self) -> int:
-        """The number of steps, as far as the host counts them."""
+        """The number of steps that the host has counted."""
         return self.optimizer._binding.t
 
     @property
     def moved(self) -> bool:
-        """Whether a tensor has other memory than it had."""
-        return list(map(_ADDRESS, self.tensors)) != self.addresses
+        """Whether a tensor has other memory or other strides than before."""
+        return (
+            list(map(address_of, self.tensors)) != self.addresses
+            or list(map(strides_of, self.tensors)) != self._strides
+        )
 
     def step(self, loss: Any) -> None:
         """Update the tensors by their gradients."""
@@ -77,31 +86,30 @@ class Bound:
             )
         with torch.no_grad(), self._stream():
             self.optimizer.step(self._located(grads), loss if reads else None)
-            torch.autograd.graph.increment_version(
-                [p for p, g in zip(self.tensors, grads, strict=True) if g is not None]
-            )
+            each = zip(self.tensors, grads, self.optimizer._binding.updated, strict=True)
+            note_written([p for p, g, own in each if own and g is not None])
 
     def _located(self, grads: Sequence[Any]) -> Any:
-        """The gradients as arrays, with their addresses if these say all of where they are."""
+        """The gradients as arrays, with their addresses if they are laid out as the tensors."""
         if self._on_gpu:
-            return self._spec.build(self._views(grads) or _arrays(grads))
-        arrays = _arrays(grads)
-        alike = not any(g is None for g in grads) and [*map(_likeness, grads)] == self._likeness
-        return Located(arrays, tuple(map(_ADDRESS, grads)) if alike else None)
+            return self._spec.build(self._views(grads) or arrays_of(grads))
+        arrays = arrays_of(grads)
+        alike = not any(g is None for g in grads) and [*map(layout_of, grads)] == self._layouts
+        return Located(arrays, tuple(map(address_of, grads)) if alike else None)
 
     def _views(self, grads: Sequence[Any]) -> list[Any] | None:
-        """Gradients on a GPU as arrays, if all are like their tensors, known by their addresses.
+        """Gradients on a GPU as arrays, if all have the layouts of their tensors.
 
-        PyTorch gives the gradients of the next step the same memory as a rule. An array that comes
-        again is known to the optimizer, and DLPack takes some ten microseconds for one.
+        PyTorch usually gives the gradients of the next step the same memory. The same array then
+        serves again: the optimizer knows it, and DLPack would take some ten microseconds for each.
         """
         try:
             plain = not any(g.is_conj() or g.is_neg() for g in grads)
-            if not plain or [*map(_likeness, grads)] != self._likeness:
+            if not plain or [*map(layout_of, grads)] != self._layouts:
                 return None
         except (AttributeError, RuntimeError):  # one is missing, or sparse
             return None
-        places = list(enumerate(map(_ADDRESS, grads)))
+        places = list(enumerate(map(address_of, grads)))
         if len(self._known) > _KEPT * len(places):
             self._known.clear()
         for index, address in places:
@@ -110,14 +118,29 @@ class Bound:
         return [self._known[place] for place in places]
 
     def _stream(self) -> AbstractContextManager[Any]:
-        """The stream in which PyTorch works on the tensors' device, as CuPy's current one."""
+        """A context in which CuPy works in PyTorch's current stream on the tensors' device."""
         if not self._on_gpu:
             return nullcontext()
         stream = torch.cuda.current_stream(self.tensors[0].device)
         return in_stream(self._spec.leaves[0], stream.cuda_stream)
 
+    @contextmanager
+    def evaluation(self) -> Iterator[None]:
+        """A context in which the tensors hold the parameters to evaluate with."""
+        with torch.no_grad(), self._stream():
+            found = self._spec.match(self.optimizer.evaluation(), "evaluation")
+            before = [p.detach().clone() for p in self.tensors]
+            for p, array in zip(self.tensors, found, strict=True):
+                p.copy_(tensor_of(array))
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for p, was in zip(self.tensors, before, strict=True):
+                    p.copy_(was)
+
     def kept(self) -> Kept:
-        """What it keeps for the tensors, copied."""
+        """A copy of the state."""
         with self._stream():
             saved = self.optimizer.state_dict()
         counts, state = saved.pop("counts"), saved.pop("state")
@@ -131,7 +154,7 @@ class Bound:
         return {"header": saved, "tensors": tensors}
 
     def shown(self) -> list[dict[str, Any]]:
-        """The state of each tensor by name: tensors with the memory of the arrays."""
+        """The state of each tensor by name: tensors that share memory, or decoded copies."""
         found: list[dict[str, Any]] = [{} for _ in self.tensors]
         for name, tree in self.optimizer.state.items():
             for own, array in zip(found, self._spec.match(tree, name), strict=True):
@@ -140,95 +163,42 @@ class Bound:
         return found
 
     def go_on(self, kept: Kept) -> None:
-        """Go on with what was kept for the first of these tensors; others begin anew.
+        """Continue from a state of the first of these tensors; the others begin.
 
         Raises
         ------
         TypeError, ValueError
-            If it is of another rule, or does not fit the tensors.
+            If the state is of another rule, or does not fit the tensors.
         """
         now = self.optimizer.state_dict()
         header, own = kept["header"], kept["tensors"]
         counts = self._spec.match(now["counts"], "counts")
         counts[: len(own)] = [each["step"] for each in own]
-        state, nothing = {}, self._spec.build([None for _ in self.tensors])
         names = [*now["state"], *(name for each in own for name in each if name != "step")]
-        for name in dict.fromkeys(names):
-            fresh = now["state"].get(name, nothing)
-            arrays = self._spec.match(fresh, name)
-            arrays[: len(own)] = [
-                shared(each[name], name) if name in each else None for each in own
-            ]
-            state[name] = self._spec.build(arrays)
+        state = {name: self._spec.build(self._joined(name, own)) for name in dict.fromkeys(names)}
         if kept.get("loaded"):
-            now |= {name: header[name] for name in _ORIGIN}
-        if header["hyper"].keys() == now["hyper"].keys():  # not in groups that were added
-            now["hyper"] = header["hyper"]
+            now |= {name: header[name] for name in (*_ORIGIN, "hyper")}
         if "numbers" in header:
             now["numbers"] = header["numbers"]
         now |= {"t": header["t"], "counts": self._spec.build(counts), "state": state}
         with self._stream():
             self.optimizer.load_state_dict(now)
 
+    def _joined(self, name: str, own: list[dict[str, Any]]) -> list[Any]:
+        """The arrays of a state for all tensors: `own` for the first of them, and initial ones.
 
-def _likeness(tensor: Any) -> Any:
-    return tensor.stride(), tensor.dtype, tensor.shape
-
-
-def _tree(group: Mapping[str, Any]) -> Any:
-    """The tensors of a group as arrays, by their names where they have some."""
-    names = group.get("param_names")
-    if names is None:
-        return [shared(p, f"params[{k}]", write=True) for k, p in enumerate(group["params"])]
-    paths = [name.replace(".", "/") for name in names]
-    tensors = zip(paths, group["params"], strict=True)
-    return {path: shared(p, f"params[{path!r}]", write=True) for path, p in tensors}
-
-
-def _arrays(grads: Sequence[Any]) -> list[Any]:
-    """The gradients as arrays with the same memory."""
-    try:
-        return [None if g is None else g.numpy() for g in grads]  # the usual case
-    except (TypeError, RuntimeError):  # on a GPU, of bfloat16, sparse …
-        for index, g in enumerate(grads):
-            if g is not None and g.layout is not torch.strided:
-                raise RuntimeError(
-                    f"the gradient of parameter {index} is sparse, and rules take dense ones: make "
-                    "the layer with sparse=False"
-                ) from None
-        return [None if g is None else shared(g, f"grads[{k}]") for k, g in enumerate(grads)]
-
-
-class Shared(NamedTuple):
-    """A stream of another library, by CUDA's protocol for them."""
-
-    address: int
-
-    def __cuda_stream__(self) -> tuple[int, int]:
-        return 0, self.address
-
-
-@contextmanager
-def in_stream(array: Any, address: int) -> Iterator[None]:
-    """Work on the device of an array of CuPy in that stream."""
-    import cupy
-
-    with device_of(array), cupy.cuda.Stream.from_external(Shared(address)):
-        yield
-
-
-def view_like(array: Any, address: int) -> Any:
-    """An array of CuPy like another one, whose memory at that address somebody else holds."""
-    import cupy
-
-    size = bounds(array)[1] - bounds(array)[0]
-    memory = cupy.cuda.UnownedMemory(address, size, None, device_id=array.device.id)
-    place = cupy.cuda.MemoryPointer(memory, 0)
-    return cupy.ndarray(array.shape, array.dtype, place, array.strides)
-
-
-def tensor_of(array: Any) -> Any:
-    """A tensor with the memory of an array."""
-    if array.dtype.name == "bfloat16":
-        return tensor_of(array.view(np.int16)).view(torch.bfloat16)
-    return torch.from_dlpack(array) if is_cupy(array) else torch.from_numpy(array)
+        A number that arrays share has the value that the first of them have. The sum of an
+        average's weights begins at 0.
+        """
+        found = [shared(each[name], name) if name in each else None for each in own]
+        nothing = self._spec.build([None for _ in self.tensors])
+        fresh = self._spec.match(self.optimizer._stored.get(name, nothing), name)
+        places = zip(fresh, found, strict=False)
+        numbers = {memory.address(a): x for a, x in places if a is not None and not a.shape}
+        averages = self.optimizer._binding.averages
+        for index in range(len(own), len(fresh)):
+            if (array := fresh[index]) is not None:
+                found.append(numbers.get(memory.address(array), array.copy()))
+            else:
+                found.append(np.zeros(()) if name in averages[index] else None)
+        return found

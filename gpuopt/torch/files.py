@@ -1,4 +1,4 @@
-"""What a state dict of PyTorch's form holds of an optimizer of a rule."""
+"""Reads a state dict in PyTorch's form, which an optimizer of gpuopt wrote."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from gpuopt.torch.groups import check_names, entries_of
 __all__ = ["HEADER", "kept_in"]
 
 HEADER = "gpuopt"
-"""The key of a state dict under which stands what belongs to no single tensor."""
+"""The key of what belongs to all tensors together."""
 
 
 def kept_in(state_dict: dict[str, Any], rules: Sequence[Bindable]) -> Kept | None:
-    """What is kept in a state dict, for its tensors in order; None if nothing is."""
+    """The state that a dict holds, for its tensors in order; None if it was saved before a step."""
     state, header = state_dict["state"], state_dict.get(HEADER)
     if header is None:
         if state:
             raise ValueError(
-                f"state_dict has no {HEADER!r}: it is of an optimizer of PyTorch, not of one of "
-                "gpuopt.torch"
+                f"state_dict has no {HEADER!r}: an optimizer of PyTorch wrote it, not gpuopt.torch"
             )
         for rule, group in zip(rules, state_dict["param_groups"], strict=True):
             check_names(rule, group)
             if missing := entries_of(rule).keys() - group.keys():
-                raise ValueError(f"state_dict is of another rule: a group has no {min(missing)!r}")
+                raise ValueError(
+                    f"state_dict is from another rule: a group has no {min(missing)!r}"
+                )
         return None
     indices = [index for group in state_dict["param_groups"] for index in group["params"]]
     if missing := [index for index in indices if index not in state]:
-        raise ValueError(f"state_dict['state'] has nothing of parameter {missing[0]}")
+        raise ValueError(f"state_dict['state'] has no entry for parameter {missing[0]}")
     return {"header": header, "tensors": [state[index] for index in indices], "loaded": True}

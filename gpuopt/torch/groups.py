@@ -1,25 +1,28 @@
-"""The numbers of a rule in a group of parameters, where PyTorch's schedulers read and write them.
+"""The hyperparameters of a rule as entries of a parameter group, which schedulers read and write.
 
-Comes in: a rule. Goes out: the entries of its group, and the rule with what is in them now. `betas`
-and `momentum` are called as in PyTorch, for there they are looked for.
+Comes in: a rule. Goes out: the entries of its group, and the rule with the values of the entries.
+The entries `betas` and `momentum` have the names that PyTorch's schedulers look for.
 """
 
 from __future__ import annotations
 
 import difflib
+import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gpuopt.rules import Chain, chain, partition
+import numpy as np
+
+import torch
 from gpuopt.rules.base import Bindable, class_hint
 from gpuopt.rules.chains import loss_scale_name
 
 __all__ = [
+    "Group",
     "check_names",
     "check_rule",
     "entries_of",
     "filled",
-    "joined",
     "renewed",
     "schedules_of",
     "values_of",
@@ -31,14 +34,14 @@ _OF_PYTORCH = {
     *("fused", "initial_accumulator_value", "lambd", "lr", "lr_decay", "maximize", "momentum"),
     *("momentum_decay", "nesterov", "rho", "step_sizes", "weight_decay"),
 }
-"""What the groups of PyTorch's optimizers take."""
+"""The entries of the groups of PyTorch's optimizers."""
 _HAIR = 1e-12
 
 
 def entries_of(rule: Bindable) -> dict[str, Any]:
-    """What a group has for the rule: its float hyperparameters, without those of pieces.
+    """The entries of a rule in its group: its float hyperparameters, without those of pieces.
 
-    One that follows a schedule of gpuopt has its first value, which stands there to be seen.
+    A hyperparameter with a schedule of gpuopt has the schedule's first value.
     """
     found = {name: x(0) if callable(x) else x for name, x in _numbers(rule).items()}
     for entry, names in _together(found).items():
@@ -53,7 +56,7 @@ def _numbers(rule: Bindable) -> dict[str, Any]:
         name: value
         for name, value in rule.hyperparameters.items()
         if isinstance(value, float) or callable(value)
-        if "." not in name.rpartition("/")[2]
+        if "." not in name
     }
 
 
@@ -66,32 +69,49 @@ def _together(known: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def values_of(rule: Bindable, group: Group) -> dict[str, float]:
-    """The value of each hyperparameter of the rule that the group has, as it is there now."""
+    """The hyperparameters of the rule with the values that the group has now.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an entry is not a number, or has the wrong count of numbers.
+    """
     found = dict[str, float]()
     known = _numbers(rule)
     for entry, names in _together(known).items():
         if entry in group:
-            given = group[entry]
-            found |= zip(names, [given] if entry == "momentum" else given, strict=True)
-    own = {name: group[name] for name in known if name in group}
-    return {
-        name: _number(name, value) for name, value in (found | own).items() if value is not None
-    }
+            single = entry == "momentum"
+            given = _several(entry, [group[entry]] if single else group[entry], names)
+            found |= zip(names, given, strict=True)
+    return found | {name: _number(name, group[name]) for name in known if name in group}
+
+
+def _several(entry: str, given: Any, names: Sequence[str]) -> list[float]:
+    """The numbers of an entry that stands for several hyperparameters."""
+    if not isinstance(given, (tuple, list)) or len(given) != len(names):
+        wanted = f"{len(names)} numbers, ({', '.join(names)})"
+        raise ValueError(f"{entry!r} of a group must be {wanted}, got {given!r}")
+    return [_number(entry, value) for value in given]
 
 
 def _number(name: str, value: Any) -> float:
-    """The number that stands in a group; a scheduler may end a hair below a rate of 0."""
+    """An entry of a group as a number. A scheduler may end slightly below a rate of 0."""
+    array = isinstance(value, (torch.Tensor, np.ndarray))
+    if not (array or isinstance(value, numbers.Real)) or isinstance(value, bool):
+        raise TypeError(f"{name!r} of a group must be a number, got {value!r}")
+    if array and tuple(value.shape) not in ((), (1,)):
+        raise ValueError(f"{name!r} of a group must be one number, got {value!r}")
     number = float(value)
     return 0.0 if name == "lr" and -_HAIR < number < 0 else number
 
 
 def filled(rule: Bindable, group: Group) -> dict[str, Any]:
-    """The group with an entry for each number of its rule that it does not have.
+    """The group with all entries of its rule: those it lacks have the values of the rule.
 
     Raises
     ------
     ValueError
-        If it has one that an optimizer of PyTorch would take, and the rule does not.
+        If it has an entry of PyTorch's optimizers that the rule does not have.
     """
     check_names(rule, group)
     own = renewed(rule, group, {})
@@ -101,7 +121,7 @@ def filled(rule: Bindable, group: Group) -> dict[str, Any]:
 
 
 def check_names(rule: Bindable, group: Group) -> None:
-    """Raise ValueError if the rule has no such hyperparameter as a name in the group says."""
+    """Raise ValueError if the group names a hyperparameter that the rule does not have."""
     entries, known = entries_of(rule), rule.hyperparameters
     for name in group:
         typo = difflib.get_close_matches(name, entries, 1, 0.8)
@@ -115,7 +135,7 @@ def check_names(rule: Bindable, group: Group) -> None:
 
 
 def check_rule(rule: Any) -> None:
-    """Raise an error if it is no rule, or needs a loss that somebody else scales."""
+    """Raise an error if this is not a rule, or if it contains `LossScale`."""
     if not isinstance(rule, Bindable):
         raise TypeError(
             "rule must be a gpuopt.Rule, such as gpuopt.Adam(), or a chain of one, got "
@@ -123,7 +143,7 @@ def check_rule(rule: Any) -> None:
         )
     if loss_scale_name(rule) is not None:
         raise ValueError(
-            f"leave LossScale out of {rule!r}: take torch.amp.GradScaler, which scales"
+            f"leave LossScale out of {rule!r}: use torch.amp.GradScaler to scale the loss"
         )
 
 
@@ -134,24 +154,9 @@ def schedules_of(rule: Bindable) -> dict[str, Any]:
 
 
 def renewed(rule: Bindable, group: Group, before: Mapping[str, float]) -> Bindable:
-    """The rule with what the group has now, where that is not what it had before.
+    """The rule with the values of the group that differ from those `before`.
 
-    So a schedule of gpuopt holds until something else is written in its place.
+    A schedule of gpuopt therefore stays until another value takes its place.
     """
     now = values_of(rule, group)
     return rule.replace({name: x for name, x in now.items() if before.get(name) != x})
-
-
-def joined(default: Bindable, rules: Sequence[Bindable], shared: Sequence[bool]) -> Bindable:
-    """One rule for all groups; `shared` says which of them have the default, with other numbers.
-
-    Where all have it, its pieces see the arrays of all groups.
-    """
-    if len(rules) == 1:
-        return rules[0]
-    if not (all(shared) and isinstance(default, Chain)):
-        return partition({str(index): rule for index, rule in enumerate(rules)})
-    place = next(k for k, piece in enumerate(default.pieces) if isinstance(piece, Bindable))
-    cores = [rule.pieces[place] for rule in rules if isinstance(rule, Chain)]
-    divided = partition({str(index): core for index, core in enumerate(cores)})
-    return chain(*default.pieces[:place], divided, *default.pieces[place + 1 :])

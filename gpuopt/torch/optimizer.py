@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from gpuopt.rules.base import Bindable
-from gpuopt.torch.bound import Bound, Kept
+from gpuopt.torch.binder import Binder
 from gpuopt.torch.files import HEADER, kept_in
-from gpuopt.torch.groups import (
-    check_rule,
-    entries_of,
-    filled,
-    joined,
-    renewed,
-    schedules_of,
-    values_of,
-)
+from gpuopt.torch.groups import check_rule, entries_of
+from gpuopt.torch.owners import Owners
 
 __all__ = ["Optimizer"]
 
@@ -28,7 +22,7 @@ _outside_of_graphs = getattr(torch, "_disable_dynamo", lambda method: method)
 class Optimizer(torch.optim.Optimizer):
     """Any rule, chain or partition as a ``torch.optim.Optimizer``.
 
-    The tensors are updated in their own memory, by the kernels that update arrays. Closures,
+    It updates the tensors in place, with the kernels that update arrays. Closures,
     ``add_param_group``, hooks, learning rate schedulers, gradient scalers and ``clip_grad_norm_``
     work as with the optimizers of PyTorch.
 
@@ -36,26 +30,31 @@ class Optimizer(torch.optim.Optimizer):
     ----------
     params : iterable of tensor, of dict, or of (str, tensor)
         As for any optimizer of PyTorch, on a CPU or on one CUDA device. A dict is a group: it may
-        have a ``"rule"`` of its own, and any float hyperparameter of its rule, as ``"lr"``. With
-        ``model.named_parameters()`` a partition finds ``layers.0.weight`` at ``layers/0/weight``.
+        have a ``"rule"`` of its own, and any float hyperparameter of its rule, such as ``"lr"``.
+        With ``model.named_parameters()`` a partition finds ``layers.0.weight`` at
+        ``layers/0/weight``.
     rule : Rule, Chain or Partition
-        That of groups without one. Its pieces see the tensors of all groups, if none has its own.
+        The rule of all groups that have no ``"rule"``. If no group has one, the pieces of a chain
+        see the tensors of all groups. A partition makes a group for each of its rules.
     master, stochastic_rounding, seed, state_dtype, capturable
         As for `gpuopt.Rule.init`.
 
     Attributes
     ----------
     param_groups : list of dict
-        Each has ``lr`` and the other float hyperparameters of its rule, of which the next step
-        takes the values: ``beta1`` and ``beta2`` are together ``betas``, ``beta`` is ``momentum``.
-        A hyperparameter that follows a schedule of gpuopt does so until a number is assigned.
+        Each group has ``lr`` and the other float hyperparameters of its rule; the next step uses
+        their values. ``beta1`` and ``beta2`` stand together as ``betas``, and ``beta`` is
+        ``momentum``. A hyperparameter follows its schedule of gpuopt until you assign a number.
     rule : Rule, Chain or Partition
-        What updates the tensors of all groups now.
+        The rule that updates the tensors of all groups now.
+    state : dict
+        The state of each tensor by name, for reading.
 
     Raises
     ------
     TypeError, ValueError, RuntimeError
-        As by any optimizer of PyTorch; by the first step, if a tensor cannot be updated in place.
+        As by any optimizer of PyTorch. If a tensor cannot be updated in place, the first step
+        raises the error; with a partition, this call does.
 
     Examples
     --------
@@ -64,6 +63,9 @@ class Optimizer(torch.optim.Optimizer):
     >>> rule = go.chain(go.clip_global_norm(1.0), go.AdamW(1e-3)) # doctest: +SKIP
     >>> opt = go.torch.Optimizer(model.parameters(), rule)        # doctest: +SKIP
     """
+
+    param_groups: list[dict[str, Any]]
+    defaults: dict[str, Any]
 
     def __init__(
         self,
@@ -77,46 +79,71 @@ class Optimizer(torch.optim.Optimizer):
         capturable: bool = False,
     ) -> None:
         check_rule(rule)
-        self._options = {
+        if isinstance(params, torch.nn.Module):
+            raise TypeError(
+                f"params is a {type(params).__name__}, whose tensors are to be updated: write "
+                "gpuopt.torch.Optimizer(model.named_parameters(), rule)"
+            )
+        options = {
             "master": master,
             "stochastic_rounding": stochastic_rounding,
             "seed": seed,
             "state_dtype": state_dtype,
             "capturable": capturable,
         }
-        self._default, self._rules = rule, list[Bindable]()
-        self._shown, self._schedules = list[dict[str, float]](), list[dict[str, Any]]()
-        self._bound: Bound | None = None
-        self._kept: Kept | None = None
-        self._seen: list[list[Any]] = []
-        super().__init__(params, entries_of(rule))
+        self._owners = Owners(rule)
+        self._binder = Binder(self._owners, options)
+        self._packed: defaultdict[Any, Any] | None = None  # the state while it is saved
+        self._evaluating = False
+        super().__init__(params, {})
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add a group of parameters, as in PyTorch; ``"rule"`` in it is a rule of its own."""
-        group, rule = param_group, self._default
+        """Add a group of parameters, as in PyTorch. It may have a ``"rule"`` of its own.
+
+        A partition adds one group for each of its rules that has tensors in the group.
+        """
+        group, rule, defaults = param_group, self._owners.default, self.defaults
         if isinstance(group, dict):
             group = dict(group)
             rule = group.pop("rule", rule)
             check_rule(rule)
-            rate = group.get("lr")
-            if isinstance(rate, torch.Tensor) and rate.numel() != 1:
-                raise ValueError("Tensor lr must be 1-element")
-            group = filled(rule, group)
-        super().add_param_group(group)
-        self._release()
-        self._rules.append(rule)
-        self._shown.append(values_of(rule, entries_of(rule)))
-        self._schedules.append(schedules_of(rule))
+        self.defaults = {}  # the group may have another rule than the groups before it
+        try:
+            super().add_param_group(group)
+        finally:
+            self.defaults = defaults
+        added = self._owners.add(self.param_groups.pop(), rule)
+        self._binder.release()
+        self.param_groups += added
+        entries = {name for rule in self._owners.rules for name in entries_of(rule)}
+        self.defaults = {  # where schedulers look for what all groups have
+            name: x
+            for name, x in self.param_groups[0].items()
+            if name in entries and all(name in group for group in self.param_groups)
+        }
 
     @property
     def rule(self) -> Bindable:
-        """What updates the tensors of all groups now."""
-        rules = [
-            renewed(rule, group, shown)
-            for rule, group, shown in zip(self._rules, self.param_groups, self._shown, strict=True)
-        ]
-        shared = [rule is self._default for rule in self._rules]
-        return joined(self._default, rules, shared)
+        """The rule that updates the tensors of all groups now."""
+        return self._owners.joined(self._owners.now(self.param_groups))
+
+    @property
+    def state(self) -> defaultdict[Any, Any]:
+        """The state of each tensor by name; empty before the first step.
+
+        The tensors share the memory of the optimizer's arrays. With ``state_dtype="dynamic8"`` they
+        are decoded copies.
+        """
+        if self._packed is not None:
+            return self._packed
+        if (bound := self._binder.bound) is None:
+            return defaultdict(dict)
+        return defaultdict(dict, zip(bound.tensors, bound.shown(), strict=True))
+
+    @state.setter
+    def state(self, state: Any) -> None:
+        if state or not self._binder.is_new:
+            raise AttributeError("opt.state is for reading: write opt.load_state_dict(state_dict)")
 
     @_outside_of_graphs
     def step(self, closure: Callable[[], Any] | None = None, *, loss: Any = None) -> Any:
@@ -125,90 +152,88 @@ class Optimizer(torch.optim.Optimizer):
         Parameters
         ----------
         closure : callable, optional
-            Evaluates the model anew, and returns the loss.
+            Evaluates the model again and returns the loss.
         loss : float or tensor, optional
-            The loss, for rules that read it; that of the closure by default.
+            The loss, for rules that read it. By default it is the loss that the closure returns.
 
         Returns
         -------
         The loss that the closure returned, or None.
         """
+        if self._evaluating:
+            raise RuntimeError(
+                "the tensors hold the parameters to evaluate with: leave `with opt.evaluation():` "
+                "before opt.step()"
+            )
         found = None
         if closure is not None:
             with torch.enable_grad():
                 found = closure()
-        bound = self._binding()
+        bound = self._binder.of(self.param_groups)
         bound.step(found if loss is None else loss)
-        self._show(bound.t)
+        self._owners.show(self.param_groups, bound.t)
         return found
 
-    def _binding(self) -> Bound:
-        """The rule of now, bound to the tensors where they are now."""
-        if self._bound is not None and self._bound.moved:
-            self._release()
-        seen = [list(map(_number, group.values())) for group in self.param_groups]
-        if self._bound is None:
-            bound = Bound(self.rule, self.param_groups, self._options)
-            if self._kept is not None:
-                bound.go_on(self._kept)
-                bound.optimizer.rule = self.rule
-            self._bound, self._kept = bound, None
-            self.state = defaultdict(dict, zip(bound.tensors, bound.shown(), strict=True))
-        elif seen != self._seen:
-            self._bound.optimizer.rule = self.rule
-        self._seen = seen
-        return self._bound
+    @contextmanager
+    def evaluation(self) -> Iterator[None]:
+        """Within ``with opt.evaluation():`` the tensors hold the parameters to evaluate with.
 
-    def _release(self) -> None:
-        """Keep the state aside, until the rule is bound anew."""
-        if self._bound is not None:
-            self._kept, self._bound = self._bound.kept(), None
-            self.state = defaultdict(dict)
+        A piece such as `average`, or a rule such as `ScheduleFreeAdamW`, computes them. With other
+        rules the tensors do not change. When the ``with`` ends, the tensors hold the same bits as
+        before. This needs memory for two copies of all parameters.
 
-    def _follow(self, t: int) -> None:
-        """Let schedules of gpuopt go on where a group has the value of each after `t` steps."""
-        each = zip(self._schedules, self.param_groups, self._shown, strict=True)
-        for schedules, group, shown in each:
-            for name, schedule in schedules.items():
-                if group[name] == schedule(t):
-                    shown[name] = group[name]
+        Raises
+        ------
+        RuntimeError
+            If you call `evaluation` or `step` within it.
 
-    def _show(self, t: int) -> None:
-        """Put the value that each schedule of gpuopt has now where PyTorch looks for it."""
-        each = zip(self._schedules, self.param_groups, self._shown, strict=True)
-        for schedules, group, shown in each:
-            for name, schedule in schedules.items():
-                if group[name] == shown[name]:
-                    group[name] = shown[name] = schedule(t)
+        Examples
+        --------
+        >>> with opt.evaluation():                                # doctest: +SKIP
+        ...     loss = validate(model)
+        """
+        if self._evaluating:
+            raise RuntimeError("opt.evaluation() is in use: leave the `with` that is open first")
+        self._evaluating = True
+        try:
+            if self._binder.is_new:
+                yield
+            else:
+                with self._binder.of(self.param_groups).evaluation():
+                    yield
+        finally:
+            self._evaluating = False
 
     @_outside_of_graphs
     def state_dict(self) -> dict[str, Any]:
-        """A copy of what a resumed optimizer needs, for ``torch.save``: tensors and plain numbers.
+        """A copy of all that a resumed optimizer needs: tensors and plain numbers.
 
         Returns
         -------
         dict
-            ``state`` and ``param_groups`` as in PyTorch; ``gpuopt`` has what belongs to no single
-            tensor.
+            For ``torch.save``: ``state`` and ``param_groups`` as in PyTorch, and ``gpuopt`` with
+            what belongs to all tensors together.
         """
-        kept, live = self._kept if self._bound is None else self._bound.kept(), self.state
-        if kept is None:
+        if self._binder.is_new:
             return super().state_dict()  # type: ignore[no-any-return]
-        tensors = [p for group in self.param_groups for p in group["params"]]
-        self.state = defaultdict(dict, zip(tensors, kept["tensors"], strict=False))
+        bound = self._binder.of(self.param_groups)
+        kept = bound.kept()
+        self._packed = defaultdict(dict, zip(bound.tensors, kept["tensors"], strict=True))
         try:
             return {**super().state_dict(), HEADER: kept["header"]}
         finally:
-            self.state = live
+            self._packed = None
 
     @_outside_of_graphs
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on, bit for bit, where another optimizer of the same rule and like tensors was.
+        """Continue, bit for bit, from the state of another optimizer.
+
+        The other optimizer must have the same rule, and tensors of the same shapes and dtypes.
 
         Raises
         ------
         TypeError, ValueError
-            If it does not fit; nothing has changed then.
+            If the state does not fit. The optimizer is unchanged then.
         """
         taken = dict[str, Any]()
 
@@ -216,27 +241,19 @@ class Optimizer(torch.optim.Optimizer):
             taken.update(given)
             return {**given, "state": {}}  # whose dtypes PyTorch would change
 
-        before = {name: vars(self)[name] for name in ("param_groups", "state", "_bound", "_kept")}
+        before = self.param_groups
         hook = self.register_load_state_dict_pre_hook(take)
         try:
             super().load_state_dict(state_dict)
-            self._bound, self._kept = None, kept_in(taken, self._rules)
-            if self._kept is not None:
-                self._follow(self._kept["header"]["t"])
-                self._binding()
+            kept = kept_in(taken, self._owners.rules)
+            self._binder = self._binder.loaded(kept, self.param_groups)
         except BaseException:
-            self.__dict__.update(before)
+            self.param_groups = before
             raise
         finally:
             hook.remove()
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = self._kept if self._bound is None else self._bound.kept()
-        own = ("_options", "_default", "_rules", "_shown", "_schedules")
-        rest: dict[str, Any] = {"state": defaultdict(dict), "_bound": None, "_kept": kept}
-        return {**super().__getstate__(), **{name: vars(self)[name] for name in own}, **rest}
-
-
-def _number(value: Any) -> Any:
-    """An entry of a group as it can be compared: the number in a tensor, which may change."""
-    return float(value) if isinstance(value, torch.Tensor) else value
+        own = ("_owners", "_binder", "_packed", "_evaluating")
+        state = {**super().__getstate__(), "state": defaultdict(dict)}
+        return state | {name: vars(self)[name] for name in own}

@@ -65,7 +65,7 @@ ORDER = (
     ("training", "search minimize iterate scipy_method differences leaf_check check_gradient"),
     ("plot", "look labels surfaces curves notebooks __init__"),
     ("problems", "problem functions learning __init__"),
-    ("torch", "groups bound files optimizer __init__"),
+    ("torch", "groups owners tensors bound binder files optimizer __init__"),
     ("", "option_values"),
     ("bench", "measure by_hand libraries subjects rivals report arguments __init__"),
     ("demo", "network runs picture arguments __init__"),
@@ -81,7 +81,10 @@ OPTIONAL = {"cupy", "torch", "numba", "ml_dtypes", "matplotlib", "sklearn", "tqd
 ONLY_WHERE_ASKED_FOR = {
     "executors.cuda.runtime": {"cupy"},
     "sklearn": {"sklearn"},
+    "torch.groups": {"torch"},
+    "torch.tensors": {"torch"},
     "torch.bound": {"torch"},
+    "torch.binder": {"torch"},
     "torch.optimizer": {"torch"},
 }
 """Modules that are themselves imported only where that library is wanted."""

@@ -318,10 +318,10 @@ def test_what_a_group_or_a_state_dict_says_is_heard_or_refused() -> None:
     opt.step()
     kept = copy.deepcopy(opt.state_dict())
     for other in (go.torch.Optimizer(p, go.SGD(0.7)), torch.optim.Adam(p)):
-        with pytest.raises(ValueError, match=r"state_dict is of another rule: a group has no|a group has 'weight_decay'"):
+        with pytest.raises(ValueError, match=r"state_dict is from another rule: a group has no|a group has 'weight_decay'"):
             opt.load_state_dict(other.state_dict())
     torch.testing.assert_close(opt.state_dict()["state"], kept["state"])
-    with pytest.raises(ValueError, match=r"leave LossScale out of .*: take torch\.amp\.GradScaler"):
+    with pytest.raises(ValueError, match=r"leave LossScale out of .*: use torch\.amp\.GradScaler"):
         go.torch.Optimizer(p, go.chain(go.LossScale(), go.SGD()))
     again = go.torch.Optimizer(p, go.PolyakStep())
     with pytest.raises(ValueError, match=r"write opt\.step\(loss=loss\), or give step a closure"):

@@ -20,7 +20,7 @@ def test_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
     scope: dict[str, Any] = {}
     for block in re.findall(r"^```py\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE):
         exec(block, scope)
-    assert capsys.readouterr().out == "[0.001, 0.1]\ntensor([0.1000, 0.1000, 0.1000], requires_grad=True)\n"
+    assert capsys.readouterr().out == "[0.001, 0.1]\n[0.05, 0.005]\ntensor([0.1000, 0.1000, 0.1000], requires_grad=True)\n"
 
 
 def test_without_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
