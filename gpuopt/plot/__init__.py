@@ -1,4 +1,5 @@
-"""Pictures of what optimizers do: `contours`, `compare`, `schedule`, `live`.
+"""Pictures of what optimizers do: `contours`, `landscape`, `compare`, `schedule`, `live`; `animate`
+makes them move.
 
 Each returns the axes of matplotlib, for more of your own. They look the same on the pages of this
 project: `style` is a context that makes other figures look so, too.
@@ -14,7 +15,8 @@ from __future__ import annotations
 
 from gpuopt.plot.curves import compare, schedule
 from gpuopt.plot.look import style
+from gpuopt.plot.moving import animate
 from gpuopt.plot.notebooks import live
-from gpuopt.plot.surfaces import contours
+from gpuopt.plot.surfaces import contours, landscape
 
-__all__ = ["compare", "contours", "live", "schedule", "style"]
+__all__ = ["animate", "compare", "contours", "landscape", "live", "schedule", "style"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gpuopt.plot.labels import Label, label_ends
 from gpuopt.plot.look import DASHES, axes_for, colours_of
+from gpuopt.plot.paths import PATH, Limits
 from gpuopt.training.history import History, running_mean
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["compare", "schedule"]
 
+Rate = Callable[[int], float] | float
 Against = Literal["updates", "examples", "seconds"]
 _AXES = {"updates": "updates", "examples": "examples seen", "seconds": "seconds"}
 _SMOOTH = 40  # a line is the mean over this share of its updates
@@ -24,10 +27,12 @@ _POINTS = 300  # of a line at most, so that dashes stay visible
 
 
 def compare(
-    histories: Mapping[str, History | ArrayLike],
+    histories: Mapping[str, History | ArrayLike] | History | ArrayLike,
     against: Against = "updates",
     *,
     smooth: int | None = None,
+    xlim: Limits = None,
+    yscale: Literal["log", "linear"] | None = None,
     ax: Axes | None = None,
     dark: bool = False,
 ) -> Axes:
@@ -35,15 +40,19 @@ def compare(
 
     Parameters
     ----------
-    histories : dict
-        What `fit` returned, by the name that labels it. Losses of a loop of your own may be an
-        array_like of shape (updates,), against updates alone.
+    histories : dict, History or array_like
+        What `fit` returned, by the name that labels it; or one alone, without a label. Losses of a
+        loop of your own may be an array_like of shape (updates,), against updates alone.
     against : {"updates", "examples", "seconds"}
         What the lines are drawn against. Stochastic gradient descent makes many updates with few
         examples, and gradient descent few with all: what is compared depends on it.
     smooth : int, optional
         The number of updates over which the mean is drawn, since the loss of one small batch says
-        little. By default a 40th of those of each training.
+        little. By default a 40th of those of each line.
+    xlim : tuple of float, optional
+        What is in sight: lines end there, and so are their labels. By default all of the longest.
+    yscale : {"log", "linear"}, optional
+        By default logarithmic where all losses are greater than 0.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure is made without it.
     dark : bool
@@ -52,7 +61,6 @@ def compare(
     Returns
     -------
     matplotlib.axes.Axes
-        With a logarithmic loss axis where all losses are greater than 0.
 
     Raises
     ------
@@ -69,17 +77,21 @@ def compare(
     """
     if against not in _AXES:
         raise ValueError(f"against must be 'updates', 'examples' or 'seconds', got {against!r}")
-    if not histories:
+    given = histories if isinstance(histories, Mapping) else {"": histories}
+    if not given:
         raise ValueError("histories is empty: pass a dict of names and what fit returned")
-    curves = {name: _curve(given, name, against, smooth) for name, given in histories.items()}
+    curves = {name: _curve(each, name, against, smooth, xlim) for name, each in given.items()}
+    if yscale is None:
+        yscale = "log" if all((loss > 0).all() for _, loss in curves.values()) else "linear"
     ax = axes_for(ax, dark)
-    _draw(ax, curves, positive=all((loss > 0).all() for _, loss in curves.values()))
+    _draw(ax, curves, yscale, xlim)
     ax.set(xlabel=_AXES[against], ylabel="loss")
+    ax.locator_params("x", nbins=6, integer=against != "seconds")
     return ax
 
 
 def schedule(
-    schedules: Callable[[int], float] | Mapping[str, Callable[[int], float]],
+    schedules: Rate | Mapping[str, Rate],
     steps: int,
     *,
     ax: Axes | None = None,
@@ -89,9 +101,9 @@ def schedule(
 
     Parameters
     ----------
-    schedules : callable or dict of callable
-        A schedule, or several by the names that label them: `gpuopt.schedules`, or functions of the
-        number of completed steps.
+    schedules : callable, float or dict of these
+        A schedule, or several by the names that label them: `gpuopt.schedules`, functions of the
+        number of completed steps, or numbers, which stay as they are.
     steps : int
         How many steps are drawn, at least 1.
     ax : matplotlib.axes.Axes, optional
@@ -107,8 +119,8 @@ def schedule(
     ------
     ImportError
         If matplotlib is not installed.
-    ValueError
-        If `steps` is less than 1.
+    TypeError, ValueError
+        If `steps` is less than 1, or a schedule is none.
 
     Examples
     --------
@@ -122,14 +134,29 @@ def schedule(
     if not given:
         raise ValueError("schedules is empty: pass one, or a dict of some by their names")
     at = np.arange(steps)
-    curves = {name: (at, np.array([float(f(int(t))) for t in at])) for name, f in given.items()}
+    curves = {
+        name: (at, np.array([_rate(f, name, int(t)) for t in at])) for name, f in given.items()
+    }
     ax = axes_for(ax, dark)
-    _draw(ax, curves, positive=False)
+    _draw(ax, curves, "linear", None)
     ax.set(xlabel="completed steps", ylabel="value")
     return ax
 
 
-def _curve(given: Any, name: str, against: Against, smooth: int | None) -> tuple[Any, Any]:
+def _rate(given: Any, name: str, step: int) -> float:
+    if callable(given):
+        return float(given(step))
+    if isinstance(given, numbers.Real):
+        return float(given)
+    raise TypeError(
+        f"schedules[{name!r}] must be a number or a schedule such as gpuopt.schedules.Cosine(0.1, "
+        f"steps=90), got {given!r}"
+    )
+
+
+def _curve(
+    given: Any, name: str, against: Against, smooth: int | None, xlim: Limits
+) -> tuple[Any, Any]:
     """Where the points of a line are, and their heights."""
     if not isinstance(given, History) and against != "updates":
         raise TypeError(
@@ -145,28 +172,44 @@ def _curve(given: Any, name: str, against: Against, smooth: int | None) -> tuple
     drawn = np.isfinite(loss)  # others are of steps that were taken back, as a rule
     if not drawn.any():
         raise ValueError(f"{name!r} has no finite loss to draw")
-    every, loss = every[drawn], loss[drawn]
+    every, loss = _within(every[drawn], loss[drawn], name, xlim)
     mean = running_mean(loss, smooth or max(1, loss.size // _SMOOTH))
     at = np.unique(np.linspace(0, loss.size - 1, _POINTS).astype(int))
     return every[at], mean[at]
 
 
-def _draw(ax: Axes, curves: Mapping[str, tuple[Any, Any]], positive: bool) -> None:
+def _within(where: Any, height: Any, name: str, xlim: Limits) -> tuple[Any, Any]:
+    """The points of a line that are in sight."""
+    if xlim is None:
+        return where, height
+    seen = (where >= xlim[0]) & (where <= xlim[1])
+    if not seen.any():
+        raise ValueError(
+            f"{name!r} has no point in xlim={xlim!r}: its line goes from {where[0]:g} to "
+            f"{where[-1]:g}"
+        )
+    return where[seen], height[seen]
+
+
+def _draw(ax: Axes, curves: Mapping[str, tuple[Any, Any]], yscale: str, xlim: Limits) -> None:
+    """Lines, and their labels: after the axes are as they will stay."""
     colours = colours_of(ax)
     for number, (where, height) in enumerate(curves.values()):
         colour, dashes = colours[number % len(colours)], DASHES[number % len(DASHES)]
-        ax.plot(where, height, color=colour, linestyle=dashes)
-    if positive:
-        ax.set_yscale("log")
-    ax.set_xlim(0, max(float(where[-1]) for where, _ in curves.values()))
+        ax.plot(where, height, color=colour, linestyle=dashes, gid=PATH)
+    ax.set_yscale(yscale)
+    low, high = ax.get_ylim()
+    if yscale == "log" and high < 10 * low:  # too short an axis for powers of ten alone
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter("{x:g}")
+        ax.grid(which="minor", axis="y")
+    ax.set_xlim(xlim or (0, max(float(where[-1]) for where, _ in curves.values())))
     to_axes = ax.transData + ax.transAxes.inverted()
-    labels = [
-        Label(
-            to_axes.transform(np.column_stack([where, height]))[:, 1],
-            name,
+    labels = []
+    for number, (name, (where, height)) in enumerate(curves.items()):
+        seen, colour = (
+            to_axes.transform(np.column_stack([where, height])),
             colours[number % len(colours)],
         )
-        for number, (name, (where, height)) in enumerate(curves.items())
-        if name
-    ]
+        labels += [Label(seen[:, 1], name, colour, float(seen[-1, 0]))] if name else []
     label_ends(ax, labels)

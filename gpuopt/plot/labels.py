@@ -14,11 +14,14 @@ _OUTSIDE = {"xycoords": "axes fraction", "textcoords": "axes fraction"}
 
 
 class Label(NamedTuple):
-    """A line and its text: heights as shares of the panel's, from the line's begin to its end."""
+    """A line and its text: heights as shares of the panel's, from the line's begin to its end, and
+    where that is from left to right.
+    """
 
     heights: Any
     text: str
     colour: str
+    end: float = 1.0
 
 
 def label_ends(panel: Any, labels: list[Label]) -> None:
@@ -33,12 +36,16 @@ def label_ends(panel: Any, labels: list[Label]) -> None:
         top = height + _GAP * (len(group) - 1) / 2
         places = [top - _GAP * number for number in range(len(group))]
         panel.annotate("", (1, end), (1.06, height), **_OUTSIDE, arrowprops=pointer)
+        last = max(label.end for label in group)
+        if last < 1 - _ALIKE:  # a line that ends within the panel
+            thin = {**pointer, "alpha": 0.4, "shrinkA": 0}
+            panel.annotate("", (last, end), (1, end), **_OUTSIDE, arrowprops=thin)
         if len(group) > 1:
             bar = [places[0] + 0.4 * _GAP, places[-1] - 0.4 * _GAP]
             where = {"transform": panel.transAxes, "clip_on": False}
             panel.plot([1.06, 1.06], bar, color=colour, linewidth=1, linestyle="-", **where)
         for place, label in zip(places, group, strict=True):
-            how = {"va": "center", "color": label.colour, "fontsize": 9}
+            how = {"va": "center", "color": label.colour, "fontsize": 10}
             panel.annotate(label.text, (1, end), (1.08, place), **_OUTSIDE, **how)
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-__all__ = ["DASHES", "axes_for", "colours_of", "halo", "style"]
+__all__ = ["DASHES", "axes_for", "colours_of", "halo", "is_dark", "style"]
 
 DASHES: Sequence[Any] = ("-", (0, (6, 1.5)), (0, (1.2, 1.2)), (0, (4, 1.5, 1.2, 1.5)), (0, (9, 2)))
 """Kinds of lines, which are told apart without colour."""
@@ -36,13 +36,16 @@ def axes_for(ax: Axes | None, dark: bool) -> Axes:
 
 def colours_of(ax: Axes) -> list[str]:
     """Colours that can be seen on the background of `ax`."""
-    to_rgb = optional_import("matplotlib.colors", "gpuopt.plot").to_rgb
-    red, green, blue = to_rgb(ax.get_facecolor())
-    dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
-    library = optional_import("matplotlib.style", "gpuopt.plot")
-    with library.context(_name(dark)):
+    with style(is_dark(ax)):
         cycle = optional_import("matplotlib", "gpuopt.plot").rcParams["axes.prop_cycle"]
     return [str(entry["color"]) for entry in cycle]
+
+
+def is_dark(ax: Axes) -> bool:
+    """Whether the background of `ax` is."""
+    to_rgb = optional_import("matplotlib.colors", "gpuopt.plot").to_rgb
+    red, green, blue = to_rgb(ax.get_facecolor())
+    return bool(0.299 * red + 0.587 * green + 0.114 * blue < 0.5)
 
 
 def halo(ax: Axes) -> list[Any]:

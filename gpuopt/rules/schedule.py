@@ -49,7 +49,8 @@ class Schedule(abc.ABC):
         steps : int
             The number of steps, at least 1.
         ax : matplotlib.axes.Axes, optional
-            Where to draw; the current axes by default.
+            Where to draw; the current axes by default, which are new ones in the style of
+            `gpuopt.plot` where there are none.
 
         Returns
         -------
@@ -59,7 +60,9 @@ class Schedule(abc.ABC):
 
         whole(self, "steps of plot", steps)
         if ax is None:
-            ax = optional_import("matplotlib.pyplot", "Schedule.plot").gca()
+            style = optional_import("matplotlib.style", "Schedule.plot")
+            with style.context("gpuopt.plot.light"):
+                return self.plot(steps, optional_import("matplotlib.pyplot", "Schedule.plot").gca())
         ax.plot(range(steps), [self(step) for step in range(steps)])
         ax.set(xlabel="completed steps", ylabel="value")
         return ax

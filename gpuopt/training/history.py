@@ -69,7 +69,7 @@ class History:
         Parameters
         ----------
         ax : matplotlib.axes.Axes, optional
-            Where to draw; a new figure is made without it.
+            Where to draw; without it a new figure is made, in the style of `gpuopt.plot`.
 
         Returns
         -------
@@ -81,7 +81,9 @@ class History:
             If matplotlib is not installed.
         """
         if ax is None:
-            ax = optional_import("matplotlib.pyplot", "History.plot").subplots()[1]
+            style = optional_import("matplotlib.style", "History.plot")
+            with style.context("gpuopt.plot.light"):
+                return self.plot(optional_import("matplotlib.pyplot", "History.plot").subplots()[1])
         loss = self.loss
         update = np.arange(1, loss.size + 1)
         window = loss.size // max(self.epochs, 1)

@@ -81,7 +81,7 @@ def test_a_single_path_and_a_value_alone(ax: Any) -> None:
 
 
 def test_contours_refuse_what_is_no_path() -> None:
-    with pytest.raises(ValueError, match=r"path 'a' must be points of two numbers, of shape \(n, 2\), got \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"path 'a' must be real points of two numbers, of shape \(n, 2\), got .* \(2, 3\)"):
         go.plot.contours(bowl, {"a": np.ones((2, 3))})
     with pytest.raises(ValueError, match="xlim is needed"):
         go.plot.contours(bowl)
@@ -126,10 +126,47 @@ def test_losses_of_a_loop_of_ones_own(ax: Any) -> None:
         go.plot.compare({"mine": []})
 
 
+def test_one_history_alone(ax: Any) -> None:
+    history = go.fit(lambda p, x: (float(p @ p), 2 * p), np.ones(3), np.zeros((8, 1)), go.SGD(0.01), 2, epochs=4)
+    go.plot.compare(history, "examples", smooth=1, ax=ax)
+    assert_allclose(ax.lines[0].get_ydata(), history.loss)
+    assert not [text for text in ax.texts if text.get_text()]
+
+
+def test_lines_are_cut_before_they_are_smoothed(ax: Any) -> None:
+    """A line in sight is the mean over its own updates, and its label stands where it ends there."""
+    loss = np.geomspace(1, 1e-4, 4001)
+    go.plot.compare({"long": loss, "short": loss[:51]}, xlim=(0, 100), ax=ax)
+    long, short = (np.asarray(line.get_xydata()) for line in ax.lines[:2])
+    assert_allclose(long[:, 0], np.arange(1, 101))
+    assert_allclose(long[-1, 1], loss[98:100].mean())
+    assert ax.get_xlim() == (0, 100)
+    pointers: list[Any] = [text for text in ax.texts if isinstance(text, Annotation) and not text.get_text()]
+    assert [text.xy[0] for text in pointers] == [1, 1, 0.51]
+    assert pointers[2].xyann == (1, pointers[2].xy[1])  # from the end of the short line to the edge
+    assert_allclose(short[-1, 0], 51)
+    with pytest.raises(ValueError, match=r"'short' has no point in xlim=\(60, 100\): its line goes from 1 to 51"):
+        go.plot.compare({"short": loss[:51]}, xlim=(60, 100))
+
+
+def test_an_axis_too_short_for_powers_of_ten_is_read_in_plain_numbers(ax: Any) -> None:
+    go.plot.compare([0.7, 0.5, 0.2], ax=ax)
+    ax.figure.canvas.draw()
+    labels = [label.get_text() for label in ax.get_yticklabels(which="both")]
+    assert "0.3" in labels
+    assert not any("times" in label for label in labels)
+    linear = go.plot.compare([0.7, 0.5, 0.2], yscale="linear", ax=Figure().subplots())
+    assert linear.get_yscale() == "linear"
+
+
 def test_schedules(ax: Any) -> None:
     go.plot.schedule({"linear": lambda step: step / 4, "cosine": go.schedules.Cosine(1.0, steps=4)}, 5, ax=ax)
     assert_allclose(ax.lines[0].get_xydata(), np.column_stack([np.arange(5), np.arange(5) / 4]))
     assert_allclose(ax.lines[1].get_ydata()[2], 0.5)
+    go.plot.schedule({"c": 1e-3, "i": np.float64(2)}, 9, ax=(other := Figure().subplots()))
+    assert [set(np.asarray(line.get_ydata()).tolist()) for line in other.lines[:2]] == [{1e-3}, {2.0}]
+    with pytest.raises(TypeError, match=r"schedules\['c'\] must be a number or a schedule such as .*, got 'fast'"):
+        go.plot.schedule({"c": "fast"}, 9)  # type: ignore[dict-item]  # as a user may
     with pytest.raises(ValueError, match="steps must be at least 1, got 0"):
         go.plot.schedule(go.schedules.Constant(1.0), 0)
 

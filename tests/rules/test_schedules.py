@@ -86,6 +86,16 @@ def test_plot(schedule: Schedule, values: dict[int, float]) -> None:
     assert np.asarray(drawn).tolist() == [schedule(step) for step in range(12)]
 
 
+def test_plot_makes_its_own_axes_in_the_style_of_pictures() -> None:
+    pytest.importorskip("matplotlib").use("agg")
+    import matplotlib.pyplot as plt
+
+    axes = Cosine(1.0, 5).plot(5)
+    assert (axes.lines[0].get_color(), axes.lines[0].get_linewidth()) == ("#0072B2", 1.8)
+    assert Cosine(1.0, 5).plot(5) is axes  # the current ones
+    plt.close("all")
+
+
 def test_a_rule_follows_its_schedule() -> None:
     """The first step sees 0 completed steps."""
     opt = go.GradientDescent(lr=Piecewise([1.0, 0.5], [2])).init(np.zeros(1))

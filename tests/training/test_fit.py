@@ -256,8 +256,10 @@ def test_plot_makes_its_own_figure() -> None:
     pytest.importorskip("matplotlib").use("agg")
     import matplotlib.pyplot as plt
 
-    figure = History().plot().get_figure(root=True)
+    ax = History().plot()
+    figure = ax.get_figure(root=True)
     assert figure is not None
+    assert ax.lines[0].get_color() == "#0072B2"  # in the style of gpuopt.plot
     assert plt.fignum_exists(figure.number)
     plt.close(figure)
 
