@@ -1,5 +1,5 @@
-"""Pictures of what optimizers do: `contours`, `landscape`, `compare`, `schedule`, `live`; `animate`
-makes them move.
+"""Pictures of what optimizers do: `contours`, `landscape`, `compare`, `schedule`, `images`, `live`;
+`animate` makes them move.
 
 Each returns the axes of matplotlib, for more of your own. They look the same on the pages of this
 project: `style` is a context that makes other figures look so, too.
@@ -14,9 +14,10 @@ Needs matplotlib.
 from __future__ import annotations
 
 from gpuopt.plot.curves import compare, schedule
+from gpuopt.plot.images import images
 from gpuopt.plot.look import style
 from gpuopt.plot.moving import animate
 from gpuopt.plot.notebooks import live
 from gpuopt.plot.surfaces import contours, landscape
 
-__all__ = ["animate", "compare", "contours", "landscape", "live", "schedule", "style"]
+__all__ = ["animate", "compare", "contours", "images", "landscape", "live", "schedule", "style"]
