@@ -63,7 +63,7 @@ ORDER = (
     ("training", "stored data validation progress epochs fit result given bounds objective descent"),
     ("training.line_search", "flat wolfe prox method lbfgs conjugate proximal"),
     ("training", "search minimize iterate scipy_method differences leaf_check check_gradient"),
-    ("plot", "look labels paths surfaces curves notebooks moving __init__"),
+    ("plot", "look labels paths surfaces curves images notebooks moving __init__"),
     ("problems", "problem functions learning __init__"),
     ("torch", "groups owners tensors bound binder files optimizer __init__"),
     ("", "option_values"),
