@@ -1,7 +1,8 @@
-"""Every file that prose names exists.
+"""Every file that prose names exists, and pages are in plain English.
 
 Prose is each page in Markdown, each comment (also of shell, YAML and TOML), each docstring, and each string after a
-definition. Three things are looked for in it: links and their anchors, paths, and the names of design documents.
+definition. Three things are looked for in it: links and their anchors, paths, and the names of design documents. In pages
+also phrases that a reader must read twice.
 """
 
 from __future__ import annotations
@@ -198,3 +199,57 @@ def test_what_is_made_elsewhere_is_named_in_prose_and_not_here() -> None:
     named = {path for file in (*PAGES, *MODULES, *SCRIPTS) for _, line in prose(file) for path in paths(line)}
     assert ELSEWHERE.keys() <= named
     assert not ELSEWHERE.keys() & HERE
+
+
+PLAIN = {
+    r"\bbut for\b": "except",
+    r"\bfor one, ": "for example",
+    r"\bas ever\b": "as always",
+    r"\b(?:is|are|was|were) made of\b(?! software)": "is computed from",
+    r"(?:^|[.:;] )Who (?!is|was|has)\w+s\b": "If you …",
+    r"\bof one's own\b": "your own",
+    r"\banew\b": "again",
+    r"\b(?:go|goes|going|went) on\b": "continue",
+    r"\b(?:has|have) not[.,:;]": "lacks",
+    r", say[,.)]": "for example",
+    r"\bone (?:argument|kernel|parameter|pass) more\b": "one more …",
+    r"(?<!there )\b(?:is|are) no (?!longer|more)[a-z]+": "is not a",
+}
+"""Phrases that sound translated or old, by what to write in their place."""
+
+
+def unwanted(text: str) -> list[str]:
+    """The phrases of a page that are in `PLAIN`, code left out; a phrase may continue on the next line."""
+    prose = re.sub(r"^```.*?^```|`[^`\n]*`", "", text, flags=re.DOTALL | re.MULTILINE)
+    words = re.sub(r"\s*\n\s*(?=\S)", " ", re.sub(r"\n\s*\n\s*", ". ", prose))
+    return [match.group() for phrase in PLAIN for match in re.finditer(phrase, words, flags=re.IGNORECASE)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_a_page_is_in_plain_english(page: PurePosixPath) -> None:
+    assert not unwanted(read(page)), PLAIN
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Every rule but\nfor `Rprop`.",
+        "Adam, for one, does.",
+        "It is, as ever, right.",
+        "A number is made of\nall elements.",
+        "It ends. Who assigns to it must wait.",
+        "A rule of one's own.",
+        "Capture anew.",
+        "It goes on.",
+        "What arrays have not: `//`.",
+        "A network, say.",
+        "An estimator with one parameter more.",
+        "They are no rules.",
+    ],
+)
+def test_a_phrase_is_seen(text: str) -> None:
+    assert len(unwanted(text)) == 1
+
+
+def test_plain_text_has_no_such_phrase() -> None:
+    assert not unwanted("There is no `x` yet. Who is it for? There are no GPUs. A GPU made of software.\n```py\nbut for\n```\n")
