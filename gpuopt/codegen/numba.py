@@ -110,9 +110,7 @@ def fill_source(dtype: np.dtype[Any]) -> str:
 
 
 def lanes_source(dtype: np.dtype[Any]) -> str:
-    """Write the module with the function that does what `gpuopt.executors.fold.add_lanes` does, for
-    rows of that dtype.
-    """
+    """Write the module with `gpuopt.executors.fold.add_lanes` for rows of that dtype."""
     return head(dtype) + END + _LANES.format(lanes=LANES)
 
 

@@ -51,7 +51,7 @@ MISTAKES = [
     ),
     Mistake(
         "elements of one array that overlap",
-        "check:_overlaps_itself",
+        "memory:overlaps_itself",
         "_1 += _2 * (_3 - 1)",
         "pass",
         "test_refusals",
