@@ -213,7 +213,7 @@ PLAIN = {
     r"\b(?:has|have) not[.,:;]": "lacks",
     r", say[,.)]": "for example",
     r"\bone (?:argument|kernel|parameter|pass) more\b": "one more …",
-    r"(?<!there )\b(?:is|are) no (?!longer|more)[a-z]+": "is not a",
+    r"(?<!there )\b(?:is|are) no (?!larger|less|longer|more|smaller)[a-z]+": "is not a",
 }
 """Phrases that sound translated or old, by what to write in their place."""
 
