@@ -2,12 +2,13 @@ r"""
 Deconvolution: sharpen an image of few photons
 ==============================================
 
-**What to see: the most likely image is full of specks. A small price on edges gives one with little more than
-half the error of the photo.**
+**What to see: the most likely image is full of specks. A small price on edges gives one
+with little more than half the error of the photo.**
 
-A microscope blurs the image :math:`x` with its point spread function, and the camera counts single photons. The
-counts :math:`y` follow Poisson's distribution with the mean :math:`Hx + b`, where :math:`H` is the blur and
-:math:`b` a known background. The most likely image is the one with the least
+A microscope blurs the image :math:`x` with its point spread function, and the camera
+counts single photons. The counts :math:`y` follow Poisson's distribution with the mean
+:math:`Hx + b`, where :math:`H` is the blur and :math:`b` a known background. The most
+likely image is the one with the least
 
 .. math::  L(x) = \sum_i (Hx + b)_i - y_i \log (Hx + b)_i
 
@@ -20,14 +21,14 @@ import numpy as np
 import gpuopt as go
 
 xp = go.xp()  # NumPy, or CuPy where there is a GPU
-to_host = getattr(xp, "asnumpy", np.asarray)  # random numbers are drawn there: the same with and without a GPU
+to_host = getattr(xp, "asnumpy", np.asarray)  # where random numbers are drawn
 plt.style.use("gpuopt.plot.light")
 
 # %%
 # The data
 # --------
-# The cells are disks with smaller disks in them. The blur is a Gaussian, applied by FFT: it is symmetric, so
-# :math:`H^\top = H`.
+# The cells are disks with smaller disks in them. The blur is a Gaussian, applied by
+# FFT: it is symmetric, so :math:`H^\top = H`.
 
 size, background = 64, 2.0
 row, column = xp.mgrid[:size, :size]
@@ -65,9 +66,10 @@ with np.errstate(invalid="ignore"):  # it also looks where a mean would be negat
 # %%
 # Two rules
 # ---------
-# Light is not negative: :func:`gpuopt.nonnegative` keeps the image in that set after each step of Adam.
-# :func:`gpuopt.total_variation` charges for each step in brightness from a pixel to the next, so that flat
-# cells with few edges are cheap and specks are dear.
+# Light is not negative: :func:`gpuopt.nonnegative` keeps the image in that set after
+# each step of Adam. :func:`gpuopt.total_variation` charges for each step in brightness
+# from a pixel to the next, so that flat cells with few edges are cheap and specks are
+# dear.
 
 
 def error(image):
@@ -79,7 +81,7 @@ rules = {
     "most likely": go.chain(adam, go.nonnegative()),
     "few edges": go.chain(adam, go.total_variation(0.05), go.nonnegative()),
 }
-images, errors = {"truth": truth, "photo": counts - background}, {}
+images, errors = {"photo": counts - background}, {}
 for name, rule in rules.items():
     opt = rule.init(xp.full((size, size), 10.0))
     errors[name] = []
@@ -92,23 +94,27 @@ for name, rule in rules.items():
 # The picture
 # -----------
 
-titled = {f"{name}: off by {error(image):.0%}" if image is not truth else name: image for name, image in images.items()}
-go.plot.images(titled, limits=(0, 50), label="photons for each pixel")
+shown = {"truth": truth}
+for name, image in images.items():
+    shown[f"{name}: off by {error(image):.0%}"] = image
+go.plot.images(shown, limits=(0, 50), label="photons for each pixel")
 assert error(images["few edges"]) < 0.6 * error(images["photo"])
 
 # %%
 # The specks come late
 # --------------------
-# The first steps find the large cells, and later ones fit the noise. With the price on edges it does not matter
-# when you stop.
+# The first steps find the large cells, and later ones fit the noise. With the price on
+# edges it does not matter when you stop.
 
 ax = go.plot.compare(errors, smooth=1)
-ax.set(ylabel="distance from the truth", title="Without a price on edges, the image gets worse in the end")
+ax.set_ylabel("distance from the truth")
+ax.set_title("Without a price on edges, the image gets worse in the end")
 assert min(errors["most likely"]) < 0.6 * errors["most likely"][-1]
 assert errors["few edges"][-1] < 1.01 * min(errors["few edges"])
 
 # %%
-# **Try it:** change the weight 0.05 to 0.5. The small disks lose their light to the large ones.
+# **Try it:** change the weight 0.05 to 0.5. The small disks lose their light to the
+# large ones.
 #
-# **Where next:** :doc:`/constraints` lists all sets and penalties. The next page measures an image by its
-# shadows.
+# **Where next:** :doc:`/constraints` lists all sets and penalties. The next page
+# measures an image by its shadows.
