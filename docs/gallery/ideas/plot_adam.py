@@ -2,14 +2,20 @@ r"""
 Adam: momentum and RMSProp together
 ===================================
 
-Adam smooths the gradient as momentum does, and divides by the root of its mean square as RMSProp does:
+Adam smooths the gradient as momentum does, and divides by the root of its mean square
+as RMSProp does:
 
 .. math::
 
-   m \leftarrow \beta_1 m + (1-\beta_1)\, g, \qquad v \leftarrow \beta_2 v + (1-\beta_2)\, g^2, \qquad
-   p \leftarrow p - \eta\, \frac{m / (1-\beta_1^t)}{\sqrt{v / (1-\beta_2^t)} + \epsilon}
+   \begin{aligned}
+   m &\leftarrow \beta_1 m + (1-\beta_1)\, g \\
+   v &\leftarrow \beta_2 v + (1-\beta_2)\, g^2 \\
+   p &\leftarrow p -
+   \eta\, \frac{m / (1-\beta_1^t)}{\sqrt{v / (1-\beta_2^t)} + \epsilon}
+   \end{aligned}
 
-This page shows what it has of each parent, and what the two divisors :math:`1-\beta^t` are for.
+This page shows what it has of each parent, and what the two divisors :math:`1-\beta^t`
+are for.
 """
 
 import itertools
@@ -30,8 +36,8 @@ def ravine(x):
 
 
 def walk(rule, steps=100):
-    """Steps with the gradients of single examples, whose minima are scattered about the common one."""
-    rng = np.random.default_rng(1)  # on the host, so that each array module has the same numbers
+    """Steps with the gradients of single examples, whose minima are scattered."""
+    rng = np.random.default_rng(1)  # on the host: the same numbers on a GPU
     x = xp.array([-1.0, 1.0])
     opt = rule.init(x)
     path = [x.copy()]
@@ -50,15 +56,18 @@ ax = go.plot.contours(ravine, paths, minima=[0, 0])
 ax.set_title("Adam is smooth like one parent, and straight like the other")
 
 # %%
-# All gradients here are noisy, as those of small batches are. Momentum smooths the noise. Its one rate has to suit the
-# steep direction, so it crawls along the flat one. RMSProp heads straight for the minimum, the star, and each step
-# shakes it. Adam does neither.
+# All gradients here are noisy, as those of small batches are. Momentum smooths the
+# noise. Its one rate has to suit the steep direction, so it crawls along the flat one.
+# RMSProp heads straight for the minimum, the star, and each step shakes it. Adam does
+# neither.
 
 
 def shaking(path):
     """The mean change from one step to the next."""
     steps = [b - a for a, b in itertools.pairwise(path)]
-    return float(sum(abs(b - a).sum() for a, b in itertools.pairwise(steps))) / len(steps)
+    return float(sum(abs(b - a).sum() for a, b in itertools.pairwise(steps))) / len(
+        steps
+    )
 
 
 def left(path):
@@ -73,8 +82,9 @@ assert left(paths["Adam"]) < 0.5 * left(paths["momentum"])
 # Bias correction
 # ---------------
 #
-# Both means start at 0, and know little in the first steps: they are too small. Their weights sum to :math:`1-\beta^t`,
-# so that is what Adam divides by. Here is a gradient of mean 1 with noise, and the mean that Adam has of it.
+# Both means start at 0, and know little in the first steps: they are too small. Their
+# weights sum to :math:`1-\beta^t`, so that is what Adam divides by. Here is a gradient
+# of mean 1 with noise, and the mean that Adam has of it.
 
 rng = np.random.default_rng(1)
 x = xp.zeros(1)
@@ -86,14 +96,18 @@ for t in range(1, 61):
     mean.append(float(opt.state["m"][0]))
     corrected.append(mean[-1] / (1 - rule.beta1**t))
 ax = go.plot.compare({"m": mean, "corrected": corrected}, smooth=1, yscale="linear")
-ax.set(title="The corrected mean is right from the first step", ylabel="mean of the gradient")
+ax.set(
+    title="The corrected mean is right from the first step",
+    ylabel="mean of the gradient",
+)
 
 assert mean[0] < 0.2
 assert max(abs(each - 1) for each in corrected) < 0.5
 
 # %%
-# Without the correction Adam does not start slowly, as one might think. Its second mean is 100 times as slow as its
-# first, and so the root that it divides by is too small for a long time: steps are too long.
+# Without the correction Adam does not start slowly, as one might think. Its second mean
+# is 100 times as slow as its first, and so the root that it divides by is too small for
+# a long time: steps are too long.
 
 lengths = {}
 for name, correct in {"corrected": True, "not corrected": False}.items():
@@ -105,13 +119,17 @@ for name, correct in {"corrected": True, "not corrected": False}.items():
         opt.step(xp.ones(1))
         lengths[name].append((before - float(x[0])) / 0.001)
 ax = go.plot.compare(lengths, smooth=1, yscale="linear")
-ax.set(title="Steps of a constant gradient, without and with correction", ylabel="length / learning rate")
+ax.set(
+    title="Steps of a constant gradient, without and with correction",
+    ylabel="length / learning rate",
+)
 
 assert abs(max(lengths["corrected"]) - 1) < 1e-4
 assert 6 < max(lengths["not corrected"]) < 7
 
 # %%
-# **Try it:** set ``beta2=0.9``. Both means are then equally slow, and the correction matters little after ten steps.
+# **Try it:** set ``beta2=0.9``. Both means are then equally slow, and the correction
+# matters little after twenty.
 #
-# **Where next:** :doc:`plot_amsgrad` has a problem that Adam does not solve. All options: :class:`gpuopt.Adam`; with
-# weight decay: :class:`gpuopt.AdamW`.
+# **Where next:** :doc:`plot_amsgrad` has a problem that Adam does not solve. All
+# options: :class:`gpuopt.Adam`; with weight decay: :class:`gpuopt.AdamW`.

@@ -2,13 +2,19 @@ r"""
 Stochastic, mini-batch, batch
 =============================
 
-The loss of a training is a mean over examples, and so is its gradient. An update may take the mean over all examples,
-over a few, or over a single one; :math:`B` of them:
+The loss of a training is a mean over examples, and so is its gradient. An update may
+take the mean over all examples, over a few, or over a single one; :math:`B` of them:
 
-.. math:: g = \frac{1}{B} \sum_{i \in \text{batch}} \nabla L_i(p), \qquad p \leftarrow p - \eta\, g
+.. math::
 
-Batch gradient descent takes all, stochastic gradient descent one, and a mini-batch is between. In :func:`gpuopt.fit`
-this is one argument. Which is best depends on what you count: updates, examples, or seconds.
+   \begin{aligned}
+   g &= \frac{1}{B} \sum_{i \in \text{batch}} \nabla L_i(p) \\
+   p &\leftarrow p - \eta\, g
+   \end{aligned}
+
+Batch gradient descent takes all, stochastic gradient descent one, and a mini-batch is
+between. In :func:`gpuopt.fit` this is one argument. Which is best depends on what you
+count: updates, examples, or seconds.
 """
 
 import matplotlib.pyplot as plt
@@ -16,19 +22,32 @@ import matplotlib.pyplot as plt
 import gpuopt as go
 
 plt.style.use("gpuopt.plot.light")
-problem = go.problems.LogisticRegression(count=20_000)  # of NumPy arrays, or CuPy's where there is a GPU
+# of NumPy arrays, or of CuPy's where there is a GPU
+problem = go.problems.LogisticRegression(count=20_000)
 
 histories = {}
-for name, size, epochs in (("batch", None, 300), ("mini-batch of 32", 32, 3), ("stochastic", 1, 1)):
+for name, size, epochs in (
+    ("batch", None, 300),
+    ("mini-batch of 32", 32, 3),
+    ("stochastic", 1, 1),
+):
     weights = problem.x0
-    histories[name] = go.fit(problem.loss_and_grad, weights, problem.data, go.SGD(0.05), batch_size=size, epochs=epochs)
+    histories[name] = go.fit(
+        problem.loss_and_grad,
+        weights,
+        problem.data,
+        go.SGD(0.05),
+        batch_size=size,
+        epochs=epochs,
+    )
 
 # %%
 # Count updates
 # -------------
 #
-# A batch gives the true gradient, so its line is smooth. A single example gives a guess, and its line shakes. All go
-# down about equally fast: a guess is right on average. Each line is the mean over a 40th of its updates.
+# A batch gives the true gradient, so its line is smooth. A single example gives a
+# guess, and its line shakes. All go down about equally fast: a guess is right on
+# average. Each line is the mean over a 40th of its updates.
 
 ax = go.plot.compare(histories, xlim=(0, 300))
 ax.set_title("Update by update: about equally fast")
@@ -37,8 +56,8 @@ ax.set_title("Update by update: about equally fast")
 # Count examples
 # --------------
 #
-# For one update the batch read 20,000 examples, though a few would have given nearly the same direction. Small batches
-# learn far more from each example.
+# For one update the batch read 20,000 examples, though a few would have given nearly
+# the same direction. Small batches learn far more from each example.
 
 ax = go.plot.compare(histories, against="examples", xlim=(0, 40_000))
 ax.set_title("Example by example: small batches are far ahead")
@@ -59,23 +78,29 @@ assert histories["batch"].loss[1] > 0.9 * histories["batch"].loss[0]
 # Count seconds
 # -------------
 #
-# An update has a cost of its own, whatever the batch: Python's calls here, launches on a GPU. So 32 examples take far
-# less than 32 times as long as one, and stochastic updates waste most of the machine. Mini-batches are the usual choice
-# because they do well in all three pictures.
+# An update has a cost of its own, whatever the batch: Python's calls here, launches on
+# a GPU. So 32 examples take far less than 32 times as long as one, and stochastic
+# updates waste most of the machine. Mini-batches are the usual choice because they do
+# well in all three pictures.
 
 ax = go.plot.compare(histories, against="seconds")
 ax.set_title("Second by second: what counts in the end")
 
 for name, history in histories.items():
-    each = 1e6 * history.seconds / history.steps
-    print(f"{name}: {each:.0f} µs an update, {each * history.steps / history.examples:.2f} µs an example")
+    total = 1e6 * history.seconds
+    update, example = total / history.steps, total / history.examples
+    print(f"{name}: {update:.0f} µs an update, {example:.2f} µs an example")
 
-mini, single = (histories[name].seconds / histories[name].steps for name in ("mini-batch of 32", "stochastic"))
+mini, single = (
+    histories[name].seconds / histories[name].steps
+    for name in ("mini-batch of 32", "stochastic")
+)
 assert mini < 8 * single
 
 # %%
-# **Try it:** raise the rate to 1.0. The batch becomes faster, and the stochastic line does not settle: a noisy gradient
-# needs a smaller rate, or one that falls (:mod:`gpuopt.schedules`).
+# **Try it:** raise the rate to 1.0. The batch becomes faster, and the stochastic line
+# does not settle: a noisy gradient needs a smaller rate, or one that falls
+# (:mod:`gpuopt.schedules`).
 #
-# **Where next:** :doc:`plot_schedule_free` lets the noise settle without a schedule. ``gpuopt demo`` trains a network
-# in these three ways.
+# **Where next:** :doc:`plot_schedule_free` lets the noise settle without a schedule.
+# ``gpuopt demo`` trains a network in these three ways.

@@ -2,12 +2,13 @@ r"""
 The learning rate: too small, right, too large
 ==============================================
 
-Gradient descent walks downhill. In each step it goes against the gradient, and the learning rate :math:`\eta` says how
-far:
+Gradient descent walks downhill. In each step it goes against the gradient, and the
+learning rate :math:`\eta` says how far:
 
 .. math:: p \leftarrow p - \eta\, g
 
-This page takes 20 steps on a bowl with three learning rates. One crawls, one arrives, one flies apart.
+This page takes 20 steps on a bowl with three learning rates. One crawls, one arrives,
+one flies apart.
 """
 
 import matplotlib.pyplot as plt
@@ -19,7 +20,7 @@ xp = go.xp()  # NumPy, or CuPy where there is a GPU
 
 
 def bowl(x):
-    """A value and its gradient. The bowl is 4 times as steep along x[1] as along x[0]."""
+    """A value and its gradient: 4 times as steep along x[1] as along x[0]."""
     curvature = xp.array([1.0, 4.0])
     return (curvature * x**2).sum() / 2, curvature * x
 
@@ -41,8 +42,9 @@ for name, rate in rates.items():
     paths[name], losses[name] = walk(rate)
 
 # %%
-# Each dot is a step. The small rate has gone a third of the way. The right one reaches the minimum, the star. The large
-# one jumps across the valley, and lands higher on the other side each time.
+# Each dot is a step. The small rate has gone a third of the way. The right one reaches
+# the minimum, the star. The large one jumps across the valley, and lands higher on the
+# other side each time.
 
 view = {"xlim": (-5, 1.5), "ylim": (-8, 8), "minima": [0, 0]}
 ax = go.plot.contours(bowl, paths, **view)
@@ -51,14 +53,16 @@ ax.set_title("Twenty steps with three learning rates")
 # %%
 # The same, in motion:
 
-moving = go.plot.animate(go.plot.contours(bowl, paths, **view), frames=21)  # one picture for each step
+ax = go.plot.contours(bowl, paths, **view)
+ax.set_title("Small steps, right steps, and jumps that grow")
+moving = go.plot.animate(ax, frames=21)  # one picture for each step
 
 # %%
 # What a loss curve tells
 # -----------------------
 #
-# Usually there are too many parameters for a map. The loss remains, and it shows the same three cases: a line that
-# hardly falls, one that falls, one that rises.
+# Usually there are too many parameters for a map. The loss remains, and it shows the
+# same three cases: a line that hardly falls, one that falls, one that rises.
 
 ax = go.plot.compare(losses, smooth=1)
 ax.set_title("A loss that rises: the rate is too large")
@@ -72,20 +76,23 @@ assert rises[-1] > rises[0]
 # Where the limit is
 # ------------------
 #
-# Along a direction of curvature :math:`h` a step multiplies the distance from the minimum by :math:`1 - \eta h`. It
-# shrinks if :math:`\eta < 2/h`. The steepest direction sets the limit: here :math:`2/4 = 0.5`, for all directions
-# alike. Just below the limit all is well, just above it nothing is.
+# Along a direction of curvature :math:`h` a step multiplies the distance from the
+# minimum by :math:`1 - \eta h`. It shrinks if :math:`\eta < 2/h`. The steepest
+# direction sets the limit: here :math:`2/4 = 0.5`, for all directions alike. Just below
+# the limit all is well, just above it nothing is.
 
 below, above = walk(0.49)[1], walk(0.51)[1]
 assert below[-1] < below[0]
 assert above[-1] > above[0]
 
 # %%
-# In practice the curvature is unknown. Raise the rate in steps of 3 (0.001, 0.003, 0.01 …) until the loss rises, then
-# go back one step. A rate may also fall while training runs: any of :mod:`gpuopt.schedules` takes the place of the
-# number.
+# In practice the curvature is unknown. Raise the rate in steps of 3 (0.001, 0.003, 0.01
+# …) until the loss rises, then go back one step. A rate may also fall while training
+# runs: any of :mod:`gpuopt.schedules` takes the place of the number.
 #
-# **Try it:** set the rate to 0.25, which is :math:`1/4`. The steep direction is done after a single step, and the flat
-# one takes all of the others. No rate is good for both: that is what :class:`gpuopt.Momentum` is for.
+# **Try it:** set the rate to 0.25, which is :math:`1/4`. The steep direction is done
+# after a single step, and the flat one takes all of the others. No rate is good for
+# both: that is what :class:`gpuopt.Momentum` is for.
 #
-# **Where next:** :doc:`plot_momentum`, and the reference of :class:`gpuopt.GradientDescent`.
+# **Where next:** :doc:`plot_momentum`, and the reference of
+# :class:`gpuopt.GradientDescent`.

@@ -2,10 +2,16 @@ r"""
 RMSProp: a learning rate for each parameter
 ===========================================
 
-One learning rate has to suit all parameters, though their gradients may differ a million times in size. RMSProp keeps a
-running mean of the squared gradient of each parameter, and divides by its root:
+One learning rate has to suit all parameters, though their gradients may differ a
+million times in size. RMSProp keeps a running mean of the squared gradient of each
+parameter, and divides by its root:
 
-.. math:: v \leftarrow \beta v + (1-\beta)\, g^2, \qquad p \leftarrow p - \frac{\eta}{\sqrt{v} + \epsilon}\, g
+.. math::
+
+   \begin{aligned}
+   v &\leftarrow \beta v + (1-\beta)\, g^2 \\
+   p &\leftarrow p - \frac{\eta}{\sqrt{v} + \epsilon}\, g
+   \end{aligned}
 
 The factor of :math:`g` is the *effective* rate, a number for each parameter.
 """
@@ -42,15 +48,21 @@ def walk(rule, steps=100):
 plain, _ = walk(go.GradientDescent(0.0019))  # the limit is 2/1000
 scaled, rates = walk(go.RMSProp(0.01))
 
-ax = go.plot.contours(ravine, {"gradient descent": plain, "RMSProp": scaled}, xlim=(-1.2, 0.2), ylim=(-1.2, 1.2), minima=[0, 0])
+ax = go.plot.contours(
+    ravine,
+    {"gradient descent": plain, "RMSProp": scaled},
+    xlim=(-1.2, 0.2),
+    ylim=(-1.2, 1.2),
+    minima=[0, 0],
+)
 ax.set_title("RMSProp goes straight, however steep a direction is")
 
 assert float(plain[-1][0]) < -0.8
 assert float(abs(scaled[-1]).max()) < 0.2
 
 # %%
-# A rate of 0.0019 is nearly too large for the steep direction, and 500 times too small for the flat one. RMSProp moves
-# by about the same length in both.
+# A rate of 0.0019 is nearly too large for the steep direction, and 500 times too small
+# for the flat one. RMSProp moves by about the same length in both.
 #
 # The effective rates
 # -------------------
@@ -68,19 +80,23 @@ assert 999 < ratio < 1001
 # Vanishing and exploding gradients
 # ---------------------------------
 #
-# The gradient of a layer in a deep network is a product over the layers behind it. Logistic functions have slopes of
-# 1/4 at most: the gradient vanishes towards the first layer. Large weights between rectifiers, ``max(z, 0)``, multiply
-# it in each layer: it explodes. Here are two such networks of eight layers, which are to fit a sine.
+# The gradient of a layer in a deep network is a product over the layers behind it.
+# Logistic functions have slopes of 1/4 at most: the gradient vanishes towards the first
+# layer. Large weights between rectifiers, ``max(z, 0)``, multiply it in each layer: it
+# explodes. Here are two such networks of eight layers, which are to fit a sine.
 
-rng = np.random.default_rng(0)  # on the host, so that each array module has the same numbers
+rng = np.random.default_rng(0)  # on the host: the same numbers on a GPU
 inputs = xp.linspace(-2, 2, 64)[:, None]
 targets = xp.sin(2 * inputs)
 
 
 def network(scale, layers=8, width=16):
-    """Weights of each layer; a `scale` of 1 keeps the size of a signal in a linear network."""
+    """Weights of each layer; a linear network with `scale` 1 keeps a signal's size."""
     sizes = [1] + [width] * layers + [1]
-    return [xp.asarray(scale * rng.normal(size=(a, b)) / a**0.5) for a, b in itertools.pairwise(sizes)]
+    return [
+        xp.asarray(scale * rng.normal(size=(a, b)) / a**0.5)
+        for a, b in itertools.pairwise(sizes)
+    ]
 
 
 def loss_and_grad(weights, x, y, squash, slope):
@@ -96,7 +112,9 @@ def loss_and_grad(weights, x, y, squash, slope):
 
 
 def logistic(weights, x, y):
-    return loss_and_grad(weights, x, y, lambda z: (1 + xp.tanh(z / 2)) / 2, lambda h: h * (1 - h))
+    return loss_and_grad(
+        weights, x, y, lambda z: (1 + xp.tanh(z / 2)) / 2, lambda h: h * (1 - h)
+    )
 
 
 def rectifiers(weights, x, y):
@@ -124,14 +142,20 @@ assert min(gradients["exploding"]) > 1e3
 assert max(map(max, steps.values())) < 3 * min(map(min, steps.values()))
 
 # %%
-# So RMSProp trains the network whose gradients vanish. Gradient descent does not, with any of three rates.
+# So RMSProp trains the network whose gradients vanish. Gradient descent does not, with
+# any of three rates.
 
 start = network(1.5)
-rules = {"RMSProp": go.RMSProp(0.003), **{f"descent, {rate}": go.GradientDescent(rate) for rate in (0.01, 0.1, 1.0)}}
+rules = {
+    "RMSProp": go.RMSProp(0.003),
+    **{f"descent, {rate}": go.GradientDescent(rate) for rate in (0.01, 0.1, 1.0)},
+}
 histories = {}
 for name, rule in rules.items():
     weights = [w.copy() for w in start]
-    histories[name] = go.fit(logistic, weights, (inputs, targets), rule, batch_size=None, epochs=1500)
+    histories[name] = go.fit(
+        logistic, weights, (inputs, targets), rule, batch_size=None, epochs=1500
+    )
 ax = go.plot.compare(histories, smooth=1)
 ax.set_title("Gradient descent stands still, RMSProp learns")
 
@@ -141,5 +165,5 @@ assert learnt < 0.2 * min(stuck)
 # %%
 # **Try it:** add ``"Adam": go.Adam(0.003)`` to the rules.
 #
-# **Where next:** :doc:`plot_adam` adds momentum. The rule's options (centred, with momentum) are in the reference of
-# :class:`gpuopt.RMSProp`.
+# **Where next:** :doc:`plot_adam` adds momentum. The rule's options (centred, with
+# momentum) are in the reference of :class:`gpuopt.RMSProp`.
