@@ -196,6 +196,18 @@ def test_a_call_that_a_helper_began_is_waited_for(asked: list[Any], monkeypatch:
         assert (many.params == -done).all()
 
 
+@pytest.mark.parametrize(("size", "times"), [(40_000, 2), (30_000, 0)])
+def test_a_reduction_is_shared_where_the_update_is(
+    size: int, times: int, asked: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The norm moves 4 bytes an element, Adam 28; helpers would fall asleep while one thread takes the norm."""
+    monkeypatch.setattr(NumbaExecutor, "shared", 1_000_000)
+    opt = go.chain(go.clip_norm(1.0), go.Adam(0.1)).init(np.zeros(size, "f4"))
+    opt.step(np.ones(size, "f4"))
+    assert len(asked) == times
+    np.testing.assert_allclose(opt.params, -0.1, rtol=1e-5)
+
+
 @pytest.mark.parametrize("asked", ["0", "1", ""])
 def test_it_can_be_turned_off(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GPUOPT_SPIN", asked)

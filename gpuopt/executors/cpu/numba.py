@@ -32,15 +32,15 @@ class NumbaExecutor(TileExecutor):
     tile = folded = 524_288
     pack = 1_000_000
     shared = 1 << 23
-    """Bytes that a step must move for a second thread to pay, if helpers are awake."""
+    """Bytes that the largest kernel of a step must move for a second thread to pay in all."""
+    _moved = 0  # by that kernel, for an element
 
     def prepare(self, program: UpdateProgram) -> None:
         super().prepare(program)
         if self.packs:
             numba_objects.finder()  # compiled before the first step
-        most = self._load * max(
-            self._kernels[each].moved for each in program.kernels if each.launched
-        )
+        self._moved = max(compiled.moved for compiled in self._kernels.values())
+        most = self._load * self._moved
         if self._threads > 1 and most >= self.shared and helpers_stay_awake():
             handover.prepare()
             self._shares = True
@@ -50,7 +50,7 @@ class NumbaExecutor(TileExecutor):
     ) -> Callable[[Any], None] | None:
         assert isinstance(compiled, NumbaKernel)
         total, folds = int(self._load_of(positions)), bool(compiled.kernel.reductions)
-        if total * compiled.moved < self.shared:
+        if total * self._moved < self.shared:
             return None
         size, rows, held = max(SMALLEST, -(-total // (PORTIONS * self._threads))), [], []
         for tile, g in work:
