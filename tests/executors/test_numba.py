@@ -65,7 +65,7 @@ def test_rounding_at_random_is_vector_code(tmp_path: Path, code: Any, monkeypatc
     loop = code.loop_code(trace(go.Adam(), precision=Precision(stochastic_rounding=True)).update, dtype)
     for function, wide in ((loop, {"sqrtps", "paddd"}), (code.fill_code(dtype), {"mulps", "psrlq"})):
         (assembly,) = function.inspect_asm().values()
-        assert wide <= set(re.findall(r"\bv?(\w+)\s.*%[xyz]mm", assembly))
+        assert wide <= set(re.findall(r"\bv?(\w+)[ \t].*%[xyz]mm", assembly))
 
 
 def test_read_only_gradients_and_other_layouts() -> None:
