@@ -128,6 +128,23 @@ def test_the_page_on_gradients_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert set(" ".join(truths).split()) == {"True"}
 
 
+def test_the_page_on_minimizing_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    page, scope = "docs/minimize.md", dict[str, Any]()
+    for block in blocks("python", page):
+        exec(block, scope)
+    assert capsys.readouterr().out.splitlines() == [
+        "True [1. 1.] True",
+        "True True True",
+        "True",
+        "True True",
+        "True True True",
+    ]
+    pytest.importorskip("scipy", reason="SciPy is not installed")
+    (block,) = blocks("py", page)
+    exec(block, scope)
+    assert capsys.readouterr().out == "[1. 1.]\n"
+
+
 COMPOSITION = "docs/composition.md"
 
 
