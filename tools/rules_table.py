@@ -40,14 +40,19 @@ def bytes_an_element(program: UpdateProgram) -> tuple[int, int]:
     return stages + moved(program.update), stages
 
 
+def about(module: str) -> str:
+    """What a file of rules or pieces is about, by its first line."""
+    text = ast.get_docstring(ast.parse(Path(sys.modules[module].__file__ or "").read_text(encoding="utf-8"))) or ""
+    return " ".join(text.partition("\n\n")[0].split()).partition(":")[0].rstrip(".")
+
+
 def families() -> Iterator[tuple[str, list[type[Rule]]]]:
-    """What each file of rules is about, by its first line, and its rules."""
+    """What each file of rules is about, and its rules."""
     found: dict[str, list[type[Rule]]] = {}
     for cls in (*rules().values(), *whole_array_rules().values()):
         found.setdefault(cls.__module__, []).append(cls)
     for module, classes in found.items():
-        text = ast.get_docstring(ast.parse(Path(sys.modules[module].__file__ or "").read_text(encoding="utf-8"))) or ""
-        yield " ".join(text.partition("\n\n")[0].split()).partition(":")[0].rstrip("."), classes
+        yield about(module), classes
 
 
 def row(cls: type[Rule]) -> str:

@@ -109,7 +109,7 @@ class Yogi(Rule):
     """Yogi (Zaheer et al. 2018, "Adaptive methods for nonconvex optimization").
 
     ``m ← β₁·m + (1-β₁)·g; v ← v - (1-β₂)·sign(v - |g|²)·|g|²; p ← p - lr·m̂/(√v̂ + ε)``, corrected as
-    in Adam: the second moment changes by |g|² at most, so it forgets large gradients slowly.
+    in Adam: the second moment changes by ``|g|²`` at most, so it forgets large gradients slowly.
     Defaults and the corrections are optax's; the paper has none. In float32 it moves 28 bytes an
     element. A complex parameter has one second moment, of the modulus.
 
