@@ -5,39 +5,23 @@ Set GPUOPT_SCREENSHOTS to a folder to keep pictures of the pages.
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import importlib.util
 import json
 import math
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
 from tests.support.asv_histories import Project
+from tests.support.browser import Visit, browser, marks, served
 
 TOOLS = Path(__file__).parents[3] / "asv_bench" / "tools"
-CHROMIUM = (
-    os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-)
-WANTED = {
-    "no Chromium was found (set CHROMIUM)": CHROMIUM,
-    "the Python package playwright is not installed": importlib.util.find_spec("playwright"),
-    "the Python package asv is not installed": importlib.util.find_spec("asv"),
-    "neither npm nor GPUOPT_ASV_ASSETS is there": os.environ.get("GPUOPT_ASV_ASSETS") or shutil.which("npm"),
-}
-MISSING = [reason for reason, found in WANTED.items() if not found]
-pytestmark = [
-    pytest.mark.skipif(bool(MISSING), reason="; ".join(MISSING)),
-    # Playwright's event loop leaves sockets to the garbage collector.
-    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = marks(asv=importlib.util.find_spec("asv"))
 
 COMMITS, PLANTED = 18, 12
 FLOOR, COUNTER, TIME = "rules.Floor.track_over_floor", "counters.Counters.track_state_bytes", "rules.Time.track_time"
@@ -49,7 +33,6 @@ BENCHMARKS: dict[str, tuple[dict[str, list[str]], str]] = {
     TIME: (GRID, "µs"),
 }
 SLOW = ("'Adam'", "'numba'", "16000000", "'float32'")
-AXE = ("axe-core@4.11.0", "axe.min.js", "sha256-6eWGPDOodPCbwBrNkjS348hxR59e74gC+lglREZebQE=")
 
 
 class Site(NamedTuple):
@@ -80,53 +63,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     done = subprocess.run(script, env=os.environ | {"PYTHON": sys.executable}, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     html = project.bench / "html"
-    command = [sys.executable, "-u", "-m", "http.server", "--bind", "127.0.0.1", "0", "--directory", str(html)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
-        assert server.stdout is not None
-        port = server.stdout.readline().split(" port ")[1].split()[0]
-        yield Site(f"http://127.0.0.1:{port}/", html, project.commits)
-        server.terminate()
-
-
-@pytest.fixture(scope="module")
-def axe() -> str:
-    """What finds faults of accessibility; kept where the scripts of asv's pages are."""
-    sys.path.insert(0, str(TOOLS))
-    try:
-        offline = importlib.import_module("offline")
-    finally:
-        sys.path.remove(str(TOOLS))
-    package, path, integrity = AXE
-    return str(offline.fetch(offline.Asset(package, path, integrity), integrity).decode())
-
-
-class Visit:
-    """A page that was opened, with all that went wrong on it."""
-
-    def __init__(self, page: Any, address: str) -> None:
-        self.page, self.address = page, address
-        self.errors: list[str] = []
-        self.remote: list[str] = []
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("requestfailed", lambda request: self.errors.append(f"failed: {request.url}"))
-        page.on("response", lambda r: self.errors.append(f"{r.status}: {r.url}") if r.status >= 400 else None)
-        page.on("request", self._request)
-
-    def _request(self, request: Any) -> None:
-        if not request.url.startswith((self.address, "data:", "blob:")):
-            self.remote.append(request.url)
-
-    def open(self, path: str, wait_for: str, picture: str = "") -> str:
-        """Go there, wait until something shows, and hold that nothing went wrong; the visible text."""
-        self.page.goto("about:blank")
-        self.page.goto(self.address + path, wait_until="networkidle")
-        self.page.locator(wait_for).first.wait_for(state="visible", timeout=15_000)
-        assert self.errors == []
-        assert self.remote == []
-        assert "error.html" not in self.page.url
-        if picture and (folder := os.environ.get("GPUOPT_SCREENSHOTS")):
-            self.page.screenshot(path=str(Path(folder) / f"{picture}.png"), full_page=True)
-        return str(self.page.locator("body").inner_text())
+    with served(html) as address:
+        yield Site(address, html, project.commits)
 
 
 @pytest.fixture(params=[(1280, 900, "light"), (375, 740, "dark")], ids=["desktop-light", "phone-dark"])
@@ -137,19 +75,8 @@ def visit(request: pytest.FixtureRequest, site: Site) -> Iterator[Visit]:
         yield Visit(context.new_page(), site.address)
 
 
-@contextlib.contextmanager
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=quiet)
-        yield opened
-        opened.close()
-
-
 def test_the_front_page_says_how_far_whether_worse_and_how_fresh(
-    visit: Visit, site: Site, request: pytest.FixtureRequest, axe: str
+    visit: Visit, site: Site, request: pytest.FixtureRequest
 ) -> None:
     said = visit.open("", "#machines", f"front-{request.node.callspec.id}")
     assert "distance to the memory’s limit" in said
@@ -162,9 +89,7 @@ def test_the_front_page_says_how_far_whether_worse_and_how_fresh(
     assert height < 4_000
     visit.page.evaluate("for (const d of document.querySelectorAll('details:not([name])')) d.open = true")
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= visit.page.viewport_size["width"]
-    visit.page.evaluate(axe)
-    found = visit.page.evaluate("axe.run().then(r => r.violations.map(v => [v.id, v.nodes.map(n => n.html)]))")
-    assert found == []
+    assert visit.faults() == []
 
 
 def test_the_front_page_needs_neither_script_nor_server(site: Site) -> None:
