@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import gpuopt
+
 ROOT = next(parent for parent in Path(__file__).parents if (parent / "pyproject.toml").exists())
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
@@ -27,10 +29,22 @@ def test_every_address_is_in_one_repository() -> None:
     url = PROJECT["urls"]["Homepage"]
     asv = json.loads((ROOT / "asv_bench" / "asv.conf.json").read_text(encoding="utf-8"))
     assert asv["project_url"] == url
+    site = PROJECT["urls"]["Documentation"]
+    assert asv["frontpage"]["address"] == f"{site}benchmarks"
     addresses = [*PROJECT["urls"].values(), asv["show_commit_url"]]
+    addresses.remove(site)
     for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob(".github/**/*.yml")]:
         addresses += re.findall(r"https://github\.com/[^\s)>\"]+", page.read_text(encoding="utf-8"))
     assert {address for address in addresses if not f"{address}/".startswith(f"{url}/")} == set()
+
+
+def test_the_citation_is_of_this_version_and_repository() -> None:
+    if not (ROOT / "CITATION.cff").exists():
+        pytest.skip("CITATION.cff is not part of this distribution")
+    cited = dict(re.findall(r"^([\w-]+): (.*)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    assert cited["version"] == gpuopt.__version__
+    assert cited["license"] == PROJECT["license"]
+    assert (cited["repository-code"], cited["url"]) == (PROJECT["urls"]["Homepage"], PROJECT["urls"]["Documentation"])
 
 
 INSTALLS = re.compile(r"pip install ((?:--?[\w-]+ )*)(\"[^\"]*\"|'[^']*'|[^\s`|]+)")

@@ -28,6 +28,8 @@ PLACEHOLDERS = {"FOLDER", "FILE", "NAME"}
 """A path with one of these stands for what a user gives: `FOLDER/summary.md`, `--output FILE.json`."""
 ELSEWHERE = {
     "asv_bench/html": "made by asv_bench/tools/publish.sh",
+    "docs/_build/html": "made by Sphinx",
+    "docs/generated/start-*.png": "made by Sphinx",
     "verdicts.json": "made by asv_bench/tools/publish.sh",
     "regressions.json": "made by asv",
 }

@@ -145,6 +145,25 @@ def test_the_page_on_minimizing_runs(capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().out == "[1. 1.]\n"
 
 
+def test_the_page_to_start_with_runs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    plt = pytest.importorskip("matplotlib.pyplot", reason="matplotlib is not installed")
+    page, scope = "docs/start.md", dict[str, Any]()
+    for block in blocks("python", page):
+        exec(block, scope)
+    plt.close("all")
+    said = capsys.readouterr().out.splitlines()
+    checked, *shown = "".join(blocks("text", page)[1:]).splitlines()
+    assert said[0].partition(":")[0] == checked.partition(":")[0] == "The gradient is right"
+    assert said[1:] == shown
+
+
+def test_the_first_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    for block in blocks("python", "docs/index.md"):
+        exec(block, {})
+    assert capsys.readouterr().out == "True\n"
+
+
 COMPOSITION = "docs/composition.md"
 
 
