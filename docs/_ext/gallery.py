@@ -57,6 +57,9 @@ def check_order(app: Any, config: Any) -> None:
     listed = [f"{folder}/{page}" for folder, pages in ORDER.items() for page in (HEADER, *pages)]
     if wrong := there ^ set(listed) or {page for page in listed if listed.count(page) > 1}:
         raise ConfigError(f"list each page of docs/gallery once in docs/_ext/gallery.py: {', '.join(sorted(wrong))}")
+    for page in ROOT.parent.glob("generated/gallery/*/plot_*.rst"):
+        if f"{page.parent.name}/{page.stem}.py" not in there:
+            page.unlink()  # an earlier build had it
 
 
 _OUTSIDE: list[Any] = []

@@ -70,9 +70,13 @@ METHODS = {
 """Classes whose methods are written out, all or some. Those of others come from these, or are for the library's own use."""
 
 
+_written: set[Path] = set()
+
+
 def write(app: Any, config: Any) -> None:
     """Write every page, and hold that each exported name is on one."""
     FOLDER.mkdir(parents=True, exist_ok=True)
+    left = set(FOLDER.iterdir())
     groups = {title: dict(sections) for title, sections in PAGES.items()}
     groups["Rules"] = {title: tuple(cls.__name__ for cls in classes) for title, classes in families()}
     groups["Rules"][next(iter(groups["Rules"]))] += ("SGD",)
@@ -85,6 +89,8 @@ def write(app: Any, config: Any) -> None:
     for name, title in MODULES.items():
         with mock([name] if name in config.autodoc_mock_imports else []):
             _module(getattr(go, name), f"gpuopt.{name}", title)
+    for page in left - _written:
+        page.unlink()  # an earlier build had it
 
 
 def _pieces() -> dict[str, tuple[str, ...]]:
@@ -144,6 +150,7 @@ def _slug(title: str) -> str:
 def _write(title: str, *parts: str) -> None:
     text = f"{title}\n{'=' * len(title)}\n\n" + "\n".join(filter(None, parts))
     page = FOLDER / f"{_slug(title)}.rst"
+    _written.add(page)
     if not page.exists() or page.read_text(encoding="utf-8") != text:  # Sphinx reads again what was written
         page.write_text(text, encoding="utf-8")
 
