@@ -13,31 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from gpuopt.rules import Rule, rules, whole_array_rules
-from gpuopt.tracing.printing import format_expr
-from gpuopt.tracing.program import Kernel, UpdateProgram
 from gpuopt.tracing.trace import trace
+from gpuopt.tracing.traffic import bytes_an_element
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "choosing-a-rule.md"
 BEGIN, END = "<!-- rules: made by tools/rules_table.py -->\n", "<!-- end of rules -->\n"
-
-
-FIRST = ("t == 1", "where(t == 1, 1, 0)")
-"""What says, for readers, that an array is stored in the first step alone."""
-
-
-def moved(kernel: Kernel) -> int:
-    """The bytes an element that a launch reads and writes in float32, but those for functions of whole arrays, and those of the
-    first step.
-    """
-    rare = {place for place, asked in kernel.only_if.items() if format_expr(asked) in FIRST}
-    stores = (place for place in kernel.stores if place.array not in rare)
-    return 4 * sum(place.kind in ("param", "grad", "state") for place in (*kernel.loads, *stores))
-
-
-def bytes_an_element(program: UpdateProgram) -> tuple[int, int]:
-    """The bytes an element of a step in float32, and those of them that reductions read."""
-    stages = sum(map(moved, program.stages))
-    return stages + moved(program.update), stages
 
 
 def about(module: str) -> str:

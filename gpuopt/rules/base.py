@@ -111,6 +111,12 @@ class Bindable:
         """The update of the arrays with that key."""
         raise NotImplementedError
 
+    def _repr_html_(self) -> str:
+        """The rule for a notebook: formulas, hyperparameters, bytes, and generated code."""
+        from gpuopt.codegen.notebook import rule_html
+
+        return rule_html(self)
+
     if not TYPE_CHECKING:
         step, zero_grad, apply_gradients = (
             NotHere(_NO_ARRAYS),

@@ -10,7 +10,7 @@ from typing import Any
 
 from gpuopt.rules.traced import Traced
 
-__all__ = ["ComparedByValue", "is_array", "is_written", "same"]
+__all__ = ["ComparedByValue", "is_array", "is_written", "same", "shown"]
 
 
 def is_array(value: Any) -> bool:
@@ -55,7 +55,7 @@ class ComparedByValue:
         """The call that makes it, with no array's elements; a dataclass's own says ``...`` ever
         after an interrupt.
         """
-        given = (f"{name}={_shown(value)}" for name, value in _fields(self).items())
+        given = (f"{name}={shown(value)}" for name, value in _fields(self).items())
         return f"{type(self).__qualname__}({', '.join(given)})"
 
 
@@ -73,7 +73,7 @@ def _equal(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """The repr of a value; of arrays their shapes and dtypes."""
     if not is_written(value):
         return repr(value)

@@ -1,14 +1,23 @@
-"""Values as formulas for a reader: `format_expr`."""
+"""Values as formulas for a reader: `format_expr`; and texts in a notebook."""
 
 from __future__ import annotations
+
+import html
 
 from gpuopt.tracing.expr import Expr
 from gpuopt.tracing.ops import OPS
 
-__all__ = ["READABLE", "format_expr"]
+__all__ = ["READABLE", "Printed", "format_expr"]
 
 READABLE = 30
 """How many operations and leaves a formula may have that is written inside another one."""
+
+
+class Printed:
+    """What a notebook shows as its text, with all spaces."""
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
 
 
 def format_expr(expr: Expr, nested: bool = False, readable: int = READABLE) -> str:

@@ -21,7 +21,7 @@ from gpuopt.tracing.expr import (
     reduction_keys,
 )
 from gpuopt.tracing.operands import Operand
-from gpuopt.tracing.printing import format_expr
+from gpuopt.tracing.printing import Printed, format_expr
 from gpuopt.tracing.setting import ScalarState
 from gpuopt.tracing.weights import Decay
 
@@ -54,7 +54,7 @@ class StateSpec:
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
-class Kernel:
+class Kernel(Printed):
     """The array code of one launch, which ends in `stores`, or in `reductions`.
 
     There is no launch if it has only calls.
@@ -150,7 +150,7 @@ class Kernel:
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
-class UpdateProgram:
+class UpdateProgram(Printed):
     """The update of one rule or chain, for real or for complex parameters.
 
     Attributes

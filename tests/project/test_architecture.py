@@ -35,14 +35,17 @@ ORDER = (
     ("conventions", "common torch optax_contrib optax_norms optax keras sklearn __init__"),
     ("tracing", "operands ops errors expr printing keywords complexes calls truth powers ufuncs functions symbols"),
     ("tracing", "keeping kinds weights"),
-    ("tracing", "signatures buffers setting scheduled states rounding own_numbers undoing parts program by_row assemble trace"),
+    (
+        "tracing",
+        "signatures buffers setting scheduled states rounding own_numbers undoing parts program traffic by_row assemble trace",
+    ),
     ("codegen", "order roots digits wide host tile passes pairs numpy numba_header alike numba numba_coding"),
     ("codegen", "numba_handover numba_objects"),
     (
         "codegen.cuda",
         "tuning parts printer elementwise table coded reduction scalar_arguments device_values scalars compile rows complete",
     ),
-    ("codegen", "source"),
+    ("codegen", "source notebook"),
     ("executors", "layout fold scalars row_copies"),
     ("executors.cpu", "pool scratch coded work packs units kernel tiles numpy runs numba_cache numba_compile"),
     ("executors.cpu", "handover numba_loops numba_objects numba_call numba_kernel numba"),
@@ -75,8 +78,8 @@ ORDER = (
 """Every file of the package in the order in which an update is processed: each may import those before it, and no other."""
 PLACES = [f"{wing}.{name}".strip(".") for wing, names in ORDER for name in names.split()]
 LEVEL = {place.removesuffix(".__init__"): level for level, place in enumerate(PLACES)}
-LAZY = {("rules.base", "optimizer.optimizer")}
-"""The one import upwards: `Rule.init` makes an Optimizer; it is inside that function."""
+LAZY = {("rules.base", "optimizer.optimizer"), ("rules.base", "codegen.notebook")}
+"""The imports upwards: `Rule.init` makes an Optimizer, and a notebook shows the code of a rule; inside these functions."""
 OPTIONAL = {"cupy", "torch", "numba", "ml_dtypes", "matplotlib", "sklearn", "tqdm", "safetensors", "scipy", "threadpoolctl"}
 ONLY_WHERE_ASKED_FOR = {
     "executors.cuda.runtime": {"cupy"},
@@ -142,7 +145,7 @@ def test_imports_point_one_way(name: str) -> None:
         assert LEVEL[found] < LEVEL[name], f"{name} imports {found}, which does not come before it in ORDER"
 
 
-def test_the_one_import_upwards_is_there_and_lazy() -> None:
+def test_the_imports_upwards_are_there_and_lazy() -> None:
     found = {(name, i.removeprefix("gpuopt.")) for name in MODULES for i, inside, t in imports(MODULES[name]) if inside}
     assert found >= LAZY
 
