@@ -7,7 +7,7 @@ put back. So a step costs what the rows cost that it touches.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,8 +23,10 @@ from gpuopt.optimizer.gradients import GradientReader
 from gpuopt.optimizer.groups import ParamGroup
 from gpuopt.optimizer.hyperparameters import ValuesOfUpdates
 from gpuopt.rules.base import Update
+from gpuopt.rules.composite import Joined
 from gpuopt.rules.hooks import has_hook
 from gpuopt.rules.paths import matching
+from gpuopt.rules.rule import Rule
 from gpuopt.tracing.by_row import by_row
 from gpuopt.tracing.program import UpdateProgram
 
@@ -66,12 +68,22 @@ class RowGroup(ParamGroup):
     def check_programs(self, update: Update, programs: Sequence[UpdateProgram]) -> None:
         """Raise ValueError if rows cannot be updated so."""
         if reason := _why_not(update, programs):
-            rule = next(part.formula for part in update.parts if not part.name)
+            blamed = self._blamed(update)
+            other = "another rule" if isinstance(blamed, Rule) else "a chain without it"
             raise ValueError(
-                f"rows: the update of params{self._path}, by {type(rule).__name__}, {reason}, which"
-                " it cannot do row by row: give the array another rule by go.partition, or pass "
+                f"rows: {type(blamed).__name__}, in the update of params{self._path}, {reason}, "
+                f"which cannot be done row by row: give the array {other} by go.partition, or pass "
                 "its rows as a list of arrays, with None for those without a gradient"
             )
+
+    def _blamed(self, update: Update) -> Any:
+        """The rule, or the piece without which its rows can be updated."""
+        rule, *pieces = sorted(update.parts, key=lambda part: part.name != "")
+        for piece in (rule, *pieces):
+            alone = Joined(tuple(part for part in update.parts if part in (rule, piece)))
+            if _why_not(alone, self.programs_of(alone)):
+                return piece.formula
+        return rule.formula
 
     def plan_rows(self, given: Any, values: ValuesOfUpdates, reader: GradientReader) -> Launch:
         """Find what updates some rows, and write nothing."""
@@ -177,10 +189,13 @@ def named_rows(rows: str | Sequence[str] | None, spec: TreeSpec) -> list[bool]:
         If a pattern names no array, or one without rows.
     """
     found = [False] * len(spec.leaves)
-    for pattern in [rows] if isinstance(rows, str) else rows or ():
+    several = isinstance(rows, Collection) and not isinstance(rows, (str, bytes))
+    patterns: Any = () if rows is None else rows if several else [rows]
+    for pattern in patterns:
         if not isinstance(pattern, str):
             raise TypeError(
-                f"rows must be a path or a list of paths, such as 'positions', got {pattern!r}"
+                "rows must be a path or a list of paths, such as 'positions', or '*' for all "
+                f"arrays, got {pattern!r}"
             )
         here = matching(pattern, spec.names, "rows")
         found = [a or b for a, b in zip(found, here, strict=True)]
