@@ -122,7 +122,8 @@ class Reddi(Examples):
     Examples
     --------
     >>> import gpuopt as go
-    >>> p, within = go.problems.Reddi(), go.bounds(-1.0, 1.0)
+    >>> p = go.problems.Reddi()
+    >>> within = go.bounds(*p.bounds)
     >>> rates = go.schedules.InverseSquareRoot(0.1, steps=1)
     >>> for amsgrad in False, True:
     ...     rule = go.Adam(rates, beta1=0.0, beta2=0.1, bias_correction=False, amsgrad=amsgrad)
@@ -137,8 +138,8 @@ class Reddi(Examples):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.large > 2:
-            raise ValueError(f"large must be above 2, got {self.large!r}")
+        if not isinstance(self.large, (int, float)) or not self.large > 2:
+            raise ValueError(f"large must be a number above 2, got {self.large!r}")
 
     @property
     def x0(self) -> Any:
@@ -147,6 +148,10 @@ class Reddi(Examples):
     @property
     def solution(self) -> Any:
         return self.array([-1.0])
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        return -1.0, 1.0
 
     @property
     def data(self) -> tuple[Any]:

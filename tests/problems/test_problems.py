@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import doctest
+import pickle
 from typing import Any
 
 import numpy as np
@@ -23,20 +25,20 @@ def made(name: str, **given: Any) -> Any:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_gradient_is_right_and_the_minimum_is_one(name: str) -> None:
     problem = made(name, xp=np)
-    assert go.check_gradient(problem.fun, problem.x0).ok
+    assert go.check_gradient(problem, problem.x0).ok
     value, gradient = problem.fun(problem.solution)
     assert value == pytest.approx(problem.minimum, abs=1e-25)
     assert problem.fun(problem.x0)[0] > problem.minimum + 0.1
-    if name != "Reddi":  # which is at the end of an interval
+    if problem.bounds is None:  # else it is at the end of an interval
         assert max(abs(g).max() for g in leaves(gradient)) < 1e-12
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_line_search_finds_it(name: str) -> None:
     problem = made(name, xp=np)
-    bounds = (-1.0, 1.0) if name == "Reddi" else None
-    method = go.SGD(1.0) if bounds else go.LBFGS()
-    found = go.minimize(problem.fun, problem.x0, method, gtol=1e-8, maxiter=1500 if name != "Network" else 300, bounds=bounds)
+    method = go.SGD(1.0) if problem.bounds else go.LBFGS()
+    maxiter = 1500 if name != "Network" else 300
+    found = go.minimize(problem, problem.x0, method, gtol=1e-8, maxiter=maxiter, bounds=problem.bounds)
     most = 0.01 * problem.fun(problem.x0)[0] if name == "Network" else 1e-10
     assert -1e-10 < found.fun - problem.minimum < most
 
@@ -69,8 +71,31 @@ def test_it_computes_with_cupy(name: str) -> None:
 def test_what_cannot_be_a_problem_is_refused() -> None:
     with pytest.raises(ValueError, match="dtype must be 'float32' or 'float64', got 'float16'"):
         problems.Booth(dtype="float16")
-    with pytest.raises(ValueError, match="large must be above 2, got 2"):
+    with pytest.raises(ValueError, match="large must be a number above 2, got 2"):
         problems.Reddi(2.0)
+    with pytest.raises(TypeError, match="xp must be the module numpy or cupy, got 'cupy': write import cupy, and pass xp=cupy"):
+        problems.Booth(xp="cupy")
+    for size in (0, "a", 2.0):
+        with pytest.raises(ValueError, match="size must be a whole number above 0, got"):
+            problems.Quadratic(size)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_problem_in_a_pickle_and_a_copy(name: str) -> None:
+    problem = made(name, xp=np)
+    value = problem(problem.x0)[0]  # which makes what it is made of
+    for other in (pickle.loads(pickle.dumps(problem)), copy.deepcopy(problem)):
+        assert other == problem
+        assert other.xp is np
+        assert other(problem.x0)[0] == value
+
+
+def test_examples_are_called_with_batches() -> None:
+    problem = made("LogisticRegression", xp=np)
+    x = problem.x0
+    history = go.fit(problem, x, problem.data, go.Adam(0.1), epochs=20)
+    assert history.loss[-1] < 0.5
+    assert problem(x)[0] == problem.fun(x)[0] != problem(x, *(array[:5] for array in problem.data))[0]
 
 
 def test_a_problem_is_made_of_the_chosen_library() -> None:
