@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,7 @@ def load(path: str | os.PathLike[str], opt: Optimizer, *, history: History | Non
     OSError
         If there is no such file, or it cannot be read.
     """
+    _check(opt, history)
     return applied(read(path), opt, history, os.fspath(path))
 
 
@@ -113,6 +115,8 @@ def write(path: str | os.PathLike[str], tree: Any) -> None:
 
 def read(path: str | os.PathLike[str]) -> Any:
     """The tree in a file."""
+    if Path(os.fsdecode(path)).is_dir():
+        raise IsADirectoryError(f"{os.fspath(path)!r} is a folder: name a file in it")
     if _is_safetensors(path):
         from gpuopt.training.checkpoints.tensors import read_tensors
 
@@ -185,7 +189,7 @@ def _check(opt: Any, history: Any) -> None:
     if not isinstance(opt, Optimizer):
         kind, hint = type(opt), ""
         if isinstance(opt, str | os.PathLike):
-            hint = ": the path comes first, gpuopt.save(path, opt)"
+            hint = ": the path comes first, gpuopt.save(path, opt) and gpuopt.load(path, opt)"
         elif kind.__module__.startswith("gpuopt.torch"):
             hint = ": write torch.save(opt.state_dict(), path)"
         raise TypeError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,12 +16,15 @@ if sys.platform != "win32":  # there a file that is open cannot be deleted
 
 __all__ = ["replacing", "sweep"]
 
+_LONG = 200
+
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """A new file to write, which takes the place of `path` when the block ends without an error.
 
     It lies beside `path` until then, and is locked, so that `sweep` knows that somebody writes it.
+    It gets the permissions of the file at `path`, if there is one.
 
     Raises
     ------
@@ -33,10 +37,14 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             f"there is no folder {str(target.parent)!r} for {target.name!r}: make it first, "
             f"os.makedirs({str(target.parent)!r})"
         )
-    sweep(target.parent, re.escape(target.name))
+    if target.is_dir():
+        raise IsADirectoryError(f"{str(target)!r} is a folder: name a file in it")
+    sweep(target.parent, re.escape(_short(target.name)))
     beside, file = _beside(target)
     try:
         with file:
+            with contextlib.suppress(OSError):
+                beside.chmod(stat.S_IMODE(target.stat().st_mode))
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -63,11 +71,16 @@ def sweep(folder: Path, pattern: str) -> None:
 def _beside(target: Path) -> tuple[Path, IO[bytes]]:
     """A new file beside `target`, open and locked."""
     while True:
-        path = target.with_name(f".{target.name}.{os.urandom(8).hex()}.tmp")
+        path = target.with_name(f".{_short(target.name)}.{os.urandom(8).hex()}.tmp")
         file = path.open("xb")
         if _locked(file) is not False and path.exists():
             return path, file
         file.close()  # it was swept before it was locked
+
+
+def _short(name: str) -> str:
+    """A name to which some letters can be added: file systems take 255 bytes."""
+    return name if len(os.fsencode(name)) <= _LONG else name[: _LONG // 4]
 
 
 def _locked(file: IO[bytes]) -> bool | None:

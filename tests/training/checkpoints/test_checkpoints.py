@@ -197,3 +197,30 @@ def test_without_safetensors_its_installation_is_told(tmp_path: Path, monkeypatc
     monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
     with pytest.raises(ImportError, match=r'a file called \.safetensors needs safetensors: pip install "safetensors>='):
         go.save(tmp_path / "a.safetensors", go.SGD().init(np.ones(1)))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files have no such permissions there")
+def test_a_file_keeps_its_permissions(tmp_path: Path) -> None:
+    path, opt = tmp_path / "a.npz", go.Adam().init(np.ones(2))
+    go.save(path, opt)
+    path.chmod(0o600)
+    go.save(path, opt)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("letter", ["x", "é"])
+def test_a_name_as_long_as_file_systems_take(letter: str, tmp_path: Path) -> None:
+    path, opt = tmp_path / f"{letter * (250 // len(letter.encode()))}.npz", go.Adam().init(np.ones(2))
+    go.save(path, opt)
+    go.save(path, opt)
+    go.load(path, opt)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    opt = go.Adam().init(np.ones(2))
+    for action in (go.save, go.load):
+        with pytest.raises(IsADirectoryError, match="is a folder: name a file in it"):
+            action(tmp_path, opt)
+    with pytest.raises(TypeError, match=r"the path comes first, .* gpuopt\.load\(path, opt\)"):
+        go.load(opt, "a.npz")  # type: ignore[arg-type]
