@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.arrays.backend import is_array, require_cupy
+from gpuopt.arrays.backend import is_array, is_cupy, require_cupy
 from gpuopt.arrays.dtypes import named
 from gpuopt.arrays.foreign import conversion, convertible, on_gpu
 from gpuopt.arrays.memory import overlaps_itself
 
-__all__ = ["is_tensor", "note_written", "parameter", "place_of", "shared"]
+__all__ = ["is_tensor", "note_written", "parameter", "place_of", "shared", "tensor_of"]
 
 _HOST, _CUDA = {1, 3}, {2, 13}
 """DLPack's numbers of devices: the host and its pinned memory; CUDA and its managed memory."""
@@ -36,6 +36,14 @@ def place_of(tensor: Any) -> tuple[Any, ...]:
 def note_written(tensors: list[Any]) -> None:
     """Tell PyTorch that tensors were written to, so that autograd refuses what it saved of them."""
     sys.modules["torch"].autograd.graph.increment_version(tensors)
+
+
+def tensor_of(array: Any) -> Any:
+    """A tensor of PyTorch with the memory of an array."""
+    torch = sys.modules["torch"]
+    if array.dtype.name == "bfloat16":
+        return tensor_of(array.view(np.int16)).view(torch.bfloat16)
+    return torch.from_dlpack(array) if is_cupy(array) else torch.from_numpy(array)
 
 
 def parameter(x: Any, path: str) -> Any:

@@ -48,7 +48,8 @@ class OptimizerCopies(OptimizerAttributes[BindableT_co]):
         Returns
         -------
         like params
-            New arrays, in the dtypes of the parameters: 0 where nothing would be updated.
+            New arrays, in the dtypes of the parameters: 0 where nothing would be updated. Tensors
+            where the parameters are tensors.
 
         Raises
         ------
@@ -67,7 +68,7 @@ class OptimizerCopies(OptimizerAttributes[BindableT_co]):
             twin = self.to("cupy" if is_cupy(binding.leaves[0]) else "numpy")
             twin.step(grads, loss)
             moved = zip(binding.leaves, twin._binding.leaves, strict=True)
-            return binding.spec.build([p - new for p, new in moved])
+            return binding.spec.build(self._guard.alike([p - new for p, new in moved]))
 
     def resized(self, functions: Mapping[str, Function]) -> Self:
         """Go on with arrays of another size: cropped, padded, or with some rows left out.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import operator
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any, Protocol
 
-from gpuopt.arrays.exchange import is_tensor, note_written, place_of
+from gpuopt.arrays.exchange import is_tensor, note_written, place_of, tensor_of
 from gpuopt.arrays.tree import TreeSpec
 
 __all__ = ["Guard"]
@@ -128,6 +128,13 @@ class Guard:
                     f"params{path} has {what} than it had in init: copy into that one, "
                     f"params{path}.copy_(x), or init anew"
                 )
+
+    def alike(self, arrays: Sequence[Any]) -> list[Any]:
+        """New arrays in place of the parameters: tensors of PyTorch where these are some."""
+        return [
+            tensor_of(new).requires_grad_(x.requires_grad) if is_tensor(x) else new
+            for new, x in zip(arrays, self._bound, strict=True)
+        ]
 
     def written(self, grads: Iterable[Any], updated: Iterable[bool]) -> None:
         """Tell PyTorch which tensors were written to: those that are updated, with a gradient."""

@@ -197,7 +197,7 @@ class Optimizer(OptimizerCopies[BindableT_co]):
         Returns
         -------
         like params
-            New arrays, in the parameters' dtypes.
+            New arrays, in the parameters' dtypes; tensors where those are tensors.
         """
         with self._guard.exclusive("evaluated"), self._there():
             self._guard.check_whole()
@@ -206,7 +206,8 @@ class Optimizer(OptimizerCopies[BindableT_co]):
             reached = Reached(steps.t, counts, steps.numbers, steps.scalar_states)
             found = binding.of_each(None, lambda group: evaluated(group, reached))
             arrays = zip(found, binding.leaves, strict=True)
-            return binding.spec.build([p.copy() if new is None else new for new, p in arrays])
+            new = [p.copy() if new is None else new for new, p in arrays]
+            return binding.spec.build(self._guard.alike(new))
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of everything that a resumed optimizer needs, except the parameters.

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from gpuopt.arrays import memory
 from gpuopt.arrays.backend import is_cupy
-from gpuopt.arrays.exchange import note_written, shared
+from gpuopt.arrays.exchange import note_written, shared, tensor_of
 from gpuopt.optimizer.gradients import Located
 from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.rules.base import Bindable
@@ -25,7 +25,6 @@ from gpuopt.torch.tensors import (
     in_stream,
     layout_of,
     strides_of,
-    tensor_of,
     view_like,
 )
 

@@ -10,10 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-import numpy as np
-
 import torch
-from gpuopt.arrays.backend import is_cupy
 from gpuopt.arrays.device import device_of
 from gpuopt.arrays.exchange import shared
 from gpuopt.arrays.memory import bounds
@@ -24,7 +21,6 @@ __all__ = [
     "in_stream",
     "layout_of",
     "strides_of",
-    "tensor_of",
     "view_like",
 ]
 
@@ -78,10 +74,3 @@ def view_like(array: Any, address: int) -> Any:
     memory = cupy.cuda.UnownedMemory(address, size, None, device_id=array.device.id)
     place = cupy.cuda.MemoryPointer(memory, 0)
     return cupy.ndarray(array.shape, array.dtype, place, array.strides)
-
-
-def tensor_of(array: Any) -> Any:
-    """A tensor with the memory of an array."""
-    if array.dtype.name == "bfloat16":
-        return tensor_of(array.view(np.int16)).view(torch.bfloat16)
-    return torch.from_dlpack(array) if is_cupy(array) else torch.from_numpy(array)

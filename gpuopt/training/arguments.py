@@ -46,6 +46,11 @@ def remedy(rule: Any) -> str:
         return f": {_named(rule)}"
     if isinstance(rule, Piece) or (isinstance(rule, type) and issubclass(rule, Piece)):
         return ": a piece works in a chain, as in gpuopt.chain(gpuopt.clip(1.0), gpuopt.Adam())"
+    if isinstance(rule, Optimizer) and type(rule).__module__.startswith("gpuopt.distributed"):
+        return (
+            ": an optimizer of several processes is stepped in a loop of your own, "
+            "opt.step(gradient(opt.params))"
+        )
     if isinstance(rule, Optimizer):
         return ": an optimizer is made for the call, so pass optimizer.rule"
     if is_array(rule):

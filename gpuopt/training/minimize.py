@@ -119,8 +119,9 @@ def minimize(
     -------
     OptimizeResult
         The point with the smallest value that was seen, with its value and gradient, however the
-        minimization ends. A value on a GPU is seen at a check; any other, at every call. A method
-        that calls the function itself returns its last point.
+        minimization ends. A value on a GPU is seen at a check; any other, at every call. `LBFGS`
+        and `NonlinearCG` do not go uphill, so this is their last point. `ProximalGradient` is the
+        exception: it returns its last point, because it does not know the value of the penalty.
 
     Raises
     ------

@@ -9,6 +9,7 @@ from typing import Any
 
 from gpuopt.arrays import check
 from gpuopt.arrays.backend import is_array, is_cupy
+from gpuopt.arrays.exchange import shared
 from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.training.data import batches, checked, integer
 from gpuopt.training.history import History
@@ -43,6 +44,10 @@ class Validation:
         self._metrics = _checked_metrics(metrics)
         self._patience = None if patience is None else integer("patience", patience, 1)
         self._least_fall = _least_fall(min_delta)
+        if self._least_fall and patience is None:
+            raise ValueError(
+                f"min_delta={min_delta!r} has no effect without patience: give both, patience=5 too"
+            )
         self._loss_and_grad, self._size, self._data = loss_and_grad, size, None
         if data is not None:
             self._data, self._xp = checked(data, params, "validation")
@@ -97,6 +102,7 @@ def _least_fall(min_delta: Any) -> float:
 
 def _number(name: str, value: Any) -> Any:
     """What a metric returned, if it is one real number."""
+    value = shared(value, f"metrics[{name!r}]")
     single = value.shape == () and value.dtype.kind in "biufV" if is_array(value) else None
     if single or (single is None and isinstance(value, numbers.Real)):
         return _here(value)

@@ -223,6 +223,7 @@ def what_is_refused(comm: Any) -> None:
     opt.step(np.ones(4))
     for action in (lambda: opt.direction(np.ones(4)), lambda: opt.to("numpy"), opt.__getstate__):
         refused(comm, action, TypeError, "take opt.state_dict()")
+    refused(comm, lambda: go.minimize(lambda x: (x @ x, 2 * x), x, typing.cast("Any", opt)), TypeError, "a loop of your own")
 
 
 def what_is_not_sharded(comm: Any) -> None:

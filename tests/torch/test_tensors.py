@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import numpy as np
 import pytest
 
 import gpuopt as go
@@ -123,3 +124,30 @@ def test_an_expanded_tensor_is_cloned() -> None:
     with pytest.raises(ValueError, match=r"params has elements that share memory .* pass a copy, params\.clone\(\)"):
         go.SGD(1.0).init(x)
     go.SGD(1.0).init(x.clone())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_what_is_like_the_parameters_is_of_tensors(dtype: Any) -> None:
+    params = {"w": torch.ones(2, dtype=dtype, requires_grad=True), "b": np.ones(1)}
+    opt = go.chain(go.SGD(1.0), go.average(0.5)).init(params)
+    for found in (opt.direction({"w": torch.ones(2), "b": None}), opt.evaluation()):
+        assert (type(found["w"]), found["w"].dtype, found["w"].requires_grad) == (torch.Tensor, dtype, True)
+        assert type(found["b"]) is np.ndarray
+    opt.step({"w": torch.ones(2), "b": np.ones(1)})
+    assert opt.evaluation()["w"].tolist() == opt.evaluation()["w"].tolist()
+    assert opt.evaluation()["w"].data_ptr() != params["w"].data_ptr()
+
+
+def test_fit_validates_with_tensors() -> None:
+    """The function differentiates with autograd, in training and after."""
+    params = {"w": torch.zeros(2, requires_grad=True)}
+
+    def loss_and_grad(params: Any, x: Any) -> Any:
+        loss = ((params["w"] - torch.from_numpy(x)) ** 2).mean()
+        return loss, dict(zip(params, torch.autograd.grad(loss, list(params.values())), strict=True))
+
+    data = np.ones((8, 2), "f4")
+    options: dict[str, Any] = {"validation": data, "metrics": {"far": lambda p, x: (p["w"] - 1).abs().max()}}
+    history = go.fit(loss_and_grad, params, data, go.chain(go.SGD(0.1), go.average(0.5)), 4, 3, **options)
+    assert history.validation[-1] < history.validation[0]
+    assert history.metrics["far"][-1] < history.metrics["far"][0]

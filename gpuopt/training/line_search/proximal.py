@@ -41,8 +41,10 @@ class ProximalGradient(Method):
 
     with ``t_next = (1 + √(1 + 4t²))/2`` (Beck & Teboulle 2009), which begins anew where the
     momentum leads uphill (O'Donoghue & Candès 2015). Takes real and complex arrays, and trees of
-    them. `minimize` returns the last point, with the value and gradient of `fun` alone. It has
-    converged once no element of ``(y - x_new)/step`` is larger than ``gtol``.
+    them. It has converged once no element of ``(y - x_new)/step`` is larger than ``gtol``.
+
+    A prox does not tell the value of ``h``, so the best point is unknown: `minimize` returns the
+    last point, with the value and gradient of `fun` alone. The sum need not fall in every step.
 
     Parameters
     ----------
