@@ -244,12 +244,13 @@ class NumpyExecutor(TileExecutor):
     threaded, packed = 200_000.0, 0.15
 
     def _limit(self) -> int:
-        """A tile for each thread, if they are not too large; small ones cost more than they save.
+        """As many tiles for each thread, all of one size; small ones cost more than they save.
 
         Calls that take less than some 10 microseconds meet as each takes Python's lock again.
         """
         share = -(-sum(self._sizes) // self._threads)
-        return min(self.tile, max(self.least, -(-share // PADDING) * PADDING))
+        each = -(-share // max(1, -(-share // self.tile)))
+        return min(self.tile, max(self.least, -(-each // PADDING) * PADDING))
 
     def _compile(self, kernel: Kernel) -> CompiledKernel:
         return NumpyKernel(kernel, self.compute, self._scratch, self._sizes, self._dtype)
