@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import pickle
 import subprocess
 import sys
@@ -208,12 +207,6 @@ def test_without_scikit_learn_it_says_what_to_install() -> None:
     code = "import sys; sys.modules['sklearn'] = None\nimport gpuopt as go\ntry: go.sklearn\nexcept ImportError as e: print(e)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout == 'gpuopt.sklearn needs scikit-learn: pip install "scikit-learn>=1.5"\n'
-
-
-def test_examples_in_docstrings() -> None:
-    for kind in (MLPClassifier, MLPRegressor):
-        for found in doctest.DocTestFinder(recurse=False).find(kind, kind.__name__):
-            assert not doctest.DocTestRunner().run(found).failed
 
 
 def test_a_warning_is_scikit_learns() -> None:

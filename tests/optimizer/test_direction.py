@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 from typing import Any
 
 import numpy as np
@@ -64,8 +63,3 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="shape"):
         opt.direction(np.ones(3), 0.1)
     assert opt.t == 0
-
-
-def test_example() -> None:
-    for found in doctest.DocTestFinder(recurse=False).find(go.Optimizer.direction, "direction"):
-        assert not doctest.DocTestRunner().run(found).failed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import doctest
 import pickle
 from typing import Any
 
@@ -100,9 +99,3 @@ def test_examples_are_called_with_batches() -> None:
 
 def test_a_problem_is_made_of_the_chosen_library() -> None:
     assert problems.Booth().xp is go.xp()
-
-
-def test_examples_in_docstrings() -> None:
-    for kind in (problems.Rosenbrock, problems.LogisticRegression, problems.Reddi):
-        for found in doctest.DocTestFinder(recurse=False).find(kind, kind.__name__):
-            assert not doctest.DocTestRunner().run(found).failed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import doctest
 import math
 from typing import Any, ClassVar
 
@@ -99,12 +98,6 @@ DEFAULTS = {
 def test_defaults_of_the_contract() -> None:
     """Users rely on them; a rule that is not there is new."""
     assert {repr(cls()) for cls in rules().values()} >= DEFAULTS
-
-
-@every_class
-def test_examples_of_docstrings(cls: type[Rule]) -> None:
-    for found in doctest.DocTestFinder(recurse=False).find(cls, cls.__name__, globs={"np": np}):
-        assert not doctest.DocTestRunner().run(found).failed
 
 
 def test_sgd_is_gradient_descent() -> None:

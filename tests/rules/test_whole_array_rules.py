@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import itertools
 from typing import Any
 
@@ -115,12 +114,6 @@ def test_constant_gradients_and_zeros(rule: Rule) -> None:
         for _ in range(300):
             opt.step([np.full(shape, size, dtype) for shape in shapes])
         assert all(np.isfinite(p).all() for p in opt.params)
-
-
-@every_class
-def test_examples_of_docstrings(cls: type[Rule]) -> None:
-    for found in doctest.DocTestFinder(recurse=False).find(cls, cls.__name__, globs={"np": np}):
-        assert not doctest.DocTestRunner().run(found).failed
 
 
 REFUSED: list[tuple[Any, str]] = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 from typing import Any
 
 import numpy as np
@@ -176,8 +175,3 @@ def test_refused(fun: Any, x: Any, error: type[Exception], message: str) -> None
         go.check_gradient(fun, x)
     with pytest.raises(ValueError, match="directions must be a whole number of at least 1, got 0"):
         go.check_gradient(bowl, np.ones(2), directions=0)
-
-
-def test_examples() -> None:
-    for found in doctest.DocTestFinder(recurse=False).find(go.check_gradient, "check_gradient"):
-        assert not doctest.DocTestRunner().run(found).failed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import doctest
 from typing import Any
 
 import numpy as np
@@ -87,12 +86,6 @@ def test_an_interrupt_has_the_best_point() -> None:
     with pytest.raises(KeyboardInterrupt) as caught:
         list(go.iterate(fun, np.zeros(2), HALF))
     assert caught.value.result.nfev == 3  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize("function", [go.minimize, go.iterate])
-def test_examples(function: Any) -> None:
-    for found in doctest.DocTestFinder(recurse=False).find(function, function.__name__):
-        assert not doctest.DocTestRunner().run(found).failed
 
 
 # Plateaus
