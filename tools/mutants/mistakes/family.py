@@ -40,7 +40,7 @@ MISTAKES = [
         "AcceleratedGradient.update",
         "np.where(uphill, 1.0, theta)",
         "theta",
-        "test_rules::test_examples_of_docstrings",
+        "test_docstrings::test_examples",
     ),
     Mistake(
         "a mean that forgets the weights before",
@@ -54,7 +54,7 @@ MISTAKES = [
         "ScheduleFreeSGD.evaluation",
         "1 - 1 / self.beta",
         "0",
-        "test_rules::test_examples_of_docstrings",
+        "test_docstrings::test_examples",
     ),
     Mistake(
         "a distance that shrinks",
