@@ -14,7 +14,7 @@ def _inline(translator: Any, node: nodes.math) -> None:
 
 
 def _display(translator: Any, node: nodes.math_block) -> None:
-    translator.body.append(f'<div class="math">{_translated(node, as_block=True)}</div>\n')
+    translator.body.append(f'<div class="math" tabindex="0">{_translated(node, as_block=True)}</div>\n')
     raise nodes.SkipNode
 
 

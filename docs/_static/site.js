@@ -2,3 +2,8 @@
 for (const arrow of document.querySelectorAll("summary:has(.toctree-toggle)")) {
   arrow.ariaLabel = `pages of ${arrow.parentElement.parentElement.querySelector("a").textContent.trim()}`;
 }
+
+/* The gallery's cards hide the words of their links. */
+for (const card of document.querySelectorAll(".sphx-glr-thumbcontainer a")) {
+  card.ariaLabel = card.textContent.trim();
+}
