@@ -51,7 +51,8 @@ def array_module(*arrays: Any) -> ModuleType:
     Parameters
     ----------
     *arrays : array
-        NumPy or CuPy arrays; anything else counts as NumPy's, as in ``cupy.get_array_module``.
+        NumPy or CuPy arrays. Anything else counts as an array of NumPy, as in
+        ``cupy.get_array_module``.
 
     Returns
     -------
@@ -67,7 +68,7 @@ def use(name: Literal["auto", "numpy", "cupy"]) -> None:
     Parameters
     ----------
     name : {"auto", "numpy", "cupy"}
-        ``"auto"`` takes CuPy if a small kernel compiles and runs there.
+        ``"auto"`` takes CuPy if a small kernel compiles and runs with it.
 
     Raises
     ------
@@ -155,7 +156,7 @@ class Info(TypedDict):
 
 
 def info() -> Info:
-    """The backend, executor, device and versions in use, and why the others are not.
+    """The backend, executor, device and versions in use, and why the others are not used.
 
     Returns
     -------

@@ -40,21 +40,21 @@ def rows(
     grads: AnyArray,
     duplicates: Literal["error", "sum"] = "error",
 ) -> Rows:
-    """Gradients of some rows of an array, for `Optimizer.step`; other rows stay as they are.
+    """Gradients of some rows of an array, for `Optimizer.step`. The other rows stay unchanged.
 
-    The array must be one that ``rule.init(params, rows=...)`` names. Then each of its rows counts
-    its own updates, as an optimizer of that row alone would.
+    ``rule.init(params, rows=...)`` must name the array. Then each of its rows counts its own
+    updates, as an optimizer of that row alone would.
 
     Parameters
     ----------
     index : (k,) array or list of int
-        Which rows, along the first axis. Negative ones count from the end. An index on a GPU is
-        copied to the host, which waits; pass a NumPy array or a list.
+        The rows, along the first axis. Negative numbers count from the end. An index on a GPU is
+        copied to the host, which waits for it, so pass a NumPy array or a list.
     grads : (k, ...) array
         The gradient of each of these rows.
     duplicates : {"error", "sum"}
-        What happens where a row is there twice: an error, or the sum of its gradients, in their
-        order. Sums of 16-bit gradients are computed in float32.
+        What happens if a row occurs twice: an error, or the sum of its gradients, in their order.
+        Sums of 16-bit gradients are computed in float32.
 
     Returns
     -------

@@ -28,14 +28,14 @@ def cuda_source(rule: Bindable, dtype: DTypeLike = "float32") -> str:
     """The complete CUDA C++ text of a rule's kernel, as CuPy compiles it for any number of
     contiguous arrays.
 
-    A chain with reductions has several texts, one after another: one for each reduction, for the
-    scalars that follow from them, for the update, and, if the GPU decides about a step, for its
-    count.
+    A chain with reductions has several texts, one after another: for each reduction, for the
+    scalars computed from them, for the update, and for the step count if the GPU decides about a
+    step.
 
     Parameters
     ----------
     rule : Rule
-        Its options decide the text; the values of its float hyperparameters do not.
+        Its options determine the text; the values of its float hyperparameters do not.
     dtype : str or dtype
         Of parameter and gradient: float16, bfloat16, float32, float64, complex64 or complex128.
 
@@ -46,7 +46,7 @@ def cuda_source(rule: Bindable, dtype: DTypeLike = "float32") -> str:
     Raises
     ------
     TypeError
-        For another dtype, or an argument that is no rule.
+        For another dtype, or if `rule` is not a rule.
     ModuleNotFoundError
         If CuPy is not installed. A GPU is not needed.
     RuntimeError

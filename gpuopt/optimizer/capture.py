@@ -24,9 +24,9 @@ _WARM_UP = 3  # the first call compiles, by the last the memory pool holds all t
 def graph(loss_and_grad: LossAndGrad, opt: Optimizer, *batch: CupyArray) -> CapturedStep:
     """Capture forward pass, backward pass and update in one CUDA graph.
 
-    Nothing is updated here. `loss_and_grad` is called a few times to compile its kernels, and once
-    to be captured; it must not call ``opt.step``. Its actions on the host happen only in these
-    calls; a replay repeats its launches.
+    This call updates nothing. It calls `loss_and_grad` a few times to compile its kernels, and once
+    to capture it; `loss_and_grad` must not call ``opt.step``. Python code in it runs only in these
+    calls; a replay repeats only its launches.
 
     Parameters
     ----------
@@ -34,9 +34,9 @@ def graph(loss_and_grad: LossAndGrad, opt: Optimizer, *batch: CupyArray) -> Capt
         ``loss_and_grad(params, *batch) -> (loss, grads)``, as for `fit`; the loss is a real 0-d
         CuPy array.
     opt : Optimizer
-        Of CuPy arrays, made by ``rule.init(params, capturable=True)``.
+        An optimizer of CuPy arrays, made by ``rule.init(params, capturable=True)``.
     *batch : array
-        CuPy arrays that `loss_and_grad` reads. Every replay reads these very arrays, with their new
+        CuPy arrays that `loss_and_grad` reads. Every replay reads the same arrays, with their new
         values.
 
     Returns

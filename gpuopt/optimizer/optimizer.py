@@ -43,16 +43,16 @@ class Optimizer(OptimizerCopies[BindableT_co]):
     params : array, or lists, tuples and dicts of arrays, nested
         NumPy or CuPy arrays, or those of another library that shares its memory by DLPack, such as
         tensors of PyTorch; all on one device, of any shape and any strides: float16, bfloat16
-        (`ml_dtypes`), float32, float64, complex64 or complex128. float16 and bfloat16 are computed
-        in float32, and so is their state kept.
+        (`ml_dtypes`), float32, float64, complex64 or complex128. Parameters in float16 and bfloat16
+        are computed in float32, and their state is kept in float32.
     hyper, master, stochastic_rounding, seed, state_dtype, capturable, rows
         As for `Rule.init`.
 
     Attributes
     ----------
     params
-        As given. Assign into an entry, ``params["w"][...] = x``, and do not replace it: a step
-        updates the original array.
+        The parameters that you passed. Assign into an entry, ``params["w"][...] = x``, and do not
+        replace it: a step updates the original array.
     state : dict
         The arrays of the rule's state by name, each like `params`, for reading. If you assign into
         `params`, assign the same into ``state["master"]``.

@@ -18,10 +18,11 @@ class AdaGrad(Rule):
     """AdaGrad (Duchi, Hazan & Singer 2011, "Adaptive subgradient methods for online learning and
     stochastic optimization"): ``s ← s + |g|²; p ← p - lr·g/(√s + ε)``.
 
-    For gradients that are 0 in most steps: an element that seldom moves keeps a large step. No step
-    grows again, so a long run of dense gradients ends in tiny steps; there RMSProp is better.
-    Defaults are PyTorch's. optax and Keras have ``initial=0.1, eps=1e-7, eps_in_root=True``. In
-    float32 it moves 20 bytes an element. A complex parameter has one sum, of the squared modulus.
+    Use it for gradients that are 0 in most steps: an element that seldom moves keeps a large step.
+    Steps never grow again, so a long run of dense gradients ends in tiny steps; RMSProp is better
+    there. The defaults are PyTorch's. optax and Keras have ``initial=0.1, eps=1e-7,
+    eps_in_root=True``. In float32 it moves 20 bytes an element. A complex parameter has one sum,
+    that of the squared modulus.
 
     Parameters
     ----------
@@ -32,7 +33,7 @@ class AdaGrad(Rule):
     eps : float or schedule
         Added to the root, greater than 0.
     initial : float or schedule
-        What s is before the first step, at least 0.
+        The value of s before the first step, at least 0.
     eps_in_root : bool
         Divide by ``√(s + ε)``.
 
@@ -70,15 +71,15 @@ class AdaDelta(Rule):
     """AdaDelta (Zeiler 2012, "ADADELTA: an adaptive learning rate method").
 
     ``v ← ρ·v + (1-ρ)·|g|²; d = √(u + ε)/√(v + ε)·g; u ← ρ·u + (1-ρ)·|d|²; p ← p - lr·d``. The step
-    has the parameter's unit, so it works without a tuned learning rate; it begins with tiny steps,
-    of about √ε. Defaults are PyTorch's, and the paper's but for ρ, which is 0.95 there and in
-    Keras. In float32 it moves 28 bytes an element. A complex parameter has one moment of each, of
-    the modulus; optax takes the square of the complex number.
+    has the parameter's unit, so it works without a tuned learning rate. The first steps are tiny,
+    about √ε. The defaults are PyTorch's, and also the paper's except for ρ, which is 0.95 in the
+    paper and in Keras. In float32 it moves 28 bytes an element. Both moments of a complex parameter
+    are those of the modulus; optax takes the square of the complex number.
 
     Parameters
     ----------
     lr : float or schedule
-        Factor of the step, at least 0; the paper has none.
+        Factor of the step, at least 0. The paper has no such factor.
     rho : float or schedule
         Decay of both moments, in [0, 1).
     eps : float or schedule
@@ -111,8 +112,9 @@ class MadGrad(Rule):
 
     ``λ = (lr + ε)·√t; v ← v + λ·|g|²; s ← s + λ·g; z = p₀ - s/(∛v + ε); p ← β·p + (1-β)·z``: each
     step starts from the initial parameters ``p₀``, with a cube root in place of AdaGrad's square
-    root, and momentum averages the way. For what AdaGrad slows down too much. Defaults are the
-    authors', and optax.contrib's. In float32 it moves 32 bytes an element.
+    root, and momentum averages the parameters on the way. Use it where AdaGrad slows down too much.
+    The defaults are those of the authors and of optax.contrib. In float32 it moves 32 bytes an
+    element.
 
     Parameters
     ----------

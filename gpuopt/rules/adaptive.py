@@ -17,9 +17,9 @@ class RMSProp(Rule):
     """RMSProp (Tieleman & Hinton 2012, lecture 6.5): ``v ← β·v + (1-β)·|g|²; p ← p - lr·g/(√v +
     ε)``.
 
-    The epsilon is outside the root, as in PyTorch (optax and Keras put it inside), whose decay is
-    0.99 if none is given. A complex parameter has one second moment, of its modulus, as in optax;
-    in PyTorch each of its parts has one.
+    The epsilon is outside the root, as in PyTorch; optax and Keras put it inside. PyTorch's default
+    decay is 0.99. A complex parameter has one second moment, that of its modulus, as in optax; in
+    PyTorch, its real and its imaginary part have one each.
 
     Parameters
     ----------
@@ -31,13 +31,13 @@ class RMSProp(Rule):
         Added to the root, greater than 0.
     centered : bool
         Divide by the root of the variance (Graves 2013): ``√max(v - |c|², 0)`` with ``c ← β·c +
-        (1-β)·g``. The maximum guards against a difference that rounding made negative.
+        (1-β)·g``. The maximum guards against a difference that rounding makes negative.
     momentum : float or schedule
         ``b ← μ·b + g/(√v + ε); p ← p - lr·b``; 0.0 switches it off.
     eps_in_root : bool
         Divide by ``√(v + ε)``, as optax and Keras do.
     initial : float or schedule
-        What v is before the first step, at least 0; 1.0 in the first version of TensorFlow.
+        The value of v before the first step, at least 0. The first version of TensorFlow has 1.0.
     """
 
     lr: NonNegative = 0.01
@@ -74,8 +74,9 @@ class Adam(Rule):
 
     ``m ← β₁·m + (1-β₁)·g; v ← β₂·v + (1-β₂)·|g|²; p ← p - lr·m̂/(√v̂ + ε)`` with ``m̂ =
     m/(1-β₁ᵗ)``, ``v̂ = v/(1-β₂ᵗ)``. The epsilon is added to the corrected root, as in PyTorch and
-    optax (Keras and scikit-learn: to the uncorrected). A complex parameter has one second moment,
-    of its modulus, as in optax; in PyTorch each of its parts has one.
+    optax; Keras and scikit-learn add it to the uncorrected root. A complex parameter has one second
+    moment, that of its modulus, as in optax; in PyTorch, its real and its imaginary part have one
+    each.
 
     Parameters
     ----------
@@ -86,13 +87,13 @@ class Adam(Rule):
     eps : float or schedule
         Added to the root, greater than 0.
     bias_correction : bool
-        False takes m and v as they are.
+        If False, m and v are used as they are.
     amsgrad : bool
-        Divide by the largest second moment so far (Reddi et al. 2018), of the uncorrected v as in
-        PyTorch.
+        Divide by the largest second moment so far (Reddi et al. 2018). As in PyTorch, it is that of
+        the uncorrected v.
     nesterov : bool
         Take m one update ahead (Dozat 2016), as optax does: ``β₁·m/(1-β₁ᵗ⁺¹) + (1-β₁)·g/(1-β₁ᵗ)``
-        in place of m̂. PyTorch's and Keras' NAdam have a β₁ that changes.
+        in place of m̂. The β₁ of PyTorch's and Keras' NAdam changes: see `NAdam`.
     eps_in_root : float or schedule
         Added to v̂ inside the root, at least 0; ``eps_root`` in optax.
     """
@@ -123,8 +124,8 @@ class AdamW(Rule):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019): ``p ← p·(1 - lr·wd)``, then
     `Adam`.
 
-    The decay is multiplied by the learning rate, as in PyTorch and optax. If none is given, it is
-    0.01 as in PyTorch, 1e-4 in optax, 0.004 in Keras.
+    The decay is multiplied by the learning rate, as in PyTorch and optax. Its default is PyTorch's,
+    0.01; optax has 1e-4, Keras 0.004.
 
     Parameters
     ----------

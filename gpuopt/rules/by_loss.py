@@ -18,12 +18,12 @@ class PolyakStep(Rule):
     """Gradient descent with Polyak's step (Polyak 1987, "Introduction to optimization"; stochastic:
     Loizou et al. 2021, "Stochastic Polyak step-size for SGD").
 
-    ``p ← p - min((f - f_min)/(‖g‖² + ε), lr)·g`` with the loss ``f`` and the norm of all arrays.
-    There is no learning rate to tune where the smallest loss is known, as it is 0 for a fit that
-    can be perfect. It needs the loss: ``opt.step(grads, loss=value)``; `fit` and `minimize` pass
-    it. If f falls below `f_min`, it goes back. Defaults are optax's, which takes no step where ‖g‖²
-    is below 2.2e-16; here it takes none where it is 0. In float32 it moves 16 bytes an element, 4
-    of them for the norm.
+    ``p ← p - min((f - f_min)/(‖g‖² + ε), lr)·g`` with the loss ``f`` and the norm over all arrays.
+    If you know the smallest loss, for example 0 for a fit that can be perfect, there is no learning
+    rate to tune. The rule needs the loss: ``opt.step(grads, loss=value)``; `fit` and `minimize`
+    pass it. If f falls below `f_min`, the step goes uphill. The defaults are optax's. optax takes
+    no step if ‖g‖² is below 2.2e-16; gpuopt takes none if it is 0. In float32 it moves 16 bytes an
+    element, 4 of them for the norm.
 
     Parameters
     ----------
@@ -60,11 +60,12 @@ class Momo(Rule):
     """Momo (Schaipp et al. 2024, "MoMo: momentum models for adaptive learning rates"): momentum
     with the step of Polyak.
 
-    ``m ← β·m + (1-β)·g`` and likewise averages ``f`` of the loss and ``γ`` of ``⟨g, p⟩``, which
-    begin with the first of each; then ``p ← p - min((f - f_min - γ + ⟨m, p⟩)₊/‖m‖², lr)·m``, with
-    products and norms of all arrays. `lr` needs less tuning than that of `Momentum` where the
-    smallest loss is known. It needs the loss: ``opt.step(grads, loss=value)``; `fit` and `minimize`
-    pass it. Defaults are optax's. In float32 it moves 32 bytes an element, 12 of them for sums.
+    ``m ← β·m + (1-β)·g`` with averages ``f`` of the loss and ``γ`` of ``⟨g, p⟩`` alike, which begin
+    with their first values; then ``p ← p - min((f - f_min - γ + ⟨m, p⟩)₊/‖m‖², lr)·m``, with
+    products and norms over all arrays. If you know the smallest loss, `lr` needs less tuning than
+    that of `Momentum`. The rule needs the loss: ``opt.step(grads, loss=value)``; `fit` and
+    `minimize` pass it. The defaults are optax's. In float32 it moves 32 bytes an element, 12 of
+    them for sums.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ def chain(*pieces: Formula | Bindable) -> Chain:
     ----------
     *pieces : GradientPiece, Rule or Partition, StepPiece, ParameterPiece
         Pieces that change the gradient, one rule, pieces that change its step, and pieces that
-        change the parameter, in this order. A chain among them stands for its pieces.
+        change the parameter, in this order. A chain in this list is replaced by its pieces.
 
     Returns
     -------
@@ -38,8 +38,8 @@ def chain(*pieces: Formula | Bindable) -> Chain:
     Raises
     ------
     TypeError, ValueError
-        If an argument is no piece or stands on the wrong side of the rule, or there is not exactly
-        one rule.
+        If an argument is not a piece, or stands on the wrong side of the rule, or if there is not
+        exactly one rule.
 
     Examples
     --------

@@ -17,15 +17,15 @@ __all__ = ["bounds", "disk", "l1", "nonnegative", "support", "unit_modulus"]
 class bounds(Proximal, ParameterPiece):
     """Project onto an interval: ``p ← min(max(new, lo), hi)``. For real parameters.
 
-    A 16-bit parameter is inside as it is stored, too, however it is rounded: its ends are the
-    outermost numbers of its dtype that are inside, unless there is none. Arrays in their place are
-    taken as they are: give them in the parameter's dtype, and what is stored is inside. So are
-    schedules that a GPU evaluates.
+    A 16-bit parameter also lies inside as it is stored, however it is rounded: its ends are the
+    outermost numbers of its dtype that lie inside, if there are any. Arrays in place of the ends
+    are used as they are. Pass them in the parameter's dtype, and the stored parameter lies inside.
+    A schedule that a GPU evaluates is used as it is, too.
 
     Parameters
     ----------
     lo, hi : float, schedule, array or None
-        The ends, ``lo <= hi``; None, or an infinity, for no bound.
+        The ends, with ``lo <= hi``. None or an infinity means no bound.
 
     Examples
     --------
@@ -72,11 +72,11 @@ class nonnegative(Proximal, ParameterPiece):
 
 
 class disk(Proximal, ParameterPiece):
-    """Project each element onto a disk: ``p ← new·min(1, radius/|new|)``; a real one onto
+    """Project each element onto a disk: ``p ← new·min(1, radius/|new|)``; a real element onto
     ``[-radius, radius]``.
 
-    What is inside stays as it is, bit for bit. A complex number is inside but for the rounding of
-    its parts; a 16-bit one as in `bounds`.
+    An element inside the disk stays unchanged, bit for bit. A projected complex number lies inside
+    up to the rounding of its parts, a 16-bit one as in `bounds`.
 
     Parameters
     ----------
@@ -118,12 +118,12 @@ class unit_modulus(Proximal, ParameterPiece):
 
 
 class support(Proximal, ParameterPiece):
-    """Keep elements at 0 outside of a support: ``p ← new`` where `mask` is not 0, else 0.
+    """Keep elements outside a support at 0: ``p ← new`` where `mask` is not 0, else 0.
 
     Parameters
     ----------
     mask : array
-        Broadcasts to the parameter; of truth values, say.
+        An array that broadcasts to the parameter, for example of bool.
 
     Examples
     --------
@@ -142,21 +142,22 @@ class support(Proximal, ParameterPiece):
 
 
 class l1(Proximal, ParameterPiece):
-    """The proximal step of ``weight·Σ|p|``: ``p`` towards 0 by ``scale·weight``, but not past it.
+    """The proximal step of ``weight·Σ|p|``: it moves ``p`` towards 0 by ``scale·weight``, and not
+    past 0.
 
-    It makes elements 0 exactly. Of a complex number the modulus shrinks, and the phase stays. The
-    scale is what the rule multiplies a gradient of this element by, such as ``lr/(√v̂ + ε)`` in
-    `Adam`, so that what comes out minimizes ``loss + weight·Σ|p|`` (Melchior, Joseph & Moolekamp
-    2019, "Proximal Adam"). Plain shrinkage by ``lr·weight`` does that behind `GradientDescent`
-    alone, where the two are the same. In float32 it moves nothing but what the rule does.
+    It makes elements exactly 0. The modulus of a complex number shrinks, and its phase stays. The
+    scale is the factor by which the rule multiplies the gradient of this element, such as ``lr/(√v̂
+    + ε)`` in `Adam`. With it, the result minimizes ``loss + weight·Σ|p|`` (Melchior, Joseph &
+    Moolekamp 2019, "Proximal Adam"). Plain shrinkage by ``lr·weight`` does that only behind
+    `GradientDescent`, where the two are the same. It moves no more bytes than the rule.
 
     Parameters
     ----------
     weight : float, schedule or array
         At least 0.
     metric : {"rule", "euclidean"}
-        ``"euclidean"`` shrinks by ``lr·weight``, whatever the rule. A rule such as `Lion`, whose
-        step is no multiple of a gradient, is refused without it.
+        ``"euclidean"`` shrinks by ``lr·weight`` for every rule. A rule such as `Lion`, whose step
+        is not a multiple of the gradient, needs it.
 
     Examples
     --------

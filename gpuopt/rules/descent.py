@@ -44,8 +44,8 @@ class Momentum(Rule):
         Decay of the velocity, in [0, 1).
     dampening : float, schedule or None
         ``d`` in [0, 1). None means ``d = β``, the moving average; 0.0 is the heavy ball, ``v ← β·v
-        + g``, which PyTorch's SGD computes (its first step is not dampened; for ``d = 0`` they are
-        the same).
+        + g``, which PyTorch's SGD computes. (PyTorch does not dampen the first step; with ``d = 0``
+        that makes no difference.)
     nesterov : bool
         Step along the velocity one update ahead (Sutskever et al. 2013): ``p ← p - lr·(β·v +
         (1-d)·g)``.

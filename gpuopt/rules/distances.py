@@ -21,18 +21,19 @@ class DoG(Rule):
     """Distance over gradients (Ivgi, Hinder & Carmon 2023, "DoG is SGD's best friend: a
     parameter-free dynamic step size schedule").
 
-    ``p ← p - lr·far/√(Σ‖g‖² + ε)·g``, with far the largest distance from the first parameters so
-    far, and ``reps_rel·(1 + ‖p₀‖)`` at first. Norms and sums are of all arrays that have a
-    gradient in the step: one without in the first step has no part in the first distance. The
-    authors recommend it with an average of the parameters: ``chain(DoG(), average())``. Defaults
-    are those of optax. In float32 it moves 24 bytes an element, 12 of them for norms.
+    ``p ← p - lr·far/√(Σ‖g‖² + ε)·g``, where far is the largest distance from the first parameters
+    so far. It begins at ``reps_rel·(1 + ‖p₀‖)``. Norms and sums are over all arrays that have a
+    gradient in the step. An array without a gradient in the first step does not count in the first
+    distance. The authors recommend an average of the parameters with it: ``chain(DoG(),
+    average())``. The defaults are optax's. In float32 it moves 24 bytes an element, 12 of them for
+    norms.
 
     Parameters
     ----------
     lr : float or schedule
         Factor of the step, at least 0.
     reps_rel : float or schedule
-        The first distance, in terms of the parameters; greater than 0.
+        The first distance, relative to the norm of the parameters; greater than 0.
     eps : float or schedule
         Added to the sum of squares, greater than 0.
 
@@ -64,12 +65,12 @@ class DAdaptAdam(Rule):
     """Adam by D-adaptation (Defazio & Mishchenko 2023, "Learning-rate-free learning by
     D-adaptation").
 
-    AdamW with the learning rate ``r = d·lr·√(1-β₂ⁿ)/(1-β₁ⁿ)`` inside m, where d is a lower bound of
-    the distance to the solution that only grows: ``s ← √β₂·s + (1-√β₂)·r·g; top ← √β₂·top +
-    (1-√β₂)·r·Σg·s/(√v + ε); d ← max(d, top/((1-√β₂)·Σ|s|))`` with sums over all arrays. `lr` is 1,
-    or a schedule that ends at 0. Defaults and the corrections are those of optax. In float32 it
-    moves 48 bytes an element, 12 of them for sums. A complex parameter has one second moment, of
-    the modulus.
+    AdamW with the learning rate ``r = d·lr·√(1-β₂ⁿ)/(1-β₁ⁿ)`` inside m, where d, a lower bound of
+    the distance to the solution, never falls: ``s ← √β₂·s + (1-√β₂)·r·g; top ← √β₂·top +
+    (1-√β₂)·r·Σg·s/(√v + ε); d ← max(d, top/((1-√β₂)·Σ|s|))`` with sums over all arrays. Leave `lr`
+    at 1, or pass a schedule from 1 to 0. The defaults and the corrections are those of optax. In
+    float32 it moves 48 bytes an element, 12 of them for sums. A complex parameter has one second
+    moment, that of the modulus.
 
     Parameters
     ----------
@@ -125,12 +126,12 @@ class Prodigy(Rule):
     """Prodigy (Mishchenko & Defazio 2024, "Prodigy: an expeditiously adaptive parameter-free
     learner").
 
-    AdamW with the learning rate ``r = d·lr·√(1-β₂ⁿ)/(1-β₁ⁿ)`` and moments of ``d·g``, where d is an
-    estimate of the distance to the solution that only grows, faster than in `DAdaptAdam`: ``s ←
-    √β₂·s + d/d₀·r·g; top ← √β₂·top + d/d₀·r·Σg·(p₀ - p); d ← max(d, top/Σ|s|)`` with sums over all
-    arrays. `lr` is 1, or a schedule that ends at 0. Defaults and the corrections are those of
-    optax. In float32 it moves 52 bytes an element: 36 for the update, 16 for sums. A complex
-    parameter has one second moment, of the modulus.
+    AdamW with the learning rate ``r = d·lr·√(1-β₂ⁿ)/(1-β₁ⁿ)`` and moments of ``d·g``, where d, an
+    estimate of the distance to the solution, never falls and grows faster than in `DAdaptAdam`: ``s
+    ← √β₂·s + d/d₀·r·g; top ← √β₂·top + d/d₀·r·Σg·(p₀ - p); d ← max(d, top/Σ|s|)`` with sums over
+    all arrays. Leave `lr` at 1, or pass a schedule from 1 to 0. The defaults and the corrections
+    are those of optax. In float32 it moves 52 bytes an element: 36 for the update, 16 for sums. A
+    complex parameter has one second moment, that of the modulus.
 
     Parameters
     ----------

@@ -68,24 +68,24 @@ class Adafactor(Rule):
 
     The second moment of a matrix is the product of those of its rows and columns, ``V =
     r·c/mean(r)`` with ``r ← (1-w)·r + w·mean(|g|²)`` and ``w = t^-power``. ``u = g/√max(V, ε₁²)``
-    is scaled down to a root mean square of `clip`, and multiplied by that of the parameter, at
-    least ε₂: ``p ← p·(1 - lr·wd) - max(ε₂, rms(p))·min(lr, 1/√t)·u``. For large matrices whose
-    state should take no room; there is no first moment. Defaults are PyTorch's. It factors the last
-    two axes, and keeps the whole second moment of vectors. In float32 its fused parts move 28 bytes
-    an element.
+    is scaled down to a root mean square of at most `clip`, and multiplied by the root mean square
+    of the parameter, at least ε₂: ``p ← p·(1 - lr·wd) - max(ε₂, rms(p))·min(lr, 1/√t)·u``. Use it
+    for large matrices whose state should take almost no memory. There is no first moment. The
+    defaults are PyTorch's. It factors the last two axes, and keeps the whole second moment of a
+    vector. In float32 its fused parts move 28 bytes an element.
 
     Parameters
     ----------
     lr : float or schedule
         The largest relative step, at least 0.
     power : float or schedule
-        How fast w falls, greater than 0; PyTorch has it as ``beta2_decay=-0.8``.
+        How fast w falls, greater than 0. PyTorch calls it ``beta2_decay=-0.8``.
     eps1 : float or schedule, optional
-        ε₁, greater than 0; by default the machine epsilon of the dtype computed in.
+        ε₁, greater than 0. The default is the machine epsilon of the dtype that it computes in.
     eps2 : float or schedule
         ε₂, greater than 0.
     clip : float or schedule
-        The largest root mean square of u, greater than 0; PyTorch has it as ``d``.
+        The largest root mean square of u, greater than 0. PyTorch calls it ``d``.
     weight_decay : float or schedule
         ``wd``, at least 0; decoupled.
 
@@ -122,9 +122,9 @@ class CAME(Rule):
     algorithm 2).
 
     Adafactor with a first moment, ``m ← β₁·m + (1-β₁)·u``, whose step is divided by the root of an
-    estimate of ``(u - m)² + ε₂``, again of rows and columns: a large step is taken where the update
-    is steady. Defaults are the authors'. Vectors keep their whole second moment, and take m. In
-    float32 its fused parts move 44 bytes an element.
+    estimate of ``(u - m)² + ε₂``, which is again factored into rows and columns. It takes large
+    steps where the update is steady. The defaults are the authors'. A vector keeps its whole second
+    moment, and its step is m. In float32 its fused parts move 44 bytes an element.
 
     Parameters
     ----------

@@ -18,9 +18,10 @@ class LaProp(Rule):
     """LaProp (Ziyin, Wang & Ueda 2020, "LaProp: separating momentum and adaptivity in Adam").
 
     ``v ← β₂·v + (1-β₂)·|g|²; b ← β₁·b + (1-β₁)·g/(√v̂ + ε); p ← p - lr·b̂``, corrected as in Adam:
-    the average is of scaled gradients, so any β₁ and β₂ go together. Defaults are the authors'. In
-    their code b holds the learning rate, which shows where that changes. In float32 it moves 28
-    bytes an element. A complex parameter has one second moment, of the modulus.
+    the average is taken over scaled gradients, so any β₁ works with any β₂. The defaults are the
+    authors'. In their code, b holds the learning rate; that differs only if the rate changes. In
+    float32 it moves 28 bytes an element. A complex parameter has one second moment, that of the
+    modulus.
 
     Parameters
     ----------
@@ -63,10 +64,10 @@ class QHAdam(Rule):
     """Quasi-hyperbolic Adam (Ma & Yarats 2019, "Quasi-hyperbolic momentum and Adam for deep
     learning").
 
-    Adam's moments m and v; ``p ← p - lr·((1-ν₁)·g + ν₁·m̂)/(√((1-ν₂)·|g|² + ν₂·v̂) + ε)``: a mean of
-    the moment and the gradient itself, which lets β₁ be nearer to 1. Defaults are the authors'.
-    With ``nu1=1.0`` it is Adam. In float32 it moves 28 bytes an element. A complex parameter has
-    one second moment, of the modulus.
+    Adam's moments m and v; ``p ← p - lr·((1-ν₁)·g + ν₁·m̂)/(√((1-ν₂)·|g|² + ν₂·v̂) + ε)``: a mean
+    of the moment and the gradient itself, so that β₁ may be closer to 1. The defaults are the
+    authors'. With ``nu1=1.0`` it is Adam. In float32 it moves 28 bytes an element. A complex
+    parameter has one second moment, that of the modulus.
 
     Parameters
     ----------
@@ -112,9 +113,9 @@ class Adan(Rule):
 
     With ``c = g - last``, the change of the gradient, 0 in the first step: ``m ← β₁·m + (1-β₁)·g; d
     ← β₂·d + (1-β₂)·c; n ← β₃·n + (1-β₃)·|g + β₂·c|²; p ← (p - lr·(m̂ + β₂·d̂)/(√n̂ + ε))/(1 +
-    lr·wd)``, corrected as in Adam. Defaults, and the meaning of each β, are those of the authors'
-    code; in the paper each is 1-β, and optax weighs the change by 1-β₂. In float32 it moves 44
-    bytes an element. A complex parameter has one second moment, of the modulus.
+    lr·wd)``, corrected as in Adam. The defaults, and the meaning of each β, are those of the
+    authors' code. The paper writes 1-β for each β, and optax weighs the change by 1-β₂. In float32
+    it moves 44 bytes an element. A complex parameter has one second moment, that of the modulus.
 
     Parameters
     ----------
@@ -125,7 +126,7 @@ class Adan(Rule):
     eps : float or schedule
         Added to the root, greater than 0.
     weight_decay : float or schedule
-        ``wd``, at least 0: a proximal step, after the other.
+        ``wd``, at least 0. It acts as a proximal step, after the update.
 
     Examples
     --------
@@ -166,9 +167,9 @@ class AdEMAMix(Rule):
     older").
 
     Adam's moments m and v, and a slow average: ``slow ← β₃·slow + (1-β₃)·g; p ← p - lr·((m̂ +
-    α·slow)/(√v̂ + ε) + wd·p)``: for long runs, in which old gradients still help. Defaults are those
-    of the authors and of optax. In float32 it moves 36 bytes an element. A complex parameter has
-    one second moment, of the modulus.
+    α·slow)/(√v̂ + ε) + wd·p)``: use it for long runs, in which old gradients still help. The
+    defaults are those of the authors and of optax. In float32 it moves 36 bytes an element. A
+    complex parameter has one second moment, that of the modulus.
 
     Parameters
     ----------
@@ -179,8 +180,8 @@ class AdEMAMix(Rule):
     alpha : float or schedule
         The share of the slow moment, at least 0.
     warmup : float or schedule
-        In so many steps α grows from 0, and β₃ from β₁, by its half-life; 0.0 for none. For all of
-        a run, the paper says.
+        The number of steps in which α grows from 0, and β₃ from β₁ by its half-life; 0.0 for no
+        warm-up. The paper takes the length of the run.
     eps : float or schedule
         Added to the root, greater than 0.
     weight_decay : float or schedule

@@ -29,14 +29,16 @@ __all__ = [
 
 
 class maximize(GradientPiece):
-    """Ascend instead of descending: ``g ← -g``. Before `weight_decay`, decay still shrinks."""
+    """Ascend instead of descending: ``g ← -g``. If it stands before `weight_decay`, decay still
+    shrinks the parameters.
+    """
 
     def update(self, t: Any, p: Any, g: Any) -> Any:
         return -g
 
 
 class scale(GradientPiece):
-    """Multiply the gradient: ``g ← factor·g``. With an array for `factor`, a mask or a diagonal
+    """Multiply the gradient: ``g ← factor·g``. An array for `factor` is a mask or a diagonal
     preconditioner.
 
     Parameters
@@ -68,8 +70,8 @@ class weight_decay(GradientPiece):
 
 
 class clip(GradientPiece):
-    """Clip every element: into ``[-value, value]``; a complex one to the modulus `value`, its phase
-    kept.
+    """Clip every element to ``[-value, value]``; a complex element to the modulus `value`, with its
+    phase kept.
 
     Parameters
     ----------
@@ -107,7 +109,8 @@ class clip_global_norm(GradientPiece):
 
     PyTorch's ``clip_grad_norm_``; optax's ``clip_by_global_norm`` is ``eps=0.0``. If the norm is
     not finite, for example because squares overflow (beyond 1.8e19 in float32), every gradient
-    becomes 0 or NaN. `skip_nonfinite` before it skips gradients that are not finite themselves.
+    becomes 0 or NaN. To skip gradients that are not finite themselves, put `skip_nonfinite` before
+    it.
 
     Parameters
     ----------
@@ -135,9 +138,9 @@ class centralize(GradientPiece):
     Parameters
     ----------
     axis : {None, "rows"}
-        None takes the mean of each array as a whole. ``"rows"`` takes one for each slice along the
-        first axis, and leaves vectors unchanged, as in the paper and in optax; it calls a function
-        of whole arrays.
+        None subtracts the mean of each whole array. ``"rows"`` subtracts the mean of each slice
+        along the first axis, and leaves vectors unchanged, as in the paper and in optax; it calls a
+        function of whole arrays.
     """
 
     axis: str | None = None
@@ -171,7 +174,8 @@ class gradient_noise(GradientPiece):
     gamma : float or schedule
         Exponent of its decrease, at least 0.
     seed : int
-        From 0 to 2**32 - 1. Two in one chain need two seeds, or their noise is the same.
+        From 0 to 2**32 - 1. Two such pieces in one chain need different seeds; otherwise their
+        noise is the same.
     """
 
     eta: NonNegative = 0.01

@@ -16,22 +16,22 @@ __all__ = ["group_l1", "norm_ball", "simplex"]
 
 
 class norm_ball(Proximal, ParameterPiece):
-    """Project each array onto a ball: the nearest with ``‖p‖ ≤ radius``, the 2-norm of all its
-    elements.
+    """Project each array onto a ball: the nearest array with ``‖p‖ ≤ radius``, where ``‖p‖`` is the
+    2-norm of all its elements.
 
-    Behind `GradientDescent` and `Momentum` it is ``p ← new·min(1, radius/‖new‖)``, and costs a
-    first pass. Behind `Adam` and others the nearest in the metric of the step, ``Σ|y -
-    new|²/scale``, is another point, ``new/(1 + λ·scale)``: a Euclidean projection would stop where
-    the loss still falls along the ball. λ is found by Newton's method, in a function of the whole
-    array with some 30 passes over it. What is inside stays as it is. The norm holds but for the
-    rounding of the elements as they are stored.
+    Behind `GradientDescent` and `Momentum` it is ``p ← new·min(1, radius/‖new‖)``, which costs one
+    more pass. Behind `Adam` and others, it takes the nearest point in the metric of the step, ``Σ|y
+    - new|²/scale``. That is another point, ``new/(1 + λ·scale)``: a Euclidean projection would stop
+    where the loss still falls along the ball. Newton's method finds λ, in a function of the whole
+    array with about 30 passes over it. An array inside the ball stays unchanged. The norm holds up
+    to the rounding of the stored elements.
 
     Parameters
     ----------
     radius : float or schedule
         Greater than 0.
     metric : {"rule", "euclidean"}
-        ``"euclidean"`` projects along the radius, whatever the rule.
+        ``"euclidean"`` projects along the radius for every rule.
 
     Examples
     --------
@@ -56,20 +56,20 @@ class norm_ball(Proximal, ParameterPiece):
 
 
 class simplex(Proximal, ParameterPiece):
-    """Project each array onto a simplex: the nearest with ``p ≥ 0`` and ``Σp = total``. For real
-    parameters.
+    """Project each array onto a simplex: the nearest array with ``p ≥ 0`` and ``Σp = total``. For
+    real parameters.
 
-    It is ``max(new - λ·scale, 0)``, with the scale by which the rule multiplies a gradient of each
-    element, as in `norm_ball`, and λ found by Newton's method, which ends at it (Michelot 1986), in
-    a function of the whole array, with about 4 passes a step and 5 to 10 steps. The sum holds but
-    for rounding.
+    It is ``p ← max(new - λ·scale, 0)``. The scale is the factor by which the rule multiplies the
+    gradient of each element, as in `norm_ball`. Newton's method finds λ exactly (Michelot 1986), in
+    a function of the whole array, in 5 to 10 iterations of about 4 passes each. The sum holds up to
+    rounding.
 
     Parameters
     ----------
     total : float or schedule
         Greater than 0.
     metric : {"rule", "euclidean"}
-        ``"euclidean"`` takes one scale for all elements, whatever the rule.
+        ``"euclidean"`` takes one scale for all elements, for every rule.
 
     Examples
     --------
@@ -95,9 +95,9 @@ class group_l1(Proximal, ParameterPiece):
     """The proximal step of ``weight·Σ‖p‖``, over groups along an axis (Yuan & Lin 2006): whole
     groups become 0.
 
-    Behind `GradientDescent` and `Momentum` it is ``p ← new·max(0, 1 - lr·weight/‖new‖)``; behind
-    `Adam` and others, in the metric of the step as in `l1`, ``new·s/(s + weight·scale)``, where s,
-    the norm of the group after it, is found by Newton's method.
+    Behind `GradientDescent` and `Momentum` it is ``p ← new·max(0, 1 - lr·weight/‖new‖)``. Behind
+    `Adam` and others it acts in the metric of the step, as `l1` does: ``p ← new·s/(s +
+    weight·scale)``, where s is the norm of the new group, found by Newton's method.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ class group_l1(Proximal, ParameterPiece):
     axis : int
         The axis along which the elements of a group lie.
     metric : {"rule", "euclidean"}
-        ``"euclidean"`` shrinks each group by ``lr·weight``, whatever the rule.
+        ``"euclidean"`` shrinks each group by ``lr·weight`` for every rule.
 
     Examples
     --------

@@ -19,9 +19,10 @@ class LARS(Rule):
     convolutional networks").
 
     ``h = g + wd·p; b ← β·b + lr·r·h; p ← p - b`` with ``r = trust·‖p‖/(‖h‖ + ε)``, and 1 if either
-    norm is 0: momentum whose step is in proportion to its array, for large batches. Norms are of
-    each array. Defaults and the place of the learning rate, inside b, are optax's; the paper has
-    ``‖g‖ + wd·‖p‖`` in place of ‖h‖. In float32 it moves 28 bytes an element, 8 of them for norms.
+    norm is 0: momentum whose step is proportional to the norm of its array. Use it for large
+    batches. Each array has its own norms. The defaults and the place of the learning rate, inside
+    b, are optax's. The paper has ``‖g‖ + wd·‖p‖`` in place of ‖h‖. In float32 it moves 28 bytes an
+    element, 8 of them for norms.
 
     Parameters
     ----------
@@ -30,9 +31,9 @@ class LARS(Rule):
     beta : float or schedule
         Decay of b, in [0, 1).
     weight_decay : float or schedule
-        ``wd``, at least 0; it is coupled, added to the gradient.
+        ``wd``, at least 0. It is coupled: added to the gradient.
     trust : float or schedule
-        The length of a step in terms of the length of its array, at least 0.
+        The norm of a step, relative to the norm of its array; at least 0.
     eps : float or schedule
         Added to the norm, at least 0.
 
@@ -64,11 +65,11 @@ class LAMB(Rule):
     """LAMB (You et al. 2020, "Large batch optimization for deep learning: training BERT in 76
     minutes").
 
-    Adam's direction with decoupled decay, ``u = m̂/(√v̂ + ε) + wd·p``, in proportion to the array:
-    ``p ← p - lr·u·‖p‖/‖u‖``, and ``p ← p - lr·u`` if either norm is 0. Norms are of each array.
-    Defaults are optax's; the paper may clip ‖p‖, NVIDIA's apex clips the gradient of all arrays
-    first. In float32 it moves 44 bytes an element, 16 of them for norms. A complex parameter has
-    one second moment, of the modulus.
+    Adam's direction with decoupled decay, ``u = m̂/(√v̂ + ε) + wd·p``, scaled to the norm of the
+    array: ``p ← p - lr·u·‖p‖/‖u‖``, or ``p ← p - lr·u`` if either norm is 0. Each array has its own
+    norms. The defaults are optax's. The paper may clip ‖p‖; NVIDIA's apex first clips the gradient
+    of all arrays. In float32 it moves 44 bytes an element, 16 of them for norms. A complex
+    parameter has one second moment, that of the modulus.
 
     Parameters
     ----------
@@ -112,11 +113,11 @@ class NovoGrad(Rule):
     """NovoGrad (Ginsburg et al. 2019, "Stochastic gradient methods with layer-wise adaptive moments
     for training of deep networks").
 
-    Momentum of gradients that are scaled to one length: ``v ← β₂·v + (1-β₂)·‖g‖²; m ← β₁·m + g/(√v
-    + ε) + wd·p; p ← p - lr·m``, and ``v = ‖g‖²`` at first. The norm is of each array, and v is one
-    number, so it needs no more memory than momentum. Defaults are those of optax; the paper's β₁
-    is 0.95, and its β₂ 0.98 for language. In float32 it moves 24 bytes an element, 4 of them for
-    the norm.
+    Momentum of gradients that are scaled to the same norm: ``v ← β₂·v + (1-β₂)·‖g‖²; m ← β₁·m +
+    g/(√v + ε) + wd·p; p ← p - lr·m``, and ``v = ‖g‖²`` at first. Each array has its own norm, and
+    its v is one number, so the rule needs no more memory than momentum. The defaults are optax's.
+    The paper's β₁ is 0.95, and its β₂ is 0.98 for language. In float32 it moves 24 bytes an
+    element, 4 of them for the norm.
 
     Parameters
     ----------
@@ -127,7 +128,7 @@ class NovoGrad(Rule):
     eps : float or schedule
         Added to the root, greater than 0.
     weight_decay : float or schedule
-        ``wd``, at least 0; it is inside m.
+        ``wd``, at least 0. The decay is added inside m.
 
     Examples
     --------
@@ -159,10 +160,10 @@ class StableAdamW(Rule):
     vision-language models").
 
     AdamW whose learning rate is ``lr/max(1, rms)``, where rms is the root mean square of
-    ``g/max(√v̂, ε)`` over the array: a gradient that is larger than v̂ knows makes no large step,
-    so the gradient needs no clipping. The decay takes the same learning rate. Defaults are the
-    authors'. In float32 it moves 36 bytes an element, 8 of them for rms. A complex parameter has
-    one second moment, of the modulus.
+    ``g/max(√v̂, ε)`` over the array. A gradient much larger than the earlier ones makes no large
+    step, so the gradient needs no clipping. The decay uses the same learning rate. The defaults are
+    the authors'. In float32 it moves 36 bytes an element, 8 of them for rms. A complex parameter
+    has one second moment, that of the modulus.
 
     Parameters
     ----------

@@ -18,18 +18,18 @@ __all__ = ["AcceleratedGradient", "NAdam"]
 class NAdam(Rule):
     """NAdam (Dozat 2016, "Incorporating Nesterov momentum into Adam").
 
-    Adam's moments m and v, with a decay ``μₜ = β₁·(1 - 0.96^(t·ψ)/2)`` that grows, and the product
-    P of all so far: ``p ← p - lr·((1-μₜ)/(1-P)·g + μₜ₊₁/(1-P·μₜ₊₁)·m)/(√v̂ + ε)``. Like Adam, but
-    with more weight on the newest gradient. Defaults and the formula are PyTorch's; Keras has
-    ``ψ=1``, and optax's NAdam is ``Adam(nesterov=True)``. In float32 it moves 28 bytes an element.
-    A complex parameter has one second moment, of the modulus.
+    Adam's moments m and v, with a growing decay ``μₜ = β₁·(1 - 0.96^(t·ψ)/2)``, and the product P
+    of all decays so far: ``p ← p - lr·((1-μₜ)/(1-P)·g + μₜ₊₁/(1-P·μₜ₊₁)·m)/(√v̂ + ε)``. It is like
+    Adam, with more weight on the newest gradient. The defaults and the formula are PyTorch's. Keras
+    has ``ψ=1``, and optax's NAdam is ``Adam(nesterov=True)``. In float32 it moves 28 bytes an
+    element. A complex parameter has one second moment, that of the modulus.
 
     Parameters
     ----------
     lr : float or schedule
         Learning rate, at least 0.
     beta1, beta2 : float or schedule
-        Decay of the first moment in the end, and of the second, in [0, 1).
+        Final decay of the first moment, and decay of the second, in [0, 1).
     eps : float or schedule
         Added to the root, greater than 0.
     momentum_decay : float or schedule
@@ -70,17 +70,18 @@ class AcceleratedGradient(Rule):
     step), with the adaptive restart of O'Donoghue & Candès (2015).
 
     ``x ← p - lr·g; p ← x + (θ - 1)/θ'·(x - x_last)`` with ``θ' = (1 + √(1 + 4θ²))/2`` and ``θ = 1``
-    at first: the gradient is that of p, ahead of x, which `Optimizer.evaluation` gives. For convex
-    losses and exact gradients, with `lr` up to the inverse of the largest curvature. A restart,
-    ``θ = 1`` where ``⟨g, x - x_last⟩ > 0`` over all arrays, ends the ripples of a momentum that is
-    too large. In float32 it moves 32 bytes an element, 12 of them for the restart.
+    at first: the gradient is taken at p, ahead of x. `Optimizer.evaluation` returns x. Use it for
+    convex losses and exact gradients, with `lr` up to the inverse of the largest curvature. It
+    restarts, with ``θ = 1``, when ``⟨g, x - x_last⟩ > 0`` over all arrays. That ends the ripples of
+    a momentum that is too large. In float32 it moves 32 bytes an element, 12 of them for the
+    restart.
 
     Parameters
     ----------
     lr : float or schedule
         Learning rate, at least 0.
     restart : bool
-        Begin the momentum anew where it points uphill.
+        Restart the momentum when it points uphill.
 
     Examples
     --------

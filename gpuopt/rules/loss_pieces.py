@@ -14,32 +14,32 @@ __all__ = ["backtrack"]
 
 
 class backtrack(GradientPiece):
-    """Take a step back after which the loss rose, and halve the rate: the bold driver (Vogl et al.
+    """Take back a step after which the loss rose, and halve the rate: the bold driver (Vogl et al.
     1988, "Accelerating the convergence of the back-propagation method").
 
-    A loss above that of the step before, or NaN, says that this step was bad. Then parameters and
-    states return to what they were before it, momentum begins anew, and the rate, which multiplies
-    the rule's `lr`, is multiplied by `factor`; the gradients are not used. The next call brings the
-    loss and the gradients there. After a step that lowered the loss the rate is multiplied by
-    `growth`, but it is never above 1. A GPU decides all that by itself: nothing waits.
+    If the loss is above that of the step before, or NaN, that step was bad. Then parameters and
+    states return to their values before it, momentum restarts, and the rate, which multiplies the
+    rule's `lr`, is multiplied by `factor`. The gradients of this call are not used. Pass the loss
+    and the gradients at the restored point to the next call. After a step that lowered the loss,
+    the rate is multiplied by `growth`, up to 1. A GPU decides this by itself, so nothing waits.
 
-    For losses that are functions of the parameters alone, such as that of all data: that of another
-    batch rises by chance. It needs the loss, ``opt.step(grads, loss=value)``, as `fit`, `minimize`
-    and `graph` pass it, and a gradient for every array. It stands anywhere before the rule.
-    ``opt.t`` counts all calls; the rule and the other pieces count steps that were not taken back,
-    ``opt.state["backtrack_steps"]``.
+    Use it for a loss that depends on the parameters alone, such as the loss of all data: the loss
+    of another batch may rise by chance. It needs the loss, ``opt.step(grads, loss=value)``, which
+    `fit`, `minimize` and `graph` pass, and a gradient for every array. It may stand anywhere before
+    the rule. ``opt.t`` counts all calls. The rule and the other pieces count the steps that were
+    not taken back, ``opt.state["backtrack_steps"]``.
 
-    The parameter and each state that changes have a copy, but for momentum: the state ``m``, or
-    those that a class names in `momentum_states`. With `Adam` in float32 these are 8 bytes an
-    element more, and it moves 44 bytes in place of 28. Neither buffers can be taken back nor rows,
-    and no piece may act in some steps only.
+    It keeps a copy of the parameter and of each state that changes, except momentum: the state
+    ``m``, or the states that a class names in `momentum_states`. With `Adam` in float32, these are
+    8 more bytes an element, and a step moves 44 bytes instead of 28. Buffers and rows cannot be
+    taken back, and no piece may act in only some of the steps.
 
     Parameters
     ----------
     factor : float or schedule
         Between 0 and 1.
     growth : float or schedule
-        At least 1. 1.05 is that of the paper.
+        At least 1. The paper has 1.05.
 
     Examples
     --------

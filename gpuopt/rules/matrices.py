@@ -44,12 +44,12 @@ class Muon(Rule):
     """Muon (Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks").
 
     ``m ← β·m + (1-β)·g``, and with Nesterov ``h = β·m + (1-β)·g``; ``p ← p·(1 - lr·wd) -
-    lr·s·O(h)``. O is nearly the orthogonal factor of a matrix, by `ns_steps` of Newton and Schulz'
-    iteration: every direction of a matrix gets a step of the same size. ``s = √max(1,
-    rows/columns)``. For the matrices of hidden layers; `partition` gives another rule to vectors,
-    embeddings and the last layer. More axes are a stack of matrices. Defaults are PyTorch's; that
-    computes O in bfloat16, this in float32 or float64. In float32 its fused parts move 32 bytes an
-    element.
+    lr·s·O(h)``. O is nearly the orthogonal factor of a matrix, computed by `ns_steps` of the
+    Newton-Schulz iteration: every direction of the matrix gets a step of the same size. ``s =
+    √max(1, rows/columns)``. Use it for the matrices of hidden layers, and give vectors, embeddings
+    and the last layer another rule with `partition`. An array of more than two axes is a stack of
+    matrices. The defaults are PyTorch's. PyTorch computes O in bfloat16, gpuopt in float32 or
+    float64. In float32 its fused parts move 32 bytes an element.
 
     Parameters
     ----------
@@ -58,16 +58,16 @@ class Muon(Rule):
     beta : float or schedule
         Decay of m, in [0, 1); PyTorch calls it ``momentum``.
     nesterov : bool
-        Look one step ahead.
+        Use the momentum one step ahead, ``h``.
     weight_decay : float or schedule
         ``wd``, at least 0; decoupled.
     ns_steps : int
-        Of the iteration, at least 1.
+        The number of iterations, at least 1.
     scale : {"original", "match_rms_adamw"}
-        What s is; ``"match_rms_adamw"`` is ``0.2·√max(rows, columns)``, for rates
-        of AdamW.
+        The choice of s. ``"match_rms_adamw"`` is ``0.2·√max(rows, columns)``, for the learning
+        rates of AdamW.
     eps : float or schedule
-        The least norm that a matrix is divided by, greater than 0.
+        The smallest norm that a matrix is divided by, greater than 0.
 
     Examples
     --------

@@ -54,13 +54,13 @@ class lookahead(ParameterPiece):
     """Lookahead (Zhang et al. 2019, algorithm 1): at every `k`-th step ``slow ← slow + alpha·(p -
     slow); p ← slow``.
 
-    The slow parameters begin as the parameters are at the first step. `Optimizer.evaluation` gives
+    The slow parameters begin as the parameters at the first step. `Optimizer.evaluation` returns
     them.
 
     Parameters
     ----------
     k : int
-        Steps between two looks, at least 1.
+        The number of steps between two updates of the slow parameters, at least 1.
     alpha : float or schedule
         At least 0.
     """

@@ -25,25 +25,26 @@ def partition(rules: Mapping[Any, Bindable], by: Callable[[str, Any], Hashable])
 def partition(
     rules: Mapping[Any, Bindable], by: Callable[[str, Any], Hashable] | None = None
 ) -> Partition:
-    """A rule for each group of arrays; the arrays of a rule share its launch.
+    """Give each group of arrays its own rule. The arrays of a rule share its launch.
 
     Parameters
     ----------
     rules : dict
-        A rule or a chain by pattern. An array belongs to the first pattern that matches its path.
-        The path is the keys, fields and indices joined by slashes, as in ``"layers/2/w"``. A
-        pattern is a path or the beginning of one; in any other, ``*``, ``?`` and ``[...]`` work as
-        in file names. Each must match an array, and stand before those that match more.
+        Patterns, and a rule or a chain for each. An array belongs to the first pattern that matches
+        its path. The path consists of the keys, fields and indices, joined by slashes, as in
+        ``"layers/2/w"``. A pattern is a path or the beginning of one, or contains ``*``, ``?`` and
+        ``[...]``, which work as in file names. Each pattern must match an array. Put a pattern
+        before those that match more.
     by : callable, optional
-        ``by(path, array)`` gives the key in `rules` for each array, in place of patterns.
+        ``by(path, array)`` returns the key in `rules` for each array. It replaces patterns.
 
     Returns
     -------
     Partition
         Use it like a rule. Every array must belong to one of `rules`: `init` raises ValueError with
         a list of the others. Pieces with reductions over the tree, such as `clip_global_norm`, see
-        the arrays of their own rule; in ``chain(clip_global_norm(1.0), partition(...))`` they see
-        all.
+        the arrays of their own rule. In ``chain(clip_global_norm(1.0), partition(...))`` they see
+        all arrays.
 
     Examples
     --------

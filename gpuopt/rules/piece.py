@@ -54,15 +54,16 @@ class GradientPiece(Piece):
     ``update(self, t, p, g, <state>=<initial value>, ...)`` returns ``(g, *state)``. Fields may be
     given by position.
 
-    A piece may have more methods, called hooks. ``steps(self, t)`` says how often the rest of the
-    chain has acted after `t` calls: it is held where that number does not grow by 1
-    (`gpuopt.accumulate`). ``accept(self, t, p, g)`` gives a truth value of numbers, made by
-    reductions; where it is false, nothing changes in this step (`gpuopt.skip_nonfinite`).
-    ``numbers(self)`` gives numbers of the whole optimizer by name, with what they start at:
-    attributes in the other methods, and ``adapt(self, p, g, accepted)`` returns their values after
-    each step, a tuple; `accepted` is what this piece's ``accept`` answered (`gpuopt.LossScale`).
-    ``holds(self, paths)`` says for each path whether its array stays as it is (`gpuopt.freeze`).
-    A method with another meaning may not have the name of a hook.
+    A piece may have more methods, called hooks. ``steps(self, t)`` returns how many times the rest
+    of the chain has acted after `t` calls. If that number does not grow by 1, the rest of the chain
+    waits in this call (`gpuopt.accumulate`). ``accept(self, t, p, g)`` returns a truth value,
+    computed from reductions. If it is false, nothing changes in this step
+    (`gpuopt.skip_nonfinite`). ``numbers(self)`` returns a dict of numbers of the whole optimizer,
+    with their initial values. In the other methods they are attributes. ``adapt(self, p, g,
+    accepted)`` returns a tuple of their values after each step; `accepted` is the result of this
+    piece's ``accept`` (`gpuopt.LossScale`). ``holds(self, paths)`` returns for each path whether
+    its array stays unchanged (`gpuopt.freeze`). Do not give a method with another meaning the name
+    of a hook.
 
     Examples
     --------
@@ -86,9 +87,9 @@ class StepPiece(Piece):
     rule.
 
     ``update(self, t, p, step, <state>=<initial value>, ...)`` returns ``(step, *state)``; `step` is
-    what the rule would subtract from `p`, with its learning rate, and ``self.g`` the gradient as
-    the rule saw it. Fields may be given by position. It stands behind the rule, before pieces that
-    change the parameter.
+    what the rule would subtract from `p`, with its learning rate, and ``self.g`` is the gradient
+    that the rule saw. You may pass fields by position. In a chain, the piece stands behind the rule
+    and before the pieces that change the parameter.
 
     Examples
     --------
@@ -114,10 +115,10 @@ class ParameterPiece(Piece):
     """A piece that changes, or observes, the parameter of the rule. Write it like a rule.
 
     ``update(self, t, p, new, <state>=<initial value>, ...)`` returns ``(new, *state)``; `p` is the
-    parameter before the step, ``self.g`` the gradient as the rule saw it. Fields may be given by
-    position. `Optimizer.evaluation` returns the result of a method ``evaluation(self, p, *state)``,
-    called with NumPy or CuPy arrays, in place of `p`. It may keep numbers of the whole optimizer,
-    as a `GradientPiece` may.
+    parameter before the step, `new` the parameter after it, and ``self.g`` the gradient that the
+    rule saw. You may pass fields by position. If the piece has a method ``evaluation(self, p,
+    *state)``, `Optimizer.evaluation` returns its result in place of `p`; it is called with NumPy or
+    CuPy arrays. The piece may keep numbers of the whole optimizer, as a `GradientPiece` may.
     """
 
     if TYPE_CHECKING:

@@ -93,20 +93,20 @@ class Shampoo(Rule):
     """Shampoo (Gupta, Koren & Singer 2018, "Shampoo: preconditioned stochastic tensor
     optimization", algorithms 1 and 2).
 
-    ``L ← L + G·Gᴴ; R ← R + Gᴴ·G; p ← p - lr·L^(-1/4)·G·R^(-1/4)``, where L and R begin at ε times
-    the unit matrix; an array of k axes has k matrices, and their roots are of order 2k. For arrays
-    whose axes are short: an axis of n elements has two matrices of n², and costs n³. `partition`
-    gives long vectors another rule. The paper leaves lr and ε open; 0.1 and 1e-4 are usual. In
-    float32 its fused parts move 8 bytes an element.
+    ``L ← L + G·Gᴴ; R ← R + Gᴴ·G; p ← p - lr·L^(-1/4)·G·R^(-1/4)``, where L and R begin as ε times
+    the unit matrix. An array of k axes has k matrices, with roots of order 2k. Use it for arrays
+    whose axes are short: an axis of n elements has two matrices of n² elements, and costs n³
+    operations. Give long vectors another rule with `partition`. The paper leaves lr and ε open; 0.1
+    and 1e-4 are usual. In float32 its fused parts move 8 bytes an element.
 
     Parameters
     ----------
     lr : float or schedule
         Learning rate, at least 0.
     eps : float or schedule
-        What the sums begin at, greater than 0.
+        The sums begin as ε times the unit matrix; greater than 0.
     every : int
-        In which steps roots are computed anew: every so many, at least 1.
+        The number of steps between two computations of the roots, at least 1.
 
     Examples
     --------
@@ -181,13 +181,13 @@ def _refreshed(
 class SOAP(Rule):
     """SOAP (Vyas et al. 2024, "SOAP: improving and stabilizing Shampoo using Adam", algorithm 3).
 
-    Adam in the eigenbases of Shampoo's matrices, which are averages of the gradient's products
-    along each axis: the gradient and the first moment are turned into these bases, the second
-    moment is kept there, and the step is turned back. In the first step the bases are found, and
-    nothing moves. Afterwards they follow by one step of the power method, every so many steps. For
-    matrices whose axes are short: an axis of n elements has two matrices of n². One of more than
-    10,000 elements, and a vector, have none, and are updated as by Adam. Defaults are the authors'.
-    In float32 its fused parts move 48 bytes an element.
+    Adam in the eigenbases of Shampoo's matrices, which average the gradient's products along each
+    axis. The gradient and the first moment are rotated into these bases, the second moment is kept
+    there, and the step is rotated back. The first step finds the bases, and moves nothing.
+    Afterwards, every `every` steps, one step of the power method updates them. Use it for matrices
+    whose axes are short: an axis of n elements has two matrices of n² elements. An axis of more
+    than 10,000 elements has none, and a vector is updated as by Adam. The defaults are the
+    authors'. In float32 its fused parts move 48 bytes an element.
 
     Parameters
     ----------
@@ -196,13 +196,13 @@ class SOAP(Rule):
     beta1, beta2 : float or schedule
         Decays of the moments, in [0, 1).
     beta3 : float or schedule, optional
-        Decay of the products, in [0, 1); that of the second moment by default.
+        Decay of the products, in [0, 1). The default is `beta2`.
     eps : float or schedule
         Added to the root, greater than 0.
     weight_decay : float or schedule
         At least 0; decoupled.
     every : int
-        In which steps the bases follow: every so many, at least 1.
+        The number of steps between two updates of the bases, at least 1.
 
     Examples
     --------

@@ -32,17 +32,17 @@ class Rule(Formula, Bindable):
     them.
 
     ``update(self, t, p, g, <state>=<initial value>, ...)`` returns ``(p, *state)``: the updated
-    parameter and the updated state. It is elementwise: operators, ``np.sqrt``, ``np.maximum``,
-    ``np.where``, ``np.logical_not`` … of whole arrays; and it may reduce an array to a number:
-    ``np.sum``, ``np.mean``, ``np.max``, ``np.linalg.norm`` … of the array, or `gpuopt.tree_sum`,
-    `gpuopt.tree_norm` … of all arrays. It runs once on symbols for each structure, so it reads
-    values from outside (a global, say) once.
+    parameter and the updated state. It is elementwise: it applies operators, ``np.sqrt``,
+    ``np.maximum``, ``np.where``, ``np.logical_not`` and others to whole arrays. It may also reduce
+    an array to a number: ``np.sum``, ``np.mean``, ``np.max`` or ``np.linalg.norm`` of one array, or
+    `gpuopt.tree_sum` or `gpuopt.tree_norm` of all arrays. gpuopt runs it once on symbols for each
+    structure of arrays, so it reads values from outside, such as a global, once.
 
-    It may read the loss of the step, ``self.loss``, which `Optimizer.step` is given then.
+    It may read the loss of the step as ``self.loss``. Then `Optimizer.step` needs ``loss=``.
 
-    It may define more methods, called hooks: ``start``, ``check``, ``numbers`` with ``adapt``, as a
-    `GradientPiece` may, and ``evaluation``, as a `ParameterPiece` may. A method with another
-    meaning may not have the name of a hook.
+    A rule may define more methods, called hooks: ``start``, ``check``, ``numbers`` with ``adapt``
+    (see `GradientPiece`), and ``evaluation`` (see `ParameterPiece`). Do not give a method with
+    another meaning the name of a hook.
 
     Parameters
     ----------
@@ -51,8 +51,8 @@ class Rule(Formula, Bindable):
     p, g : array
         Parameter and gradient.
     **state : array
-        One array for each name. It starts at the default value, or at the result of ``start(self,
-        p)`` (a tuple, one value a state) if the rule defines that.
+        One array for each name. It starts at the default value. If the rule defines ``start(self,
+        p)``, it starts at the result: a tuple with one value for each state.
 
     Examples
     --------
@@ -132,12 +132,12 @@ def clipped(x: Any, largest: Any) -> Any:
 def debias(average: ValueT, beta: Any, t: Any) -> ValueT:
     """A moving average that started at 0, corrected for that start: ``average / (1 - beta**t)``.
 
-    The average is ``average = beta * average + (1 - beta) * x``, made in the same step. The
-    correction divides by the sum of its weights. That is ``1 - beta**t``, computed as
-    ``-expm1(t * log(beta))``, which keeps its digits if `beta` is close to 1. In an ``update``
-    `beta` may also follow a schedule, or be replaced between steps: then the sum is kept as a state
-    that is one number, ``w = beta * w + (1 - beta)``. An array for `beta` (``hyper=`` of `init`) is
-    taken to be the same in all steps.
+    The average is ``average = beta * average + (1 - beta) * x``, updated in the same step. The
+    correction divides by the sum of its weights, ``1 - beta**t``. It is computed as ``-expm1(t *
+    log(beta))``, which keeps its digits if `beta` is close to 1. In an ``update``, `beta` may also
+    follow a schedule, or change between steps. Then the sum is kept as a state of one number, ``w =
+    beta * w + (1 - beta)``. An array for `beta` (``hyper=`` of `init`) must stay the same in all
+    steps.
     """
     value: Any = average
     corrected: ValueT = value * (1.0 / weights_of(average, beta, t))

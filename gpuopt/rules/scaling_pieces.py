@@ -16,7 +16,7 @@ class trust_ratio(StepPiece):
     """Scale the step to its array (You et al. 2017, 2020): ``u ← u·‖p‖/(‖u‖ + eps)``, where the
     step is ``lr·u``; unchanged if ‖p‖ or ‖u‖ is 0.
 
-    Norms are of each array, and `lr` is the rule's. Behind `AdamW` it is `LAMB`.
+    Each array has its own norms, and `lr` is the rule's. Behind `AdamW` it is `LAMB`.
 
     Parameters
     ----------
@@ -33,11 +33,11 @@ class trust_ratio(StepPiece):
 
 
 class cautious(StepPiece):
-    """Take only those elements of the step that go down the gradient (Liang et al. 2024, "Cautious
-    optimizers: improving training with one line of code").
+    """Keep only the elements of the step that descend along the gradient (Liang et al. 2024,
+    "Cautious optimizers: improving training with one line of code").
 
-    Where ``step·g ≤ 0`` it is 0, and the others are divided by their share of the array, which is
-    taken to be at least 0.001.
+    The step becomes 0 where ``step·g ≤ 0``. The other elements are divided by their share of the
+    array, or by 0.001 if their share is smaller.
     """
 
     def update(self, t: Any, p: Any, step: Any) -> Any:
@@ -53,7 +53,7 @@ class update_clip(StepPiece):
     """Clip the root mean square of the step's direction to `d` (Shazeer & Stern 2018): ``u ←
     u/max(1, RMS(u)/d)``, where the step is ``lr·u``.
 
-    The mean is of each array, and `lr` is the rule's.
+    Each array has its own mean, and `lr` is the rule's.
 
     Parameters
     ----------

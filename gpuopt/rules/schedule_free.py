@@ -19,24 +19,24 @@ Between: TypeAlias = Annotated[HyperValue, Range("a number in (0, 1)", 0.0, 1.0,
 class ScheduleFreeSGD(Rule):
     """Schedule-free gradient descent (Defazio et al. 2024, "The road less scheduled").
 
-    Three sequences: z takes the steps, x is a mean of z, and the gradient is that of y between
-    them, which the parameters hold: ``z ← z - lr·h; x ← (1-c)·x + c·z; y = (1-β)·z + β·x`` with ``h
-    = g + wd·y``, and ``c`` the weight of this step over the sum of all. `Optimizer.evaluation`
-    gives x, which is as good as the end of a schedule at every step. Weights are ``tʳ·lr_maxᵖ``.
-    Pieces behind it change y, and neither z nor x: with `bounds`, x may lie outside, and decay
-    belongs into `weight_decay`. Defaults are the authors', as in schedulefree. In float32 it moves
-    20 bytes an element.
+    Three sequences: z takes the steps, x is a mean of z, and the gradient is taken at y, between
+    them. The parameters hold y: ``z ← z - lr·h; x ← (1-c)·x + c·z; y = (1-β)·z + β·x`` with ``h = g
+    + wd·y``, and ``c`` the weight of this step divided by the sum of all weights.
+    `Optimizer.evaluation` returns x, which at every step is as good as the end of a schedule. The
+    weights are ``tʳ·lr_maxᵖ``. Pieces behind the rule change y, and neither z nor x: with `bounds`,
+    x may lie outside; for decay, use `weight_decay`. The defaults are those of the authors' package
+    schedulefree. In float32 it moves 20 bytes an element.
 
     Parameters
     ----------
     lr : float or schedule
         Learning rate, at least 0.
     beta : float or schedule
-        Where the gradient is asked for: near 0 at z, near 1 at x; in (0, 1).
+        Where the gradient is taken: close to z near 0, close to x near 1; in (0, 1).
     weight_decay : float or schedule
         ``wd``, at least 0.
     warmup : float or schedule
-        In how many steps the learning rate rises from 0; 0.0 switches it off.
+        The number of steps in which the learning rate rises from 0; 0.0 for no warm-up.
     r : float or schedule
         The power of t in the weights, at least 0.
     power : float or schedule
@@ -78,9 +78,9 @@ class ScheduleFreeAdamW(Rule):
     """Schedule-free AdamW (Defazio et al. 2024, "The road less scheduled").
 
     `ScheduleFreeSGD` with ``h = g/(√v̂ + ε) + wd·y``, where v is Adam's second moment: its averages
-    take the place of Adam's first moment. The parameters hold y, and `Optimizer.evaluation` gives
-    x. Defaults are the authors', as in schedulefree. In float32 it moves 28 bytes an element. A
-    complex parameter has one second moment, of the modulus.
+    replace Adam's first moment. The parameters hold y, and `Optimizer.evaluation` returns x. The
+    defaults are those of the authors' package schedulefree. In float32 it moves 28 bytes an
+    element. A complex parameter has one second moment, that of the modulus.
 
     Parameters
     ----------

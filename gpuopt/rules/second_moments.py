@@ -18,10 +18,10 @@ class Adamax(Rule):
     """Adamax (Kingma & Ba 2015, "Adam: a method for stochastic optimization", section 7.1).
 
     ``m ← β₁·m + (1-β₁)·g; u ← max(β₂·u, |g| + ε); p ← p - lr·m̂/u`` with ``m̂ = m/(1-β₁ᵗ)``: Adam
-    with a decaying maximum in place of the root of the second moment, for gradients with rare large
-    values. Defaults and the place of the epsilon are PyTorch's; the paper has none, and Keras adds
-    it to u. In float32 it moves 28 bytes an element. A complex parameter has one maximum, of the
-    modulus, as in optax.
+    with a decaying maximum in place of the root of the second moment. Use it for gradients with
+    rare large values. The defaults and the place of the epsilon are PyTorch's. The paper has no
+    epsilon, and Keras adds it to u. In float32 it moves 28 bytes an element. A complex parameter
+    has one maximum, that of the modulus, as in optax.
 
     Parameters
     ----------
@@ -61,10 +61,10 @@ class AdaBelief(Rule):
     """AdaBelief (Zhuang et al. 2020, "AdaBelief optimizer: adapting stepsizes by the belief in
     observed gradients").
 
-    ``m ← β₁·m + (1-β₁)·g; s ← β₂·s + (1-β₂)·|g - m|² + ε'; p ← p - lr·m̂/(√ŝ + ε)``, corrected as in
-    Adam: large steps where the gradient is as predicted. Defaults are those of optax and of the
-    authors. In float32 it moves 28 bytes an element. A complex parameter has one second moment, of
-    the modulus.
+    ``m ← β₁·m + (1-β₁)·g; s ← β₂·s + (1-β₂)·|g - m|² + ε'; p ← p - lr·m̂/(√ŝ + ε)``, corrected as
+    in Adam: it takes large steps where the gradient is as predicted. The defaults are those of
+    optax and of the authors. In float32 it moves 28 bytes an element. A complex parameter has one
+    second moment, that of the modulus.
 
     Parameters
     ----------
@@ -108,21 +108,21 @@ class AdaBelief(Rule):
 class Yogi(Rule):
     """Yogi (Zaheer et al. 2018, "Adaptive methods for nonconvex optimization").
 
-    ``m ← β₁·m + (1-β₁)·g; v ← v - (1-β₂)·sign(v - |g|²)·|g|²; p ← p - lr·m̂/(√v̂ + ε)``, corrected as
-    in Adam: the second moment changes by ``|g|²`` at most, so it forgets large gradients slowly.
-    Defaults and the corrections are optax's; the paper has none. In float32 it moves 28 bytes an
-    element. A complex parameter has one second moment, of the modulus.
+    ``m ← β₁·m + (1-β₁)·g; v ← v - (1-β₂)·sign(v - |g|²)·|g|²; p ← p - lr·m̂/(√v̂ + ε)``, corrected
+    as in Adam: the second moment changes by at most ``|g|²``, so it forgets large gradients slowly.
+    The defaults and the corrections are optax's; the paper has no corrections. In float32 it moves
+    28 bytes an element. A complex parameter has one second moment, that of the modulus.
 
     Parameters
     ----------
     lr : float or schedule
         Learning rate, at least 0.
     beta1, beta2 : float or schedule
-        Decay of the first and pace of the second moment, in [0, 1).
+        Decay of the first moment and pace of the second, in [0, 1).
     eps : float or schedule
         Added to the root, greater than 0.
     initial : float or schedule
-        What m and v are before the first step, at least 0.
+        The value of m and v before the first step, at least 0.
 
     Examples
     --------
@@ -159,10 +159,11 @@ class ADOPT(Rule):
     """ADOPT (Taniguchi et al. 2024, "ADOPT: modified Adam can converge with any β₂ with the optimal
     rate").
 
-    The first gradient only starts ``v = |g|²``. After that, with the v of the step before: ``u =
-    g/max(√v, ε); m ← β₁·m + (1-β₁)·u; p ← p - lr·m; v ← β₂·v + (1-β₂)·|g|²``. Defaults are those of
-    the authors and of optax. In float32 it moves 28 bytes an element. A complex parameter has one
-    second moment, of the modulus, and u is clipped by its modulus.
+    The first step only sets ``v = |g|²``. Each later step uses the v of the step before: ``u =
+    g/max(√v, ε); m ← β₁·m + (1-β₁)·u; p ← p - lr·m; v ← β₂·v + (1-β₂)·|g|²``. Use it where Adam
+    does not converge. The defaults are those of the authors and of optax. In float32 it moves 28
+    bytes an element. A complex parameter has one second moment, that of the modulus, and u is
+    clipped by its modulus.
 
     Parameters
     ----------
@@ -171,7 +172,7 @@ class ADOPT(Rule):
     beta1, beta2 : float or schedule
         Decay of the average of scaled gradients and of the second moment, in [0, 1).
     eps : float or schedule
-        The least divisor, greater than 0.
+        The smallest divisor, greater than 0.
     clipped : bool
         Clip u to ``(t-1)^(1/4)``.
 

@@ -17,9 +17,9 @@ class SignSGD(Rule):
     """Descent by signs (Bernstein et al. 2018, "signSGD: compressed optimisation for non-convex
     problems"): ``p ← p - lr·sign(g)``.
 
-    Every element moves by `lr`, whatever the scale of its gradient. The default is optax's
-    ``sign_sgd``. In float32 it moves 12 bytes an element. The sign of a complex number is
-    ``z/|z|``, as in NumPy and optax, and 0 of 0.
+    Every element moves by `lr`, whatever the scale of its gradient. The default `lr` is that of
+    optax's ``sign_sgd``. In float32 it moves 12 bytes an element. The sign of a complex number is
+    ``z/|z|``, as in NumPy and optax, and the sign of 0 is 0.
 
     Parameters
     ----------
@@ -46,8 +46,8 @@ class Signum(Rule):
     """Descent by the sign of momentum (Bernstein et al. 2018, "signSGD: compressed optimisation for
     non-convex problems"): ``m ← β·m + (1-β)·g; p ← p - lr·sign(m)``.
 
-    Less noisy than `SignSGD`, for 8 more bytes an element: 20 in float32. The sign of a complex
-    number is ``z/|z|``, as in NumPy and optax.
+    It is less noisy than `SignSGD`, and moves 8 more bytes an element: 20 in float32. The sign of a
+    complex number is ``z/|z|``, as in NumPy and optax.
 
     Parameters
     ----------
@@ -79,10 +79,11 @@ class Signum(Rule):
 class Lion(Rule):
     """Lion (Chen et al. 2023, "Symbolic discovery of optimization algorithms").
 
-    ``u = sign(β₁·m + (1-β₁)·g); m ← β₂·m + (1-β₂)·g; p ← p - lr·(u + wd·p)``: less state than Adam,
-    and a learning rate 3 to 10 times smaller. Defaults are optax's, but for its decay, 1e-3; Keras
-    decays by ``lr·wd·p`` beforehand, which is the same. In float32 it moves 20 bytes an element.
-    The sign of a complex number is ``z/|z|``, as in NumPy and optax.
+    ``u = sign(β₁·m + (1-β₁)·g); m ← β₂·m + (1-β₂)·g; p ← p - lr·(u + wd·p)``: it keeps less state
+    than Adam, and needs a learning rate 3 to 10 times smaller. The defaults are optax's, except
+    that optax's decay is 1e-3. Keras decays by ``lr·wd·p`` beforehand, which is the same. In
+    float32 it moves 20 bytes an element. The sign of a complex number is ``z/|z|``, as in NumPy and
+    optax.
 
     Parameters
     ----------
@@ -120,21 +121,21 @@ class Rprop(Rule):
     """Resilient propagation (Riedmiller & Braun 1993; iRprop- of Igel & Hüsken 2000): ``p ← p -
     r·sign(g)``, with a step r of its own for each element.
 
-    r grows where the gradient keeps its sign, up to `high`; where the sign changes it shrinks, down
-    to `low`, and the element rests for a step. It begins at `lr`. For gradients of all the data:
-    the noise of mini-batches changes signs. Defaults are PyTorch's. In float32 it moves 28 bytes an
-    element. Complex parameters, which have no order, are refused.
+    Where the gradient keeps its sign, r grows, up to `high`. Where the sign changes, r shrinks,
+    down to `low`, and the element rests for a step. r begins at `lr`. Use it for gradients of all
+    the data: the noise of mini-batches changes signs. The defaults are PyTorch's. In float32 it
+    moves 28 bytes an element. It refuses complex parameters, which have no order.
 
     Parameters
     ----------
     lr : float or schedule
-        What r is before the first step, at least 0.
+        The value of r before the first step, at least 0.
     shrink : float or schedule
         The factor of r where the sign changes, in [0, 1).
     grow : float or schedule
         The factor of r where it does not, greater than 0.
     low, high : float or schedule
-        The least and the largest r, greater than 0.
+        The smallest and the largest r, greater than 0.
 
     Examples
     --------

@@ -60,11 +60,12 @@ def _slices(p: Any) -> Any:
 class SM3(Rule):
     """SM3 (Anil et al. 2019, "Memory-efficient adaptive optimization", algorithm SM3-II).
 
-    AdaGrad whose sum of squares of an element is estimated by the smallest of those that are kept
-    for its row, its column, and so on: ``s = |g|² + min(…)``, of which each keeps the largest. ``m
-    ← β·m + (1-β)·g/√(s + ε); p ← p - lr·m``. For sparse gradients and large embeddings. Defaults,
-    and the average m, are optax's; a vector keeps all sums, as in AdaGrad. In float32 its fused
-    parts move 28 bytes an element.
+    AdaGrad with one sum for each row and each column (each slice along each axis) instead of one
+    for each element. The sum of an element is estimated by the smallest of its slices' sums: ``s =
+    |g|² + min(…)``. Each slice then keeps the largest s of its elements. ``m ← β·m + (1-β)·g/√(s +
+    ε); p ← p - lr·m``. Use it for sparse gradients and large embeddings. The defaults, and the
+    average m, are optax's. A vector keeps all sums, as in AdaGrad. In float32 its fused parts move
+    28 bytes an element.
 
     Parameters
     ----------
@@ -100,11 +101,11 @@ class SM3(Rule):
 class AdamMini(Rule):
     """Adam-mini (Zhang et al. 2024, "Adam-mini: use fewer learning rates to gain more").
 
-    AdamW with one second moment for each slice along the first axis, the mean of its squares: for
-    the weights of an output. That is the authors' block for embeddings and the matrices of a
-    multilayer perceptron; their heads of attention are slices if a matrix is given as ``(heads,
-    size, inputs)``. A vector has one for all of it. Defaults are the authors'. In float32 its fused
-    parts move 28 bytes an element.
+    AdamW with one second moment for each slice along the first axis: the mean of its squared
+    gradients. For a matrix of weights, a slice holds the weights of one output. That is the
+    authors' block for embeddings and multilayer perceptrons. To get their blocks of attention
+    heads, store the matrix as ``(heads, size, inputs)``. A vector has one second moment. The
+    defaults are the authors'. In float32 its fused parts move 28 bytes an element.
 
     Parameters
     ----------

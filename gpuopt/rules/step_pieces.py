@@ -16,7 +16,8 @@ __all__ = ["LossScale", "accumulate", "freeze", "skip_nonfinite"]
 
 
 class accumulate(GradientPiece):
-    """The mean of `k` gradients: the rest of the chain acts, and counts, every `k`-th step.
+    """Pass on the mean of `k` gradients: the rest of the chain acts, and counts, in every `k`-th
+    step.
 
     Parameters
     ----------
@@ -39,9 +40,9 @@ class accumulate(GradientPiece):
 
 
 class skip_nonfinite(GradientPiece):
-    """Skip the step if the gradient of any array holds an infinity or NaN.
+    """Skip the step if the gradient of any array contains an infinity or NaN.
 
-    Parameters, state and counts stay as they were, bit for bit. A GPU decides by itself: nothing
+    Parameters, state and counts stay unchanged, bit for bit. A GPU decides by itself, so nothing
     waits.
     """
 
@@ -64,12 +65,12 @@ class LossScale(GradientPiece):
     """Dynamic loss scaling (Micikevicius et al. 2018), with the rule of PyTorch's ``GradScaler``:
     ``g ← g/scale``.
 
-    For float16, where small gradients vanish: multiply the loss by `Optimizer.loss_scale` before
-    the backward pass, and this piece divides the gradients by it. If the gradient of any array
-    holds an infinity or NaN, the step is skipped as by `skip_nonfinite`, and the scale is
-    multiplied by `backoff`, down to 1. After `interval` other steps in a row it is multiplied by
-    `growth`. A GPU decides all that by itself: nothing waits. It stands first in a chain, so that
-    the others see unscaled gradients.
+    In float16, small gradients vanish. Multiply the loss by `Optimizer.loss_scale` before the
+    backward pass, and this piece divides the gradients by it. If the gradient of any array contains
+    an infinity or NaN, the step is skipped, as by `skip_nonfinite`, and the scale is multiplied by
+    `backoff`, down to 1. After `interval` accepted steps in a row, the scale is multiplied by
+    `growth`. A GPU decides this by itself, so nothing waits. Put this piece first in a chain, so
+    that the other pieces see unscaled gradients.
 
     Parameters
     ----------
@@ -133,12 +134,12 @@ _BEYOND_FLOAT32 = 2.0**128 - 2.0**103
 
 
 class freeze(GradientPiece):
-    """Leave some arrays unchanged: they have no state, and their gradients may be None.
+    """Leave some arrays unchanged. They have no state, and their gradients may be None.
 
     Parameters
     ----------
     pattern : str
-        Of the arrays' paths, as for `partition`; it must match at least one.
+        A pattern of the arrays' paths, as in `partition`. It must match at least one.
     """
 
     pattern: str

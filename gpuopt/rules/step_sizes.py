@@ -19,11 +19,11 @@ class BarzilaiBorwein(Rule):
     methods").
 
     ``p ← p - r·g`` with ``s = p - p_last``, ``y = g - g_last`` and ``r = ⟨s,s⟩/⟨s,y⟩``, the long
-    step, or ``⟨s,y⟩/⟨y,y⟩``, the short one: the inverse of a curvature, from two gradients. For
-    gradients without noise, where it needs about as many steps as conjugate gradients and no line
-    search; the loss need not fall in each. The first step takes `lr`, and so does one along which
-    the curvature is not positive. In float32 it moves 36 bytes an element, 16 of them for the inner
-    products, of which complex parameters take the real part.
+    step, or ``⟨s,y⟩/⟨y,y⟩``, the short one: the inverse of a curvature, computed from two
+    gradients. Use it for gradients without noise: there it needs about as many steps as conjugate
+    gradients, and no line search. The loss may rise in some steps. The first step uses `lr`, and so
+    does a step along which the curvature is not positive. In float32 it moves 36 bytes an element,
+    16 of them for the inner products. For complex parameters these are the real parts.
 
     Parameters
     ----------
@@ -32,9 +32,9 @@ class BarzilaiBorwein(Rule):
     kind : str
         ``"long"`` or ``"short"``.
     low, high : float or schedule
-        The least and the largest r, greater than 0.
+        The smallest and the largest r, greater than 0.
     tree : bool
-        One r for all arrays together, in place of one for each.
+        Use one r for all arrays together, instead of one for each array.
 
     Examples
     --------
@@ -73,15 +73,15 @@ class COCOB(Rule):
 
     Each element bets a part of what it has won so far: ``l ← max(l, |g|); n ← n + |g|; won ←
     max(won - g·(p - p₀), 0); sum ← sum - g; p ← p₀ + sum/(l·max(n + l, α·l))·(l + won)``. It has no
-    learning rate. Defaults are optax's. In float32 it moves 48 bytes an element. For a complex
-    parameter products are inner products of the plane.
+    learning rate. The defaults are optax's. In float32 it moves 48 bytes an element. For a complex
+    parameter, products are inner products in the plane.
 
     Parameters
     ----------
     alpha : float or schedule
         How carefully it begins, greater than 0: the first step is about ``1/α``.
     eps : float or schedule
-        The least l, greater than 0.
+        The smallest l, greater than 0.
 
     Examples
     --------

@@ -23,7 +23,7 @@ class Each:
     field : str
         The hyperparameter that has as many entries.
     start : float
-        What each of the states starts at.
+        The initial value of each state.
     """
 
     def __init__(self, field: str, start: float) -> None:
@@ -39,8 +39,8 @@ class Each:
 def each(field: str, start: float = 0.0) -> Any:
     """A tuple of states, one for each entry of a hyperparameter that is a tuple.
 
-    It is the default of an argument of ``update``, which gets a tuple of arrays and returns one in
-    its place. In `Optimizer.state` they are called ``v[0]``, ``v[1]`` …
+    Use it as the default of an argument of ``update``. ``update`` gets a tuple of arrays, and
+    returns a tuple in its place. In `Optimizer.state` they are ``v[0]``, ``v[1]`` and so on.
 
     Parameters
     ----------

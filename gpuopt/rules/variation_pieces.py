@@ -21,15 +21,15 @@ def _no_flow(p: Any) -> Any:
 
 
 class total_variation(Proximal, ParameterPiece):
-    """The proximal step of ``weight·TV(p)``, with ``TV`` the sum of differences of neighbours along
-    all axes (Rudin, Osher & Fatemi 1992): flat areas, with edges.
+    """The proximal step of ``weight·TV(p)``, where ``TV`` sums the differences of neighbours along
+    all axes (Rudin, Osher & Fatemi 1992). It gives flat areas with edges.
 
-    Isotropic, it is ``Σ √(Σ |∂p|²)``; anisotropic, ``Σ Σ |∂p|``. It is found by accelerated
-    projected gradients of the dual problem (Chambolle 2004; Beck & Teboulle 2009, "FGP"), in a
-    function of the whole array. The dual variable, an array for each axis, is kept: each step goes
-    on where the last one ended, and so some iterations a step are enough. They are preconditioned
-    for the metric of the step, as in `l1`. An iteration costs about ``10·ndim`` passes over the
-    array.
+    The isotropic ``TV`` is ``Σ √(Σ |∂p|²)``, the anisotropic one ``Σ Σ |∂p|``. The step is computed
+    by accelerated projected gradients of the dual problem (Chambolle 2004; Beck & Teboulle 2009,
+    "FGP"), in a function of the whole array. The dual variable, an array for each axis, is kept:
+    each step continues where the last one ended, so a few iterations a step are enough. They are
+    preconditioned for the metric of the step, as in `l1`. An iteration costs about ``10·ndim``
+    passes over the array.
 
     Parameters
     ----------
@@ -38,9 +38,9 @@ class total_variation(Proximal, ParameterPiece):
     isotropic : bool
         Whether edges in all directions cost the same.
     iterations : int
-        In each step, at least 1.
+        The number of iterations in each step, at least 1.
     metric : {"rule", "euclidean"}
-        ``"euclidean"`` takes the learning rate for the scale, whatever the rule.
+        ``"euclidean"`` takes the learning rate as the scale, for every rule.
 
     Examples
     --------

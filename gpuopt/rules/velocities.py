@@ -18,8 +18,8 @@ class QHM(Rule):
     """Quasi-hyperbolic momentum (Ma & Yarats 2019, "Quasi-hyperbolic momentum and Adam for deep
     learning"): ``m ← β·m + (1-β)·g; p ← p - lr·((1-ν)·g + ν·m)``.
 
-    A mean of momentum and plain descent, which lets β be nearer to 1. Defaults are the authors'. In
-    float32 it moves 20 bytes an element.
+    The step is a mean of momentum and plain descent, so that β may be closer to 1. The defaults are
+    the authors'. In float32 it moves 20 bytes an element.
 
     Parameters
     ----------
@@ -57,8 +57,8 @@ class AggMo(Rule):
     """Aggregated momentum (Lucas, Sun, Zemel & Grosse 2019, "Aggregated momentum: stability through
     passive damping"): ``vᵢ ← βᵢ·vᵢ + g; p ← p - lr·Σvᵢ/K``, for K decays.
 
-    A large decay makes it fast, small ones damp its oscillations. Defaults are the authors'. In
-    float32 it moves 36 bytes an element: 12, and 8 for each decay.
+    The large decay makes it fast, and the small ones damp its oscillations. The defaults are the
+    authors'. In float32 it moves 36 bytes an element: 12, and 8 for each decay.
 
     Parameters
     ----------
@@ -93,18 +93,18 @@ class OptimisticGradient(Rule):
     """Optimistic gradient descent (Popov 1980; Daskalakis et al. 2018, "Training GANs with
     optimism"): ``p ← p - lr·((α + β)·g - β·last)``.
 
-    For two players who descend against each other, where plain descent runs in circles. The first
-    step takes ``last = g``, as optax does, whose α and β are 1.0 by default, too. In float32 it
-    moves 20 bytes an element.
+    Use it where two players descend against each other, so that plain descent runs in circles. The
+    first step takes ``last = g``, as optax does. The defaults are optax's. In float32 it moves 20
+    bytes an element.
 
     Parameters
     ----------
     lr : float or schedule
         Learning rate, at least 0.
     alpha : float or schedule
-        The share of the gradient.
+        The factor of the gradient.
     beta : float or schedule
-        The share of its change since the step before.
+        The factor of its change since the step before.
 
     Examples
     --------
@@ -132,9 +132,10 @@ class ASGD(Rule):
     approximation by averaging"; Bottou's code).
 
     ``p ← p·(1 - η·λ) - η·g`` with ``η = lr/(1 + λ·lr·(t-1))^α``; ``ax ← ax + (p - ax)/max(1, t - 1
-    - t0)``: p itself at first, and the mean of p from step ``t0 + 2`` on. `Optimizer.evaluation`
-    gives ax, free of the noise of single steps: let t0 be where the loss stops falling. Defaults
-    are PyTorch's. In float32 it moves 20 bytes an element.
+    - t0)``: ax is p itself at first, and the mean of p from step ``t0 + 2`` on.
+    `Optimizer.evaluation` returns ax, which is free of the noise of single steps. Set t0 to the
+    step at which the loss stops falling. The defaults are PyTorch's. In float32 it moves 20 bytes
+    an element.
 
     Parameters
     ----------
@@ -145,7 +146,7 @@ class ASGD(Rule):
     alpha : float or schedule
         The power of the learning rate's decay, at least 0.
     t0 : float or schedule
-        About how many steps there are before the mean, at least 0.
+        The number of steps before the mean begins, at least 0.
 
     Examples
     --------

@@ -59,22 +59,24 @@ def whole_array(*, outputs: int = 1) -> Callable[[Callable[..., Any]], WholeArra
 def whole_array(function: Callable[..., Any] | None = None, *, outputs: int = 1) -> Any:
     """Mark a function of whole arrays, which a formula may call.
 
-    It is plain code for NumPy and CuPy arrays: products of matrices, means along an axis, sorts,
-    stencils, decompositions. It is called in each step, once for each array, between the fused
-    parts of the step; its bits are those of the library that it calls.
+    It is plain code for NumPy and CuPy arrays, such as matrix products, means along an axis, sorts,
+    stencils and decompositions. Each step calls it once for each array, between the fused parts of
+    the step. Its bits are those of the library that it calls.
 
-    Each argument is what the formula passes: an array, in the shape of the parameter and in the
-    dtype computed in, not to be written to; a number (a 0-d array where a GPU knows it); a
-    `buffer`; what another such function gave, as it is; or anything else, unchanged.
+    Each argument is what the formula passes: an array, which has the shape of the parameter and the
+    dtype that the rule computes in, and must not be written to; a number, which is a 0-d array if
+    only the GPU knows it; a `buffer`; the result of another such function; or anything else,
+    unchanged.
 
-    Each result may be used in the formula, if it broadcasts to the parameter; or be passed to
-    another such function; or be the new value of a buffer. With a complex argument results are
-    complex in the formula: take ``.real`` of one that is real.
+    The formula may use a result that broadcasts to the parameter, pass it to another such function,
+    or return it as the new value of a buffer. If an argument is complex, results are complex in the
+    formula: take ``.real`` of a result that is real.
 
     Parameters
     ----------
     outputs : int
-        How many values the function returns: a tuple of so many, or the value itself if it is 1.
+        The number of values that the function returns: a tuple of that length, or the value itself
+        if it is 1.
 
     Examples
     --------
@@ -118,15 +120,15 @@ class Buffer:
 def buffer(start: Callable[[Any], Any]) -> Any:
     """A state of any shape and dtype, which only functions of whole arrays see.
 
-    It is the default of an argument of ``update``. That passes it to functions marked
-    `whole_array`, and returns in its place what one of them gave, of the same shape, or the buffer
-    as it was.
+    Use it as the default of an argument of ``update``. ``update`` passes the buffer to functions
+    marked `whole_array`, and returns in its place the buffer itself or a result of such a function,
+    of the same shape.
 
     Parameters
     ----------
     start : callable
-        From the parameter, in the dtype computed in, to the array that the buffer begins as. It is
-        called by `init`.
+        ``start(p)`` returns the array with which the buffer begins. `init` calls it with the
+        parameter, in the dtype that the rule computes in.
 
     Examples
     --------
