@@ -214,7 +214,7 @@ def test_the_page_on_training_runs(capsys: pytest.CaptureFixture[str]) -> None:
     scope: dict[str, Any] = {"__name__": __name__}
     for block in blocks("python", "docs/training.md"):
         exec(block, scope)
-    assert capsys.readouterr().out == "20 True (20,)\n[0.0, 0.0005, 0.001, 0.0005, 0.0]\n"
+    assert capsys.readouterr().out == "20 True\n[0.0, 0.0005, 0.001, 0.0005, 0.0]\n"
 
 
 def test_the_page_on_training_has_every_schedule() -> None:
