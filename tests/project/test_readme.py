@@ -193,7 +193,7 @@ def test_the_page_on_rows_runs(capsys: pytest.CaptureFixture[str]) -> None:
     scope: dict[str, Any] = {"__name__": __name__}
     for block in blocks("python", "docs/rows.md"):
         exec(block, scope)
-    assert capsys.readouterr().out == "1 64\n(16, 16) (16, 16) (5000,)\n"
+    assert capsys.readouterr().out == "1 64\n(16, 16) (16, 16)\n(5000,)\n"
 
 
 def test_the_page_on_scikit_learn_runs(capsys: pytest.CaptureFixture[str]) -> None:
