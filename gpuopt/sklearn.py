@@ -1,7 +1,7 @@
-"""scikit-learn's networks, trained by a rule: its estimators with one parameter more, ``rule``.
+"""scikit-learn's networks, trained by a rule: its estimators with one more parameter, ``rule``.
 
-Comes in: what scikit-learn's own take. `gpuopt` imports it when it is asked for, and it imports
-scikit-learn, which goes through the data and asks for a step for each batch.
+Comes in: the arguments of scikit-learn's estimators. `gpuopt` imports it on first use. It imports
+scikit-learn, which makes the batches and asks for a step for each.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ _OF_SOLVERS = (
     *("solver", "learning_rate", "learning_rate_init", "power_t", "momentum"),
     *("nesterovs_momentum", "beta_1", "beta_2", "epsilon", "max_fun"),
 )
-"""The parameters of scikit-learn's own solvers, whose place a rule takes."""
+"""The parameters of scikit-learn's own solvers, which a rule replaces."""
 
 
 class _RuleOptimizer(BaseOptimizer):  # type: ignore[misc]
-    """What scikit-learn calls in place of its own optimizer: an `Optimizer` of the rule."""
+    """An `Optimizer` of the rule that scikit-learn calls in place of its own."""
 
     def __init__(self, rule: Bindable, params: list[Any]) -> None:
         self.loss: float | None = None
@@ -48,7 +48,7 @@ class _RuleOptimizer(BaseOptimizer):  # type: ignore[misc]
 
     @functools.cached_property
     def _optimizer(self) -> Optimizer[Any]:
-        """Made when it is first needed: a pickle may be read into memory that none can write."""
+        """Made on first use, because the arrays of a pickle may be read-only."""
         optimizer = self._rule.init(self._params)
         if self._saved is not None:
             optimizer.load_state_dict(self._saved)
@@ -64,7 +64,7 @@ class _RuleOptimizer(BaseOptimizer):  # type: ignore[misc]
         self._optimizer.step(grads, loss=self.loss)
 
     def trained(self, rule: Bindable, shown: list[Any]) -> list[Any]:
-        """The arrays to go on with, by `rule`; with the values of `shown` if those were changed."""
+        """The arrays to continue with, by `rule`; with the values of `shown` if those changed."""
         if rule != self._rule:
             self._optimizer.rule = self._rule = rule
         if any(array is not before for array, before in zip(shown, self._shown, strict=True)):
@@ -73,7 +73,7 @@ class _RuleOptimizer(BaseOptimizer):  # type: ignore[misc]
         return self._params
 
     def evaluated(self) -> list[Any]:
-        """The arrays to predict with: those that are trained, unless the rule averages."""
+        """The arrays to predict with: the trained ones, unless the rule averages."""
         found = self._optimizer.evaluation()
         same = all(np.array_equal(new, p) for new, p in zip(found, self._params, strict=True))
         self._shown = self._params if same else found
@@ -81,7 +81,7 @@ class _RuleOptimizer(BaseOptimizer):  # type: ignore[misc]
 
 
 class _ByRule:
-    """What stands before a class of scikit-learn, to train it by a rule."""
+    """A mixin before a class of scikit-learn, which trains it by a rule."""
 
     rule: Bindable | None
     early_stopping: bool
@@ -108,7 +108,7 @@ class _ByRule:
 
     @_optimizer.setter
     def _optimizer(self, own: Any) -> None:
-        """Where scikit-learn keeps its own, and puts a new one as a training begins."""
+        """scikit-learn assigns its own optimizer here when a training begins."""
         by_rule = None if self.rule is None else _RuleOptimizer(self.rule, self._arrays)
         vars(self)["_optimizer"] = own if by_rule is None else by_rule
 
@@ -123,8 +123,8 @@ class _ByRule:
         given = inspect.signature(fit).bind(*args, **kwargs).arguments
         begun = given["incremental"] and "_optimizer" in vars(self)
         if begun and self._is_by_rule != (self.rule is not None):
-            what = f"{type(self).__name__}: rule={self.rule!r} cannot take over a training that was"
-            raise ValueError(f"{what} begun otherwise: call fit, or set rule before partial_fit")
+            what = f"{type(self).__name__}: rule={self.rule!r} cannot continue a training that"
+            raise ValueError(f"{what} began otherwise: call fit, or set rule before partial_fit")
         if given["incremental"] and self._is_by_rule:
             self._arrays = self._optimizer.trained(self.rule, self._arrays)
         fit(*args, **kwargs)
@@ -149,7 +149,7 @@ class _ByRule:
         self._arrays = trained
 
     def _check_rule(self) -> None:
-        """Raise an error if the rule is none, or a parameter would have no effect beside it."""
+        """Raise an error if this is not a rule, or a parameter would have no effect with it."""
         name, rule = type(self).__name__, self.rule
         if not isinstance(rule, Bindable):
             raise TypeError(
@@ -162,20 +162,20 @@ class _ByRule:
         for other in _OF_SOLVERS:
             if (value := getattr(self, other)) != (default := defaults[other].default):
                 raise ValueError(
-                    f"{name}: {other}={value!r} is of scikit-learn's own solvers, and has no "
-                    f"effect beside rule={rule!r}: leave it at {default!r}, and give the rule its "
-                    "own hyperparameters"
+                    f"{name}: {other}={value!r} is for scikit-learn's own solvers, and has no "
+                    f"effect with rule={rule!r}: leave it at {default!r}, and set the rule's own "
+                    "hyperparameters"
                 )
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Get the parameters, with ``deep`` those of the rule too, such as ``rule__lr``."""
+        """Get the parameters; ``deep`` includes those of the rule, such as ``rule__lr``."""
         params: dict[str, Any] = super().get_params(deep)  # type: ignore[misc]
         if deep and isinstance(self.rule, Bindable):
             params |= {f"rule__{name}": value for name, value in self.rule.hyperparameters.items()}
         return params
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters; ``rule__lr`` makes a copy of the rule, with another rate."""
+        """Set parameters; ``rule__lr`` replaces the rule by a copy with another rate."""
         own = {name: value for name, value in params.items() if not name.startswith("rule__")}
         super().set_params(**own)  # type: ignore[misc]
         values = {name.removeprefix("rule__"): params[name] for name in params.keys() - own.keys()}
@@ -212,21 +212,21 @@ class MLPClassifier(_ByRule, neural_network.MLPClassifier):  # type: ignore[misc
     Parameters
     ----------
     rule : Rule, Chain or Partition, optional
-        What makes the steps, in place of scikit-learn's ``solver``; its rate and everything else of
-        a step are its own. The paths of a partition are ``[0]`` to ``[n-1]`` for the weights of the
-        layers, then as many for the intercepts. None is scikit-learn as it is: ``solver="adam"``.
-        By `GridSearchCV` and ``set_params``, hyperparameters are called ``rule__lr``.
+        The rule that makes the steps, with its own learning rate, in place of scikit-learn's
+        ``solver``. The paths of a partition are ``[0]`` to ``[n-1]`` for the weights of the layers,
+        then as many for the intercepts. With None, scikit-learn's own ``solver`` trains. In
+        `GridSearchCV` and ``set_params``, the hyperparameters have names such as ``rule__lr``.
     **others
-        scikit-learn's parameters. Those of its solvers, such as ``learning_rate_init``, are refused
-        beside a rule.
+        scikit-learn's parameters. With a rule, those of its solvers, such as
+        ``learning_rate_init``, are refused.
 
     Notes
     -----
     Everything else is scikit-learn's: the network, its penalty ``alpha``, the order of the data,
     ``partial_fit``, early stopping and the attributes. A schedule of the rule counts batches.
     Rules that average, such as `gpuopt.ScheduleFreeAdamW`, predict with their averages, which
-    ``coefs_`` and ``intercepts_`` then hold. Rules that read the loss have it of the batch, with
-    the penalty. `gpuopt.conventions.sklearn` spells scikit-learn's own solvers.
+    ``coefs_`` and ``intercepts_`` then hold. Rules that read the loss get that of the batch, with
+    the penalty. `gpuopt.conventions.sklearn` has rules with the numbers of scikit-learn's solvers.
 
     Examples
     --------
@@ -247,8 +247,8 @@ class MLPRegressor(_ByRule, neural_network.MLPRegressor):  # type: ignore[misc]
     rule : Rule, Chain or Partition, optional
         As for `MLPClassifier`.
     **others
-        scikit-learn's parameters. Those of its solvers, such as ``learning_rate_init``, are refused
-        beside a rule.
+        scikit-learn's parameters. With a rule, those of its solvers, such as
+        ``learning_rate_init``, are refused.
 
     Examples
     --------

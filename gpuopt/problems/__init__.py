@@ -1,9 +1,9 @@
-"""Functions to try a method with: where they begin, their gradient, and their minimum.
+"""Functions to try a method with: their starting point, gradient and minimum.
 
-Each is an object with a start ``x0``, ``fun(x) -> (value, gradient)``, which `gpuopt.minimize`
-takes, and ``solution``, a point at which it has its ``minimum``. Those of `learning` are means over
-examples, for `gpuopt.fit`. All compute with NumPy and CuPy. Imports: arrays. `gpuopt` imports it
-when it is asked for.
+Each problem can be called, ``problem(x) -> (value, gradient)``, so `gpuopt.minimize` takes it. It
+has a start ``x0``, and a ``solution``, where its value is the ``minimum``. The problems of
+`learning` are means over examples, for `gpuopt.fit`. All compute with NumPy and CuPy. Imports:
+arrays. `gpuopt` imports this wing on first use.
 """
 
 from gpuopt.problems.functions import (

@@ -1,6 +1,6 @@
-"""Functions of the literature, and two that are made with random numbers.
+"""Functions from the literature, and two that are made from random numbers.
 
-Each takes one vector; `PhaseRetrieval` a complex one.
+Each takes one vector, `PhaseRetrieval` a complex one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ __all__ = [
 class Rosenbrock(Problem):
     """A curved valley: ``Σ 100·(x[i+1] − x[i]²)² + (1 − x[i])²`` (Rosenbrock 1960).
 
-    Easy to get into, slow to go along: what a rule with one rate for all directions cannot do.
+    The valley is easy to reach, but progress along it is slow for a rule with one learning rate for
+    all directions.
 
     Examples
     --------
@@ -59,7 +60,7 @@ class Rosenbrock(Problem):
 
 @dataclasses.dataclass(frozen=True)
 class Beale(Problem):
-    """Flat but for steep walls: ``Σ (c_k − x·(1 − y^k))²``, c = 1.5, 2.25, 2.625 (Beale 1958)."""
+    """Flat, with steep walls: ``Σ (c_k − x·(1 − y^k))²``, c = 1.5, 2.25, 2.625 (Beale 1958)."""
 
     @property
     def x0(self) -> Any:
@@ -79,7 +80,7 @@ class Beale(Problem):
 
 @dataclasses.dataclass(frozen=True)
 class Booth(Problem):
-    """A bowl that is no circle: ``(x + 2·y − 7)² + (2·x + y − 5)²``, of condition 9."""
+    """An elliptic bowl: ``(x + 2·y − 7)² + (2·x + y − 5)²``, of condition 9."""
 
     @property
     def x0(self) -> Any:
@@ -96,7 +97,7 @@ class Booth(Problem):
 
 @dataclasses.dataclass(frozen=True)
 class Himmelblau(Problem):
-    """Four minima of one depth: ``(x² + y − 11)² + (x + y² − 7)²`` (Himmelblau 1972)."""
+    """Four equal minima: ``(x² + y − 11)² + (x + y² − 7)²`` (Himmelblau 1972)."""
 
     @property
     def x0(self) -> Any:
@@ -115,7 +116,7 @@ class Himmelblau(Problem):
 class StyblinskiTang(Problem):
     """Many minima: ``Σ (x⁴ − 16·x² + 5·x) / 2``, two in each direction (Styblinski and Tang 1990).
 
-    The deepest is ``−39.166…`` for each direction; the start is above it.
+    The deepest is ``−39.166…`` for each direction. The start is in its basin.
     """
 
     size: int = 2
@@ -134,9 +135,9 @@ class StyblinskiTang(Problem):
 
 @dataclasses.dataclass(frozen=True)
 class Quadratic(Problem):
-    """An ill-conditioned bowl, turned at random: ``(x − 1)ᵀ·H·(x − 1) / 2``.
+    """An ill-conditioned bowl, rotated at random: ``(x − 1)ᵀ·H·(x − 1) / 2``.
 
-    The curvatures, the eigenvalues of H, go from 1 to `condition` in equal ratios.
+    The eigenvalues of H are spaced geometrically from 1 to `condition`.
     """
 
     size: int = 50
@@ -167,7 +168,8 @@ class Quadratic(Problem):
 class PhaseRetrieval(Problem):
     """A complex vector from moduli: ``Σ (|A·x|² − |A·solution|²)² / 4n``, with n random rows of A.
 
-    The solution has any common phase. The gradient is ``dL/dx + 1j·dL/dy``, as rules take it.
+    The solution is unique up to a common phase. The gradient is ``dL/dx + 1j·dL/dy``, as rules take
+    it.
     """
 
     size: int = 20

@@ -1,4 +1,4 @@
-"""Means over examples with a known minimum: a regression, a network, losses that alternate."""
+"""Means over examples with a known minimum: a regression, a network, alternating losses."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["LogisticRegression", "Network", "Reddi"]
 
 @dataclasses.dataclass(frozen=True)
 class LogisticRegression(Examples):
-    """``mean log(1 + exp(−y·(a·w))) + penalty·|w|²/2``, of random rows a with noisy labels y = ±1.
+    """``mean log(1 + exp(−y·(a·w))) + penalty·|w|²/2``, for random rows a with noisy labels y = ±1.
 
-    Convex and smooth. Newton's method finds the solution.
+    It is convex and smooth. Newton's method finds the solution.
 
     Examples
     --------
     >>> import gpuopt as go
     >>> p = go.problems.LogisticRegression()
     >>> w = p.x0
-    >>> history = go.fit(p.loss_and_grad, w, p.data, go.Adam(0.1), epochs=200)
+    >>> history = go.fit(p, w, p.data, go.Adam(0.1), epochs=200)
     >>> float(p.fun(w)[0]) < p.minimum + 0.01
     True
     """
@@ -69,9 +69,10 @@ class LogisticRegression(Examples):
 
 @dataclasses.dataclass(frozen=True)
 class Network(Examples):
-    """A small network that learns from another of its kind: ``mean |tanh(a·w1 + b1)·w2 − y|² / 2``.
+    """A small network that learns another one: ``mean |tanh(a·w1 + b1)·w2 − y|² / 2``.
 
-    Not convex. The values y are the other's, whose weights are the solution; the minimum is 0.
+    It is not convex. The values y are outputs of the other network, whose weights are the solution.
+    The minimum is 0.
     """
 
     count: int = 128
@@ -81,7 +82,7 @@ class Network(Examples):
 
     @functools.cached_property
     def _made(self) -> tuple[Any, dict[str, Any], dict[str, Any]]:
-        """The rows, the solution and the start, as arrays of the host."""
+        """The rows, the solution and the start, as arrays on the host."""
         rng = np.random.default_rng(self.seed)
 
         def drawn() -> dict[str, Any]:
@@ -113,11 +114,12 @@ class Network(Examples):
 
 @dataclasses.dataclass(frozen=True)
 class Reddi(Examples):
-    """Losses that lead Adam to the wrong end (Reddi, Kale and Kumar 2018, theorem 1).
+    """Losses with which Adam converges to the wrong end (Reddi, Kale and Kumar 2018, theorem 1).
 
-    ``large·x`` in every third step, ``−x`` in the others, for x in [−1, 1]: the mean falls towards
-    −1. Adam with ``beta1=0`` and ``beta2=1/(1 + large²)`` divides the rare large gradient by its
-    own size, and ends at 1; AMSGrad ends at −1. Go through `data` in its order, one by one.
+    The loss is ``large·x`` in every third step and ``−x`` in the others, for x in [−1, 1], the
+    `bounds`. The mean is smallest at −1. Adam with ``beta1=0`` and ``beta2=1/(1 + large²)`` divides
+    the rare large gradient by its own size, and ends at 1. AMSGrad ends at −1. Use batches of one
+    example, in the order of `data`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a problem has: a start, a function with its gradient, and a point where it is minimal."""
+"""The base of problems: a start, a function with its gradient, and a solution."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Problem:
     Parameters
     ----------
     xp : module, optional
-        The library of its arrays, ``numpy`` or ``cupy``: that of `gpuopt.xp` if none is given.
+        The library of its arrays, ``numpy`` or ``cupy``. The default is that of `gpuopt.xp`.
     dtype : {"float64", "float32"}
-        Of its arrays; complex arrays are as precise.
+        The dtype of its arrays. Complex arrays have the same precision.
     """
 
     xp: Any = dataclasses.field(default=None, repr=False)
@@ -50,12 +50,12 @@ class Problem:
 
     @property
     def x0(self) -> Any:
-        """Where methods begin: a new array, or tree of arrays, each time it is asked for."""
+        """The starting point: a new array, or tree of arrays, each time."""
         raise NotImplementedError
 
     @property
     def solution(self) -> Any:
-        """A point where the function has its minimum; there may be others."""
+        """A point where the function has its minimum. There may be others."""
         raise NotImplementedError
 
     @property
@@ -65,11 +65,11 @@ class Problem:
 
     @property
     def bounds(self) -> tuple[float, float] | None:
-        """The interval of each element of x, as `minimize` takes it; None if x is free."""
+        """The interval of each element of x, for `minimize`; None if x is free."""
         return None
 
     def fun(self, x: Any) -> tuple[Any, Any]:
-        """The value at `x`, and the gradient; on a GPU both stay there."""
+        """The value and the gradient at `x`. On a GPU, both stay there."""
         raise NotImplementedError
 
     def __call__(self, x: Any) -> tuple[Any, Any]:
@@ -92,11 +92,11 @@ class Problem:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Examples(Problem):
-    """A mean over examples, for `gpuopt.fit`: ``fit(p.loss_and_grad, p.x0, p.data, rule)``."""
+    """A mean over examples, for `gpuopt.fit`: ``fit(problem, problem.x0, problem.data, rule)``."""
 
     @property
     def data(self) -> tuple[Any, ...]:
-        """Arrays with an example in each row."""
+        """Arrays with one example in each row."""
         raise NotImplementedError
 
     def loss_and_grad(self, x: Any, *batch: Any) -> tuple[Any, Any]:

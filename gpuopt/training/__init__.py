@@ -1,5 +1,5 @@
 """Loops: mini-batch training, minimization in SciPy's shape, and the record of a training.
 
 Comes in: the user's loss and gradients, data, and a rule or an optimizer. Imports: `optimizer` and
-all before it.
+all modules before it.
 """

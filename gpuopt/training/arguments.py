@@ -1,4 +1,4 @@
-"""What the loops are given besides numbers: a rule, a callback, and arrays of other libraries."""
+"""Arguments of the loops other than numbers: a rule, a callback, and arrays of other libraries."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ def check_method(method: Any) -> None:
     """Raise TypeError for anything but a rule."""
     if not isinstance(method, Bindable):
         raise TypeError(
-            "method must be a gpuopt.Rule, such as gpuopt.Adam(), or a method of its own, such as "
+            "method must be a gpuopt.Rule, such as gpuopt.Adam(), or another method, such as "
             f"gpuopt.LBFGS(), got {type(method).__name__}{remedy(method)}"
         )
 
 
 def remedy(rule: Any) -> str:
-    """What to pass in place of something that is no rule but belongs to one."""
+    """What to pass in place of something that is related to a rule but is not one."""
     if isinstance(rule, str):
         return f": {_named(rule)}"
     if isinstance(rule, Piece) or (isinstance(rule, type) and issubclass(rule, Piece)):
         return ": a piece works in a chain, as in gpuopt.chain(gpuopt.clip(1.0), gpuopt.Adam())"
     if isinstance(rule, Optimizer) and type(rule).__module__.startswith("gpuopt.distributed"):
         return (
-            ": an optimizer of several processes is stepped in a loop of your own, "
-            "opt.step(gradient(opt.params))"
+            ": it is an optimizer of several processes, so call opt.step(gradient(opt.params)) in "
+            "a loop of your own"
         )
     if isinstance(rule, Optimizer):
-        return ": an optimizer is made for the call, so pass optimizer.rule"
+        return ": minimize makes its own optimizer, so pass optimizer.rule"
     if is_array(rule):
         return ": the order is gpuopt.minimize(fun, x0, rule)"
     return class_hint(rule)
@@ -73,8 +73,10 @@ def check_callback(callback: Any) -> None:
 
 
 def of_result(callback: Any) -> Callable[[Any], Any]:
-    """A callback as a function of a result. It takes that itself only if ``intermediate_result`` is
-    its one parameter, as in SciPy; else it takes x.
+    """A callback as a function of a result.
+
+    As in SciPy, the callback gets the result if its only parameter is ``intermediate_result``, and
+    otherwise x.
     """
     try:
         newer = set(inspect.signature(callback).parameters) == {"intermediate_result"}
@@ -86,9 +88,9 @@ def of_result(callback: Any) -> Callable[[Any], Any]:
 
 
 def asks_to_stop(answer: Any) -> bool:
-    """Whether a callback's answer is True: Python's, NumPy's, or one that a device computes.
+    """Whether a callback returned True: Python's, NumPy's, or one on a device.
 
-    Whatever else a function returns, a count or an array, says nothing.
+    Other results, such as a count or an array, have no effect.
     """
     if isinstance(answer, (bool, np.bool_)):
         return bool(answer)
@@ -96,7 +98,7 @@ def asks_to_stop(answer: Any) -> bool:
 
 
 def start(x0: Any) -> TreeSpec:
-    """Copies of the arrays of `x0`, which a rule can update: of one array, or of a tree of them."""
+    """Copies of the arrays of `x0`, one array or a tree, which a rule can update."""
     if not _is_tree(x0):
         return TreeSpec(start_array(x0), "x0")
     spec = TreeSpec(x0, "x0")
@@ -107,7 +109,7 @@ def start(x0: Any) -> TreeSpec:
 
 
 def _is_tree(x0: Any) -> bool:
-    """Whether `x0` is a dict, or a list that holds arrays; a list of numbers is an array."""
+    """Whether `x0` is a dict, or a list with arrays. A list of numbers is one array."""
     if isinstance(x0, (list, tuple)):
         return any(is_array(entry) or _is_tree(entry) for entry in x0)
     return isinstance(x0, dict)

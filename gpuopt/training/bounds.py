@@ -1,4 +1,4 @@
-"""Bounds of a minimization, in each of the forms that `minimize` and SciPy take."""
+"""Bounds of a minimization, in each form that `minimize` and SciPy accept."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _FORMS = (
 
 
 class Box:
-    """What lies between a lower and an upper bound for each element of x.
+    """The box between a lower and an upper bound for each element of x.
 
     Parameters
     ----------
     bounds : (lo, hi), sequence of pairs, or scipy.optimize.Bounds, or None
     x : array
-        Where a minimization starts; its shape, dtype and device are those of `low` and `high`.
+        The start of a minimization. `low` and `high` have its shape, dtype and device.
     path : str
-        Of `x` in a tree, for messages.
+        The path of `x` in a tree, for messages.
     """
 
     def __init__(self, bounds: Any, x: Any, path: str = "") -> None:
@@ -35,12 +35,12 @@ class Box:
             return
         low, high = _limits(bounds, x)
         if x.dtype.kind == "c":
-            raise TypeError(f"bounds need a real x0{path}: complex numbers have no order")
+            raise TypeError(f"bounds need a real x0{path}, because complex numbers have no order")
         xp = self._xp = array_module(x)
         for name, limit in (("a lower", low), ("an upper", high)):
             if np.isnan(limit).any():
                 raise ValueError(
-                    f"bounds: {name} bound is NaN; use None or an infinity for no bound"
+                    f"bounds: {name} bound is NaN: use None or an infinity for no bound"
                 )
         try:
             with np.errstate(over="ignore"):  # a bound that the dtype cannot hold is none
@@ -69,7 +69,7 @@ class Box:
 
 
 def boxes(bounds: Any, spec: TreeSpec) -> list[Box]:
-    """The box of each array of a tree; `bounds` of one array are what `Box` takes."""
+    """The box of each array of a tree. For one array, `bounds` are those of `Box`."""
     if bounds is None or spec.paths == [""]:
         return [Box(bounds, x) for x in spec.leaves]
     if isinstance(bounds, tuple) and len(bounds) == 2:
@@ -93,12 +93,12 @@ def _by_leaf(side: Any, none: float, spec: TreeSpec) -> list[Any]:
 
 
 def read_as_scipy(bounds: Any) -> tuple[Any, Any]:
-    """Lower and upper bound of what SciPy takes: a ``Bounds``, or a sequence of pairs."""
+    """The lower and upper bound of SciPy's forms: a ``Bounds``, or a sequence of pairs."""
     return (bounds.lb, bounds.ub) if hasattr(bounds, "lb") else _pairs(bounds)
 
 
 def _limits(bounds: Any, x: Any) -> tuple[Any, Any]:
-    """Lower and upper bound as float64 arrays on the host, without bounds an infinity."""
+    """The lower and upper bound as float64 arrays on the host; infinities for no bound."""
     if hasattr(bounds, "lb"):
         return _limit(bounds.lb, -math.inf), _limit(bounds.ub, math.inf)
     if isinstance(bounds, tuple) and len(bounds) == 2 and not _are_pairs(bounds, x):
@@ -113,7 +113,7 @@ def _limits(bounds: Any, x: Any) -> tuple[Any, Any]:
 
 
 def _are_pairs(bounds: tuple[Any, Any], x: Any) -> bool:
-    """Whether a tuple of two is SciPy's two pairs for an x of two elements: arrays are not."""
+    """Whether a tuple of two is SciPy's two pairs for an x of two elements; arrays never are."""
     return x.size == 2 and all(
         isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in bounds
     )
@@ -135,7 +135,7 @@ def _entry(bound: Any) -> Any:
 
 
 def _limit(limit: Any, none: float) -> Any:
-    """One side as a float64 array on the host, with `none` for each None."""
+    """One side as a float64 array on the host, with `none` in place of None."""
     if is_cupy(limit):
         limit = limit.get()
     try:

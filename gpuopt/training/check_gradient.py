@@ -1,4 +1,4 @@
-"""Check a gradient that was written by hand, and say which convention a wrong one follows."""
+"""Check a gradient written by hand, and name the convention that a wrong one follows."""
 
 from __future__ import annotations
 
@@ -35,14 +35,15 @@ class GradientCheck:
     Attributes
     ----------
     ok : bool
-        Whether the gradient is right, as far as rounding lets one see.
+        Whether the gradient is right, within rounding.
     verdict : str
-        Of the worst array: ``"right"``, ``"conjugated"``, ``"half"``, ``"double"``, ``"negated"``,
-        ``"transposed"``, ``"missing"`` (it is 0), or ``"wrong"`` in another way, or in two.
+        About the worst array: ``"right"``, ``"conjugated"``, ``"half"``, ``"double"``,
+        ``"negated"``, ``"transposed"``, ``"missing"`` (it is 0), or ``"wrong"`` (in another way, or
+        in two ways).
     leaf : str
-        That array, such as ``x['probe']``.
+        The path of the worst array, such as ``x['probe']``.
     index : tuple of int or None
-        The element of it that is farthest off, if it is wrong.
+        If the gradient is wrong, its element with the largest error.
     error : float
         The largest error of a derivative along a direction, relative to the gradient.
     leaves : tuple
@@ -71,7 +72,9 @@ class GradientCheck:
             if name in _REMEDIES
         ]
         if self.index:
-            lines.append(f"  farthest off at {self.leaf}[{', '.join(map(str, self.index))}]")
+            lines.append(
+                f"  the largest error is at {self.leaf}[{', '.join(map(str, self.index))}]"
+            )
         if len(self.leaves) > 1:
             width = max(len(leaf.path) for leaf in self.leaves)
             lines += [
@@ -85,36 +88,37 @@ def check_gradient(
 ) -> GradientCheck:
     """Compare a gradient with central differences along random directions.
 
-    Each array of `x` moves by itself, in so many directions. The length of the moves is chosen by
-    the rounding of `fun`, which is estimated. `x` stays as it is: `fun` gets copies. Check where
-    the gradient is not small: at a minimum nothing is seen.
+    One array of `x` moves at a time. The length of the moves follows from the rounding of `fun`,
+    which is estimated. `x` does not change, because `fun` gets copies. Check at a point where the
+    gradient is not small: at a minimum, rounding hides every mistake.
 
     Parameters
     ----------
     fun : callable
-        ``fun(x, *args) -> (value, gradient)``, as `minimize` takes it. Of a complex array the
-        gradient is ``dL/dx + 1j * dL/dy``.
+        ``fun(x, *args) -> (value, gradient)``, as for `minimize`. The gradient of a complex array
+        is ``dL/dx + 1j * dL/dy``.
     x : array, or lists, tuples and dicts of arrays, nested
-        Where to check, real or complex, of any dtype.
+        The point to check at, real or complex, of any dtype.
     *args
         Further arguments of `fun`.
     directions : int
-        For each array. There are about ``100 + 6 * directions`` calls of `fun` for each, and more
-        where it is wrong, to find what it is, and at which element.
+        How many for each array. `fun` is called about ``100 + 6 * directions`` times for each
+        array, and more often if its gradient is wrong, to find the mistake and the element.
     seed : int
-        Of the directions.
+        Determines the directions.
 
     Returns
     -------
     GradientCheck
-        ``ok``, ``verdict``, ``leaf``, ``index`` and ``error``; its ``str`` says what to change.
+        It has ``ok``, ``verdict``, ``leaf``, ``index`` and ``error``. Its ``str`` says what to
+        change.
 
     Raises
     ------
     ValueError
         If a value or the gradient is not finite at `x`.
     TypeError
-        If `fun` does not return what it should.
+        If `fun` does not return a pair as described.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The examples of a training: arrays of one length, and the batches of an epoch."""
+"""The examples of a training: arrays of equal length, and the batches of an epoch."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ def checked(data: Any, params: Any, called: str = "data") -> tuple[tuple[Any, ..
                 f"{_as_arrays(array, name, to)}"
             )
         if not array.shape:
-            raise ValueError(f"{name} is 0-d: the examples must lie along the first axis")
+            raise ValueError(f"{name} is 0-d: the examples must be along the first axis")
     lengths = [array.shape[0] for array in arrays]
     if len(set(lengths)) > 1:
-        raise ValueError(f"the arrays of {called} must have one length, not {lengths}")
+        raise ValueError(f"the arrays of {called} must have equal lengths, not {lengths}")
     if lengths[0] == 0:
         raise ValueError(f"{called} holds no examples")
     for array, name in zip(arrays, names, strict=True):
@@ -78,7 +78,7 @@ def checked(data: Any, params: Any, called: str = "data") -> tuple[tuple[Any, ..
 
 
 def _as_arrays(value: Any, name: str, to: str) -> str:
-    """What to pass in place of data that are no array."""
+    """What to pass in place of data that are not arrays."""
     if isinstance(value, (Bindable, Optimizer)):
         return "it last, the order is gpuopt.fit(loss_and_grad, params, data, rule)"
     if isinstance(value, dict):

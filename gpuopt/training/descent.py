@@ -1,4 +1,4 @@
-"""From one point of a minimization to the next, with a rule; and the best point that was seen."""
+"""A minimization by a rule, point by point, and the best point that was seen."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Descent(ABC):
     Attributes
     ----------
     calls : int
-        How often the function was called.
+        The number of calls of the function.
     best : dict or None
         The x, fun and jac of the best point that was seen; None before the first.
     about : dict
-        What else a result of `iterate` has.
+        Further entries of the results of `iterate`.
     """
 
     calls: int
@@ -41,11 +41,11 @@ class Descent(ABC):
 
     @abstractmethod
     def step(self) -> bool:
-        """Go on to the next point, and evaluate the function there; False if none is found."""
+        """Move to the next point, and evaluate the function there; False if none is found."""
 
     @abstractmethod
     def look(self) -> tuple[float, float]:
-        """The value, and what is to become `gtol`; this may wait for a GPU."""
+        """The value, and the number to compare with `gtol`; this may wait for a GPU."""
 
     @abstractmethod
     def point(self) -> dict[str, Any]:
@@ -53,18 +53,17 @@ class Descent(ABC):
 
     @abstractmethod
     def kept(self) -> Any:
-        """All that a checkpoint needs, a tree of plain values and arrays."""
+        """The content of a checkpoint, a tree of plain values and arrays."""
 
     @abstractmethod
     def go_on(self, kept: Any, path: str) -> None:
-        """Go on from what is kept in the file at `path`, in place of `begin`."""
+        """Continue from the content of the file at `path`, in place of `begin`."""
 
 
 class ByRule(Descent):
     """A descent by a rule, which updates the arrays of `spec` in place.
 
-    A value that the host has may be the best as soon as it is computed; one on a GPU, where it is
-    looked at.
+    A value on the host can become the best when it is computed, a value on a GPU at a check.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Central differences of a function along directions, and how far they may be off."""
+"""Central differences of a function along directions, with their possible errors."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["Difference", "Differences", "along"]
 
 _FIRST, _SHRINK, _TRIED = 0.1, 4.0, 3
 _SAFETY = 16.0
-"""Rounding may be so many times what was estimated."""
+"""Rounding may be this many times its estimate."""
 
 
 class Difference(NamedTuple):
-    """A difference of two values, the move of the array between them, how far the difference may be
-    off, and how much of that is rounding.
+    """A difference of two values, the move of the array between them, the possible error of the
+    difference, and the part of the error that is rounding.
     """
 
     value: float
@@ -30,10 +30,10 @@ class Difference(NamedTuple):
 
 
 class Differences:
-    """Differences of the function's value as one array moves and the others stay.
+    """Differences of the function's value when one array moves and the others do not.
 
-    Moves are taken as they are rounded in the array's dtype, so that the difference is compared
-    with the gradient times what the array really moved by.
+    A move is the one that remains after rounding to the array's dtype. The difference is therefore
+    compared with the gradient times the real move.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class Differences:
         The function's value for that array.
     x : array
     rng : numpy.random.Generator
-        Of the directions.
+        Draws the directions.
     """
 
     def __init__(self, value: Callable[[Any], float], x: Any, rng: np.random.Generator) -> None:
@@ -55,7 +55,7 @@ class Differences:
         self._step, self._doubt = self._best_step([self.direction() for _ in range(_TRIED)])
 
     def direction(self) -> Any:
-        """A random direction, as long in each element as the array's largest."""
+        """A random direction, scaled by the array's largest element."""
         parts = self._rng.normal(size=(2, *self._x.shape))
         values = parts[0] + 1j * parts[1] if self._wide.kind == "c" else parts[0]
         return self._xp.asarray(values * self._scale)
@@ -66,8 +66,8 @@ class Differences:
         return found._replace(doubt=max(found.doubt, self._doubt))
 
     def shorter(self, direction: Any) -> Iterator[Difference]:
-        """The same of shorter moves, as long as rounding leaves something of them: they pass by
-        the kinks that a longer one meets.
+        """The same with shorter moves, if rounding leaves enough of them: they avoid kinks that a
+        longer move meets.
         """
         for part in (8, 64):
             found = self._at(direction, self._step / part)
@@ -75,7 +75,7 @@ class Differences:
                 yield found
 
     def _at(self, direction: Any, step: float) -> Difference:
-        """From moves of three lengths, of which one may agree with another by chance."""
+        """From moves of three lengths, because two may agree by chance."""
         (near, move, size), (far, longer, larger), (tiny, _, _) = (
             self._pair(direction, k * step) for k in (1, 2, 0.25)
         )
@@ -84,7 +84,7 @@ class Differences:
         return Difference((8 * near - far) / 6, (8 * move - longer) / 6, doubt, rounding)
 
     def _pair(self, direction: Any, step: float) -> tuple[float, Any, float]:
-        """The difference of two values, the move between them, and how large they are."""
+        """The difference of two values, the move between them, and their size."""
         ahead, behind = (self._moved(sign * step * direction) for sign in (1, -1))
         values = self._value(ahead), self._value(behind)
         move = ahead.astype(self._wide) - behind.astype(self._wide)
@@ -94,8 +94,9 @@ class Differences:
         return (self._x.astype(self._wide) + move).astype(self._x.dtype)
 
     def _estimated_noise(self, direction: Any) -> float:
-        """The rounding of values, relative to them, from fourth differences over tiny moves
-        (Hamming 1971); no less than one rounding makes.
+        """The relative rounding of values, from fourth differences over tiny moves (Hamming 1971).
+
+        It is at least that of one rounding.
         """
         tiny = 16 * self.eps
         values = np.array([self._value(self._moved(k * tiny * direction)) for k in range(9)])
@@ -104,8 +105,9 @@ class Differences:
         return max(noise, self.eps / 2)
 
     def _best_step(self, directions: list[Any]) -> tuple[float, float]:
-        """The step with the least doubt, relative to it, and that doubt: in several directions, as
-        one may agree with itself by chance.
+        """The step with the least relative doubt, and that doubt.
+
+        Several directions decide, because one may agree with itself by chance.
         """
         best, least, step = (0.0, 0.0), math.inf, _FIRST
         while step > 8 * self.eps:
@@ -114,14 +116,14 @@ class Differences:
             if doubt / step < least:
                 best, least = (step, doubt), doubt / step
             if all(2 * each.rounding > each.doubt for each in found):
-                break  # shorter steps make it worse
+                break  # shorter steps have larger errors
             step /= _SHRINK
         if not best[0]:
-            raise ValueError("fun is not finite around x: check the gradient where it is")
+            raise ValueError("fun is not finite near x: check the gradient where fun is finite")
         return best
 
 
 def along(gradient: Any, move: Any) -> tuple[float, float]:
-    """What a gradient says of a move, and how much it would say of others as long."""
+    """The change that a gradient predicts for a move, and the size of such changes."""
     product = gradient.conj() * move
     return float(product.real.sum()), math.sqrt(float((abs(product) ** 2).sum()))

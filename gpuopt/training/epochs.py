@@ -1,4 +1,4 @@
-"""A training as it goes on: its updates, and what is done after each epoch."""
+"""The course of a training: its updates, and the work after each epoch."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from gpuopt.training.validation import Validation
 __all__ = ["Training"]
 
 _CHECK_EVERY = 64
-"""A finished epoch reads the device's losses once so many updates wait for their check."""
+"""An epoch ends with reading the device's losses if this many updates are unchecked."""
 
 
 @dataclasses.dataclass
 class Training:
-    """What a training needs; `forward` gives the loss and the gradients of a batch."""
+    """A training; `forward` returns the loss and the gradients of a batch."""
 
     forward: Callable[..., Any]
     optimizer: Optimizer
@@ -52,7 +52,7 @@ class Training:
         history.epochs += 1
 
     def is_over(self, start: float) -> bool:
-        """Look at the losses, measure, and ask whether to stop; if not, save."""
+        """Check the losses, measure, and ask whether to stop; if not, save."""
         history, checkpoint = self.history, self.checkpoint
         if history._unchecked >= _CHECK_EVERY or history.epochs == self.epochs:
             history._check()

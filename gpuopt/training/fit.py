@@ -1,7 +1,6 @@
 """Training: forward pass, backward pass and update, batch after batch, with a record of the loss.
 
-Nothing in the loop waits for a GPU: losses are written to an array there and read when an epoch is
-over.
+Nothing in the loop waits for a GPU: the losses stay in an array there until an epoch ends.
 """
 
 from __future__ import annotations
@@ -59,50 +58,51 @@ def fit(
     ----------
     loss_and_grad : callable
         ``loss_and_grad(params, *batch) -> (loss, grads)``: the forward and the backward pass. The
-        loss is a real number or 0-d array, best the mean over the batch; the gradients have the
+        loss is a real number or 0-d array, usually the mean over the batch. The gradients have the
         structure of `params`.
     params : array, or lists, tuples or dicts of arrays
         The parameters, updated in place.
     data : array or tuple of arrays
         The examples along the first axis, the same number in every array, on the device of
-        `params`. An array of h5py or zarr stays in its file, as does a ``numpy.memmap`` where
-        `params` are on a GPU: each batch is read, and sent to the GPU on a stream of its own, while
-        the one before it is used. Arrays of NumPy may lie beside them.
+        `params`. An array of h5py or zarr stays in its file. So does a ``numpy.memmap`` if `params`
+        are on a GPU. The next batch is read, and sent to the GPU on its own stream, while the
+        current one is used. Such arrays and NumPy arrays may be mixed.
     rule : Rule or Optimizer
-        The rule that updates the parameters, or an optimizer of these very `params`, to continue
-        its state.
+        The rule that updates the parameters; or an optimizer of the same `params`, whose state
+        continues.
     batch_size : int or None
-        Examples per update. 1 is stochastic, more (typically a power of two) is mini-batch, None
-        takes all (batch). The last batch of an epoch is short if the number of examples is no
-        multiple.
+        Examples per update: 1 is stochastic, more (typically a power of two) is mini-batch, and
+        None takes all (batch). The last batch of an epoch is shorter if the number of examples is
+        not a multiple.
     epochs : int
         Passes over the data.
     shuffle : bool
-        Take the examples in a new random order each epoch. Otherwise, or if one batch holds all,
-        batches are views of `data` in its own order.
+        Take the examples in a new random order in each epoch. If False, or if one batch holds all
+        examples, batches are views of `data` in its own order.
     seed : int or numpy.random.Generator
-        Determines the order. The host draws it, so it is the same on every backend. The same seed
-        starts the same orders again; pass one generator to several calls to continue in its stream.
+        Determines the order, which the host draws, so it is the same on every backend. The same
+        seed repeats the same orders. To continue a stream, pass one generator to several calls.
     progress : bool
         Show a progress bar, with the epoch and the loss, in a terminal or a notebook; needs tqdm.
         On a GPU it shows the last loss that has arrived, and waits for none.
     callback : callable, optional
         ``callback(history)`` after each epoch; returning True stops.
     validation : array or tuple of arrays, optional
-        Data like `data` to measure after each epoch: ``history.validation`` is the mean of the loss
-        that `loss_and_grad` gives, with the parameters of ``Optimizer.evaluation()``.
+        Data like `data` to measure after each epoch. ``history.validation`` holds the mean of the
+        loss that `loss_and_grad` returns for the parameters of ``Optimizer.evaluation()``.
     metrics : dict, optional
-        By a name of yours, what else is measured on these: ``metric(params, *batch)`` gives a real
-        number, the mean over the batch. ``history.metrics`` has the means over all.
+        Functions by name that are also measured on the validation data: ``metric(params, *batch)``
+        returns a real number, the mean over the batch. ``history.metrics`` holds the means over all
+        batches.
     patience : int, optional
-        Stop once the loss of the validation data has not fallen for so many epochs; on a GPU, each
-        epoch then waits for it. The parameters are those of the last epoch.
+        Stop if the validation loss has not fallen for this many epochs. The parameters stay those
+        of the last epoch. On a GPU, each epoch then waits for the loss.
     min_delta : float
-        By how much it must fall.
+        The least fall that counts for `patience`.
     checkpoint : Checkpointer, optional
-        Go on from the newest checkpoint in its folder, and save there as it says: a run that was
-        killed ends with the bits of one that was not, its order of examples included. `epochs` and
-        the record count the whole run. A callback is called before its epoch is saved.
+        Continue from the newest checkpoint in its folder, and save checkpoints there. A killed run
+        ends with the bits of an uninterrupted one, including its order of examples. `epochs` and
+        the record count the whole run. The callback is called before its epoch is saved.
 
     Returns
     -------
@@ -112,13 +112,13 @@ def fit(
     Raises
     ------
     FloatingPointError
-        If a loss is not finite, and `gpuopt.backtrack` does not take back the step before; the
-        message says at which update. A NumPy loss is checked before
-        its update, so the parameters are those of the previous update. Losses on a GPU are checked
-        after an epoch (after several if they are short), so later updates have already happened.
+        If a loss is not finite and `gpuopt.backtrack` does not take back the step before. The
+        message names the update. A NumPy loss is checked before its update, so the parameters are
+        those of the previous update. Losses on a GPU are checked after an epoch (after several
+        short ones), so later updates have already happened.
     TypeError, ValueError
-        If an argument is not as described; nothing is altered then. Also if `loss_and_grad` returns
-        anything else.
+        If an argument is not as described; nothing has changed then. Also if `loss_and_grad` does
+        not return a pair as described.
     """
     _check_options(loss_and_grad, shuffle, callback, checkpoint)
     arrays, xp = checked(data, params)
@@ -173,9 +173,9 @@ def _optimizer(rule: Bindable | Optimizer, params: Any) -> Optimizer:
         made = rule.init(params)
         if loss_scale_name(rule) is not None:
             raise ValueError(
-                f"{rule!r} divides the gradients by a scale that loss_and_grad must multiply the "
-                "loss by: make "
-                "opt = rule.init(params), use opt.loss_scale, and pass opt in place of the rule"
+                f"{rule!r} divides the gradients by a scale, and loss_and_grad must multiply the "
+                "loss by it: write opt = rule.init(params), use opt.loss_scale in loss_and_grad, "
+                "and pass opt in place of the rule"
             )
         return made
     own, given = leaves(rule.params), leaves(params)

@@ -1,4 +1,4 @@
-"""What `minimize` and `iterate` are given, for type checkers."""
+"""The types of the arguments of `minimize` and `iterate`, for type checkers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Callback: TypeAlias = "Callable[[Any], object] | IntermediateCallback"
 
 
 class Options(TypedDict, total=False):
-    """The options of `minimize` but for `jac`, which says what `fun` returns."""
+    """The options of `minimize` except `jac`, which decides what `fun` returns."""
 
     args: tuple[Any, ...]
     bounds: Bounds | None

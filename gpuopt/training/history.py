@@ -1,6 +1,4 @@
-"""The record of a training: the loss of every update, kept on the params' device until it is asked
-for.
-"""
+"""The record of a training: the loss of every update, on the device until it is read."""
 
 from __future__ import annotations
 
@@ -30,7 +28,7 @@ class History:
     epochs, steps : int
         Epochs finished and updates made.
     examples : int
-        Examples that the updates have seen, each as often as it was.
+        Examples that the updates have used; repeated examples count each time.
     seconds : float
         Wall time up to the end of the last finished epoch.
     """
@@ -54,22 +52,21 @@ class History:
 
     @property
     def validation(self) -> NDArray[np.float64]:
-        """The mean loss of the validation data after each epoch, shape (epochs,); else empty."""
+        """The mean validation loss after each epoch, shape (epochs,); empty without validation."""
         return np.array(list(map(float, self._validation)))
 
     @property
     def metrics(self) -> dict[str, NDArray[np.float64]]:
-        """By its name, what each metric of `fit` gave after each epoch, shape (epochs,)."""
+        """The values of each metric of `fit` after each epoch, by name, shape (epochs,)."""
         return {name: np.array(list(map(float, each))) for name, each in self._metrics.items()}
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the loss against the updates, with its mean over an epoch where an epoch has several
-        updates.
+        """Draw the loss against the updates, and its running mean if an epoch has several updates.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, optional
-            Where to draw; without it a new figure is made, in the style of `gpuopt.plot`.
+            Where to draw. By default, in a new figure in the style of `gpuopt.plot`.
 
         Returns
         -------
@@ -104,20 +101,20 @@ class History:
         return ax
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as plain numbers and lists, for JSON or a table. It waits for the device."""
+        """The record as plain numbers and lists, for JSON or a table. It waits for the device."""
         found = self._saved()
         arrays = {name: found[name].tolist() for name in ("loss", "validation")}
         metrics = {name: each.tolist() for name, each in found["metrics"].items()}
         return {**found, **arrays, "metrics": metrics}
 
     def _saved(self) -> dict[str, Any]:
-        """All of it, of plain numbers and arrays of the host."""
+        """The record as plain numbers and arrays on the host."""
         counts = {name: getattr(self, name) for name in _COUNTS}
         after = {"validation": self.validation, "metrics": self.metrics}
         return {**counts, "loss": self.loss, **after}
 
     def _restore(self, saved: dict[str, Any], xp: Any) -> None:
-        """Go on from what was saved, with losses that are arrays of `xp`."""
+        """Continue from a saved record, with losses in arrays of `xp`."""
         for name in _COUNTS:
             setattr(self, name, saved[name])
         blocks = np.empty((math.ceil(self.steps / _BLOCK), _BLOCK))
@@ -167,5 +164,5 @@ def running_mean(values: NDArray[np.float64], window: int) -> NDArray[np.float64
 def _not_finite(loss: float, update: int, epoch: int) -> FloatingPointError:
     return FloatingPointError(
         f"the loss is {loss} at update {update} (epoch {epoch}): the learning rate may be too "
-        "large, or data not finite"
+        "large, or the data may not be finite"
     )

@@ -1,4 +1,4 @@
-"""A minimization in a loop of the caller."""
+"""A minimization in the caller's own loop."""
 
 from __future__ import annotations
 
@@ -52,15 +52,15 @@ def iterate(
     Returns
     -------
     iterator of OptimizeResult
-        One for each check: x, its value and gradient as they are there, with the status -1. Besides
-        they have ``optimality``, which converges to ``gtol``, and with a rule ``opt``, the
-        `Optimizer`: assign to ``opt.rule`` to go on with another learning rate. The last one is
-        what `minimize` would return. ``break`` ends the minimization at any time.
+        One for each check: x, its value and its gradient, with the status -1. Each also has
+        ``optimality``, which is compared with ``gtol``. With a rule it has ``opt``, the
+        `Optimizer`; assign to ``opt.rule`` to continue with another learning rate. The last result
+        is what `minimize` would return. ``break`` ends the minimization at any time.
 
     Raises
     ------
     TypeError, ValueError
-        As in `minimize`, at the call.
+        As by `minimize`; the call itself raises them.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The gradient of one array, beside differences: whether it is right, and which mistake it has."""
+"""Compares the gradient of one array with differences, and names its mistake."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gpuopt.training.objective import Objective
 __all__ = ["Leaf", "LeafCheck"]
 
 _CLOSE = 1e-6, 3e-4
-"""How far a gradient in float64 and in float32 may be off, relative to itself."""
+"""The relative error that a gradient in float64 and in float32 may have."""
 _MENDED: dict[str, Callable[[Any], Any]] = {
     "conjugated": lambda g: g.conj(),
     "half": lambda g: 2 * g,
@@ -26,24 +26,24 @@ _MENDED: dict[str, Callable[[Any], Any]] = {
     "negated": lambda g: -g,
     "transposed": lambda g: g.reshape(*g.shape[:-2], *g.shape[:-3:-1]).swapaxes(-1, -2),
 }
-"""What mends a wrong gradient, by what it is."""
+"""What corrects a wrong gradient, by the name of its mistake."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Leaf:
-    """What was found of one array."""
+    """The result for one array."""
 
     path: str
     verdict: str
     error: float
     names: tuple[str, ...] = ()
-    """What it is, where it is more than right or wrong."""
+    """The names of its mistakes, if they are known."""
     hidden: bool = False
     """Whether rounding hides the derivatives in all directions."""
 
 
 class LeafCheck:
-    """The gradient of one array, beside differences."""
+    """Compares the gradient of one array with differences."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class LeafCheck:
         return Leaf(self._path, "wrong", error)
 
     def _conventions(self) -> Iterator[tuple[str, ...]]:
-        """One mistake, then two: those that change such an array."""
+        """Single mistakes, then pairs of them, that can change such an array."""
         known = [
             name
             for name in _MENDED
@@ -97,7 +97,7 @@ class LeafCheck:
         yield from itertools.combinations(known, 2)
 
     def _fits(self, gradient: Any) -> bool:
-        """Whether a gradient says in every direction what is seen, if only by a shorter move."""
+        """Whether a gradient agrees in every direction with a difference, if only a short one."""
         for direction, seen in zip(self._directions, self._seen, strict=True):
             if not any(self._error(gradient, one)[1] for one in seen):
                 if len(seen) == 1:
@@ -107,8 +107,9 @@ class LeafCheck:
         return True
 
     def _error(self, gradient: Any, seen: Difference) -> tuple[float, bool]:
-        """The relative error along a direction, and whether rounding may make it; infinite where
-        it may make it of nothing.
+        """The relative error along a direction, and whether rounding may cause it.
+
+        It is infinite if rounding hides the derivative.
         """
         said, size = along(gradient, seen.move)
         size, off = max(size, abs(seen.value)), abs(said - seen.value)
@@ -116,7 +117,7 @@ class LeafCheck:
         return off / size if size and not (fits and seen.doubt > 0.1 * size) else math.inf, fits
 
     def farthest(self) -> tuple[int, ...]:
-        """The element that is farthest off, by halving."""
+        """The element with the largest error, found by halving."""
         direction = self._differences.direction().reshape(-1)
         low, high = 0, direction.size
         while high - low > 1:

@@ -23,7 +23,7 @@ from gpuopt.training.stopping import Stopping
 __all__ = ["minimize", "searching"]
 
 _PATIENCE = 100
-"""How many updates of a rule may bring nothing, where only `ftol` is given."""
+"""How many updates of a rule may bring nothing if only `ftol` is given."""
 
 
 @overload
@@ -71,21 +71,21 @@ def minimize(
         ``fun(x, *args) -> (value, gradient)`` with ``jac=True``, else ``fun(x, *args) -> value``.
         The value is a real number or an array that holds one.
     x0 : array_like, or lists, tuples and dicts of arrays, nested
-        The starting point: one array of any shape, or several; it is copied. `fun` gets the like,
-        and its gradient has the same structure. Anything but a floating-point array becomes
-        float64.
+        The starting point: one array of any shape, or several. It is copied. `fun` gets arrays of
+        the same structure, and returns a gradient of that structure. An array that is not
+        floating-point becomes float64.
     method : Rule, LBFGS, NonlinearCG or ProximalGradient
         The update rule, such as ``gpuopt.Adam(lr=0.1)``; or a method that calls the function
-        itself, such as ``gpuopt.LBFGS()``, which takes neither `bounds` nor `hyper` nor `master`.
+        itself, such as ``gpuopt.LBFGS()``. Such a method takes no `bounds`, `hyper` or `master`.
     jac : True or callable
         ``jac(x, *args) -> gradient``, if `fun` returns only the value.
     args : tuple
         Further arguments of `fun` and `jac`; anything but a tuple is one argument.
     bounds : (lo, hi), sequence of (min, max) pairs, or scipy.optimize.Bounds, optional
-        ``(lo, hi)`` broadcast to x; or one pair for each element of x. None is no bound. For two
-        elements, two lists or tuples of two are pairs, as in SciPy: write ``lo`` and ``hi`` as
-        arrays there. For several arrays, ``lo`` and ``hi`` are numbers or trees like `x0`. Each
-        update projects x onto the bounds, and `x0` too.
+        ``(lo, hi)`` broadcast to x, or one pair for each element of x. None means no bound. For an
+        x of two elements, two lists or tuples of two are pairs, as in SciPy; to give ``lo`` and
+        ``hi`` there, write them as arrays. For several arrays, ``lo`` and ``hi`` are numbers or
+        trees like `x0`. `x0` and x after each update are projected onto the bounds.
     hyper : dict, optional
         Arrays in place of hyperparameters, such as a learning rate for each element, as for
         `Rule.init`.
@@ -94,32 +94,33 @@ def minimize(
     maxiter : int
         The largest number of updates.
     gtol : float
-        Converged once no element of the gradient (with bounds, of the projected step ``x - clip(x -
-        gradient)``) is larger.
+        Stop, converged, when no element of the gradient is larger. With bounds, this is the
+        projected step ``x - clip(x - gradient)``.
     ftol, patience : float, int, optional
-        Converged once `patience` updates have lowered the value by no more than ``ftol * max(1,
-        |value|)``, as seen at checks. With `ftol` alone, `patience` is 100, with a method that
-        calls the function itself 1; with `patience` alone, `ftol` is 0: the value no longer falls.
+        Stop, converged, when `patience` updates have lowered the value by no more than ``ftol *
+        max(1, |value|)``, as seen at checks. If only `ftol` is given, `patience` is 100, or 1 for a
+        method that calls the function itself. If only `patience` is given, `ftol` is 0: the value
+        no longer falls.
     callback : callable, optional
-        ``callback(x)``, or ``callback(intermediate_result)`` if that name is its only parameter, at
-        every check; returning True or raising StopIteration stops.
+        Called at every check: ``callback(x)``, or ``callback(intermediate_result)`` if that name is
+        its only parameter. If it returns True or raises StopIteration, the minimization stops.
     check_every : int
-        Updates between checks. A check waits for the GPU; nothing else does. A method that calls
-        the function itself waits at each call anyway, and checks every iteration.
+        Updates between checks. Only a check waits for the GPU. A method that calls the function
+        itself waits at each call, and so checks every iteration.
     copy : bool
-        Give `fun` and `jac` a copy of x at each call, so that they may keep and alter it. False
-        gives them x itself, which they must not alter and which the next update overwrites; that
-        saves a copy of x at each call, on a GPU of its memory.
+        Pass `fun` and `jac` a copy of x at each call, so that they may keep and alter it. With
+        False they get x itself: they must not alter it, and the next update overwrites it. This
+        saves a copy at each call.
     checkpoint : Checkpointer, optional
-        Go on from the newest checkpoint in its folder, of the same minimization, and save there as
-        it says: one that was killed ends with the bits of one that was not. Iterations and calls
-        count the whole run.
+        Continue from the newest checkpoint of this minimization in its folder, and save
+        checkpoints there. A killed run ends with the bits of an uninterrupted one. Iterations and
+        calls count the whole run.
 
     Returns
     -------
     OptimizeResult
-        The point with the smallest value that was seen, with its value and gradient, however the
-        minimization ends. A value on a GPU is seen at a check; any other, at every call. `LBFGS`
+        The point with the smallest value that was seen, with its value and gradient, whatever ends
+        the minimization. A value on a GPU is seen at checks, any other at every call. `LBFGS`
         and `NonlinearCG` do not go uphill, so this is their last point. `ProximalGradient` is the
         exception: it returns its last point, because it does not know the value of the penalty.
 
@@ -128,11 +129,11 @@ def minimize(
     TypeError, ValueError
         If an argument, or the result of `fun`, is not as described.
     KeyboardInterrupt
-        If the user interrupts; its attribute ``result`` is then the result so far.
+        If you interrupt. Its attribute ``result`` is the result so far.
 
     See Also
     --------
-    iterate : The same, one check after another, in a loop of your own.
+    iterate : The same in a loop of your own, check by check.
 
     Examples
     --------
@@ -185,7 +186,7 @@ def searching(
     copy: bool = True,
     checkpoint: Any = None,
 ) -> Search:
-    """The search that `minimize` and `iterate` make, if every argument is what it should be."""
+    """The search of `minimize` and `iterate`, with checked arguments."""
     searches = isinstance(method, Method)
     usual = 1 if searches else _PATIENCE
     returns = isinstance(method, Bindable) and takes_back(method)

@@ -1,4 +1,4 @@
-"""The function to minimize: called as its author expects, and its results checked."""
+"""The function to minimize, called with the structure of `x0`, and its results checked."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ __all__ = ["Objective", "real_number"]
 
 
 class Objective:
-    """The function's value and gradient at a point, a list of the arrays of a tree.
+    """The function's value and gradient at a point, which is the list of a tree's arrays.
 
     Parameters
     ----------
     fun, jac, args
         As in `minimize`.
     spec : TreeSpec
-        Of the tree that `fun` and `jac` take.
+        The structure of the argument of `fun` and `jac`.
     copy : bool
-        Whether `fun` and `jac` are given a copy of x at each call, as by SciPy, so that they may
-        keep and alter it.
+        Whether `fun` and `jac` get a copy of x at each call, as in SciPy, so that they may keep and
+        alter it.
     """
 
     def __init__(self, fun: Any, jac: Any, args: Any, spec: TreeSpec, copy: bool) -> None:
@@ -45,7 +45,7 @@ class Objective:
         self._spec, self._copy = spec, copy
 
     def __call__(self, x: list[Any]) -> tuple[Any, list[Any]]:
-        """The value, a float or an array of one element on a device, and the gradient's arrays."""
+        """The value (a float, or an array of one element on a device) and the gradient's arrays."""
         result = self._fun(self._given(x), *self._args)
         if self._jac is not True:
             value = real_number(result)
@@ -53,7 +53,7 @@ class Objective:
         if not isinstance(result, (tuple, list)) or len(result) != 2:
             raise TypeError(
                 "with jac=True, fun must return (value, gradient), got "
-                f"{type(result).__name__}: or pass a function that returns the gradient as jac"
+                f"{type(result).__name__}; or pass jac, a function that returns the gradient"
             )
         return real_number(result[0]), self._gradient(result[1], x)
 
@@ -67,7 +67,7 @@ class Objective:
 
 
 def real_number(value: Any) -> Any:
-    """A function's value as a float, or as the array of one element that a device computes."""
+    """A function's value as a float, or as an array of one element on a device."""
     if isinstance(value, float):
         return float(value)
     try:
@@ -79,12 +79,12 @@ def real_number(value: Any) -> Any:
         kind = ""
     hint = ": return np.real(value)" if kind == "c" else ""
     if isinstance(value, tuple):
-        hint = ": it returns more only with jac=True"
+        hint = ": it may return the gradient too only with jac=True"
     raise TypeError(f"fun must return a single real number, got {_described(value)}{hint}")
 
 
 def _gradient(gradient: Any, x: Any, path: str) -> Any:
-    """A function's gradient as an array that can update x."""
+    """A function's gradient as an array with which x can be updated."""
     if type(gradient) is type(x) and gradient.dtype == x.dtype and gradient.shape == x.shape:
         return gradient
     xp, to = array_module(x), "cupy" if is_cupy(x) else "np"

@@ -1,4 +1,4 @@
-"""The bar of a training, which shows the epoch and the loss and waits for no GPU."""
+"""The progress bar of a training, which shows the epoch and the loss without waiting for a GPU."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _EVERY = 0.1  # seconds between two losses that are shown
 
 
 class Progress:
-    """A bar of tqdm, in a notebook or a terminal."""
+    """A progress bar of tqdm, in a notebook or a terminal."""
 
     def __init__(self, bar: Any, epochs: int) -> None:
         self._bar, self._epochs = bar, epochs
@@ -24,7 +24,7 @@ class Progress:
         self._waiting: tuple[Any, Any] | None = None
 
     def update(self, epoch: int, loss: Any) -> None:
-        """Count an update of that epoch, and now and then show its loss, or the last that came."""
+        """Count an update of that epoch, and sometimes show its loss, or the last that arrived."""
         self._bar.update()
         if (now := time.perf_counter()) < self._next:
             return
@@ -43,7 +43,7 @@ class Progress:
 
 
 def _on_its_way(loss: Any) -> tuple[Any, Any]:
-    """An event, and where the loss will lie on the host once it is over."""
+    """An event, and the memory on the host that holds the loss when the event is done."""
     import cupy
 
     memory = cupy.cuda.alloc_pinned_memory(loss.nbytes)
@@ -56,7 +56,7 @@ def _on_its_way(loss: Any) -> tuple[Any, Any]:
 
 @contextlib.contextmanager
 def progress_bar(progress: bool, epochs: int, made: int, updates: int) -> Any:
-    """A bar for so many updates, of which some are made; None without one."""
+    """A bar for `updates`, of which `made` are done; None if `progress` is False."""
     if not progress:
         yield None
         return

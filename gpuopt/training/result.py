@@ -1,4 +1,4 @@
-"""What `minimize` returns, and how it says why it ended."""
+"""The result of `minimize`, with the reason why it ended."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 __all__ = ["OptimizeResult", "ended"]
 
 MESSAGES = {
-    -1: "The minimization goes on.",
+    -1: "The minimization continues.",
     0: "The gradient became no larger than gtol.",
     1: "The number of iterations reached maxiter.",
     2: "The function's value or gradient is not finite; x is the best found.",
@@ -25,7 +25,7 @@ class OptimizeResult(dict[str, Any]):
     Attributes
     ----------
     x : array, or lists, tuples and dicts of arrays, nested
-        The best point found, of the structure, the shapes and on the device of ``x0``.
+        The best point found, with the structure, shapes and device of ``x0``.
     fun : float
         The function's value there.
     jac
@@ -33,18 +33,18 @@ class OptimizeResult(dict[str, Any]):
     nit, nfev, njev : int
         The number of updates, and of calls of the function and of the gradient.
     success : bool
-        Whether the gradient became no larger than ``gtol``, there or at a later point with a larger
-        value; or the value fell no more, as ``ftol`` and ``patience`` say.
+        Whether the gradient became no larger than ``gtol``, at x or at a later point with a larger
+        value; or whether the value no longer fell, by ``ftol`` and ``patience``.
     status : int
-        0 converged, 1 ``maxiter`` reached, 2 a value or gradient that is not finite, 3 the value
-        fell no more, 4 no smaller value found by a line search, 98 interrupted, 99 stopped by the
-        callback; -1 where a callback is called.
+        0 converged, 1 ``maxiter`` reached, 2 a value or gradient is not finite, 3 the value no
+        longer fell, 4 a line search found no smaller value, 98 interrupted, 99 stopped by the
+        callback, -1 not yet ended (in callbacks and in `iterate`).
     message : str
-        The same in words.
+        The status in words.
     optimality : float
-        Of `iterate` alone: what converges to ``gtol``.
+        From `iterate` only: the number that is compared with ``gtol``.
     opt : Optimizer
-        Of `iterate` with a rule alone.
+        From `iterate` with a rule only.
     """
 
     if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""A rule of this library as a method of ``scipy.optimize.minimize``."""
+"""A rule as a method of ``scipy.optimize.minimize``."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ def scipy_method(rule: Bindable | Method) -> Callable[..., Any]:
     Parameters
     ----------
     rule : Rule
-        Or another method of `minimize`, such as ``gpuopt.LBFGS()``.
+        A rule, or another method of `minimize` such as ``gpuopt.LBFGS()``.
 
     Returns
     -------
     callable
-        Pass it as ``scipy.optimize.minimize(fun, x0, method=…)``. It takes what SciPy's own methods
-        take: ``args``, ``jac``, ``bounds``, ``callback`` (called after every iteration, stopped by
-        StopIteration alone), ``tol`` and ``options``. It warns of ``hess``, ``hessp``,
-        ``constraints`` and unknown options.
+        Pass it as ``scipy.optimize.minimize(fun, x0, method=…)``. It accepts the arguments of
+        SciPy's own methods: ``args``, ``jac``, ``bounds``, ``callback`` (called after every
+        iteration; only StopIteration stops), ``tol`` and ``options``. It warns about ``hess``,
+        ``hessp``, ``constraints`` and unknown options.
 
     Notes
     -----
@@ -53,18 +53,19 @@ def scipy_method(rule: Bindable | Method) -> Callable[..., Any]:
     ``maxiter`` : int, 1000
         The largest number of iterations.
     ``gtol`` : float, 1e-6
-        As in `minimize`; ``tol`` stands for it.
+        As in `minimize`. ``tol`` sets it too.
     ``check_every`` : int, 1
         As in `minimize`. With a callback every iteration is checked.
     ``disp`` : bool, False
-        Print how it ended.
+        Print the result.
     ``eps``, ``finite_diff_rel_step``
-        The absolute step of differences without ``jac``, and the relative one of ``'2-point'``,
+        The absolute step of differences without ``jac``, and the relative step of ``'2-point'``,
         ``'3-point'`` and ``'cs'``.
 
-    Without ``jac`` the gradient is estimated by finite differences: one call of ``fun`` for each
-    element of x. SciPy hands a callable method None in place of ``'2-point'``, ``'3-point'`` and
-    ``'cs'``, so that these are two-point differences here unless the method is called directly.
+    Without ``jac``, finite differences estimate the gradient, with one call of ``fun`` for each
+    element of x. SciPy passes None to a callable method in place of ``'2-point'``, ``'3-point'``
+    and ``'cs'``. All three are therefore two-point differences here, unless you call the method
+    directly.
     """
     if not isinstance(rule, Method):
         check_method(rule)

@@ -1,4 +1,4 @@
-"""A minimization as it goes on: a descent, looked at until there is a reason to stop."""
+"""The course of a minimization: a descent, checked until there is a reason to stop."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ class Search:
         self._nit, self._optimality = 0, float("nan")
 
     def checks(self) -> Iterator[int]:
-        """The status at each check, until it is a reason to stop; an interrupt gets the result so
-        far.
+        """The status at each check, until there is a reason to stop.
+
+        An interrupt gets the result so far.
         """
         stopping, descent = self._stopping, self._descent
         try:
@@ -61,7 +62,7 @@ class Search:
             raise
 
     def now(self) -> OptimizeResult:
-        """The result as it would be at the last check, of that point."""
+        """The result for the point of the last check."""
         return ended(self._descent.point(), -1, self._nit, self._descent.calls)
 
     def ended(self, status: int) -> OptimizeResult:
@@ -70,27 +71,27 @@ class Search:
         return ended(self._descent.best, status, self._nit, self._descent.calls)
 
     def states(self) -> Iterator[OptimizeResult]:
-        """What `iterate` gives: the result now at each check, and in the end that of `minimize`."""
+        """The results of `iterate`: one for each check, and at the end that of `minimize`."""
         for status in self.checks():
             found = self.now() if status < 0 else self.ended(status)
             found.update(optimality=self._optimality, **self._descent.about)
             yield found
 
     def _save(self) -> None:
-        """Save what is needed to go on after the check that was made."""
+        """Save a checkpoint, from which the search continues after this check."""
         checkpoint = self._checkpoint
         if checkpoint is not None and self._nit and self._nit % checkpoint.every == 0:
             search = {"nit": self._nit, "memory": self._stopping.memory}
             checkpoint.write({"search": search, "descent": self._descent.kept()})
 
     def _resumed(self) -> int | None:
-        """Go on from the newest checkpoint: after how many iterations; None without one."""
+        """Continue from the newest checkpoint; the number of its iterations, None without one."""
         if self._checkpoint is None or (found := self._checkpoint.newest()) is None:
             return None
         path, kept = str(found[0]), found[1]
         if not isinstance(kept, dict) or "search" not in kept:
             raise ValueError(
-                f"minimize did not write {path}: give checkpoint= a folder of this run alone"
+                f"minimize did not write {path}: give checkpoint= a folder for this run only"
             )
         self._descent.go_on(kept["descent"], path)
         self._stopping.memory = kept["search"]["memory"]

@@ -1,4 +1,4 @@
-"""When a minimization ends: numbers of its caller, checked, and whether one of them is reached."""
+"""When a minimization ends: the caller's limits, checked, and whether one is reached."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Stopping", "whole"]
 
 
 class Stopping:
-    """The reasons to stop.
+    """The limits of a minimization.
 
     Parameters
     ----------
@@ -19,14 +19,14 @@ class Stopping:
     patience : int or None
         As in `minimize`.
     usual_patience : int
-        What takes its place if there is only `ftol`.
+        The patience if only `ftol` is given.
     returns : bool
-        Whether a step is taken back after which the value is not finite.
+        Whether the rule takes back a step after which the value is not finite.
 
     Attributes
     ----------
     memory : tuple
-        What is remembered from check to check.
+        What one check keeps for the next.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Stopping:
         self.memory = 0.0, 0  # the least value, and when it was found; until the first check
 
     def status(self, nit: int, value: float, optimality: float) -> int:
-        """Of the point after `nit` iterations: `MESSAGES` says what it means."""
+        """The status of the point after `nit` iterations; `MESSAGES` explains it."""
         if not math.isfinite(value) or not math.isfinite(optimality):
             if not (self._returns and nit):
                 return 2
@@ -66,7 +66,7 @@ class Stopping:
 
 
 def whole(name: str, value: Any, least: int) -> int:
-    """A whole number, which SciPy's users may write as ``1e4``."""
+    """A whole number; as in SciPy, it may be a float such as ``1e4``."""
     whole = int(value) if isinstance(value, float) and value.is_integer() else value
     if isinstance(value, bool) or not isinstance(whole, numbers.Integral) or int(whole) < least:
         raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")

@@ -1,4 +1,4 @@
-"""Examples that lie in files: read batch by batch, each while the one before it is used."""
+"""Examples in files, read batch by batch: the next one while the current one is used."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Stored", "is_stored"]
 
 
 def is_stored(array: Any, on_gpu: bool) -> bool:
-    """Whether it is an array in a file: of h5py or zarr, or a memmap whose batches go to a GPU."""
+    """Whether this is an array in a file: of h5py or zarr, or a memmap for a GPU."""
     if isinstance(array, np.ndarray):
         return on_gpu and isinstance(array, np.memmap)
     libraries = {base.__module__.partition(".")[0] for base in type(array).__mro__}
@@ -25,16 +25,16 @@ def is_stored(array: Any, on_gpu: bool) -> bool:
 
 
 class Stored(tuple[Any, ...]):
-    """Arrays of which some lie in files; their batches go where `param` is."""
+    """Arrays of which some are in files; their batches go to the device of `param`."""
 
     param: Any
 
     def batches(self, size: int, order: Any) -> Iterator[tuple[Any, ...]]:
-        """Batches of so many examples, in that order or in their own, each read ahead of its use.
+        """Batches of `size` examples, in `order` or in their own, each read before its use.
 
-        A GPU gets them on a stream of its own, which waits for what was launched before a batch
-        was asked for. Its memory may be that of the batch before the one in use: this one is held
-        until the next is there.
+        A GPU gets them on a separate stream, which waits for all launches before the request of a
+        batch. A new batch may take the memory of the batch before the current one; the current one
+        is held until the next is there.
         """
         from concurrent.futures import ThreadPoolExecutor
 
@@ -61,7 +61,7 @@ class Stored(tuple[Any, ...]):
 
 
 def _examples(array: Any, place: Any) -> Any:
-    """Some examples of an array; a file wants their numbers in order."""
+    """Some examples of an array. A file needs their indices in increasing order."""
     if isinstance(place, slice) or isinstance(array, np.ndarray):
         return np.asarray(array[place])
     by_number = np.argsort(place)
@@ -82,14 +82,14 @@ class _Sending:
             self._stream = cupy.cuda.Stream(non_blocking=True)
 
     def event(self) -> Any:
-        """An event after all that was launched so far."""
+        """An event after all launches so far."""
         with device_of(self._param):
             event = self._cupy.cuda.Event(disable_timing=True)
             event.record()
         return event
 
     def sent(self, arrays: list[Any], event: Any) -> tuple[Any, ...]:
-        """Copies on the device, once they are there."""
+        """Copies on the device, when they have arrived."""
         cupy = self._cupy
         with device_of(self._param), self._stream:
             self._stream.wait_event(event)
@@ -102,7 +102,7 @@ class _Sending:
         return found
 
     def _pinned(self, array: Any) -> Any:
-        """A copy in memory that a GPU reads by itself."""
+        """A copy in pinned memory, which a GPU reads directly."""
         if not array.size:
             return array
         memory = self._cupy.cuda.alloc_pinned_memory(array.nbytes)

@@ -1,4 +1,4 @@
-"""What is measured after each epoch of a training, and whether that is a reason to stop."""
+"""Measures validation data after each epoch of a training, and says whether to stop."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Validation"]
 
 
 class Validation:
-    """The means of the loss and of metrics over data that are not trained with.
+    """The means of the loss and of metrics over validation data.
 
     Parameters
     ----------
@@ -53,10 +53,10 @@ class Validation:
             self._data, self._xp = checked(data, params, "validation")
         elif self._metrics or patience is not None:
             given = "metrics" if self._metrics else "patience"
-            raise ValueError(f"{given} needs data to be measured on: give validation=(x, y)")
+            raise ValueError(f"{given} needs validation data: give validation=(x, y)")
 
     def measure(self, history: History, optimizer: Optimizer) -> None:
-        """Add the means to the record. Nothing waits for a GPU."""
+        """Add the means to the record, without waiting for a GPU."""
         if self._data is None:
             return
         params, count, xp = optimizer.evaluation(), self._data[0].shape[0], self._xp
@@ -72,7 +72,7 @@ class Validation:
             history._metrics.setdefault(name, []).append(mean)
 
     def stops(self, history: History) -> bool:
-        """Whether the loss has not fallen for as many epochs as are waited for."""
+        """Whether the loss has not fallen for `patience` epochs."""
         if self._patience is None:
             return False
         least, at, losses = math.inf, 0, history.validation
@@ -87,8 +87,8 @@ def _checked_metrics(metrics: Any) -> Mapping[str, Callable[..., Any]]:
         return {}
     if not isinstance(metrics, Mapping) or not all(map(callable, metrics.values())):
         raise TypeError(
-            "metrics must be a dict of names and functions, such as {'accuracy': "
-            f"accuracy}}, which are called as accuracy(params, *batch); got {metrics!r}"
+            "metrics must be a dict of functions by name, such as {'accuracy': accuracy}, which "
+            f"are called as accuracy(params, *batch); got {metrics!r}"
         )
     return metrics
 
@@ -101,7 +101,7 @@ def _least_fall(min_delta: Any) -> float:
 
 
 def _number(name: str, value: Any) -> Any:
-    """What a metric returned, if it is one real number."""
+    """The result of a metric, which must be one real number."""
     value = shared(value, f"metrics[{name!r}]")
     single = value.shape == () and value.dtype.kind in "biufV" if is_array(value) else None
     if single or (single is None and isinstance(value, numbers.Real)):

@@ -152,7 +152,7 @@ def test_a_search_over_rules_and_rates_in_a_pipeline() -> None:
         "a solver's parameter",
         lambda: classifier(go.Adam(), learning_rate_init=0.1).fit(X, Y),
         ValueError,
-        ("learning_rate_init=0.1 is of scikit-learn's own solvers", "leave it at 0.001"),
+        ("learning_rate_init=0.1 is for scikit-learn's own solvers", "leave it at 0.001"),
     ),
     ("a solver", lambda: classifier(go.Adam(), solver="lbfgs").fit(X, Y), ValueError, ("leave it at 'adam'",)),
     ("no rule", lambda: classifier(None).set_params(rule__lr=0.1), ValueError, ("['lr'] of rule=None",)),
@@ -219,5 +219,5 @@ def test_what_would_train_nothing_or_otherwise_is_refused() -> None:
     with pytest.raises(ValueError, match="MLPClassifier does not scale the loss: leave LossScale out"):
         go.sklearn.MLPClassifier(rule=go.chain(go.LossScale(), go.SGD())).fit(x, y)
     net = go.sklearn.MLPClassifier((3,)).partial_fit(x, y, classes=[0, 1])
-    with pytest.raises(ValueError, match=r"rule=.* cannot take over a training that was begun otherwise: call fit"):
+    with pytest.raises(ValueError, match=r"rule=.* cannot continue a training that began otherwise: call fit"):
         net.set_params(rule=go.SGD(0.0)).partial_fit(x, y)

@@ -104,7 +104,7 @@ def test_the_element_that_is_wrong() -> None:
 
     found = go.check_gradient(fun, np.arange(20.0).reshape(4, 5))
     assert (found.verdict, found.leaf, found.index) == ("wrong", "x", (2, 3))
-    assert "farthest off at x[2, 3]" in str(found)
+    assert "the largest error is at x[2, 3]" in str(found)
 
 
 def test_what_is_given_stays_as_it_is() -> None:
@@ -167,7 +167,7 @@ def test_kinks_and_what_is_not_finite_nearby() -> None:
         (lambda x: x @ x, np.ones(2), TypeError, r"fun must return \(value, gradient\)"),
         (3, np.ones(2), TypeError, "fun must be callable"),
         (bowl, np.ones(0), ValueError, "x holds no elements"),
-        (lambda x: (1.0 if x[0] == 1 else np.nan, x), np.ones(2), ValueError, "fun is not finite around x"),
+        (lambda x: (1.0 if x[0] == 1 else np.nan, x), np.ones(2), ValueError, "fun is not finite near x"),
     ],
 )
 def test_refused(fun: Any, x: Any, error: type[Exception], message: str) -> None:

@@ -84,7 +84,7 @@ def test_the_next_batch_is_read_while_one_is_used(tmp_path: Path) -> None:
 
 def test_data_on_a_gpu_beside_data_in_a_file_are_named(tmp_path: Path) -> None:
     with stored("h5py", tmp_path, X) as x:
-        with pytest.raises(ValueError, match=r"the arrays of data must have one length, not \[23, 22\]"):
+        with pytest.raises(ValueError, match=r"the arrays of data must have equal lengths, not \[23, 22\]"):
             trained(np, (x, Y[1:]))
         with pytest.raises(TypeError, match=r"data\[1\] must be a NumPy or CuPy array, not list"):
             trained(np, (x, [1.0]))

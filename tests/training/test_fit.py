@@ -468,7 +468,7 @@ def call(**changes: Any) -> Any:
         ({"epochs": np.bool_(True)}, TypeError, "epochs must be an integer"),
         ({"data": ()}, ValueError, "empty tuple"),
         ({"data": (np.zeros((0, 3)), np.zeros(0))}, ValueError, "no examples"),
-        ({"data": (np.zeros((20, 3)), np.zeros(19))}, ValueError, r"one length, not \[20, 19\]"),
+        ({"data": (np.zeros((20, 3)), np.zeros(19))}, ValueError, r"equal lengths, not \[20, 19\]"),
         ({"data": (np.zeros((20, 3)), np.array(2.0))}, ValueError, r"data\[1\] is 0-d"),
         ({"data": np.array(1.0)}, ValueError, "data is 0-d"),
         ({"data": (np.zeros((20, 3)), [1.0] * 20)}, TypeError, r"data\[1\] must be a NumPy or CuPy array, not list"),

@@ -58,7 +58,7 @@ REFUSED = [
     ({"bounds": (math.nan, 1.0)}, ValueError, "a lower bound is NaN"),
     ({"bounds": (np.zeros(3), np.ones(3))}, ValueError, r"do not broadcast to x of shape \(2,\)"),
     ({"bounds": (0, 1), "x0": np.ones(2, "complex64")}, TypeError, "bounds need a real x0"),
-    ({"bounds": (0, math.nan)}, ValueError, "an upper bound is NaN; use None"),
+    ({"bounds": (0, math.nan)}, ValueError, "an upper bound is NaN: use None"),
     ({"bounds": 0.5}, TypeError, r"bounds must be \(lo, hi\), a \(min, max\) pair"),
     ({"bounds": []}, ValueError, "pair for each element of x"),
     ({"bounds": [(0, 1, 2), (0, 1, 2)]}, ValueError, "pair for each element of x"),
@@ -91,8 +91,8 @@ REFUSED = [
         TypeError,
         r"method must be a gpuopt\.Rule, such as gpuopt\.Adam\(\), .* got str: write gpuopt\.Adam\(\)$",
     ),
-    ({"fun": lambda x: ((1.0, x), x)}, TypeError, "it returns more only with jac=True"),
-    ({"fun": bowl, "jac": lambda x: x}, TypeError, "it returns more only with jac=True"),
+    ({"fun": lambda x: ((1.0, x), x)}, TypeError, "it may return the gradient too only with jac=True"),
+    ({"fun": bowl, "jac": lambda x: x}, TypeError, "it may return the gradient too only with jac=True"),
     ({"fun": lambda x: (1.0 + 0j, x)}, TypeError, r"got \(1\+0j\): return np\.real\(value\)"),
     ({"fun": lambda x: ("1", x)}, TypeError, "single real number, got '1'"),
     ({"fun": lambda x: (None, x)}, TypeError, "single real number, got None"),
@@ -216,7 +216,7 @@ def test_bounds_of_a_tree(bounds: Any) -> None:
         ),
         (({"a": 1.0}, None), ValueError, r"missing: bounds\['b'\]"),
         ((np.zeros(3), None), ValueError, r"do not broadcast to x\['a'\] of shape \(2,\)"),
-        ((0, 1), TypeError, r"bounds need a real x0\['b'\]: complex numbers have no order"),
+        ((0, 1), TypeError, r"bounds need a real x0\['b'\], because complex numbers have no order"),
     ],
 )
 def test_bounds_of_a_tree_that_cannot_be(bounds: Any, error: type[Exception], message: str) -> None:

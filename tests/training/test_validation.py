@@ -125,12 +125,12 @@ def test_nothing_waits_for_a_gpu_but_patience(gpu_is_emulated: bool) -> None:
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"validation": None}, ValueError, r"metrics needs data to be measured on: give validation=\(x, y\)"),
-        ({"validation": None, "metrics": None, "patience": 2}, ValueError, "patience needs data to be measured on"),
+        ({"validation": None}, ValueError, r"metrics needs validation data: give validation=\(x, y\)"),
+        ({"validation": None, "metrics": None, "patience": 2}, ValueError, "patience needs validation data"),
         ({"validation": ()}, ValueError, "validation is an empty tuple"),
         ({"validation": [1.0]}, TypeError, "validation must be a NumPy or CuPy array, not list"),
-        ({"metrics": furthest}, TypeError, r"metrics must be a dict of names and functions, such as \{'accuracy'"),
-        ({"metrics": {"far": 3}}, TypeError, "metrics must be a dict of names and functions"),
+        ({"metrics": furthest}, TypeError, r"metrics must be a dict of functions by name, such as \{'accuracy'"),
+        ({"metrics": {"far": 3}}, TypeError, "metrics must be a dict of functions by name"),
         ({"metrics": {"far": lambda p, x: x}}, TypeError, r"metrics\['far'\] must return a real number .*: return the mean"),
         (
             {"metrics": {"far": lambda p, x: 1j}},

@@ -1,5 +1,5 @@
-"""Checkpoints: an optimizer and its parameters in one file, from which a killed run goes on.
+"""Checkpoints: an optimizer and its parameters in one file, from which a killed run continues.
 
-Comes in: an `Optimizer`, and plain values beside it. Goes out: a file that is whole or not there.
-It may import whatever comes before `fit`.
+Comes in: an `Optimizer`, and further plain values. Goes out: a file that is complete or absent. It
+may import all modules before `fit`.
 """

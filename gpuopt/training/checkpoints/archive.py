@@ -1,7 +1,7 @@
 """A tree in one file that `numpy.load` opens, with a checksum for each of its parts.
 
-The file is a zip archive of ``.npy`` files, neither compressed nor pickled, and of two more: a
-manifest, which has the tree, and for each array the SHA-256 of its file; and that of the manifest.
+The file is a zip archive of ``.npy`` files, neither compressed nor pickled, and of two more. One is
+a manifest, with the tree and the SHA-256 of each array's file. The other is the manifest's SHA-256.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CHECKSUM = "manifest.sha256"
 
 
 class _Hashed(io.RawIOBase):
-    """A file to write, with the checksum of what was written."""
+    """A file to write to, with the checksum of its content."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file, self._hash = file, hashlib.sha256()
@@ -42,7 +42,7 @@ class _Hashed(io.RawIOBase):
 
 
 def write_archive(path: str | os.PathLike[str], tree: Any) -> None:
-    """Write a tree of plain values and arrays; the file at `path` is the old one or the new one."""
+    """Write a tree of plain values and arrays. The file at `path` is always complete."""
     content = plain(tree)
     with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
         checksums = {}
@@ -68,7 +68,7 @@ def read_archive(path: str | os.PathLike[str]) -> Any:
     Raises
     ------
     CheckpointError
-        If it is not, to the last bit of an array, what `write_archive` wrote.
+        If the file differs, in any bit of an array, from what `write_archive` wrote.
     OSError
         If it cannot be opened.
     """
@@ -84,7 +84,7 @@ def _tree(archive: zipfile.ZipFile, size: int) -> Any:
     names = archive.namelist()
     if MANIFEST not in names and CHECKSUM not in names:
         raise CheckpointError(
-            "no checkpoint of gpuopt, for it has no manifest: read arrays with numpy.load"
+            "not a checkpoint of gpuopt, because it has no manifest: read arrays with numpy.load"
         )
     for info in archive.infolist():  # what is compressed could be of any size
         if info.compress_type != zipfile.ZIP_STORED or not info.file_size <= size:
@@ -93,7 +93,7 @@ def _tree(archive: zipfile.ZipFile, size: int) -> Any:
     found = checked_manifest(text, archive.read(CHECKSUM).decode())
     members = {f"{name}.npy": name for name in found["arrays"]}
     if sorted(names) != sorted([*members, MANIFEST, CHECKSUM]):
-        raise ValueError("its arrays are not those of its manifest")
+        raise ValueError("its arrays differ from its manifest")
     arrays = {}
     for member, name in members.items():
         data = archive.read(member)
@@ -103,20 +103,20 @@ def _tree(archive: zipfile.ZipFile, size: int) -> Any:
 
 
 def check_sum(name: str, data: bytes, expected: str) -> None:
-    """Raise ValueError unless these bytes have the checksum that is expected."""
+    """Raise ValueError unless these bytes have the expected checksum."""
     if hashlib.sha256(data).hexdigest() != expected:
         raise ValueError(f"{name} has another checksum")
 
 
 def checked_manifest(text: bytes, checksum: str) -> dict[str, Any]:
-    """What a manifest says, if it is whole and of a version that is known."""
+    """The content of a manifest, if it is complete and of a known version."""
     check_sum(MANIFEST, text, checksum)
     found: dict[str, Any] = json.loads(text)
     if found["format"] != FORMAT:
         raise ValueError(f"it is a {found['format']}")
     if found["version"] > VERSION:
         raise CheckpointError(
-            f"gpuopt {found['gpuopt']} wrote it, in version {found['version']} of the format, and "
-            f"this one reads version {VERSION}: install the newer gpuopt"
+            f"gpuopt {found['gpuopt']} wrote it in version {found['version']} of the format, and "
+            f"this one reads up to version {VERSION}: install the newer gpuopt"
         )
     return found

@@ -1,4 +1,4 @@
-"""Save an optimizer with its parameters, and go on from there."""
+"""Save an optimizer with its parameters, and continue from the file."""
 
 from __future__ import annotations
 
@@ -27,30 +27,32 @@ def save(
     history: History | None = None,
     extra: Any = None,
 ) -> None:
-    """Save an optimizer and its parameters in one file, from which `load` goes on bit for bit.
+    """Save an optimizer and its parameters in one file, from which `load` continues bit for bit.
 
-    The file is whole or not there: it is written beside `path`, brought to the disk, and then takes
-    the place of what was at `path`. What a killed call left there, the next one deletes.
+    The file is complete or absent. It is written next to `path`, flushed to the disk, and then
+    replaces the file at `path`. The next call deletes what a killed call has left.
 
     Parameters
     ----------
     path : str or path
-        The file; ``numpy.load`` opens it, so call it ``.npz``. One that is called ``.safetensors``
-        is of that format, and needs safetensors.
+        The file. ``numpy.load`` opens it, so let its name end in ``.npz``. A name that ends in
+        ``.safetensors`` gives that format, which needs safetensors.
     opt : Optimizer
-        Its parameters, its state, counts and numbers are kept, and its arrays for hyperparameters.
+        The file holds its parameters, state, counts and numbers, and its arrays for
+        hyperparameters.
     history : History, optional
-        The record of `fit`, to be kept too.
+        The record of `fit`, saved too.
     extra : optional
-        Whatever else you want to have back: numbers, texts, None, arrays, and lists, tuples and
-        dicts of them. For a generator of random numbers, its ``bit_generator.state``.
+        Anything else to save: numbers, texts, None, arrays, and lists, tuples and dicts of them.
+        For a random generator, save its ``bit_generator.state``.
 
     Raises
     ------
     OSError
-        If the file cannot be written, as on a full disk. What was at `path` is still there then.
+        If the file cannot be written, for example on a full disk. The file at `path` is unchanged
+        then.
     TypeError
-        If something in `extra` cannot be kept; the message says what.
+        If something in `extra` cannot be saved; the message names it.
     RuntimeError
         If an earlier step of the optimizer failed halfway.
 
@@ -69,31 +71,32 @@ def save(
 
 
 def load(path: str | os.PathLike[str], opt: Optimizer, *, history: History | None = None) -> Any:
-    """Go on from what `save` wrote: parameters, state and all the rest change in place.
+    """Continue from a file that `save` wrote: parameters, state and all the rest change in place.
 
-    Everything is read and checked before anything is changed. The parameters may be on another
-    device than those that were saved, and be updated by another executor.
+    Everything is read and checked before anything changes. The parameters may be on another device
+    than the saved ones, and another executor may update them.
 
     Parameters
     ----------
     path : str or path
     opt : Optimizer
-        Of the same rule and like arrays as the one that was saved. Its hyperparameters become those
-        that were saved; schedules stay, for they are functions of the count.
+        An optimizer with the same rule, and arrays of the same structure, shapes and dtypes, as the
+        saved one. It takes the saved hyperparameters, but keeps its schedules, which are functions
+        of the count.
     history : History, optional
-        To become the record that was saved.
+        It takes the saved record.
 
     Returns
     -------
     object
-        The `extra` that was saved.
+        The saved `extra`.
 
     Raises
     ------
     CheckpointError
-        If the file is damaged, no checkpoint, or of a later version. Nothing has changed then.
+        If the file is damaged, not a checkpoint, or of a later version. Nothing has changed then.
     TypeError, ValueError
-        If it is of another rule or of other arrays. Nothing has changed then.
+        If the file is from another rule, or does not fit the arrays. Nothing has changed then.
     OSError
         If there is no such file, or it cannot be read.
     """
@@ -131,7 +134,7 @@ def _is_safetensors(path: str | os.PathLike[str]) -> bool:
 
 
 def contents(opt: Optimizer, history: History | None, extra: Any) -> dict[str, Any]:
-    """All that is kept of an optimizer."""
+    """The content of a checkpoint of an optimizer."""
     _check(opt, history)
     found = opt.state_dict()
     return {
@@ -145,12 +148,12 @@ def contents(opt: Optimizer, history: History | None, extra: Any) -> dict[str, A
 
 
 def applied(found: Any, opt: Optimizer, history: History | None, path: str) -> Any:
-    """Let an optimizer and a record go on from what is kept; the `extra` of that."""
+    """Continue an optimizer and a record from the content of a checkpoint; return its `extra`."""
     _check(opt, history)
     if not isinstance(found, dict) or "optimizer" not in found:
-        raise CheckpointError(f"{path} holds no optimizer: is it of gpuopt.minimize?")
+        raise CheckpointError(f"{path} holds no optimizer: did gpuopt.minimize write it?")
     if history is not None and found["history"] is None:
-        raise ValueError(f"{path} holds no history: load it without, gpuopt.load(path, opt)")
+        raise ValueError(f"{path} holds no history: write gpuopt.load(path, opt)")
     try:
         beside = _beside("params", found["params"], _shared(opt.params))
         hyper, saved = _hyper(opt), found["hyper"]
@@ -167,7 +170,7 @@ def applied(found: Any, opt: Optimizer, history: History | None, path: str) -> A
 
 
 def on_device(tree: Any, xp: Any) -> Any:
-    """What was read, with arrays of `xp`; one that is there twice is one array."""
+    """The tree with arrays of `xp`; an array that appears twice stays one array."""
     seen: dict[int, Any] = {}
 
     def there(leaf: Any) -> Any:
@@ -179,7 +182,7 @@ def on_device(tree: Any, xp: Any) -> Any:
 
 
 def _shared(params: Any) -> Any:
-    """Parameters as arrays of NumPy or CuPy, whatever library they are of."""
+    """Parameters of any library as arrays of NumPy or CuPy."""
     spec = TreeSpec(params, "params")
     each = zip(spec.leaves, spec.paths, strict=True)
     return spec.build([parameter(leaf, path) for leaf, path in each])
@@ -193,23 +196,23 @@ def _check(opt: Any, history: Any) -> None:
         elif kind.__module__.startswith("gpuopt.torch"):
             hint = ": write torch.save(opt.state_dict(), path)"
         raise TypeError(
-            "opt must be an Optimizer, as rule.init(params) makes it, got "
+            "opt must be an Optimizer, as rule.init(params) returns, got "
             f"{kind.__module__}.{kind.__qualname__}{hint}"
         )
     if not isinstance(history, History | None):
         raise TypeError(
-            f"history must be a History, as gpuopt.fit returns it, got {type(history).__name__}"
+            f"history must be a History, as gpuopt.fit returns, got {type(history).__name__}"
         )
 
 
 def _hyper(opt: Optimizer) -> dict[str, Any]:
-    """The arrays for hyperparameters: those that `init` was given, and those written in pieces."""
+    """The arrays for hyperparameters: those given to `init`, and those in pieces."""
     written = {n: x for n, x in opt.rule.hyperparameters.items() if is_written(x)}
     return {**(opt._given or {}), **written}
 
 
 def _beside(name: str, saved: Any, now: Any) -> list[tuple[Any, Any]]:
-    """Each array of a tree with what was saved for it, ready to be assigned."""
+    """Each array of a tree with the saved array that is to be assigned to it."""
     spec, found = TreeSpec(now, name), []
     for path, target, source in zip(spec.paths, spec.leaves, spec.match(saved, name), strict=True):
         if target is None and source is None:
@@ -217,11 +220,13 @@ def _beside(name: str, saved: Any, now: Any) -> list[tuple[Any, Any]]:
         if not fits(target, source):
             raise ValueError(
                 f"{name}{path} is {told(target)}, and {told(source)} was saved: give init arrays "
-                "like those that were saved"
+                "of the saved shapes and dtypes"
             )
         if not getattr(target.flags, "writeable", True):
             if (target == source).all():
                 continue
-            raise ValueError(f"{name}{path} is read-only, and another was saved: give init a copy")
+            raise ValueError(
+                f"{name}{path} is read-only, and other values were saved: give init a copy"
+            )
         found.append((target, like(target, source)))
     return found

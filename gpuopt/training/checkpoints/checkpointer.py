@@ -1,4 +1,4 @@
-"""The checkpoints of one run, in a folder of their own."""
+"""The checkpoints of one run, in one folder."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _NAME = r"checkpoint-(\d{6,})\.npz"
 
 
 class Checkpointer:
-    """Keeps the newest checkpoints of a run, so that it goes on bit for bit after it was killed.
+    """Keeps the newest checkpoints of a run, so that a killed run continues bit for bit.
 
-    Give it to `fit` or `minimize` as ``checkpoint=``: they go on from the newest checkpoint in the
-    folder, if there is one, and save as they go. In a loop of your own, call `load` once before it
-    and `save` within.
+    Pass it to `fit` or `minimize` as ``checkpoint=``. They continue from the newest checkpoint in
+    the folder, if there is one, and save new ones. In your own loop, call `load` once before the
+    loop and `save` within it.
 
     Parameters
     ----------
     folder : str or path
-        Of this run alone: a run that finds checkpoints there goes on from them. It is made with the
-        first checkpoint.
+        A folder for this run only, because a run continues from the checkpoints that it finds. The
+        first checkpoint creates it.
     every : int
-        How many epochs of `fit`, or iterations of `minimize`, come between two checkpoints.
+        The number of epochs of `fit`, or iterations of `minimize`, between two checkpoints.
     keep : int or None
-        How many checkpoints are kept, the newest; None keeps all.
+        How many of the newest checkpoints are kept; None keeps all.
 
     Raises
     ------
@@ -62,7 +62,7 @@ class Checkpointer:
         except TypeError:
             raise TypeError(f"folder must be a path, got {folder!r}") from None
         if self.folder.exists() and not self.folder.is_dir():
-            raise NotADirectoryError(f"{str(self.folder)!r} is a file: give a folder of its own")
+            raise NotADirectoryError(f"{str(self.folder)!r} is a file: give a folder for this run")
         self.every = whole("every", every, 1)
         self.keep = None if keep is None else whole("keep", keep, 1)
 
@@ -72,7 +72,7 @@ class Checkpointer:
         return [path for _, path in sorted(self._numbered())]
 
     def save(self, opt: Optimizer, *, history: History | None = None, extra: Any = None) -> None:
-        """Save a checkpoint, and delete those that are too many.
+        """Save a checkpoint, and delete the oldest ones beyond `keep`.
 
         Parameters
         ----------
@@ -82,9 +82,9 @@ class Checkpointer:
         self.write(contents(opt, history, extra))
 
     def load(self, opt: Optimizer, *, history: History | None = None) -> Any:
-        """Go on from the newest checkpoint; None, and nothing changes, if there is none.
+        """Continue from the newest checkpoint; if there is none, return None and change nothing.
 
-        If it is damaged, a warning says so, and the one before it is taken.
+        If the newest one is damaged, this warns and takes the one before it.
 
         Parameters
         ----------
@@ -94,14 +94,14 @@ class Checkpointer:
         Returns
         -------
         object
-            The `extra` that was saved.
+            The saved `extra`.
 
         Raises
         ------
         CheckpointError
             If all checkpoints are damaged.
         TypeError, ValueError
-            If the checkpoint is of another rule or of other arrays.
+            If the checkpoint is from another rule, or does not fit the arrays.
         """
         found = self.newest()
         return None if found is None else applied(found[1], opt, history, str(found[0]))
@@ -113,11 +113,11 @@ class Checkpointer:
         return [(int(own[1]), path) for own, path in named if own]
 
     def due(self, done: int, all_of_them: int) -> bool:
-        """Whether a run saves after so many of all its epochs or iterations."""
+        """Whether a run saves after `done` of its epochs or iterations."""
         return done % self.every == 0 or done == all_of_them
 
     def write(self, tree: Any) -> None:
-        """Save a tree of plain values and arrays, and delete those that are too many."""
+        """Save a tree of plain values and arrays, and delete the oldest files beyond `keep`."""
         self.folder.mkdir(parents=True, exist_ok=True)
         sweep(self.folder, _NAME)
         number = max((number for number, _ in self._numbered()), default=0) + 1
@@ -126,14 +126,14 @@ class Checkpointer:
             path.unlink(missing_ok=True)
 
     def newest(self) -> tuple[Path, Any] | None:
-        """The newest checkpoint that is whole, and what it holds."""
+        """The newest checkpoint that is complete, and its content."""
         error = None
         for path in reversed(self.paths):
             try:
                 return path, read(path)
             except CheckpointError as damage:
                 error = damage
-                warnings.warn(f"{damage}; the one before it is tried", stacklevel=4)
+                warnings.warn(f"{damage}; trying the one before it", stacklevel=4)
         if error is not None:
             raise error
         return None
@@ -144,5 +144,5 @@ def check_checkpointer(checkpoint: Any) -> None:
     if not isinstance(checkpoint, Checkpointer | None):
         raise TypeError(
             f"checkpoint must be a Checkpointer, got {checkpoint!r}: write "
-            "gpuopt.Checkpointer('folder of this run')"
+            "gpuopt.Checkpointer('folder-of-this-run')"
         )

@@ -1,4 +1,4 @@
-"""The error for files that are no checkpoints."""
+"""The error for files that are not checkpoints."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ __all__ = ["CheckpointError", "naming"]
 
 
 class CheckpointError(Exception):
-    """A file is no checkpoint, or a damaged one, or one of a later version of gpuopt.
+    """A file is not a checkpoint, is damaged, or is of a later version of gpuopt.
 
-    Nothing has changed where it is raised.
+    Nothing has changed when it is raised.
     """
 
 
 @contextlib.contextmanager
 def naming(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Name the file at `path` in the error for whatever its damage makes of those who read it."""
+    """Name the file at `path` in any error that its damage causes."""
     try:
         yield
     except (CheckpointError, ImportError, MemoryError) as error:
@@ -26,5 +26,5 @@ def naming(path: str | os.PathLike[str]) -> Iterator[None]:
         raise
     except Exception as error:
         raise CheckpointError(
-            f"{os.fspath(path)} is no checkpoint, or it is damaged ({error}): load an older one"
+            f"{os.fspath(path)} is not a checkpoint, or it is damaged ({error}): load an older one"
         ) from error

@@ -1,4 +1,4 @@
-"""Trees of plain values as JSON, beside which their arrays lie by name."""
+"""Trees of plain values as JSON, with their arrays apart, by name."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ _LONGEST = 80  # characters of a key in the name of an array
 
 
 class plain:  # noqa: N801 # read as a function: plain(tree).document
-    """A tree of plain values and arrays, written as JSON has it.
+    """A tree of plain values and arrays in the form of JSON.
 
     Attributes
     ----------
     document
-        The tree, of what JSON knows. An array is ``{"array": name}``.
+        The tree, made of JSON's types. An array is ``{"array": name}``.
     arrays : dict
-        The arrays of NumPy, by their names: the keys on the way to them, with slashes. One of
-        bfloat16 is there as its bits, uint16.
+        The arrays of NumPy by name: the keys on the way to them, with slashes. A bfloat16 array is
+        stored as its bits, uint16.
     bfloat16 : set
-        The names of such.
+        The names of the bfloat16 arrays.
 
     Raises
     ------
     TypeError
-        If there is anything else in the tree; the message says where.
+        If the tree holds anything else; the message says where.
     """
 
     def __init__(self, tree: Any) -> None:
@@ -63,7 +63,7 @@ class plain:  # noqa: N801 # read as a function: plain(tree).document
             if isinstance(value, kind):
                 return kind(value)
         raise TypeError(
-            f"{_shown(keys)} is a {type(value).__name__}, and a checkpoint keeps numbers, texts, "
+            f"{_shown(keys)} is a {type(value).__name__}, and a checkpoint holds numbers, texts, "
             f"None, arrays, lists, tuples and dicts of them{_remedy(value)}"
         )
 
@@ -73,10 +73,10 @@ class plain:  # noqa: N801 # read as a function: plain(tree).document
         if host.dtype.name == "bfloat16":  # which NumPy's format does not know
             host, node["as"] = host.view(np.uint16), "bfloat16"
         if isinstance(value, np.ma.MaskedArray):
-            raise TypeError(f"{_shown(keys)} is a masked array: keep its .data and its .mask apart")
+            raise TypeError(f"{_shown(keys)} is a masked array: save its .data and its .mask")
         if host.dtype.hasobject or np.dtype(host.dtype.str) != host.dtype:
             raise TypeError(
-                f"{_shown(keys)} is an array of {host.dtype}, and a checkpoint keeps arrays of "
+                f"{_shown(keys)} is an array of {host.dtype}, and a checkpoint holds arrays of "
                 "numbers and of texts"
             )
         node[next(iter(node))] = name = self._name(keys)
@@ -86,7 +86,7 @@ class plain:  # noqa: N801 # read as a function: plain(tree).document
         return node
 
     def _name(self, keys: tuple[Any, ...]) -> str:
-        """A name that is no other's, of which any system could make a file."""
+        """A unique name that any system accepts as the name of a file."""
         parts = [re.sub(r"[^\w+-]", "_", str(key), flags=re.ASCII)[:_LONGEST] for key in keys]
         name = wanted = "/".join(parts)
         while name.lower() in self._lower:
@@ -98,7 +98,7 @@ class plain:  # noqa: N801 # read as a function: plain(tree).document
 def parsed(document: Any, arrays: Mapping[str, Any]) -> Any:
     """The tree of a `plain` document.
 
-    A bfloat16 is a float32, which has all of its numbers, where ml_dtypes is not installed.
+    Without ml_dtypes, a bfloat16 array becomes float32, which holds the same numbers.
     """
     if isinstance(document, list):
         return [parsed(each, arrays) for each in document]
@@ -130,5 +130,5 @@ def _shown(keys: tuple[Any, ...]) -> str:
 
 def _remedy(value: Any) -> str:
     if isinstance(value, np.random.Generator):
-        return ": keep its .bit_generator.state"
+        return ": save its .bit_generator.state"
     return ": make it a list" if isinstance(value, (set, frozenset)) else ""

@@ -1,4 +1,4 @@
-"""A file that takes the place of another once it is whole and on the disk, or never does."""
+"""A file that replaces another when it is complete and on the disk, or not at all."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _LONG = 200
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """A new file to write, which takes the place of `path` when the block ends without an error.
+    """A new file to write to, which replaces `path` when the block ends without an error.
 
-    It lies beside `path` until then, and is locked, so that `sweep` knows that somebody writes it.
-    It gets the permissions of the file at `path`, if there is one.
+    Until then it is next to `path`, and locked, so that `sweep` knows that it is in use. It gets
+    the permissions of the file at `path`, if there is one.
 
     Raises
     ------
     OSError
-        If it cannot be written, as on a full disk. The file at `path` is as it was then.
+        If it cannot be written, for example on a full disk. The file at `path` is unchanged then.
     """
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
         raise FileNotFoundError(
-            f"there is no folder {str(target.parent)!r} for {target.name!r}: make it first, "
+            f"there is no folder {str(target.parent)!r} for {target.name!r}: create it first, "
             f"os.makedirs({str(target.parent)!r})"
         )
     if target.is_dir():
@@ -58,7 +58,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 
 
 def sweep(folder: Path, pattern: str) -> None:
-    """Delete what killed writers of files whose names match `pattern` have left in a folder."""
+    """Delete from a folder what killed writers of files that match `pattern` have left."""
     for found in folder.iterdir() if folder.is_dir() else ():
         if re.fullmatch(rf"\.{pattern}\.[0-9a-f]{{16}}\.tmp", found.name):
             with contextlib.suppress(OSError), found.open("rb") as file:
@@ -69,7 +69,7 @@ def sweep(folder: Path, pattern: str) -> None:
 
 
 def _beside(target: Path) -> tuple[Path, IO[bytes]]:
-    """A new file beside `target`, open and locked."""
+    """A new file next to `target`, open and locked."""
     while True:
         path = target.with_name(f".{_short(target.name)}.{os.urandom(8).hex()}.tmp")
         file = path.open("xb")
@@ -79,12 +79,12 @@ def _beside(target: Path) -> tuple[Path, IO[bytes]]:
 
 
 def _short(name: str) -> str:
-    """A name to which some letters can be added: file systems take 255 bytes."""
+    """A name with room for more letters, because file systems allow 255 bytes."""
     return name if len(os.fsencode(name)) <= _LONG else name[: _LONG // 4]
 
 
 def _locked(file: IO[bytes]) -> bool | None:
-    """Lock a file until it is closed; False if somebody else does, None where that is unknown."""
+    """Lock a file until it is closed; False if another process holds it, None if unknown."""
     if sys.platform == "win32":
         return True
     try:
@@ -97,7 +97,7 @@ def _locked(file: IO[bytes]) -> bool | None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Have the name of a new file on the disk, too."""
+    """Flush the name of a new file to the disk, too."""
     if sys.platform != "win32":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""What `fit` keeps beside an optimizer, and how it goes on from there."""
+"""Saves and continues a run of `fit`: the optimizer, the record, and the order of examples."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["resume", "save_run"]
 def save_run(
     checkpoint: Checkpointer, opt: Optimizer, history: History, rng: np.random.Generator | None
 ) -> None:
-    """Save a run with the record and the generator of its order."""
+    """Save a run, with its record and the generator of its order."""
     order = None if rng is None else rng.bit_generator.state
     checkpoint.write({**contents(opt, history, None), "order": order})
 
@@ -29,27 +29,27 @@ def resume(
     rng: np.random.Generator | None,
     an_epoch: tuple[int, int],
 ) -> None:
-    """Go on from the newest checkpoint, if there is one, in the order that follows.
+    """Continue from the newest checkpoint, if there is one, with the order that follows.
 
-    `an_epoch` has so many examples and updates.
+    `an_epoch` is the number of examples and of updates in an epoch.
     """
     found = checkpoint.newest()
     if found is None:
         return
     path, kept = str(found[0]), found[1]
     if not isinstance(kept, dict) or "order" not in kept:
-        raise ValueError(f"fit did not write {path}: give checkpoint= a folder of this run alone")
+        raise ValueError(f"fit did not write {path}: give checkpoint= a folder for this run only")
     was, now = _kind(kept["order"]), _kind(None if rng is None else rng.bit_generator.state)
     if was != now:
         raise ValueError(
-            f"{path} is of a run whose order is of {was}, and this one's is of {now}: give fit the "
-            "same seed=, shuffle= and batch_size="
+            f"{path} is from a run whose order comes from {was}, and this one's comes from {now}: "
+            "give fit the same seed=, shuffle= and batch_size="
         )
     record = kept["history"]
     each = tuple(record[name] / max(record["epochs"], 1) for name in ("examples", "steps"))
     if record["epochs"] and each != an_epoch:
         raise ValueError(
-            f"{path} is of a run with {each[0]:g} examples and {each[1]:g} updates an epoch, and "
+            f"{path} is from a run with {each[0]:g} examples and {each[1]:g} updates an epoch, and "
             f"this one has {an_epoch[0]} and {an_epoch[1]}: give fit the same data and batch_size="
         )
     applied(kept, opt, history, path)

@@ -1,4 +1,4 @@
-"""The same tree in one file of the format safetensors, with the checksums in its metadata."""
+"""The same tree in one safetensors file, with the checksums in its metadata."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _DTYPES = {
     "U8": "uint8", "U16": "uint16", "U32": "uint32", "U64": "uint64", "BF16": "bfloat16",
     "F16": "float16", "F32": "float32", "F64": "float64", "C64": "complex64",
 }  # fmt: skip
-"""The dtypes of the format by its codes; arrays of others are there as bytes."""
+"""The dtypes of the format by its codes; arrays of other dtypes are stored as bytes."""
 _CODES = {dtype: code for code, dtype in _DTYPES.items()}
 
 
 def write_tensors(path: str | os.PathLike[str], tree: Any) -> None:
-    """Write a tree; the file at `path` is the old one or the new one."""
+    """Write a tree. The file at `path` is always complete."""
     library = optional_import("safetensors.numpy", "a file called .safetensors")
     content, tensors, others = plain(tree), {}, {}
     for name, array in content.arrays.items():
@@ -64,13 +64,13 @@ def read_tensors(path: str | os.PathLike[str]) -> Any:
             about = file.metadata() or {}
         if MANIFEST not in about and CHECKSUM not in about:
             raise CheckpointError(
-                f"{os.fspath(path)} is no checkpoint of gpuopt, for it has no manifest: read "
-                "arrays with safetensors.numpy.load_file"
+                f"{os.fspath(path)} is not a checkpoint of gpuopt, because it has no manifest: "
+                "read arrays with safetensors.numpy.load_file"
             )
         found = checked_manifest(about[MANIFEST].encode(), about[CHECKSUM])
         tensors = dict(library.deserialize(data))
         if tensors.keys() != found["arrays"].keys():
-            raise ValueError("its arrays are not those of its manifest")
+            raise ValueError("its arrays differ from its manifest")
         document, others = found["tree"]["tree"], found["tree"]["others"]
         arrays = {}
         for name, tensor in tensors.items():

@@ -18,21 +18,22 @@ _WOLFE = 1e-4, 0.1
 class NonlinearCG(Method):
     """Nonlinear conjugate gradients with a strong Wolfe line search, for `minimize` and `iterate`.
 
-    It goes along ``d ← -g + β·d``. With ``y`` for the change of the gradient, ``β`` is
+    The direction is ``d ← -g + β·d``. If ``y`` is the change of the gradient, ``β`` is
 
-    - ``"hager-zhang"``: ``(y - 2·d·‖y‖²/⟨d, y⟩)·g / ⟨d, y⟩``, and no less than
-      ``-1/(‖d‖·min(0.01, ‖g_old‖))`` (Hager & Zhang 2005),
-    - ``"polak-ribiere"``: ``⟨g, y⟩/‖g_old‖²``, and no less than 0 (Nocedal & Wright 2006, 5.44),
-    - ``"dai-yuan"``: ``‖g‖²/⟨d, y⟩`` (Dai & Yuan 1999), as tike's ptychography has it.
+    - ``"hager-zhang"``: ``(y - 2·d·‖y‖²/⟨d, y⟩)·g / ⟨d, y⟩``, and at least ``-1/(‖d‖·min(0.01,
+      ‖g_old‖))`` (Hager & Zhang 2005),
+    - ``"polak-ribiere"``: ``⟨g, y⟩/‖g_old‖²``, and at least 0 (Nocedal & Wright 2006, 5.44),
+    - ``"dai-yuan"``: ``‖g‖²/⟨d, y⟩`` (Dai & Yuan 1999), as in tike for ptychography.
 
-    It begins anew with ``-g`` where ``|⟨g, g_old⟩| > 0.2·‖g‖²`` (Powell 1977), or where ``d`` leads
-    to no lower point. The line search is that of Moré & Thuente (1994), with the constants 1e-4 and
-    0.1. Keeps 3 numbers for each of x, where `gpuopt.LBFGS` keeps 20, and calls the function two or
-    three times as often. Takes real and complex arrays, and trees of them.
+    It restarts with ``-g`` if ``|⟨g, g_old⟩| > 0.2·‖g‖²`` (Powell 1977), or if ``d`` leads to no
+    lower point. The line search is that of Moré & Thuente (1994), with the constants 1e-4 and 0.1.
+    It keeps 3 numbers for each element of x, `gpuopt.LBFGS` 20, and calls the function two or three
+    times as often. It takes real and complex arrays, and trees of them.
 
     Parameters
     ----------
     beta : {"hager-zhang", "polak-ribiere", "dai-yuan"}
+        The formula of ``β``.
 
     Examples
     --------
@@ -65,7 +66,7 @@ class NonlinearCG(Method):
             direction = quietly(_direction, _BETAS[self.beta], point.gradient, old, along)
             first = point.step
         new = downhill(problem, point, direction, first, _WOLFE)
-        if new is None:  # a direction that does not lead down: take the gradient's
+        if new is None:  # the direction does not lead down: take the gradient's
             return self.advance(problem, State(point, None)) if before is not None else None
         return State(new, (point, direction))
 

@@ -1,4 +1,4 @@
-"""A function of a tree as one of a real vector, in which complex numbers are pairs."""
+"""A function of a tree as a function of a real vector, with complex numbers as pairs."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["Point", "Problem", "dot", "quietly", "read"]
 
 
 class Point(NamedTuple):
-    """A vector, with the function's value and gradient there, and how large the gradient is.
+    """A vector, with the function's value and gradient, and the gradient's largest element.
 
-    The rest is of the line on which it was found: how far along the direction it lies, the
-    derivative along it, and by how much that grew, relative to where the line began.
+    The other fields describe the line on which it was found: the distance along the direction, the
+    derivative there, and the growth of the derivative relative to the start of the line.
     """
 
     x: Any
@@ -33,15 +33,15 @@ class Point(NamedTuple):
 
 
 class Problem:
-    """The function of a vector, which is a tree's arrays one behind another.
+    """The function of a vector, which joins all arrays of a tree.
 
     The real inner product of such vectors is the right one for complex arrays, whose gradient is
-    ``dL/dx + 1j * dL/dy``. The vector is float64 if an array is computed so, else float32.
+    ``dL/dx + 1j * dL/dy``. The vector is float64 if an array is computed in float64, else float32.
 
     Attributes
     ----------
     calls : int
-        How often the function was called.
+        The number of calls of the function.
     spec : TreeSpec
     eps : float
         The distance from 1 to the next number of the vector's dtype.
@@ -55,7 +55,7 @@ class Problem:
         self.calls, self.eps = 0, float(np.finfo(self._dtype).eps)
 
     def at(self, x: Any) -> Point:
-        """The function at `x`; this waits for a GPU once."""
+        """The function at `x`. This waits for a GPU once."""
         return self._point(x, None, 0.0)
 
     def along(self, start: Point, direction: Any) -> Callable[[float], Point]:
@@ -84,7 +84,7 @@ class Problem:
         return gradient, self.largest(leaves), slope
 
     def vector(self, arrays: list[Any]) -> Any:
-        """One vector of new memory of the arrays of a tree."""
+        """The arrays of a tree as one vector, in new memory."""
         return self._xp.concatenate([self._pairs(array).reshape(-1) for array in arrays])
 
     def _pairs(self, array: Any) -> Any:
@@ -94,7 +94,7 @@ class Problem:
         return array.astype(self._dtype, copy=False)
 
     def arrays(self, x: Any) -> list[Any]:
-        """The arrays of the tree in a vector; those of its dtype are views."""
+        """The arrays of the tree from a vector; arrays of its dtype are views."""
         found, start = [], 0
         for leaf in self.spec.leaves:
             pairs = leaf.dtype.kind == "c"
@@ -109,7 +109,7 @@ class Problem:
         return self.spec.build([array.copy() for array in self.arrays(x)])
 
     def largest(self, arrays: list[Any]) -> Any:
-        """The largest modulus of an element of all arrays, a number of the device."""
+        """The largest modulus of an element of all arrays, on the device."""
         found = [abs(array).max().astype(self._dtype) for array in arrays if array.size]
         return self._xp.stack(found).max() if len(found) > 1 else found[0] if found else 0.0
 
@@ -119,17 +119,17 @@ def _moved(x: Any, step: Any, direction: Any) -> Any:
 
 
 def quietly(function: Callable[..., Any], *args: Any) -> Any:
-    """Call a function of vectors, whose elements may overflow; not one of the user's."""
+    """Call a function of gpuopt's own with vectors whose elements may overflow."""
     return QUIET.copy().run(function, *args)
 
 
 def dot(a: Any, b: Any) -> Any:
-    """The inner product, a number of the device: CuPy's own needs cuBLAS, which may be missing."""
+    """The inner product, on the device. CuPy's own needs cuBLAS, which may be missing."""
     return (a * b).sum() if is_cupy(a) else a @ b
 
 
 def read(*numbers: Any) -> list[float]:
-    """Numbers of the device as floats; however many, a GPU is waited for once."""
+    """Numbers on the device as floats. This waits for a GPU once, for all of them."""
     there = [number for number in numbers if is_cupy(number)]
     if len(there) > 1:
         stack = array_module(*there).stack([number.reshape(()).astype(float) for number in there])

@@ -17,19 +17,19 @@ _WOLFE = 1e-3, 0.9
 class LBFGS(Method):
     """Limited-memory BFGS with a strong Wolfe line search, for `minimize` and `iterate`.
 
-    It goes along ``-H·g``, where ``H`` approximates the inverse of the Hessian by the last `memory`
-    steps ``s`` and changes of the gradient ``y`` (Liu & Nocedal 1989; Nocedal & Wright 2006,
-    algorithm 7.5), as far as the line search of Moré & Thuente (1994) says. The constants, 1e-3 and
-    0.9, and the first step are those of SciPy's ``L-BFGS-B``. Takes real and complex arrays, and
-    trees of them. A value or gradient that is not finite is too far along the line.
+    The direction is ``-H·g``, where ``H`` approximates the inverse of the Hessian by the last
+    `memory` steps ``s`` and changes of the gradient ``y`` (Liu & Nocedal 1989; Nocedal & Wright
+    2006, algorithm 7.5). The line search is that of Moré & Thuente (1994). Its constants, 1e-3 and
+    0.9, and the first step are those of SciPy's ``L-BFGS-B``. It takes real and complex arrays, and
+    trees of them. If a value or gradient is not finite, the line search steps back.
 
-    It needs the function's own value and gradient at each call, not those of a batch, and no noise
-    but that of rounding. Where rounding hides any descent it stops, with the status 4.
+    It needs exact values and gradients, not those of batches, with no noise other than rounding. If
+    rounding hides any descent, it stops with the status 4.
 
     Parameters
     ----------
     memory : int
-        How many steps are kept: 2·memory + 5 numbers for each of x.
+        The number of steps to keep. It stores 2·memory + 5 numbers for each element of x.
 
     Examples
     --------
@@ -55,7 +55,7 @@ class LBFGS(Method):
         point, pairs = state
         direction = quietly(_direction, point.gradient, pairs)
         new = downhill(problem, point, direction, 1.0 if pairs else None, _WOLFE)
-        if new is None:  # perhaps what was learned misleads: forget it
+        if new is None:  # perhaps the kept steps mislead: forget them
             return self.advance(problem, State(point, ())) if pairs else None
         if new.growth > problem.eps:
             pairs = (*pairs, quietly(_learned, point, new))[-self.memory :]
@@ -68,7 +68,7 @@ def _learned(old: Point, new: Point) -> tuple[Any, Any, Any]:
 
 
 def _direction(g: Any, pairs: Any) -> Any:
-    """``-H·g``, by the recursion in two loops; its numbers stay on the device."""
+    """``-H·g`` by the two-loop recursion; its numbers stay on the device."""
     if not pairs:
         return -g
     parts = []

@@ -1,4 +1,4 @@
-"""What a method that calls the function itself is, and a descent by one."""
+"""The base of methods that call the function themselves, and a descent by one."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ __all__ = ["ByMethod", "Method", "State", "downhill"]
 
 
 _IDLE = 10
-"""After so many steps without a lower value or a smaller gradient, rounding leads the way."""
+"""After this many steps without a lower value or a smaller gradient, rounding dominates."""
 
 
 class State(NamedTuple):
-    """Where a method is, and whatever else it has to know."""
+    """The current point of a method, and its memory."""
 
     point: Point
     memory: Any
 
 
 class Method:
-    """A method that calls the function itself. It is no rule: a rule is given each gradient.
+    """A method that calls the function itself, whereas a rule is given each gradient.
 
     A subclass is a frozen dataclass of its settings, and holds no arrays.
     """
 
     not_a_rule: ClassVar[str] = ""
-    """What to type where a rule is expected."""
+    """What to type if a rule is expected."""
     descends: ClassVar[bool] = True
-    """Whether no step leads to a higher value of the function, but for rounding."""
+    """Whether no step raises the function's value, except by rounding."""
 
     def __init_subclass__(cls) -> None:
         cls.not_a_rule = (
@@ -52,7 +52,7 @@ class Method:
 
     @abstractmethod
     def start(self, problem: Problem, x: Any) -> State:
-        """The state in which it begins at the vector `x`."""
+        """The initial state at the vector `x`."""
 
     @abstractmethod
     def advance(self, problem: Problem, state: State) -> State | None:
@@ -63,7 +63,7 @@ class Method:
         return tuple(state)
 
     def again(self, problem: Problem, point: Point, memory: Any) -> State:
-        """The state of which that was kept, at the same point."""
+        """The state from what `kept` returned, at the same point."""
         return State(point, memory)
 
 
@@ -72,7 +72,8 @@ def downhill(
 ) -> Point | None:
     """A point along `direction` that satisfies the strong Wolfe conditions with these constants.
 
-    `step` is the first to try; None tries one as long as 1, or as the gradient if that is shorter.
+    `step` is the first trial. With None the first move has the length 1, or that of the direction
+    if it is shorter.
     """
     slope, square = read(*quietly(_slope_and_square, start.gradient, direction))
     if not slope < 0:
@@ -85,7 +86,7 @@ def downhill(
 
 
 def noise_of(problem: Problem, value: float) -> float:
-    """How much of a value its rounding may make."""
+    """The largest part of a value that rounding may cause."""
     return 8 * problem.eps * abs(value)
 
 
@@ -94,25 +95,25 @@ def _slope_and_square(gradient: Any, direction: Any) -> tuple[Any, Any]:
 
 
 class ByMethod(Descent):
-    """A descent by such a method; its point is the best, but for what rounding hides."""
+    """A descent by such a method. Its point is the best one, except for rounding."""
 
     def __init__(
         self, objective: Objective, spec: TreeSpec, method: Method, given: dict[str, Any]
     ) -> None:
         if refused := [name for name, value in given.items() if value is not None]:
             name = type(method).__name__
-            remedy = "take a rule, such as gpuopt.Adam()"
+            remedy = "use a rule, such as gpuopt.Adam()"
             if refused[0] == "bounds":
                 remedy += ", or gpuopt.ProximalGradient(prox=gpuopt.bounds(lo, hi))"
             raise ValueError(f"{name} takes no {refused[0]}: {remedy}")
         check.parameters(spec.leaves, spec.paths, spec.build(spec.leaves))
         self._problem, self._method = Problem(objective, spec), method
         self._x, self.about = self._problem.vector(spec.leaves), {}
-        self._state: Any = None  # before it begins
+        self._state: Any = None  # before it starts
 
     @property
     def calls(self) -> int:  # type: ignore[override]
-        """How often the function was called."""
+        """The number of calls of the function."""
         return self._problem.calls
 
     def begin(self) -> None:
@@ -128,7 +129,7 @@ class ByMethod(Descent):
         return True
 
     def _leads(self, point: Point) -> bool:
-        """Whether the steps lead anywhere: rounding may hide the way for some of them."""
+        """Whether the steps still make progress; rounding may hide it for some of them."""
         value, optimality = self._least
         lower = point.value < value - noise_of(self._problem, point.value)
         self._idle = 0 if lower or point.optimality < optimality else self._idle + 1
@@ -148,15 +149,15 @@ class ByMethod(Descent):
 
     def go_on(self, kept: Any, path: str) -> None:
         if (was := kept.get("method", "a rule")) != (now := type(self._method).__name__):
-            raise ValueError(f"{path} is of a minimization by {was}, and this one is by {now}")
+            raise ValueError(f"{path} is from a minimization by {was}, and this one is by {now}")
         problem, x = self._problem, self._x
         point, memory = on_device(kept["state"], array_module(x))
         self._state = self._method.again(problem, Point(*point), memory)
         found = self._state.point.x
         if (found.shape, found.dtype) != (x.shape, x.dtype):
             raise ValueError(
-                f"{path} is of an x0 with {found.size} numbers of {found.dtype}, and this one has "
-                f"{x.size} of {x.dtype}"
+                f"{path} is from an x0 with {found.size} numbers of {found.dtype}, and this one "
+                f"has {x.size} of {x.dtype}"
             )
         (self._least, self._idle), problem.calls = kept["steps"], kept["calls"]
 

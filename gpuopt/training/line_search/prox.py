@@ -1,4 +1,4 @@
-"""What a user gives as a prox: a function of a tree, a piece that has one, or a tree of them."""
+"""The forms of a prox: a function of a tree, a piece with a prox, or a tree of them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from gpuopt.arrays.tree import TreeSpec
 __all__ = ["proximal"]
 
 _FORMS = (
-    "prox must be a function prox(x, step), a piece with such a method, as gpuopt.l1(0.1), or a "
-    "tree of them"
+    "prox must be a function prox(x, step), a piece with a prox such as gpuopt.l1(0.1), or a tree "
+    "of them"
 )
 
 
 def proximal(prox: Any, spec: TreeSpec) -> Callable[[list[Any], float], list[Any]]:
-    """A prox as a function of the arrays of a tree, and of the step size."""
+    """A prox as a function of a tree's arrays and of the step size."""
     if not isinstance(prox, (dict, list, tuple, type(None))):
         whole = _function(prox, "")
         return lambda x, step: _checked(spec.match(whole(spec.build(x), step), "prox"), x, spec)
@@ -47,5 +47,7 @@ def _checked(found: list[Any], x: list[Any], spec: TreeSpec) -> list[Any]:
                 f"{old.shape}, got {type(new).__name__} of shape {getattr(new, 'shape', ())}"
             )
         if new.dtype.kind == "c" and old.dtype.kind != "c":
-            raise TypeError(f"prox made x{path} complex, which is real: return np.real of it")
+            raise TypeError(
+                f"prox returned a complex array for the real x{path}: return np.real of it"
+            )
     return found

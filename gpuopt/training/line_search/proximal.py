@@ -16,12 +16,12 @@ __all__ = ["ProximalGradient"]
 
 _HALVINGS = 60
 _CLOSE = 1e4
-"""So many times the rounding of a value is seen in differences of values."""
+"""The rounding of differences, as a multiple of the rounding of a value."""
 
 
 class Memory(NamedTuple):
-    """The prox of a vector; the step size, and whether it was never too large; where the next step
-    begins, and the momentum's length there.
+    """The prox of a vector; the step size, and whether it was never too large; the start of the
+    next step, and the momentum there.
     """
 
     prox: Callable[[Any, float], Any]
@@ -35,33 +35,33 @@ class Memory(NamedTuple):
 class ProximalGradient(Method):
     """The proximal gradient method, accelerated (FISTA), for `minimize` and `iterate`.
 
-    It minimizes ``fun(x) + h(x)``, where `fun` has a gradient and ``h`` is known by its `prox`::
+    It minimizes ``fun(x) + h(x)``. `fun` has a gradient, and ``h`` is given by its `prox`::
 
         x_new = prox(y - step·∇fun(y), step),    y_next = x_new + (t - 1)/t_next·(x_new - x)
 
-    with ``t_next = (1 + √(1 + 4t²))/2`` (Beck & Teboulle 2009), which begins anew where the
-    momentum leads uphill (O'Donoghue & Candès 2015). Takes real and complex arrays, and trees of
-    them. It has converged once no element of ``(y - x_new)/step`` is larger than ``gtol``.
+    with ``t_next = (1 + √(1 + 4t²))/2`` (Beck & Teboulle 2009). ``t`` restarts at 1 when the
+    momentum leads uphill (O'Donoghue & Candès 2015). It takes real and complex arrays, and trees of
+    them. It has converged when no element of ``(y - x_new)/step`` is larger than ``gtol``.
 
-    A prox does not tell the value of ``h``, so the best point is unknown: `minimize` returns the
-    last point, with the value and gradient of `fun` alone. The sum need not fall in every step.
+    A prox does not tell the value of ``h``, so the best point is unknown. `minimize` therefore
+    returns the last point, with the value and gradient of `fun` only. The sum may rise in a step.
 
     Parameters
     ----------
     step : float, optional
-        The first step size, such as 1/L for a gradient with the Lipschitz constant L. By default
-        estimated by one more call of `fun`.
+        The first step size, such as 1/L for a gradient with the Lipschitz constant L. By default,
+        one more call of `fun` estimates it.
     prox : piece, callable, or a tree of them, optional
         A piece with a prox, such as ``gpuopt.l1(0.1)`` or ``gpuopt.nonnegative()``; or a function
-        ``prox(x, step)``, which gives the point ``u`` with the least ``h(u) + ‖u - x‖²/(2·step)``:
-        a projection, if ``h`` is a constraint. It gets x as `fun` does, one array or a tree. A tree
-        of them has one for each array; None leaves an array alone.
+        ``prox(x, step)``, which returns the point ``u`` that minimizes ``h(u) + ‖u -
+        x‖²/(2·step)``. For a constraint, this is a projection. It gets x as `fun` does, one array
+        or a tree. A tree of them has one for each array; None leaves its array unchanged.
     accelerate : bool
         Whether to use momentum.
     search : bool
-        Whether to halve the step size until ``fun(x_new)`` is no larger than the quadratic model
-        says. It is doubled until that happens first, and where the momentum begins anew. Without it
-        `step` must be given.
+        Whether to halve the step size until ``fun(x_new)`` is no larger than its quadratic model.
+        The step size doubles until it is first halved, and whenever the momentum restarts. With
+        False, give `step`.
 
     Examples
     --------
@@ -89,8 +89,8 @@ class ProximalGradient(Method):
             raise ValueError(f"ProximalGradient: step must be a number > 0, got {size!r}")
         if size is None and not self.search:
             raise ValueError(
-                "ProximalGradient: search=False needs the step size, step=1/L for a gradient with "
-                "the Lipschitz constant L"
+                "ProximalGradient: search=False needs the step size: give step=1/L, where L is the "
+                "Lipschitz constant of the gradient"
             )
 
     def start(self, problem: Problem, x: Any) -> State:
@@ -160,15 +160,16 @@ def _forward(problem: Problem, begin: Point, step: float) -> Any:
 
 
 def _model(begin: Point, new: Point) -> tuple[Any, Any, Any]:
-    """The slope along a move, its square, and by how much the slope grew."""
+    """The slope along a move, the square of its length, and the growth of the slope."""
     move = new.x - begin.x
     growth = dot(new.gradient - begin.gradient, move)
     return dot(begin.gradient, move), dot(move, move), growth
 
 
 def _is_below(problem: Problem, new: Point, begin: Point, step: float, model: list[float]) -> bool:
-    """Whether the value is no larger than the quadratic model says; or the gradient, where the
-    rounding of values is as large as the model's last part.
+    """Whether the value is no larger than its quadratic model.
+
+    The gradient decides if the rounding of values is as large as the model's last term.
     """
     slope, square, growth = model
     if square / (2 * step) <= _CLOSE * problem.eps * abs(begin.value):

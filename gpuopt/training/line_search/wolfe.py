@@ -1,8 +1,8 @@
 """A step along a line that satisfies the strong Wolfe conditions, by cubic interpolation.
 
 The method of Moré and Thuente (1994), "Line search algorithms with guaranteed sufficient decrease",
-ACM Transactions on Mathematical Software 20. Where the value's rounding hides a decrease, a smaller
-gradient tells of it (Hager and Zhang 2005, SIAM Journal on Optimization 16, "approximate Wolfe").
+ACM Transactions on Mathematical Software 20. If the value's rounding hides a decrease, a smaller
+gradient shows it (Hager and Zhang 2005, SIAM Journal on Optimization 16, "approximate Wolfe").
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ __all__ = ["wolfe"]
 
 _TRIALS = 20
 _NARROW = 0.1
-"""An interval this small, relative to its larger end, is searched no more."""
+"""The search ends in an interval this small, relative to its larger end."""
 
 
 class Wolfe(NamedTuple):
-    """What a step has to bring.
+    """The conditions that a step must meet.
 
-    The value falls by `decrease` times what the slope promises, and the slope becomes no larger
-    than `curvature` times what it was. Values that differ by less than `noise` may be equal.
+    The value falls by `decrease` times the prediction of the slope, and the slope becomes at most
+    `curvature` times its first value. Values that differ by less than `noise` count as equal.
     """
 
     start: Point
@@ -42,7 +42,7 @@ class Wolfe(NamedTuple):
         return flat and (enough or self.hides(trial))
 
     def lower(self, trial: Point) -> bool:
-        """Whether a point is lower; where noise hides that, a smaller gradient tells."""
+        """Whether a point is lower. If noise hides that, a smaller gradient decides."""
         if self.hides(trial):
             return trial.optimality < self.start.optimality
         return trial.value < self.start.value
@@ -52,9 +52,9 @@ class Wolfe(NamedTuple):
 
 
 def wolfe(at: Callable[[float], Point], step: float, sought: Wolfe) -> Point | None:
-    """The first point that is accepted, else the lowest that was found; None if none is lower.
+    """The first accepted point, else the lowest one found; None if none is lower than the start.
 
-    `step` is the first to try. A point whose value or gradient is not finite is too far.
+    `step` is the first trial. If a value or gradient is not finite, the step was too long.
     """
     best, other = sought.start, None
     limit, widths, auxiliary = math.inf, (math.inf, math.inf), True
@@ -84,9 +84,10 @@ def wolfe(at: Callable[[float], Point], step: float, sought: Wolfe) -> Point | N
 def _narrowed(
     best: Point, other: Point | None, trial: Point, tilt: float, limit: float, noise: float
 ) -> tuple[Point, Point | None, float]:
-    """The end with the lowest value, the other end if the minimum lies between two, and the next
-    step; of the function less a line with the slope `tilt`. Where noise hides which value is lower,
-    the slopes alone tell.
+    """The end with the lowest value, the other end if it is known, and the next step.
+
+    The values are those of the function minus a line with the slope `tilt`. If noise hides which
+    value is lower, only the slopes decide.
     """
     b, t = _tilted(best, tilt), _tilted(trial, tilt)
     if abs(trial.value - best.value) <= noise:
@@ -102,7 +103,7 @@ def _tilted(point: Point, tilt: float) -> Point:
 
 
 def _next_step(best: Point, other: Point | None, trial: Point, limit: float) -> float:
-    """Where the minimum may be: the four cases of the paper's section 4."""
+    """The expected minimum, by the four cases of the paper's section 4."""
     if trial.value > best.value:
         cubic, quadratic = _cubic(best, trial), _quadratic(best, trial)
         cubic_is_nearer = abs(cubic - best.step) < abs(quadratic - best.step)
@@ -126,7 +127,7 @@ def _next_step(best: Point, other: Point | None, trial: Point, limit: float) -> 
 
 
 def _cubic(a: Point, b: Point, without: float | None = None) -> float:
-    """The minimum of the cubic through two points, seen from `a`; `without` where it has none."""
+    """The minimum of the cubic through two points, seen from `a`; `without` if it has none."""
     theta = 3 * (a.value - b.value) / (b.step - a.step) + a.slope + b.slope
     size = max(abs(theta), abs(a.slope), abs(b.slope))
     square = (theta / size) ** 2 - (a.slope / size) * (b.slope / size) if size else 0.0

@@ -47,11 +47,11 @@ def test_without_a_checkpoint_nothing_changes(tmp_path: Path) -> None:
 def test_the_one_before_a_damaged_one_is_loaded_with_a_warning(tmp_path: Path) -> None:
     checkpoints, opt = run(tmp_path, 3), go.Adam().init(np.zeros(2))
     checkpoints.paths[-1].write_bytes(b"")
-    with pytest.warns(UserWarning, match=r"checkpoint-000003\.npz is no checkpoint, .*; the one before it is tried"):
+    with pytest.warns(UserWarning, match=r"checkpoint-000003\.npz is not a checkpoint, .*; trying the one before it"):
         assert checkpoints.load(opt) == 2
     for path in checkpoints.paths:
         path.write_bytes(b"")
-    with pytest.warns(UserWarning, match="is tried"), pytest.raises(go.CheckpointError, match=r"checkpoint-000001\.npz"):
+    with pytest.warns(UserWarning, match="trying the one"), pytest.raises(go.CheckpointError, match=r"checkpoint-000001\.npz"):
         checkpoints.load(opt)
     assert opt.t == 2
 
@@ -70,7 +70,7 @@ def test_what_a_killed_run_left_is_swept(tmp_path: Path) -> None:
         ({"folder": 3}, "folder must be a path, got 3"),
         ({"every": 0}, "every must be a whole number of at least 1, got 0"),
         ({"keep": 0}, "keep must be a whole number of at least 1, got 0"),
-        ({"folder": __file__}, "is a file: give a folder of its own"),
+        ({"folder": __file__}, "is a file: give a folder for this run"),
     ],
 )
 def test_wrong_options_are_named(options: Any, message: str) -> None:
@@ -195,20 +195,23 @@ def test_what_another_run_wrote_is_refused(tmp_path: Path) -> None:
     run(own, 1)
     opt = go.Adam().init(np.zeros(2))
     refused: list[tuple[Any, str]] = [
-        (lambda: minimized(np, go.NonlinearCG(), lbfgs), "is of a minimization by LBFGS, and this one is by NonlinearCG"),
-        (lambda: minimized(np, go.NonlinearCG(), adam), "is of a minimization by a rule, and this one is by NonlinearCG"),
+        (lambda: minimized(np, go.NonlinearCG(), lbfgs), "is from a minimization by LBFGS, and this one is by NonlinearCG"),
+        (lambda: minimized(np, go.NonlinearCG(), adam), "is from a minimization by a rule, and this one is by NonlinearCG"),
         (lambda: minimized(np, go.SGD(), adam), "state_dict is of the rule Adam"),
-        (lambda: minimized(np, go.SGD(), fitted), r"minimize did not write .*: give checkpoint= a folder of this run alone"),
-        (lambda: trained(np, own), r"fit did not write .*: give checkpoint= a folder of this run alone"),
-        (lambda: trained(np, fitted, seed=3), r"order is of MT19937, and this one's is of PCG64: give fit the same seed="),
+        (lambda: minimized(np, go.SGD(), fitted), r"minimize did not write .*: give checkpoint= a folder for this run only"),
+        (lambda: trained(np, own), r"fit did not write .*: give checkpoint= a folder for this run only"),
+        (
+            lambda: trained(np, fitted, seed=3),
+            r"order comes from MT19937, and this one's comes from PCG64: give fit the same seed=",
+        ),
         (lambda: trained(np, fitted, batch_size=5), "examples and .* updates an epoch, and this one has"),
-        (lambda: trained(np, fitted, shuffle=False), "order is of MT19937, and this one's is of the data"),
-        (lambda: go.minimize(bowl, np.zeros(4), go.LBFGS(), checkpoint=go.Checkpointer(lbfgs)), "is of an x0 with 3 numbers"),
+        (lambda: trained(np, fitted, shuffle=False), "order comes from MT19937, and this one's comes from the data"),
+        (lambda: go.minimize(bowl, np.zeros(4), go.LBFGS(), checkpoint=go.Checkpointer(lbfgs)), "is from an x0 with 3 numbers"),
     ]
     for call, message in refused:
         with pytest.raises(ValueError, match=message):
             call()
-    with pytest.raises(go.CheckpointError, match=r"holds no optimizer: is it of gpuopt\.minimize\?"):
+    with pytest.raises(go.CheckpointError, match=r"holds no optimizer: did gpuopt\.minimize write it\?"):
         go.Checkpointer(lbfgs).load(opt)
     with pytest.raises(TypeError, match=r"checkpoint must be a Checkpointer, got 'runs': write gpuopt\.Checkpointer\("):
         go.minimize(bowl, np.zeros(2), go.SGD(), checkpoint="runs")  # type: ignore[call-overload]

@@ -48,7 +48,7 @@ def test_arrays_for_hyperparameters_are_restored_where_they_are(tmp_path: Path) 
     fixed[...] = 9.0
     fixed.flags.writeable = False
     before = everything(opt)
-    with pytest.raises(ValueError, match=r"hi'\] is read-only, and another was saved: give init a copy"):
+    with pytest.raises(ValueError, match=r"hi'\] is read-only, and other values were saved: give init a copy"):
         go.load(tmp_path / "a.npz", opt)
     assert everything(opt) == before
 
@@ -105,7 +105,7 @@ def test_history_is_kept(tmp_path: Path) -> None:
     assert again.to_dict() == history.to_dict()
     json.dumps(again.to_dict())
     go.save(tmp_path / "b.npz", opt)
-    with pytest.raises(ValueError, match=r"holds no history: load it without, gpuopt\.load\(path, opt\)"):
+    with pytest.raises(ValueError, match=r"holds no history: write gpuopt\.load\(path, opt\)"):
         go.load(tmp_path / "b.npz", opt, history=again)
 
 
@@ -136,10 +136,10 @@ def test_what_does_not_fit_changes_nothing(rule: Any, params: Any, message: str,
     ("options", "message"),
     [
         ({"extra": {"a": [{1, 2}]}}, r"extra\['a'\]\[0\] is a set, .*: make it a list"),
-        ({"extra": np.random.default_rng()}, r"extra is a Generator, .*: keep its \.bit_generator\.state"),
+        ({"extra": np.random.default_rng()}, r"extra is a Generator, .*: save its \.bit_generator\.state"),
         ({"extra": np.array([None])}, "extra is an array of object"),
-        ({"extra": np.ma.zeros(2)}, r"extra is a masked array: keep its \.data and its \.mask apart"),
-        ({"history": [1.0]}, r"history must be a History, as gpuopt\.fit returns it, got list"),
+        ({"extra": np.ma.zeros(2)}, r"extra is a masked array: save its \.data and its \.mask"),
+        ({"history": [1.0]}, r"history must be a History, as gpuopt\.fit returns, got list"),
     ],
 )
 def test_what_cannot_be_kept_is_named(options: Any, message: str, tmp_path: Path) -> None:
@@ -150,9 +150,9 @@ def test_what_cannot_be_kept_is_named(options: Any, message: str, tmp_path: Path
 
 def test_the_wrong_things_are_named(tmp_path: Path) -> None:
     path = saved(tmp_path)
-    with pytest.raises(TypeError, match=r"opt must be an Optimizer, as rule\.init\(params\) makes it, got gpuopt.*Adam"):
+    with pytest.raises(TypeError, match=r"opt must be an Optimizer, as rule\.init\(params\) returns, got gpuopt.*Adam"):
         go.save(path, go.Adam())  # type: ignore[arg-type]
-    with pytest.raises(FileNotFoundError, match=r"there is no folder '.*none' for 'a\.npz': make it first, os\.makedirs"):
+    with pytest.raises(FileNotFoundError, match=r"there is no folder '.*none' for 'a\.npz': create it first, os\.makedirs"):
         go.save(tmp_path / "none" / "a.npz", go.Adam().init(np.ones(1)))
     with pytest.raises(FileNotFoundError):
         go.load(tmp_path / "b.npz", go.Adam().init(np.ones(1)))

@@ -107,8 +107,8 @@ def objects(manifest: Any, files: dict[str, bytes]) -> None:
     [
         (lambda manifest, files: manifest.update(version=2), "in version 2 of the format, .*: install the newer gpuopt"),
         (lambda manifest, files: manifest.update(format="another"), "it is a another"),
-        (lambda manifest, files: files.pop("params/w.npy"), "its arrays are not those of its manifest"),
-        (lambda manifest, files: files.update(more=b""), "its arrays are not those of its manifest"),
+        (lambda manifest, files: files.pop("params/w.npy"), "its arrays differ from its manifest"),
+        (lambda manifest, files: files.update(more=b""), "its arrays differ from its manifest"),
         (lambda manifest, files: manifest.update(tree={"array": "none"}), "damaged"),
         (lambda manifest, files: manifest.update(tree=[]), "holds no optimizer"),
         (lambda manifest, files: files.update({"params/w.npy": files["params/b.npy"]}), "params/w has another checksum"),
@@ -137,7 +137,7 @@ def test_what_is_compressed_is_refused(written: tuple[Path, bytes, Any]) -> None
 def test_numpys_own_archives_are_told_apart(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", w=np.ones(3))
     with pytest.raises(
-        go.CheckpointError, match=r"no checkpoint of gpuopt, for it has no manifest: read arrays with numpy\.load"
+        go.CheckpointError, match=r"not a checkpoint of gpuopt, because it has no manifest: read arrays with numpy\.load"
     ):
         go.load(tmp_path / "a.npz", optimizer(1.0))
 

@@ -243,7 +243,7 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
         ValueError,
         r"takes no bounds: .* gpuopt\.ProximalGradient\(prox=",
     ),
-    "hyper": (lambda: loose.minimize(bowl, X, loose.LBFGS(), hyper={"lr": X}), ValueError, r"takes no hyper: take a rule"),
+    "hyper": (lambda: loose.minimize(bowl, X, loose.LBFGS(), hyper={"lr": X}), ValueError, r"takes no hyper: use a rule"),
     "master": (lambda: loose.minimize(bowl, X, loose.LBFGS(), master=True), ValueError, "takes no master"),
     "memory": (lambda: loose.LBFGS(0), ValueError, "memory must be an int of at least 1, got 0"),
     "beta": (
@@ -252,7 +252,7 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
         "one of 'hager-zhang', 'polak-ribiere', 'dai-yuan', got 'fletcher'",
     ),
     "step": (lambda: loose.ProximalGradient(step=0.0), ValueError, r"step must be a number > 0, got 0\.0"),
-    "no step": (lambda: loose.ProximalGradient(search=False), ValueError, "needs the step size, step=1/L"),
+    "no step": (lambda: loose.ProximalGradient(search=False), ValueError, "needs the step size: give step=1/L"),
     "init": (lambda: loose.LBFGS().init(X), AttributeError, r"so write gpuopt\.minimize\(fun, x, gpuopt\.LBFGS\(\)\)"),
     "optimizer": (lambda: loose.Optimizer(loose.NonlinearCG(), X), TypeError, r"minimize\(fun, x, gpuopt\.NonlinearCG\(\)\)"),
     "chain": (lambda: loose.chain(loose.clip(1.0), loose.LBFGS()), TypeError, r"minimize\(fun, x, gpuopt\.LBFGS\(\)\)"),

@@ -110,7 +110,11 @@ def test_forms_of_a_prox(prox: Any, a: float, b: float) -> None:
             TypeError,
             r"prox must return an array like x\['a'\], ndarray of shape \(2,\), got float",
         ),
-        ({"a": None, "b": lambda x, step: x + 1j}, TypeError, r"prox made x\['b'\] complex, which is real: return np\.real"),
+        (
+            {"a": None, "b": lambda x, step: x + 1j},
+            TypeError,
+            r"prox returned a complex array for the real x\['b'\]: return np\.real",
+        ),
     ],
 )
 def test_a_prox_that_cannot_be(prox: Any, error: type[Exception], message: str) -> None:
