@@ -8,7 +8,7 @@ the curve of all the others.**
 
 The gradient of a batch is the mean of the gradients of its examples,
 
-.. math::  g = \frac1B \sum_{i=1}^{B} \nabla \ell_i(w).
+.. math::  g = \frac{1}{B} \sum_{i=1}^{B} \nabla \ell_i(w).
 
 Nothing in it prefers a power of two. What may prefer one is the hardware, which works
 on blocks of numbers. So we measure.
@@ -91,7 +91,7 @@ times = 512 * fastest[1] / fastest[512]
 print(
     f"In a batch of 512, an example takes {times:.0f} times less than in a batch of 1."
 )
-assert fastest[16] < 2 * fastest[1]
+assert fastest[16] < 1.5 * fastest[1]
 assert fastest[512] / 512 < 0.1 * fastest[1]
 
 # %%

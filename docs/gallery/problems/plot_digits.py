@@ -5,14 +5,14 @@ A network that reads digits, written by hand
 **What to see: a network and its gradient in twenty lines of NumPy read 97 of 100
 handwritten digits. The last picture shows what they misread.**
 
-scikit-learn has 1,797 handwritten digits of 8 × 8 pixels. A network of one hidden layer
-turns an image :math:`x` into ten scores, and these into probabilities:
+scikit-learn has 1,797 handwritten digits of 8 × 8 pixels. A network of one hidden
+layer turns an image :math:`x` into ten scores, and these into probabilities:
 
 .. math::  h = \tanh(x W_1 + b_1)
 
 .. math::  p = \operatorname{softmax}(h W_2 + b_2)
 
-.. math::  L = -\operatorname{mean} \log p_{\text{digit}}
+.. math::  L = -\operatorname{mean}\, \log p_{\text{digit}}
 """
 
 import matplotlib.pyplot as plt
@@ -114,8 +114,8 @@ misread = {
 go.plot.images(misread, columns=4, cmap="gray_r", label="ink")
 
 # %%
-# **Try it:** learn with ``batch_size=1`` or ``None``, and compare ``history.steps`` and
-# ``history.seconds``.
+# **Try it:** pass ``patience=5`` to ``fit``. Training then stops once the loss of the
+# digits to watch has not fallen for five epochs.
 #
 # **Where next:** the first page of this folder asks how large a batch should be.
 # ``gpuopt demo`` trains this network with five rules in three ways, and

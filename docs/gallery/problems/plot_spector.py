@@ -11,7 +11,7 @@ known. The probability that a grade improves is
 
 .. math::  p_i = \frac{1}{1 + e^{-x_i^\top w}}
 
-.. math::  L(w) = -\sum_i y_i\log p_i + (1-y_i)\log(1-p_i)
+.. math::  L(w) = -\sum_i y_i\,\log p_i + (1-y_i)\,\log(1-p_i)
 
 .. math::  \nabla L = X^\top(p - y)
 """
@@ -92,8 +92,9 @@ assert abs(coefficients[2]) > 1.96 * errors[2]
 # %%
 # **Try it:** replace L-BFGS with ``go.GradientDescent(1e-4)`` and give
 # ``maxiter=10_000``. It ends far from the minimum, because the columns have different
-# units. Then divide each column except the constant by its standard deviation, and take
-# ``go.Adam(0.1)``: it arrives.
+# units, and the comparison fails. Divide each column except the constant by its
+# standard deviation, and take ``go.Adam(0.1)``: now the loss arrives at the same
+# minimum.
 #
 # **Where next:** :class:`gpuopt.LBFGS`, :func:`gpuopt.check_gradient`, and
 # :doc:`/gradients`. ``go.problems.LogisticRegression`` makes larger problems of this
