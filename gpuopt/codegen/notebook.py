@@ -76,4 +76,4 @@ def _made(rule: Bindable, update: Update) -> Iterable[str]:
 
 
 def _pre(text: str) -> str:
-    return f"<pre>{html.escape(text)}</pre>"
+    return "<pre>" + html.escape(text) + "</pre>"

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from gpuopt.plot.labels import Label, label_ends
 from gpuopt.plot.look import DASHES, axes_for, colours_of
 from gpuopt.plot.paths import PATH, Limits
-from gpuopt.training.history import History, running_mean
+from gpuopt.training.history import History, plain_numbers, running_mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -198,11 +198,7 @@ def _draw(ax: Axes, curves: Mapping[str, tuple[Any, Any]], yscale: str, xlim: Li
         colour, dashes = colours[number % len(colours)], DASHES[number % len(DASHES)]
         ax.plot(where, height, color=colour, linestyle=dashes, gid=PATH)
     ax.set_yscale(yscale)
-    low, high = ax.get_ylim()
-    if yscale == "log" and high < 10 * low:  # too short an axis for powers of ten alone
-        ax.yaxis.set_major_formatter("{x:g}")
-        ax.yaxis.set_minor_formatter("{x:g}")
-        ax.grid(which="minor", axis="y")
+    plain_numbers(ax)
     ax.set_xlim(xlim or (0, max(float(where[-1]) for where, _ in curves.values())))
     to_axes = ax.transData + ax.transAxes.inverted()
     labels = []

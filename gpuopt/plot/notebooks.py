@@ -10,7 +10,7 @@ import numpy as np
 
 from gpuopt.arrays.backend import optional_import
 from gpuopt.plot.look import axes_for, colours_of
-from gpuopt.training.history import History
+from gpuopt.training.history import History, plain_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,6 +89,7 @@ class Live:
         self.ax.set_yscale("log" if len(loss) and (loss > 0).all() else "linear")
         self.ax.relim()
         self.ax.autoscale_view()
+        plain_numbers(self.ax)
         self._show()
         self._last = time.monotonic()
 

@@ -13,7 +13,7 @@ from gpuopt.arrays.backend import optional_import
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["History", "running_mean"]
+__all__ = ["History", "plain_numbers", "running_mean"]
 
 _COUNTS = ("epochs", "steps", "examples", "seconds")
 _BLOCK = 1024  # losses to an array
@@ -96,6 +96,7 @@ class History:
             ax.legend()
         if loss.size and loss.min() > 0:
             ax.set_yscale("log")
+            plain_numbers(ax)
         ax.set_xlabel("update")
         ax.set_ylabel("training loss")
         return ax
@@ -159,6 +160,15 @@ def running_mean(values: NDArray[np.float64], window: int) -> NDArray[np.float64
     total = np.cumsum(values)
     before = np.concatenate([np.zeros(min(window, values.size)), total[:-window]])
     return np.asarray((total - before) / np.minimum(np.arange(1, values.size + 1), window))
+
+
+def plain_numbers(ax: Axes) -> None:
+    """Write plain numbers at a logarithmic axis that is too short for powers of ten alone."""
+    low, high = ax.get_ylim()
+    if ax.get_yscale() == "log" and high < 10 * low:
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter("{x:g}")
+        ax.grid(which="minor", axis="y")
 
 
 def _not_finite(loss: float, update: int, epoch: int) -> FloatingPointError:

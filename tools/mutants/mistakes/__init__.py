@@ -16,6 +16,7 @@ from tools.mutants.mistakes import (
     line_search,
     minimize,
     optimizer,
+    pictures,
     pieces,
     precision,
     rules,
@@ -45,5 +46,6 @@ WINGS = (
     device,
     distributed,
     doors,
+    pictures,
 )
 MISTAKES: list[Mistake] = [one for wing in WINGS for one in wing.MISTAKES]
