@@ -7,18 +7,21 @@ Comes in: gradients of this process. `Averaging` lets each process make the whol
 from __future__ import annotations
 
 import itertools
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
 from gpuopt.arrays.backend import array_module
 from gpuopt.arrays.tree import TreeSpec
-from gpuopt.distributed.agreement import Said, heard, token_of
+from gpuopt.distributed.agreement import Said, agree, heard, together, token_of
 from gpuopt.distributed.buckets import Bucket, Order, buckets
 from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.rules.base import BindableT_co
 
 __all__ = ["Averaging", "Distributed"]
+
+T = TypeVar("T")
 
 
 class Distributed(Optimizer[BindableT_co]):
@@ -99,6 +102,14 @@ class Distributed(Optimizer[BindableT_co]):
     def _take(self, bucket: Bucket) -> None:
         """Put what was averaged where the step of this process reads it."""
         raise NotImplementedError
+
+    def _agreed(
+        self, what: str, action: Callable[[], T], told: Callable[[T], str] | None = None
+    ) -> T:
+        found = together(self._comm, what, action)
+        if told is not None:
+            agree(self._comm, what, {"the file": told(found)})
+        return found
 
     def _mapped(self, *_: Any) -> NoReturn:
         raise TypeError(

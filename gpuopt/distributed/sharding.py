@@ -7,7 +7,7 @@ with an ordinary optimizer of flat slices; then all send their shares.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from gpuopt.arrays.tree import TreeSpec
 from gpuopt.distributed.averaging import Distributed
 from gpuopt.distributed.buckets import Bucket, Order, gathered, share_of
 from gpuopt.optimizer.gradients import GradientReader
+from gpuopt.optimizer.saved import Ready
 from gpuopt.optimizer.steps.staged import StagedSteps
 from gpuopt.rules.base import BindableT_co
 from gpuopt.tracing.ops import REDUCTIONS
@@ -125,13 +126,13 @@ class Sharding(Distributed[BindableT_co]):
             saved["state"][name] = self._all.build(whole)
         return saved
 
-    def _load(self, state_dict: dict[str, Any], beside: Sequence[tuple[Any, Any]] = ()) -> None:
-        """Continue from the state of any number of processes; each takes its share."""
+    def _ready(self, state_dict: Any) -> Ready:
+        """The share of this process in the state of any number of processes."""
         state = state_dict.get("state") if isinstance(state_dict, dict) else None
         if isinstance(state, Mapping):
             mine = {name: self._mine(tree, name) for name, tree in state.items()}
             state_dict = {**state_dict, "state": mine}
-        super()._load(state_dict, beside)
+        return super()._ready(state_dict)
 
     def _mine(self, tree: Any, name: str) -> Any:
         """The share of this process in a tree of whole arrays."""

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from gpuopt.arrays.device import device_of
 from gpuopt.optimizer.binding import Binding
@@ -21,6 +22,8 @@ from gpuopt.rules.chains import loss_scale_name
 from gpuopt.rules.elsewhere import NotSet
 
 __all__ = ["OptimizerAttributes"]
+
+T = TypeVar("T")
 
 _KEPT = "gradients are arguments, and nothing is kept; write opt.step(grads)"
 
@@ -139,6 +142,16 @@ class OptimizerAttributes(Generic[BindableT_co]):
         """
         with self._there():
             return summarize(self._binding, self._steps)
+
+    def _agreed(
+        self, what: str, action: Callable[[], T], told: Callable[[T], str] | None = None
+    ) -> T:
+        """The result of `action`.
+
+        Optimizers of several processes raise the error of any of them in all, and compare what
+        `told` returns.
+        """
+        return action()
 
     def _there(self) -> AbstractContextManager[Any]:
         """A context with the arrays' device as current; RuntimeError in a forked process."""

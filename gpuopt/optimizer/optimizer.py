@@ -20,7 +20,7 @@ from gpuopt.optimizer.gradients import GradientReader
 from gpuopt.optimizer.guard import Guard
 from gpuopt.optimizer.row_groups import most
 from gpuopt.optimizer.rule_change import RuleChange
-from gpuopt.optimizer.saved import Saved
+from gpuopt.optimizer.saved import Ready, Saved
 from gpuopt.optimizer.saved_format import state_dict_of
 from gpuopt.optimizer.steps import choose
 from gpuopt.rules.base import Bindable, BindableT_co, class_hint
@@ -244,14 +244,14 @@ class Optimizer(OptimizerCopies[BindableT_co]):
         """
         self._load(state_dict)
 
+    def _ready(self, state_dict: Any) -> Ready:
+        return Saved(state_dict, self._rule, self._binding).ready(self._state, self._steps.numbers)
+
     def _load(self, state_dict: dict[str, Any], beside: Sequence[tuple[Any, Any]] = ()) -> None:
         """Continue from a state dict; `beside` are other arrays, each with what goes there."""
         with self._guard.exclusive("loaded"), self._there():
-            saved = Saved(state_dict, self._rule, self._binding)
-            change = saved.change()
-            arrays = saved.arrays(self._state, change)
-            progress = saved.progress(self._steps.numbers, change)
-            self._change(saved.rule, change)
+            rule, change, arrays, progress = self._agreed("load", lambda: self._ready(state_dict))
+            self._change(rule, change)
             for target, source in (*beside, *arrays):
                 target[...] = source
             self._steps.load(progress)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from gpuopt.rules.base import Bindable, BindableT_co
 from gpuopt.rules.written import is_written
 from gpuopt.tracing.expr import StateKey
 
-__all__ = ["Saved"]
+__all__ = ["Ready", "Saved"]
 
 BindableT = TypeVar("BindableT", bound=Bindable)
 
@@ -64,6 +64,17 @@ def _check_complete(saved: dict[str, Any], rule: Bindable) -> None:
         raise ValueError(f"state_dict['schedules'] names {wrong[0]!r}, which follows none")
 
 
+class Ready(NamedTuple, Generic[BindableT_co]):
+    """The checked parts of a state dict: the rule with its updates, arrays with their sources, and
+    the counts and numbers.
+    """
+
+    rule: BindableT_co
+    change: RuleChange
+    arrays: list[tuple[Any, Any]]
+    progress: Progress
+
+
 class Saved(Generic[BindableT_co]):
     """The parts of a state dict, checked against the optimizer that is to go on with it."""
 
@@ -80,6 +91,12 @@ class Saved(Generic[BindableT_co]):
         self._exchanged = asked - {None, "dynamic8"} | {"float32"} if len(asked) > 1 else set()
         self._codes, self._coded = set(coded_arrays(binding)), "dynamic8" in asked
         self.t, self.counts = read_counts(saved, binding)
+
+    def ready(self, state: dict[str, Any], numbers: Iterable[str]) -> Ready[BindableT_co]:
+        """All parts, checked; `state` and `numbers` are those of the optimizer."""
+        change = self.change()
+        arrays, progress = self.arrays(state, change), self.progress(numbers, change)
+        return Ready(self.rule, change, arrays, progress)
 
     def numbers(self, now: Iterable[str]) -> dict[str, float]:
         """The saved value of each number of the whole optimizer."""

@@ -176,6 +176,28 @@ def another_number_of_processes(comm: Any) -> None:
     assert alike(opt.state_dict()["state"], alone.state_dict()["state"])
     wrong = {**saved, "state": {**saved["state"], "m": {**saved["state"]["m"], "a": np.ones(3)}}}
     refused(comm, lambda: opt.load_state_dict(wrong), ValueError, "state_dict['state']['m']['a'] must be an array of (7,)")
+    for each in (opt, go.distributed.init(rule, params(), comm)):
+        one_that_cannot_load(comm, each, saved, wrong)
+
+
+def one_that_cannot_load(comm: Any, opt: Any, saved: Arrays, wrong: Arrays) -> None:
+    """Where one process has another state, another file or none, nothing changes in any of them."""
+    before, last = opt.state_dict(), comm.rank == comm.size - 1
+    arrays = {name: p.copy() for name, p in opt.params.items()}
+    name = f"load: rank {comm.size - 1}"
+    refused(comm, lambda: opt.load_state_dict(wrong if last else saved), RuntimeError, name, "['m']['a'] must be")
+    with tempfile.TemporaryDirectory() as folder:
+        path, other = f"{folder}/a.npz", go.SGD().init(params()) if last else opt.rule.init(params())
+        go.save(path, other)
+        refused(comm, lambda: go.load(path, opt), RuntimeError, name, "state_dict is of the rule")
+        refused(comm, lambda: go.load(f"{path}{last or ''}", opt), RuntimeError, name, "No such file")
+        run = go.Checkpointer(folder)
+        if not last:
+            run.save(other)
+        refused(comm, lambda: run.load(opt), ValueError, "checkpoint: ", "the file")
+    assert alike(opt.params, arrays)
+    assert opt.t == before["t"]
+    assert alike(opt.state_dict()["state"], before["state"])
 
 
 def refused(comm: Any, action: Any, error: type[Exception], *words: str) -> None:

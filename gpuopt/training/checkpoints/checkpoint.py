@@ -101,7 +101,7 @@ def load(path: str | os.PathLike[str], opt: Optimizer, *, history: History | Non
         If there is no such file, or it cannot be read.
     """
     _check(opt, history)
-    return applied(read(path), opt, history, os.fspath(path))
+    return applied(opt._agreed("load", lambda: read(path)), opt, history, os.fspath(path))
 
 
 def write(path: str | os.PathLike[str], tree: Any) -> None:
@@ -150,16 +150,8 @@ def contents(opt: Optimizer, history: History | None, extra: Any) -> dict[str, A
 def applied(found: Any, opt: Optimizer, history: History | None, path: str) -> Any:
     """Continue an optimizer and a record from the content of a checkpoint; return its `extra`."""
     _check(opt, history)
-    if not isinstance(found, dict) or "optimizer" not in found:
-        raise CheckpointError(f"{path} holds no optimizer: did gpuopt.minimize write it?")
-    if history is not None and found["history"] is None:
-        raise ValueError(f"{path} holds no history: write gpuopt.load(path, opt)")
     try:
-        beside = _beside("params", found["params"], _shared(opt.params))
-        hyper, saved = _hyper(opt), found["hyper"]
-        for name in {**hyper, **saved}:
-            if name in hyper and name in saved:
-                beside += _beside(f"hyper[{name!r}]", saved[name], hyper[name])
+        beside = opt._agreed("load", lambda: _placed(found, opt, history, path))
         opt._load({**found["optimizer"], "state": found["state"]}, beside)
     except (TypeError, ValueError) as error:
         error.add_note(f"gpuopt.load: {path} does not fit this optimizer, which has not changed")
@@ -167,6 +159,22 @@ def applied(found: Any, opt: Optimizer, history: History | None, path: str) -> A
     if history is not None:
         history._restore(found["history"], array_module(*leaves(_shared(opt.params))))
     return found["extra"]
+
+
+def _placed(
+    found: Any, opt: Optimizer, history: History | None, path: str
+) -> list[tuple[Any, Any]]:
+    """Parameters and arrays for hyperparameters, each with the saved array that goes there."""
+    if not isinstance(found, dict) or "optimizer" not in found:
+        raise CheckpointError(f"{path} holds no optimizer: did gpuopt.minimize write it?")
+    if history is not None and found["history"] is None:
+        raise ValueError(f"{path} holds no history: write gpuopt.load(path, opt)")
+    beside = _beside("params", found["params"], _shared(opt.params))
+    hyper, saved = _hyper(opt), found["hyper"]
+    for name in {**hyper, **saved}:
+        if name in hyper and name in saved:
+            beside += _beside(f"hyper[{name!r}]", saved[name], hyper[name])
+    return beside
 
 
 def on_device(tree: Any, xp: Any) -> Any:

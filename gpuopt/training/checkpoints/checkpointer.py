@@ -103,7 +103,7 @@ class Checkpointer:
         TypeError, ValueError
             If the checkpoint is from another rule, or does not fit the arrays.
         """
-        found = self.newest()
+        found = self.agreed(opt)
         return None if found is None else applied(found[1], opt, history, str(found[0]))
 
     def _numbered(self) -> list[tuple[int, Path]]:
@@ -125,6 +125,10 @@ class Checkpointer:
         for path in self.paths[: -self.keep] if self.keep else ():
             path.unlink(missing_ok=True)
 
+    def agreed(self, opt: Optimizer) -> tuple[Path, Any] | None:
+        """The newest checkpoint, which is the same in all processes of the optimizer."""
+        return opt._agreed("checkpoint", self.newest, lambda found: found[0].name if found else "")
+
     def newest(self) -> tuple[Path, Any] | None:
         """The newest checkpoint that is complete, and its content."""
         error = None
@@ -133,7 +137,7 @@ class Checkpointer:
                 return path, read(path)
             except CheckpointError as damage:
                 error = damage
-                warnings.warn(f"{damage}; trying the one before it", stacklevel=4)
+                warnings.warn(f"{damage}; trying the one before it", stacklevel=6)
         if error is not None:
             raise error
         return None

@@ -33,10 +33,20 @@ def resume(
 
     `an_epoch` is the number of examples and of updates in an epoch.
     """
-    found = checkpoint.newest()
+    found = checkpoint.agreed(opt)
     if found is None:
         return
     path, kept = str(found[0]), found[1]
+    opt._agreed("checkpoint", lambda: _check_run(path, kept, rng, an_epoch))
+    applied(kept, opt, history, path)
+    if rng is not None:
+        rng.bit_generator.state = kept["order"]
+
+
+def _check_run(
+    path: str, kept: Any, rng: np.random.Generator | None, an_epoch: tuple[int, int]
+) -> None:
+    """Raise ValueError if the checkpoint is not from a run like this one."""
     if not isinstance(kept, dict) or "order" not in kept:
         raise ValueError(f"fit did not write {path}: give checkpoint= a folder for this run only")
     was, now = _kind(kept["order"]), _kind(None if rng is None else rng.bit_generator.state)
@@ -52,9 +62,6 @@ def resume(
             f"{path} is from a run with {each[0]:g} examples and {each[1]:g} updates an epoch, and "
             f"this one has {an_epoch[0]} and {an_epoch[1]}: give fit the same data and batch_size="
         )
-    applied(kept, opt, history, path)
-    if rng is not None:
-        rng.bit_generator.state = kept["order"]
 
 
 def _kind(order: Any) -> str:
