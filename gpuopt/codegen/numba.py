@@ -13,7 +13,8 @@ import numpy as np
 
 from gpuopt.arrays.random import sequence_of
 from gpuopt.codegen.alike import between
-from gpuopt.codegen.numba_header import END, HEAD, STRIP, Stored, drawing, head, header
+from gpuopt.codegen.numba_header import HEAD, Stored, header
+from gpuopt.codegen.numba_texts import FOLD, LOOP, RUNS, STRIPS
 from gpuopt.codegen.order import LANES
 from gpuopt.codegen.tile import changes, constants, sequences, wholes
 from gpuopt.tracing.expr import Expr, reachable
@@ -21,55 +22,7 @@ from gpuopt.tracing.operands import GRAD, Operand
 from gpuopt.tracing.ops import OPS, REDUCTIONS, STOCHASTIC
 from gpuopt.tracing.program import Kernel
 
-__all__ = ["fill_source", "fold_source", "lanes_source", "loop_source"]
-
-_RUNS = """def {name}(g, table, thread):
-    table, gradient = whole(table), address_of(g) + whole(table)[3]
-    for j in range(table[0]):
-        row = {head} + j * {width}
-        size = table[row]
-        k = real(table[1] + j * table[2])
-{arguments}
-"""
-_LOOP = """        for i in range({size}):
-{body}
-"""
-_STRIPS = f"""        for start in range(0, size, {STRIP}):
-            stop = min(start + {STRIP}, size)
-            for i in range(start, stop):
-                at = 2 * (i - start)
-{{values}}
-            for i in range(2 * start, 2 * stop):
-                at = i - 2 * start
-{{parts}}
-"""
-_FOLD = """        rows = size // {lanes}
-        for lane in range(min(size, {lanes})):
-            i = lane
-{body}
-{first}
-        for n in range(1, rows):
-            for lane in range({lanes}):
-                i = n * {lanes} + lane
-{inner}
-{again}
-        if rows:
-            for lane in range(size - rows * {lanes}):
-                i = rows * {lanes} + lane
-{inner}
-{again}
-"""
-_FILL = """def fill(run, start, index, before):
-    for i in range(run.size):
-        run[i] = drawn(mixed(start + (index[i] + types.uint64(1)) * golden), before)
-"""
-_LANES = """def add_lanes(rows, totals):
-    for j in range(totals.size):
-        total = types.float64(0)
-        for lane in range({lanes}):
-            total += types.float64(rows[j, lane])
-        totals[j] = total
-"""
+__all__ = ["fold_source", "loop_source"]
 
 
 @functools.lru_cache(maxsize=512)
@@ -78,7 +31,7 @@ def loop_source(kernel: Kernel, dtype: np.dtype[Any], stored: tuple[Stored, ...]
     as they are stored.
     """
     text = _Text(kernel, stored)
-    return header(kernel, dtype, stored) + _RUNS.format(**text.parts("loop")) + text.loop()
+    return header(kernel, dtype, stored) + RUNS.format(**text.parts("loop")) + text.loop()
 
 
 @functools.lru_cache(maxsize=512)
@@ -93,25 +46,14 @@ def fold_source(stage: Kernel, dtype: np.dtype[Any], stored: tuple[Stored, ...] 
         first.append(f"{row} = {value}")
         again.append(f"{row} = {REDUCTIONS[reduction.op].op.numba.format(row, value)}")
     parts = {
+        "fetches": _indented(text.fetches(), 12),
         "body": _indented(body, 12),
         "inner": _indented(body, 16),
         "first": _indented(first, 12),
         "again": _indented(again, 16),
     }
-    runs = _RUNS.format(**text.parts("fold"))
-    return header(stage, dtype, stored) + runs + _FOLD.format(**parts, lanes=LANES)
-
-
-def fill_source(dtype: np.dtype[Any]) -> str:
-    """Write the module with the function that does what `gpuopt.arrays.random.fill` does, for runs
-    of that dtype.
-    """
-    return head(dtype) + END + drawing(dtype) + _FILL
-
-
-def lanes_source(dtype: np.dtype[Any]) -> str:
-    """Write the module with `gpuopt.executors.fold.add_lanes` for rows of that dtype."""
-    return head(dtype) + END + _LANES.format(lanes=LANES)
+    runs = RUNS.format(**text.parts("fold"))
+    return header(stage, dtype, stored) + runs + FOLD.format(**parts, lanes=LANES)
 
 
 def _indented(lines: list[str], by: int) -> str:
@@ -132,8 +74,9 @@ class _Text:
     def __init__(self, kernel: Kernel, stored: tuple[Stored, ...], folds: bool = False) -> None:
         self._kernel = kernel
         self._rows = len(kernel.reductions) if folds else 0
-        arrays = [whole.array for whole in wholes(kernel, results=not folds)]
-        self._arrays = {array: f"a{number}" for number, array in enumerate(arrays)}
+        arrays = wholes(kernel, results=not folds)
+        self._arrays = {whole.array: f"a{number}" for number, whole in enumerate(arrays)}
+        self._pairs = {whole.array for whole in arrays if whole.complex}
         self._stored = {each.array: each for each in stored}
         scalars = [*kernel.scalars, *constants(kernel)]
         self.names: dict[Expr, str] = {expr: f"k{number}" for number, expr in enumerate(scalars)}
@@ -161,7 +104,7 @@ class _Text:
         """The loop that gives operands their new values."""
         if self._between is None:
             lines = self.values(new.values()) + self._stores(new)
-            return _LOOP.format(size="size", body=_indented(lines, 12))
+            return LOOP.format(size="size", body=_indented(lines, 12))
         first = {at: expr for at, expr in new.items() if at.component == "re"}
         alone = {at: expr for at, expr in new.items() if not at.component}
         values, parts = list[str](), list[str]()
@@ -173,8 +116,22 @@ class _Text:
             self.names[value] = f"v{number}"
         parts += self.values(first.values(), alike=True) + self._stores(first, alike=True)
         if not values:
-            return _LOOP.format(size="2 * size", body=_indented(parts, 12))
-        return _STRIPS.format(values=_indented(values, 16), parts=_indented(parts, 16))
+            return LOOP.format(size="2 * size", body=_indented(parts, 12))
+        return STRIPS.format(values=_indented(values, 16), parts=_indented(parts, 16))
+
+    def fetches(self) -> list[str]:
+        """The lines of a fold that fetch the second row of lanes after the one from `first` on.
+
+        By itself a core fetches it too late where much is computed of it.
+        """
+        lines = []
+        for array, name in self._arrays.items():
+            if array.kind != "random":
+                width = self._step(array) * (2 if array in self._pairs else 1)
+                first = "first" if width == 1 else f"{width} * first"
+                places = [f"{first} + {(2 * width + part) * LANES}" for part in range(width)]
+                lines += [f"fetch({name}, {place})" for place in places]
+        return lines
 
     def values(self, taken: Iterable[Expr], alike: bool = False) -> list[str]:
         """The lines that compute `taken`, from what they load.
@@ -226,10 +183,13 @@ class _Text:
     def _kind(self, array: Operand) -> str:
         return self._stored[array].kind if array in self._stored else ""
 
+    def _step(self, array: Operand) -> int:
+        return self._stored[array].step if array in self._stored else 1
+
     def _at(self, operand: Operand, alike: bool) -> str:
         """Where element i of an operand is."""
         array = operand.array
-        step = self._stored[array].step if array in self._stored else 1
+        step = self._step(array)
         if operand.component and not alike:
             return f"{self._arrays[array]}[{2 * step} * i + {int(operand.component == 'im')}]"
         return f"{self._arrays[array]}[{step} * i]" if step > 1 else f"{self._arrays[array]}[i]"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpuopt.arrays.dynamic8 import BLOCK
-from gpuopt.codegen.numba_header import END
+from gpuopt.codegen.numba_intrinsics import END
 
 __all__ = ["CODING"]
 

@@ -21,7 +21,7 @@ sees that it is too late, or the caller sees the helper.
 
 from __future__ import annotations
 
-from gpuopt.codegen.numba_header import END
+from gpuopt.codegen.numba_intrinsics import END
 
 __all__ = ["CALLED", "HANDOVER", "POLLING", "ROW", "WORDS"]
 

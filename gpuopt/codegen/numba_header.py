@@ -13,17 +13,15 @@ import numpy as np
 
 from gpuopt.arrays.random import FIRST, GOLDEN, SECOND
 from gpuopt.codegen.digits import DIGITS, digits_in_numba
+from gpuopt.codegen.numba_intrinsics import END, head
 from gpuopt.codegen.roots import cube_root_in_numba
 from gpuopt.codegen.tile import changes
-from gpuopt.codegen.wide import LARGE, NUMBA, TILE
+from gpuopt.codegen.wide import NUMBA, TILE
 from gpuopt.tracing.operands import Operand
 from gpuopt.tracing.ops import STOCHASTIC
 from gpuopt.tracing.program import Kernel
 
-__all__ = ["END", "HEAD", "STRIP", "Stored", "drawing", "head", "header"]
-
-END = "# What follows is of one kernel.\n\n\n"
-"""The line after what many texts begin with, which is run once: Numba forgets no intrinsic."""
+__all__ = ["HEAD", "Stored", "drawing", "header"]
 
 HEAD = 4
 """What a table begins with: how many runs there are, the address of the first scalar, how many
@@ -32,8 +30,6 @@ the gradient. For each run follow the number of its elements, the address where 
 first of them (that of the gradient is added to what the table begins with), and the address of the
 row of each reduction.
 """
-STRIP = 512
-"""For so many elements a loop keeps what both parts of complex arrays are computed from."""
 
 
 class Stored(NamedTuple):
@@ -53,57 +49,6 @@ class Stored(NamedTuple):
     step: int
 
 
-_HEADER = """# A loop that gpuopt generated for one rule.
-
-import math
-
-import numba
-import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
-
-
-def pointers(dtype):
-    pointer = types.CPointer(dtype)
-
-    @intrinsic
-    def pointer_to(context, address):
-        def generate(context, builder, signature, arguments):
-            return builder.inttoptr(arguments[0], context.get_value_type(pointer))
-
-        return pointer(address), generate
-
-    return pointer_to
-
-
-@intrinsic
-def address_of(context, array):
-    def generate(context, builder, signature, arguments):
-        struct = cgutils.create_struct_proxy(array)(context, builder, arguments[0])
-        return builder.ptrtoint(struct.data, ir.IntType(64))
-
-    return types.int64(array), generate
-
-
-@intrinsic
-def room(context):
-    def generate(context, builder, signature, arguments):
-        room = cgutils.alloca_once(builder, ir.{type}(), size={room})
-        room.align = 64
-        return room
-
-    return types.CPointer(types.{real})(), generate
-
-
-whole, short, real = map(pointers, (types.int64, types.uint16, types.{real}))
-zero, one = np.{real}(0), np.{real}(1)
-large, infinity = np.{real}({large!r}), np.{real}(math.inf)
-del pointers
-
-
-"""
 _ROUNDING = """def stochastic_{stored}(a, u):
     return to_{stored}_by(a, np.uint32(np.int32(u * np.float32(65536))))
 
@@ -216,12 +161,6 @@ def moves(kernel: Kernel) -> bool:
         if op.op in _MOVES and not moved.isdisjoint(op.args):
             moved.add(op)
     return any(expr.op == "input" or expr in moved for expr in changes(kernel).values())
-
-
-def head(dtype: np.dtype[Any]) -> str:
-    kind = {4: "FloatType", 8: "DoubleType"}[dtype.itemsize]
-    parts = {"real": dtype.name, "large": LARGE[dtype.itemsize]}
-    return _HEADER.format(**parts, type=kind, room=2 * STRIP)
 
 
 def drawing(dtype: np.dtype[Any]) -> str:

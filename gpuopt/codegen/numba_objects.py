@@ -7,7 +7,7 @@ head that all objects have come the address of the elements, then the dtype, the
 
 from __future__ import annotations
 
-from gpuopt.codegen.numba_header import END
+from gpuopt.codegen.numba_intrinsics import END
 
 __all__ = ["OBJECTS"]
 

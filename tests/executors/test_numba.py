@@ -68,6 +68,19 @@ def test_rounding_at_random_is_vector_code(tmp_path: Path, code: Any, monkeypatc
         assert wide <= set(re.findall(r"\bv?(\w+)[ \t].*%[xyz]mm", assembly))
 
 
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="reads x86 assembly")
+@pytest.mark.parametrize("is_complex", [False, True])
+def test_a_fold_fetches_all_that_it_reads(is_complex: bool, tmp_path: Path, code: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each line of each array, two rows of 256 float32 ahead."""
+    monkeypatch.setenv("GPUOPT_CACHE_DIR", str(tmp_path))
+    for made in (code._functions, code.fold_code):
+        made.cache_clear()
+    (stage,) = trace(go.LARS(), is_complex).stages
+    (assembly,) = code.fold_code(stage, np.dtype("float32")).inspect_asm().values()
+    arrays = {operand.array for operand in stage.loads}
+    assert len(re.findall(r"prefetcht0", assembly)) == len(arrays) * (1 + is_complex) * 256 * 4 // 64
+
+
 def test_read_only_gradients_and_other_layouts() -> None:
     """Another type of array is another compilation, not another result."""
     rng = np.random.default_rng(0)

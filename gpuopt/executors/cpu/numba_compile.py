@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 
 from gpuopt.arrays.dtypes import state_dtype
-from gpuopt.codegen.numba import fill_source, fold_source, lanes_source, loop_source
+from gpuopt.codegen.numba import fold_source, loop_source
 from gpuopt.codegen.numba_coding import CODING
-from gpuopt.codegen.numba_header import END, Stored
+from gpuopt.codegen.numba_header import Stored
+from gpuopt.codegen.numba_intrinsics import END
+from gpuopt.codegen.numba_texts import fill_source, lanes_source
 from gpuopt.codegen.tile import wholes
 from gpuopt.executors.cpu.coded import Codec
 from gpuopt.executors.cpu.numba_cache import MachineCode
