@@ -32,7 +32,7 @@ __all__ = ["Bound", "Kept"]
 
 Kept = dict[str, Any]
 """The state of a bound rule: ``header``, and ``tensors``, a dict for each tensor."""
-_KEPT = 8  # so many addresses of gradients are remembered for each tensor
+_KEPT = 8  # the number of addresses of gradients that are remembered for each tensor
 _ORIGIN = ("version", "rule", "outline", "classes", "precision")
 
 

@@ -24,7 +24,7 @@ Path = str | int
 
 
 class Owner:
-    """The rule of a group of parameters, and what belongs to the group beside its entries.
+    """The rule of a group of parameters, with its paths, schedules and first numbers.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class Owners:
         return [owner.rule for owner in self._each]
 
     def now(self, groups: Sequence[Group]) -> list[Bindable]:
-        """The rule of each group, with what the group has now."""
+        """The rule of each group, with the current values of the group."""
         pairs = zip(self._each, groups, strict=True)
         return [renewed(owner.rule, group, owner.shown) for owner, group in pairs]
 

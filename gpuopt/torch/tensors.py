@@ -1,6 +1,6 @@
-"""Tensors of PyTorch beside arrays with the same memory.
+"""Arrays that share the memory of PyTorch's tensors, and the stream in which PyTorch works.
 
-Comes in: tensors, or arrays. Goes out: the others, and the stream in which PyTorch works on a GPU.
+Comes in: tensors. Goes out: arrays, the places of tensors in memory, and a stream of CuPy.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ __all__ = [
 ]
 
 address_of = operator.methodcaller("data_ptr")
-"""Where the first element of a tensor lies."""
+"""The address of a tensor's first element."""
 strides_of = operator.methodcaller("stride")
 
 
 def layout_of(tensor: Any) -> Any:
-    """How the elements of a tensor lie in its memory."""
+    """The strides, dtype and shape of a tensor."""
     return tensor.stride(), tensor.dtype, tensor.shape
 
 

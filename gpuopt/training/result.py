@@ -80,7 +80,7 @@ class OptimizeResult(dict[str, Any]):
 def ended(
     point: dict[str, Any], status: int, nit: int, calls: int, message: str = ""
 ) -> OptimizeResult:
-    """The result at `point`, its x, fun and jac, after so many updates and calls."""
+    """The result at `point` (its x, fun and jac) after `nit` updates and `calls` calls."""
     return OptimizeResult(
         **point,
         nit=nit,

@@ -191,7 +191,7 @@ def _estimating(
 
 
 def _after_each_iteration(callback: Any) -> Any:
-    """The callback as SciPy calls it: after each iteration, and whatever it returns."""
+    """The callback as SciPy calls it: after each iteration; what it returns has no effect."""
     if callback is None:
         return None
     from scipy import optimize
