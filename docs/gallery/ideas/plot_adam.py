@@ -129,7 +129,7 @@ assert 6 < max(lengths["not corrected"]) < 7
 
 # %%
 # **Try it:** set ``beta2=0.9``. Both means are then equally slow, and the correction
-# matters little after twenty.
+# matters little after twenty steps.
 #
 # **Where next:** :doc:`plot_amsgrad` has a problem that Adam does not solve. All
 # options: :class:`gpuopt.Adam`; with weight decay: :class:`gpuopt.AdamW`.

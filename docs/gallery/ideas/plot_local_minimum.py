@@ -3,8 +3,8 @@ Momentum: over the hill
 =======================
 
 A loss may have several minima. Gradient descent goes downhill only, and so it ends in
-the first one. With momentum a step is like the move of a ball: it has speed, and may
-roll over a low hill into a deeper valley.
+the first one. With momentum the point moves like a ball: it has speed, and may roll
+over a low hill into a deeper valley.
 
 .. math::
 
@@ -51,7 +51,7 @@ assert float(ball[-1][0]) > 1.0
 
 # %%
 # The same, in motion. The ball climbs the hill in the middle with the speed that it
-# has, swings in the deep valley, and comes to rest.
+# has, swings in the deep valley, and comes to rest there.
 
 ax = go.plot.landscape(
     two_valleys, {"gradient descent": plain, "momentum": ball}, **view
@@ -60,11 +60,11 @@ ax.set_title("The ball has speed when it comes to the hill")
 moving = go.plot.animate(ax, frames=36)
 
 # %%
-# Speed has to suffice
-# --------------------
+# It takes enough speed
+# ---------------------
 #
 # Momentum finds *a* deeper minimum here; it does not search for the deepest. With less
-# of it, or with a start that is less high, the ball stays in the shallow valley, too.
+# of it, or with a lower start, the ball stays in the shallow valley, too.
 
 ends = {
     "β = 0.9, from the top": ball,
@@ -83,5 +83,5 @@ assert [float(path[-1][0]) > 0 for path in ends.values()] == [True, False, False
 # %%
 # **Try it:** find the smallest β that still crosses, to two digits.
 #
-# **Where next:** noise crosses hills, too: see :doc:`plot_batches`. The rule's options
-# are in the reference of :class:`gpuopt.Momentum`.
+# **Where next:** :doc:`plot_rmsprop`, which gives each parameter a rate of its own. All
+# options of momentum are in the reference of :class:`gpuopt.Momentum`.

@@ -61,8 +61,8 @@ assert float(plain[-1][0]) < -0.8
 assert float(abs(scaled[-1]).max()) < 0.2
 
 # %%
-# A rate of 0.0019 is nearly too large for the steep direction, and 500 times too small
-# for the flat one. RMSProp moves by about the same length in both.
+# A rate of 0.0019 is nearly too large for the steep direction, and some 500 times too
+# small for the flat one. RMSProp moves by about the same length in both.
 #
 # The effective rates
 # -------------------
