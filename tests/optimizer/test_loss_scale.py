@@ -155,7 +155,7 @@ def test_fit_uses_it(executor: str, xp: Any) -> None:
     assert history.loss[-1] < 0.01
     assert float(opt.loss_scale) < 2.0**20
     assert opt.t < history.steps
-    with pytest.raises(ValueError, match=r"make opt = rule.init\(params\), use opt.loss_scale"):
+    with pytest.raises(ValueError, match=r"write opt = rule.init\(params\), use opt.loss_scale"):
         go.fit(loss_and_grad, w, (x, y), opt.rule)
     with pytest.raises(ValueError, match="leave LossScale out of"):
         go.minimize(lambda x: (x, x), xp.ones(3), opt.rule)
@@ -419,7 +419,7 @@ def test_a_loss_scale_is_known_by_its_class_not_by_its_name() -> None:
     assert x.tolist() == [-1.0]
     with pytest.raises(ValueError, match="minimize does not scale the loss"):
         go.minimize(lambda x: (float(x @ x), 2 * x), np.ones(2), go.chain(Fixed(), go.SGD()))
-    with pytest.raises(ValueError, match="divides the gradients by a scale that loss_and_grad must multiply the loss by"):
+    with pytest.raises(ValueError, match="divides the gradients by a scale, and loss_and_grad must multiply the loss by it"):
         go.fit(lambda p, x: (0.0, p), x, np.ones((2, 1)), go.chain(Fixed(), go.SGD()), None, 1)
 
 
