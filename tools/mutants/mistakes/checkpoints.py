@@ -9,7 +9,7 @@ __all__ = ["MISTAKES"]
 MISTAKES = [
     Mistake(
         "another batch size taken in silence by a resumed run",
-        "resuming:resume",
+        "resuming:_check_run",
         "record['epochs'] and each != an_epoch",
         "False",
         "test_checkpointer::test_what_another_run_wrote_is_refused",
@@ -93,7 +93,7 @@ MISTAKES = [
     ),
     Mistake(
         "arrays for hyperparameters left as they are",
-        "applied",
+        "checkpoint:_placed",
         "beside += _beside(_1, _2, _3)",
         "pass",
         "test_checkpoints::test_arrays_for_hyperparameters_are_restored_where_they_are",
@@ -115,7 +115,7 @@ MISTAKES = [
     Mistake(
         "a damaged checkpoint ends a run",
         "Checkpointer.newest",
-        "warnings.warn(_1, stacklevel=4)",
+        "warnings.warn(_1, stacklevel=6)",
         "raise",
         "test_checkpointer::test_the_one_before_a_damaged_one_is_loaded_with_a_warning",
     ),
