@@ -124,6 +124,8 @@ def _module(module: types.ModuleType, path: str, title: str) -> None:
 
 
 def _object(item: Any, path: str) -> str:
+    if not item.__doc__ or item.__doc__.startswith(f"{path.rpartition('.')[2]}("):  # a dataclass writes its signature there
+        raise ConfigError(f"{path} has no docstring of its own")
     if not (inspect.isclass(item) or inspect.isroutine(item)):  # a kind of hyperparameter
         return f".. py:data:: {path}\n\n   {inspect.getdoc(item)}\n"
     kind = "function" if not inspect.isclass(item) else "exception" if issubclass(item, BaseException) else "class"
