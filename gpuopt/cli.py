@@ -117,7 +117,7 @@ def _rule(text: str) -> Any:
             f"{text!r}: {type(error).__name__}: {_first_line(error)}"
         ) from None
     if not isinstance(rule, Bindable):
-        raise argparse.ArgumentTypeError(f"{text!r} gives {rule!r}, which is no rule")
+        raise argparse.ArgumentTypeError(f"{text!r} gives {rule!r}, which is not a rule")
     if is_partitioned(rule):
         raise argparse.ArgumentTypeError(
             f"{text!r} has a kernel for each group of arrays: give the rule of one group"

@@ -200,7 +200,7 @@ class Joined(Schedule):
         parts = tuple(self.schedules)
         if bad := [part for part in parts if not callable(part)]:
             raise TypeError(
-                f"schedules.Joined: {bad[0]!r} is no schedule; a number is "
+                f"schedules.Joined: {bad[0]!r} is not a schedule; a number is "
                 f"schedules.Constant({bad[0]!r})"
             )
         object.__setattr__(self, "schedules", parts)

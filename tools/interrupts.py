@@ -52,7 +52,7 @@ while True:
         opt.step(g)
         known = True
     except RuntimeError as error:
-        known = "broken off halfway" in str(error)
+        known = "interrupted halfway" in str(error)
         opt = go.Adam(0.1).init(x)
     say("L" if late else "k" if known else "U")
 """

@@ -59,7 +59,7 @@ def _parameter(array: Any, name: str, tree: Any) -> None:
 
 
 def _remedy(value: Any, name: str, tree: Any) -> str:
-    """What to do about a parameter that is no array."""
+    """The remedy for a parameter that is not an array."""
     if isinstance(value, (int, float, complex, np.generic)):
         if found := list_of_numbers(tree, "params", name):
             return f": make a list of numbers one array, {found}"
@@ -159,7 +159,7 @@ def _reshaped(g: Any, p: Any, path: str) -> str:
 
 
 def _instead(g: Any, p: Any, path: str) -> str:
-    """What to pass for a gradient that is no array."""
+    """The remedy for a gradient that is not an array."""
     name, xp = f"grads{path}", "cupy" if is_cupy(p) else "np"
     if isinstance(g, (int, float, complex, np.number)):
         return f": pass {xp}.full_like(params{path}, {name})"

@@ -82,7 +82,7 @@ def shared(x: Any, name: str, write: bool = False) -> Any:
         what = f"{name} is a {kind} whose memory cannot be shared ({why})"
         raise TypeError(f"{what}{_remedy(x, name)}") from error
     if write and _read_only(x, array):
-        what = f"{name} is a {kind} that is lent for reading alone, and parameters are updated"
+        what = f"{name} is a {kind} that is read-only, and parameters are updated in place"
         copy = f": make it cupy.array({name})" if on_gpu(x) else _remedy(x, name)
         raise ValueError(f"{what} in place{copy}")
     if write and is_tensor(x) and overlaps_itself(array):
@@ -100,7 +100,7 @@ def _of_tensor(x: Any, write: bool) -> Any:
     if not write:
         x = x.resolve_conj().resolve_neg()
     elif x.is_conj() or x.is_neg():  # DLPack would leave out the sign
-        raise TypeError("its conjugation or sign is still to be computed")
+        raise TypeError("its conjugation or sign is not computed yet")
     elif not (x.is_floating_point() or x.is_complex()):
         raise TypeError(f"it holds {x.dtype}")
     bfloat16 = x.dtype is torch.bfloat16  # which NumPy takes from nobody

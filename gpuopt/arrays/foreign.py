@@ -1,4 +1,4 @@
-"""Objects that are no arrays of NumPy or CuPy, and how to make them some."""
+"""Objects that are not arrays of NumPy or CuPy, and how to convert them."""
 
 from __future__ import annotations
 

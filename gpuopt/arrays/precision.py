@@ -59,8 +59,8 @@ class Precision:
             raise ValueError(f"init: seed must be from 0 to 2**32 - 1, got {seed!r}")
         if self.master and self.stochastic_rounding:
             raise ValueError(
-                "init: master=True and stochastic_rounding=True exclude each other: a master copy "
-                "is rounded to nearest, and loses nothing by it; choose one"
+                "init: master=True and stochastic_rounding=True exclude each other: choose one (a "
+                "master copy loses nothing when it is rounded to nearest)"
             )
         self._check_state_dtype()
         rounds = self.stochastic_rounding or self.state_dtype is not None
@@ -125,13 +125,14 @@ class Precision:
         codes = "state_dtype='dynamic8' codes 256 elements that follow one another in C order"
         if not array.flags.c_contiguous:
             raise ValueError(
-                f"params{path} has gaps, or another order, and {codes}: pass params{path}.copy()"
+                f"params{path} has gaps or another memory order, and {codes}: pass "
+                f"params{path}.copy()"
             )
         for name, x in beside.items():
             if not x.flags.c_contiguous:
                 raise ValueError(
-                    f"{name} of params{path} has not its shape, or has gaps or another order, and "
-                    f"{codes}: pass np.broadcast_to({name}, {array.shape}).copy()"
+                    f"{name} of params{path} has another shape than the parameter, gaps or another "
+                    f"memory order, and {codes}: pass np.broadcast_to({name}, {array.shape}).copy()"
                 )
         return self
 

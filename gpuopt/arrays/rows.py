@@ -116,7 +116,7 @@ def _index(given: Any, path: str) -> Any:
         return index.astype(np.int64, copy=False)
     name = f"index of grads{path}"
     if index.dtype.kind == "b":
-        raise TypeError(f"{name} must be whole numbers, got a mask: pass np.flatnonzero of it")
+        raise TypeError(f"{name} must be whole numbers, got a mask: pass np.flatnonzero(mask)")
     raise TypeError(
         f"{name} must be a 1-D array or list of whole numbers, got {index.dtype} {index.shape}"
     )

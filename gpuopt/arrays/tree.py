@@ -15,7 +15,8 @@ class TreeSpec:
     ----------
     tree : array, or lists, tuples and dicts of arrays, nested
     name : str
-        The tree's name in messages: a leaf's path is, say, ``params['layers'][2]['w']``.
+        The tree's name in messages: the path of a leaf is, for example,
+        ``params['layers'][2]['w']``.
 
     Attributes
     ----------

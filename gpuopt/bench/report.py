@@ -111,9 +111,9 @@ def _rows(report: Report) -> list[list[str]]:
 
 
 _NOTE = (
-    "'of the floor': the time of streaming as many bytes as a step must move, in the fastest way "
-    "found here, over the step's. Last columns: how many times longer the rival takes (above 1, "
-    "gpuopt is faster; -: not installed, or has no such rule). The C library keeps freed memory "
+    "'of the floor': the time to stream as many bytes as a step must move, in the fastest way "
+    "found here, divided by the step's. Last columns: how many times longer the rival takes (above "
+    "1, gpuopt is faster; -: not installed, or has no such rule). The C library keeps freed memory "
     "(mallopt), which spares the expressions by hand most of their cost."
 )
 _NOTE_16 = (

@@ -1,8 +1,9 @@
-"""Parts of numbers by their bits, which powers of arrays are made of: for tiles, and for Numba.
+"""Parts of numbers by their bits, from which powers of arrays are computed: for tiles, and for
+Numba.
 
 ``upper`` clears the lower half of the digits, so that products of two results are exact;
-``exponent`` gives that of a positive number, but for a subnormal one that of the smallest normal
-number less 1; ``two_to`` gives the power of 2 with a whole exponent, the nearest that is neither
+``exponent`` gives that of a positive number (for a subnormal one, that of the smallest normal
+number less 1); ``two_to`` gives the power of 2 with a whole exponent, the nearest that is neither
 infinite nor subnormal. In C++ they are written in ``helpers.cuh``.
 """
 
@@ -17,7 +18,7 @@ __all__ = ["DIGITS", "digits_in_numba"]
 
 
 class _Format(NamedTuple):
-    """What numbers of a size are made of.
+    """The layout of the bits of numbers of one size.
 
     Attributes
     ----------

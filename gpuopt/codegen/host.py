@@ -26,9 +26,9 @@ def compile_host(scalars: tuple[Expr, ...]) -> Evaluate:
     """The host code: from the step, the hyperparameters and the results of reductions to the
     scalars.
 
-    Python's functions raise where IEEE's give an infinity or NaN. Then all is computed anew by
-    functions that give those: both arms of a ``where`` are computed, so 1/0 and log(-1) are no
-    errors.
+    Python's functions raise where IEEE's give an infinity or NaN. Then everything is computed again
+    by functions that give those: both arms of a ``where`` are computed, so 1/0 and log(-1) must not
+    raise.
     """
     values = _values(scalars)
     guarded = ["    try:", *(f"    {line}" for line in _statements(values, scalars))]
@@ -81,7 +81,7 @@ def _function(lines: list[str], values: list[Expr], **others: Any) -> Evaluate:
 
 
 def _statements(values: list[Expr], scalars: tuple[Expr, ...]) -> list[str]:
-    """A line for each value that the scalars are made of, and one that returns them."""
+    """A line for each value that the scalars depend on, and one that returns them."""
     lines = [f"    x{e.index} = {_host_code(e)}" for e in values]
     return [*lines, f"    return ({''.join(f'x{e.index}, ' for e in scalars)})"]
 
@@ -97,7 +97,7 @@ LOSS = "the loss"
 
 
 def _values(scalars: tuple[Expr, ...]) -> list[Expr]:
-    """The host values that the scalars are made of, in order."""
+    """The host values that the scalars depend on, in order."""
     found = reachable(scalars, within=lambda expr: not expr.reduces)
     return sorted((expr for expr in found if expr.host), key=lambda expr: expr.index)
 

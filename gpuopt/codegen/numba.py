@@ -156,7 +156,7 @@ class _Text:
         return lines
 
     def _draw(self, operand: Operand, name: str, before: list[str]) -> list[str]:
-        """The lines that draw 16 bits to round by; those of one sequence are made of one value.
+        """The lines that draw 16 bits to round by; those of one sequence come from one value.
 
         A loop, and a fold, too, goes from each element to the next, and so do sequences.
         """

@@ -173,7 +173,7 @@ def drawing(dtype: np.dtype[Any]) -> str:
 
 
 def header(kernel: Kernel, dtype: np.dtype[Any], stored: tuple[Stored, ...]) -> str:
-    """What the module begins with: what is needed of functions that Numba has not."""
+    """The beginning of the module: those functions that it needs and Numba lacks."""
     used, kinds = {op.op for op in kernel.ops}, {each.kind for each in stored}
     return (
         head(dtype)

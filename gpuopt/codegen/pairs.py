@@ -59,7 +59,7 @@ def paired(kernel: Kernel) -> Steps:
 class _Pairing:
     """Writes twins as one step, in place of the first of the two.
 
-    All that it needs comes before: pairs that it is made of are in place of the first of their
+    All that it needs comes before: pairs that it depends on are in place of the first of their
     twins, too, and other values are joined only if they are older than both.
     """
 

@@ -86,7 +86,7 @@ def wholes(kernel: Kernel, results: bool = True) -> tuple[Whole, ...]:
 
 
 def sequences(kernel: Kernel) -> dict[Operand, Operand]:
-    """For each array of random numbers the first one that is made of the same sequence."""
+    """For each array of random numbers the first one from the same sequence."""
     first: dict[Any, Operand] = {}
     return {
         operand: first.setdefault((key, sequence_of(stream)[0]), operand)

@@ -107,7 +107,7 @@ def _strange(x: Any, large: Any) -> Any:
 
 
 def _repair(general: Any, strange: Any, out: Any, *xs: Any) -> None:
-    """Compute anew what is `strange`."""
+    """Compute again what is `strange`."""
     where = np.flatnonzero(strange)
     if where.size:
         chosen = (x[where] if np.ndim(x) else x for x in xs)

@@ -3,7 +3,7 @@ numbers.
 
 ``go.conventions.keras.Adam(1e-3)`` is ``go.Adam`` with Keras' epsilon; `torch`, `optax`, `keras`
 and `sklearn` have a function for each rule. What a library calls its option keeps its name; an
-option that cannot be had is refused with what to do. The result is an ordinary rule or chain, and
+option that is not available is refused with a remedy. The result is an ordinary rule or chain, and
 its repr the line to type: its names are of `gpuopt`, but `VelocityOfSteps` is of this package.
 Golden values, made by ``tools/golden_conventions.py`` from the libraries, hold each of them.
 Imports: rules and schedules. `gpuopt` imports it when it is asked for.

@@ -58,7 +58,7 @@ def constant(function: str, name: str, value: Any, remedy: str) -> None:
 
 
 def refuse(function: str, given: Mapping[str, Any], remedies: Mapping[str, str]) -> None:
-    """Refuse the options that are switched on and cannot be had, and those that are unknown.
+    """Refuse options that are switched on and not available, and unknown ones.
 
     Parameters
     ----------
@@ -73,4 +73,4 @@ def refuse(function: str, given: Mapping[str, Any], remedies: Mapping[str, str])
         if name not in remedies:
             raise TypeError(f"{function} has no argument {name!r}")
         if remedies[name] and value is not None and value is not False and value != 0:
-            raise ValueError(f"{function}: {name}={value!r} cannot be had: {remedies[name]}")
+            raise ValueError(f"{function}: {name}={value!r} is not available: {remedies[name]}")

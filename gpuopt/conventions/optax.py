@@ -134,8 +134,8 @@ def nadamw(learning_rate: Any, *args: Any, **options: Any) -> Made:
 
 
 def amsgrad(*args: Any, **options: Any) -> Made:
-    """``optax.amsgrad``, which takes the maximum of corrected moments, and cannot be had."""
-    what = "optax.amsgrad takes the maximum of corrected moments, which cannot be had: "
+    """``optax.amsgrad``, which takes the maximum of corrected moments; it is not available."""
+    what = "optax.amsgrad takes the maximum of corrected moments, which is not available: "
     raise ValueError(what + "gpuopt.Adam(amsgrad=True) takes that of the uncorrected one")
 
 
@@ -222,5 +222,5 @@ def adadelta(
     """``optax.adadelta``."""
     refuse("optax.adadelta", options, REMEDIES)
     if learning_rate is None:
-        raise ValueError("optax.adadelta climbs without a learning rate: write adadelta(1.0)")
+        raise ValueError("optax.adadelta without a learning rate climbs: write adadelta(1.0)")
     return around(go.AdaDelta(learning_rate, rho=rho, eps=eps), coupled(weight_decay))

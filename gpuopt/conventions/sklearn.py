@@ -24,8 +24,8 @@ def SGDOptimizer(
     """``solver="sgd"``: a velocity that holds the learning rate."""
     if lr_schedule != "constant":
         raise ValueError(
-            f"sklearn.SGDOptimizer: lr_schedule={lr_schedule!r} cannot be had, for it depends on "
-            "epochs: give learning_rate_init a function of the completed steps"
+            f"sklearn.SGDOptimizer: lr_schedule={lr_schedule!r} is not available, because it "
+            "depends on epochs: pass learning_rate_init a function of the completed steps"
         )
     if not momentum:
         return go.GradientDescent(learning_rate_init)

@@ -224,7 +224,7 @@ def Muon(
     """``torch.optim.Muon``, with products in the dtype of the array and not in bfloat16."""
     if tuple(ns_coefficients) != (3.4445, -4.775, 2.0315):
         raise ValueError(
-            f"torch.Muon: ns_coefficients={ns_coefficients!r} cannot be had: leave it out"
+            f"torch.Muon: ns_coefficients={ns_coefficients!r} is not available: leave it out"
         )
     return go.Muon(
         lr,

@@ -62,7 +62,7 @@ def _add_surroundings(parser: argparse.ArgumentParser) -> None:
         "--seed",
         type=whole_number(0),
         default=0,
-        help="decides split, first weights and order of examples (default: 0)",
+        help="seed of the split, the first weights and the order of examples (default: 0)",
     )
     parser.add_argument(
         "--backend",

@@ -19,9 +19,9 @@ def check_paths(rule: Bindable, spec: TreeSpec) -> None:
     """Raise ValueError if paths choose among arrays, and two entries have one."""
     if rule.by_path and spec.twice is not None:
         raise ValueError(
-            f"params: two entries have the path {spec.twice!r}, as the keys 1 and '1', or "
-            f"'a/b' and 'b' in 'a', give it, and {rule.outline} tells arrays apart by their "
-            "paths: rename one of their keys"
+            f"params: two entries have the path {spec.twice!r}, and {rule.outline} tells arrays "
+            "apart by their paths: rename a key (1 and '1' give the same path, and so do 'a/b' and "
+            "'b' inside 'a')"
         )
 
 
@@ -41,6 +41,6 @@ def check_counting(by_row: bool, elsewhere: bool) -> None:
     """Raise ValueError if rows are updated apart, and steps are counted elsewhere than here."""
     if by_row and elsewhere:
         raise ValueError(
-            "rows go with neither capturable nor what a GPU decides (skip_nonfinite, LossScale), "
-            "as the host counts the updates of each row: init without one of them"
+            "rows cannot be combined with capturable=True, skip_nonfinite or LossScale, because "
+            "the host counts the updates of each row: leave one of them out"
         )

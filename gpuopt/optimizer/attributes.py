@@ -1,4 +1,4 @@
-"""What an optimizer can be asked: its arrays and their state, its counts and numbers, its options.
+"""What an optimizer tells: its arrays and their state, its counts and numbers, its options.
 
 `Optimizer` adds what alters them.
 """
@@ -25,7 +25,7 @@ __all__ = ["OptimizerAttributes"]
 
 T = TypeVar("T")
 
-_KEPT = "gradients are arguments, and nothing is kept; write opt.step(grads)"
+_KEPT = "an optimizer keeps no gradients; write opt.step(grads)"
 
 
 class OptimizerAttributes(Generic[BindableT_co]):
@@ -49,13 +49,14 @@ class OptimizerAttributes(Generic[BindableT_co]):
     def state(self) -> dict[str, Any]:
         """The rule's state by name: trees like `params`, of views for reading.
 
-        What ``state_dtype="dynamic8"`` codes are copies, made anew each time; a GPU is waited for.
+        With ``state_dtype="dynamic8"``, coded states are decoded copies, new at each access. On a
+        GPU, this waits.
         """
         return shown(self._binding, self._stored)
 
     @property
     def _stored(self) -> dict[str, Any]:
-        """The same as it is stored."""
+        """The state as it is stored."""
         spec, found = self._binding.spec, dict(self._state)
         for name, views in self._steps.scalar_states.items():
             arrays = spec.match(found[name], name) if name in found else views
@@ -87,7 +88,8 @@ class OptimizerAttributes(Generic[BindableT_co]):
         """The number of updates of each array, a tree like `params`; reading may wait as for
         `t`.
 
-        An array whose rows are updated apart has an int64 array of NumPy's, a copy.
+        An array whose rows are updated separately has a copy of their counts, a NumPy array of
+        int64.
         """
         with self._there() if self._binding.device_counts else nullcontext():
             counts = self._steps.counts
@@ -95,10 +97,10 @@ class OptimizerAttributes(Generic[BindableT_co]):
 
     @property
     def numbers(self) -> dict[str, Any]:
-        """The numbers of the whole optimizer that pieces keep, by name.
+        """The numbers that pieces keep for the whole optimizer, by name.
 
-        They are 0-d float64 arrays on the device of the parameters, for reading; steps alter them
-        in place. That of `LossScale` is a float32.
+        They are 0-d float64 arrays on the parameters' device, for reading; that of `LossScale` is a
+        float32. Steps change them in place.
         """
         return dict(self._steps.numbers)
 
@@ -106,7 +108,7 @@ class OptimizerAttributes(Generic[BindableT_co]):
     def loss_scale(self) -> Any:
         """The scale of `LossScale`, to multiply the loss by: a 0-d float32 array.
 
-        It lies on the parameters' device. Steps alter it in place, also on a GPU and in a captured
+        It lies on the parameters' device. Steps change it in place, also on a GPU and in a captured
         step; nothing waits for it.
 
         Raises
@@ -117,7 +119,7 @@ class OptimizerAttributes(Generic[BindableT_co]):
         name = loss_scale_name(self._rule)
         if name is None:
             raise AttributeError(
-                f"{self._rule!r} scales no loss: put gpuopt.LossScale() first, "
+                f"{self._rule!r} has no LossScale: put gpuopt.LossScale() first, as in "
                 "chain(LossScale(), ...)"
             )
         return self._steps.numbers[name]
@@ -159,7 +161,7 @@ class OptimizerAttributes(Generic[BindableT_co]):
         return device_of(self._binding.leaves[0])
 
     def _repr_html_(self) -> str:
-        """The optimizer for a notebook: what `repr` gives, and the table of `summary`."""
+        """The optimizer for a notebook: its `repr`, and the table of `summary`."""
         return f"<p><code>{html.escape(repr(self))}</code></p>{self.summary()._repr_html_()}"
 
     if not TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """What states hold until the first step, where the hook `start` reduces arrays to begin them.
 
 Comes in: groups of arrays. Goes out: states that show what they would begin with now. The first
-step of an array begins them anew, in the fixed order of all reductions.
+step of an array begins them again, in the fixed order of all reductions.
 """
 
 from __future__ import annotations

@@ -158,8 +158,8 @@ class Binding:
     def check_change(
         self, rule: Bindable, resumed: bool = False, kept: Iterable[str] = ()
     ) -> RuleChange:
-        """The updates of another rule for the same state; a `resumed` one's schedules are not
-        asked, and it goes on with the states that are one number which are `kept`.
+        """The updates of another rule for the same state; a `resumed` one calls no schedules, and
+        continues with those states of one number that are `kept`.
 
         Raises
         ------
@@ -184,7 +184,7 @@ class Binding:
         return RuleChange(updates, hyper, programs, varying, by_row)
 
     def use(self, change: RuleChange) -> None:
-        """Go on with other updates."""
+        """Continue with other updates."""
         for group, programs, varying in zip(
             self.groups, change.programs, change.varying, strict=True
         ):
@@ -201,15 +201,15 @@ class Binding:
         self.asks = bool(self.loss_reader or self._undoes)
 
     def loss(self, given: Any, complete: bool) -> Any:
-        """The loss of a step as its updates read it; None where none does. Whether gradients are
-        `complete` matters where a step may be taken back.
+        """The loss of a step as its updates read it; None if none does. Whether gradients are
+        `complete` matters if a step may be taken back.
         """
         if self._undoes is not None and not complete:
             missing_gradient(self._undoes)
         return given_loss(given, self.loss_reader, self.leaves[0])
 
     def load(self, t: int, counts: Sequence[Any]) -> None:
-        """Go on after `t` steps, with the counts of all arrays."""
+        """Continue after `t` steps, with the counts of all arrays."""
         self.t = t
         self.row_groups.load(counts)
         for group in self.groups:

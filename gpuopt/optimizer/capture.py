@@ -1,6 +1,6 @@
 """A training step as one CUDA graph: forward pass, backward pass and update, captured and replayed.
 
-A replay is a single launch, so it costs the host next to nothing, for any number of kernels.
+A replay is a single launch, so it costs the host almost nothing, for any number of kernels.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def graph(loss_and_grad: LossAndGrad, opt: Optimizer, *batch: CupyArray) -> Capt
 class CapturedStep:
     """A captured step, made by `graph`. A call launches one step on the current stream.
 
-    It waits for nothing.
+    A call waits for nothing.
 
     Attributes
     ----------
@@ -151,8 +151,8 @@ class CapturedStep:
         Raises
         ------
         TypeError, ValueError
-            If an array is not like that of `batch`, or an entry of params was replaced. No step was
-            made then.
+            If an array is not like that of `batch`, or an entry of params was replaced. Then no
+            step is made.
         RuntimeError
             If the rule's structure is no longer the captured one.
         """
@@ -163,7 +163,7 @@ class CapturedStep:
             if self._inside.structure != self._structure:
                 raise RuntimeError(
                     "opt.rule has another structure than the captured step (more than its numbers "
-                    "changed): capture it anew with go.graph"
+                    "changed): capture the step again with go.graph"
                 )
             with self._inside.device:
                 for kept, new in zip(self.batch, batch, strict=False):

@@ -1,4 +1,4 @@
-"""An optimizer's copies on other arrays: resized, elsewhere, or out of a pickle."""
+"""Copies of an optimizer on other arrays: resized, on another device, or from a pickle."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PLACES = ("cupy", "numpy")
 
 
 class OptimizerCopies(OptimizerAttributes[BindableT_co]):
-    """What makes another optimizer that goes on where this one is."""
+    """The methods that make another optimizer, which continues from this one."""
 
     __slots__ = ("_given", "_rows")
 
@@ -35,7 +35,7 @@ class OptimizerCopies(OptimizerAttributes[BindableT_co]):
         def step(self, grads: PartialTree, loss: Loss | None = None) -> None: ...
 
     def direction(self, grads: PartialTree, loss: Loss | None = None) -> Any:
-        """What ``opt.step(grads, loss)`` would subtract from the parameters; nothing changes.
+        """The direction of a step: what ``opt.step(grads, loss)`` would subtract. Nothing changes.
 
         A copy of the optimizer makes the step: it costs the memory of all arrays and all state, and
         some milliseconds. If a GPU counts, this waits for it.
@@ -49,7 +49,7 @@ class OptimizerCopies(OptimizerAttributes[BindableT_co]):
         -------
         like params
             New arrays, in the dtypes of the parameters: 0 where nothing would be updated. Tensors
-            where the parameters are tensors.
+            if the parameters are tensors.
 
         Raises
         ------
@@ -71,28 +71,29 @@ class OptimizerCopies(OptimizerAttributes[BindableT_co]):
             return binding.spec.build(self._guard.alike([p - new for p, new in moved]))
 
     def resized(self, functions: Mapping[str, Function]) -> Self:
-        """Go on with arrays of another size: cropped, padded, or with some rows left out.
+        """Continue with arrays of another size: cropped, padded, or without some rows.
 
         Parameters
         ----------
         functions : dict
-            By a path, or a pattern as in `partition`, what gives the new array for an old one, such
-            as ``lambda a: xp.pad(a, 8)`` or ``lambda a: a[keep]``. It is called with the parameter,
-            with each of its states, its master copy and its arrays for hyperparameters, and must
-            change the size of all alike. The first pattern that matches an array holds.
+            Paths, or patterns as in `partition`, and for each a function that returns the new array
+            for an old one, such as ``lambda a: xp.pad(a, 8)`` or ``lambda a: a[keep]``. It is
+            called with the parameter, with each of its states, its master copy and its arrays for
+            hyperparameters, and must return the same shape for all. An array belongs to the first
+            pattern that matches it.
 
         Returns
         -------
         Optimizer
-            On new arrays, ``new.params``. An array that no pattern matches is the same array, and
-            is to be updated by one of the two optimizers only. Counts are kept; those of rows
-            follow the rows, and new rows have none.
+            On new arrays, ``new.params``. An array that no pattern matches is shared by both
+            optimizers: update it with one of them only. Counts are kept; those of rows follow the
+            rows, and new rows start at 0.
 
         Raises
         ------
         TypeError, ValueError
-            If a pattern matches no array, what a function gives does not fit, or an array has
-            buffers, whose size only the rule knows. This optimizer stays as it is.
+            If a pattern matches no array, the result of a function does not fit, or an array has
+            buffers, whose size only the rule knows. This optimizer does not change.
 
         Examples
         --------
@@ -111,24 +112,24 @@ class OptimizerCopies(OptimizerAttributes[BindableT_co]):
             if function is not None and own:
                 raise ValueError(
                     f"params{path} has the buffers {list(own)}, whose size only its rule knows: "
-                    "init anew"
+                    "call init again"
                 )
         with self._there():
             return self._mapped([Resizing(f) if f else None for f in found])
 
     def to(self, place: Literal["cupy", "numpy"]) -> Self:
-        """Go on with copies of the arrays on a GPU, or on the host.
+        """Continue with copies of the arrays on a GPU, or on the host.
 
         Parameters
         ----------
         place : {"cupy", "numpy"}
-            Arrays of which library. CuPy's are made on its current device.
+            The library of the new arrays. CuPy makes them on its current device.
 
         Returns
         -------
         Optimizer
-            On new arrays, ``new.params``. Only what a GPU rounds otherwise tells its steps from
-            those of this one (docs/gpu.md).
+            On new arrays, ``new.params``. Its steps differ from those of this one only where a GPU
+            rounds otherwise (docs/gpu.md).
         """
         if place not in PLACES:
             raise ValueError(f"place must be 'cupy' or 'numpy', got {place!r}")

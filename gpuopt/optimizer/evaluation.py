@@ -1,4 +1,4 @@
-"""What `Optimizer.evaluation` gives: the parameters, or what pieces keep in their place.
+"""The result of `Optimizer.evaluation`: the parameters, or what pieces keep in their place.
 
 Comes in: a group of arrays with their state, and how far training came. Goes out: new arrays.
 """

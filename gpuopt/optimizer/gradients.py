@@ -180,8 +180,8 @@ class GradientReader:
             if isinstance(g, Rows):
                 path = self._spec.paths[index]
                 raise TypeError(
-                    f"grads{path} is of rows, and params{path} is updated as a whole: init with "
-                    f"rows={self._spec.names[index] or '*'!r}"
+                    f"grads{path} has gradients of rows, but params{path} is updated as a whole: "
+                    f"call init with rows={self._spec.names[index] or '*'!r}"
                 )
             if isinstance(g, np.generic) and not p.shape:
                 found[index] = g = np.asarray(g)  # what NumPy's arithmetic makes of a 0-d array

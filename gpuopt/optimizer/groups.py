@@ -186,7 +186,7 @@ class ParamGroup:
             rule = next(part.formula for part in update.parts if not part.name)
             wanted, found = ([name for name, _ in states] for states in (needs, had))
             raise ValueError(
-                f"{rule!r} needs the state {wanted}, this optimizer has {found}: init anew"
+                f"{rule!r} needs the state {wanted}, this optimizer has {found}: call init again"
             )
         return programs, frozenset(varying)
 

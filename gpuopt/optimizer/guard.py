@@ -85,8 +85,8 @@ class Guard:
         self.check_process()
         if self.inconsistent:
             raise RuntimeError(
-                "an earlier step or load of this optimizer was broken off halfway, so parameters "
-                "and state do not belong together: restore the parameters and call load_state_dict"
+                "an earlier step or load of this optimizer was interrupted halfway, so parameters "
+                "and state do not match: restore the parameters and call load_state_dict"
             )
 
     def check(self) -> None:
@@ -112,8 +112,8 @@ class Guard:
         for path, array, was in zip(self._spec.paths, now, self._bound, strict=True):
             if array is not was:
                 raise ValueError(
-                    f"params{path} is no longer the array that was given to init: "
-                    f"assign into that one, params{path}[...] = x, or init anew"
+                    f"params{path} is no longer the array that was given to init: assign into that "
+                    f"one, params{path}[...] = x, or call init again"
                 )
 
     def _check_memory(self) -> None:
@@ -126,11 +126,11 @@ class Guard:
                 what = "other memory" if tensor.data_ptr() != place[0] else "another layout"
                 raise ValueError(
                     f"params{path} has {what} than it had in init: copy into that one, "
-                    f"params{path}.copy_(x), or init anew"
+                    f"params{path}.copy_(x), or call init again"
                 )
 
     def alike(self, arrays: Sequence[Any]) -> list[Any]:
-        """New arrays in place of the parameters: tensors of PyTorch where these are some."""
+        """New arrays in place of the parameters: tensors of PyTorch if the parameters are."""
         return [
             tensor_of(new).requires_grad_(x.requires_grad) if is_tensor(x) else new
             for new, x in zip(arrays, self._bound, strict=True)

@@ -44,8 +44,8 @@ def check_kept(before: Written, now: Written) -> None:
         for name in {**own, **now[key]}:
             if not same(own.get(name), now[key].get(name)):
                 raise ValueError(
-                    f"{name}: a piece keeps the arrays that it had in init, which each step reads "
-                    "anew: assign into them, as in mask[...] = other, or init anew"
+                    f"{name}: a piece keeps the arrays that it had in init, and each step reads "
+                    "them again: assign into them, as in mask[...] = other, or call init again"
                 )
 
 
@@ -128,7 +128,7 @@ def _written(
         elif update.hyperparameters[name] is not None:
             raise ValueError(
                 f"{what} is None, and the piece has no number in its place: give an array for each "
-                "parameter, or a chain of its own to those that the piece is not for"
+                "parameter, or use gpuopt.partition to leave the piece out for this one"
             )
 
 

@@ -1,4 +1,4 @@
-"""What gives an optimizer's arrays for others: of another size, or elsewhere.
+"""Maps from an optimizer's arrays to others: of another size, or on another device.
 
 Comes in: the functions of a user, or a library of arrays. Goes out: for each array what maps it,
 and all that lies beside it.
@@ -62,14 +62,14 @@ class Resizing:
         if not is_array(new) or is_cupy(new) != is_cupy(x) or new.dtype != x.dtype:
             told = f"{new.dtype} {new.shape}" if is_array(new) else type(new).__name__
             raise TypeError(
-                f"resized: the function for {what} must give an array of {array_module(x).__name__}"
-                f" of dtype {x.dtype}, got {told}"
+                f"resized: the function for {what} must return an array of "
+                f"{array_module(x).__name__} of dtype {x.dtype}, got {told}"
             )
         self._shape = self._shape or new.shape
         if new.shape != self._shape:
             raise ValueError(
                 f"resized: the function gives the shape {new.shape} for {what}, and {self._shape} "
-                "for the parameter: it must change the size of all alike"
+                "for the parameter: it must return the same shape for both"
             )
         return new.copy()
 

@@ -34,7 +34,7 @@ __all__ = ["Optimizer"]
 class Optimizer(OptimizerCopies[BindableT_co]):
     """A rule bound to arrays, which it updates in place.
 
-    Made by ``rule.init(params)``.
+    ``rule.init(params)`` makes one.
 
     Parameters
     ----------
@@ -135,7 +135,9 @@ class Optimizer(OptimizerCopies[BindableT_co]):
             self._guard.unfinished = None
 
     def _change(self, rule: Any, change: RuleChange) -> None:
-        """Go on with another rule. It is inconsistent until the caller has changed the rest."""
+        """Continue with another rule. The optimizer is inconsistent until the caller has changed
+        the rest.
+        """
         steps = choose(self._binding, change, self._steps)  # the last that may fail
         self._guard.unfinished = change
         steps.use(change)
@@ -159,18 +161,17 @@ class Optimizer(OptimizerCopies[BindableT_co]):
             array is ``dL/dx + 1j * dL/dy``. `gpuopt.rows` gives those of some rows of an array that
             ``init(..., rows=...)`` names.
         loss : float or 0-d array, optional
-            The loss of which these are the gradients, for rules and pieces that read it, such as
-            `gpuopt.PolyakStep`; others take no notice. An array on a GPU stays there: nothing
-            waits.
+            The loss that has these gradients, for rules and pieces that read it, such as
+            `gpuopt.PolyakStep`; others ignore it. An array on a GPU stays there: nothing waits.
 
         Raises
         ------
         TypeError, ValueError
             If a gradient does not fit, a schedule gives no valid number, or a loss that is read is
-            missing. Nothing has changed then.
+            missing. Then nothing changes.
         RuntimeError
-            If another thread is stepping this optimizer (two calls at the very same moment may also
-            run one after the other), or an earlier step failed halfway.
+            If another thread is stepping this optimizer, or an earlier step failed halfway. Two
+            calls at the same moment may also run one after the other.
         """
         guard, steps, binding = self._guard, self._steps, self._binding
         with guard.exclusive("stepped"):
@@ -192,12 +193,12 @@ class Optimizer(OptimizerCopies[BindableT_co]):
     def evaluation(self) -> Any:
         """The parameters to evaluate with: those of a piece such as `average`, else `params`.
 
-        An array that was not updated yet is itself.
+        An array that was not updated yet has its own values.
 
         Returns
         -------
         like params
-            New arrays, in the parameters' dtypes; tensors where those are tensors.
+            New arrays, in the parameters' dtypes; tensors if the parameters are tensors.
         """
         with self._guard.exclusive("evaluated"), self._there():
             self._guard.check_whole()
@@ -216,9 +217,9 @@ class Optimizer(OptimizerCopies[BindableT_co]):
         -------
         dict
             ``version``; ``rule``, its repr; ``outline``, the names of its rules and pieces;
-            ``classes``, those of its classes; ``hyper``, its hyperparameters without schedules;
-            ``schedules``, the names of the others; ``arrays``, by name a tree that says where there
-            was an array for a hyperparameter; ``precision``, the arguments ``master``,
+            ``classes``, the names of its classes; ``hyper``, its hyperparameters without schedules;
+            ``schedules``, the names of those with schedules; ``arrays``, by name a tree that says
+            which hyperparameters had an array; ``precision``, the arguments ``master``,
             ``stochastic_rounding``, ``seed`` and ``state_dtype`` of `init`; ``t``; ``counts``, a
             tree like params; ``state``, a tree of arrays like params for each name; ``numbers`` by
             name, if any.
@@ -240,7 +241,7 @@ class Optimizer(OptimizerCopies[BindableT_co]):
         TypeError, ValueError
             If it does not fit: another rule, names, shapes, dtypes, version, or options of `init`,
             a value that a rule or `init` would refuse, or arrays of this optimizer's own state.
-            Nothing has changed then.
+            Then nothing changes.
         """
         self._load(state_dict)
 

@@ -56,8 +56,8 @@ def check_apart(
     other = seen.setdefault((output, bounds(value)), path)
     if other != path and not any(is_array(arg) and share(arg, value) for arg in args):
         raise ValueError(
-            f"{name_of(output, path)} lies in the memory of that for params{other}, which is still "
-            "needed: give a new array for each, as value.copy()"
+            f"{name_of(output, path)} shares memory with that for params{other}, which is still "
+            "needed: return a new array for each, such as value.copy()"
         )
 
 

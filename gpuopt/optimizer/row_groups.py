@@ -72,8 +72,8 @@ class RowGroup(ParamGroup):
             other = "another rule" if isinstance(blamed, Rule) else "a chain without it"
             raise ValueError(
                 f"rows: {type(blamed).__name__}, in the update of params{self._path}, {reason}, "
-                f"which cannot be done row by row: give the array {other} by go.partition, or pass "
-                "its rows as a list of arrays, with None for those without a gradient"
+                f"which cannot be done row by row: give the array {other} with go.partition, or "
+                "pass its rows as a list of arrays, with None for those without a gradient"
             )
 
     def _blamed(self, update: Update) -> Any:
@@ -165,7 +165,7 @@ class RowGroups(list[RowGroup]):
         return [group.plan_rows(rows, values, reader) for group, rows in given.rows]
 
     def load(self, counts: Sequence[Any]) -> None:
-        """Go on with the counts of all arrays."""
+        """Continue with the counts of all arrays."""
         for group in self:
             group.counts[0][...] = counts[group.index]
 

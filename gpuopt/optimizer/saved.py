@@ -47,7 +47,7 @@ def _rule(saved: dict[str, Any], rule: BindableT) -> tuple[BindableT, BindableT]
         raise type(error)(f"state_dict['hyper']: {error}") from None
     if found.structure != rule.structure:
         raise ValueError(
-            f"state_dict is of the rule {saved['rule']}, which chooses other arrays than {rule!r}"
+            f"state_dict is of the rule {saved['rule']}, which selects other arrays than {rule!r}"
         )
     return found, origin
 
@@ -61,7 +61,7 @@ def _check_complete(saved: dict[str, Any], rule: Bindable) -> None:
     if missing := [name for name in known if name not in hyper and name not in schedules]:
         raise ValueError(f"state_dict['hyper'] has no {', '.join(missing)}")
     if wrong := [name for name in schedules if name in hyper or name not in known]:
-        raise ValueError(f"state_dict['schedules'] names {wrong[0]!r}, which follows none")
+        raise ValueError(f"state_dict['schedules'] names {wrong[0]!r}, which follows no schedule")
 
 
 class Ready(NamedTuple, Generic[BindableT_co]):
@@ -76,7 +76,7 @@ class Ready(NamedTuple, Generic[BindableT_co]):
 
 
 class Saved(Generic[BindableT_co]):
-    """The parts of a state dict, checked against the optimizer that is to go on with it."""
+    """The parts of a state dict, checked against the optimizer that is to continue from it."""
 
     def __init__(self, saved: Any, rule: BindableT_co, binding: Binding) -> None:
         self._saved, self._spec, self._binding = saved, binding.spec, binding
@@ -162,7 +162,8 @@ class Saved(Generic[BindableT_co]):
                     what = f"state_dict['state'][{key.name!r}]"
                     raise ValueError(
                         f"{what}{self._spec.paths[index]} must be {wanted!r} as "
-                        f"{what}{self._spec.paths[where]}, for these arrays share it, got {value!r}"
+                        f"{what}{self._spec.paths[where]}, because these arrays share it, got "
+                        f"{value!r}"
                     )
 
     def _numbers(self, name: str, indices: Sequence[int], sums: bool) -> list[float]:

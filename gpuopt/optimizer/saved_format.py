@@ -80,7 +80,7 @@ def _arrays(binding: Binding) -> dict[str, Any]:
 
 
 def check_format(saved: Any) -> None:
-    """Raise TypeError or ValueError if `saved` is no state dict, or one that this cannot read."""
+    """Raise TypeError or ValueError if `saved` is not a state dict that this version can read."""
     if not isinstance(saved, dict):
         raise TypeError(
             f"state_dict must be a dict from Optimizer.state_dict(), got {type(saved).__name__}"
@@ -133,8 +133,8 @@ def _check_precision(was: object, precision: Precision) -> None:
         alike.append("seed")
     if was.keys() != now.keys() or any(was[name] != now[name] for name in alike):
         raise ValueError(
-            f"state_dict is of an optimizer whose init was given {was}, this one's {now}: "
-            "give init the same (state_dtype may be another)"
+            f"state_dict is of an optimizer that was made with {was}, this one with {now}: pass "
+            "the same to init (state_dtype may differ)"
         )
 
 
@@ -148,7 +148,7 @@ def _check_classes(was: Any, now: list[str]) -> None:
     if len(was) != len(now) or not all(map(_is_class, was, now)):
         raise ValueError(
             f"state_dict is of the classes {', '.join(was)}, this optimizer's are "
-            f"{', '.join(now)}; if a class has moved only, set state_dict['classes'] = {now}"
+            f"{', '.join(now)}; if a class has only moved, set state_dict['classes'] = {now}"
         )
 
 
@@ -177,8 +177,8 @@ def _check_arrays(was: Any, binding: Binding) -> None:
                 kinds = "an array" if one else "a number", "an array" if other else "a number"
                 raise ValueError(
                     f"state_dict is of an optimizer with {kinds[0]} for {name!r} of params{path}, "
-                    f"this one has {kinds[1]}: give init the same hyper={{{name!r}: ...}}, or its "
-                    "piece the same"
+                    f"this one has {kinds[1]}: pass the same hyper={{{name!r}: ...}} to init, or "
+                    "the same to its piece"
                 )
 
 
@@ -212,7 +212,7 @@ def _counts(value: Any, name: str, size: int) -> Any:
     found = isinstance(value, np.ndarray) and value.dtype.kind in "iu"
     if not found or value.shape != (size,) or (value < 0).any():
         raise ValueError(
-            f"state_dict: {name} must be an array of {size} whole numbers of steps, as the rows "
-            f"are updated apart here, got {value!r}"
+            f"state_dict: {name} must be an array of {size} whole numbers of steps, because its "
+            f"rows are updated separately here, got {value!r}"
         )
     return value

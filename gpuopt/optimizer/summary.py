@@ -25,12 +25,12 @@ class Row:
     shape : tuple of int
     dtype : str
     rule : str
-        The rule that updates it, with the pieces around it; ``frozen`` if none does.
+        The rule that updates it, with the pieces around it; ``frozen`` if no rule does.
     executor : str
     state_bytes : int
-        The bytes of its state, with its master copy.
+        The bytes of its state, its master copy included.
     count : int
-        How often it was updated; the most of its rows, if these are updated apart.
+        How often it was updated; if its rows are updated separately, the largest of their counts.
     """
 
     path: str
@@ -56,7 +56,7 @@ class Summary:
     rows : tuple of Row
         One for each array.
     elements : int
-        How many elements all arrays have.
+        The number of elements of all arrays.
     state_bytes : int
         The bytes of all state.
     t : int

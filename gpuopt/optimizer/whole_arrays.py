@@ -79,8 +79,8 @@ class WholeArrays:
             array = buffer.start(self._seen(self._params[position]))
             if not is_array(array) or is_cupy(array) != is_cupy(self._params[position]):
                 raise TypeError(
-                    f"{buffer!r} must give an array of {self._xp.__name__} for the state {name} of "
-                    f"params{self._paths[position]}, got {type(array).__name__} {array!r}"
+                    f"{buffer!r} must return an array of {self._xp.__name__} for the state {name} "
+                    f"of params{self._paths[position]}, got {type(array).__name__} {array!r}"
                 )
             found[name] = array.copy()
         return found
@@ -167,7 +167,7 @@ class WholeArrays:
         return _guarded(array if array.dtype == dtype else array.astype(dtype))
 
     def _at_hand(self, arg: Argument, position: int, gave: Mapping[Output, Any]) -> Any:
-        """An argument that is no array of the formula, and no number of the step."""
+        """An argument that is neither an array of the formula nor a number of the step."""
         if isinstance(arg, Output):
             return _guarded(gave[arg])
         if isinstance(arg, Held):
@@ -237,7 +237,7 @@ def _called(call: Call, args: list[Any], path: str) -> Any:
     except Exception as error:
         error.add_note(f"in {call.function.name} for params{path}")
         if "read-only" in str(error):
-            error.add_note("it may not write to what it gets: begin with x = x.copy()")
+            error.add_note("it must not write into its arguments: begin with x = x.copy()")
         raise
 
 

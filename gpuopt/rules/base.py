@@ -55,7 +55,7 @@ _METHOD = typing.TypeVar("_METHOD", bound=Callable[..., Any])
 
 
 def _called_on_a_rule(method: _METHOD) -> _METHOD:
-    """Say what to type where `init` is called on a class, or given hyperparameters."""
+    """Say what to type if `init` is called on a class, or with hyperparameters."""
 
     @functools.wraps(method)
     def init(*args: Any, **kwargs: Any) -> Any:
@@ -149,7 +149,7 @@ class Bindable:
             Arrays in place of float hyperparameters, such as a learning rate or a mask for each
             element. Keys are names of hyperparameters, values are trees like `params` of real
             arrays. An array broadcasts to its parameter; None keeps the number. Every step reads
-            the arrays anew. Write ``"factor"`` for a piece's hyperparameter, or ``"scale.factor"``
+            the arrays again. Write ``"factor"`` for a piece's hyperparameter, or ``"scale.factor"``
             if several pieces have one.
         master : bool
             Keep a float32 copy of every float16 and bfloat16 array, called ``"master"`` in the
@@ -157,33 +157,33 @@ class Bindable:
             stores its rounding in the array, in the same kernel. If you assign to such an array
             between steps, assign to its copy too: the copy wins.
         stochastic_rounding : bool
-            Round bfloat16 arrays up or down at random as they are stored, more likely to the
-            nearer, so that steps too small for the dtype count on average. The direction depends
+            Round bfloat16 arrays up or down at random as they are stored. The nearer number is more
+            likely, so that steps too small for the dtype count on average. The direction depends
             only on `seed`, on the array's count and place in the tree, and on the element's index:
             it is the same on every executor, in every layout, and in a resumed run. Not for float16
             arrays, and not together with `master`.
         seed : int
-            Of the stochastic rounding, from 0 to 2**32 - 1.
+            The seed of stochastic rounding, from 0 to 2**32 - 1.
         state_dtype : str or None
             ``"bfloat16"`` keeps the state of arrays that are computed in float32 in bfloat16, half
-            the bytes. It is rounded up or down at random as parameters are by
-            `stochastic_rounding`, so that an average with a decay of 0.999 moves. Complex state,
-            numbers, buffers, and state that stands for a parameter stay as they are: a copy of it,
-            or an average for `Optimizer.evaluation`. Needs `ml_dtypes`. ``"dynamic8"`` keeps it in
-            8 bits, a quarter of the bytes, in the same way. Arrays of fewer than 4,096 elements,
-            those updated by `rows`, and rules that call functions of whole arrays keep float32.
-            `Optimizer.state` shows copies.
+            the bytes. It is rounded up or down at random, as `stochastic_rounding` rounds
+            parameters, so that an average with a decay of 0.999 moves. Some state stays as it is:
+            complex state, numbers, buffers, copies of a parameter, and averages for
+            `Optimizer.evaluation`. Needs `ml_dtypes`. ``"dynamic8"`` keeps it in 8 bits, a quarter
+            of the bytes, in the same way. Arrays of fewer than 4,096 elements, those updated by
+            `rows`, and rules that call functions of whole arrays keep float32. `Optimizer.state`
+            shows copies.
         capturable : bool
-            Whether steps may be captured in a CUDA graph (`gpuopt.graph`). Schedules must then be
-            of `gpuopt.schedules`. A GPU then keeps step counts and hyperparameters, and evaluates
-            schedules. With NumPy arrays nothing else changes.
+            Whether steps may be captured in a CUDA graph (`gpuopt.graph`). Then schedules must be
+            those of `gpuopt.schedules`, because a GPU keeps step counts and hyperparameters, and
+            evaluates the schedules. With NumPy arrays nothing else changes.
         rows : str or list of str, optional
-            Arrays whose rows (along the first axis) are updated apart, by patterns of their paths
-            as in `partition`; ``"*"`` for all. Each row has a count of its own, and
-            ``opt.step({"positions": gpuopt.rows(index, grads), ...})`` updates some rows, at a cost
-            in proportion to them. The rule of such arrays must be elementwise: no norms, no random
-            numbers, no pieces that act in some steps only. Schedules follow the steps of the
-            optimizer.
+            Arrays whose rows (along the first axis) are updated separately, by patterns of their
+            paths as in `partition`; ``"*"`` for all. Each row has its own count, and
+            ``opt.step({"positions": gpuopt.rows(index, grads), ...})`` updates only these rows, at
+            a cost in proportion to their number. The rule of such arrays must be elementwise: no
+            norms, no random numbers, no pieces that act in some steps only. Schedules follow the
+            steps of the optimizer.
 
         Returns
         -------
@@ -194,9 +194,10 @@ class Bindable:
         TypeError, ValueError
             If an array cannot be updated in place, a hyperparameter's values are not in its range,
             or it follows a schedule that a captured step cannot evaluate; the message names it. If
-            `stochastic_rounding` meets a float16 array or `master`, `master` a state of that name,
-            or `state_dtype` an array that is computed in float64; or if ``"dynamic8"`` meets a
-            large array, or one in place of its hyperparameter, that is not in C order.
+            options do not fit: `stochastic_rounding` with a float16 array or with `master`,
+            `master` with a state of that name, `state_dtype` with an array that is computed in
+            float64, or ``"dynamic8"`` with a large array, or one in place of its hyperparameter,
+            that is not in C order.
         TraceError
             If ``update`` does something that is neither elementwise nor a reduction; the message
             names the line.
@@ -216,8 +217,8 @@ _EXAMPLES: dict[Any, str] = {int: "1", str: "'*'"}
 
 
 def class_hint(value: Any) -> str:
-    """What to type in place of the class of a rule or a piece, or of a method that is none; nothing
-    for any other value.
+    """What to type in place of the class of a rule or a piece, or of a method that is not a rule;
+    nothing for any other value.
     """
     if hint := getattr(value, "not_a_rule", ""):
         return str(hint)

@@ -60,7 +60,7 @@ _OF_WHOLE_ARRAYS = (slices, factored, matrices, preconditioners)
 
 
 def rules() -> dict[str, type[Rule]]:
-    """Every rule by its name, simplest first, but for those that call functions of whole arrays.
+    """Every rule by its name, simplest first, except those that call functions of whole arrays.
 
     They take arrays of every shape, and have the same bits on every executor.
     """
@@ -78,9 +78,9 @@ def _rules_of(modules: Sequence[ModuleType]) -> dict[str, type[Rule]]:
 
 
 def pieces() -> dict[str, type[piece.Piece]]:
-    """Every piece by its name, but for those that call functions of whole arrays, or read the loss.
+    """Every piece by its name, except those that call functions of whole arrays or read the loss.
 
-    They go with each other, and with arrays of which some have no gradient.
+    They work together, also if some arrays have no gradient.
     """
     return _pieces_of(
         (gradient_pieces, step_pieces, scaling_pieces, parameter_pieces, constraint_pieces)

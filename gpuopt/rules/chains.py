@@ -66,12 +66,12 @@ def _in_order(pieces: Sequence[Any]) -> str:
 @final
 @dataclasses.dataclass(frozen=True, repr=False)
 class Chain(Composite):
-    """Pieces around one rule or partition, made by `chain` and used as a rule is.
+    """Pieces around one rule or partition. `chain` makes it; use it like a rule.
 
     Attributes
     ----------
     pieces : tuple
-        In the order in which they act; one of them is the rule or the partition.
+        The pieces in the order in which they act; one of them is the rule or the partition.
     """
 
     pieces: tuple[Any, ...]
@@ -131,15 +131,15 @@ class Chain(Composite):
                 divides = piece
         if sum(isinstance(piece, LossScale) for piece in self.pieces) > 1:
             raise ValueError(
-                f"chain: the loss has one scale, so there can be one LossScale: {self!r}"
+                f"chain: the loss has one scale, so a chain has at most one LossScale: {self!r}"
             )
         # A freeze may be first.
         before = next((piece for piece in self.pieces if not has_hook(piece, "holds")), None)
         for piece in self.pieces:
             if isinstance(piece, LossScale) and piece is not before:
                 raise ValueError(
-                    f"chain: {before!r} would see gradients that are still scaled: "
-                    f"put {piece!r} before it"
+                    f"chain: {before!r} would read gradients that are still scaled: put {piece!r} "
+                    "before it"
                 )
 
     def __repr__(self) -> str:
@@ -213,12 +213,12 @@ def _kind(piece: Piece) -> Any:
 
 
 def takes_back(rule: Bindable) -> bool:
-    """Whether a step after which the loss is not finite is taken back."""
+    """Whether a step is taken back if the loss after it is not finite."""
     return isinstance(rule, Chain) and any(has_hook(piece, "undo") for piece in rule.pieces)
 
 
 def loss_scale_name(rule: Bindable) -> str | None:
-    """The full name of the number that the loss is to be multiplied by; None where it is not."""
+    """The full name of the number to multiply the loss by; None if there is none."""
     parts = named_parts([("", piece) for piece in rule.pieces]) if isinstance(rule, Chain) else ()
     names = (part.named("scale") for part in parts if isinstance(part.formula, LossScale))
     return next(names, None)

@@ -1,4 +1,4 @@
-"""Rules made of rules and pieces: what a chain and a partition have in common."""
+"""Rules that consist of rules and pieces: what a chain and a partition have in common."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = ["Composite", "Joined", "named_parts", "without_arrays"]
 
 
 class Composite(Bindable):
-    """A rule made of others; the name of each is the prefix of its hyperparameters' names."""
+    """A rule of several others; the name of each is the prefix of its hyperparameters' names."""
 
     divides: ClassVar[bool] = False
     """Whether it divides the arrays among several rules."""
 
     @property
     def children(self) -> dict[str, Any]:
-        """The rules and pieces it is made of, by the prefix of their hyperparameters' names."""
+        """Its rules and pieces, by the prefix of their hyperparameters' names."""
         raise NotImplementedError
 
     def rebuilt(self, children: list[Any]) -> Self:
@@ -110,7 +110,7 @@ def named_parts(formulas: list[tuple[str, Any]]) -> tuple[Part, ...]:
 def without_arrays(update: Update) -> tuple[Update, dict[str, Any]]:
     """The update with numbers in place of arrays, and these by their hyperparameters' full names.
 
-    The number is the default; where there is none, NaN, which no step reads.
+    The number is the default, or NaN if there is none; no step reads it.
     """
     taken: dict[str, Any] = {}
     parts = []

@@ -1,4 +1,4 @@
-"""Names that users look for where they are not."""
+"""Names that users look for in the wrong place."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class NotHere:
 
 
 class NotSet(NotHere):
-    """The same where it is assigned; not for a class whose subclasses may have the name."""
+    """The same if it is assigned; not for a class whose subclasses may have the name."""
 
     def __set__(self, instance: Any, value: Any) -> None:
         self.__get__(instance, type(instance))
@@ -54,24 +54,24 @@ def never_changes(rule: Any, name: str, value: Any) -> NoReturn:
     if named:
         remedy = f"write {what} = {what}.replace({{{named[0]!r}: {reprlib.repr(value)}}})"
     raise dataclasses.FrozenInstanceError(
-        f"{type(rule).__name__}.{name} cannot be assigned, for a {what} never changes; {remedy}; "
-        "an optimizer goes on with another rule where you assign it to opt.rule"
+        f"{type(rule).__name__}.{name} cannot be assigned, because a {what} never changes; "
+        f"{remedy}; an optimizer continues with another rule if you assign it to opt.rule"
     )
 
 
 def _spelled_alike(name: str, names: Sequence[str], cutoff: float) -> str:
-    """That of the names which is spelled most alike, whatever the case; empty if none is."""
+    """The name with the most similar spelling, whatever the case; empty if none is similar."""
     alike = {each.lower(): each for each in names}
     close = difflib.get_close_matches(name.lower(), alike, n=1, cutoff=cutoff)
     return alike[close[0]] if close else ""
 
 
 def not_exported(name: str, names: Sequence[str]) -> AttributeError:
-    """The error for a name that `gpuopt` does not have: it has others, which are spelled alike."""
+    """The error for a name that `gpuopt` lacks: it suggests names with a similar spelling."""
     found = ELSEWHERE.get(name.lower()) or _spelled_alike(name, names, 0.75)
     hint = f"; write gpuopt.{found}" if found else ""
     if not found and name[:1].isupper():
-        hint = "; dir(gpuopt) has all rules, and a class of gpuopt.Rule is your own"
+        hint = "; dir(gpuopt) lists all rules, and a subclass of gpuopt.Rule is a rule of your own"
     return AttributeError(f"module 'gpuopt' has no attribute {name!r}{hint}", name=name)
 
 

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Self
 __all__ = ["HINT", "ReadsLoss", "give_loss"]
 
 HINT = (
-    "it is there while a step is made, opt.step(grads, loss=value), in update, accept and adapt; "
-    "by hand write rule.with_loss(value).update(...)"
+    "update, accept and adapt can read it during opt.step(grads, loss=value); to call update "
+    "yourself, write rule.with_loss(value).update(...)"
 )
 """Where a formula has its loss."""
 

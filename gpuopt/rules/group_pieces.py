@@ -137,6 +137,6 @@ def one_number(piece: Proximal, name: str) -> None:
     """Raise TypeError if there is an array for what is one number of a whole array."""
     if not is_number(getattr(piece, name)):
         raise TypeError(
-            f"{type(piece).__name__}: {name} is one number for all elements of an array, and not "
-            "an array; give arrays a number each by gpuopt.partition"
+            f"{type(piece).__name__}: {name} must be one number for all elements of an array, not "
+            "an array; to give each array its own number, use gpuopt.partition"
         )

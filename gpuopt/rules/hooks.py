@@ -1,4 +1,4 @@
-"""Hooks: methods that gpuopt calls where a rule or a piece has them. One table says all about each.
+"""Hooks: methods that gpuopt calls if a rule or a piece has them. One table describes each.
 
 The table decides which class may define which hook, what an error says, and which names no
 hyperparameter may have. ``tools/hooks_table.py`` writes it into ``docs/your-own-rule.md``.
@@ -84,7 +84,7 @@ HOOKS: dict[HookName, Hook] = {
         owners=EVERY,
         tells="whether its hyperparameters fit together",
         gets="nothing; hyperparameters are attributes",
-        returns="nothing; raises ValueError where they do not fit together",
+        returns="nothing; raises ValueError if they do not fit together",
         called="when the rule or piece is made",
     ),
     "start": Hook(
@@ -124,15 +124,15 @@ HOOKS: dict[HookName, Hook] = {
         owners=(GRADIENT,),
         tells="whether the step before is taken back",
         gets="nothing; its numbers, the loss and hyperparameters are attributes",
-        returns="a truth value, made of them: if it is true, parameters and states return to what "
-        "they were before the step before, momentum to 0, and nothing else changes",
+        returns="a truth value, computed from them: if it is true, parameters and states return to "
+        "what they were before the step before, momentum to 0, and nothing else changes",
         called="in every step, before anything else",
     ),
     "scale_lr": Hook(
         owners=(GRADIENT,),
         tells="what the learning rate of the rule is multiplied by",
         gets="nothing; its numbers, the loss and hyperparameters are attributes",
-        returns="a number, made of them, which the `lr` of the rule is multiplied by",
+        returns="a number, computed from them, that multiplies the `lr` of the rule",
         called="in every step, before anything else",
     ),
     "numbers": Hook(
@@ -175,7 +175,7 @@ HOOKS: dict[HookName, Hook] = {
 
 
 def has_hook(formula: Any, name: HookName) -> bool:
-    """Whether a rule or a piece has that hook; what is made of rules has none itself."""
+    """Whether a rule or a piece has that hook; a chain or a partition has none itself."""
     return name in formula._hooks
 
 
@@ -190,8 +190,9 @@ def defined_hooks(cls: type, base: type, allowed: frozenset[HookName]) -> frozen
     Raises
     ------
     TypeError
-        If the name of a hook stands for something else: for what the base class may not
-        have, for what is no method or takes other arguments, or for what is never called.
+        If the name of a hook stands for something else: for a hook that the base class may not
+        have, for something that is not a method or takes other arguments, or for a method that is
+        never called.
     """
     ours = [each for each in cls.__mro__ if each not in base.__mro__]
     fields = {name for each in ours for name in inspect.get_annotations(each)}
@@ -215,11 +216,11 @@ def _problem(cls: type, name: HookName, forbidden: str, found: frozenset[HookNam
         return f"; a {owners} may have it, a {forbidden} may not: give it another name"
     remedy = f"write {hook.signature(name)}, or give it another name"
     if not callable(getattr(cls, name)):
-        return f", and this is no method: {remedy}"
+        return f", and this is not a method: {remedy}"
     if not _takes(cls, name, hook.arguments):
         return f", and this one takes other arguments: {remedy}"
     if hook.needs and hook.needs not in found:
-        return f", and asks only who has a method {hook.needs}: add it, or give this another name"
+        return f", but only with a method {hook.needs}: add it, or give this another name"
     return ""
 
 
@@ -248,8 +249,8 @@ def undoing(updates: Iterable[Update]) -> str | None:
 def device_counts(updates: Iterable[Update], capturable: bool) -> bool:
     """Whether a device counts the steps of such updates.
 
-    It does where it decides about them (``accept``), keeps numbers of the whole optimizer, or where
-    steps are to be captured in a graph.
+    It does if it decides about them (``accept``), keeps numbers of the whole optimizer, or if steps
+    are to be captured in a graph.
     """
     formulas: list[Any] = [part.formula for update in updates for part in update.parts]
     accepts = any(has_hook(formula, "accept") for formula in formulas)

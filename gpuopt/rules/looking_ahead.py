@@ -88,7 +88,7 @@ class AcceleratedGradient(Rule):
     >>> import gpuopt as go
     >>> x = np.ones(1)
     >>> opt = go.AcceleratedGradient(0.1).init(x)
-    >>> for _ in range(9):  # the last but one begins anew
+    >>> for _ in range(9):  # the last but one starts again
     ...     opt.step(2 * x)
     >>> opt.evaluation().round(6).tolist()
     [-0.016905]

@@ -21,7 +21,8 @@ FLOOR = 1e-18
 
 
 BLOCK = 32_768
-"""So many elements are taken together on a CPU, whose cache then holds what is made of them."""
+"""So many elements are taken together on a CPU, whose cache then holds what is computed from them.
+"""
 
 
 @whole_array
@@ -115,8 +116,8 @@ def _seen(ahead: Any) -> bool:
 
 
 def _relative(scale: Any, like: Any) -> Any:
-    """The scale of each element beside the largest, which changes no projection: a learning rate
-    that fell to 0 is no reason to leave a set.
+    """The scale of each element relative to the largest, which changes no projection: an iterate
+    stays in a set also if the learning rate falls to 0.
     """
     scale = np.broadcast_to(scale, like.shape)
     largest = np.max(scale)

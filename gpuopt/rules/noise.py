@@ -1,7 +1,7 @@
 """Random numbers of a seed, the step, the array and the element alone: the same on every executor.
 
-Normal numbers are made of the bits of `gpuopt.arrays.random` with nothing but operations that every
-executor rounds alike.
+Normal numbers are computed from the bits of `gpuopt.arrays.random` with nothing but operations that
+every executor rounds alike.
 """
 
 from __future__ import annotations

@@ -58,15 +58,15 @@ def partition(
 @final
 @dataclasses.dataclass(frozen=True, repr=False, eq=False)
 class Partition(Composite):
-    """A rule for each group of arrays, made by `partition` and used as a rule is.
+    """A rule for each group of arrays. `partition` makes it; use it like a rule.
 
     Attributes
     ----------
     rules : dict
-        The rule or chain of each pattern, or of each key that `by` gives.
+        The rule or chain of each pattern, or of each key that `by` returns.
     by : callable or None
-        ``by(path, array)`` gives the key of an array; without it, the keys of `rules` are patterns
-        of paths.
+        ``by(path, array)`` returns the key of an array; without it, the keys of `rules` are
+        patterns of paths.
     """
 
     divides: ClassVar[bool] = True
@@ -93,7 +93,7 @@ class Partition(Composite):
             ]:
                 remedy = f"so it must stand in front: chain({found[0]!r}, partition(...))"
                 if isinstance(found[0], Rule):
-                    remedy = f"and these are some: {KEEP_STATES}"
+                    remedy = f"and the rules of a partition see only some: {KEEP_STATES}"
                 raise ValueError(f"partition: {found[0]!r} keeps numbers of all arrays, {remedy}")
             if key is None:
                 raise TypeError("partition: None cannot be a key")

@@ -36,7 +36,7 @@ class Piece(Formula):
             if name != "rule" and has_hook(self, "numbers"):
                 why = "; if it is one of its numbers, it is set where a chain is run"
             if name == "t":
-                why = ": update is given it; keep in a state what another method needs of it"
+                why = ": only update gets it; keep in a state what another method needs"
             if name == "g" and "g" not in self._arguments:
                 why = ": it is set where a chain is run"
             if name == "loss":

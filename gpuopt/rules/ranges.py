@@ -160,6 +160,6 @@ def range_of(cls: type, name: str, hint: Any) -> Range:
             return FINITE
     raise TypeError(
         f"rule {cls.__name__}: {name} is annotated {hint!r}; a hyperparameter is a Hyper "
-        "(NonNegative, Positive, Decay), a tuple of such, tuple[Hyper, ...], or a bool, an int or "
+        "(NonNegative, Positive, Decay), a tuple of them, tuple[Hyper, ...], or a bool, an int or "
         "a str that is fixed when the rule is made"
     )

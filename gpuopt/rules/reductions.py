@@ -34,8 +34,8 @@ def seeing_one_array(where: str) -> contextlib.AbstractContextManager[None]:
 
     def refuse(kind: str, x: Any) -> Any:
         raise ValueError(
-            f"{where} sees one array, so it cannot reduce all: keep what gpuopt.tree_{kind} gives "
-            "as a state in update, and read it here"
+            f"{where} sees one array, so it cannot reduce all of them: keep the result of "
+            f"gpuopt.tree_{kind} as a state in update, and read the state here"
         )
 
     return over_tree_by(refuse)

@@ -72,7 +72,7 @@ class Rule(Formula, Bindable):
     _averages: ClassVar[bool] = False
     """Whether it evaluates with parameters of its own, which pieces behind it would not reach."""
     momentum_states: ClassVar[tuple[str, ...]] = ("m",)
-    """The states that begin anew where a step is taken back, as by `gpuopt.backtrack`."""
+    """The states that start again if a step is taken back, as by `gpuopt.backtrack`."""
 
     if TYPE_CHECKING:  # of a rule that is not known: ``type[Rule]``
 
@@ -145,7 +145,7 @@ def debias(average: ValueT, beta: Any, t: Any) -> ValueT:
 
 
 def real_only(rule: Rule, x: Any) -> None:
-    """Raise TypeError if `x` is complex, which this rule has no meaning for."""
+    """Raise TypeError if `x` is complex, which this rule is not defined for."""
     if np.iscomplexobj(x):
         raise TypeError(
             f"{type(rule).__name__} compares numbers, and complex ones have no order: update real "

@@ -1,4 +1,4 @@
-"""What schedules are made of: their base class, checks of their fields, helpers for their formulas.
+"""The parts of schedules: their base class, checks of their fields, helpers for their formulas.
 
 A helper takes numbers, or the symbols of a trace.
 """
@@ -49,8 +49,8 @@ class Schedule(abc.ABC):
         steps : int
             The number of steps, at least 1.
         ax : matplotlib.axes.Axes, optional
-            Where to draw; the current axes by default, which are new ones in the style of
-            `gpuopt.plot` where there are none.
+            Where to draw. The default is the current axes, or new ones in the style of
+            `gpuopt.plot` if there are none.
 
         Returns
         -------
@@ -112,10 +112,11 @@ class CheckedSchedule(Schedule):
 @typing.final
 @dataclasses.dataclass(frozen=True, repr=False)
 class Debiased(CheckedSchedule):
-    """``value · (1 - betaᵗ)^power`` with ``t = step + 1``: a number that goes with an average.
+    """``value · (1 - betaᵗ)^power`` with ``t = step + 1``: a number that follows the sum of an
+    average's weights.
 
-    The epsilon of Keras' and scikit-learn's Adam is added to the uncorrected root, which is that of
-    `gpuopt.Adam` with ``eps=Debiased(1e-7, 0.999)``.
+    Keras' and scikit-learn's Adam add their epsilon to the uncorrected root. Use `gpuopt.Adam` with
+    ``eps=Debiased(1e-7, 0.999)`` for the same.
 
     Parameters
     ----------

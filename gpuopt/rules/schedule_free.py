@@ -13,7 +13,7 @@ from gpuopt.rules.rule import Rule, abs2, root_of, weights_of
 __all__ = ["ScheduleFreeAdamW", "ScheduleFreeSGD"]
 
 Between: TypeAlias = Annotated[HyperValue, Range("a number in (0, 1)", 0.0, 1.0, open_low=True)]
-"""Where y lies between z and x: not at z, for x is made of the two."""
+"""Where y lies between z and x: not at z, because x is computed from the two."""
 
 
 class ScheduleFreeSGD(Rule):

@@ -183,7 +183,7 @@ def _is_tree(value: Any) -> bool:
 
 
 def in_place_of(name: str, value: Any, rule: bool) -> str:
-    """What to type for a hyperparameter that is no number."""
+    """What to type for a hyperparameter that is not a number."""
     if isinstance(value, type):
         return f"; {value.__name__} is a class: make a schedule of it, {value.__name__}(...)"
     if is_array(value):
@@ -197,7 +197,7 @@ def in_place_of(name: str, value: Any, rule: bool) -> str:
         return f"; an array for each element goes into init: {hyper}"
     if _is_tree(value) and rule:
         return (
-            "; params belong to init: opt = rule.init(params); one number for each of them "
-            f"to partition, as in gpuopt.partition({{'*': gpuopt.Adam({name}=0.1)}})"
+            "; params belong to init: opt = rule.init(params); to give each of them its own "
+            f"number, use gpuopt.partition({{'*': gpuopt.Adam({name}=0.1)}})"
         )
     return ""

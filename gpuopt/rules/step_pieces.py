@@ -101,8 +101,8 @@ class LossScale(GradientPiece):
     def check(self) -> None:
         if callable(self.initial):
             raise TypeError(
-                "LossScale: initial must be a number, as it is that of the first step, got "
-                f"{self.initial!r}"
+                "LossScale: initial must be a number, not a schedule, because only the first step "
+                f"reads it, got {self.initial!r}"
             )
         if self.initial >= _BEYOND_FLOAT32:
             raise ValueError(

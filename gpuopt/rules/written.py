@@ -42,7 +42,7 @@ def _alike(a: Any, b: Any, agree: Callable[[Any, Any], bool]) -> bool:
 
 
 class ComparedByValue:
-    """What is made of hyperparameters: equal to one of its class with equal values."""
+    """An object of hyperparameters: it equals one of its class with equal values."""
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and _alike(_fields(self), _fields(other), _equal)

@@ -84,7 +84,7 @@ def _stores(traced: Traced) -> dict[Operand, Expr]:
 
 
 def _needed(roots: list[Expr], traced: Traced) -> tuple[list[Expr], list[Call]]:
-    """All values that `roots` and buffers are made of, and all calls, in order."""
+    """All values that `roots` and buffers depend on, and all calls, in order."""
     used = {*reachable(roots)}
     new = dict.fromkeys(each.output.call for each in traced.buffers.values())
     found: dict[Call, None] = {}
@@ -140,7 +140,7 @@ def _scratch(arg: Array) -> StateSpec:
 
 
 def _numbers(values: Iterable[Expr]) -> tuple[Expr, ...]:
-    """Those that are no constants, each once."""
+    """Those that are not constants, each once."""
     return tuple(expr for expr in dict.fromkeys(values) if expr.op != "constant")
 
 

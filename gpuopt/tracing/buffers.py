@@ -49,8 +49,8 @@ class HeldSymbol(NDArrayOperatorsMixin, Traced):
 
     def _no_value(self, *_: Any, **__: Any) -> NoReturn:
         raise trace_error(
-            f"{self.made.name} is a buffer, which only functions of whole arrays see: pass it to "
-            "one (gpuopt.whole_array), and compute with what that gives"
+            f"{self.made.name} is a buffer, which only functions of whole arrays can read: pass it "
+            "to one (gpuopt.whole_array), and compute with its result"
         )
 
     parts: Any = property(_no_value)
@@ -99,8 +99,8 @@ class Buffers:
                 self.kept |= {} if closed else {name: Kept(value.made, acts)}
             elif not isinstance(value, HeldSymbol) or value.made.name != name:
                 raise TraceError(
-                    f"{type(part.formula).__name__}.update must return for the buffer "
-                    f"{own} what a function of whole arrays gave, as it is, or the "
-                    f"buffer as it was; it returned {value!r}"
+                    f"{type(part.formula).__name__}.update must return for the buffer {own} the "
+                    "unchanged result of a function of whole arrays, or the unchanged buffer; it "
+                    f"returned {value!r}"
                 )
         return states

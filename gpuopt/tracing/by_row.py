@@ -101,5 +101,5 @@ def _inputs(kernel: Kernel) -> list[Expr]:
 
 
 def _last(expr: Expr) -> int:
-    """The largest number of what a value is made of."""
+    """The largest number of the values that a value depends on."""
     return max(each.index for each in reachable([expr]))

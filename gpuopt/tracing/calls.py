@@ -151,7 +151,7 @@ def record(
 
 
 def _hyper_arrays(parts: Parts) -> list[str]:
-    """The hyperparameters that an array is made of, if it is made of nothing else."""
+    """The hyperparameters that an array is computed from, if it depends on nothing else."""
     places = {expr.value for expr in reachable(parts) if expr.op == "input"}
     alone = all(place.kind == "hyper" for place in places)
     return sorted(place.name for place in places) if alone else []

@@ -98,7 +98,7 @@ class Graph:
         """Where not all arrays act, whether this one does: others are in no reduction of a tree."""
         self._calls: dict[tuple[str, str], int] = {}
         self.weights: Any = None
-        """What corrections of averages are made of, the `gpuopt.tracing.weights.Weights`."""
+        """What corrections of averages are computed from, the `gpuopt.tracing.weights.Weights`."""
         self.random: dict[Operand, tuple[tuple[Expr, ...], int]] = {}
         """What are random numbers among the inputs: the numbers of their key, and which stream."""
         self.errors: list[TraceError] = []
@@ -226,7 +226,7 @@ class Graph:
 
 
 def reduction_keys(exprs: Iterable[Expr]) -> list[ReductionKey]:
-    """The results of reductions, and the size, that host values are made of."""
+    """The results of reductions, and the size, that host values depend on."""
     ends = reachable(exprs, within=lambda expr: not expr.reduces)
     return [expr.value for expr in ends if expr.reduces or expr.op == "size"]
 
@@ -243,14 +243,16 @@ def differs(exprs: Iterable[Expr]) -> bool:
 
 
 def reduces(exprs: Iterable[Expr]) -> bool:
-    """Whether host values are made of reductions of arrays."""
+    """Whether host values depend on reductions of arrays."""
     return not all(key.of_shape for key in reduction_keys(exprs))
 
 
 def reachable(
     roots: Iterable[Expr], within: Callable[[Expr], bool] = lambda _: True
 ) -> Iterator[Expr]:
-    """The `roots`, what they are made of, and so on; not beyond what is not `within`."""
+    """The `roots`, the values that they depend on, and so on; not beyond values that are not
+    `within`.
+    """
     waiting, seen = list(roots), set()
     while waiting:
         expr = waiting.pop()

@@ -41,7 +41,7 @@ _ATTRIBUTES = {np.size: "p.size", np.ndim: "p.ndim", np.shape: "p.shape[0] or p.
 def call_function(
     graph: Graph, function: Any, args: tuple[Any, ...], keywords: Mapping[str, Any]
 ) -> Parts | bool:
-    """The value of a call of one of NumPy's functions that are no ufuncs."""
+    """The value of a call of one of NumPy's functions that are not ufuncs."""
     name = f"{function.__module__.replace('numpy', 'np', 1)}.{function.__name__}"
     if function in _ATTRIBUTES:
         raise trace_error(f"{name} is not available in a rule: write {_ATTRIBUTES[function]}")
@@ -73,7 +73,7 @@ def _along(graph: Graph, name: str, function: Any, given: Mapping[str, Any]) -> 
             f"parameter, so write {name}(…, axis={axis!r}, keepdims=True), which broadcasts to it"
         )
     if not all(isinstance(each, int) and not isinstance(each, bool) for each in axes):
-        raise trace_error(f"{name}: axis must be a whole number or a tuple of some, got {axis!r}")
+        raise trace_error(f"{name}: axis must be an int or a tuple of ints, got {axis!r}")
     first, *_ = given
     refuse_keywords(name, {k: x for k, x in given.items() if k not in (first, "axis", "keepdims")})
     x, along = parts_of(graph, given[first]), _ALONG[function]

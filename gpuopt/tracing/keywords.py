@@ -24,7 +24,7 @@ _REMEDIES = {
     "dtype": "a rule computes in float32 or float64, as its arrays ask for: leave dtype out",
     "out": "it would alter an array, as an operator such as += would alter the caller's array: "
     "write x = {0}(…), or x = x + y",
-    "axis": "it is of the whole array: leave axis out, or write a function of whole arrays "
+    "axis": "it reduces the whole array: leave axis out, or write a function of whole arrays "
     "(gpuopt.whole_array)",
     "keepdims": "a number broadcasts: leave keepdims out, or say along which axis",
     "initial": "write {0}(x) + initial, or np.maximum or np.minimum of {0}(x) and initial",

@@ -38,8 +38,9 @@ class Kind(enum.IntEnum):
 def kinds_of(made: Mapping[str, Sequence[Symbol]]) -> dict[str, Kind]:
     """What each state must be, to hold its new value and what it begins with.
 
-    A number is shared if it is made of reductions over the tree or the loss, or together with one
-    that is, and of nothing that differs from array to array: neither ``t`` nor a reduction of one.
+    A number is shared if it is computed from reductions over the tree or the loss, or together with
+    one that is, and from nothing that differs from array to array: neither ``t`` nor a reduction of
+    one.
     """
     found, reads, seeds = dict[str, Kind](), dict[str, set[str]](), set[str]()
     for name, (new, *begun) in made.items():
@@ -64,7 +65,7 @@ def _of_one(expr: Expr) -> bool:
 
 
 def _shared(reads: dict[str, set[str]], seeds: set[str]) -> set[str]:
-    """Which states are shared: the `seeds`, and what they read, or is made of them."""
+    """Which states are shared: the `seeds`, and what they read, or what is computed from them."""
     known = {name: {n for n in names if not n.endswith(BEGUN)} for name, names in reads.items()}
     while alone := {name for name, names in known.items() if not names <= known.keys()}:
         known = {name: names for name, names in known.items() if name not in alone}

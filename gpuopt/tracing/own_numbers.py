@@ -71,9 +71,9 @@ class OwnNumbers:
             own = any(key.scope == "array" for key in reduction_keys([expr]))
             if imaginary or not expr.host or own:
                 raise TraceError(
-                    f"{name}.adapt must give numbers of the whole optimizer, made of others, of "
-                    "hyperparameters and of reductions of all arrays, such as gpuopt.tree_max; "
-                    f"for {number} it gave {value!r}"
+                    f"{name}.adapt must return numbers of the whole optimizer, computed from "
+                    "others, from hyperparameters and from reductions of all arrays, such as "
+                    f"gpuopt.tree_max; for {number} it returned {value!r}"
                 )
             full, alone = part.named(number), lift(self._graph, accepted)
             self.adapted[full] = expr

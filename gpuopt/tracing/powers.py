@@ -114,7 +114,7 @@ def _scaled(x: _Value, exponent: _Value) -> _Value:
 
 
 def _with_special(x: _Value, size: _Value, y: _Value, found: _Value) -> _Value:
-    """The power of ``|x|`` with the sign, and where ``x`` or ``y`` is no ordinary number."""
+    """The power of ``|x|`` with the sign, and where ``x`` or ``y`` is not an ordinary number."""
     infinite, zero = size.node("equal", math.inf), size.node("equal", 0.0)
     grows = y.node("greater", 0.0).node("equal", infinite)  # from 0 or from infinity
     ends = grows.node("where", math.inf, 0.0)

@@ -23,8 +23,8 @@ class Printed:
 def format_expr(expr: Expr, nested: bool = False, readable: int = READABLE) -> str:
     """Write the formula of `expr` for a reader.
 
-    What is made of more than `readable` operations and leaves is called by its name, ``x12``, as
-    the generated code calls it: formulas share values, and written out they double with each line.
+    A value of more than `readable` operations and leaves is called by its name, ``x12``, as the
+    generated code calls it: formulas share values, and written out they double with each line.
     """
     if not expr.args:
         return _format_leaf(expr)

@@ -32,8 +32,8 @@ __all__ = ["Kernel", "StateSpec", "UpdateProgram"]
 class StateSpec:
     """One array of a rule's state: its name, the value it starts at, and whether it is complex.
 
-    One that is `scratch` holds what a function of whole arrays gets, and is no state for users. One
-    may be `stored` in less than its dtype, as an option of `init` says.
+    One that is `scratch` holds what a function of whole arrays gets, and is not a state for users.
+    One may be `stored` in less than its dtype, as an option of `init` says.
     """
 
     name: str
@@ -109,7 +109,7 @@ class Kernel(Printed):
     scalar_states: dict[StateKey, ScalarState] = dataclasses.field(default_factory=dict)
     buffers: dict[str, Kept] = dataclasses.field(default_factory=dict)
     needs: frozenset[ReductionKey] = dataclasses.field(init=False)
-    """The reductions that `scalars`, `accept` and `scalar_states` are made of."""
+    """The reductions that `scalars`, `accept` and `scalar_states` depend on."""
     per_array: bool = dataclasses.field(init=False)
     """Whether these may differ from array to array, though counts are the same."""
     seeds: tuple[int, ...] = dataclasses.field(init=False)
@@ -219,7 +219,7 @@ class UpdateProgram(Printed):
 
     @functools.cached_property
     def loss_reader(self) -> str | None:
-        """The class that reads the loss of the step; None where none does."""
+        """The class that reads the loss of the step; None if none does."""
         ends = [end for kernel in self.kernels for end in kernel.ends]
         found = reachable([*ends, *self.shared.values(), *self.refused.values()])
         return next((expr.value for expr in found if expr.op == "loss"), None)

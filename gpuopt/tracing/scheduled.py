@@ -19,7 +19,7 @@ def traced_schedule(graph: Graph, name: str, schedule: Callable[[Any], Any]) -> 
         return lift(graph, schedule(completed))
     except TraceError as error:
         raise TraceError(
-            f"{name} follows a schedule, which must run on the GPU here, where a piece of the "
-            "chain decides whether a step is made: write it with NumPy's functions, or use one "
-            f"of gpuopt.schedules. {error}"
+            f"{name} follows a schedule, which must run on the GPU here, because a piece of the "
+            "chain decides there whether a step is made: write it with NumPy's functions, or use "
+            f"one of gpuopt.schedules. {error}"
         ) from None

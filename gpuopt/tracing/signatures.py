@@ -84,8 +84,8 @@ def momentum_names(part: Part, formula: Any) -> list[str]:
         missing := [name for name in given if name not in own]
     ):
         raise TraceError(
-            f"{type(formula).__name__}.momentum_states names {missing[0]!r}, which is no state of "
-            f"update: it has {', '.join(own) or 'none'}"
+            f"{type(formula).__name__}.momentum_states names {missing[0]!r}, which is not a state "
+            f"of update: it has {', '.join(own) or 'none'}"
         )
     return [part.named(name, "_") for each in given for name in own.get(each, ())]
 
@@ -107,8 +107,8 @@ def _own(formula: Any) -> dict[inspect.Parameter, dict[str, Any]]:
             values = getattr(formula, initial.field, None)
             if not isinstance(values, tuple):
                 raise TraceError(
-                    f"{what} is one for each entry of {initial.field!r}, which is no tuple of "
-                    "hyperparameters: annotate it tuple[gpuopt.Hyper, ...]"
+                    f"{what} has one value for each entry of {initial.field!r}, which is not a "
+                    "tuple of hyperparameters: annotate it tuple[gpuopt.Hyper, ...]"
                 )
             names, initial = [*entries(name, values)], initial.start
         if has_hook(formula, "start"):

@@ -82,7 +82,7 @@ class States:
         return [np.where(*each) for each in old]
 
     def made_of(self, names: Iterable[str], after: list[Symbol]) -> None:
-        """Note what new states are made of, also where they are not kept."""
+        """Note what new states depend on, also where they are not kept."""
         for name, new in zip(names, after, strict=True):
             self.made[name] = new, *self.made[name]
 
@@ -105,6 +105,6 @@ class States:
         return arrays
 
     def keep_weights(self, weights: Weights, acts: Expr | None) -> None:
-        """Note the sums of weights of a part's averages that are no function of the count."""
+        """Note the sums of weights of a part's averages that are not a function of the count."""
         for name in weights.sums.keys() - {key.name for key in self.numbers}:
             self.numbers[StateKey(name)] = ScalarState(UNKNOWN, weights.sums[name], acts)

@@ -77,7 +77,9 @@ class Symbol(NDArrayOperatorsMixin, Traced):
         return Shape(self)
 
     def _dimension(self, name: str) -> Symbol:
-        """A number of the shape of arrays; all that are no numbers have that of the parameter."""
+        """A number of the shape of arrays; all symbols that are not numbers have that of the
+        parameter.
+        """
         if self.parts[0].host:
             raise trace_error(f".{name} of a number: write p.{name} for that of the parameter")
         return Symbol(self._graph, self._graph.dimension(name))
@@ -198,7 +200,7 @@ class Shape:
 
     def _no_tuple(self, *_: Any) -> NoReturn:
         raise trace_error(
-            "a rule is of arrays of any shape, so p.shape has no length here: write p.shape[0], "
+            "a rule is for arrays of any shape, so p.shape has no length here: write p.shape[0], "
             "p.shape[-1], p.ndim or p.size"
         )
 
@@ -206,7 +208,7 @@ class Shape:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:  # np.zeros(p.shape) shows it in an error of its own
-        return "p.shape, of which a rule knows entries alone: write np.zeros_like(p)"
+        return "p.shape, whose entries alone a rule can read: write np.zeros_like(p)"
 
 
 def called_with(graph: Graph, function: Any, args: list[Any], keywords: tuple[str, ...]) -> Any:

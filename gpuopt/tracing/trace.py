@@ -94,7 +94,7 @@ def trace(
 
 
 def _hyper(expr: Expr) -> set[str]:
-    """The hyperparameters that a value is made of."""
+    """The hyperparameters that a value depends on."""
     return {leaf.value for leaf in reachable([expr]) if leaf.op == "hyper"}
 
 

@@ -62,7 +62,7 @@ def _check(graph: Graph, name: str, xs: tuple[Parts, ...]) -> None:
     if not all(x.boolean for x in (first, *others)):
         return
     if name in _UNKNOWN:
-        _refuse(name, "has none")
+        _refuse(name, "does not define it")
     if name == "add" and first.host and others[0].host:
         graph.refuse(
             "the sum of two truth values of numbers is 2 in Python and True in NumPy: write "
@@ -89,6 +89,6 @@ def _bitwise(
 
 def _refuse(name: str, how: str) -> NoReturn:
     raise trace_error(
-        f"np.{name} of truth values is not available in a rule, for NumPy {how}: {_REMEDY}, or "
+        f"np.{name} of truth values is not available in a rule, because NumPy {how}: {_REMEDY}, or "
         "use np.logical_not, & or |"
     )

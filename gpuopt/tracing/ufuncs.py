@@ -45,7 +45,7 @@ def call_ufunc(
     if method != "__call__":
         raise trace_error(f"np.{name}.{method} is not elementwise; {ELEMENTWISE}")
     if getattr(np, name, None) is not ufunc:
-        raise trace_error(f"{name} is no function of NumPy; {ELEMENTWISE}")
+        raise trace_error(f"{name} is not a function of NumPy; {ELEMENTWISE}")
     refuse_keywords(f"np.{name}", given)
     return apply(graph, name, *(parts_of(graph, x) for x in inputs))
 

@@ -58,7 +58,10 @@ class Undoing:
         (self._part, formula), *others = (each for each in bound if has_hook(each[1], "undo"))
         name = type(formula).__name__
         if others:
-            raise TraceError(f"{name} takes steps back, and so does {type(others[0][1]).__name__}")
+            raise TraceError(
+                f"{name} takes steps back, and so does {type(others[0][1]).__name__}: leave one "
+                "of them out"
+            )
         if gate := next((each for _, each in bound if has_hook(each, "steps")), None):
             raise TraceError(
                 f"{name} takes back the step before, and {type(gate).__name__} makes one in some "
@@ -103,7 +106,7 @@ class Undoing:
     def numbers(
         self, states: Mapping[StateKey, ScalarState], sums: Iterable[str]
     ) -> dict[StateKey, ScalarState]:
-        """The same of states that are one number. The `sums` of averages' weights go on."""
+        """The same of states that are one number. The `sums` of averages' weights continue."""
         every = {**states, self._key: ScalarState(0.0, self.count.parts[0])}
         found = dict(every)
         for key, each in every.items():

@@ -65,7 +65,7 @@ class Weights:
         self.calls: Expr | None = None
 
     def begin(self, part: str, count: Expr) -> None:
-        """Go on with a part, whose averages were updated so often after this step."""
+        """Continue with a part, whose averages were updated so often after this step."""
         self._part, self._count, self._calls, self._of = part, count, 0, {}
 
     def total(self, graph: Graph, beta: Expr, t: Expr) -> Expr | None:

@@ -55,7 +55,7 @@ def test_what_is_lent_for_reading_is_a_gradient_and_no_parameter() -> None:
     given.flags.writeable = False
     go.SGD(0.5).init(own).step(lent(given))
     assert own.tolist() == [0.5, 0.5]
-    with pytest.raises(ValueError, match=r"params\['w'\] is a Lent that is lent for reading alone"):
+    with pytest.raises(ValueError, match=r"params\['w'\] is a Lent that is read-only"):
         go.SGD(0.5).init({"w": lent(given)})
 
 

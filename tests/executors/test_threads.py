@@ -262,7 +262,7 @@ def test_a_step_broken_off_halfway_is_known(tile: int, threaded: None, interrupt
     interrupted(0)
     assert (opt.t, opt.counts) == (1, [1] * 5)
     for use in (lambda: opt.step(arrays(3)), opt.state_dict, lambda: setattr(opt, "rule", go.Adam()), lambda: copy.copy(opt)):
-        with pytest.raises(RuntimeError, match=r"broken off halfway.*restore the parameters and call load_state_dict"):
+        with pytest.raises(RuntimeError, match=r"interrupted halfway.*restore the parameters and call load_state_dict"):
             use()
     for p, kept in zip(opt.params, params, strict=True):
         p[...] = kept
@@ -321,7 +321,7 @@ def test_an_interrupt_at_any_line_is_harmless_or_known(action: Callable[[Any, An
             break
         if opt._guard.inconsistent:
             outcomes.append("known")
-            with pytest.raises(RuntimeError, match="broken off halfway"):
+            with pytest.raises(RuntimeError, match="interrupted halfway"):
                 opt.step([np.ones(3)])
             opt.load_state_dict(saved)
         else:

@@ -185,7 +185,7 @@ def test_the_momentum_of_a_rule_is_a_state_of_it() -> None:
     class Mine(go.SGD):
         momentum_states = ("speed",)
 
-    with pytest.raises(go.TraceError, match=r"Mine\.momentum_states names 'speed', which is no state of update: it has none"):
+    with pytest.raises(go.TraceError, match=r"Mine\.momentum_states names 'speed', which is not a state of update: it has"):
         go.chain(go.backtrack(), Mine()).init(np.ones(2))
 
 

@@ -107,7 +107,7 @@ def test_to_where_it_is_already() -> None:
         (
             {"x": lambda a: a.tolist()},
             TypeError,
-            r"function for params\['x'\] must give an array of numpy of dtype float64, got list",
+            r"function for params\['x'\] must return an array of numpy of dtype float64, got list",
         ),
         ({"x": lambda a: a.astype("f4")}, TypeError, "of dtype float64, got float32"),
         ({"x": lambda a: a[: 2 if a[0] else 1]}, ValueError, r"shape \(1,\) for m\['x'\], and \(2,\) for the parameter"),
@@ -121,5 +121,5 @@ def test_functions_that_do_not_fit(functions: Any, error: type[Exception], messa
 
 
 def test_buffers_are_of_no_known_size() -> None:
-    with pytest.raises(ValueError, match=r"params\['x'\] has the buffers .*, whose size only its rule knows: init anew"):
+    with pytest.raises(ValueError, match=r"params\['x'\] has the buffers .*, whose size only its rule knows: call init again"):
         go.Shampoo().init({"x": np.ones((3, 3))}).resized({"x": lambda a: a[:2]})

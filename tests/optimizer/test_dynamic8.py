@@ -143,12 +143,12 @@ def init(params: Any, hyper: Any = None, **options: Any) -> Any:
 @table(
     (
         *("another order", init({"w": ones(64, 64).T}), ValueError),
-        ("params['w'] has gaps, or another order, and state_dtype='dynamic8' codes 256 ", "pass params['w'].copy()"),
+        ("params['w'] has gaps or another memory order, and state_dtype='dynamic8' codes 256 ", "pass params['w'].copy()"),
     ),
-    ("gaps", init(ones(2 * N)[::2]), ValueError, ("params has gaps, or another order, ", "pass params.copy()")),
+    ("gaps", init(ones(2 * N)[::2]), ValueError, ("params has gaps or another memory order, ", "pass params.copy()")),
     (
         *("beside", init([ones(64, 64)], {"lr": [ones(64)]}), ValueError),
-        ("lr of params[0] has not its shape, or ", "pass np.broadcast_to(lr, (64, 64)).copy()"),
+        ("lr of params[0] has another shape than the parameter, ", "pass np.broadcast_to(lr, (64, 64)).copy()"),
     ),
     (
         *("float64", init(ones(dtype="float64")), ValueError),

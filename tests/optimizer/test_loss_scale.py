@@ -175,7 +175,7 @@ def test_it_may_stand_after_what_reads_no_gradient() -> None:
 
 @pytest.mark.parametrize("piece", [go.clip(1.0), go.weight_decay(0.1), go.skip_nonfinite()], ids=lambda p: type(p).__name__)
 def test_it_may_not_stand_after_what_reads_the_gradient(piece: Any) -> None:
-    told = f"{piece!r} would see gradients that are still scaled: put LossScale"
+    told = f"{piece!r} would read gradients that are still scaled: put LossScale"
     refused(lambda: go.chain(go.freeze("a"), piece, go.LossScale(), go.SGD()), ValueError, (told,))
 
 
@@ -184,7 +184,7 @@ def test_it_may_not_stand_after_what_reads_the_gradient(piece: Any) -> None:
         "two",
         lambda: go.chain(go.LossScale(), go.chain(go.LossScale(2.0), go.Adam())),
         ValueError,
-        ("there can be one LossScale",),
+        ("a chain has at most one LossScale",),
     ),
     (
         "in a partition",
@@ -202,7 +202,7 @@ def test_it_may_not_stand_after_what_reads_the_gradient(piece: Any) -> None:
         "nowhere",
         lambda: go.Adam().init(np.ones(2)).loss_scale,
         AttributeError,
-        ("scales no loss: put gpuopt.LossScale() first, chain(LossScale(), ...)",),
+        ("has no LossScale: put gpuopt.LossScale() first, as in chain(LossScale(), ...)",),
     ),
 )
 def test_where_it_may_not_stand(action: Any, error: type[Exception], words: tuple[str, ...]) -> None:
@@ -213,7 +213,7 @@ def test_where_it_may_not_stand(action: Any, error: type[Exception], words: tupl
     ("options", "error", "message"),
     [
         ({"initial": 0.5}, ValueError, "LossScale: initial must be a finite number >= 1, got 0.5"),
-        ({"initial": lambda step: 2.0}, TypeError, "LossScale: initial must be a number, as it is that of the first step"),
+        ({"initial": lambda step: 2.0}, TypeError, "LossScale: initial must be a number, not a schedule, because"),
         ({"initial": 1e39}, ValueError, r"initial must be a number that float32 can hold, at most 3.4e38, got 1e\+39"),
         ({"growth": 1.0}, ValueError, "LossScale: growth must be a finite number > 1, got 1.0"),
         ({"backoff": 0.0}, ValueError, "LossScale: backoff must be a number between 0 and 1, got 0.0"),
@@ -351,7 +351,7 @@ def test_numbers_made_of_reductions(executor: str, xp: Any) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ("array", "with_total.adapt must give numbers of the whole optimizer, made of .* for largest it gave"),
+        ("array", "with_total.adapt must return numbers of the whole optimizer, computed from .* for largest it returned"),
         ("two", r"with_total.adapt must return \(largest\), 1 values; it returned 2"),
         ("method", "with_total.numbers: 'update' is the name of a hyperparameter or a method"),
     ],
@@ -427,5 +427,5 @@ def test_what_is_only_called_like_it_scales_no_loss() -> None:
     numbers = {"numbers": lambda self: {"scale": 1.0}, "adapt": lambda self, p, g, accepted: self.scale}
     called = type("LossScale", (go.GradientPiece,), {"update": lambda self, t, p, g: g, **numbers})
     opt = go.chain(called(), go.SGD()).init(np.zeros(1))
-    with pytest.raises(AttributeError, match="scales no loss"):
+    with pytest.raises(AttributeError, match="has no LossScale"):
         _ = opt.loss_scale

@@ -371,7 +371,7 @@ def test_a_state_dict_of_other_options_is_refused(saved: Any, own: Any) -> None:
     source, opt = (go.Adam().init(np.ones(3, BF16), **options) for options in (saved, own))
     source.step(np.ones(3, BF16))
     for held in (source.state_dict(), {k: v for k, v in source.state_dict().items() if k != "precision" or saved}):
-        with pytest.raises(ValueError, match=r"init was given \{'master': .*, this one's \{'master': .*: give init the same"):
+        with pytest.raises(ValueError, match=r"was made with \{'master': .*, this one with \{'master': .*: pass the same"):
             opt.load_state_dict(held)
     assert (opt.t, opt.params.tolist(), opt.state["m"].tolist()) == (0, [1.0] * 3, [0.0] * 3)
 
@@ -397,10 +397,10 @@ def test_state_of_another_dtype_is_converted(params: Any, executor: str, xp: Any
 def test_a_seed_counts_where_it_is_used() -> None:
     """Also in a resumed run; and no state is taken in a third dtype."""
     opt, other = (go.Adam().init(np.ones(3, "f4"), seed=seed, state_dtype="bfloat16") for seed in (0, 1))
-    with pytest.raises(ValueError, match="give init the same"):
+    with pytest.raises(ValueError, match="pass the same to init"):
         opt.load_state_dict(other.state_dict())
     rounded = go.Adam().init(np.ones(3, BF16), stochastic_rounding=True, seed=1)
-    with pytest.raises(ValueError, match="give init the same"):
+    with pytest.raises(ValueError, match="pass the same to init"):
         rounded.load_state_dict(go.Adam().init(np.ones(3, BF16), stochastic_rounding=True, state_dtype="bfloat16").state_dict())
     for saved, dtype in [(other.state_dict(), "f4"), (go.Adam().init(np.ones(3, "f4")).state_dict(), "f2")]:
         saved["state"]["v"] = np.ones(3, dtype)

@@ -163,7 +163,7 @@ REFUSED: dict[str, Any] = {
 
 @pytest.mark.parametrize("reason", REFUSED)
 def test_rules_that_need_more_than_a_row(reason: str) -> None:
-    with pytest.raises(ValueError, match=rf"rows: {reason} by go.partition"):
+    with pytest.raises(ValueError, match=rf"rows: {reason} with go.partition"):
         REFUSED[reason].init({"x": np.zeros((2, 2))}, rows="x")
 
 
@@ -188,7 +188,7 @@ def test_arrays_that_have_no_rows(rows: Any, error: type[Exception], message: st
 
 
 def test_rows_and_a_graph() -> None:
-    with pytest.raises(ValueError, match="rows go with neither capturable"):
+    with pytest.raises(ValueError, match="rows cannot be combined with capturable"):
         go.SGD().init(np.zeros((2, 2)), rows="*", capturable=True)
 
 
@@ -197,7 +197,7 @@ def test_rows_and_a_graph() -> None:
     [
         (go.rows([3], ONE), IndexError, r"index of grads\['x'\]: 3 is out of bounds for params\['x'\], which has 3 rows"),
         (go.rows([3], ONE, duplicates="sum"), IndexError, "3 is out of bounds"),
-        (go.rows([True, False, False], ONE), TypeError, "got a mask: pass np.flatnonzero of it"),
+        (go.rows([True, False, False], ONE), TypeError, r"got a mask: pass np.flatnonzero\(mask\)"),
         (go.rows(np.array([[0]]), ONE), TypeError, r"1-D array or list of whole numbers, got int64 \(1, 1\)"),
         (go.rows(np.array([0.5]), ONE), TypeError, "whole numbers, got float64"),
         (go.rows([0, 1], ONE), ValueError, r"grads\['x'\] must have the shape \(2, 2\), a gradient for each of 2 rows"),
@@ -222,7 +222,9 @@ def test_a_gradient_of_rows_that_another_array_holds() -> None:
 
 
 def test_rows_of_an_array_that_is_updated_as_a_whole() -> None:
-    with pytest.raises(TypeError, match=r"grads is of rows, and params is updated as a whole: init with rows='\*'"):
+    with pytest.raises(
+        TypeError, match=r"grads has gradients of rows, but params is updated as a whole: call init with rows='\*'"
+    ):
         go.SGD().init(np.zeros((3, 2))).step(go.rows([0], ONE))
 
 

@@ -176,7 +176,7 @@ def test_arrays_for_hyperparameters_are_told() -> None:
     plain, with_arrays = go.Adam(0.1).init(np.zeros(2)), go.Adam(0.1).init(np.zeros(2), hyper={"lr": rate})
     assert with_arrays.state_dict()["arrays"] == {"lr": True}
     for one, other, words in ((plain, with_arrays, "a number for 'lr'"), (with_arrays, plain, "an array for 'lr'")):
-        refused(lambda one=one, other=other: other.load_state_dict(one.state_dict()), ValueError, (words, "give init the same"))  # type: ignore[misc]
+        refused(lambda one=one, other=other: other.load_state_dict(one.state_dict()), ValueError, (words, "pass the same"))  # type: ignore[misc]
     again = go.Adam(0.2).init(np.zeros(2), hyper={"lr": rate})
     again.load_state_dict(with_arrays.state_dict())
     assert again.rule == go.Adam(0.1)

@@ -263,7 +263,7 @@ def test_a_reduction_of_a_state_that_is_a_number() -> None:
         ("far", np.array(1.0, "f4"), "must be a 0-d float64 array, got float32 ()"),
         ("far", np.ones(3), "must be a 0-d float64 array, got float64 (3,)"),
         ("far", None, "must be a 0-d float64 array, got NoneType"),
-        ("far", np.array(7.0), "for these arrays share it, got 7.0"),
+        ("far", np.array(7.0), "because these arrays share it, got 7.0"),
         ("p0", np.array(7.0), "must be an array float64 (2, 2), got float64 ()"),
     ],
 )

@@ -226,7 +226,10 @@ def test_arguments_are_read_only(executor: str) -> None:
 
     with pytest.raises(ValueError, match="read-only") as error:
         rule_of(lambda self, t, p, g, held: (p - spoiled(g), held)).init({"w": np.zeros(3)})
-    assert error.value.__notes__ == ["in spoiled for params['w']", "it may not write to what it gets: begin with x = x.copy()"]
+    assert error.value.__notes__ == [
+        "in spoiled for params['w']",
+        "it must not write into its arguments: begin with x = x.copy()",
+    ]
 
 
 @only("numpy", "cupy")
@@ -316,7 +319,7 @@ def test_one_workspace_for_two_arrays() -> None:
 
     opt = rule_of(lambda self, t, p, g, held: (p, kept(g))).init({"a": np.zeros(4), "b": np.zeros(4)})
     before = everything(opt)
-    with pytest.raises(ValueError, match=r"kept for params\['b'\] lies in the memory of that for params\['a'\]"):
+    with pytest.raises(ValueError, match=r"kept for params\['b'\] shares memory with that for params\['a'\]"):
         opt.step({"a": np.ones(4), "b": np.ones(4)})
     assert everything(opt) == before
     shared = rule_of(lambda self, t, p, g, held: (p, itself(g))).init([np.zeros(4), np.zeros(4)])
@@ -324,7 +327,7 @@ def test_one_workspace_for_two_arrays() -> None:
 
 
 def test_a_buffer_begins_as_an_array() -> None:
-    with pytest.raises(TypeError, match=r"must give an array of numpy for the state held of params\['w'\], got float 0.0"):
+    with pytest.raises(TypeError, match=r"must return an array of numpy for the state held of params\['w'\], got float 0.0"):
         rule_of(lambda self, t, p, g, held: (p, itself(held)), lambda p: 0.0).init({"w": np.ones(2)})
 
 

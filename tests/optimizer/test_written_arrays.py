@@ -78,7 +78,7 @@ def test_saved_and_resumed() -> None:
         assert everything(again) == everything(opt)
         again.step(g)
         assert (again.params < 0).tolist() == [[True] * 3, [False] * 3]
-    with pytest.raises(ValueError, match=r"an array for 'bounds.lo' of params, this one has a number: give init the same"):
+    with pytest.raises(ValueError, match=r"an array for 'bounds.lo' of params, this one has a number: pass the same hyper"):
         bounded(0.0).init(x).load_state_dict(saved)
 
 

@@ -299,7 +299,7 @@ def test_the_kernel_on_the_page_is_the_generated_one(capsys: pytest.CaptureFixtu
         ("Adam(", "'Adam(': SyntaxError: "),
         ("Adam(lr=-1)", "'Adam(lr=-1)': ValueError: Adam: lr must be a finite number >= 0, got -1"),
         ("chain(clip(1.0))", "ValueError: chain needs one rule"),
-        ("clip(1.0)", "'clip(1.0)' gives clip(value=1.0), which is no rule"),
+        ("clip(1.0)", "'clip(1.0)' gives clip(value=1.0), which is not a rule"),
         ("open('x')", "NameError: name 'open' is not defined"),
         ("partition({'*': Adam()})", "has a kernel for each group of arrays: give the rule of one group"),
         ("chain(partition({'*': Adam()}))", "has a kernel for each group of arrays: give the rule of one group"),

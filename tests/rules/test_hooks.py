@@ -107,7 +107,7 @@ def test_a_hook_of_others_is_refused_whatever_it_is_and_wherever_it_comes_from(b
 @pytest.mark.parametrize(("base", "name"), ALLOWED)
 def test_what_is_no_method_is_no_hook(base: str, name: HookName) -> None:
     for value in (property(lambda self: 1), "text", functools.cached_property(lambda self: 1), None):
-        with pytest.raises(TypeError, match=rf"^Mine\.{name}: .*this is no method: write {name}\(self.*\), or give it another"):
+        with pytest.raises(TypeError, match=rf"^Mine\.{name}: .*this is not a method: write {name}\(self.*\), or give"):
             make(base, {**WORKING[name], name: value})
 
 
@@ -172,9 +172,7 @@ def test_a_class_without_hooks_has_none() -> None:
 
 
 def test_adapt_without_numbers_is_refused() -> None:
-    with pytest.raises(
-        TypeError, match=r"^Mine\.adapt: .*asks only who has a method numbers: add it, or give this another name"
-    ):
+    with pytest.raises(TypeError, match=r"^Mine\.adapt: .*but only with a method numbers: add it, or give this another name"):
         make("Rule", {"adapt": WORKING["adapt"]["adapt"]})
 
 
@@ -347,7 +345,7 @@ def test_a_count_that_evaluation_is_not_given() -> None:
     opt = go.chain(go.SGD(0.1), ema()).init(np.ones(3))
     opt.step(np.ones(3))
     with pytest.raises(
-        AttributeError, match=r"no attribute 't': update is given it; keep in a state what another method needs"
+        AttributeError, match=r"no attribute 't': only update gets it; keep in a state what another method needs"
     ):
         opt.evaluation()
     opt = go.chain(go.SGD(0.1), mended()).init(np.ones(3))

@@ -122,7 +122,7 @@ REFUSED: list[tuple[Any, type[Exception], str]] = [
     (lambda: loose.WarmUp("fast", 3), TypeError, r"then must be a finite number, got 'fast'"),
     (lambda: Piecewise([1, 2, 3], [5, 5]), ValueError, r"boundaries must increase, got \[5, 5\]"),
     (lambda: Piecewise([1, 2], [5, 6]), ValueError, r"2 values need 1 boundaries, got 2"),
-    (lambda: loose.Joined([Constant(1), 0.5], [3]), TypeError, r"0.5 is no schedule; a number is schedules.Constant\(0.5\)"),
+    (lambda: loose.Joined([Constant(1), 0.5], [3]), TypeError, r"0.5 is not a schedule; a number is schedules.Constant\(0.5\)"),
     (lambda: OneCycle(1.0, 3), ValueError, r"must lie after step 0"),
     (lambda: OneCycle(1.0, 10, rise=0), ValueError, r"rise must be > 0"),
     (lambda: Cosine(1.0, 5).plot(0), ValueError, r"steps of plot"),

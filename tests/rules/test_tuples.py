@@ -99,9 +99,9 @@ NUMBER = "a number in [0, 1)"
         "another number",
         lambda: setattr(go.AggMo().init(np.zeros(1)), "rule", go.AggMo(betas=(0.5,))),
         ValueError,
-        ("needs the state ['v[0]'], this optimizer has ['v[0]', 'v[1]', 'v[2]']: init anew",),
+        ("needs the state ['v[0]'], this optimizer has ['v[0]', 'v[1]', 'v[2]']: call init again",),
     ),
-    ("each of a number", lambda: NoTuple().init(np.zeros(1)), go.TraceError, ("state v is one for each entry of 'lr'",)),
+    ("each of a number", lambda: NoTuple().init(np.zeros(1)), go.TraceError, ("state v has one value for each entry of 'lr'",)),
 )
 def test_what_is_refused(action: Any, error: type[Exception], words: tuple[str, ...]) -> None:
     refused(action, error, words)

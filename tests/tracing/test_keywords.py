@@ -106,7 +106,7 @@ REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
     "at": (lambda p, g: np.add.at(p, 0, g), r"np\.add\.at is not elementwise"),
     "a list": (lambda p, g: np.sum([p, g]), r"leave np\.array and np\.asarray out"),
     "np.asarray": (lambda p, g: np.asarray(g, dtype="f8"), r"leave np\.array and np\.asarray out"),
-    "another ufunc": (lambda p, g: np.frompyfunc(abs, 1, 1)(g), r"abs \(vectorized\) is no function of NumPy"),
+    "another ufunc": (lambda p, g: np.frompyfunc(abs, 1, 1)(g), r"abs \(vectorized\) is not a function of NumPy"),
     "astype": (lambda p, g: g.astype("f8"), r"leave \.astype out"),
     "reshape": (lambda p, g: g.reshape(-1), r"\.reshape of an array is not available"),
     "norm": (lambda p, g: np.linalg.norm(g, 1), r"np\.linalg\.norm\(…, ord=…\).*np\.sum\(np\.abs\(x\)\)"),

@@ -157,7 +157,7 @@ class KernelWriter(CudaPrinter):
         )
 
     def _seeds(self) -> list[tuple[str, np.dtype[Any] | None]]:
-        """A parameter for each part of a seed, so that another seed is no other text."""
+        """A parameter for each part of a seed, so that the text is the same for every seed."""
         return [(f"uint32 seed{number}", None) for number, _ in enumerate(self.kernel.seeds)]
 
     def _randomize(self, index: str) -> None:

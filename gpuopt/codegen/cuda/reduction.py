@@ -102,9 +102,7 @@ def reductions_source(
 
 class _ReductionWriter(KernelWriter):
     def _reduced(self, element: str) -> list[str]:
-        """The lines that add a lane of a chunk, and go on with the sum of which it is the last
-        part.
-        """
+        """The lines that add a lane of a chunk, and continue the sum whose last part it is."""
         reductions, kinds = (
             list(enumerate(self.kernel.reductions)),
             [reduction.op for reduction in self.kernel.reductions],

@@ -2,7 +2,7 @@
 device.
 
 One thread an array computes, in float64, what a kernel takes as scalars. What depends on no
-reduction is computed on the host as ever, and comes in as arguments. But if the device counts the
+reduction is computed on the host as always, and comes in as arguments. But if the device counts the
 steps, it computes everything, so that no argument changes from step to step.
 """
 
@@ -143,7 +143,7 @@ class _ScalarWriter(CudaPrinter):
         return KernelSource.of(declared, written, self.lines, name)
 
     def _made_of(self, results: list[Expr]) -> list[Expr]:
-        """Lines for what `results` are made of; what of it the host gives."""
+        """The lines that compute `results`, and the inputs that the host gives."""
         device = device_values(results, self.device_counts)
         needed = dict.fromkeys(arg for expr in device if not expr.reduces for arg in expr.args)
         given = [

@@ -1,7 +1,7 @@
 """What decides the speed of the CUDA kernels, and no bit of what they compute.
 
-Texts, tables and launches are made of it, so it is to be set before the first optimizer is made.
-The values are those with which an H200 was fastest (docs/performance.md has the table).
+Texts, tables and launches depend on it, so set it before you make the first optimizer. The values
+are those with which an H200 was fastest (docs/performance.md has the table).
 """
 
 from __future__ import annotations

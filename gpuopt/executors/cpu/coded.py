@@ -32,7 +32,7 @@ NUMPY = Codec(dynamic8.decode, dynamic8.encode)
 class Coded:
     """The state of some elements, from the first of a block on.
 
-    It is no array of the compute dtype, so it is copied into scratch, and back.
+    It is not an array of the compute dtype, so it is copied into scratch, and back.
 
     Attributes
     ----------

@@ -63,7 +63,7 @@ class Table(NamedTuple):
 
 
 class CallTables:
-    """What a loop is given with a tile, which holds this, but for the gradient.
+    """The arguments of a loop for a tile, except the gradient; the tile holds them.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ class CallTables:
             self.begin(self._shared[2])
 
     def _divided(self, size: int) -> tuple[Any, list[Any], list[Drawn]]:
-        """The rows of these calls, but for the gradient, their tables, and what is drawn."""
+        """The rows of these calls, except the gradient, their tables, and what is drawn."""
         arrays = self._layout.arrays
         columns = [self._layout.lengths, *(x.start + x.offsets for x in arrays)]
         widths = [given.width for given in arrays] + [0] * len(self._layout.rows)

@@ -112,8 +112,8 @@ def compiled(source: str, name: str, signature: tuple[Any, ...]) -> Any:
 def _functions(source: str) -> dict[str, Any]:
     """The functions of a text, which Numba compiles for what they are called with.
 
-    Numba tells machine code apart by the names of functions, so they are named after the text. It
-    is no module that Python would keep.
+    Numba tells machine code apart by the names of functions, so they are named after the text.
+    Python does not keep it as a module.
     """
     import numba
 

@@ -25,7 +25,7 @@ from gpuopt.tracing.program import Kernel
 __all__ = ["DRAWN", "Given", "Layout", "Loops", "address", "divided", "table"]
 
 DRAWN = GOLDEN - 2**64
-"""By how much a place in a sequence of random numbers goes on with an element."""
+"""By how much a place in a sequence of random numbers advances with an element."""
 ALIGNED = 1_024
 """What a run is divided by: portions begin as the run does, beside lines of the cache."""
 
@@ -135,7 +135,7 @@ class Loops:
         steps: Sequence[int] = (),
         draws: bool = True,
     ) -> Any:
-        """The loop for arrays of these dtypes that go on by these steps, or by 1; which `draws`
+        """The loop for arrays of these dtypes that advance by these steps, or by 1; it `draws`
         random bits, or reads random numbers.
         """
         drawn = self._kernel.random if draws and not self.reads_random else ()
@@ -221,8 +221,8 @@ def table(scalars: Any, runs: Any) -> Any:
 
 
 def divided(runs: Any, widths: Sequence[int], size: int) -> list[Any]:
-    """Runs in portions of some `size` elements; `widths` has how many bytes each column goes on
-    by with an element.
+    """Runs in portions of some `size` elements; `widths` has how many bytes each column advances by
+    with an element.
 
     A single run is divided, at multiples of `ALIGNED` elements; others stay whole.
     """

@@ -44,8 +44,8 @@ class PackCall(NamedTuple):
 class NumpyKernel(CompiledKernel):
     """A function of NumPy calls, which also takes scratch for what it computes in between.
 
-    Operands that are no flat arrays of the compute dtype are copied into scratch, and back. Complex
-    ones are passed as real arrays of twice as many elements. Its `work` is in nanoseconds.
+    Operands that are not flat arrays of the compute dtype are copied into scratch, and back.
+    Complex ones are passed as real arrays of twice as many elements. Its `work` is in nanoseconds.
 
     Parameters
     ----------

@@ -58,7 +58,7 @@ class _Job:
     """Calls of one task, taken in order by whoever is free.
 
     Each helper has a ticket, a lock that it holds while it works. If the caller has it, the helper
-    can no longer begin. The caller may take it twice, so it may begin to take them anew.
+    can no longer begin. The caller may take it twice, so it may begin to take them again.
     """
 
     def __init__(self, task: Callable[[int, int], None], count: int, helpers: int) -> None:

@@ -1,4 +1,4 @@
-"""Runs: stretches of an array tile in which each array goes on by a step of its own."""
+"""Runs: stretches of an array tile in which each array advances by its own step."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ class UploadCache:
         How many numbers an upload holds.
     dtype : dtype
     count : int
-        How many are kept: no fewer than one step uses. The one used longest ago is written anew.
+        How many are kept: no fewer than one step uses. The one used longest ago is overwritten.
     """
 
     def __init__(self, runtime: Runtime, width: int, dtype: Any, count: int) -> None:

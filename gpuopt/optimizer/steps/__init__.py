@@ -54,7 +54,7 @@ class Steps(Protocol):
         """Make ready what other updates run; those before stay in use."""
 
     def use(self, change: RuleChange) -> None:
-        """Go on with updates that `prepare` has made ready."""
+        """Continue with updates that `prepare` has made ready."""
 
     def plan(self, gradients: list[Any], where: Whereabouts, loss: Any = None) -> StepPlan:
         """Compute the scalars of a step, and find what it launches; nothing is written.
@@ -66,13 +66,13 @@ class Steps(Protocol):
         """Make a step that was planned. An optimizer can become inconsistent only in here."""
 
     def load(self, progress: Progress) -> None:
-        """Go on from there."""
+        """Continue from there."""
 
 
 def choose(binding: Binding, change: RuleChange, before: Steps | None = None) -> Steps:
     """The way in which updates are stepped, prepared for them; `before` is the one that was in use.
 
-    That stays if it is of the right kind. Another one goes on where it was.
+    That stays if it is of the right kind. Another one continues from where it was.
     """
     way = _way(binding, change)
     steps = before if type(before) is way else way(binding)

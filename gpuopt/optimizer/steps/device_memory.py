@@ -175,7 +175,7 @@ class DeviceMemory:
         return before, after
 
     def load(self, progress: Progress) -> None:
-        """Go on from there."""
+        """Continue from there."""
         xp, record = self.runtime.xp, np.zeros(len(StepRecord), np.int64)
         record[StepRecord.COMPLETED] = progress.t
         self.record[:] = xp.asarray(record)

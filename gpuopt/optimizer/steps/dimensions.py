@@ -28,7 +28,8 @@ def dimensions(binding: Binding, change: RuleChange) -> dict[ReductionKey, list[
                 path, shape = binding.spec.paths[missing[0]], binding.leaves[missing[0]].shape
                 raise ValueError(
                     f"{programs[-1].name} reads p.{key.name}, and params{path} has the shape "
-                    f"{shape}: give it another rule, by gpuopt.partition, or read p.size or p.ndim"
+                    f"{shape}: give it another rule, with gpuopt.partition, or read p.size or "
+                    "p.ndim"
                 )
     return found
 

@@ -108,7 +108,7 @@ class PlainSteps:
                 group.executor.prepare(program)
 
     def use(self, change: RuleChange) -> None:
-        """Go on with updates that `prepare` has made ready."""
+        """Continue with updates that `prepare` has made ready."""
         self.binding.use(change)
 
     def plan(self, gradients: list[Any], where: Whereabouts, loss: Any = None) -> StepPlan:
@@ -150,5 +150,5 @@ class PlainSteps:
         self.binding.t = plan.t
 
     def load(self, progress: Progress) -> None:
-        """Go on from there."""
+        """Continue from there."""
         self.binding.load(progress.t, progress.counts)

@@ -67,7 +67,7 @@ class ScalarStates:
     def prepare(self, change: RuleChange, counts: Callable[[], Sequence[int]]) -> None:
         """Make the rows that updates need; `counts` are the updates of each array so far.
 
-        An average whose decay was the same so far goes on with the weights that this gave.
+        An average whose decay was the same so far continues with the weights that this gave.
         """
         before, size = self._binding.hyper.checked, len(self._binding.leaves)
         self._next = []
@@ -99,7 +99,7 @@ class ScalarStates:
                 self.rows[key], self.after[key] = cell
 
     def use(self) -> None:
-        """Go on with the updates that rows were prepared for."""
+        """Continue with the updates that rows were prepared for."""
         for state in self._next:
             self.set(*state)
         self._next = []

@@ -31,7 +31,7 @@ __all__ = ["StagedSteps"]
 
 
 class StagedSteps(PlainSteps):
-    """Steps whose scalars are made of reductions too, or which a piece may refuse.
+    """Steps whose scalars also depend on reductions, or which a piece may refuse.
 
     Attributes
     ----------
