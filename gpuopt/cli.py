@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"gpuopt {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser(
-        "info", help="print what runs here, and why the others do not"
+        "info", help="print which backends and executors run here, and why others do not"
     ).set_defaults(run=_info)
     demo_parser = commands.add_parser(
         "demo", help="train a small network on handwritten digits with several rules, in three ways"
@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_arguments(demo_parser)
     demo_parser.set_defaults(run=demo.main)
     bench_parser = commands.add_parser(
-        "bench", help="time rules, their rivals, and the memory's floor"
+        "bench", help="time rules, their rivals, and the memory's speed"
     )
     bench.add_arguments(bench_parser)
     bench_parser.set_defaults(run=bench.main)

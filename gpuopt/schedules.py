@@ -1,8 +1,8 @@
 """Schedules: a hyperparameter's value as a function of the number of completed steps.
 
-Each is a small frozen object. Called with a step number (0 at the first step), it returns a float.
-``plot`` draws it, and its repr makes it again. Each can also be traced, in case a GPU counts the
-steps. After the end of a schedule, its last value holds.
+Each is a small frozen object. Call it with a step number, 0 at the first step: it returns a float.
+``plot`` draws it, and its repr is the code that makes it. A GPU that counts the steps can evaluate
+each of them. After its end, a schedule keeps its last value.
 
 >>> import gpuopt as go
 >>> lr = go.schedules.WarmUp(go.schedules.Cosine(1e-3, steps=900), steps=100)
@@ -61,8 +61,8 @@ class Constant(CheckedSchedule):
 @final
 @dataclasses.dataclass(frozen=True, repr=False)
 class Step(CheckedSchedule):
-    """``value · factor^⌊step/every⌋``: multiplied by `factor` at step `every`, ``2·every`` and so
-    on.
+    """``value · factor^⌊step/every⌋``: multiplied by `factor` at step `every`, at ``2·every``, and
+    so on.
     """
 
     value: float
@@ -76,7 +76,7 @@ class Step(CheckedSchedule):
 @final
 @dataclasses.dataclass(frozen=True, repr=False)
 class Exponential(CheckedSchedule):
-    """``value · factor^(step/steps)``: smoothly, `factor` times smaller every `steps` steps."""
+    """``value · factor^(step/steps)``: smoothly multiplied by `factor` every `steps` steps."""
 
     value: float
     factor: float
@@ -94,8 +94,8 @@ class Exponential(CheckedSchedule):
 @final
 @dataclasses.dataclass(frozen=True, repr=False)
 class Polynomial(CheckedSchedule):
-    """``end + (value - end)·(1 - step/steps)^power``, a straight line by default: `value` at 0,
-    `end` from `steps` on.
+    """``end + (value - end)·(1 - step/steps)^power``, from `value` at step 0 to `end` from step
+    `steps` on; by default a straight line.
     """
 
     value: float
@@ -116,8 +116,8 @@ class Polynomial(CheckedSchedule):
 @final
 @dataclasses.dataclass(frozen=True, repr=False)
 class Cosine(CheckedSchedule):
-    """Half a cosine (Loshchilov & Hutter 2017, without restarts): `value` at 0, `end` from `steps`
-    on.
+    """Half a cosine (Loshchilov & Hutter 2017, without restarts), from `value` at step 0 to `end`
+    from step `steps` on.
     """
 
     value: float
@@ -131,8 +131,8 @@ class Cosine(CheckedSchedule):
 @final
 @dataclasses.dataclass(frozen=True, repr=False)
 class InverseSquareRoot(CheckedSchedule):
-    """``value · √(steps / max(step, steps))``: `value` until `steps`, then falling (Vaswani et al.
-    2017).
+    """``value · √(steps / max(step, steps))``: `value` until step `steps`, then falling (Vaswani et
+    al. 2017).
     """
 
     value: float
@@ -145,10 +145,10 @@ class InverseSquareRoot(CheckedSchedule):
 @final
 @dataclasses.dataclass(frozen=True, repr=False)
 class WarmUp(CheckedSchedule):
-    """A straight line from `start` at step 0 to the first value of `then`, reached at `steps`; and
-    from there on `then`.
+    """A straight line from `start` at step 0 to the first value of `then` at step `steps`; after
+    that, `then`.
 
-    `then` is a schedule, or a number to stay at; it sees the steps since the warm-up.
+    `then` is a schedule, which counts its steps from the end of the warm-up, or a constant number.
     """
 
     then: Callable[[int], float] | float
@@ -170,7 +170,7 @@ class WarmUp(CheckedSchedule):
 @final
 @dataclasses.dataclass(frozen=True, repr=False)
 class Piecewise(Schedule):
-    """``values[0]`` before step ``boundaries[0]``, ``values[1]`` from there to before
+    """``values[0]`` before step ``boundaries[0]``, ``values[1]`` from that step until before
     ``boundaries[1]``, and so on.
     """
 
@@ -189,8 +189,8 @@ class Piecewise(Schedule):
 @final
 @dataclasses.dataclass(frozen=True, repr=False)
 class Joined(Schedule):
-    """One schedule after another: the second from step ``boundaries[0]`` on, and so on; each counts
-    from its own start.
+    """One schedule after another: the second begins at step ``boundaries[0]``, and so on. Each
+    counts its steps from its own beginning.
     """
 
     schedules: Sequence[Callable[[int], float]]
@@ -246,7 +246,9 @@ class OneCycle(CheckedSchedule):
 
 
 def first_untraceable(schedule: Any) -> Any:
-    """The first callable in a schedule (or itself) that is not of this module, or None."""
+    """The first callable in a schedule (or the schedule itself) that is not of this module, or
+    None.
+    """
     if type(schedule) not in _OWN:
         return schedule
     values = [getattr(schedule, field.name) for field in dataclasses.fields(schedule)]

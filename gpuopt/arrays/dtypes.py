@@ -41,7 +41,7 @@ def named(name: str) -> np.dtype[Any]:
     TypeError
         If the library has no arrays of that dtype.
     ModuleNotFoundError
-        For bfloat16, where ml_dtypes is not installed.
+        For bfloat16, if ml_dtypes is not installed.
     """
     if name not in COMPUTE:
         raise TypeError(f"no dtype {name!r} here: choose one of {', '.join(COMPUTE)}")

@@ -1,10 +1,11 @@
 """State in 8 bits: blocks of 256 numbers that have three digits and a common largest exponent.
 
-A number is a float32 of which the sign, the exponent and the first 3 binary digits are left: its
-first 12 bits, the *prefix*. A block keeps the prefix of its largest finite number, and of each
-number how far its prefix lies below that. Where no number is negative, 8 bits reach 31 powers of
-two down, and what lies lower stays at the lowest, so that a second moment never becomes 0. With
-both signs they reach 15, and what lies lower becomes 0. An infinity or a NaN is a code of its own.
+A number keeps the sign, the exponent and the first 3 binary digits of its float32: its first 12
+bits, the *prefix*. A block stores the prefix of its largest finite number, and for each number how
+far its prefix lies below that. If no number is negative, 8 bits reach 31 powers of two down, and
+smaller numbers are raised to the lowest, so that a second moment never becomes 0. With both signs
+they reach 15 powers down, and smaller numbers become 0. An infinity and a NaN have codes of their
+own.
 
 An array is coded in bytes: a code for each element, up to the end of the last block, and then two
 bytes for each block.

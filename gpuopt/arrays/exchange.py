@@ -1,7 +1,8 @@
 """Arrays of other libraries, seen as arrays of NumPy or CuPy with the same memory, by DLPack.
 
-Comes in: what a user gave. Goes out: an array of NumPy or CuPy; what speaks no DLPack, as it is.
-Nothing is copied, but a gradient of PyTorch whose conjugation or sign is still to be computed.
+Comes in: an object that a user passed. Goes out: an array of NumPy or CuPy, or the object itself if
+it does not support DLPack. Nothing is copied, except a gradient of PyTorch whose conjugation or
+sign is not computed yet.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def is_tensor(x: Any) -> bool:
 
 
 def place_of(tensor: Any) -> tuple[Any, ...]:
-    """Where a tensor of PyTorch lies now, and how; its ``data`` may be another's tomorrow."""
+    """Where a tensor of PyTorch lies now, and how; its ``data`` may change later."""
     return tensor.data_ptr(), tensor.stride(), tensor.dtype, tensor.shape
 
 
@@ -55,7 +56,7 @@ def shared(x: Any, name: str, write: bool = False) -> Any:
     """The array of NumPy or CuPy with the memory of `x`, which is called `name`.
 
     A tensor of PyTorch that requires a gradient is taken as its data. On a GPU the current stream
-    of CuPy waits for what the other library has in its own. What speaks no DLPack is given back.
+    of CuPy waits for the other library's stream. An object without DLPack is returned as it is.
 
     Parameters
     ----------
@@ -126,5 +127,5 @@ def _read_only(x: Any, array: Any) -> bool:
 
 
 def _remedy(x: Any, name: str) -> str:
-    """What makes an array of it that can be shared, and written to."""
+    """The code that makes an array of it that can be shared, and written to."""
     return f": make it {conversion(x, name, writeable=True)}" if convertible(x) else ""

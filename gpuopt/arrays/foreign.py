@@ -14,7 +14,7 @@ __all__ = ["conversion", "convertible", "list_of_numbers", "on_gpu"]
 def conversion(value: Any, name: str, to: str = "np", writeable: bool = False) -> str:
     """The code that makes an array of NumPy or CuPy from `value`, which is called `name`.
 
-    It copies where the array must be `writeable` and a view of `value` would not be.
+    It copies if the array must be `writeable` and a view of `value` would not be.
     """
     if is_cupy(value):
         return f"cupy.asnumpy({name})"
@@ -55,7 +55,7 @@ def convertible(value: Any) -> bool:
 
 
 def _seen(value: Any) -> Any:
-    """The array that NumPy makes of `value`; None where it makes none of numbers."""
+    """The array of numbers that NumPy makes of `value`; None if it makes no such array."""
     try:
         for step in _steps(value):
             value = getattr(value, step)()
@@ -75,7 +75,7 @@ def _number_dtype(values: Any) -> str:
 def list_of_numbers(tree: Any, name: str, leaf: str) -> str | None:
     """The code that makes one array of the list of numbers in `tree` that has the `leaf`.
 
-    None where that leaf is in no list, or not of numbers alone. `name` is the tree's.
+    None if that leaf is not in a list, or not in one of numbers alone. `name` is the tree's.
     """
     if isinstance(tree, dict):
         inner = [(value, f"{name}[{key!r}]") for key, value in tree.items()]

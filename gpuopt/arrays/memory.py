@@ -124,7 +124,7 @@ def _owns(owner: Any) -> bool:
 
 
 def share(a: Any, b: Any) -> bool:
-    """Whether two arrays have an element in common; True where that is too hard to tell."""
+    """Whether two arrays have an element in common; True if that is too hard to tell."""
     one, other = (np.asarray(_Addresses(x)) if is_cupy(x) else x for x in (a, b))
     try:
         return np.shares_memory(one, other, max_work=100_000)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Where NumPy reports no floating-point error, as gradients may hold any value.
+"""A context in which NumPy reports no floating-point errors, because gradients may hold any value.
 
 `numpy.errstate` is Python code, in which Ctrl-C could leave it to the caller for good.
 """

@@ -1,4 +1,4 @@
-"""What type checkers know of arrays and of trees of them; when it runs, any object will do."""
+"""Types of arrays and of trees of them, for type checkers; at run time, any object is accepted."""
 
 from __future__ import annotations
 
@@ -69,13 +69,13 @@ if TYPE_CHECKING:
         def keys(self) -> Any: ...
 
     class Tensor(Protocol):
-        """A tensor of PyTorch. NumPy's arrays speak DLPack as well, those of integers too."""
+        """A tensor of PyTorch. NumPy's arrays support DLPack as well, also those of integers."""
 
         def data_ptr(self) -> int: ...
         def __dlpack_device__(self) -> tuple[Any, int]: ...
 
     class Lent(Protocol):
-        """An array of any library that speaks DLPack."""
+        """An array of any library that supports DLPack."""
 
         def __dlpack_device__(self) -> tuple[Any, int]: ...
 

@@ -1,7 +1,7 @@
-"""``gpuopt bench``: the time of a step beside what else a user could take, and beside the memory's
-floor.
+"""``gpuopt bench``: the time of a step, compared with other libraries and with the limit that the
+memory sets.
 
-Comes in: options of the command line. Imports: every wing before it; rivals only where they are
+Comes in: options of the command line. Imports: every wing before it; rivals only if they are
 installed.
 """
 
@@ -34,7 +34,7 @@ def main(args: argparse.Namespace) -> int:
     Returns
     -------
     int
-        The exit code: 0; 2, after one line on stderr, where an option cannot be met.
+        The exit code: 0; or 2, after one line on stderr, if an option is not possible here.
     """
     try:
         executors = _executors(args)
@@ -83,8 +83,8 @@ def _executors(args: argparse.Namespace) -> list[str]:
 
 
 def _options(args: argparse.Namespace, executors: list[str]) -> list[str]:
-    """The options of `init`, in one order; raises where they, the dtype or a graph cannot be
-    had.
+    """The options of `init`, in one order; raises if they, the dtype or a graph are not possible
+    here.
     """
     if args.graph and "cupy" not in executors:
         raise RuntimeError(
@@ -111,7 +111,7 @@ def _options(args: argparse.Namespace, executors: list[str]) -> list[str]:
 
 
 def _check_output(path: Path) -> None:
-    """Raise, before anything is measured, where the file cannot be written."""
+    """Raise, before anything is measured, if the file cannot be written."""
     if path.suffix == ".png":
         optional_import("matplotlib", "a picture of gpuopt bench")
     existed = path.exists()
@@ -124,7 +124,7 @@ def _check_output(path: Path) -> None:
 
 
 def _usual(dtype: str) -> list[str]:
-    """What is measured unless something is asked for; the chain has bounds, complex arrays none."""
+    """The default subjects; the chain has bounds, which complex arrays do not allow."""
     return [name for name in STANDARD if name != CHAIN or not dtype.startswith("complex")]
 
 

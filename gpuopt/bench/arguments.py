@@ -22,10 +22,10 @@ FORMATS = (".md", ".json", ".png")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``gpuopt bench`` to `parser`."""
     parser.description = (
-        "Time a step of the usual rules, or of those named, and of a chain, beside the expression "
-        "a user would write, PyTorch's fused and foreach optimizers and optax under jit (each "
-        "where it is installed), and beside the memory's speed. All take turns in one process; "
-        "medians."
+        "Time a step of the usual rules, or of those named, and of a chain. Compare it with the "
+        "expression that a user would write, with PyTorch's fused and foreach optimizers and optax "
+        "under jit (each if it is installed), and with the memory's speed. All take turns in one "
+        "process; times are medians."
     )
     _add_arrays(parser)
     _add_init(parser)
@@ -62,7 +62,7 @@ def _add_arrays(parser: argparse.ArgumentParser) -> None:
         "--dtype",
         choices=DTYPES,
         default="float32",
-        help="of the arrays; bfloat16 needs ml_dtypes (default: float32)",
+        help="dtype of the arrays; bfloat16 needs ml_dtypes (default: float32)",
     )
     parser.add_argument(
         "--strided",
@@ -100,8 +100,8 @@ def _add_executors(parser: argparse.ArgumentParser) -> None:
     where.add_argument(
         "--backend",
         choices=backend.CHOICES,
-        help="numpy: every CPU executor that works here; cupy: the GPU; auto: the GPU where there "
-        "is one (default: auto)",
+        help="numpy: every CPU executor that works here; cupy: the GPU; auto: the GPU "
+        "if there is one (default: auto)",
     )
 
 
@@ -112,7 +112,7 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         type=whole_number(1),
         default=15,
         metavar="N",
-        help="turns that each takes (default: 15)",
+        help="how many turns each takes (default: 15)",
     )
     parser.add_argument(
         "--rivals",
@@ -120,14 +120,14 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         choices=KINDS,
         default=KINDS,
         metavar="KIND",
-        help=f"rivals to measure, where they are installed: {', '.join(KINDS)} (default: all; none "
+        help=f"rivals to measure, if they are installed: {', '.join(KINDS)} (default: all; none "
         "if no kind is named)",
     )
     parser.add_argument(
         "--format",
         choices=["text", "markdown"],
         default="text",
-        help="of what is printed (default: text)",
+        help="format of the printed table (default: text)",
     )
     parser.add_argument(
         "--output",

@@ -1,5 +1,5 @@
-"""The updates as a user would write them without a library: expressions of whole arrays, 16 bits
-widened to float32.
+"""The updates as a user would write them without a library: expressions of whole arrays, with
+16-bit arrays widened to float32.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Steps of PyTorch's and optax's optimizers on the same data, where they are installed and have the
-like.
+"""Steps of PyTorch's and optax's optimizers on the same data, if they are installed and have such a
+rule.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def torch_step(
     how: str,
     options: Collection[str] = (),
 ) -> Step | None:
-    """PyTorch's optimizer of the same rule on the same data; None where it has none of that kind,
-    or is not installed.
+    """PyTorch's optimizer of the same rule on the same data; None if it has no such rule, or is not
+    installed.
 
     It keeps the state of parameters of 16 bits in 16 bits.
     """
@@ -69,7 +69,7 @@ def optax_step(
 ) -> tuple[Step, Step] | None:
     """Optax under jit, its arrays donated, on JAX's default device, and what waits for it.
 
-    None where it is not installed, has not the like, or JAX lacks the dtype. It keeps the state of
+    None if it is not installed, has no such rule, or JAX lacks the dtype. It keeps the state of
     parameters of 16 bits in 16 bits.
     """
     if not set(options).isdisjoint(PRECISION):
@@ -107,7 +107,7 @@ def optax_step(
 
 
 def _optional(module: str) -> Any:
-    """The module, or None where it cannot be imported."""
+    """The module, or None if it cannot be imported."""
     try:
         return import_module(module)
     except ImportError:

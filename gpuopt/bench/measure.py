@@ -1,5 +1,5 @@
-"""The time of a step, and of streaming as many bytes: what is compared takes turns in one process,
-and medians are taken.
+"""The time of a step, and of streaming as many bytes: all candidates take turns in one process, and
+the result is the median.
 
 ``gpuopt bench``, the asv suite and ``tools/performance.py`` all measure with this module.
 """
@@ -201,8 +201,8 @@ def medians(found: Mapping[Key, list[float]]) -> dict[Key, float]:
 
 
 def pin_allocator(limit: int = 1 << 30) -> bool:
-    """Let glibc keep what arrays free; else NumPy's temporaries are mapped and unmapped at every
-    step, and times jump.
+    """Let glibc keep the memory that arrays free. Otherwise NumPy's temporaries are mapped and
+    unmapped at every step, and times jump.
 
     Returns
     -------

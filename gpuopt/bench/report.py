@@ -114,11 +114,11 @@ _NOTE = (
     "'of the floor': the time to stream as many bytes as a step must move, in the fastest way "
     "found here, divided by the step's. Last columns: how many times longer the rival takes (above "
     "1, gpuopt is faster; -: not installed, or has no such rule). The C library keeps freed memory "
-    "(mallopt), which spares the expressions by hand most of their cost."
+    "(mallopt), which saves the hand-written expressions most of their cost."
 )
 _NOTE_16 = (
-    " torch and optax keep the state of 16-bit arrays in 16 bits; gpuopt and what is by hand, "
-    "in float32."
+    " torch and optax keep the state of 16-bit arrays in 16 bits; gpuopt and the hand-written "
+    "expressions keep it in float32."
 )
 
 

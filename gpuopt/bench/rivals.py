@@ -1,6 +1,4 @@
-"""A step beside what it is measured against: the expression by hand, PyTorch, optax, and streaming
-through memory.
-"""
+"""A step and its rivals: the hand-written expression, PyTorch, optax, and streaming of memory."""
 
 from __future__ import annotations
 
@@ -53,8 +51,8 @@ class Case:
     moved : int
         Bytes that a step must move.
     ours, rivals : dict of float
-        Seconds a step, by executor and by rival; a rival that is not installed, or has not the
-        like, is not there.
+        Seconds a step, by executor and by rival; a rival that is not installed, or has no such
+        rule, is missing.
     streams : dict of float
         Seconds that streaming as many bytes takes, by a copy and by scaling in place.
     """
@@ -190,8 +188,8 @@ def _others(
     waits: list[Step],
     kinds: Collection[str],
 ) -> dict[str, Step]:
-    """The rivals of these kinds that have the like and work here; what waits for one is added to
-    `waits`.
+    """The rivals of these kinds that have such a rule and work here; functions that wait for them
+    are added to `waits`.
     """
 
     def optax() -> Step | None:

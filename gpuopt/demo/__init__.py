@@ -1,5 +1,5 @@
-"""``gpuopt demo``: rules learn to read handwritten digits, stochastic, by mini-batches and by
-batches.
+"""``gpuopt demo``: rules train a network on handwritten digits: by single examples, by mini-batches
+and by whole batches.
 
 Prints a table and draws the loss curves. The data come with scikit-learn; nothing is downloaded.
 Comes in: options of the command line. Imports: every wing before it.
@@ -35,8 +35,8 @@ def main(args: argparse.Namespace) -> int:
     Returns
     -------
     int
-        The exit code: 0; 1 where no run reached its end; 2, after one line on stderr, where an
-        option cannot be met.
+        The exit code: 0; 1 if no run reached its end; 2, after one line on stderr, if an option is
+        not possible here.
     """
     try:
         tqdm, data, test = _prepare(args)
@@ -80,7 +80,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _prepare(args: argparse.Namespace) -> tuple[Any, Any, Any]:
-    """Everything that may be missing or wrong, found before the first training."""
+    """Find everything that may be missing or wrong, before the first training."""
     tqdm = optional_import("tqdm", "the demo").tqdm
     optional_import("matplotlib", "the demo")
     if args.output.suffix.lower() not in FORMATS:

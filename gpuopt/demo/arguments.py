@@ -67,19 +67,19 @@ def _add_surroundings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--backend",
         choices=["auto", "numpy", "cupy"],
-        help="where to compute (default: what GPUOPT_BACKEND says, or auto)",
+        help="where to compute (default: GPUOPT_BACKEND, or auto)",
     )
     parser.add_argument(
         "--output",
         type=Path,
         default=Path("gpuopt-demo.png"),
         metavar="FILE",
-        help="where to draw the loss curves: .png, .pdf or .svg (default: gpuopt-demo.png)",
+        help="file for the loss curves: .png, .pdf or .svg (default: gpuopt-demo.png)",
     )
     parser.add_argument(
         "--narrow",
         action="store_true",
-        help="one panel below the other, for a page of less than 700 pixels",
+        help="stack the panels, for a page of less than 700 pixels",
     )
 
 

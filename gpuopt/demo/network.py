@@ -1,5 +1,5 @@
-"""Handwritten digits and a small network that learns to read them, its backward pass written by
-hand.
+"""Handwritten digits, and a small network that learns to read them, with a backward pass in plain
+code.
 """
 
 from __future__ import annotations

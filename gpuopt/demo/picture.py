@@ -24,8 +24,8 @@ def draw(runs: list[Run], examples: int, about: str, path: Path, narrow: bool = 
     """Write the loss curves of `runs` to `path`, each labelled with its rule and test accuracy
     where it ends.
 
-    The title says what to look for, and then what it is `about`. With `narrow` the panels stand one
-    below the other, in less than 700 pixels.
+    The title says what to look for, and then what it is `about`. With `narrow`, the panels are
+    stacked, in less than 700 pixels.
     """
     # A Figure of its own, not pyplot's: it needs no display and leaves no global state.
     figure = optional_import("matplotlib.figure", "the demo").Figure

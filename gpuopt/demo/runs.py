@@ -65,7 +65,7 @@ class Way:
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One training and what came of it, or its failure, where the loss stopped being finite."""
+    """One training and its results, or its failure if the loss stopped being finite."""
 
     way: Way
     rule: Rule
@@ -95,7 +95,9 @@ def train(
     test: tuple[Any, Any],
     tick: Callable[[History], None],
 ) -> Run:
-    """Train a fresh network where the data are, and test it; `tick` is called after each epoch."""
+    """Train a new network on the device of the data, and test it; `tick` is called after each
+    epoch.
+    """
     xp = array_module(*data)
     # These matrices are too small to share: where other programs keep the cores busy, waiting for
     # BLAS's threads takes many times longer than the work. scikit-learn, which the digits come

@@ -1,4 +1,4 @@
-"""Executors: what runs kernels on arrays.
+"""Executors, which run kernels on arrays.
 
 Each is a class whose objects hold arrays of one dtype and their state. Comes in: programs,
 gradients, scalars. It imports the wings before it: arrays, rules, tracing, codegen. An executor is

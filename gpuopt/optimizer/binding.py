@@ -70,7 +70,7 @@ class Binding:
     hyper : HyperValues
         Their hyperparameters.
     loss_reader : str or None
-        The class that reads the loss of a step; None where none does.
+        The class that reads the loss of a step; None if none does.
     asks : bool
         Whether a step needs its loss, or all gradients.
     t : int

@@ -65,7 +65,7 @@ def match_hyper_arrays(
     spec : TreeSpec
         The parameters.
     keys : list
-        The key of each parameter's update; None where it has none.
+        The key of each parameter's update; None if it has none.
     by_key, written : dict
         The updates, and what is written in their pieces, by full names: a tree like the parameters,
         or one array for each of them.

@@ -1,6 +1,6 @@
-"""The loss of a step, as `Optimizer.step` is given it: checked, and what runs the update reads it.
+"""The loss of a step, as `Optimizer.step` gets it: checked, and passed to what runs the update.
 
-A rule or a piece reads it as ``self.loss``. A loss that none reads is checked, and dropped.
+A rule or a piece reads it as ``self.loss``. If nothing reads a loss, it is checked and dropped.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["LossWrite", "given_loss", "missing_gradient", "missing_loss"]
 def given_loss(loss: Any, reader: str | None, param: Any) -> Any:
     """The loss as an update reads it: a float, or a 0-d array on the device of `param`.
 
-    None where no class is the `reader`.
+    None if no class is the `reader`.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def missing_gradient(undoing: str) -> NoReturn:
 
 
 def _described(loss: Any, kind: str) -> str:
-    """A loss that is none, and what to write in its place."""
+    """A value that is not a loss, and what to write in its place."""
     shape = getattr(loss, "shape", None)
     found = type(loss).__name__ + ("" if shape is None else f" of shape {tuple(shape)}")
     if kind == "c" or isinstance(loss, complex):

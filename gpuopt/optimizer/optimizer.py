@@ -135,9 +135,7 @@ class Optimizer(OptimizerCopies[BindableT_co]):
             self._guard.unfinished = None
 
     def _change(self, rule: Any, change: RuleChange) -> None:
-        """Continue with another rule. The optimizer is inconsistent until the caller has changed
-        the rest.
-        """
+        """Continue with another rule; the caller must then change the rest."""
         steps = choose(self._binding, change, self._steps)  # the last that may fail
         self._guard.unfinished = change
         steps.use(change)

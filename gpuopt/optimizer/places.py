@@ -1,4 +1,4 @@
-"""Arrays that are to go where others lie: whether they fit, and the same on the device of those."""
+"""Arrays that are to be copied into others: whether they fit, and the same on their device."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def like(target: Any, source: Any) -> Any:
 
 
 def told(found: Any) -> str:
-    """What was found in place of an array that is wanted."""
+    """A description of what was found in place of a wanted array."""
     if is_array(found) and not isinstance(found, np.ma.MaskedArray):
         return f"{found.dtype} {found.shape}"
     return type(found).__name__

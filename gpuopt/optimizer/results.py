@@ -1,4 +1,4 @@
-"""What functions of whole arrays gave, checked before anything is written.
+"""The results of functions of whole arrays, checked before anything is written.
 
 Each function here takes the path of the array for which a function was called.
 """

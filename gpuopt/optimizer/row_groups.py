@@ -1,8 +1,8 @@
-"""Arrays whose rows are updated apart: each row has a count of its own.
+"""Arrays whose rows are updated separately: each row has its own count.
 
-Comes in: the gradients of some rows. They, their state and a number of each for everything that
-depends on its count are gathered in small arrays, updated there by the executor of all arrays, and
-put back. So a step costs what the rows cost that it touches.
+Comes in: the gradients of some rows. These rows, their state, and for each row the numbers that
+depend on its count are gathered in small arrays, updated there by the executor of all arrays, and
+put back. So the cost of a step depends only on the rows that it updates.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _KEPT = 8
 
 
 class RowGroup(ParamGroup):
-    """An array whose rows are updated apart.
+    """An array whose rows are updated separately.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ class Apart(NamedTuple):
 
 
 class RowGroups(list[RowGroup]):
-    """The arrays of an optimizer whose rows are updated apart."""
+    """The arrays of an optimizer whose rows are updated separately."""
 
     def apart(self, spec: TreeSpec, grads: Any) -> Apart:
         """Tell the gradients of rows from others."""
@@ -181,7 +181,7 @@ def most(count: Any) -> int:
 
 
 def named_rows(rows: str | Sequence[str] | None, spec: TreeSpec) -> list[bool]:
-    """For each array whether its rows are to be updated apart.
+    """For each array whether its rows are updated separately.
 
     Raises
     ------

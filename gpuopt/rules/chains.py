@@ -1,4 +1,4 @@
-"""A chain: pieces around a rule, run with it as one kernel."""
+"""A chain: pieces around a rule, which run with it as one kernel."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The place of `Chain` and `Partition` in pickles that were made before each had a file of its
-own.
-"""
+"""The module of `Chain` and `Partition` in old pickles, made before each class had its own file."""
 
 from gpuopt.rules.chains import Chain
 from gpuopt.rules.partitions import Partition

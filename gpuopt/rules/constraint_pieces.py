@@ -1,4 +1,4 @@
-"""Sets in which each element stays, and the penalty l1, which makes elements 0."""
+"""Pieces that keep each element in a set, and the penalty l1, which sets elements to 0."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the class of a rule or a piece may declare: annotated hyperparameters, methods, hooks."""
+"""Checks of the class of a rule or a piece: annotated hyperparameters, methods, hooks."""
 
 from __future__ import annotations
 

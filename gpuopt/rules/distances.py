@@ -1,6 +1,7 @@
-"""Rules that estimate how far the solution is, and need no learning rate: DoG, DAdaptAdam, Prodigy.
+"""Rules without a learning rate, which estimate the distance to the solution: DoG, DAdaptAdam,
+Prodigy.
 
-What they estimate is one number of all arrays, and so is their count of steps.
+The estimate is one number for all arrays, and so is the count of steps.
 """
 
 from __future__ import annotations

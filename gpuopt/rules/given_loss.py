@@ -26,12 +26,12 @@ class _Loss:
 
 
 class ReadsLoss:
-    """What may read the loss of the step: a rule or a piece."""
+    """The base of rules and pieces, which may read the loss of the step."""
 
     loss: ClassVar[Any] = _Loss()
 
     def with_loss(self, loss: Any) -> Self:
-        """A copy that reads `loss` as ``self.loss``, to call its ``update`` by hand.
+        """A copy that reads `loss` as ``self.loss``, to call its ``update`` yourself.
 
         `Optimizer.step` is given the loss itself.
 

@@ -1,4 +1,4 @@
-"""Sets and penalties of several elements together, by functions of whole arrays."""
+"""Sets and penalties that couple several elements, by functions of whole arrays."""
 
 from __future__ import annotations
 

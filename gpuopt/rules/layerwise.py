@@ -1,4 +1,4 @@
-"""Rules that scale the step of each array by norms of it: LARS, LAMB, NovoGrad, StableAdamW."""
+"""Rules that scale the step of each array by its norms: LARS, LAMB, NovoGrad, StableAdamW."""
 
 from __future__ import annotations
 

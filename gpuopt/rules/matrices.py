@@ -1,4 +1,4 @@
-"""Rules for matrices alone, which need products of them: Muon."""
+"""Rules for matrices only, which multiply them: Muon."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pieces that change, or average, the rule's new parameters; projections are apart."""
+"""Pieces that change, or average, the rule's new parameters; projections have their own modules."""
 
 from __future__ import annotations
 

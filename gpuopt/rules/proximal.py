@@ -1,4 +1,4 @@
-"""What pieces have in common that end a step by a projection, or by the step of a penalty."""
+"""The base of pieces that end a step with a projection, or with the proximal step of a penalty."""
 
 from __future__ import annotations
 

@@ -157,8 +157,8 @@ def where(condition: Any, a: Any, b: Any) -> Any:
 
 
 def chosen(step: Any, boundaries: Sequence[int], values: Sequence[Callable[[Any], Any]]) -> Any:
-    """The value that applies at `step`: the second from the first boundary on, and so on; each
-    counts from its own start.
+    """The value at `step`: the second from the first boundary on, and so on; each counts from its
+    own beginning.
     """
     starts = (0, *boundaries)
     if isinstance(step, numbers.Integral):

@@ -1,5 +1,5 @@
-"""Complex arithmetic as real arithmetic of real and imaginary parts; what comes after sees no
-other.
+"""Complex arithmetic as real arithmetic of real and imaginary parts; later stages see only real
+values.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a rule's ``update`` may not do, and where it does it."""
+"""The error for what a rule's ``update`` may not do; it names the line."""
 
 from __future__ import annotations
 

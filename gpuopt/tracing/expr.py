@@ -250,9 +250,7 @@ def reduces(exprs: Iterable[Expr]) -> bool:
 def reachable(
     roots: Iterable[Expr], within: Callable[[Expr], bool] = lambda _: True
 ) -> Iterator[Expr]:
-    """The `roots`, the values that they depend on, and so on; not beyond values that are not
-    `within`.
-    """
+    """The `roots` and all values that they depend on, as far as these are `within`."""
     waiting, seen = list(roots), set()
     while waiting:
         expr = waiting.pop()

@@ -1,6 +1,6 @@
-"""Arrays that change in some steps alone, such as a copy of the first parameters: `kept_unless`.
+"""Arrays that change in some steps only, such as a copy of the first parameters: `kept_unless`.
 
-What such an array is otherwise need be neither read nor stored.
+In all other steps such an array need be neither read nor stored.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an update is traced for, `Setting`, and what that gives, `Traced`."""
+"""What an update is traced for, `Setting`, and the result of a trace, `Traced`."""
 
 from __future__ import annotations
 

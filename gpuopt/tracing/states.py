@@ -1,4 +1,4 @@
-"""The states of the parts of an update while it is traced: before the step, and after it."""
+"""The states of the parts of an update during tracing: before the step, and after it."""
 
 from __future__ import annotations
 

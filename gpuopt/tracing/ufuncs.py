@@ -1,4 +1,4 @@
-"""NumPy's ufuncs on values of a graph: what an operator or a function of a formula means."""
+"""NumPy's ufuncs on values of a graph: the meaning of each operator and function in a formula."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps that are taken back: what keeps a copy for that, and what a step gives then.
+"""Steps that are taken back: the copies that this needs, and the results of such a step.
 
 Comes in: a part with the hook ``undo``, and the new values of a step. Goes out: values that are
 those from before the last step where the hook says so, and copies of what each step begins with.

@@ -1,8 +1,8 @@
 """The weights of moving averages, by whose sum `gpuopt.debias` divides.
 
-An average ``m = β·m + (1-β)·g`` that began at 0 is a sum of gradients. Its weights add up to
-``w = β·w + (1-β)``, which is ``1 - βᵗ`` if β is the same in all steps. Where it is not, w is a
-state that is one number.
+An average ``m = β·m + (1-β)·g`` that began at 0 is a sum of gradients. Its weights add up to ``w =
+β·w + (1-β)``, which is ``1 - βᵗ`` if β is the same in all steps. Otherwise w is a state of one
+number.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tables of the arrays that one launch updates, and which launches a step's gradients take."""
+"""Tables of the arrays that one launch updates, and the launches that a step's gradients need."""
 
 from __future__ import annotations
 
