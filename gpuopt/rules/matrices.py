@@ -1,4 +1,4 @@
-"""Rules for matrices only, which multiply them: Muon."""
+"""Rules for matrices: Muon."""
 
 from __future__ import annotations
 
