@@ -17,7 +17,7 @@ BESIDE = {
     "doors": "the doors to other libraries, which are single files",
     "gpu": "what nothing but a GPU can show",
     "project": "the repository itself",
-    "site": "asv_bench, and the pages it makes",
+    "site": "the documentation as a site, and asv_bench with the pages it makes",
     "support": "what several test modules need",
 }
 
