@@ -45,7 +45,7 @@ def init(
     """Bind a rule to the parameters of several processes, which update them alike.
 
     Every process calls it, with parameters of the same structure, and then ``step`` with gradients
-    of its own examples: the step is made of their mean. The parameters of rank 0 are those of all.
+    of its own examples: the step takes their mean. The parameters of rank 0 are those of all.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def init(
     Raises
     ------
     TypeError
-        If `comm` is no communicator.
+        If `comm` is not a communicator.
     RuntimeError, ValueError
         In all processes alike, if one has other arrays, another rule or another version, or cannot
         bind them; the message names its rank.

@@ -1,6 +1,6 @@
 """What processes agree on: that they describe the same, and that a step can be made by all.
 
-Comes in: what this process has, or the error that it met. If one process cannot go on, all raise
+Comes in: what this process has, or the error that it met. If one process cannot continue, all raise
 the same error, which names its rank; none waits for another.
 """
 

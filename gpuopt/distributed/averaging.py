@@ -1,4 +1,4 @@
-"""Optimizers of several processes: each step is made of the mean of their gradients.
+"""Optimizers of several processes: each step takes the mean of their gradients.
 
 Comes in: gradients of this process. `Averaging` lets each process make the whole step;
 `gpuopt.distributed.sharding` is built on the same.
@@ -114,7 +114,7 @@ class Distributed(Optimizer[BindableT_co]):
     def _mapped(self, *_: Any) -> NoReturn:
         raise TypeError(
             "an optimizer of several processes is neither moved, resized, copied nor asked for a "
-            "direction: take opt.state_dict(), and gpuopt.distributed.init anew"
+            "direction: take opt.state_dict(), and call gpuopt.distributed.init again"
         )
 
     def __getstate__(self) -> Any:

@@ -34,8 +34,8 @@ class Sharding(Distributed[BindableT_co]):
         for path, leaf in zip(spec.paths, spec.leaves, strict=True):
             if not leaf.flags.c_contiguous:
                 raise ValueError(
-                    f"params{path} has gaps or another order than C, and a share of it is no run "
-                    "of memory: pass a copy, or shard=False"
+                    f"params{path} has gaps or another order than C, so a share of it is not "
+                    "contiguous: pass a copy, or shard=False"
                 )
         own = [x.reshape(-1)[share_of(x.size, comm.size, comm.rank)] for x in spec.leaves]
         names = spec.names

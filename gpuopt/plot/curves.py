@@ -160,8 +160,8 @@ def _curve(
     """Where the points of a line are, and their heights."""
     if not isinstance(given, History) and against != "updates":
         raise TypeError(
-            f"{name!r} is no History, and only that knows its {against}: pass what fit returned, "
-            "or against='updates'"
+            f"{name!r} is not a History, and only a History knows its {against}: pass what fit "
+            "returned, or against='updates'"
         )
     loss = np.asarray(given.loss if isinstance(given, History) else given, float)
     if loss.ndim != 1 or not loss.size:

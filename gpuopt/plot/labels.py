@@ -1,4 +1,4 @@
-"""Labels of lines, written where the lines end: who reads them needs no legend."""
+"""Labels of lines, written where the lines end, so that no legend is needed."""
 
 from __future__ import annotations
 

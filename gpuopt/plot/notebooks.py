@@ -21,7 +21,7 @@ __all__ = ["Live", "live"]
 def live(seconds: float = 0.5, *, ax: Axes | None = None, dark: bool = False) -> Live:
     """A callback of `fit` and `minimize` that draws the loss while they run.
 
-    In a notebook the figure is below the cell, and is drawn anew; elsewhere in a window, if
+    In a notebook the figure is below the cell, and is drawn again; elsewhere it is in a window, if
     matplotlib has one.
 
     Parameters

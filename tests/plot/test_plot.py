@@ -116,7 +116,7 @@ def test_losses_of_a_loop_of_ones_own(ax: Any) -> None:
         go.plot.compare({"mine": [np.nan]})
     with pytest.raises(ValueError, match="schedules is empty"):
         go.plot.schedule({}, 5)
-    with pytest.raises(TypeError, match="'mine' is no History, and only that knows its seconds"):
+    with pytest.raises(TypeError, match="'mine' is not a History, and only a History knows its seconds"):
         go.plot.compare({"mine": [1.0]}, "seconds")
     with pytest.raises(ValueError, match="against must be 'updates', 'examples' or 'seconds', got 'time'"):
         go.plot.compare({"mine": [1.0]}, "time")  # type: ignore[arg-type]  # as a user may
