@@ -17,8 +17,8 @@ _process = 0
 def device_of(array: Any) -> AbstractContextManager[Any]:
     """A context with the device of `array` as the current one; an empty one for NumPy's arrays.
 
-    RuntimeError in a process that was forked after CUDA was used: it comes before CUDA is asked for
-    anything, whose own error says nothing.
+    RuntimeError in a process that was forked after CUDA was used: it comes before any call of CUDA,
+    whose own error says nothing.
     """
     if not is_cupy(array):
         return nullcontext()

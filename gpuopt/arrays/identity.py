@@ -12,7 +12,7 @@ __all__ = ["SameObjects"]
 
 
 PATIENCE: Final = 8
-"""So often in turn objects are remembered in vain; after that, one time in so many."""
+"""After so many vain attempts in a row, objects are remembered only once in as many calls."""
 
 
 class SameObjects:

@@ -15,7 +15,9 @@ from gpuopt.arrays.lattices import Lattices
 __all__ = ["Memory", "address", "bounds", "overlaps_itself", "share"]
 
 MANY = 8
-"""So many arrays are compared one by one; of more, those that interleave are told apart first."""
+"""Up to this number, arrays are compared one by one; of more, those that interleave are told apart
+first.
+"""
 
 
 class Memory:

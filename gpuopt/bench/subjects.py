@@ -20,7 +20,7 @@ from gpuopt.rules.base import Bindable
 __all__ = ["STANDARD", "subjects"]
 
 STANDARD = ("Adam", "AdamW", "GradientDescent", "Momentum", "RMSProp", CLIP, CHAIN)
-"""What is measured where nothing is asked for; first what users want most: a run may be stopped."""
+"""What is measured by default; the most wanted come first, because a run may be stopped."""
 
 
 def subjects() -> dict[str, Callable[[], Bindable]]:

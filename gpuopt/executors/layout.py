@@ -140,7 +140,7 @@ def cut(shape: tuple[int, ...], limit: int) -> Iterator[tuple[Index, int]]:
 
 
 PADDING = 32
-"""The state of an array that is updated by itself begins at a multiple of so many elements.
+"""The state of an array that is updated by itself begins at a multiple of this number of elements.
 
 Those are whole cache lines and vectors.
 """

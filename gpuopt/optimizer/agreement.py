@@ -38,7 +38,7 @@ def check_precision(
 
 
 def check_counting(by_row: bool, elsewhere: bool) -> None:
-    """Raise ValueError if rows are updated apart, and steps are counted elsewhere than here."""
+    """Raise ValueError if rows are updated separately, and a device counts the steps."""
     if by_row and elsewhere:
         raise ValueError(
             "rows cannot be combined with capturable=True, skip_nonfinite or LossScale, because "

@@ -50,7 +50,7 @@ class Binding:
     spec : TreeSpec
         The parameters.
     precision : Precision
-        What was asked for parameters of 16 bits.
+        The options for parameters of 16 bits.
     hyper, capturable, rows
         As for `Rule.init`.
 

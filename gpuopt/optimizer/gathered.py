@@ -22,11 +22,11 @@ from gpuopt.tracing.operands import hyper_array
 __all__ = ["Gathered", "Numbers", "RowLaunch"]
 
 _KNOWN = 4_096
-"""For so many counts the numbers that depend on them are kept at most."""
+"""The most counts for which the numbers that depend on them are kept."""
 _SPARSE = 4
-"""If the counts of rows reach over more than so many times their number, they are told apart."""
+"""If the range of the rows' counts is more than so many times their number, they are told apart."""
 _FEW = 256
-"""Of so many Python finds the least sooner than NumPy."""
+"""Up to this number, Python finds the least sooner than NumPy."""
 
 
 class Gathered:

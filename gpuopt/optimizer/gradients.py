@@ -22,10 +22,11 @@ _LIKENESS = operator.attrgetter("dtype", "shape", "strides", "data.device_id")
 _ADDRESS = operator.attrgetter("data.ptr")
 
 _MANY: Final = 16
-"""From so many arrays on it pays to remember NumPy's gradients: fewer are checked as soon."""
+"""From this number of arrays on it pays to remember NumPy's gradients: fewer are checked as fast.
+"""
 
 _KEPT: Final = 8
-"""So many whereabouts are known at most: as many lists of addresses are kept on a device."""
+"""The most whereabouts that are known: as many lists of addresses are kept on a device."""
 
 
 class Whereabouts(NamedTuple):
@@ -55,7 +56,7 @@ class Located(NamedTuple):
     Attributes
     ----------
     arrays : list of array
-        None where there is no gradient.
+        None if there is no gradient.
     addresses : tuple of int, optional
         If all have the dtype, shape and strides of their parameters.
     """

@@ -50,7 +50,7 @@ class ParamGroup:
         Whether a device counts the steps: because it decides whether they are made, or so that
         they may be captured.
     precision : Precision
-        What was asked for parameters of 16 bits.
+        The options for parameters of 16 bits.
     paths : list of str
         Where all arrays of the optimizer are in the tree.
 

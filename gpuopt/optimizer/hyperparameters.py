@@ -48,12 +48,12 @@ class HyperValues:
         For each of them the dtypes that its arrays are computed in: no value may overflow there,
         nor vanish if it must not.
     step : int or None
-        How many steps are completed. With None no schedule is asked: its last step may be done.
+        How many steps are completed. With None no schedule is called: its last step may be done.
 
     Attributes
     ----------
     checked : dict
-        The values after so many steps.
+        The values after `step` steps.
     fixed : dict or None
         The same, if they hold for every step; None if a hyperparameter follows a schedule.
     """

@@ -33,7 +33,7 @@ from gpuopt.tracing.program import UpdateProgram
 __all__ = ["RowGroup", "RowGroups", "most", "named_rows", "shown"]
 
 _KEPT = 8
-"""For so many numbers of rows the arrays are kept that they are gathered in."""
+"""The most numbers of rows for which the arrays that they are gathered in are kept."""
 
 
 class RowGroup(ParamGroup):

@@ -242,7 +242,9 @@ def _called(call: Call, args: list[Any], path: str) -> Any:
 
 
 def _guarded(array: Any) -> Any:
-    """A view that nobody may write to; of CuPy a view, for it has none that refuse."""
+    """A view that nobody may write to; of CuPy an ordinary view, because CuPy has no read-only
+    views.
+    """
     if not is_array(array):
         return array
     view = array.view()

@@ -70,11 +70,11 @@ class AdaGrad(Rule):
 class AdaDelta(Rule):
     """AdaDelta (Zeiler 2012, "ADADELTA: an adaptive learning rate method").
 
-    ``v ← ρ·v + (1-ρ)·|g|²; d = √(u + ε)/√(v + ε)·g; u ← ρ·u + (1-ρ)·|d|²; p ← p - lr·d``. The step
-    has the parameter's unit, so it works without a tuned learning rate. The first steps are tiny,
-    about √ε. The defaults are PyTorch's, and also the paper's except for ρ, which is 0.95 in the
-    paper and in Keras. In float32 it moves 28 bytes an element. Both moments of a complex parameter
-    are those of the modulus; optax takes the square of the complex number.
+    ``v ← ρ·v + (1-ρ)·|g|²; d = √(u + ε)/√(v + ε)·g; u ← ρ·u + (1-ρ)·|d|²; p ← p - lr·d``. Use it if
+    you cannot tune a learning rate: the step has the parameter's unit, so `lr` may stay 1. The
+    first steps are tiny, about √ε. The defaults are PyTorch's, and also the paper's except for ρ,
+    which is 0.95 in the paper and in Keras. In float32 it moves 28 bytes an element. Both moments
+    of a complex parameter are those of the modulus; optax takes the square of the complex number.
 
     Parameters
     ----------

@@ -17,9 +17,10 @@ class RMSProp(Rule):
     """RMSProp (Tieleman & Hinton 2012, lecture 6.5): ``v ← β·v + (1-β)·|g|²; p ← p - lr·g/(√v +
     ε)``.
 
-    The epsilon is outside the root, as in PyTorch; optax and Keras put it inside. PyTorch's default
-    decay is 0.99. A complex parameter has one second moment, that of its modulus, as in optax; in
-    PyTorch, its real and its imaginary part have one each.
+    Use it for gradients whose scale differs between elements, or changes with time. The epsilon is
+    outside the root, as in PyTorch; optax and Keras put it inside. PyTorch's default decay is 0.99.
+    A complex parameter has one second moment, that of its modulus, as in optax; in PyTorch, its
+    real and its imaginary part have one each.
 
     Parameters
     ----------
@@ -73,10 +74,10 @@ class Adam(Rule):
     """Adam (Kingma & Ba 2015, algorithm 1).
 
     ``m ← β₁·m + (1-β₁)·g; v ← β₂·v + (1-β₂)·|g|²; p ← p - lr·m̂/(√v̂ + ε)`` with ``m̂ =
-    m/(1-β₁ᵗ)``, ``v̂ = v/(1-β₂ᵗ)``. The epsilon is added to the corrected root, as in PyTorch and
-    optax; Keras and scikit-learn add it to the uncorrected root. A complex parameter has one second
-    moment, that of its modulus, as in optax; in PyTorch, its real and its imaginary part have one
-    each.
+    m/(1-β₁ᵗ)``, ``v̂ = v/(1-β₂ᵗ)``. Use it as a first choice: its steps hardly depend on the scale
+    of the gradients. The epsilon is added to the corrected root, as in PyTorch and optax; Keras and
+    scikit-learn add it to the uncorrected root. A complex parameter has one second moment, that of
+    its modulus, as in optax; in PyTorch, its real and its imaginary part have one each.
 
     Parameters
     ----------
@@ -124,8 +125,9 @@ class AdamW(Rule):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019): ``p ← p·(1 - lr·wd)``, then
     `Adam`.
 
-    The decay is multiplied by the learning rate, as in PyTorch and optax. Its default is PyTorch's,
-    0.01; optax has 1e-4, Keras 0.004.
+    Use it for networks: the decay shrinks all elements alike, whatever their second moments. It is
+    multiplied by the learning rate, as in PyTorch and optax. Its default is PyTorch's, 0.01; optax
+    has 1e-4, Keras 0.004.
 
     Parameters
     ----------

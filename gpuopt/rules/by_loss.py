@@ -19,11 +19,11 @@ class PolyakStep(Rule):
     Loizou et al. 2021, "Stochastic Polyak step-size for SGD").
 
     ``p ← p - min((f - f_min)/(‖g‖² + ε), lr)·g`` with the loss ``f`` and the norm over all arrays.
-    If you know the smallest loss, for example 0 for a fit that can be perfect, there is no learning
-    rate to tune. The rule needs the loss: ``opt.step(grads, loss=value)``; `fit` and `minimize`
-    pass it. If f falls below `f_min`, the step goes uphill. The defaults are optax's. optax takes
-    no step if ‖g‖² is below 2.2e-16; gpuopt takes none if it is 0. In float32 it moves 16 bytes an
-    element, 4 of them for the norm.
+    Use it if you know the smallest loss, for example 0 for a fit that can be perfect: then there is
+    no learning rate to tune. The rule needs the loss: ``opt.step(grads, loss=value)``; `fit` and
+    `minimize` pass it. If f falls below `f_min`, the step goes uphill. The defaults are optax's.
+    optax takes no step if ‖g‖² is below 2.2e-16; gpuopt takes none if it is 0. In float32 it moves
+    16 bytes an element, 4 of them for the norm.
 
     Parameters
     ----------
@@ -62,9 +62,9 @@ class Momo(Rule):
 
     ``m ← β·m + (1-β)·g`` with averages ``f`` of the loss and ``γ`` of ``⟨g, p⟩`` alike, which begin
     with their first values; then ``p ← p - min((f - f_min - γ + ⟨m, p⟩)₊/‖m‖², lr)·m``, with
-    products and norms over all arrays. If you know the smallest loss, `lr` needs less tuning than
-    that of `Momentum`. The rule needs the loss: ``opt.step(grads, loss=value)``; `fit` and
-    `minimize` pass it. The defaults are optax's. In float32 it moves 32 bytes an element, 12 of
+    products and norms over all arrays. Use it if you know the smallest loss: then `lr` needs less
+    tuning than that of `Momentum`. The rule needs the loss: ``opt.step(grads, loss=value)``; `fit`
+    and `minimize` pass it. The defaults are optax's. In float32 it moves 32 bytes an element, 12 of
     them for sums.
 
     Parameters

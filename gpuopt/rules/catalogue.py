@@ -39,7 +39,7 @@ from gpuopt.rules.rule import Rule
 __all__ = ["USUAL", "every_piece", "pieces", "rules", "whole_array_pieces", "whole_array_rules"]
 
 USUAL = ("GradientDescent", "Momentum", "RMSProp", "Adam", "AdamW")
-"""What the demo trains with and the benchmarks measure where no rule is asked for."""
+"""The default rules of the demo and of the benchmarks."""
 _FAMILIES = (
     descent,
     adaptive,

@@ -14,6 +14,8 @@ __all__ = ["SGD", "GradientDescent", "Momentum"]
 class GradientDescent(Rule):
     """Gradient descent (Cauchy 1847; stochastic: Robbins & Monro 1951): ``p ← p - lr·g``.
 
+    Use it for gradients without noise, for well-scaled problems, and as a baseline.
+
     Parameters
     ----------
     lr : float or schedule
@@ -35,6 +37,8 @@ SGD = GradientDescent
 class Momentum(Rule):
     """Momentum (Polyak 1964), as a moving average of gradients: ``v ← β·v + (1-d)·g; p ← p -
     lr·v``.
+
+    Use it for noisy gradients, and for losses with long, narrow valleys: the average damps oscillations.
 
     Parameters
     ----------

@@ -25,9 +25,9 @@ class DoG(Rule):
     ``p ← p - lr·far/√(Σ‖g‖² + ε)·g``, where far is the largest distance from the first parameters
     so far. It begins at ``reps_rel·(1 + ‖p₀‖)``. Norms and sums are over all arrays that have a
     gradient in the step. An array without a gradient in the first step does not count in the first
-    distance. The authors recommend an average of the parameters with it: ``chain(DoG(),
-    average())``. The defaults are optax's. In float32 it moves 24 bytes an element, 12 of them for
-    norms.
+    distance. Use it if you cannot tune a learning rate; the authors recommend an average of the
+    parameters with it, ``chain(DoG(), average())``. The defaults are optax's. In float32 it moves
+    24 bytes an element, 12 of them for norms.
 
     Parameters
     ----------
@@ -68,10 +68,10 @@ class DAdaptAdam(Rule):
 
     AdamW with the learning rate ``r = d·lr·√(1-β₂ⁿ)/(1-β₁ⁿ)`` inside m, where d, a lower bound of
     the distance to the solution, never falls: ``s ← √β₂·s + (1-√β₂)·r·g; top ← √β₂·top +
-    (1-√β₂)·r·Σg·s/(√v + ε); d ← max(d, top/((1-√β₂)·Σ|s|))`` with sums over all arrays. Leave `lr`
-    at 1, or pass a schedule from 1 to 0. The defaults and the corrections are those of optax. In
-    float32 it moves 48 bytes an element, 12 of them for sums. A complex parameter has one second
-    moment, that of the modulus.
+    (1-√β₂)·r·Σg·s/(√v + ε); d ← max(d, top/((1-√β₂)·Σ|s|))`` with sums over all arrays. Use it if
+    you cannot tune a learning rate: leave `lr` at 1, or pass a schedule from 1 to 0. The defaults
+    and the corrections are those of optax. In float32 it moves 48 bytes an element, 12 of them for
+    sums. A complex parameter has one second moment, that of the modulus.
 
     Parameters
     ----------
@@ -130,9 +130,10 @@ class Prodigy(Rule):
     AdamW with the learning rate ``r = d·lr·√(1-β₂ⁿ)/(1-β₁ⁿ)`` and moments of ``d·g``, where d, an
     estimate of the distance to the solution, never falls and grows faster than in `DAdaptAdam`: ``s
     ← √β₂·s + d/d₀·r·g; top ← √β₂·top + d/d₀·r·Σg·(p₀ - p); d ← max(d, top/Σ|s|)`` with sums over
-    all arrays. Leave `lr` at 1, or pass a schedule from 1 to 0. The defaults and the corrections
-    are those of optax. In float32 it moves 52 bytes an element: 36 for the update, 16 for sums. A
-    complex parameter has one second moment, that of the modulus.
+    all arrays. Use it if you cannot tune a learning rate: leave `lr` at 1, or pass a schedule from
+    1 to 0. The defaults and the corrections are those of optax. In float32 it moves 52 bytes an
+    element: 36 for the update, 16 for sums. A complex parameter has one second moment, that of the
+    modulus.
 
     Parameters
     ----------

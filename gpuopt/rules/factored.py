@@ -122,9 +122,10 @@ class CAME(Rule):
     algorithm 2).
 
     Adafactor with a first moment, ``m ← β₁·m + (1-β₁)·u``, whose step is divided by the root of an
-    estimate of ``(u - m)² + ε₂``, which is again factored into rows and columns. It takes large
-    steps where the update is steady. The defaults are the authors'. A vector keeps its whole second
-    moment, and its step is m. In float32 its fused parts move 44 bytes an element.
+    estimate of ``(u - m)² + ε₂``, which is again factored into rows and columns. Use it for large
+    matrices, if `Adafactor` is too unsteady: it takes large steps where the update is steady. The
+    defaults are the authors'. A vector keeps its whole second moment, and its step is m. In float32
+    its fused parts move 44 bytes an element.
 
     Parameters
     ----------

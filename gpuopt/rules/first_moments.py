@@ -18,10 +18,10 @@ class LaProp(Rule):
     """LaProp (Ziyin, Wang & Ueda 2020, "LaProp: separating momentum and adaptivity in Adam").
 
     ``v ← β₂·v + (1-β₂)·|g|²; b ← β₁·b + (1-β₁)·g/(√v̂ + ε); p ← p - lr·b̂``, corrected as in Adam:
-    the average is taken over scaled gradients, so any β₁ works with any β₂. The defaults are the
-    authors'. In their code, b holds the learning rate; that differs only if the rate changes. In
-    float32 it moves 28 bytes an element. A complex parameter has one second moment, that of the
-    modulus.
+    the average is taken over scaled gradients, so any β₁ works with any β₂. Use it for decays with
+    which Adam is unstable. The defaults are the authors'. In their code, b holds the learning rate;
+    that differs only if the rate changes. In float32 it moves 28 bytes an element. A complex
+    parameter has one second moment, that of the modulus.
 
     Parameters
     ----------
@@ -65,9 +65,9 @@ class QHAdam(Rule):
     learning").
 
     Adam's moments m and v; ``p ← p - lr·((1-ν₁)·g + ν₁·m̂)/(√((1-ν₂)·|g|² + ν₂·v̂) + ε)``: a mean
-    of the moment and the gradient itself, so that β₁ may be closer to 1. The defaults are the
-    authors'. With ``nu1=1.0`` it is Adam. In float32 it moves 28 bytes an element. A complex
-    parameter has one second moment, that of the modulus.
+    of the moment and the gradient itself. Use it for averages over many gradients: β₁ may be closer
+    to 1. The defaults are the authors'. With ``nu1=1.0`` it is Adam. In float32 it moves 28 bytes
+    an element. A complex parameter has one second moment, that of the modulus.
 
     Parameters
     ----------
@@ -113,9 +113,10 @@ class Adan(Rule):
 
     With ``c = g - last``, the change of the gradient, 0 in the first step: ``m ← β₁·m + (1-β₁)·g; d
     ← β₂·d + (1-β₂)·c; n ← β₃·n + (1-β₃)·|g + β₂·c|²; p ← (p - lr·(m̂ + β₂·d̂)/(√n̂ + ε))/(1 +
-    lr·wd)``, corrected as in Adam. The defaults, and the meaning of each β, are those of the
-    authors' code. The paper writes 1-β for each β, and optax weighs the change by 1-β₂. In float32
-    it moves 44 bytes an element. A complex parameter has one second moment, that of the modulus.
+    lr·wd)``, corrected as in Adam. Use it for networks that bear learning rates well above Adam's.
+    The defaults, and the meaning of each β, are those of the authors' code. The paper writes 1-β
+    for each β, and optax weighs the change by 1-β₂. In float32 it moves 44 bytes an element. A
+    complex parameter has one second moment, that of the modulus.
 
     Parameters
     ----------
@@ -167,7 +168,7 @@ class AdEMAMix(Rule):
     older").
 
     Adam's moments m and v, and a slow average: ``slow ← β₃·slow + (1-β₃)·g; p ← p - lr·((m̂ +
-    α·slow)/(√v̂ + ε) + wd·p)``: use it for long runs, in which old gradients still help. The
+    α·slow)/(√v̂ + ε) + wd·p)``. Use it for long runs, in which old gradients still help. The
     defaults are those of the authors and of optax. In float32 it moves 36 bytes an element. A
     complex parameter has one second moment, that of the modulus.
 

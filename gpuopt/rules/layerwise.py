@@ -66,10 +66,10 @@ class LAMB(Rule):
     minutes").
 
     Adam's direction with decoupled decay, ``u = m̂/(√v̂ + ε) + wd·p``, scaled to the norm of the
-    array: ``p ← p - lr·u·‖p‖/‖u‖``, or ``p ← p - lr·u`` if either norm is 0. Each array has its own
-    norms. The defaults are optax's. The paper may clip ‖p‖; NVIDIA's apex first clips the gradient
-    of all arrays. In float32 it moves 44 bytes an element, 16 of them for norms. A complex
-    parameter has one second moment, that of the modulus.
+    array: ``p ← p - lr·u·‖p‖/‖u‖``, or ``p ← p - lr·u`` if either norm is 0. Use it for large
+    batches. Each array has its own norms. The defaults are optax's. The paper may clip ‖p‖;
+    NVIDIA's apex first clips the gradient of all arrays. In float32 it moves 44 bytes an element,
+    16 of them for norms. A complex parameter has one second moment, that of the modulus.
 
     Parameters
     ----------
@@ -114,10 +114,10 @@ class NovoGrad(Rule):
     for training of deep networks").
 
     Momentum of gradients that are scaled to the same norm: ``v ← β₂·v + (1-β₂)·‖g‖²; m ← β₁·m +
-    g/(√v + ε) + wd·p; p ← p - lr·m``, and ``v = ‖g‖²`` at first. Each array has its own norm, and
-    its v is one number, so the rule needs no more memory than momentum. The defaults are optax's.
-    The paper's β₁ is 0.95, and its β₂ is 0.98 for language. In float32 it moves 24 bytes an
-    element, 4 of them for the norm.
+    g/(√v + ε) + wd·p; p ← p - lr·m``, and ``v = ‖g‖²`` at first. Use it if memory is short: each
+    array has its own norm, and its v is one number, so the rule needs no more memory than momentum.
+    The defaults are optax's. The paper's β₁ is 0.95, and its β₂ is 0.98 for language. In float32 it
+    moves 24 bytes an element, 4 of them for the norm.
 
     Parameters
     ----------
@@ -160,10 +160,10 @@ class StableAdamW(Rule):
     vision-language models").
 
     AdamW whose learning rate is ``lr/max(1, rms)``, where rms is the root mean square of
-    ``g/max(√v̂, ε)`` over the array. A gradient much larger than the earlier ones makes no large
-    step, so the gradient needs no clipping. The decay uses the same learning rate. The defaults are
-    the authors'. In float32 it moves 36 bytes an element, 8 of them for rms. A complex parameter
-    has one second moment, that of the modulus.
+    ``g/max(√v̂, ε)`` over the array. Use it if the loss has spikes: a gradient much larger than the
+    earlier ones makes no large step, so the gradient needs no clipping. The decay uses the same
+    learning rate. The defaults are the authors'. In float32 it moves 36 bytes an element, 8 of them
+    for rms. A complex parameter has one second moment, that of the modulus.
 
     Parameters
     ----------

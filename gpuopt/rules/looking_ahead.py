@@ -19,9 +19,9 @@ class NAdam(Rule):
     """NAdam (Dozat 2016, "Incorporating Nesterov momentum into Adam").
 
     Adam's moments m and v, with a growing decay ``μₜ = β₁·(1 - 0.96^(t·ψ)/2)``, and the product P
-    of all decays so far: ``p ← p - lr·((1-μₜ)/(1-P)·g + μₜ₊₁/(1-P·μₜ₊₁)·m)/(√v̂ + ε)``. It is like
-    Adam, with more weight on the newest gradient. The defaults and the formula are PyTorch's. Keras
-    has ``ψ=1``, and optax's NAdam is ``Adam(nesterov=True)``. In float32 it moves 28 bytes an
+    of all decays so far: ``p ← p - lr·((1-μₜ)/(1-P)·g + μₜ₊₁/(1-P·μₜ₊₁)·m)/(√v̂ + ε)``. Use it like
+    `Adam`; it gives more weight to the newest gradient. The defaults and the formula are PyTorch's.
+    Keras has ``ψ=1``, and optax's NAdam is ``Adam(nesterov=True)``. In float32 it moves 28 bytes an
     element. A complex parameter has one second moment, that of the modulus.
 
     Parameters

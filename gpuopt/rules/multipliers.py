@@ -15,13 +15,14 @@ from gpuopt.rules.whole_arrays import whole_array
 __all__ = ["ball_multiplier", "group_norm", "simplex_shift"]
 
 STEPS = 12
-"""Of Newton's method at most, which nearly doubles the digits of the root in each."""
+"""The most steps of Newton's method, which nearly doubles the digits of the root in each."""
 FLOOR = 1e-18
-"""The least scale of an element beside the largest: it stays where it is, nearly."""
+"""The least scale of an element, relative to the largest: such an element hardly moves."""
 
 
 BLOCK = 32_768
-"""So many elements are taken together on a CPU, whose cache then holds what is computed from them.
+"""The number of elements that a CPU takes together, so that its cache holds what is computed from
+them.
 """
 
 
@@ -111,7 +112,7 @@ def _blocks(x: Any, axis: int | None = None) -> list[slice]:
 
 
 def _seen(ahead: Any) -> bool:
-    """Whether nothing moves any more; a GPU is not asked, for the answer would be waited for."""
+    """Whether nothing moves any more; False on a GPU, because the answer would take a wait."""
     return isinstance(ahead, (np.ndarray, np.bool_)) and not np.any(ahead)
 
 

@@ -161,7 +161,7 @@ def _refreshed(
     g: Any, v: Any, t: Any, every: int, beta: Any, sums: Any, bases: Any
 ) -> tuple[Any, Any, Any]:
     """The second moment in the new bases, the averages of products, and the bases: eigenvectors in
-    the first step, and one step of the power method, made orthogonal, in every so many.
+    the first step, and one step of the power method, made orthogonal, in every `every`-th.
     """
     axes = _turned(g)
     sums = beta * sums + (1 - beta) * _joined([_outer(g, axis) for axis in axes], sums)

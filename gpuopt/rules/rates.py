@@ -18,10 +18,10 @@ class AdaBound(Rule):
 
     Adam's moments m and v; ``p ← p - clip(lr·√(1-β₂ᵗ)/(1-β₁ᵗ)/(√v + ε), low, high)·m`` with ``low =
     final_lr·(1 - 1/(γ·t + 1))``, ``high = final_lr·(1 + 1/(γ·t))``: it begins as Adam and ends as
-    gradient descent with momentum, whose learning rate is `final_lr`. The defaults are the
-    authors'. In their code `final_lr` changes with a scheduled `lr`; here it has a schedule of its
-    own. In float32 it moves 28 bytes an element. A complex parameter has one second moment, that of
-    the modulus.
+    gradient descent with momentum, whose learning rate is `final_lr`. Use it if Adam is fast at
+    first, and momentum is better in the end. The defaults are the authors'. In their code
+    `final_lr` changes with a scheduled `lr`; here it has a schedule of its own. In float32 it moves
+    28 bytes an element. A complex parameter has one second moment, that of the modulus.
 
     Parameters
     ----------
@@ -73,9 +73,10 @@ class RAdam(Rule):
     Adam's moments m and v, and the number of gradients that v averages: ``ρ = ρ∞ -
     2·t·β₂ᵗ/(1-β₂ᵗ)`` with ``ρ∞ = 2/(1-β₂) - 1``. If ρ is beyond the threshold, ``p ← p -
     lr·r·m̂·√(1-β₂ᵗ)/(√v + ε)`` with ``r = √((ρ-4)(ρ-2)ρ∞/((ρ∞-4)(ρ∞-2)ρ))``; else ``p ← p -
-    lr·m̂``. It replaces a warm-up. The defaults and the place of the epsilon are PyTorch's. optax
-    adds the epsilon to the corrected root, and the paper's threshold is 4. In float32 it moves 28
-    bytes an element. A complex parameter has one second moment, that of the modulus.
+    lr·m̂``. Use it in place of `Adam` with a warm-up. The defaults and the place of the epsilon are
+    PyTorch's. optax adds the epsilon to the corrected root, and the paper's threshold is 4. In
+    float32 it moves 28 bytes an element. A complex parameter has one second moment, that of the
+    modulus.
 
     Parameters
     ----------

@@ -21,11 +21,12 @@ class ScheduleFreeSGD(Rule):
 
     Three sequences: z takes the steps, x is a mean of z, and the gradient is taken at y, between
     them. The parameters hold y: ``z ← z - lr·h; x ← (1-c)·x + c·z; y = (1-β)·z + β·x`` with ``h = g
-    + wd·y``, and ``c`` the weight of this step divided by the sum of all weights.
-    `Optimizer.evaluation` returns x, which at every step is as good as the end of a schedule. The
-    weights are ``tʳ·lr_maxᵖ``. Pieces behind the rule change y, and neither z nor x: with `bounds`,
-    x may lie outside; for decay, use `weight_decay`. The defaults are those of the authors' package
-    schedulefree. In float32 it moves 20 bytes an element.
+    + wd·y``, and ``c`` the weight of this step divided by the sum of all weights. Use it if you do
+    not know the number of steps in advance: `Optimizer.evaluation` returns x, which at every step
+    is as good as the end of a schedule. The weights are ``tʳ·lr_maxᵖ``. Pieces behind the rule
+    change y, and neither z nor x: with `bounds`, x may lie outside; for decay, use `weight_decay`.
+    The defaults are those of the authors' package schedulefree. In float32 it moves 20 bytes an
+    element.
 
     Parameters
     ----------
@@ -78,16 +79,17 @@ class ScheduleFreeAdamW(Rule):
     """Schedule-free AdamW (Defazio et al. 2024, "The road less scheduled").
 
     `ScheduleFreeSGD` with ``h = g/(√v̂ + ε) + wd·y``, where v is Adam's second moment: its averages
-    replace Adam's first moment. The parameters hold y, and `Optimizer.evaluation` returns x. The
-    defaults are those of the authors' package schedulefree. In float32 it moves 28 bytes an
-    element. A complex parameter has one second moment, that of the modulus.
+    replace Adam's first moment. Use it in place of `AdamW` with a schedule. The parameters hold y,
+    and `Optimizer.evaluation` returns x. The defaults are those of the authors' package
+    schedulefree. In float32 it moves 28 bytes an element. A complex parameter has one second
+    moment, that of the modulus.
 
     Parameters
     ----------
     lr : float or schedule
         Learning rate, at least 0.
     beta1 : float or schedule
-        Where the gradient is asked for: near 0 at z, near 1 at x; in (0, 1).
+        Where the gradient is taken: close to z near 0, close to x near 1; in (0, 1).
     beta2 : float or schedule
         Decay of the second moment, in [0, 1).
     eps : float or schedule

@@ -62,9 +62,9 @@ class AdaBelief(Rule):
     observed gradients").
 
     ``m ← β₁·m + (1-β₁)·g; s ← β₂·s + (1-β₂)·|g - m|² + ε'; p ← p - lr·m̂/(√ŝ + ε)``, corrected as
-    in Adam: it takes large steps where the gradient is as predicted. The defaults are those of
-    optax and of the authors. In float32 it moves 28 bytes an element. A complex parameter has one
-    second moment, that of the modulus.
+    in Adam: it takes large steps where the gradient is as predicted, and small ones elsewhere. Use
+    it like `Adam`. The defaults are those of optax and of the authors. In float32 it moves 28 bytes
+    an element. A complex parameter has one second moment, that of the modulus.
 
     Parameters
     ----------
@@ -110,8 +110,9 @@ class Yogi(Rule):
 
     ``m ← β₁·m + (1-β₁)·g; v ← v - (1-β₂)·sign(v - |g|²)·|g|²; p ← p - lr·m̂/(√v̂ + ε)``, corrected
     as in Adam: the second moment changes by at most ``|g|²``, so it forgets large gradients slowly.
-    The defaults and the corrections are optax's; the paper has no corrections. In float32 it moves
-    28 bytes an element. A complex parameter has one second moment, that of the modulus.
+    Use it for gradients that are large in few steps. The defaults and the corrections are optax's;
+    the paper has no corrections. In float32 it moves 28 bytes an element. A complex parameter has
+    one second moment, that of the modulus.
 
     Parameters
     ----------

@@ -17,9 +17,10 @@ class SignSGD(Rule):
     """Descent by signs (Bernstein et al. 2018, "signSGD: compressed optimisation for non-convex
     problems"): ``p ← p - lr·sign(g)``.
 
-    Every element moves by `lr`, whatever the scale of its gradient. The default `lr` is that of
-    optax's ``sign_sgd``. In float32 it moves 12 bytes an element. The sign of a complex number is
-    ``z/|z|``, as in NumPy and optax, and the sign of 0 is 0.
+    Use it for gradients whose scale varies much: every element moves by `lr`, however large its
+    gradient is. The default `lr` is that of optax's ``sign_sgd``. In float32 it moves 12 bytes an
+    element. The sign of a complex number is ``z/|z|``, as in NumPy and optax, and the sign of 0 is
+    0.
 
     Parameters
     ----------
@@ -46,8 +47,8 @@ class Signum(Rule):
     """Descent by the sign of momentum (Bernstein et al. 2018, "signSGD: compressed optimisation for
     non-convex problems"): ``m ← β·m + (1-β)·g; p ← p - lr·sign(m)``.
 
-    It is less noisy than `SignSGD`, and moves 8 more bytes an element: 20 in float32. The sign of a
-    complex number is ``z/|z|``, as in NumPy and optax.
+    Use it in place of `SignSGD` for noisy gradients. It moves 8 more bytes an element: 20 in
+    float32. The sign of a complex number is ``z/|z|``, as in NumPy and optax.
 
     Parameters
     ----------
@@ -79,11 +80,11 @@ class Signum(Rule):
 class Lion(Rule):
     """Lion (Chen et al. 2023, "Symbolic discovery of optimization algorithms").
 
-    ``u = sign(β₁·m + (1-β₁)·g); m ← β₂·m + (1-β₂)·g; p ← p - lr·(u + wd·p)``: it keeps less state
-    than Adam, and needs a learning rate 3 to 10 times smaller. The defaults are optax's, except
-    that optax's decay is 1e-3. Keras decays by ``lr·wd·p`` beforehand, which is the same. In
-    float32 it moves 20 bytes an element. The sign of a complex number is ``z/|z|``, as in NumPy and
-    optax.
+    ``u = sign(β₁·m + (1-β₁)·g); m ← β₂·m + (1-β₂)·g; p ← p - lr·(u + wd·p)``. Use it for large
+    networks: it keeps less state than Adam. It needs a learning rate 3 to 10 times smaller. The
+    defaults are optax's, except that optax's decay is 1e-3. Keras decays by ``lr·wd·p`` beforehand,
+    which is the same. In float32 it moves 20 bytes an element. The sign of a complex number is
+    ``z/|z|``, as in NumPy and optax.
 
     Parameters
     ----------

@@ -72,9 +72,9 @@ class COCOB(Rule):
     rates through coin betting", algorithm 2).
 
     Each element bets a part of what it has won so far: ``l ← max(l, |g|); n ← n + |g|; won ←
-    max(won - g·(p - p₀), 0); sum ← sum - g; p ← p₀ + sum/(l·max(n + l, α·l))·(l + won)``. It has no
-    learning rate. The defaults are optax's. In float32 it moves 48 bytes an element. For a complex
-    parameter, products are inner products in the plane.
+    max(won - g·(p - p₀), 0); sum ← sum - g; p ← p₀ + sum/(l·max(n + l, α·l))·(l + won)``. Use it if
+    you cannot tune a learning rate: it has none. The defaults are optax's. In float32 it moves 48
+    bytes an element. For a complex parameter, products are inner products in the plane.
 
     Parameters
     ----------

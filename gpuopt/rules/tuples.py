@@ -16,7 +16,7 @@ __all__ = ["each"]
 class Each:
     """The default of an argument of ``update`` that is a tuple of states; made by `each`.
 
-    By hand it stands for as many numbers as are asked for.
+    Outside of a trace, it stands for any number of values.
 
     Attributes
     ----------

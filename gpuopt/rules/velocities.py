@@ -18,8 +18,9 @@ class QHM(Rule):
     """Quasi-hyperbolic momentum (Ma & Yarats 2019, "Quasi-hyperbolic momentum and Adam for deep
     learning"): ``m ← β·m + (1-β)·g; p ← p - lr·((1-ν)·g + ν·m)``.
 
-    The step is a mean of momentum and plain descent, so that β may be closer to 1. The defaults are
-    the authors'. In float32 it moves 20 bytes an element.
+    Use it for momentum over many gradients: the step is a mean of momentum and plain descent, so
+    that β may be closer to 1. The defaults are the authors'. In float32 it moves 20 bytes an
+    element.
 
     Parameters
     ----------
@@ -57,8 +58,9 @@ class AggMo(Rule):
     """Aggregated momentum (Lucas, Sun, Zemel & Grosse 2019, "Aggregated momentum: stability through
     passive damping"): ``vᵢ ← βᵢ·vᵢ + g; p ← p - lr·Σvᵢ/K``, for K decays.
 
-    The large decay makes it fast, and the small ones damp its oscillations. The defaults are the
-    authors'. In float32 it moves 36 bytes an element: 12, and 8 for each decay.
+    Use it if `Momentum` oscillates: the large decay makes it fast, and the small ones damp its
+    oscillations. The defaults are the authors'. In float32 it moves 36 bytes an element: 12, and 8
+    for each decay.
 
     Parameters
     ----------
@@ -133,9 +135,9 @@ class ASGD(Rule):
 
     ``p ← p·(1 - η·λ) - η·g`` with ``η = lr/(1 + λ·lr·(t-1))^α``; ``ax ← ax + (p - ax)/max(1, t - 1
     - t0)``: ax is p itself at first, and the mean of p from step ``t0 + 2`` on.
-    `Optimizer.evaluation` returns ax, which is free of the noise of single steps. Set t0 to the
-    step at which the loss stops falling. The defaults are PyTorch's. In float32 it moves 20 bytes
-    an element.
+    Use it for noisy gradients: `Optimizer.evaluation` returns ax, which is free of the noise of
+    single steps. Set t0 to the step at which the loss stops falling. The defaults are PyTorch's. In
+    float32 it moves 20 bytes an element.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """A step on a GPU that is ready to be launched, and that may be launched again.
 
 If the gradients are what they were in the step before, the next step launches the same kernels with
-the same arguments. Only the numbers that the host gives them are others, and, where gradients that
-are like the parameters lie elsewhere, their addresses.
+the same arguments. Only the numbers from the host change, and the addresses of gradients that lie
+elsewhere and are like the parameters.
 """
 
 from __future__ import annotations
