@@ -38,7 +38,8 @@ class Momentum(Rule):
     """Momentum (Polyak 1964), as a moving average of gradients: ``v ← β·v + (1-d)·g; p ← p -
     lr·v``.
 
-    Use it for noisy gradients, and for losses with long, narrow valleys: the average damps oscillations.
+    Use it for noisy gradients, and for losses with long, narrow valleys: the average damps
+    oscillations.
 
     Parameters
     ----------

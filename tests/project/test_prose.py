@@ -1,8 +1,8 @@
-"""Every file that prose names exists, and pages are in plain English.
+"""Every file that prose names exists, and what users read is in plain English.
 
 Prose is each page in Markdown, each comment (also of shell, YAML and TOML), each docstring, and each string after a
-definition. Three things are looked for in it: links and their anchors, paths, and the names of design documents. In pages
-also phrases that a reader must read twice.
+definition. Three things are looked for in it: links and their anchors, paths, and the names of design documents. In pages,
+and in the docstrings and messages of the package, also phrases that a reader must read twice.
 """
 
 from __future__ import annotations
@@ -212,7 +212,9 @@ PLAIN = {
     r"\bof one's own\b": "your own",
     r"\banew\b": "again",
     r"\b(?:go|goes|going|went) on\b": "continue",
-    r"\b(?:has|have) not[.,:;]": "lacks",
+    r"\b(?:has|have) not(?:[.,:;]| the like\b)": "lacks",
+    r"\bcannot be had\b": "is not available",
+    r"\b(?:is|are) updated apart\b": "separately",
     r", say[,.)]": "for example",
     r"\bone (?:argument|kernel|parameter|pass) more\b": "one more …",
     r"(?<!there )\b(?:is|are) no (?!larger|less|longer|more|smaller)[a-z]+": "is not a",
@@ -230,6 +232,11 @@ def unwanted(text: str) -> list[str]:
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_a_page_is_in_plain_english(page: PurePosixPath) -> None:
     assert not unwanted(read(page)), PLAIN
+
+
+@pytest.mark.parametrize("file", [file for file in MODULES if file.parts[0] == "gpuopt"], ids=str)
+def test_docstrings_and_messages_are_in_plain_english(file: PurePosixPath) -> None:
+    assert not [(text, found) for text in messages(file) if (found := unwanted(text))], PLAIN
 
 
 @pytest.mark.parametrize(
