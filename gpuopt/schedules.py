@@ -246,9 +246,7 @@ class OneCycle(CheckedSchedule):
 
 
 def first_untraceable(schedule: Any) -> Any:
-    """The first callable in a schedule (or the schedule itself) that is not of this module, or
-    None.
-    """
+    """The first callable in a schedule (or itself) that is not of this module, or None."""
     if type(schedule) not in _OWN:
         return schedule
     values = [getattr(schedule, field.name) for field in dataclasses.fields(schedule)]

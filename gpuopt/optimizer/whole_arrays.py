@@ -242,9 +242,7 @@ def _called(call: Call, args: list[Any], path: str) -> Any:
 
 
 def _guarded(array: Any) -> Any:
-    """A view that nobody may write to; of CuPy an ordinary view, because CuPy has no read-only
-    views.
-    """
+    """A read-only view; of CuPy an ordinary one, because CuPy has no read-only views."""
     if not is_array(array):
         return array
     view = array.view()
