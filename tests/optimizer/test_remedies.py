@@ -193,7 +193,9 @@ def test_another_librarys_name_of_a_class(name: str) -> None:
 
 
 def test_a_class_that_is_nowhere() -> None:
-    assert message("gpuopt.Quux", namespace()).endswith("; dir(gpuopt) has all rules, and a class of gpuopt.Rule is your own")
+    assert message("gpuopt.Quux", namespace()).endswith(
+        "; dir(gpuopt) lists all rules, and a subclass of gpuopt.Rule is a rule of your own"
+    )
 
 
 def test_a_value_that_cannot_be_typed_is_called_by_its_name() -> None:

@@ -71,7 +71,7 @@ def test_one_text_is_for_all_shapes() -> None:
     ("sliced", lambda p: p.shape[:2], go.TraceError, ("p.shape has no length here",)),
     ("compared", lambda p: p.shape == (3, 4), go.TraceError, ("p.shape has no length here",)),
     ("multiplied", lambda p: np.prod(p.shape), go.TraceError, ("p.shape has no length here", "p.size")),
-    ("given to NumPy", lambda p: np.zeros(p.shape), TypeError, ("got 'p.shape, of which", "write np.zeros_like(p)")),
+    ("given to NumPy", lambda p: np.zeros(p.shape), TypeError, ("got 'p.shape, whose entries", "write np.zeros_like(p)")),
     ("np.size", np.size, go.TraceError, ("np.size is not available in a rule: write p.size",)),
     ("np.ndim", np.ndim, go.TraceError, ("write p.ndim",)),
     ("np.shape", np.shape, go.TraceError, ("write p.shape[0] or p.shape[-1]",)),

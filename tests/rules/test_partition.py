@@ -153,7 +153,7 @@ def test_arrays_of_one_path_are_not_told_apart(params: Any, rule: Any) -> None:
     def arrays() -> Any:
         return TreeSpec(params, "params").map(lambda _: np.zeros(1))
 
-    refused(lambda: rule.init(arrays()), ValueError, ("two entries have the path", "rename one of their keys"))
+    refused(lambda: rule.init(arrays()), ValueError, ("two entries have the path", "rename a key"))
     assert go.SGD(1.0).init(arrays()).t == 0
 
 
