@@ -15,7 +15,7 @@ from gpuopt.arrays.random import sequence_of
 from gpuopt.codegen.alike import between
 from gpuopt.codegen.numba_header import HEAD, Stored, header
 from gpuopt.codegen.numba_texts import FOLD, LOOP, RUNS, STRIPS
-from gpuopt.codegen.order import LANES
+from gpuopt.codegen.order import LANES, ROWS
 from gpuopt.codegen.tile import changes, constants, sequences, wholes
 from gpuopt.tracing.expr import Expr, reachable
 from gpuopt.tracing.operands import GRAD, Operand
@@ -46,14 +46,14 @@ def fold_source(stage: Kernel, dtype: np.dtype[Any], stored: tuple[Stored, ...] 
         first.append(f"{row} = {value}")
         again.append(f"{row} = {REDUCTIONS[reduction.op].op.numba.format(row, value)}")
     parts = {
-        "fetches": _indented(text.fetches(), 12),
+        "fetches": _indented(text.fetches(), 16),
         "body": _indented(body, 12),
         "inner": _indented(body, 16),
         "first": _indented(first, 12),
         "again": _indented(again, 16),
     }
     runs = RUNS.format(**text.parts("fold"))
-    return header(stage, dtype, stored) + runs + FOLD.format(**parts, lanes=LANES)
+    return header(stage, dtype, stored) + runs + FOLD.format(**parts, lanes=LANES, whole=ROWS)
 
 
 def _indented(lines: list[str], by: int) -> str:
@@ -122,7 +122,8 @@ class _Text:
     def fetches(self) -> list[str]:
         """The lines of a fold that fetch the second row of lanes after the one from `first` on.
 
-        By itself a core fetches it too late where much is computed of it.
+        By itself a core fetches it too late where much is computed of it. Whole chunks are fetched,
+        after which another one often lies.
         """
         lines = []
         for array, name in self._arrays.items():

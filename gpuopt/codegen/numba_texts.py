@@ -40,6 +40,7 @@ FOLD = """        rows = size // {lanes}
 {body}
 {first}
         for first in range({lanes}, rows * {lanes}, {lanes}):
+            if rows == {whole}:
 {fetches}
             for lane in range({lanes}):
                 i = first + lane
