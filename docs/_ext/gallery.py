@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
 from typing import Any
@@ -100,9 +101,10 @@ def figures(block: Any, variables: dict[str, Any], conf: dict[str, Any]) -> str:
         if not plt.fignum_exists(figure.number) or plt.figure(figure.number) is not figure:
             continue  # it was shown before, and another figure has its number
         still = Path(next(variables["image_path_iterator"]))
-        movie.save(still.with_suffix(".gif"), writer="pillow", dpi=100)
-        with Image.open(still.with_suffix(".gif")) as gif:
-            gif.save(still.with_suffix(".gif"), save_all=True, loop=2)
+        moving = still.with_suffix(".gif")
+        movie.save(moving, writer="pillow", dpi=100)
+        with Image.open(io.BytesIO(moving.read_bytes())) as gif:  # not of the file, which is written while frames are read
+            gif.save(moving, save_all=True, loop=2)
         figure.savefig(still, dpi=100)
         plt.close(figure)
         title = figure.axes[0].get_title(loc="left") or figure.axes[0].get_title()

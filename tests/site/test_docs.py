@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 DOCS, BUILT = ROOT / "docs", ROOT / "docs" / "_build" / "html"
@@ -112,3 +113,13 @@ def test_nothing_is_loaded_from_elsewhere_and_all_that_is_loaded_is_there() -> N
 def test_every_page_was_built_and_has_a_title() -> None:
     for page in ORDER:
         assert re.search("<h1>.", (BUILT / f"{page}.html").read_text(encoding="utf-8")), page
+
+
+@built
+def test_animations_move_three_times_and_stand_still() -> None:
+    movies = sorted((BUILT / "_images").glob("*.gif"))
+    assert movies
+    for path in movies:
+        with Image.open(path) as movie:
+            assert getattr(movie, "n_frames", 1) > 10, path.name
+            assert movie.info["loop"] == 2, path.name  # twice more
