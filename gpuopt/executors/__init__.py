@@ -37,7 +37,7 @@ __all__ = [
 
 
 class Launch(Protocol):
-    """An update that was planned. A call writes.
+    """A planned update. A call runs it.
 
     Attributes
     ----------
@@ -56,24 +56,24 @@ class Executor(Protocol):
     Parameters
     ----------
     program : UpdateProgram
-        All that the update runs.
+        The program of the update.
     params : sequence of array
     initial : Initial
-        What their state begins with.
+        The initial values of their state.
     hyper_arrays : sequence of dict
         For each of them the arrays that stand for hyperparameters, in its shape, by their names in
         the program.
     indices : sequence of int
         Which arrays of the optimizer they are; random numbers depend on that.
     capturable : bool
-        Whether what a step launches may be captured.
+        Whether the launches of a step may be captured.
 
     Attributes
     ----------
     name : str
         The executor's name.
     on_device : bool
-        Whether the arrays are elsewhere, and what reductions give is to stay there.
+        Whether the arrays are on a device, where the results of reductions stay.
     states : list of dict
         For each array, its state by name, as arrays of the parameter's shape.
     """
@@ -104,8 +104,8 @@ class Executor(Protocol):
     ) -> Launch:
         """Find what updates the arrays at `positions` (all by default), and write nothing.
 
-        What must be compiled is compiled here. `grads` holds a gradient for each array of the
-        executor. On a CPU, `scalars` are numbers.
+        This compiles the kernels. `grads` holds a gradient for each array of the executor. On a
+        CPU, `scalars` are numbers.
         """
 
 
@@ -115,9 +115,8 @@ class CpuExecutor(Executor, Protocol):
     def reduce(
         self, stage: Kernel, grads: Sequence[Any], scalars: Scalars, positions: list[int] | None
     ) -> list[list[float]]:
-        """For each reduction of a stage, what it gives for each of the arrays at `positions`.
-
-        That are all arrays if it is None.
+        """For each reduction of a stage, the result for each of the arrays at `positions` (None for
+        all).
         """
 
 
@@ -143,7 +142,7 @@ def executor_of(array: Any) -> type[Executor]:
 
 
 def row_copies_of(array: Any) -> type[RowCopies]:
-    """What gathers rows of arrays like `array`."""
+    """The class that gathers rows of arrays like `array`."""
     if not is_cupy(array):
         return HostCopies
     from gpuopt.executors.cuda.row_copies import DeviceCopies
@@ -153,7 +152,7 @@ def row_copies_of(array: Any) -> type[RowCopies]:
 
 @contextlib.contextmanager
 def using(executor: type[Executor]) -> Iterator[type[Executor]]:
-    """Let `executor` run the arrays of every optimizer that is made meanwhile; for tests."""
+    """A context in which every new optimizer uses `executor`; for tests."""
     global _in_place
     before, _in_place = _in_place, executor
     try:

@@ -85,7 +85,7 @@ class CupyExecutor:
     def prepare(self, program: UpdateProgram) -> None:
         """Make room for what `program` needs; `dry_run` compiles its kernels.
 
-        It began something on the current stream, which a step on another one must not overtake.
+        It starts work on the current stream, which a step on another stream must not overtake.
         """
         if program not in self._prepared:
             self._make_room(program)
@@ -177,9 +177,9 @@ class CupyExecutor:
         scalars: AnyScalars | Passed,
         totals: Sequence[Any] = (),
     ) -> Launches:
-        """Launch a step of all arrays for none of them.
+        """Launch a step of all arrays that updates none of them.
 
-        That compiles the kernels, for the usual gradients: of the parameters' dtype.
+        This compiles the kernels for the usual gradients, those of the parameters' dtype.
         """
         launches = Launches(self.device)
         with self.device:
@@ -194,10 +194,10 @@ class CupyExecutor:
         return launches
 
     def move(self, addresses: Sequence[int]) -> None:
-        """Let the launches that were planned last be of gradients elsewhere.
+        """Point the launches that were planned last to gradients at other addresses.
 
-        Those were planned for all arrays, take none by itself (`Launches.lasting`), and are of
-        gradients like the parameters, as are these.
+        They were planned for all arrays, launch nothing for a single array (`Launches.lasting`),
+        and their gradients are like the parameters, as are the new ones.
         """
         with self.device:
             self._planner.move(addresses)
@@ -207,7 +207,7 @@ class CupyExecutor:
         return launches.in_order(grads, self.runtime.xp) if self._codes else grads
 
     def _given(self, kernel: Kernel, scalars: AnyScalars | Passed) -> KernelScalars:
-        """The scalars as kernels take them; this is the one place that tells their types apart."""
+        """The scalars as kernels take them; only this function distinguishes their types."""
         if isinstance(scalars, Passed):
             return scalars
         if isinstance(scalars, StoredScalars):

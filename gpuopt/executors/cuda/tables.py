@@ -150,7 +150,7 @@ class LaunchPlanner:
 
     @property
     def tables(self) -> list[Table]:
-        """Every table there is."""
+        """All tables."""
         return list(dict.fromkeys(self._tables.values()))
 
     def make_room(self, programs: int) -> None:
@@ -168,7 +168,7 @@ class LaunchPlanner:
             Whether the elements must be counted in C order. Then arrays in another order take a
             launch each.
         same : bool
-            Whether the gradients are those that were asked for last.
+            Whether the gradients are the same as in the last call.
         """
         asked = positions, in_order and not self._in_order
         if not same or asked != self._asked:
@@ -178,9 +178,9 @@ class LaunchPlanner:
         return self._plan
 
     def move(self, addresses: Sequence[int]) -> None:
-        """Let what was planned last for gradients like the parameters be of others like them.
+        """Point the last plan for gradients like the parameters to other such gradients.
 
-        It was planned for all arrays, and took none by itself.
+        It was planned for all arrays, and launches nothing for a single array.
         """
         sent = self._addresses.of(addresses)
         for launch in self._plan.launches:

@@ -1,10 +1,10 @@
-"""The three ways of a step, of which `choose` picks one.
+"""The three kinds of steps; `choose` selects one.
 
 On a CPU, `PlainSteps` run one kernel a group; `StagedSteps` reduce arrays first, and the host
-decides. On a GPU, `DeviceSteps` leave all that to it. Comes in: arrays bound to updates, then the
-gradients of each step. Each way has three acts. `prepare` generates, compiles and allocates: it may
-fail, and changes nothing that is in use. `plan` computes the scalars and finds the launches: it may
-fail, and writes nothing. `execute` writes.
+decides. On a GPU, `DeviceSteps` leave all of this to the device. Comes in: arrays bound to updates,
+then the gradients of each step. Each kind has three phases. `prepare` generates, compiles and
+allocates: it may fail, and changes nothing that is in use. `plan` computes the scalars and finds
+the launches: it may fail, and writes nothing. `execute` writes.
 """
 
 from __future__ import annotations
@@ -70,9 +70,9 @@ class Steps(Protocol):
 
 
 def choose(binding: Binding, change: RuleChange, before: Steps | None = None) -> Steps:
-    """The way in which updates are stepped, prepared for them; `before` is the one that was in use.
+    """The steps for these updates, prepared for them; `before` are those that were in use.
 
-    That stays if it is of the right kind. Another one continues from where it was.
+    They stay if they are of the right kind. Otherwise new ones continue from their state.
     """
     way = _way(binding, change)
     steps = before if type(before) is way else way(binding)

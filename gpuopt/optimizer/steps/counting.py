@@ -1,4 +1,4 @@
-"""Steps that a GPU decides about, and counts, so that the host never waits for its answer.
+"""Steps that a GPU decides about and counts, so that the host never waits for it.
 
 Comes in: the gradient of each array. Goes out: the kernels of `gpuopt.optimizer.steps.device`, and
 one of a single thread that comes last and counts.
@@ -24,7 +24,7 @@ __all__ = ["CountingSteps"]
 class CountingSteps(DeviceSteps):
     """Steps that the device counts: nothing that changes from step to step comes from the host.
 
-    It does so because it decides whether they are made, or so that they may be captured.
+    The device counts because it decides whether they are made, or because they may be captured.
     """
 
     device_counts = True
@@ -38,12 +38,12 @@ class CountingSteps(DeviceSteps):
 
     @property
     def t(self) -> int:
-        """How many steps were completed; asking waits for the device."""
+        """The number of completed steps; reading it waits for the device."""
         return int(self._memory.record[StepRecord.COMPLETED])
 
     @property
     def counts(self) -> list[int]:
-        """How often each array was updated; asking waits for the device."""
+        """The number of updates of each array; reading it waits for the device."""
         return self.binding.of_each(0, lambda group: self._memory.counts[group].tolist())
 
     def hyper(self, loss: float | None = None) -> ValuesOfUpdates:
@@ -66,7 +66,7 @@ class CountingSteps(DeviceSteps):
         return StepPlan([step.launches], counts, self.binding.t)
 
     def dry_run(self, gradients: list[Any], loss: Any = None) -> StepPlan:
-        """The plan of a step that launches what another one does, and changes nothing."""
+        """The plan of a step that launches the same kernels, and changes nothing."""
         self._last = None
         with self.device:
             steps = self._steps(gradients)

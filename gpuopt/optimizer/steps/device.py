@@ -1,8 +1,8 @@
 """Runs steps entirely on the GPU, so the host never synchronizes.
 
 Comes in: the gradient of each array. Goes out: a plan of kernels, in order. Reductions leave their
-totals in rows on the device; a kernel of one thread an array makes scalars of them, which the
-update reads. The host counts, and gives what depends on counts alone; in
+totals in rows on the device; a kernel with one thread for each array computes scalars from them,
+which the update reads. The host counts, and computes what depends on counts only; in
 `gpuopt.optimizer.steps.counting` the device does that, too.
 """
 
@@ -36,7 +36,7 @@ KernelGiven: TypeAlias = ScalarRows | StoredScalars | Passed
 
 
 class DeviceSteps(PlainSteps):
-    """Steps whose scalars are numbers of the host, or made of reductions on the device.
+    """Steps whose scalars are numbers of the host, or computed from reductions on the device.
 
     The host counts. If the gradients are like those of the step before, the same is launched again.
 
@@ -47,7 +47,7 @@ class DeviceSteps(PlainSteps):
     device : Device
         The device of the arrays.
     structure : int
-        Counted up when other updates come to need other kernels.
+        A counter that grows when new updates need other kernels.
     """
 
     device_counts: ClassVar[bool] = False
@@ -93,7 +93,7 @@ class DeviceSteps(PlainSteps):
             self._memory.make_room(group, kernel, source)
 
     def _compile(self, group: ParamGroup, program: UpdateProgram) -> None:
-        """Launch what a step of the group runs, for no array: that compiles its kernels."""
+        """Launch the kernels of the group's step for no array: this compiles them."""
         step = GroupStep(group, program, 1, None, (), defaultdict(float))
         made = DeviceStep([step], Masks(self._memory.mask_uploads), Launches(self.device))
         for kernel in program.kernels:
@@ -127,7 +127,7 @@ class DeviceSteps(PlainSteps):
         return plan._replace(launches=[write, *plan.launches])
 
     def _planned(self, gradients: list[Any], where: Whereabouts) -> DeviceStep:
-        """What a step launches: what the one before did, if that will do."""
+        """The launches of a step: those of the step before, if they still fit."""
         step, self._last = self._last, None
         captured = self._memory.mask_uploads.captured()
         if step is not None and not captured and step.takes(where):
@@ -146,13 +146,13 @@ class DeviceSteps(PlainSteps):
         return StepPlan([step.launches], counts, self.binding.t + 1)
 
     def _steps(self, gradients: list[Any], complete: bool = False) -> list[GroupStep]:
-        """What each group launches in a step with these gradients."""
+        """The launches of each group in a step with these gradients."""
         hyper, groups = self.hyper(), self.binding.groups
         steps = [group.steps(gradients, group.hyper(hyper), complete) for group in groups]
         return [*itertools.chain.from_iterable(steps)]
 
     def _made(self, steps: list[GroupStep], masks: Masks | None = None) -> DeviceStep:
-        """All that a step launches, in order: the stages of all groups, then their updates."""
+        """All launches of a step, in order: the stages of all groups, then their updates."""
         made = DeviceStep(steps, masks, Launches(self.device))
         for number, stage in in_order(steps):
             self._add_stage(made, steps[number], stage)
@@ -214,4 +214,4 @@ class DeviceSteps(PlainSteps):
         return stored
 
     def _finish(self, made: DeviceStep) -> None:
-        """Add what comes last in a step."""
+        """Add the last launches of a step."""

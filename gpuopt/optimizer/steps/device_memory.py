@@ -1,4 +1,4 @@
-"""The arrays that the steps of an optimizer keep on a GPU, beside parameters and state.
+"""The arrays that the steps of an optimizer keep on a GPU, in addition to parameters and state.
 
 Comes in: arrays bound to updates, and the kernels that a step may run. Goes out: the arguments of
 kernels of scalars: totals, counts, hyperparameters and numbers of the whole optimizer.
@@ -30,8 +30,8 @@ __all__ = ["DeviceMemory"]
 
 
 class DeviceMemory:
-    """What steps keep on the device of an optimizer's arrays, the current one as methods are
-    called.
+    """What steps keep on the device of an optimizer's arrays; it is the current device in all
+    methods.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class DeviceMemory:
         The executor of each group.
     device : Device
     runtime : Runtime
-        What makes arrays there.
+        The library that makes arrays there.
     record : array
         The steps, as `StepRecord` says.
     counts : dict
@@ -79,7 +79,7 @@ class DeviceMemory:
             self._indices = {g: xp.asarray(np.array(g.indices, np.int32)) for g in binding.groups}
 
     def keep_dimensions(self, change: RuleChange) -> None:
-        """Send what updates read of the shapes of arrays."""
+        """Send the dimensions of arrays that updates read."""
         found = dimensions(self._binding, change)
         with self.device:
             for key in found.keys() - self._totals.keys():
@@ -106,7 +106,7 @@ class DeviceMemory:
         Masks(self.mask_uploads, steps).send()
 
     def masks(self, steps: Sequence[GroupStep]) -> Masks:
-        """The masks of a step; those of the step before if the same arrays do the same."""
+        """The masks of a step; those of the step before if the same arrays run the same."""
         asked = [(step.group, step.program, step.positions) for step in steps]
         if asked != self._asked or self.mask_uploads.captured():
             taken = [(step.indices, step.program) for step in steps]

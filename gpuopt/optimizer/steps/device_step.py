@@ -27,16 +27,16 @@ _UNKNOWN = Whereabouts(False)
 
 @dataclasses.dataclass(eq=False, slots=True)
 class DeviceStep:
-    """What a step launches, and the numbers that the host gives for it.
+    """The launches of a step, and the numbers that the host passes to them.
 
     Attributes
     ----------
     steps : list of GroupStep
         Of each group.
     masks : Masks or None
-        Which arrays take part, once that was asked.
+        Which arrays take part, if a kernel reads it.
     launches : Launches
-        All that is launched, in order.
+        All launches, in order.
     where : Whereabouts
         Of the gradients.
     """
@@ -74,7 +74,7 @@ class DeviceStep:
         return where is self.where or None not in (where.addresses, self.where.addresses)
 
     def renew(self, hyper: ValuesOfUpdates, where: Whereabouts) -> None:
-        """Give the kernels what is new in the step that comes next: numbers, and addresses."""
+        """Pass the kernels what is new in the next step: numbers and addresses."""
         if where is not self.where and where.addresses is not None:
             for step in self.steps:
                 _move(step.group, where.addresses)
@@ -88,6 +88,6 @@ class DeviceStep:
 
 
 def _move(group: ParamGroup, addresses: tuple[int, ...]) -> None:
-    """Let the launches of a group be of gradients at these addresses of all arrays."""
+    """Point the launches of a group to gradients at these addresses of all arrays."""
     own = addresses if group.has_all else tuple(addresses[index] for index in group.indices)
     cast("CupyExecutor", group.executor).move(own)

@@ -1,4 +1,4 @@
-"""What formulas read of the shapes of arrays: ``p.size``, ``p.ndim``, ``p.shape[0]``."""
+"""The numbers of arrays' shapes that formulas read: ``p.size``, ``p.ndim``, ``p.shape[0]``."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def dimensions(binding: Binding, change: RuleChange) -> dict[ReductionKey, list[
 
 
 def _dimension(key: ReductionKey, array: Any) -> float:
-    """That number of one array; NaN where it lacks the axis."""
+    """That number of one array; NaN if it lacks the axis."""
     if key.axis is None:
         return float(getattr(array, key.name))
     return float(array.shape[key.axis]) if -array.ndim <= key.axis < array.ndim else math.nan

@@ -24,7 +24,7 @@ _MASKS = 8
 
 
 class MaskUploads:
-    """Masks that were sent, to be found again.
+    """Masks that were sent, for reuse.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class MaskUploads:
         self._uploads = UploadCache(self._runtime, size, np.uint8, 0)
 
     def make_room(self, count: int) -> None:
-        """Make room for steps that need so many."""
+        """Make room for steps with so many masks."""
         self._uploads.make_room(count + _MASKS)
 
     def captured(self) -> bool:
@@ -59,7 +59,7 @@ class MaskUploads:
 
 
 class Masks:
-    """The masks of a step, each sent when it is asked for.
+    """The masks of a step, each sent at its first use.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ __all__ = ["PlainSteps", "Progress", "StepPlan"]
 
 
 class Progress(NamedTuple):
-    """How far an optimizer came, beside parameters and state.
+    """The progress of an optimizer, without parameters and state.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class StepPlan(NamedTuple):
     Attributes
     ----------
     launches : list of Launch
-        What is left to be called, in order.
+        The calls that make the step, in order.
     counts : list of list of int
         For each group how often each of its arrays was updated then, as far as the host counts it.
     t : int

@@ -1,8 +1,8 @@
 """A step on the CPU that waits for reductions: norms, verdicts, numbers of the whole optimizer.
 
-Comes in: the gradient of each array. Stage by stage the arrays are reduced; of what that gives,
-scalars are made, and whether the step is accepted. Goes out: what is launched of it. The host knows
-all, so it decides all.
+Comes in: the gradient of each array. Stage by stage the arrays are reduced; the results give the
+scalars, and whether the step is accepted. Goes out: the launches. The host knows all results, so it
+decides everything.
 """
 
 from __future__ import annotations
