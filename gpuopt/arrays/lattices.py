@@ -1,4 +1,4 @@
-"""Tells arrays that interleave in memory apart, such as the columns of a matrix: many at once.
+"""Distinguishes arrays that interleave in memory, such as the columns of a matrix: many at once.
 
 The elements of a column lie at one place of each row. Seen modulo the length of a row, the bytes of
 a column are a short interval, and two columns are apart where their intervals are.

@@ -1,5 +1,5 @@
-"""Options for parameters of 16 bits, with a float32 copy or rounded at random; and for state of 16
-bits or 8.
+"""Options for parameters of 16 bits, which have a float32 copy or are rounded at random, and for
+state of 16 or 8 bits.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Random bits of a seed, the step, the array and the element alone: the same on every executor.
+"""Random bits that depend only on a seed, the step, the array and the element: the same on every
+executor.
 
 They are those of SplitMix64 (Steele, Lea & Flood 2014); it can start at any element.
 """
@@ -69,8 +70,8 @@ def after(start: int, elements: int) -> int:
 
 
 def fill(runs: Iterable[tuple[Any, int]], start: int, index: Any, z: Any, work: Any) -> None:
-    """Fill `runs` with uniform numbers in (0, 1) of the elements that `index` names, each made of
-    the bits after so many; `z` and `work` are scratch like it.
+    """Fill `runs` with uniform numbers in (0, 1) of the elements that `index` names, each from the
+    bits after so many; `z` and `work` are scratch like it.
     """
     np.multiply(index, np.uint64(GOLDEN), out=z)
     np.add(z, np.uint64(after(start, 1)), out=z)

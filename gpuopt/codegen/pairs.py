@@ -1,8 +1,8 @@
 """The operations on complex arrays in pairs, for NumPy: one call for real and imaginary parts.
 
-A complex array is also a real one of twice as many elements. What is done to both parts alike is
-one pass over that. Where parts meet, they are read from it, each second element; where other values
-meet a pair, they are joined in one.
+A complex array is also a real one of twice as many elements. An operation that treats both parts
+alike is one pass over that. An operation on single parts reads every second element of it. Other
+values that meet a pair are joined into one.
 """
 
 from __future__ import annotations

@@ -74,8 +74,8 @@ def cuda_source(rule: Bindable, dtype: DTypeLike = "float32") -> str:
 
 
 def kernels(rule: Bindable, of: np.dtype[Any], capturable: bool = False) -> list[KernelSource]:
-    """The kernels of a step for arrays of dtype `of`, in order: reductions, scalars made of them,
-    the update, the count.
+    """The kernels of a step for arrays of dtype `of`, in order: reductions, scalars computed from
+    them, the update, the count.
     """
     if is_partitioned(rule):
         raise TypeError(f"{rule!r} has kernels for each of its rules: pass one of the rules")

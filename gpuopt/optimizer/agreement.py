@@ -1,5 +1,5 @@
-"""Whether a rule, arrays and the options of `init` agree; each check raises an error that says why
-not.
+"""Checks that a rule, arrays and the options of `init` fit together; each raises an error that says
+why not.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["check_counting", "check_paths", "check_precision"]
 
 
 def check_paths(rule: Bindable, spec: TreeSpec) -> None:
-    """Raise ValueError if paths choose among arrays, and two entries have one."""
+    """Raise ValueError if the rule selects arrays by paths, and two entries have the same path."""
     if rule.by_path and spec.twice is not None:
         raise ValueError(
             f"params: two entries have the path {spec.twice!r}, and {rule.outline} tells arrays "
@@ -28,7 +28,7 @@ def check_paths(rule: Bindable, spec: TreeSpec) -> None:
 def check_precision(
     precision: Precision, spec: TreeSpec, updated: Sequence[bool], updates: Updates
 ) -> None:
-    """Raise ValueError if the precision asked for does not go with an array or an update."""
+    """Raise ValueError if the options for precision do not fit an array or an update."""
     arrays = [
         (path, a.dtype)
         for path, a, is_updated in zip(spec.paths, spec.leaves, updated, strict=True)

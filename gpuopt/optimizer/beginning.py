@@ -1,4 +1,4 @@
-"""What states hold until the first step, where the hook `start` reduces arrays to begin them.
+"""The content of states until the first step, if the hook `start` reduces arrays.
 
 Comes in: groups of arrays. Goes out: states that show what they would begin with now. The first
 step of an array begins them again, in the fixed order of all reductions.

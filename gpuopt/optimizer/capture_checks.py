@@ -1,4 +1,4 @@
-"""What may be captured: arguments that are checked, and errors of a capture that are explained."""
+"""Checks of what may be captured, and explanations of errors in a capture."""
 
 from __future__ import annotations
 

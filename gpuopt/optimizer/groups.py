@@ -255,5 +255,5 @@ def _varying(programs: list[UpdateProgram]) -> frozenset[str]:
 
 
 def _value(expr: Expr, hyper: Mapping[str, float]) -> float:
-    """The value of a number made of hyperparameters alone."""
+    """The value of a number that depends on hyperparameters only."""
     return compile_host((expr,))(0, hyper)[0]

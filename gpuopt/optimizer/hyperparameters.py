@@ -146,7 +146,7 @@ ANY = Range("any number", infinite=True)
 
 
 def number_ranges(updates: Updates) -> dict[str, Range]:
-    """What each number of the whole optimizer may be, by its full name."""
+    """The range of each number of the whole optimizer, by its full name."""
     parts = [part for update in updates.values() for part in update.parts]
     return {
         part.named(name): part.formula._number_ranges.get(name, ANY)

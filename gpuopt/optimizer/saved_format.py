@@ -1,4 +1,4 @@
-"""The format of a ``state_dict``: what is written in it, and which optimizer may read it.
+"""The format of a ``state_dict``: its content, and which optimizer may read it.
 
 Comes in: an optimizer's rule, arrays and steps. Goes out: a dict; or, for a dict that is given, an
 error that names the place which does not fit.

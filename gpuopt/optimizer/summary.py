@@ -1,4 +1,4 @@
-"""What an optimizer holds for each array, as a table: for a terminal, and for a notebook."""
+"""A table of what an optimizer holds for each array, for a terminal and for a notebook."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `init` binds to arrays: updates, made of the parts of a rule, a chain or a partition."""
+"""What `init` binds to arrays: updates, from the parts of a rule, a chain or a partition."""
 
 from __future__ import annotations
 

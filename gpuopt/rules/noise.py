@@ -1,4 +1,5 @@
-"""Random numbers of a seed, the step, the array and the element alone: the same on every executor.
+"""Random numbers that depend only on a seed, the step, the array and the element: the same on every
+executor.
 
 Normal numbers are computed from the bits of `gpuopt.arrays.random` with nothing but operations that
 every executor rounds alike.

@@ -1,7 +1,7 @@
 """Hyperparameters that are tuples of numbers, and as many states.
 
-To everything but the formula each entry is a hyperparameter by itself, ``betas[1]``, and a state,
-``v[1]``. The formula sees tuples.
+The formula reads tuples. Everywhere else, each entry is a hyperparameter of its own, ``betas[1]``,
+and a state, ``v[1]``.
 """
 
 from __future__ import annotations

@@ -149,7 +149,7 @@ class CompiledKernel(abc.ABC):
         return float(self.scalars[self.kernel.scalars.index(scalar)])
 
     def fill(self, runs: list[tuple[Any, int]], start: int, index: Any, room: list[Any]) -> None:
-        """Fill arrays with random numbers of the sequence that begins at `start`, each made of the
+        """Fill arrays with random numbers of the sequence that begins at `start`, each from the
         bits after so many.
         """
         fill(runs, start, index, *room)
