@@ -113,7 +113,7 @@ digits = builder.select(builder.icmp_unsigned("==", digits, whole(0)), whole(1),
 nan = builder.trunc(builder.or_(builder.or_(sign, whole(0x7C00)), digits), half)
 return builder.select(builder.fcmp_unordered("uno", number, number), nan, short)
 """,
-    # The first half of a float32. What is no number loses its digits, as in ml_dtypes.
+    # The first half of a float32. A NaN loses its digits, as in ml_dtypes.
     "from_bfloat16": """
 return builder.bitcast(builder.shl(builder.zext(bits, whole), whole(16)), ir.FloatType())
 """,

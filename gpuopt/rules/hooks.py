@@ -228,7 +228,7 @@ def _takes(cls: type, name: str, arguments: tuple[str, ...]) -> bool:
     """Whether a method can be called with these arguments, and as many states as there are."""
     method = inspect.getattr_static(cls, name)
     if not isinstance(method, (types.FunctionType, staticmethod, classmethod)):
-        return True  # it is no Python code, which may not tell
+        return True  # code in C may have no signature
     signature = inspect.signature(method.__get__(cls, cls))
     try:
         if arguments[-1:] == ("*state",):

@@ -164,7 +164,7 @@ def _stages(used: list[Expr], calls: list[Call], traced: Traced) -> list[_Cut]:
     by_depth: dict[tuple[int, bool], list[Any]] = {}
     depths: dict[Expr | Call, int] = {}
     everything: list[Expr | Call] = [*calls, *used]
-    for made in sorted(everything, key=_index):  # what a value is made of comes before it
+    for made in sorted(everything, key=_index):  # the inputs of a value come before it
         before: list[Any] = [*made.needs, *made.after] if isinstance(made, Call) else [*made.args]
         if isinstance(made, Expr) and made.op == "input":
             gave = traced.outputs.get(made.value.array)

@@ -197,7 +197,7 @@ _OPS = (
         numpy="quotient({0}, {1}, {2}, {3}, {4}, {out}, {scratch})",
     ),
     _op("where", 3, "{1} if {0} else {2}", "{1} if {0} else {2}", "{0} ? {1} : {2}", numpy=""),
-    # What powers of arrays are made of; see `gpuopt.codegen.digits`.
+    # The parts of powers of arrays; see `gpuopt.codegen.digits`.
     _op("upper", 1, "", "upper({0})", "upper_digits({0})"),
     _op("exponent", 1, "", "exponent({0})", "exponent_of({0})"),
     _op("two_to", 1, "", "two_to({0})", "two_to({0})"),

@@ -235,8 +235,9 @@ def test_a_page_is_in_plain_english(page: PurePosixPath) -> None:
 
 
 @pytest.mark.parametrize("file", [file for file in MODULES if file.parts[0] == "gpuopt"], ids=str)
-def test_docstrings_and_messages_are_in_plain_english(file: PurePosixPath) -> None:
-    assert not [(text, found) for text in messages(file) if (found := unwanted(text))], PLAIN
+def test_strings_and_comments_of_the_package_are_in_plain_english(file: PurePosixPath) -> None:
+    texts = (*messages(file), *(line for _, line in prose(file)))
+    assert not [(text, found) for text in texts if (found := unwanted(text))], PLAIN
 
 
 @pytest.mark.parametrize(

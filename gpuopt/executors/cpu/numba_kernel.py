@@ -129,7 +129,7 @@ class NumbaKernel(CompiledKernel):
         found = calls.get(key)
         if found is None:
             if not flat and len(calls) >= LAYOUTS:
-                calls.clear()  # who goes on with one holds it
+                calls.clear()  # a caller that continues with one holds it
             layout = self._loops.of_array(tile, g, folds)
             found = calls[key] = Call(self, tile.size, layout, flat)
         if found.direct is not None and not folds:

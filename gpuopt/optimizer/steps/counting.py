@@ -78,7 +78,7 @@ class CountingSteps(DeviceSteps):
         if not made.steps:  # no array has a gradient, which is a step all the same
             made.launches.add(self._count_one)
             return
-        # What the numbers of the whole optimizer are made of is the same in all.
+        # The numbers of the whole optimizer depend on the same values in all.
         program, group = made.steps[0].program, made.steps[0].group
         source = count_source(program)
         before, after = self._memory.arguments(source, group, program, self._masks(made))
