@@ -18,6 +18,9 @@ from gpuopt.distributed import buckets
 
 SAID = 6 * 8
 """Bytes of what a process says before a step: six numbers."""
+WAYS = (("fast", False), ("fixed", False), ("fast", True))
+"""How gradients are added, and whether norms are."""
+ALIGNED = buckets._ALIGNED
 LINK, MEMORY = 50e9, 4.1e12
 """Bytes a second: a network of 400 Gbit/s, and the memory of an H200 as Adam uses it (measured)."""
 
@@ -39,18 +42,31 @@ class Cost(NamedTuple):
     scratch: int
 
 
-def cost(sizes: Sequence[int], ranks: int, shard: bool, states: int = 2) -> Cost:
-    """The model, for arrays of so many float32 and a rule with so many states an element; of the process with full shares."""
+def cost(sizes: Sequence[int], ranks: int, shard: bool, order: str = "fast", norms: bool = False) -> Cost:
+    """The model, for arrays of so many float32 and Adam; of the process with full shares.
+
+    With `norms`, Adam comes after `clip_global_norm`: shares of norms are sent in one message.
+    """
     shares = [-(-size // ranks) for size in sizes]
-    rows = [sum(shares[i] for i in bucket) for bucket in cut(sizes)]
-    total, own = sum(sizes), sum(shares)
+    together = cut(sizes)
+    rows = [sum(shares[i] for i in bucket) if shard else row([sizes[i] for i in bucket], ranks) for bucket in together]
+    own = sum(rows)
+    scratch = 2 if shard else int(order == "fixed")
     return Cost(
-        messages=1 + 2 * len(rows),
-        sent=(ranks - 1) * (SAID + 2 * 4 * sum(rows)),
-        state=4 * states * (own if shard else total),
-        averages=4 * (own if shard else own + total),
-        scratch=2 * (-(-ranks * max(rows) * 4 // 8) * 8),
+        messages=1 + 2 * len(rows) + (norms and shard),
+        sent=(ranks - 1) * (SAID + 2 * 4 * own + 8 * len(sizes) * (norms and shard)),
+        state=4 * 2 * (sum(shares) if shard else sum(sizes)),
+        averages=4 * (own if shard else own + ranks * own),
+        scratch=scratch * (-(-ranks * max(rows) * 4 // 8) * 8),
     )
+
+
+def row(sizes: Sequence[int], ranks: int) -> int:
+    """The numbers of each process in a bucket of whole arrays, which begin at multiples of 16 as rows do."""
+    stop = 0
+    for size in sizes:
+        stop = -(-stop // ALIGNED) * ALIGNED + size
+    return -(-stop // (ranks * ALIGNED)) * ALIGNED
 
 
 def cut(sizes: Sequence[int]) -> list[list[int]]:
@@ -95,11 +111,12 @@ class Counting:
         return self._comm.allgather(thing)
 
 
-def counted(comm: Any, sizes: Sequence[int], shard: bool, order: Any) -> Cost:
+def counted(comm: Any, sizes: Sequence[int], shard: bool, order: Any, norms: bool) -> Cost:
     """What the first process sends in a real step of Adam, and keeps."""
+    rule: Any = go.chain(go.clip_global_norm(1.0), go.Adam()) if norms else go.Adam()
     through, rng = Counting(comm), np.random.default_rng(comm.rank)
     params = [np.ones(size, np.float32) for size in sizes]
-    opt: Any = go.distributed.init(go.Adam(), params, through, shard=shard, order=order)
+    opt: Any = go.distributed.init(rule, params, through, shard=shard, order=order)
     grads = [rng.standard_normal(size, np.float32) for size in sizes]
     opt.step(grads)
     through.messages = through.sent = 0
@@ -118,12 +135,16 @@ def check() -> int:
     comm, wrong = MPI.COMM_WORLD, 0
     for sizes in ([1000], [7, 10_000, 12], [3_000_000, 2_000_000, 5]):
         for shard in (False, True):
-            for order in ("fast", "fixed") if sum(sizes) < buckets._LARGEST else ("fast",):
-                found, model = counted(comm, sizes, shard, order), cost(sizes, comm.size, shard)
+            for order, norms in WAYS if sum(sizes) < buckets._LARGEST else WAYS[:1]:
+                given = shard, order, norms
+                found, model = counted(comm, sizes, *given), cost(sizes, comm.size, *given)
                 wrong += comm.rank == 0 and found != model
                 if comm.rank == 0:
                     says = "as the model" if found == model else f"the model says {model}"
-                    print(f"{comm.size} processes, {sizes}, shard={shard}, order={order!r}: {found}, {says}", flush=True)
+                    print(
+                        f"{comm.size} processes, {sizes}, shard={shard}, order={order!r}, norms={norms}: {found}, {says}",
+                        flush=True,
+                    )
     return int(wrong > 0)
 
 

@@ -1,7 +1,7 @@
-"""Optimizers of several processes, on MPI: each has its own examples, and all make the same steps.
+"""Optimizers of several processes: each has its own examples, and all make the same steps.
 
-`init` is the door. Comes in: a communicator of mpi4py, whose own functions send everything.
-Imports: optimizer. `gpuopt` imports it when it is asked for, and it imports no library.
+`init` is the door. Comes in: a communicator of mpi4py, or of CuPy's NCCL. Imports: optimizer.
+`gpuopt` imports it when it is asked for, and it imports no library.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ import sys
 from typing import Any, TypeVar
 
 from gpuopt.arrays import check, exchange
-from gpuopt.arrays.packages import command
+from gpuopt.arrays.device import device_of
 from gpuopt.arrays.tree import TreeSpec
 from gpuopt.arrays.typed import ArrayTree, HyperArrays
 from gpuopt.distributed.agreement import agree, described, shown, together
 from gpuopt.distributed.averaging import Averaging
 from gpuopt.distributed.buckets import Order, broadcast
+from gpuopt.distributed.carriers import TransportName, carrier_of, check_transport, control_of
+from gpuopt.distributed.nccl import is_communicator
 from gpuopt.distributed.sharding import Sharding
 from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.rules.base import Bindable, class_hint
@@ -25,7 +27,6 @@ __all__ = ["init"]
 
 BindableT = TypeVar("BindableT", bound=Bindable)
 
-_NEEDED = ("size", "rank", "allgather", "Allgather", "Alltoall", "Bcast", "Reduce_scatter_block")
 _WHAT = "gpuopt.distributed.init"
 
 
@@ -36,6 +37,7 @@ def init(
     *,
     shard: bool = False,
     order: Order = "fast",
+    transport: TransportName | None = None,
     hyper: HyperArrays | None = None,
     master: bool = False,
     stochastic_rounding: bool = False,
@@ -51,34 +53,41 @@ def init(
     ----------
     rule, params, hyper, master, stochastic_rounding, seed, state_dtype
         As for `Rule.init`, the same in every process.
-    comm : mpi4py communicator
-        Such as ``mpi4py.MPI.COMM_WORLD``.
+    comm : mpi4py communicator, or cupy.cuda.nccl.NcclCommunicator
+        Such as ``mpi4py.MPI.COMM_WORLD``. With one of NCCL, which needs no MPI, the host waits for
+        the GPU once in each step.
     shard : bool
         Keep in each process the state of its share of each array alone: a quarter of it with four
         processes. Each updates its share, and all send theirs. Not for rules that need whole arrays
         beyond norms, nor together with options.
     order : {"fast", "fixed"}
-        How gradients are added: as MPI does soonest, or in the order of the ranks, whatever MPI
-        does.
+        How gradients are added: in the order that MPI or NCCL chooses, or in the order of the
+        ranks.
+    transport : {"host", "cuda-aware", "nccl"}, optional
+        How arrays on a GPU are sent. ``"host"``, the default with MPI: through the memory of the
+        host. ``"cuda-aware"``: by an MPI that reads the memory of a GPU. ``"nccl"``: by NCCL, on
+        the current stream, without waiting for the GPU; MPI carries the small messages. The last
+        two need CuPy arrays, and ``"nccl"`` a GPU for each process.
 
     Returns
     -------
     Optimizer
-        Its ``step``, and if `shard` ``state_dict`` and ``evaluation``, are called by all processes.
+        All processes call its ``step``, and if `shard` its ``state_dict`` and ``evaluation``. They
+        also call `gpuopt.fit`, `gpuopt.save` and `gpuopt.load` together.
 
     Raises
     ------
     TypeError
         If `comm` is not a communicator.
     RuntimeError, ValueError
-        In all processes alike, if one has other arrays, another rule or another version, or cannot
-        bind them; the message names its rank.
+        In all processes alike, if one has other arrays, another rule or another version, cannot
+        bind them, or has not what `transport` needs; the message names its rank.
 
     Notes
     -----
     The mean is ``(g₀ + g₁ + …) / n``, added up in the precision in which the arrays are computed.
     Each of its elements is added up by one process, and sent to all: they have the same bits, so
-    norms, skipped steps and loss scales are the same. Arrays on a GPU go through the host.
+    norms, skipped steps and loss scales are the same.
 
     Examples
     --------
@@ -88,35 +97,34 @@ def init(
     >>> opt = go.distributed.init(go.Adam(), x, MPI.COMM_WORLD)         # doctest: +SKIP
     >>> opt.step(gradient_of_my_examples(x))                            # doctest: +SKIP
     """
-    if missing := [name for name in _NEEDED if not hasattr(comm, name)]:
-        raise TypeError(
-            f"comm must be a communicator such as mpi4py.MPI.COMM_WORLD ({command('mpi4py')}), got "
-            f"{type(comm).__name__}, which has no {missing[0]}"
-        )
-    options = {
-        "hyper": hyper,
-        "master": master,
-        "stochastic_rounding": stochastic_rounding,
-        "seed": seed,
-        "state_dtype": state_dtype,
-    }
-    spec, mine = together(comm, _WHAT, lambda: _described(rule, params, shard, order, options))
-    agree(comm, _WHAT, mine)
+    control, name = control_of(comm), transport or ("nccl" if is_communicator(comm) else "host")
+    options: dict[str, Any] = {"hyper": hyper, "master": master, "seed": seed}
+    options |= {"stochastic_rounding": stochastic_rounding, "state_dtype": state_dtype}
 
-    def made() -> Optimizer[BindableT]:
-        kind: Any = Sharding if shard else Averaging
-        given = {} if shard else options
-        optimizer: Optimizer[BindableT] = kind(comm, order, spec, rule, params, **given)
-        return optimizer
+    def own() -> tuple[TreeSpec, dict[str, str]]:
+        found = _described(rule, params, shard, order, name, options)
+        check_transport(name, comm, found[0].leaves[0])
+        return found
 
-    together(comm, _WHAT, made)  # before any parameter is written
-    for leaf in spec.leaves:
-        broadcast(comm, leaf)
-    return together(comm, _WHAT, made)  # for state may begin with them
+    spec, mine = together(control, _WHAT, own)
+    agree(control, _WHAT, mine)
+    with device_of(spec.leaves[0]):
+        carrier = carrier_of(name, comm, control, _WHAT, spec.leaves[0])
+
+        def made() -> Optimizer[BindableT]:
+            kind: Any = Sharding if shard else Averaging
+            given = {} if shard else options
+            optimizer: Optimizer[BindableT] = kind(carrier, order, spec, rule, params, **given)
+            return optimizer
+
+        together(control, _WHAT, made)  # before any parameter is written
+        for leaf in spec.leaves:
+            broadcast(carrier, leaf)
+        return together(control, _WHAT, made)  # for state may begin with them
 
 
 def _described(
-    rule: Any, params: Any, shard: bool, order: str, options: dict[str, Any]
+    rule: Any, params: Any, shard: bool, order: str, transport: str, options: dict[str, Any]
 ) -> tuple[TreeSpec, dict[str, str]]:
     """The parameters, and what must be the same in all processes."""
     if not isinstance(rule, Bindable):
@@ -131,11 +139,12 @@ def _described(
     spec = TreeSpec(params, "params")
     spec.leaves = list(map(exchange.parameter, spec.leaves, spec.paths))
     check.parameters(spec.leaves, spec.paths, params)
+    sent = {} if transport == "host" else {"transport": transport}
     told = {name: shown(value) for name, value in given.items()}
     mine = {
         "gpuopt": str(sys.modules["gpuopt"].__version__),
         "the rule": described(rule),
-        "the options": repr({"shard": bool(shard), "order": order, **told}),
+        "the options": repr({"shard": bool(shard), "order": order, **sent, **told}),
         "paths": ", ".join(spec.paths),
     }
     arrays = zip(spec.paths, spec.leaves, strict=True)

@@ -15,10 +15,12 @@ import numpy as np
 
 from gpuopt.arrays.backend import is_array, on_host
 from gpuopt.arrays.tree import leaves
+from gpuopt.distributed.transports import Transport
+from gpuopt.optimizer.processes import Processes
 from gpuopt.rules.base import Bindable
 from gpuopt.rules.written import is_written
 
-__all__ = ["Said", "agree", "described", "heard", "shown", "together", "token_of"]
+__all__ = ["Group", "Said", "agree", "described", "each", "heard", "shown", "together", "token_of"]
 
 T = TypeVar("T")
 
@@ -48,20 +50,36 @@ def token_of(rule: Bindable) -> int:
     return zlib.crc32(described(rule).encode())
 
 
-def together(comm: Any, what: str, action: Callable[[], T]) -> T:
-    """What `action` gives, if it raises an error in no process."""
-    found, error, text = None, None, None
-    try:
-        found = action()
-    except Exception as caught:  # told to all
-        error, text = caught, f"{type(caught).__name__}: {caught}"
-    _raise_first(what, comm.allgather(text), error)
+def each(transport: Transport, what: str, action: Callable[[], T]) -> list[T]:
+    """What `action` gives in each process, if it raises an error in none."""
+    found, error = _tried(action)
+    heard = transport.gather((_text(error), found))
+    _raise_first(what, [text for text, _ in heard], error)
+    return [found for _, found in heard]
+
+
+def together(transport: Transport, what: str, action: Callable[[], T]) -> T:
+    """What `action` gives here, if it raises an error in no process."""
+    found, error = _tried(action)
+    _raise_first(what, transport.gather(_text(error)), error)
     return found  # type: ignore[return-value]
 
 
-def agree(comm: Any, what: str, mine: dict[str, str]) -> None:
+def _tried(action: Callable[[], T]) -> tuple[T | None, Exception | None]:
+    """What `action` gives, or the error that all are told of."""
+    try:
+        return action(), None
+    except Exception as error:
+        return None, error
+
+
+def _text(error: Exception | None) -> str | None:
+    return None if error is None else f"{type(error).__name__}: {error}"
+
+
+def agree(transport: Transport, what: str, mine: dict[str, str]) -> None:
     """Raise ValueError in all processes if one describes something else than the first."""
-    first, *others = comm.allgather(mine)
+    first, *others = transport.gather(mine)
     for rank, other in enumerate(others, start=1):
         for name in dict.fromkeys((*first, *other)):
             if first.get(name) != other.get(name):
@@ -81,7 +99,7 @@ def _raise_first(what: str, texts: list[str | None], mine: Exception | None) -> 
 
 
 class Said(NamedTuple):
-    """What a process says before a step: numbers, in one small message."""
+    """What a process says before a step, or that it makes none: numbers, in one small message."""
 
     failed: bool
     complete: bool
@@ -91,7 +109,7 @@ class Said(NamedTuple):
     loss: float
 
 
-def heard(comm: Any, mine: Said, error: Exception | None, given: list[bool]) -> Said:
+def heard(transport: Transport, mine: Said, error: Exception | None, given: list[bool]) -> Said:
     """What all say of a step; `given` tells which arrays have a gradient, then in any process.
 
     Raises
@@ -99,12 +117,10 @@ def heard(comm: Any, mine: Said, error: Exception | None, given: list[bool]) -> 
     RuntimeError, ValueError
         In all processes, if one cannot make the step, or makes another.
     """
-    rows = np.empty((comm.size, len(mine)))
-    comm.Allgather(np.array(mine, np.float64), rows)
+    rows = transport.gather_numbers(np.array(mine, np.float64))
     failed, complete, t, token, has_loss, loss = rows.T
     if failed.any():
-        text = None if error is None else f"{type(error).__name__}: {error}"
-        _raise_first("step", comm.allgather(text), error)
+        _raise_first("step", transport.gather(_text(error)), error)
     counted = f"the count of steps, {', '.join(str(int(each)) for each in t)}"
     for column, name in (
         (t, counted),
@@ -118,7 +134,35 @@ def heard(comm: Any, mine: Said, error: Exception | None, given: list[bool]) -> 
                 "same steps, with the same rule, and pass loss= if another does"
             )
     if not complete.all():
-        each = np.empty((comm.size, len(given)), np.uint8)
-        comm.Allgather(np.array(given, np.uint8), each)
-        given[:] = [bool(column.any()) for column in each.T]
-    return mine._replace(loss=float(np.add.accumulate(loss)[-1] / comm.size))
+        rows = transport.gather_numbers(np.array(given, np.uint8))
+        given[:] = [bool(column.any()) for column in rows.T]
+    return mine._replace(loss=float(np.add.accumulate(loss)[-1] / transport.size))
+
+
+class Group(Processes):
+    """The processes that a transport joins."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport, self.size, self.rank = transport, transport.size, transport.rank
+
+    def together(self, what: str, action: Callable[[], T]) -> T:
+        return together(self._transport, what, action)
+
+    def each(self, what: str, action: Callable[[], T]) -> list[T]:
+        return each(self._transport, what, action)
+
+    def means(self, what: str, action: Callable[[], tuple[int, list[Any]]]) -> list[Any]:
+        def read() -> tuple[int, list[float]]:
+            count, numbers = action()
+            return count, [float(x) for x in numbers]
+
+        found = self.each(what, read)
+        counts = np.array([count for count, _ in found])
+        rows = np.array([numbers for _, numbers in found])
+        return list(counts @ rows / counts.sum())
+
+    def agree(self, what: str, mine: dict[str, str]) -> None:
+        agree(self._transport, what, mine)
+
+    def fail(self, error: Exception) -> None:
+        heard(self._transport, Said(True, True, 0, 0, False, 0.0), error, [])

@@ -6,22 +6,20 @@ Comes in: gradients of this process. `Averaging` lets each process make the whol
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import numpy as np
 
 from gpuopt.arrays.backend import array_module
 from gpuopt.arrays.tree import TreeSpec
-from gpuopt.distributed.agreement import Said, agree, heard, together, token_of
-from gpuopt.distributed.buckets import Bucket, Order, buckets
+from gpuopt.distributed.agreement import Group, Said, heard, token_of
+from gpuopt.distributed.buckets import Bucket, FlatBucket, Order, buckets
+from gpuopt.distributed.transports import Transport
+from gpuopt.optimizer.losses import given_loss
 from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.rules.base import BindableT_co
 
 __all__ = ["Averaging", "Distributed"]
-
-T = TypeVar("T")
 
 
 class Distributed(Optimizer[BindableT_co]):
@@ -29,7 +27,7 @@ class Distributed(Optimizer[BindableT_co]):
 
     Parameters
     ----------
-    comm : mpi4py communicator
+    transport : Transport
     order : {"fast", "fixed"}
     spec : TreeSpec
         All of the parameters.
@@ -37,9 +35,12 @@ class Distributed(Optimizer[BindableT_co]):
         What this process updates, as for `Optimizer`.
     """
 
+    _kind: type[Bucket]
+    _buckets: list[Any]
+
     def __init__(
         self,
-        comm: Any,
+        transport: Transport,
         order: Order,
         spec: TreeSpec,
         rule: BindableT_co,
@@ -47,12 +48,16 @@ class Distributed(Optimizer[BindableT_co]):
         **options: Any,
     ) -> None:
         super().__init__(rule, params, **options)
-        self._comm, self._order, self._all = comm, order, spec
-        self._buckets = buckets(comm, spec.leaves)
+        self._transport, self._order, self._all = transport, order, spec
+        self._processes = Group(transport)
+        self._buckets = buckets(self._kind, transport, spec.leaves)
         room = max((bucket.room for bucket in self._buckets), default=0)
-        self._scratch = [np.zeros(room, np.uint8) for _ in range(2)]
-        leaves = self._binding.leaves
-        self._averages = [array_module(leaf).zeros_like(leaf) for leaf in leaves]  # if it is empty
+        count = self._kind.scratches(order)
+        self._scratch = [transport.xp.zeros(room, np.uint8) for _ in range(count)]
+        self._averages = [x if x.size else x.copy() for x in self._binding.leaves]
+        for bucket in self._buckets:
+            for index, mean in bucket.means.items():
+                self._averages[index] = array_module(self._averages[index]).asarray(mean)
         self._token = token_of(rule)
         self._known: Any = rule
 
@@ -73,22 +78,45 @@ class Distributed(Optimizer[BindableT_co]):
             In all processes alike, if one cannot make the step, or makes another. Nothing has
             changed then.
         """
-        read, error = list[Any](), None
-        value = 0.0
+        read, error, own = list[Any](), None, None
         try:
             read = list(self._read(grads))
             self._check_rule()
-            value = 0.0 if loss is None else float(loss)
+            own = given_loss(loss, self._binding.loss_reader, self._binding.leaves[0])
         except Exception as caught:  # told to all
             error = caught
         given = [g is not None for g in read]
-        said = Said(error is not None, all(given), self.t, self._token, loss is not None, value)
-        mean = heard(self._comm, said, error, given)
-        for bucket in self._buckets:
-            bucket.average(read, self._scratch, self._order)
-            self._take(bucket)
-        averages = [a if has else None for a, has in zip(self._averages, given, strict=True)]
-        super().step(self._all.build(averages), None if loss is None else mean.loss)
+        value = 0.0 if own is None or self._averages_loss else float(own)
+        said = Said(
+            error is not None, all(given), self._count, self._token, loss is not None, value
+        )
+        mean = heard(self._transport, said, error, given)
+        with self._there():
+            for bucket in self._buckets:
+                bucket.average(read, self._scratch, self._order)
+                self._take(bucket)
+            averages = [a if has else None for a, has in zip(self._averages, given, strict=True)]
+            if own is not None:
+                own = self._mean_loss(own) if self._averages_loss else mean.loss
+        super().step(self._all.build(averages), own)
+
+    @property
+    def _averages_loss(self) -> bool:
+        """Whether losses are averaged on the GPU, so that the host does not wait for its own."""
+        return self._transport.xp is not np
+
+    def _mean_loss(self, own: Any) -> Any:
+        """The mean of all losses, a 0-d array on the GPU."""
+        xp, size = self._transport.xp, self._transport.size
+        mine, losses = xp.empty(1), xp.empty((size, 1))
+        mine[:] = own
+        self._transport.all_gather(mine, losses)
+        return losses.sum() / size
+
+    @property
+    def _count(self) -> int:
+        """The count of steps, if the host knows it."""
+        return 0 if self._binding.device_counts else self.t
 
     def _check_rule(self) -> None:
         """Raise an error if another rule was set that cannot be used here."""
@@ -101,15 +129,9 @@ class Distributed(Optimizer[BindableT_co]):
 
     def _take(self, bucket: Bucket) -> None:
         """Put what was averaged where the step of this process reads it."""
-        raise NotImplementedError
-
-    def _agreed(
-        self, what: str, action: Callable[[], T], told: Callable[[T], str] | None = None
-    ) -> T:
-        found = together(self._comm, what, action)
-        if told is not None:
-            agree(self._comm, what, {"the file": told(found)})
-        return found
+        for index, mean in bucket.means.items():
+            if array_module(own := self._averages[index]) is not self._transport.xp:
+                own.set(mean)
 
     def _mapped(self, *_: Any) -> NoReturn:
         raise TypeError(
@@ -124,14 +146,7 @@ class Distributed(Optimizer[BindableT_co]):
 class Averaging(Distributed[BindableT_co]):
     """Each process has all state, and makes the whole step."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        for place in itertools.chain.from_iterable(bucket.places for bucket in self._buckets):
-            xp = array_module(self._all.leaves[place.which])
-            self._averages[place.which] = xp.zeros(place.shape, place.dtype)
+    _kind = FlatBucket
 
     def _read(self, grads: Any) -> list[Any]:
         return self._reader.read(grads)[0]
-
-    def _take(self, bucket: Bucket) -> None:
-        bucket.whole(self._averages, self._scratch)

@@ -7,20 +7,19 @@ with an ordinary optimizer of flat slices; then all send their shares.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from gpuopt.arrays.backend import array_module
 from gpuopt.arrays.tree import TreeSpec
 from gpuopt.distributed.averaging import Distributed
-from gpuopt.distributed.buckets import Bucket, Order, gathered, share_of
+from gpuopt.distributed.buckets import Order
+from gpuopt.distributed.shares import ShareBucket, gathered, share_of
+from gpuopt.distributed.transports import Transport
 from gpuopt.optimizer.gradients import GradientReader
 from gpuopt.optimizer.saved import Ready
-from gpuopt.optimizer.steps.staged import StagedSteps
 from gpuopt.rules.base import BindableT_co
-from gpuopt.tracing.ops import REDUCTIONS
 
 __all__ = ["Sharding"]
 
@@ -28,8 +27,15 @@ __all__ = ["Sharding"]
 class Sharding(Distributed[BindableT_co]):
     """Each process has the state of its share of each array, and updates that."""
 
+    _kind = ShareBucket
+
     def __init__(
-        self, comm: Any, order: Order, spec: TreeSpec, rule: BindableT_co, params: Any
+        self,
+        transport: Transport,
+        order: Order,
+        spec: TreeSpec,
+        rule: BindableT_co,
+        params: Any,
     ) -> None:
         for path, leaf in zip(spec.paths, spec.leaves, strict=True):
             if not leaf.flags.c_contiguous:
@@ -37,21 +43,19 @@ class Sharding(Distributed[BindableT_co]):
                     f"params{path} has gaps or another order than C, so a share of it is not "
                     "contiguous: pass a copy, or shard=False"
                 )
-        own = [x.reshape(-1)[share_of(x.size, comm.size, comm.rank)] for x in spec.leaves]
+        size, rank = transport.size, transport.rank
+        own = [x.reshape(-1)[share_of(x.size, size, rank)] for x in spec.leaves]
         names = spec.names
         if rule.group_keys(names, spec.leaves) != rule.group_keys(names, own):
             raise ValueError(f"shard=True: {rule!r} chooses by the shapes of arrays: {_REMEDY}")
         try:
-            super().__init__(comm, order, spec, rule, spec.build(own))
+            super().__init__(transport, order, spec, rule, spec.build(own))
         except (TypeError, ValueError) as error:
             raise ValueError(f"shard=True flattens arrays: {error}; {_REMEDY}") from error
         self._shared = params
         self._check_shares()
         whole = [True] * len(own)
         self._whole = GradientReader(spec, spec.leaves, [{} for _ in own], whole)
-        for bucket in self._buckets:
-            for index, share in bucket.shares():
-                self._averages[index] = array_module(own[index]).asarray(share)
         self._let_reductions_agree()
 
     @property
@@ -65,8 +69,7 @@ class Sharding(Distributed[BindableT_co]):
 
     def _let_reductions_agree(self) -> None:
         """Let results for shares be added up to those of whole arrays, in every step."""
-        if isinstance(self._steps, StagedSteps):
-            self._steps.agree = functools.partial(_agreed, self._comm)
+        self._steps.agree = functools.partial(_agreed, self._transport)
 
     def _check_rule(self) -> None:
         if self._known is not self._rule:
@@ -84,7 +87,6 @@ class Sharding(Distributed[BindableT_co]):
                 "draws random numbers": any(kernel.random for kernel in kernels),
                 "reads the shapes of arrays": bool(program.dimensions),
                 "reads arrays in place of numbers": any(self._binding.hyper_arrays),
-                "reduces arrays on a GPU": self._binding.on_device and bool(program.stages),
             }
             for reason, holds in reasons.items():
                 if holds:
@@ -93,33 +95,31 @@ class Sharding(Distributed[BindableT_co]):
     def _read(self, grads: Any) -> list[Any]:
         return self._whole.read(grads)[0]
 
-    def _take(self, bucket: Bucket) -> None:
-        for index, share in bucket.shares():
-            own = self._averages[index]
-            if type(own) is not np.ndarray:
-                own.set(share)
-
     def step(self, grads: Any, loss: Any = None) -> None:
         super().step(grads, loss)
-        for bucket in self._buckets:
-            bucket.exchange(self._all.leaves, self._scratch)
+        with self._there():
+            for bucket in self._buckets:
+                bucket.exchange(self._all.leaves, self._scratch)
 
     step.__doc__ = Distributed.step.__doc__
 
     def evaluation(self) -> Any:
         """The whole parameters to evaluate with; all processes must call it."""
-        shares = self._binding.spec.match(super().evaluation(), "evaluation")
+        found = self._processes.together("evaluation", super().evaluation)
+        shares = self._binding.spec.match(found, "evaluation")
         return self._all.build(list(map(self._gathered, shares, self._all.leaves)))
 
     def _gathered(self, own: Any, like: Any) -> Any:
-        return gathered(self._comm, own, like)
+        with self._there():
+            return gathered(self._transport, own, like)
 
     def state_dict(self) -> dict[str, Any]:
         """As of one process that has all state; all processes must call it.
 
         It loads in any number of processes, sharded or not, and in one.
         """
-        saved, leaves = super().state_dict(), self._all.leaves
+        saved = self._processes.together("state_dict", super().state_dict)
+        leaves = self._all.leaves
         for name, tree in saved["state"].items():
             each = zip(self._all.match(tree, name), leaves, self._binding.states, strict=True)
             whole = [self._gathered(x, p) if name in own else x for x, p, own in each]
@@ -136,7 +136,7 @@ class Sharding(Distributed[BindableT_co]):
 
     def _mine(self, tree: Any, name: str) -> Any:
         """The share of this process in a tree of whole arrays."""
-        comm, spec, found = self._comm, self._all, list[Any]()
+        transport, spec, found = self._transport, self._all, list[Any]()
         where = f"state_dict['state'][{name!r}]"
         each = zip(spec.match(tree, where), spec.leaves, self._binding.states, strict=True)
         for (whole, p, own), path in zip(each, spec.paths, strict=True):
@@ -146,15 +146,18 @@ class Sharding(Distributed[BindableT_co]):
             if getattr(whole, "shape", None) != p.shape:
                 shape = getattr(whole, "shape", type(whole).__name__)
                 raise ValueError(f"{where}{path} must be an array of {p.shape}, got {shape}")
-            found.append(whole.reshape(-1)[share_of(p.size, comm.size, comm.rank)])
+            found.append(whole.reshape(-1)[share_of(p.size, transport.size, transport.rank)])
         return spec.build(found)
 
 
-def _agreed(comm: Any, op: str, values: Any) -> Any:
-    """What a reduction of whole arrays is, from those of all processes' shares."""
-    rows = np.empty((comm.size, len(values)))
-    comm.Allgather(np.ascontiguousarray(values, np.float64), rows)
-    return getattr(np, REDUCTIONS[op].op.name).accumulate(rows, axis=0)[-1].tolist()
+def _agreed(transport: Transport, found: Sequence[tuple[str, Any]]) -> list[Any]:
+    """What reductions of whole arrays are, from those of all processes' shares, in one message."""
+    xp, stops = transport.xp, np.cumsum([len(values) for _, values in found])
+    own = xp.concatenate([transport.here(values) for _, values in found])
+    rows = xp.empty((transport.size, own.size))
+    transport.all_gather(own, rows)
+    parts = zip(found, xp.split(rows, stops[:-1].tolist(), axis=1), strict=True)
+    return [getattr(xp, op)(part, axis=0) for (op, _), part in parts]
 
 
 _REMEDY = "use gpuopt.distributed.init(rule, params, comm), without shard"

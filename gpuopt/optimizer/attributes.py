@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic
 
 from gpuopt.arrays.device import device_of
 from gpuopt.optimizer.binding import Binding
 from gpuopt.optimizer.coding import shown
 from gpuopt.optimizer.guard import Guard
+from gpuopt.optimizer.processes import ALONE, Processes
 from gpuopt.optimizer.row_groups import shown as shown_counts
 from gpuopt.optimizer.steps import Steps
 from gpuopt.optimizer.summary import Summary, summarize
@@ -22,8 +22,6 @@ from gpuopt.rules.chains import loss_scale_name
 from gpuopt.rules.elsewhere import NotSet
 
 __all__ = ["OptimizerAttributes"]
-
-T = TypeVar("T")
 
 _KEPT = "an optimizer keeps no gradients; write opt.step(grads)"
 
@@ -39,6 +37,7 @@ class OptimizerAttributes(Generic[BindableT_co]):
     _rule: BindableT_co
     _state: dict[str, Any]
     _steps: Steps
+    _processes: Processes = ALONE
 
     @property
     def params(self) -> Any:
@@ -144,16 +143,6 @@ class OptimizerAttributes(Generic[BindableT_co]):
         """
         with self._there():
             return summarize(self._binding, self._steps)
-
-    def _agreed(
-        self, what: str, action: Callable[[], T], told: Callable[[T], str] | None = None
-    ) -> T:
-        """The result of `action`.
-
-        Optimizers of several processes raise the error of any of them in all, and compare what
-        `told` returns.
-        """
-        return action()
 
     def _there(self) -> AbstractContextManager[Any]:
         """A context with the arrays' device as current; RuntimeError in a forked process."""

@@ -249,11 +249,11 @@ class Optimizer(OptimizerCopies[BindableT_co]):
     def _load(self, state_dict: dict[str, Any], beside: Sequence[tuple[Any, Any]] = ()) -> None:
         """Continue from a state dict; `beside` are other arrays, each with what goes there."""
         with self._guard.exclusive("loaded"), self._there():
-            rule, change, arrays, progress = self._agreed("load", lambda: self._ready(state_dict))
-            self._change(rule, change)
-            for target, source in (*beside, *arrays):
+            ready = self._processes.together("load", lambda: self._ready(state_dict))
+            self._change(ready.rule, ready.change)
+            for target, source in (*beside, *ready.arrays):
                 target[...] = source
-            self._steps.load(progress)
+            self._steps.load(ready.progress)
             self._guard.unfinished = None
             if beside:
                 self._guard.written(self._binding.leaves, self._binding.updated)

@@ -12,7 +12,8 @@ from gpuopt.arrays.typed import HyperArrays
 from gpuopt.rules.base import Bindable
 from gpuopt.rules.chains import loss_scale_name
 from gpuopt.training.bounds import Box
-from gpuopt.training.checkpoints.checkpoint import applied, contents, on_device
+from gpuopt.training.checkpoints.checkpoint import applied, contents
+from gpuopt.training.checkpoints.plain import on_device
 from gpuopt.training.objective import Objective
 
 __all__ = ["ByRule", "Descent", "largest"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -40,10 +40,8 @@ class Training:
 
     def epoch(self, batches: Iterable[tuple[Any, ...]], bar: Progress | None) -> None:
         """One update for each batch."""
-        forward, optimizer, history, xp = self.forward, self.optimizer, self.history, self.xp
-        for batch in batches:
-            loss, grads = check.loss_and_grads(forward(*batch))
-            history._add(loss, xp)
+        optimizer, history = self.optimizer, self.history
+        for batch, loss, grads in self._examined(batches):
             optimizer.step(grads, loss)
             history.steps += 1
             history.examples += len(batch[0])
@@ -51,18 +49,41 @@ class Training:
                 bar.update(history.epochs + 1, loss)
         history.epochs += 1
 
+    def _examined(self, batches: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, Any, Any]]:
+        """Each batch with its loss and gradients; other processes are told of an error."""
+        forward, add, xp = self.forward, self.history._add, self.xp
+        try:
+            for batch in batches:
+                loss, grads = check.loss_and_grads(forward(*batch))
+                add(loss, xp)
+                yield batch, loss, grads
+        except Exception as error:
+            self.optimizer._processes.fail(error)
+            raise
+
     def is_over(self, start: float) -> bool:
-        """Check the losses, measure, and ask whether to stop; if not, save."""
+        """Check the losses, measure, and ask whether a process wants to stop; if not, save."""
         history, checkpoint = self.history, self.checkpoint
-        if history._unchecked >= _CHECK_EVERY or history.epochs == self.epochs:
-            history._check()
-        self.validation.measure(history, self.optimizer)
-        history.seconds = time.perf_counter() - start
-        asked = self.callback is not None and asks_to_stop(self.callback(history))
-        if asked or self.validation.stops(history):
-            history._check()
+        self.validation.measure(history, self.optimizer, self._look)
+        if any(self.optimizer._processes.each("fit", lambda: self._asks_to_stop(start))):
             return True
         if checkpoint is not None and checkpoint.due(history.epochs, self.epochs):
-            history._check()
             save_run(checkpoint, self.optimizer, history, self.rng)
         return False
+
+    def _look(self) -> None:
+        """Look at losses on a GPU, if it is time to."""
+        history, several = self.history, self.optimizer._processes.size > 1
+        if several or history._unchecked >= _CHECK_EVERY or history.epochs == self.epochs:
+            history._check()
+
+    def _asks_to_stop(self, start: float) -> bool:
+        """Whether this process wants to stop; the losses are looked at before that, or a file."""
+        history, checkpoint = self.history, self.checkpoint
+        self._look()
+        history.seconds = time.perf_counter() - start
+        asked = self.callback is not None and asks_to_stop(self.callback(history))
+        asked = asked or self.validation.stops(history)
+        if asked or (checkpoint is not None and checkpoint.due(history.epochs, self.epochs)):
+            history._check()
+        return asked

@@ -86,10 +86,12 @@ def fit(
         Show a progress bar, with the epoch and the loss, in a terminal or a notebook; needs tqdm.
         On a GPU it shows the last loss that has arrived, and waits for none.
     callback : callable, optional
-        ``callback(history)`` after each epoch; returning True stops.
+        ``callback(history)`` after each epoch; returning True stops, in one of several processes
+        all of them.
     validation : array or tuple of arrays, optional
         Data like `data` to measure after each epoch. ``history.validation`` holds the mean of the
-        loss that `loss_and_grad` returns for the parameters of ``Optimizer.evaluation()``.
+        loss that `loss_and_grad` returns for the parameters of ``Optimizer.evaluation()``. In
+        several processes it is the mean over the examples of all.
     metrics : dict, optional
         Functions by name that are also measured on the validation data: ``metric(params, *batch)``
         returns a real number, the mean over the batch. ``history.metrics`` holds the means over all
@@ -119,6 +121,8 @@ def fit(
     TypeError, ValueError
         If an argument is not as described; nothing has changed then. Also if `loss_and_grad` does
         not return a pair as described.
+    RuntimeError
+        In all of several processes, if one raises an error; the message names its rank.
     """
     _check_options(loss_and_grad, shuffle, callback, checkpoint)
     arrays, xp = checked(data, params)
@@ -132,6 +136,7 @@ def fit(
     history, forward = History(takes_back(optimizer.rule)), functools.partial(loss_and_grad, params)
     training = Training(forward, optimizer, history, epochs, rng, xp, after, callback, checkpoint)
     updates = math.ceil(count / size)
+    optimizer._processes.agree("fit", _told(training, updates))
     if checkpoint is not None:
         resume(checkpoint, optimizer, history, rng, (count, updates))
     start = time.perf_counter() - history.seconds
@@ -141,6 +146,17 @@ def fit(
             if training.is_over(start):
                 break
     return history
+
+
+def _told(training: Training, updates: int) -> dict[str, str]:
+    """What must be the same in several processes, or they would wait for one another."""
+    every = None if training.checkpoint is None else training.checkpoint.every
+    return {
+        "epochs": str(training.epochs),
+        "updates of an epoch": str(updates),
+        "the epochs between checkpoints": str(every),
+        "what validation measures": training.validation.described,
+    }
 
 
 def _check_options(loss_and_grad: Any, shuffle: Any, callback: Any, checkpoint: Any) -> None:

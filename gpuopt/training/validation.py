@@ -55,21 +55,40 @@ class Validation:
             given = "metrics" if self._metrics else "patience"
             raise ValueError(f"{given} needs validation data: give validation=(x, y)")
 
-    def measure(self, history: History, optimizer: Optimizer) -> None:
-        """Add the means to the record, without waiting for a GPU."""
+    def measure(self, history: History, optimizer: Optimizer, before: Callable[[], None]) -> None:
+        """Add the means to the record, over the data of all processes; `before` is called first.
+
+        If this process is the only one, nothing waits for a GPU.
+        """
         if self._data is None:
             return
-        params, count, xp = optimizer.evaluation(), self._data[0].shape[0], self._xp
+        params, data = optimizer.evaluation(), self._data
+
+        def means() -> tuple[int, list[Any]]:
+            before()
+            return self._means(params, data)
+
+        loss, *metrics = optimizer._processes.means("fit", means)
+        history._validation.append(loss)
+        for name, mean in zip(self._metrics, metrics, strict=True):
+            history._metrics.setdefault(name, []).append(mean)
+
+    def _means(self, params: Any, data: tuple[Any, ...]) -> tuple[int, list[Any]]:
+        """The means here, and how many examples they are of."""
+        count, xp = data[0].shape[0], self._xp
         loss = xp.zeros((), "float64")
         means = {name: xp.zeros((), "float64") for name in self._metrics}
-        for batch in batches(self._data, min(self._size, count), None, xp):
+        for batch in batches(data, min(self._size, count), None, xp):
             part = len(batch[0]) / count
             loss += _here(check.loss_and_grads(self._loss_and_grad(params, *batch))[0]) * part
             for name, metric in self._metrics.items():
                 means[name] += _number(name, metric(params, *batch)) * part
-        history._validation.append(loss)
-        for name, mean in means.items():
-            history._metrics.setdefault(name, []).append(mean)
+        return count, [loss, *means.values()]
+
+    @property
+    def described(self) -> str:
+        """What is measured."""
+        return "nothing" if self._data is None else ", ".join(["the loss", *self._metrics])
 
     def stops(self, history: History) -> bool:
         """Whether the loss has not fallen for `patience` epochs."""

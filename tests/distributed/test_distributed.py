@@ -25,11 +25,13 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def run(count: int, *cases: str, module: tuple[str, ...] = ("tests.support.ranks",)) -> subprocess.CompletedProcess[str]:
+def run(
+    count: int, *cases: str, module: tuple[str, ...] = ("tests.support.ranks",), **environment: str
+) -> subprocess.CompletedProcess[str]:
     """What so many processes say and how they end; they are broken off after a while."""
     command = [str(MPIEXEC), "-n", str(count), sys.executable, "-m", *module, *cases]
     return subprocess.run(
-        command, capture_output=True, text=True, cwd=ROOT, env={**os.environ, **ALONE}, timeout=240, check=False
+        command, capture_output=True, text=True, cwd=ROOT, env={**os.environ, **ALONE, **environment}, timeout=240, check=False
     )
 
 
@@ -39,6 +41,12 @@ def run(count: int, *cases: str, module: tuple[str, ...] = ("tests.support.ranks
 )
 def test_processes_do_together_what_one_does(count: int, cases: tuple[str, ...]) -> None:
     done = run(count, *cases)
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_training_and_files_are_of_all_processes(count: int) -> None:
+    done = run(count, module=("tests.support.ranks_in_training",))
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
 
 
@@ -53,7 +61,7 @@ def test_a_process_that_dies_ends_all() -> None:
 def test_a_step_sends_what_the_model_says() -> None:
     done = run(2, "--count", module=("tools.scale",))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("as the model") == 10
+    assert done.stdout.count("as the model") == 14
 
 
 def test_the_page_on_scale_has_the_table_of_the_model() -> None:
@@ -61,11 +69,14 @@ def test_the_page_on_scale_has_the_table_of_the_model() -> None:
 
 
 @pytest.mark.gpu
-def test_arrays_on_a_gpu(request: pytest.FixtureRequest) -> None:
-    if not request.config.getoption("--exhaustive"):
-        pytest.skip("it compiles kernels in each process: with --exhaustive")
-    emulated = () if request.config.getoption("--require-gpu") else ("tests.support.emulated_gpu", "-m")
-    done = run(2, "on_a_gpu", module=(*emulated, "tests.support.ranks"))
+@pytest.mark.parametrize("streams", ["now", "late"])
+def test_arrays_on_a_gpu(request: pytest.FixtureRequest, streams: str) -> None:
+    """What a real GPU, of which NCCL wants one for each process, can show; or everything, on an emulated one in each."""
+    emulated: tuple[str, ...] = ("tests.support.emulated_gpu", "-m")
+    cases: tuple[str, ...] = ()
+    if request.config.getoption("--require-gpu"):
+        emulated, cases = (), ("through_the_host",)
+    done = run(2, *cases, module=(*emulated, "tests.support.ranks_on_gpu"), EMULATED_STREAMS=streams)
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
 
 

@@ -57,10 +57,8 @@ ORDER = (
         "optimizer.steps",
         "plain totals dimensions scalar_states staged masks device_memory device_step device counting __init__",
     ),
-    (
-        "optimizer",
-        "coding saved_format places saved capturing summary attributes moving copies optimizer capture_checks capture __init__",
-    ),
+    ("optimizer", "processes coding saved_format places saved capturing summary attributes moving copies optimizer"),
+    ("optimizer", "capture_checks capture __init__"),
     ("training", "arguments history stopping"),
     ("training.checkpoints", "__init__ error plain replacing archive tensors checkpoint checkpointer resuming"),
     ("training", "stored data validation progress epochs fit result given bounds objective descent"),
@@ -72,7 +70,7 @@ ORDER = (
     ("", "option_values"),
     ("bench", "measure by_hand libraries subjects rivals report arguments __init__"),
     ("demo", "network runs picture arguments __init__"),
-    ("distributed", "buckets agreement averaging sharding __init__"),
+    ("distributed", "transports agreement nccl carriers buckets shares averaging sharding __init__"),
     ("", "sklearn __init__ cli __main__"),
 )
 """Every file of the package in the order in which an update is processed: each may import those before it, and no other."""
@@ -81,6 +79,7 @@ LEVEL = {place.removesuffix(".__init__"): level for level, place in enumerate(PL
 LAZY = {("rules.base", "optimizer.optimizer"), ("rules.base", "codegen.notebook")}
 """The imports upwards: `Rule.init` makes an Optimizer, and a notebook shows the code of a rule; inside these functions."""
 OPTIONAL = {"cupy", "torch", "numba", "ml_dtypes", "matplotlib", "sklearn", "tqdm", "safetensors", "scipy", "threadpoolctl"}
+OPTIONAL |= {"mpi4py"}
 ONLY_WHERE_ASKED_FOR = {
     "executors.cuda.runtime": {"cupy"},
     "sklearn": {"sklearn"},

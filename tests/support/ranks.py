@@ -13,6 +13,7 @@ import sys
 import tempfile
 import traceback
 import typing
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,8 @@ def mean(count: int, step: int = 0) -> Arrays:
         total = wide[0][name].copy()
         for other in wide[1:]:
             total += other[name]
-        found[name] = np.asarray(total / count, total.dtype)
+        numbers = total.view("f4") if total.dtype == "c8" else total  # a complex number / 5 is one * 0.2 for NumPy
+        found[name] = np.asarray(numbers / count, numbers.dtype).view(total.dtype)
     return found
 
 
@@ -119,12 +121,12 @@ def missing_gradients_and_losses(comm: Any) -> None:
     """What one process has not counts as zeros, what none has is left out; a rule reads the mean of losses."""
     last = comm.size - 1
     for shard in (False, True):
-        mine = {"a": np.ones(5), "b": np.ones(3), "c": np.ones(2)}
+        mine = {"a": np.full(5, 3.0), "b": np.full(3, 3.0), "c": np.ones(2)}
         opt = go.distributed.init(go.SGD(1.0), mine, comm, shard=shard)
         opt.step({"a": np.ones(5), "b": np.ones(3), "c": None})
         opt.step({"a": np.ones(5), "b": np.ones(3) if comm.rank == last else None, "c": None})
         assert opt.counts == {"a": 2, "b": 2, "c": 0}
-        assert alike(mine, {"a": -np.ones(5), "b": np.full(3, -1 / comm.size), "c": np.ones(2)})
+        assert alike(mine, {"a": np.ones(5), "b": np.full(3, 2 - 1 / comm.size), "c": np.ones(2)})
         x, one = np.ones(6), np.ones(6)
         rule = go.PolyakStep(10.0)
         opt_of_x, alone = go.distributed.init(rule, x, comm, shard=shard), rule.init(one)
@@ -181,7 +183,7 @@ def another_number_of_processes(comm: Any) -> None:
 
 
 def one_that_cannot_load(comm: Any, opt: Any, saved: Arrays, wrong: Arrays) -> None:
-    """Where one process has another state, another file or none, nothing changes in any of them."""
+    """Where one process has another state, or no file, nothing changes in any of them."""
     before, last = opt.state_dict(), comm.rank == comm.size - 1
     arrays = {name: p.copy() for name, p in opt.params.items()}
     name = f"load: rank {comm.size - 1}"
@@ -191,10 +193,6 @@ def one_that_cannot_load(comm: Any, opt: Any, saved: Arrays, wrong: Arrays) -> N
         go.save(path, other)
         refused(comm, lambda: go.load(path, opt), RuntimeError, name, "state_dict is of the rule")
         refused(comm, lambda: go.load(f"{path}{last or ''}", opt), RuntimeError, name, "No such file")
-        run = go.Checkpointer(folder)
-        if not last:
-            run.save(other)
-        refused(comm, lambda: run.load(opt), ValueError, "checkpoint: ", "the file")
     assert alike(opt.params, arrays)
     assert opt.t == before["t"]
     assert alike(opt.state_dict()["state"], before["state"])
@@ -295,24 +293,6 @@ def the_page(comm: Any) -> None:
     assert said.getvalue() == ("True\n" if comm.rank == 0 else "")
 
 
-def on_a_gpu(comm: Any) -> None:
-    """Arrays of CuPy, which go through the host."""
-    import cupy
-
-    for rule, shard in ((go.Adam(0.1), False), (go.Adam(0.1), True), (go.chain(go.clip_global_norm(0.5), go.SGD(0.1)), False)):
-        mine = {"a": cupy.arange(7.0) + comm.rank, "c": cupy.ones(3, "c8")}
-        one = {"a": np.arange(7.0), "c": np.ones(3, "c8")}
-        opt, alone = go.distributed.init(rule, mine, comm, shard=shard, order="fixed"), rule.init(one)
-        for step in range(2):
-            given = {name: grads(comm.rank, step)[name][: len(p)] for name, p in one.items()}
-            opt.step({name: cupy.asarray(g) for name, g in given.items()})
-            alone.step({name: mean(comm.size, step)[name][: len(p)] for name, p in one.items()})
-        assert alike({name: p.get() for name, p in mine.items()}, one, close=True)
-        assert alike(opt.state_dict()["counts"], alone.state_dict()["counts"])
-    stages = go.chain(go.clip_global_norm(0.5), go.SGD(0.1))
-    refused(comm, lambda: go.distributed.init(stages, mine, comm, shard=True), ValueError, "reduces arrays on a GPU")
-
-
 class Sized(go.Rule):
     """Another rule of the same structure, which needs whole arrays."""
 
@@ -346,11 +326,16 @@ def dies(comm: Any) -> None:
     opt.step(np.ones(4))
 
 
-def main(names: list[str]) -> None:
+def world() -> Any:
+    """The communicator of all processes."""
     from mpi4py import MPI
 
-    comm = MPI.COMM_WORLD
-    for case in CASES if not names else [globals()[name] for name in names]:
+    return MPI.COMM_WORLD
+
+
+def main(names: list[str], cases: Sequence[Callable[[Any], None]] = CASES) -> None:
+    comm, known = world(), {case.__name__: case for case in (*cases, dies)}
+    for case in [known[name] for name in names] or cases:
         try:
             case(comm)
         except BaseException:

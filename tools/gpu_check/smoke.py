@@ -2,9 +2,9 @@
 
     python -m tools.gpu_check.smoke [--small] [--output FILE.jsonl] [--new]
 
-Bits are compared with those of NumPy's executor. `--small` is for a memory checker and an emulated device: every array is an
-allocation of its own, and none is large. `--new` leaves out whatever the file speaks of. So another process tries the rest if a
-fault has made the device refuse everything in this one.
+Bits are compared with those of NumPy's executor. NCCL is checked where CuPy finds it. `--small` is for a memory checker and an
+emulated device: every array is an allocation of its own, and none is large. `--new` leaves out whatever the file speaks of. So
+another process tries the rest if a fault has made the device refuse everything in this one.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,13 +53,17 @@ def twin(
     sizes: tuple[int, ...] = SIZES,
     offset: int = 0,
     missing: int | None = None,
+    on_device: Callable[..., Any] | None = None,
     **options: Any,
 ) -> object:
-    """Whether three steps have the same bits on both; with the gradient `missing` absent in the second."""
+    """Whether three steps have the same bits on both; with the gradient `missing` absent in the second.
+
+    `on_device` binds the rule there, if it is not ``rule.init`` that does.
+    """
     rng, kinds = np.random.default_rng(1), [dtypes[k % len(dtypes)] for k in range(len(sizes))]
     host = [made(rng, *one) for one in zip(sizes, kinds, strict=True)]
     device = [sent(a, offset) for a in host]
-    here, there = rule.init(host, **options), rule.init(device, **options)
+    here, there = rule.init(host, **options), (on_device or go.Rule.init)(rule, device, **options)
     for step in range(3):
         gradients = [
             None if step == 1 and k == missing else made(rng, *one) for k, one in enumerate(zip(sizes, kinds, strict=True))
@@ -116,6 +121,25 @@ def captured(keep: bool) -> bool:
     return found[0] == found[1]
 
 
+def over_nccl(shard: bool, order: str) -> object:
+    """NCCL's functions, though in a communicator of one process: more need as many GPUs."""
+    from cupy.cuda import nccl
+
+    one = nccl.NcclCommunicator(1, nccl.get_unique_id(), 0)
+    init = functools.partial(go.distributed.init, comm=one, shard=shard, order=order)
+    dtypes = ("float32", "bfloat16", "float64", "complex64")
+    with cupy.cuda.Stream(non_blocking=True) as stream:
+        found = twin(go.Adam(0.1), dtypes, SIZES[1:], missing=3, on_device=init)
+        stream.synchronize()
+    return found
+
+
+def has_nccl() -> bool:
+    with warnings.catch_warnings(action="ignore"):  # CuPy's, of a library that is not there
+        from cupy.cuda import nccl
+    return bool(nccl.available)
+
+
 def far() -> bool:
     """More than 2**31 elements."""
     p, g = cupy.zeros(2**31 + 5, "float16"), cupy.ones(2**31 + 5, "float16")
@@ -147,6 +171,10 @@ def checks(small: bool) -> dict[str, Check]:
         "a graph": lambda: captured(False),
         "a graph, gradients are kept": lambda: captured(True),
     }
+    if has_nccl():
+        found["NCCL"] = lambda: over_nccl(False, "fast")
+        found["NCCL, in the order of ranks"] = lambda: over_nccl(False, "fixed")
+        found["NCCL, a share of the state"] = lambda: over_nccl(True, "fast")
     return found if small else {**found, "2**31 + 5 elements": far}
 
 

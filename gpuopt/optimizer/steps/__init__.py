@@ -9,7 +9,7 @@ the launches: it may fail, and writes nothing. `execute` writes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from gpuopt.optimizer.binding import Binding
@@ -36,7 +36,11 @@ class Steps(Protocol):
         The number of updates of each array.
     scalar_states : dict
         For each state that is one number a 0-d view for each array, or None.
+    agree : callable or None
+        As in `PlainSteps`.
     """
+
+    agree: Callable[[Sequence[tuple[str, Any]]], list[Any]] | None
 
     @property
     def numbers(self) -> Mapping[str, Any]: ...

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias
 
 from gpuopt.codegen.cuda.device_values import needs_scalars
@@ -28,6 +28,7 @@ from gpuopt.optimizer.steps.device_memory import DeviceMemory
 from gpuopt.optimizer.steps.device_step import DeviceStep
 from gpuopt.optimizer.steps.masks import Masks
 from gpuopt.optimizer.steps.plain import PlainSteps, Progress, StepPlan
+from gpuopt.tracing.expr import Expr
 from gpuopt.tracing.program import Kernel, UpdateProgram
 
 __all__ = ["DeviceSteps"]
@@ -156,6 +157,8 @@ class DeviceSteps(PlainSteps):
         made = DeviceStep(steps, masks, Launches(self.device))
         for number, stage in in_order(steps):
             self._add_stage(made, steps[number], stage)
+            if self.agree and stage.reductions:
+                made.launches.add(self._agree_on, (stage.reductions,))
         if any(stage.calls for step in steps for stage in step.program.stages):
             made.launches.at_once()
         for step in steps:
@@ -191,7 +194,15 @@ class DeviceSteps(PlainSteps):
 
     def _rows(self, stage: Kernel) -> list[Any]:
         """The totals that a stage writes."""
-        return [self._memory.row(reduction) for reduction in stage.reductions]
+        row = self._memory.share if self.agree else self._memory.row
+        return [row(reduction) for reduction in stage.reductions]
+
+    def _agree_on(self, reductions: Sequence[Expr]) -> None:
+        """Make totals of what shares of arrays have given."""
+        assert self.agree is not None
+        found = [(reduction.op, self._memory.share(reduction)) for reduction in reductions]
+        for reduction, total in zip(reductions, self.agree(found), strict=True):
+            self._memory.row(reduction)[...] = self._runtime.xp.asarray(total)
 
     def _scalars(self, made: DeviceStep, step: GroupStep, kernel: Kernel) -> KernelGiven:
         """The scalars of a kernel: numbers if the host knows them all, else rows that a kernel

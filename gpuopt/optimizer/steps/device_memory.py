@@ -65,6 +65,7 @@ class DeviceMemory:
         self._masks, self._asked = Masks(self.mask_uploads), cast("list[Any] | None", None)
         self._rings: dict[tuple[ParamGroup, Kernel], UploadRing] = {}
         self._totals: dict[ReductionKey, Any] = {}
+        self._shares: dict[ReductionKey, Any] = {}
         self._hyper: dict[ParamGroup, Any] = {}
         with self.device:
             self.record, self.loss = xp.zeros(len(StepRecord), np.int64), xp.zeros(1, np.float64)
@@ -115,12 +116,17 @@ class DeviceMemory:
 
     def row(self, reduction: Expr) -> Any:
         """The totals of a reduction, one for each array of the optimizer."""
-        if reduction.value not in self._totals:
+        return self._row_in(self._totals, reduction)
+
+    def share(self, reduction: Expr) -> Any:
+        """The totals of a reduction here, where the arrays are shares of others."""
+        return self._row_in(self._shares, reduction)
+
+    def _row_in(self, rows: dict[ReductionKey, Any], reduction: Expr) -> Any:
+        if reduction.value not in rows:
             nothing = REDUCTIONS[reduction.op].nothing
-            self._totals[reduction.value] = self.runtime.xp.full(
-                self._size, nothing, dtype=np.float64
-            )
-        return self._totals[reduction.value]
+            rows[reduction.value] = self.runtime.xp.full(self._size, nothing, dtype=np.float64)
+        return rows[reduction.value]
 
     def upload(self, group: ParamGroup, kernel: Kernel, rows: Sequence[Sequence[float]]) -> Any:
         """Numbers of the host on the device, a row for each array of a group."""

@@ -6,7 +6,7 @@ counts one higher.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gpuopt.codegen.host import LOSS, compile_host
@@ -79,9 +79,13 @@ class PlainSteps:
         The arrays under their updates, which all steps of an optimizer share.
     numbers : dict
         The numbers of the whole optimizer by name, 0-d arrays; there are none here.
+    agree : callable or None
+        Where arrays are shares of others, what makes the results of reductions those of the whole
+        arrays: from the kind of each, and its results here.
     """
 
     numbers: Mapping[str, Any] = {}
+    agree: Callable[[Sequence[tuple[str, Any]]], list[Any]] | None = None
 
     def __init__(self, binding: Binding) -> None:
         self.binding = binding

@@ -8,7 +8,7 @@ decides everything.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -31,16 +31,7 @@ __all__ = ["StagedSteps"]
 
 
 class StagedSteps(PlainSteps):
-    """Steps whose scalars also depend on reductions, or which a piece may refuse.
-
-    Attributes
-    ----------
-    agree : callable or None
-        Where the arrays are shares of others, what makes the results of a reduction those of the
-        whole arrays: from its kind, and its results here.
-    """
-
-    agree: Callable[[str, Any], Any] | None = None
+    """Steps whose scalars also depend on reductions, or which a piece may refuse."""
 
     def __init__(self, binding: Binding) -> None:
         super().__init__(binding)
@@ -116,7 +107,7 @@ class StagedSteps(PlainSteps):
         totals = Totals(len(self.binding.leaves), self._dimensions, self._scalar_states.values())
         agree = self.agree
         for number, stage in in_order(steps):
-            step = steps[number]
+            step, shares = steps[number], list[tuple[Expr, Sequence[int], Any]]()
             for part in [step] if _are_alike(stage, step, totals) else step.split():
                 scalars = _evaluated(stage.scalars, part, totals) if stage.scalars else ()
                 if stage.calls:
@@ -125,8 +116,14 @@ class StagedSteps(PlainSteps):
                 executor = cast("CpuExecutor", part.group.executor)
                 found = executor.reduce(stage, part.gradients, scalars, part.positions)
                 for reduction, values in zip(stage.reductions, found, strict=True):
-                    agreed = agree(reduction.op, values) if agree else values
-                    totals.add(reduction, part.indices, agreed)
+                    if agree is None:
+                        totals.add(reduction, part.indices, values)
+                    else:
+                        shares.append((reduction, part.indices, values))
+            if agree is not None and shares:
+                agreed = agree([(reduction.op, values) for reduction, _, values in shares])
+                for (reduction, indices, _), total in zip(shares, agreed, strict=True):
+                    totals.add(reduction, indices, total.tolist())
         return totals
 
 

@@ -6,8 +6,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from gpuopt.arrays.backend import array_module
 from gpuopt.arrays.exchange import parameter
 from gpuopt.arrays.tree import TreeSpec, leaves
@@ -15,9 +13,10 @@ from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.optimizer.places import fits, like, told
 from gpuopt.rules.written import is_written
 from gpuopt.training.checkpoints.error import CheckpointError
+from gpuopt.training.checkpoints.plain import as_read
 from gpuopt.training.history import History
 
-__all__ = ["applied", "contents", "load", "on_device", "save"]
+__all__ = ["applied", "contents", "load", "of_process", "save"]
 
 
 def save(
@@ -32,6 +31,9 @@ def save(
     The file is complete or absent. It is written next to `path`, flushed to the disk, and then
     replaces the file at `path`. The next call deletes what a killed call has left.
 
+    If the optimizer is of several processes, all call it, and the first one writes the file. An
+    error in one is a RuntimeError in all.
+
     Parameters
     ----------
     path : str or path
@@ -44,7 +46,8 @@ def save(
         The record of `fit`, saved too.
     extra : optional
         Anything else to save: numbers, texts, None, arrays, and lists, tuples and dicts of them.
-        For a random generator, save its ``bit_generator.state``.
+        For a random generator, save its ``bit_generator.state``. Of several processes, each gets
+        back its own.
 
     Raises
     ------
@@ -67,14 +70,16 @@ def save(
     >>> go.load(path, again), again.t, bool((again.params["w"] == opt.params["w"]).all())
     ({'epoch': 1}, 1, True)
     """
-    write(path, contents(opt, history, extra))
+    kept, processes = contents(opt, history, extra), opt._processes
+    processes.together("save", lambda: None if processes.rank else write(path, kept))
 
 
 def load(path: str | os.PathLike[str], opt: Optimizer, *, history: History | None = None) -> Any:
     """Continue from a file that `save` wrote: parameters, state and all the rest change in place.
 
     Everything is read and checked before anything changes. The parameters may be on another device
-    than the saved ones, and another executor may update them.
+    than the saved ones, and another executor may update them. If the optimizer is of several
+    processes, all call it, and each reads the file.
 
     Parameters
     ----------
@@ -101,7 +106,9 @@ def load(path: str | os.PathLike[str], opt: Optimizer, *, history: History | Non
         If there is no such file, or it cannot be read.
     """
     _check(opt, history)
-    return applied(opt._agreed("load", lambda: read(path)), opt, history, os.fspath(path))
+    return applied(
+        opt._processes.together("load", lambda: read(path)), opt, history, os.fspath(path)
+    )
 
 
 def write(path: str | os.PathLike[str], tree: Any) -> None:
@@ -133,25 +140,41 @@ def _is_safetensors(path: str | os.PathLike[str]) -> bool:
     return str(os.fspath(path)).endswith(".safetensors")
 
 
-def contents(opt: Optimizer, history: History | None, extra: Any) -> dict[str, Any]:
-    """The content of a checkpoint of an optimizer."""
+def contents(opt: Optimizer, history: History | None, extra: Any, **more: Any) -> dict[str, Any]:
+    """The content of a checkpoint of an optimizer, and what each of its processes adds to it."""
     _check(opt, history)
+
+    def own() -> dict[str, Any]:
+        kept = {"history": None if history is None else history._saved(), "extra": extra, **more}
+        return kept if processes.size == 1 else as_read(kept)
+
+    processes = opt._processes
+    first, *others = processes.each("save", own)
     found = opt.state_dict()
     return {
         "params": _shared(opt.params),
         "hyper": _hyper(opt),
         "state": found.pop("state"),
         "optimizer": found,
-        "history": None if history is None else history._saved(),
-        "extra": extra,
+        **first,
+        **({"others": others} if others else {}),
     }
+
+
+def of_process(found: Any, opt: Optimizer) -> Any:
+    """What was read, with what this process had kept, if there were as many processes then."""
+    others = found.get("others", ()) if isinstance(found, dict) else ()
+    processes = opt._processes
+    as_then = processes.rank and len(others) + 1 == processes.size
+    return {**found, **others[processes.rank - 1]} if as_then else found
 
 
 def applied(found: Any, opt: Optimizer, history: History | None, path: str) -> Any:
     """Continue an optimizer and a record from the content of a checkpoint; return its `extra`."""
     _check(opt, history)
+    found = of_process(found, opt)
     try:
-        beside = opt._agreed("load", lambda: _placed(found, opt, history, path))
+        beside = opt._processes.together("load", lambda: _placed(found, opt, history, path))
         opt._load({**found["optimizer"], "state": found["state"]}, beside)
     except (TypeError, ValueError) as error:
         error.add_note(f"gpuopt.load: {path} does not fit this optimizer, which has not changed")
@@ -175,18 +198,6 @@ def _placed(
         if name in hyper and name in saved:
             beside += _beside(f"hyper[{name!r}]", saved[name], hyper[name])
     return beside
-
-
-def on_device(tree: Any, xp: Any) -> Any:
-    """The tree with arrays of `xp`; an array that appears twice stays one array."""
-    seen: dict[int, Any] = {}
-
-    def there(leaf: Any) -> Any:
-        if not isinstance(leaf, np.ndarray):
-            return leaf
-        return seen[id(leaf)] if id(leaf) in seen else seen.setdefault(id(leaf), xp.asarray(leaf))
-
-    return TreeSpec(tree, "checkpoint").map(there)
 
 
 def _shared(params: Any) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gpuopt.optimizer.optimizer import Optimizer
+from gpuopt.optimizer.processes import ALONE, Processes
 from gpuopt.training.checkpoints.checkpoint import applied, contents, read, write
 from gpuopt.training.checkpoints.error import CheckpointError
 from gpuopt.training.checkpoints.replacing import sweep
@@ -25,7 +26,7 @@ class Checkpointer:
 
     Pass it to `fit` or `minimize` as ``checkpoint=``. They continue from the newest checkpoint in
     the folder, if there is one, and save new ones. In your own loop, call `load` once before the
-    loop and `save` within it.
+    loop and `save` within it. All of several processes do so; the folder is that of the first.
 
     Parameters
     ----------
@@ -79,7 +80,7 @@ class Checkpointer:
         opt, history, extra
             As for `gpuopt.save`.
         """
-        self.write(contents(opt, history, extra))
+        self.write(contents(opt, history, extra), opt._processes)
 
     def load(self, opt: Optimizer, *, history: History | None = None) -> Any:
         """Continue from the newest checkpoint; if there is none, return None and change nothing.
@@ -103,7 +104,7 @@ class Checkpointer:
         TypeError, ValueError
             If the checkpoint is from another rule, or does not fit the arrays.
         """
-        found = self.agreed(opt)
+        found = self.newest(opt._processes)
         return None if found is None else applied(found[1], opt, history, str(found[0]))
 
     def _numbered(self) -> list[tuple[int, Path]]:
@@ -116,8 +117,14 @@ class Checkpointer:
         """Whether a run saves after `done` of its epochs or iterations."""
         return done % self.every == 0 or done == all_of_them
 
-    def write(self, tree: Any) -> None:
-        """Save a tree of plain values and arrays, and delete the oldest files beyond `keep`."""
+    def write(self, tree: Any, processes: Processes = ALONE) -> None:
+        """Save a tree of plain values and arrays, and delete the oldest files beyond `keep`.
+
+        The first of several processes does so.
+        """
+        processes.together("save", lambda: None if processes.rank else self._write(tree))
+
+    def _write(self, tree: Any) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         sweep(self.folder, _NAME)
         number = max((number for number, _ in self._numbered()), default=0) + 1
@@ -125,19 +132,28 @@ class Checkpointer:
         for path in self.paths[: -self.keep] if self.keep else ():
             path.unlink(missing_ok=True)
 
-    def agreed(self, opt: Optimizer) -> tuple[Path, Any] | None:
-        """The newest checkpoint, which is the same in all processes of the optimizer."""
-        return opt._agreed("checkpoint", self.newest, lambda found: found[0].name if found else "")
+    def newest(self, processes: Processes = ALONE) -> tuple[Path, Any] | None:
+        """The newest checkpoint that is complete, and its content; the first process chooses it."""
+        found: tuple[Path, Any] | None = None
 
-    def newest(self) -> tuple[Path, Any] | None:
-        """The newest checkpoint that is complete, and its content."""
+        def choose() -> Path | None:
+            nonlocal found
+            found = self._newest() if processes.rank == 0 else None
+            return None if found is None else found[0]
+
+        path = processes.each("load", choose)[0]
+        if path is None:
+            return None
+        return processes.together("load", lambda: found or (path, read(path)))
+
+    def _newest(self) -> tuple[Path, Any] | None:
         error = None
         for path in reversed(self.paths):
             try:
                 return path, read(path)
             except CheckpointError as damage:
                 error = damage
-                warnings.warn(f"{damage}; trying the one before it", stacklevel=6)
+                warnings.warn(f"{damage}; trying the one before it", stacklevel=7)
         if error is not None:
             raise error
         return None

@@ -10,8 +10,9 @@ import numpy as np
 
 from gpuopt.arrays.backend import is_array, is_cupy
 from gpuopt.arrays.dtypes import named
+from gpuopt.arrays.tree import TreeSpec
 
-__all__ = ["parsed", "plain"]
+__all__ = ["as_read", "on_device", "parsed", "plain"]
 
 _LONGEST = 80  # characters of a key in the name of an array
 
@@ -115,6 +116,24 @@ def parsed(document: Any, arrays: Mapping[str, Any]) -> Any:
     if "as" in document:
         array = _bfloat16(array)
     return array[()] if kind == "scalar" else array
+
+
+def as_read(tree: Any) -> Any:
+    """A tree as it is read from a file, if it can be kept in one."""
+    content = plain(tree)
+    return parsed(content.document, content.arrays)
+
+
+def on_device(tree: Any, xp: Any) -> Any:
+    """The tree with arrays of `xp`; an array that appears twice stays one array."""
+    seen: dict[int, Any] = {}
+
+    def there(leaf: Any) -> Any:
+        if not isinstance(leaf, np.ndarray):
+            return leaf
+        return seen[id(leaf)] if id(leaf) in seen else seen.setdefault(id(leaf), xp.asarray(leaf))
+
+    return TreeSpec(tree, "checkpoint").map(there)
 
 
 def _bfloat16(bits: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.optimizer.optimizer import Optimizer
-from gpuopt.training.checkpoints.checkpoint import applied, contents
+from gpuopt.training.checkpoints.checkpoint import applied, contents, of_process
 from gpuopt.training.checkpoints.checkpointer import Checkpointer
 from gpuopt.training.history import History
 
@@ -19,7 +19,7 @@ def save_run(
 ) -> None:
     """Save a run, with its record and the generator of its order."""
     order = None if rng is None else rng.bit_generator.state
-    checkpoint.write({**contents(opt, history, None), "order": order})
+    checkpoint.write(contents(opt, history, None, order=order), opt._processes)
 
 
 def resume(
@@ -33,11 +33,11 @@ def resume(
 
     `an_epoch` is the number of examples and of updates in an epoch.
     """
-    found = checkpoint.agreed(opt)
+    found = checkpoint.newest(opt._processes)
     if found is None:
         return
-    path, kept = str(found[0]), found[1]
-    opt._agreed("checkpoint", lambda: _check_run(path, kept, rng, an_epoch))
+    path, kept = str(found[0]), of_process(found[1], opt)
+    opt._processes.together("fit", lambda: _check_run(path, kept, rng, an_epoch))
     applied(kept, opt, history, path)
     if rng is not None:
         rng.bit_generator.state = kept["order"]

@@ -12,7 +12,7 @@ os.environ["CUPY_ACCELERATORS"] = ""  # CUB is compiled into CuPy for a GPU
 import cupy_backends.cuda.api.driver as driver
 import cupy_backends.cuda.api.runtime as runtime
 
-from . import blas, calls, kernels, settings, streams
+from . import blas, calls, kernels, nccl, settings, streams
 from .replace import Replaced, Switch
 
 __all__ = ["driver", "load", "plug_in", "plugged_in", "runtime", "unplug"]
@@ -29,6 +29,7 @@ def load() -> None:
     if "cupy" in sys.modules:
         raise ImportError("the emulated device must be loaded before CuPy is imported")
     blas.install()
+    nccl.install()
     _replaced.extend(Replaced(module, functions, calls.ENDS, calls.AT_ONCE) for module, functions in REPLACED)
 
 

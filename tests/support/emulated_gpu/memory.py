@@ -77,6 +77,14 @@ def free(address: int) -> None:
         device_library().emulated_free(address, found.size)
 
 
+def holds(address: int, size: int, device: int) -> bool:
+    """Whether so many bytes from an address on are one allocation's, of that device."""
+    before = bisect.bisect_right(_addresses, address)
+    start = _addresses[before - 1] if before else 0
+    found = _allocations.get(start)
+    return found is not None and found.device == device and not found.freed and address + size <= start + found.size
+
+
 def memory_info() -> tuple[int, int]:
     return _limit - _used[current_device()], _limit
 

@@ -107,15 +107,15 @@ MISTAKES = [
     ),
     Mistake(
         "the oldest checkpoints kept",
-        "Checkpointer.write",
+        "Checkpointer._write",
         "self.paths[:-self.keep]",
         "self.paths[self.keep:]",
         "test_checkpointer::test_the_newest_are_kept",
     ),
     Mistake(
         "a damaged checkpoint ends a run",
-        "Checkpointer.newest",
-        "warnings.warn(_1, stacklevel=6)",
+        "Checkpointer._newest",
+        "warnings.warn(_1, stacklevel=7)",
         "raise",
         "test_checkpointer::test_the_one_before_a_damaged_one_is_loaded_with_a_warning",
     ),
@@ -135,9 +135,9 @@ MISTAKES = [
     ),
     Mistake(
         "an epoch saved before its losses were looked at",
-        "Training.is_over",
-        "history._check()\nsave_run(__1)",
-        "save_run(__1)",
+        "Training._asks_to_stop",
+        "asked or (checkpoint is not None and _1)",
+        "asked",
         "test_fit::test_device_loss_that_is_not_finite_is_not_saved",
     ),
     Mistake(

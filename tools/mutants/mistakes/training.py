@@ -16,16 +16,16 @@ MISTAKES = [
     ),
     Mistake(
         "a loss looked at after its update",
-        "Training.epoch",
-        "_1._add(__1)\n_2.step(_3, _4)",
-        "_2.step(_3, _4)\n_1._add(__1)",
+        "Training._examined",
+        "add(__1)\nyield _1",
+        "yield _1\nadd(__1)",
         "test_fit",
     ),
     Mistake(
         "losses of the last epochs never looked at",
-        "Training.is_over",
-        "_1 >= _CHECK_EVERY or _2",
-        "_1 >= _CHECK_EVERY",
+        "Training._look",
+        "several or _1 >= _CHECK_EVERY or _2",
+        "several or _1 >= _CHECK_EVERY",
         "test_fit",
     ),
     Mistake(
@@ -65,7 +65,7 @@ MISTAKES = [
     ),
     Mistake(
         "a mean over the batches, not the examples",
-        "Validation.measure",
+        "Validation._means",
         "len(batch[0]) / count",
         "min(self._size, count) / count",
         "test_validation::test_the_means_over_all_examples",
