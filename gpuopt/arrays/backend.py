@@ -1,7 +1,7 @@
 """The libraries that own arrays and make new ones: NumPy, or CuPy if a GPU really works.
 
-CuPy is imported when it is asked for, never by ``import gpuopt``. The first use compiles and runs
-one small kernel to see whether CuPy works; `info` shows the reason if it does not.
+CuPy is imported at its first use, never by ``import gpuopt``. The first use compiles and runs one
+small kernel to see whether CuPy works; `info` shows the reason if it does not.
 """
 
 from __future__ import annotations

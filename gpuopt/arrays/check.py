@@ -149,7 +149,7 @@ def _moved(g: Any, name: str, p: Any) -> str:
 
 
 def _reshaped(g: Any, p: Any, path: str) -> str:
-    """What to pass for a gradient of another shape, if it has as many elements, or is a number."""
+    """The remedy for a gradient of another shape, if it has as many elements, or is a number."""
     name = f"grads{path}"
     if not g.shape:
         return f": pass {'cupy' if is_cupy(p) else 'np'}.full_like(params{path}, {name})"

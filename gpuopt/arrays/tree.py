@@ -148,7 +148,7 @@ def _entry(key: Any) -> str:
 
 
 def _difference(wanted: Any, given: Any, written: Callable[[Any], str]) -> str:
-    """What is missing of the keys that are wanted, and what is given beside them."""
+    """The keys that are missing, and those that are not wanted."""
     missing = [written(key) for key in wanted if key not in given]
     extra = [written(key) for key in given if key not in wanted]
     return "; ".join(
@@ -159,7 +159,7 @@ def _difference(wanted: Any, given: Any, written: Callable[[Any], str]) -> str:
 
 
 def _wrapped(children: Any, name: str) -> str:
-    """What to pass in place of an array where a tree of one array is expected."""
+    """The remedy for an array in place of a tree of one array."""
     if len(children) != 1:
         return ""
     key = f"{next(iter(children))!r}: " if isinstance(children, dict) else ""

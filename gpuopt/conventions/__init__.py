@@ -1,12 +1,12 @@
-"""Other libraries' calls: their names, arguments and defaults, and a rule of gpuopt with the same
-numbers.
+"""Calls of other libraries, with their names, arguments and defaults; each gives a rule with the
+same numbers.
 
 ``go.conventions.keras.Adam(1e-3)`` is ``go.Adam`` with Keras' epsilon; `torch`, `optax`, `keras`
-and `sklearn` have a function for each rule. What a library calls its option keeps its name; an
-option that is not available is refused with a remedy. The result is an ordinary rule or chain, and
-its repr the line to type: its names are of `gpuopt`, but `VelocityOfSteps` is of this package.
-Golden values, made by ``tools/golden_conventions.py`` from the libraries, hold each of them.
-Imports: rules and schedules. `gpuopt` imports it when it is asked for.
+and `sklearn` have a function for each rule. Options keep the names of the library; an option that
+is not available is refused with a remedy. The result is an ordinary rule or chain, and its repr is
+the line to type. The names in it belong to `gpuopt`, except `VelocityOfSteps`, which belongs to
+this package. Tests compare each of them with values of the libraries, made by
+``tools/golden_conventions.py``. Imports: rules and schedules. `gpuopt` imports it at its first use.
 """
 
 from gpuopt.conventions import keras, optax, sklearn, torch

@@ -1,4 +1,4 @@
-"""What the conventions of all libraries need: chains around a rule, refusals, and momentum that
+"""Shared by the conventions of all libraries: chains around a rule, refusals, and momentum that
 holds the learning rate.
 """
 
@@ -14,14 +14,15 @@ from gpuopt.rules.ranges import Decay, NonNegative
 __all__ = ["Made", "VelocityOfSteps", "around", "constant", "coupled", "decoupled", "refuse"]
 
 Made = Rule | Chain
-"""What a function of `gpuopt.conventions` gives."""
+"""The result of a function of `gpuopt.conventions`."""
 
 
 class VelocityOfSteps(Rule):
     """Momentum whose velocity holds the learning rate (Sutskever et al. 2013, "On the importance of
     initialization and momentum in deep learning"): ``v ← β·v - lr·g; p ← p + v``.
 
-    It differs from `Momentum` only where the learning rate changes.
+    It differs from `Momentum` only if the learning rate changes. Use it to reproduce runs of Keras
+    and scikit-learn.
     """
 
     lr: NonNegative = 0.01

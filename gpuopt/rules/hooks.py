@@ -90,17 +90,17 @@ HOOKS: dict[HookName, Hook] = {
     "start": Hook(
         owners=EVERY,
         arguments=("p",),
-        tells="what its state starts at",
+        tells="the initial values of its states",
         gets="the parameter, an array",
-        returns="a tuple, what each state starts at",
+        returns="a tuple, the initial value of each state",
         called="in the first step of each array, and by `init`, for `opt.state` until then",
     ),
     "holds": Hook(
         owners=(GRADIENT,),
         arguments=("paths",),
-        tells="which arrays stay as they are",
-        gets='the paths of all arrays, as `"layers/2/w"`',
-        returns="a list, for each path whether its array stays as it is and has no state",
+        tells="which arrays stay unchanged",
+        gets='the paths of all arrays, such as `"layers/2/w"`',
+        returns="a list: for each path, whether its array stays unchanged and has no state",
         called="by `init`, once",
     ),
     "steps": Hook(
@@ -108,7 +108,7 @@ HOOKS: dict[HookName, Hook] = {
         arguments=("t",),
         tells="how often the rest of the chain has acted",
         gets="how often the piece was called",
-        returns="how often the rest has acted by then: it acts when that number grows",
+        returns="how often the rest has acted by then; it acts in a step if that number grows",
         called="in every step, for `t - 1` and `t`",
     ),
     "accept": Hook(
@@ -122,15 +122,15 @@ HOOKS: dict[HookName, Hook] = {
     ),
     "undo": Hook(
         owners=(GRADIENT,),
-        tells="whether the step before is taken back",
+        tells="whether the last step is taken back",
         gets="nothing; its numbers, the loss and hyperparameters are attributes",
         returns="a truth value, computed from them: if it is true, parameters and states return to "
-        "what they were before the step before, momentum to 0, and nothing else changes",
+        "their values before the last step, momentum to 0, and nothing else changes",
         called="in every step, before anything else",
     ),
     "scale_lr": Hook(
         owners=(GRADIENT,),
-        tells="what the learning rate of the rule is multiplied by",
+        tells="the factor of the rule's learning rate",
         gets="nothing; its numbers, the loss and hyperparameters are attributes",
         returns="a number, computed from them, that multiplies the `lr` of the rule",
         called="in every step, before anything else",
@@ -139,7 +139,7 @@ HOOKS: dict[HookName, Hook] = {
         owners=EVERY,
         tells="which numbers of the whole optimizer it keeps",
         gets="nothing",
-        returns="a dict, the names of numbers of the whole optimizer and what they start at",
+        returns="a dict, the names of numbers of the whole optimizer and their initial values",
         called="by `init`",
     ),
     "adapt": Hook(
@@ -148,28 +148,27 @@ HOOKS: dict[HookName, Hook] = {
         tells="the next values of its numbers",
         gets="`p` and `g` (or `new`) of `update`, and the result of its own `accept`",
         returns="a tuple, the next value of each number",
-        called="in every step in which an array has a gradient; what it returns counts if the step "
+        called="in every step in which an array has a gradient; the result counts if the step "
         "is made, or if its own `accept` refused it",
         needs="numbers",
     ),
     "scale": Hook(
         owners=(RULE,),
         arguments=("t", "*state"),
-        tells="what its step multiplies a gradient by",
+        tells="the factor of the gradient in its step",
         gets="`t`, and the new states that `update` returned",
-        returns="what a steady gradient is multiplied by for the step, with the learning rate: a "
+        returns="the factor of a constant gradient in the step, with the learning rate: a "
         "number, or an array like `p`",
-        called="in every step, after `update`, where a piece behind the rule reads "
-        "`self.rule.scale`",
+        called="in every step, after `update`, if a piece behind the rule reads `self.rule.scale`",
         common=True,
     ),
     "evaluation": Hook(
         owners=(RULE, PARAMETER),
         arguments=("p", "*state"),
-        tells="what Optimizer.evaluation returns in place of the parameter",
+        tells="the result of Optimizer.evaluation in place of the parameter",
         gets="the parameter and its own state, arrays, or a number for a state that is one",
         returns="an array like `p`",
-        called="by `opt.evaluation()`, for each array; with state only where it has acted",
+        called="by `opt.evaluation()`, for each array; with state only if it has acted",
     ),
 }
 
