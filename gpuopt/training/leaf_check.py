@@ -91,7 +91,7 @@ class LeafCheck:
             name
             for name in _MENDED
             if (name != "conjugated" or self._gradient.dtype.kind == "c")
-            and (name != "transposed" or min(self._x.shape[-2:]) > 1 < self._x.ndim)
+            and (name != "transposed" or (self._x.ndim > 1 and min(self._x.shape[-2:]) > 1))
         ]
         yield from itertools.combinations(known, 1)
         yield from itertools.combinations(known, 2)

@@ -96,6 +96,12 @@ def test_two_mistakes_at_once() -> None:
     assert "return np.conj of it: the gradient is dL/dx + 1j * dL/dy" in str(found)
 
 
+@pytest.mark.parametrize("shape", [(), (3,), (3, 1)])
+def test_a_mistake_of_an_array_that_cannot_be_transposed(shape: tuple[int, ...]) -> None:
+    found = go.check_gradient(lambda x: (float((abs(x) ** 2).sum()) / 2, -x), np.full(shape, 1.0 + 2j))
+    assert (found.ok, found.verdict) == (False, "negated")
+
+
 def test_the_element_that_is_wrong() -> None:
     def fun(x: Any) -> Any:
         value, gradient = bowl(x)
