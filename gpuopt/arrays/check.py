@@ -12,7 +12,7 @@ from gpuopt.arrays.exchange import shared
 from gpuopt.arrays.foreign import conversion, convertible, list_of_numbers, on_gpu
 from gpuopt.arrays.memory import Memory, overlaps_itself
 
-__all__ = ["gradient", "loss_and_grads", "parameters", "place"]
+__all__ = ["check_axes", "gradient", "loss_and_grads", "parameters", "place"]
 
 _NO_ARRAY = "must be a NumPy or CuPy array"
 
@@ -98,7 +98,8 @@ def loss_and_grads(result: Any) -> tuple[Any, Any]:
     if not (isinstance(result, tuple) and len(result) == 2):
         items = f" of {len(result)}" if isinstance(result, tuple) else ""
         raise TypeError(
-            f"loss_and_grad must return a pair (loss, grads), not a {type(result).__name__}{items}"
+            f"loss_and_grad must return a pair (loss, grads), got {type(result).__name__}{items}: "
+            "end it with return loss, grads"
         )
     loss, grads = shared(result[0], "the loss"), result[1]
     shape, kind = getattr(loss, "shape", None), getattr(getattr(loss, "dtype", None), "kind", "")
@@ -111,10 +112,20 @@ def loss_and_grads(result: Any) -> tuple[Any, Any]:
             found += ": return loss.reshape(())"
         elif kind == "c" or isinstance(loss, complex):
             found += ": return loss.real"
+        elif getattr(grads, "shape", None) == () or isinstance(grads, float):
+            found += ": return the loss first, return loss, grads"
         raise TypeError(
             f"the loss that loss_and_grad returns must be a real number or 0-d array, not {found}"
         )
     return loss, grads
+
+
+def check_axes(ax: Any) -> None:
+    """Raise TypeError unless `ax` can be drawn on."""
+    if not hasattr(ax, "transData"):
+        what = f"ax must be axes of matplotlib, such as plt.gca(), got {ax!r}"
+        saves = f": to save the picture, write .figure.savefig({ax!r}) after the call"
+        raise TypeError(what + saves * isinstance(ax, str))
 
 
 def gradient(g: Any, p: Any, path: str) -> None:
@@ -139,9 +150,9 @@ def gradient(g: Any, p: Any, path: str) -> None:
     if g.dtype != p.dtype:
         _dtype(g, name)
         if is_complex(g.dtype) or is_complex(p.dtype):
-            hint = f": pass {name}.astype({p.dtype.name!r})" if is_complex(p.dtype) else ""
+            right = f"{name}.astype({p.dtype.name!r})" if is_complex(p.dtype) else f"{name}.real"
             what = f"{name} must have the dtype of params{path}, {p.dtype}, got {g.dtype}"
-            raise TypeError(what + hint)
+            raise TypeError(f"{what}: pass {right}")
 
 
 def _moved(g: Any, name: str, p: Any) -> str:

@@ -80,6 +80,11 @@ def compare(
     given = histories if isinstance(histories, Mapping) else {"": histories}
     if not given:
         raise ValueError("histories is empty: pass a dict of names and what fit returned")
+    if isinstance(histories, (list, tuple)) and any(isinstance(h, History) for h in histories):
+        raise TypeError(
+            "each History needs a name: pass a dict, "
+            '{f"run {i}": history for i, history in enumerate(histories)}'
+        )
     curves = {name: _curve(each, name, against, smooth, xlim) for name, each in given.items()}
     if yscale is None:
         yscale = "log" if all((loss > 0).all() for _, loss in curves.values()) else "linear"

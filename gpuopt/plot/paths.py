@@ -81,7 +81,8 @@ def limits(given: Limits, axis: int, points: Sequence[Any]) -> tuple[float, floa
     here = np.concatenate([np.empty(0), *(each[:, axis] for each in points)])
     here = here[np.isfinite(here)]
     if not here.size:
-        raise ValueError(f"{'xy'[axis]}lim is needed where no path says what should be in sight")
+        lim = f"{'xy'[axis]}lim"
+        raise ValueError(f"no path has finite points, so {lim} is needed: pass {lim}=(-1, 1)")
     low, high = float(here.min()), float(here.max())
     margin = 0.12 * (high - low) or 1.0
     return low - margin, high + margin

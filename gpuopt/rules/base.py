@@ -217,9 +217,11 @@ _EXAMPLES: dict[Any, str] = {int: "1", str: "'*'"}
 
 
 def class_hint(value: Any) -> str:
-    """What to type in place of the class of a rule or a piece, or of a method that is not a rule;
-    nothing for any other value.
+    """What to type in place of the class of a rule or a piece, of a method that is not a rule, or
+    of a name; nothing for any other value.
     """
+    if isinstance(value, str):
+        return ": pass an object in place of its name, such as gpuopt.Adam()"
     if hint := getattr(value, "not_a_rule", ""):
         return str(hint)
     if not (isinstance(value, type) and issubclass(value, (Bindable, Formula))):

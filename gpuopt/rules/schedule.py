@@ -57,12 +57,14 @@ class Schedule(abc.ABC):
         matplotlib.axes.Axes
         """
         from gpuopt.arrays.backend import optional_import
+        from gpuopt.arrays.check import check_axes
 
         whole(self, "steps of plot", steps)
         if ax is None:
             style = optional_import("matplotlib.style", "Schedule.plot")
             with style.context("gpuopt.plot.light"):
                 return self.plot(steps, optional_import("matplotlib.pyplot", "Schedule.plot").gca())
+        check_axes(ax)
         ax.plot(range(steps), [self(step) for step in range(steps)])
         ax.set(xlabel="completed steps", ylabel="value")
         return ax

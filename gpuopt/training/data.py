@@ -85,7 +85,8 @@ def _as_arrays(value: Any, name: str, to: str) -> str:
         return f"a tuple of arrays, tuple({name}.values())"
     if isinstance(value, list) and value and all(map(is_array, value)):
         return f"a tuple of arrays, tuple({name})"
-    if isinstance(value, list) and value and all(hasattr(type(v), "__array__") for v in value):
+    foreign = isinstance(value, list) and value and not isinstance(value[0], np.generic)
+    if foreign and all(hasattr(type(v), "__array__") for v in value):
         return f"a tuple of arrays, tuple({to}.asarray(array) for array in {name})"
     return conversion(value, name, to)
 

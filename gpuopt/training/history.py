@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuopt.arrays.backend import optional_import
+from gpuopt.arrays.check import check_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,6 +82,7 @@ class History:
             style = optional_import("matplotlib.style", "History.plot")
             with style.context("gpuopt.plot.light"):
                 return self.plot(optional_import("matplotlib.pyplot", "History.plot").subplots()[1])
+        check_axes(ax)
         loss = self.loss
         update = np.arange(1, loss.size + 1)
         window = loss.size // max(self.epochs, 1)
@@ -172,7 +174,7 @@ def plain_numbers(ax: Axes) -> None:
 
 
 def _not_finite(loss: float, update: int, epoch: int) -> FloatingPointError:
+    rate = "the learning rate may be too large, or" if update > 1 else "params or"
     return FloatingPointError(
-        f"the loss is {loss} at update {update} (epoch {epoch}): the learning rate may be too "
-        "large, or the data may not be finite"
+        f"the loss is {loss} at update {update} (epoch {epoch}): {rate} the data may not be finite"
     )

@@ -397,7 +397,7 @@ FROZEN = go.chain(go.freeze("*"), go.Adam())
         "no pair",
         lambda f, opt, g: (lambda params: 3, opt),
         TypeError,
-        ("loss_and_grad must return a pair (loss, grads), not a int",),
+        ("loss_and_grad must return a pair (loss, grads), got int",),
     ),
     (
         "a loss on the host",

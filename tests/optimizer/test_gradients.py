@@ -78,6 +78,8 @@ def test_a_new_array_in_the_place_of_another_is_checked(log: Any) -> None:
     with pytest.raises(ValueError, match=r"grads\[1\] must have the shape of params\[1\], \(4, 2\), got \(8,\)"):
         opt.step([*grads, others[-1]])
     opt.step([*grads, *arrays(1)])
+    with pytest.raises(TypeError, match=r"params\[1\], \w+, got complex64: pass grads\[1\]\.real$"):
+        opt.step([*grads, arrays(1)[0].astype("complex64")])
     with pytest.raises(ValueError, match=r"grads\[0\] shares memory with params\[1\]"):
         opt.step([params[1], *arrays(1)])
     with pytest.raises(ValueError, match=r"grads\[1\] shares memory with params\[0\]"):

@@ -85,7 +85,7 @@ def test_what_is_no_path_or_minimum_is_refused() -> None:
     for wrong in ([0, 0, 0], 1.0, np.ones((2, 3))):
         with pytest.raises(ValueError, match=r"minima must be a point of two numbers, .* minima=\[0, 0\]"):
             go.plot.contours(bowl, np.ones((3, 2)), minima=wrong)
-    with pytest.raises(ValueError, match="xlim is needed"):
+    with pytest.raises(ValueError, match=r"no path has finite points, so xlim is needed: pass xlim=\(-1, 1\)"):
         go.plot.landscape(bowl)
 
 

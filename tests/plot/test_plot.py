@@ -120,10 +120,30 @@ def test_losses_of_a_loop_of_ones_own(ax: Any) -> None:
         go.plot.compare({"mine": [1.0]}, "seconds")
     with pytest.raises(ValueError, match="against must be 'updates', 'examples' or 'seconds', got 'time'"):
         go.plot.compare({"mine": [1.0]}, "time")  # type: ignore[arg-type]  # as a user may
+    history = go.fit(lambda p, x: (float(p @ p), 2 * p), np.ones(3), np.zeros((8, 1)), go.SGD(0.01), 2, epochs=4)
+    histories: Any = [history, history]
+    with pytest.raises(TypeError, match=r"each History needs a name: pass a dict, \{") as refused:
+        go.plot.compare(histories)
+    named = eval(str(refused.value).partition("pass a dict, ")[2])
+    assert {text.get_text() for text in go.plot.compare(named, ax=Figure().subplots()).texts} >= {"run 0", "run 1"}
     with pytest.raises(ValueError, match="histories is empty"):
         go.plot.compare({})
     with pytest.raises(ValueError, match=r"'mine' must hold losses, of shape \(updates,\), got \(0,\)"):
         go.plot.compare({"mine": []})
+
+
+@pytest.mark.parametrize("wrong", ["loss.png", Figure()])
+def test_what_cannot_be_drawn_on_is_refused(wrong: Any) -> None:
+    history = go.fit(lambda p, x: (float(p @ p), 2 * p), np.ones(3), np.zeros((8, 1)), go.SGD(0.01), 2, epochs=1)
+    for draw in (
+        lambda: go.plot.compare(history, ax=wrong),
+        lambda: go.plot.animate(wrong),
+        lambda: history.plot(wrong),
+        lambda: go.schedules.Constant(1.0).plot(9, wrong),
+    ):
+        with pytest.raises(TypeError, match=r"ax must be axes of matplotlib, such as plt\.gca\(\), got ") as refused:
+            draw()
+        assert ("write .figure.savefig('loss.png')" in str(refused.value)) == isinstance(wrong, str)
 
 
 def test_one_history_alone(ax: Any) -> None:

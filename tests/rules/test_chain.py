@@ -110,6 +110,12 @@ loose: Any = go
     ("two rules in chains", lambda: go.chain(go.chain(go.SGD()), go.chain(go.SGD())), ValueError, ("got 2",)),
     ("a class", lambda: loose.chain(go.clip, go.SGD()), TypeError, ("neither a piece nor a rule", "call it, clip(value=1.0)")),
     ("a rule's class", lambda: loose.chain(go.Adam), TypeError, ("call it, Adam()",)),
+    (
+        "a name",
+        lambda: loose.chain("clip", go.SGD()),
+        TypeError,
+        ("'clip' is neither", "pass an object in place of its name, such as gpuopt.Adam()"),
+    ),
     ("None", lambda: loose.chain(None, go.SGD()), TypeError, ("None is neither",)),
     ("a list", lambda: loose.chain([go.clip(1.0), go.SGD()]), TypeError, ("neither a piece nor a rule",)),
     ("gradient after", lambda: go.chain(go.SGD(), go.clip(1.0)), ValueError, ("clip(value=1.0)", "before the rule")),

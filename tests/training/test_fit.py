@@ -337,6 +337,8 @@ def test_loss_not_finite_stops_before_its_update(bad: Any) -> None:
         fit(lambda p, x: (next(losses), np.ones(1)), params, np.zeros(4), optimizer, 1, epochs=4)
     assert optimizer.t == 5
     assert params == [-5.0]
+    with pytest.raises(FloatingPointError, match=r"at update 1 \(epoch 1\): params or the data may not be finite$"):
+        fit(lambda p, x: (bad, np.ones(1)), params, np.zeros(4), GradientDescent(lr=1.0), 1, epochs=4)
 
 
 # A device that is not there: it counts what makes the host wait, and refuses what a loop must not do.
@@ -507,6 +509,7 @@ def test_data_on_another_device_than_params(monkeypatch: pytest.MonkeyPatch) -> 
         (Frame(), "np.asarray(data)"),
         ([[1.0, 2.0], [3.0, 4.0]], "np.asarray(data)"),
         ([np.ones(3), np.ones(3)], "a tuple of arrays, tuple(data)"),
+        ((np.ones(3), list(np.ones(3))), "np.asarray(data[1])"),
         ([Frame(), Frame()], "a tuple of arrays, tuple(np.asarray(array) for array in data)"),
         ({"x": np.ones(3), "y": np.ones(3)}, "a tuple of arrays, tuple(data.values())"),
         ((np.ones(20), Frame()), "np.asarray(data[1])"),
@@ -548,11 +551,11 @@ def test_a_remedy_for_what_is_no_rule(rule: Any, remedy: str) -> None:
 @pytest.mark.parametrize(
     ("result", "message"),
     [
-        (1.0, "must return a pair .*, not a float"),
-        (None, "must return a pair .*, not a NoneType"),
-        ([1.0, {"w": np.zeros(3)}], "must return a pair .*, not a list"),
-        ((1.0,), "must return a pair .*, not a tuple of 1"),
-        ((1.0, {"w": np.zeros(3)}, 0), "must return a pair .*, not a tuple of 3"),
+        (1.0, "must return a pair .*, got float: end it with return loss, grads"),
+        (None, "must return a pair .*, got NoneType: end it with return loss, grads"),
+        ([1.0, {"w": np.zeros(3)}], "must return a pair .*, got list: end it with return loss, grads"),
+        ((1.0,), "must return a pair .*, got tuple of 1: end it with return loss, grads"),
+        ((1.0, {"w": np.zeros(3)}, 0), "must return a pair .*, got tuple of 3: end it with return loss, grads"),
         (
             (np.ones(1), {"w": np.zeros(3)}),
             r"real number or 0-d array, not ndarray of shape \(1,\) and dtype float64: return loss\.reshape\(\(\)\)$",
@@ -561,7 +564,8 @@ def test_a_remedy_for_what_is_no_rule(rule: Any, remedy: str) -> None:
         ((1j, {"w": np.zeros(3)}), r"not complex: return loss\.real$"),
         ((np.complex64(1), {"w": np.zeros(3)}), r"not complex64 of shape \(\) and dtype complex64"),
         ((True, {"w": np.zeros(3)}), "not bool"),
-        (({"w": np.zeros(3)}, 1.0), "not dict"),
+        (({"w": np.zeros(3)}, 1.0), "not dict: return the loss first, return loss, grads$"),
+        ((np.zeros(3), 1.0), "not ndarray .*: return the loss first, return loss, grads$"),
         ((None, {"w": np.zeros(3)}), "not NoneType"),
         (("1.0", {"w": np.zeros(3)}), "not str"),
     ],
