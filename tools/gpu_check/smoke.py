@@ -18,7 +18,7 @@ import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cupy
 import numpy as np
@@ -121,7 +121,7 @@ def captured(keep: bool) -> bool:
     return found[0] == found[1]
 
 
-def over_nccl(shard: bool, order: str) -> object:
+def over_nccl(shard: bool, order: Literal["fast", "fixed"]) -> object:
     """NCCL's functions, though in a communicator of one process: more need as many GPUs."""
     from cupy.cuda import nccl
 
