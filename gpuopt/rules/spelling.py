@@ -184,8 +184,10 @@ def _is_tree(value: Any) -> bool:
 
 def in_place_of(name: str, value: Any, rule: bool) -> str:
     """What to type for a hyperparameter that is not a number."""
-    if isinstance(value, type):
-        return f"; {value.__name__} is a class: make a schedule of it, {value.__name__}(...)"
+    if isinstance(value, (str, type)):
+        of_class = getattr(value, "__name__", "")
+        remedy = f"{of_class} is a class: make a schedule of it, {of_class}(...)"
+        return f"; {remedy if of_class else f'a number has no quotes, as in {name}=0.1'}"
     if is_array(value):
         if math.prod(value.shape) == 1:
             return f"; write {name}={name}.item()"

@@ -92,7 +92,8 @@ def _as_arrays(value: Any, name: str, to: str) -> str:
 
 
 def batch_size_of(batch_size: Any, count: int) -> int:
-    size = count if batch_size is None else integer("batch_size", batch_size, 1)
+    takes = "batch_size (None takes all examples)"
+    size = count if batch_size is None else integer(takes, batch_size, 1)
     if size > count:
         raise ValueError(
             f"batch_size is {size}, but data has {count} examples (batch_size=None takes all of "

@@ -455,6 +455,10 @@ def test_a_class_in_place_of_a_schedule() -> None:
     assert "Cosine is a class: make a schedule of it" in message("Adam(schedules.Cosine)", namespace())
 
 
+def test_a_text_in_place_of_a_number() -> None:
+    assert message("Adam('0.05')", namespace()).endswith("got '0.05'; a number has no quotes, as in lr=0.1")
+
+
 def test_what_a_property_raises_is_heard() -> None:
     assert "put gpuopt.LossScale() first" in message("Adam().init(x).loss_scale", namespace())
     assert message("Adam().nonsense", namespace()) == "'Adam' object has no attribute 'nonsense'"

@@ -459,12 +459,12 @@ def call(**changes: Any) -> Any:
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"batch_size": 0}, ValueError, "batch_size must be at least 1, not 0"),
-        ({"batch_size": -3}, ValueError, "batch_size must be at least 1, not -3"),
+        ({"batch_size": 0}, ValueError, r"batch_size \(None takes all examples\) must be at least 1, not 0"),
+        ({"batch_size": -3}, ValueError, r"batch_size \(None takes all examples\) must be at least 1, not -3"),
         ({"batch_size": 21}, ValueError, "batch_size is 21, but data has 20 examples"),
-        ({"batch_size": 2.0}, TypeError, "batch_size must be an integer, not 2.0"),
-        ({"batch_size": True}, TypeError, "batch_size must be an integer, not True"),
-        ({"batch_size": "all"}, TypeError, "batch_size must be an integer, not 'all'"),
+        ({"batch_size": 2.0}, TypeError, r"batch_size \(None takes all examples\) must be an integer, not 2.0"),
+        ({"batch_size": True}, TypeError, r"batch_size \(None takes all examples\) must be an integer, not True"),
+        ({"batch_size": "all"}, TypeError, r"batch_size \(None takes all examples\) must be an integer, not 'all'"),
         ({"epochs": -1}, ValueError, "epochs must be at least 0, not -1"),
         ({"epochs": 1.5}, TypeError, "epochs must be an integer, not 1.5"),
         ({"epochs": np.bool_(True)}, TypeError, "epochs must be an integer"),
