@@ -141,7 +141,7 @@ class Helpers:
         self.jobs: _Jobs = queue.SimpleQueue()
         self.meeting: Any = None
         self._mode, self._count, self._starting = mode, 0, threading.RLock()
-        self._threads, self._apart = list[int](), (-1, 0)
+        self._threads, self._apart = list[int](), (-1, 0, set[int]())
 
     def up_to(self, wanted: int) -> int:
         """How many of so many helpers there are, once those that are missing were started."""
@@ -160,17 +160,19 @@ class Helpers:
     def keep_apart(self) -> None:
         """Let helpers work on the processors of this thread, except the one that it is on now.
 
-        Linux may wake a helper there, and leave it, for many milliseconds: on a virtual machine a
-        processor that sleeps looks busy.
+        If it has one processor alone, they work there too. Linux may wake a helper on the processor
+        of its caller, and leave it, for many milliseconds: on a virtual machine a processor that
+        sleeps looks busy.
         """
-        here = _processor(), len(self._threads)
-        if here[0] < 0 or here == self._apart:
+        if (here := _processor()) < 0:
             return
         with contextlib.suppress(OSError):  # what is allowed may change at any time
-            if others := os.sched_getaffinity(0) - {here[0]}:
+            allowed = os.sched_getaffinity(0)
+            now = here, len(self._threads), allowed
+            if now != self._apart:
+                self._apart = now
                 for thread in self._threads:
-                    os.sched_setaffinity(thread, others)
-        self._apart = here
+                    os.sched_setaffinity(thread, allowed - {here} or allowed)
 
 
 def _serve(jobs: _Jobs, mode: _Mode, threads: list[int]) -> None:
