@@ -7,7 +7,7 @@ the hyperparameters of each update, and how far the host has counted. `Optimizer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -156,10 +156,10 @@ class Binding:
         return RuleChange(self.updates, self.hyper, programs, varying, by_row)
 
     def check_change(
-        self, rule: Bindable, resumed: bool = False, kept: Iterable[str] = ()
+        self, rule: Bindable, resumed: bool = False, kept: Sequence[Collection[str]] = ()
     ) -> RuleChange:
         """The updates of another rule for the same state; a `resumed` one calls no schedules, and
-        continues with those states of one number that are `kept`.
+        continues with those states of one number that are `kept` for each array.
 
         Raises
         ------
@@ -174,7 +174,8 @@ class Binding:
         programs, varying, by_row = [], [], []
         for group in (*self.groups, *self.row_groups):
             values = self.hyper.checked[group.key], hyper.checked[group.key]
-            found, names = group.check_change(updates[group.key], *values, kept)
+            own = {name for index in group.indices if kept for name in kept[index]}
+            found, names = group.check_change(updates[group.key], *values, own)
             if isinstance(group, RowGroup):
                 group.check_programs(updates[group.key], found)
                 by_row.append(found)

@@ -91,6 +91,7 @@ class Saved(Generic[BindableT_co]):
         self._exchanged = asked - {None, "dynamic8"} | {"float32"} if len(asked) > 1 else set()
         self._codes, self._coded = set(coded_arrays(binding)), "dynamic8" in asked
         self.t, self.counts = read_counts(saved, binding)
+        self._averages = self._weighted()
 
     def ready(self, state: dict[str, Any], numbers: Iterable[str]) -> Ready[BindableT_co]:
         """All parts, checked; `state` and `numbers` are those of the optimizer."""
@@ -112,9 +113,19 @@ class Saved(Generic[BindableT_co]):
     def change(self) -> RuleChange:
         """The updates of the saved rule."""
         try:
-            return self._binding.check_change(self.rule, True, self.state)
+            return self._binding.check_change(self.rule, True, self._averages)
         except (TypeError, ValueError) as error:
             raise type(error)(f"state_dict['hyper']: {error}") from None
+
+    def _weighted(self) -> list[set[str]]:
+        """For each array the names of the averages whose sum of weights is saved."""
+        found: list[set[str]] = [set() for _ in self._spec.leaves]
+        for name in self.state.keys() & set[str]().union(*self._binding.averages):
+            sums = self._spec.match(self.state[name], f"state_dict['state'][{name!r}]")
+            for own, value in zip(found, sums, strict=True):
+                if value is not None:
+                    own.add(name)
+        return found
 
     def progress(self, numbers: Iterable[str], change: RuleChange) -> Progress:
         """How far it came; `numbers` are those of the whole optimizer that are needed."""
@@ -135,10 +146,10 @@ class Saved(Generic[BindableT_co]):
         ):
             for key in shown(programs[-1], varying):
                 sums = key.name in programs[-1].decays
-                if key.name in self.state:
-                    values = self._numbers(key.name, group.indices, sums)
-                else:
+                if sums and not any(key.name in self._averages[i] for i in group.indices):
                     values = self._weights(key.name, group)
+                else:
+                    values = self._numbers(key.name, group.indices, sums)
                 found.append((key, group.indices, values))
         self._check_shared(found)
         return found
@@ -149,6 +160,8 @@ class Saved(Generic[BindableT_co]):
         origin = self._origin.update_for(group.key)
         decay = group.decays(origin)[name]
         if not decay.fixed and any(counts):
+            if name in self.state:  # but None for these arrays, which is refused there
+                return self._numbers(name, group.indices, True)
             raise ValueError(f"state_dict['state'] has no {name!r}")
         return closed_weights(decay, counts, origin.hyper(0))
 
