@@ -74,7 +74,7 @@ class Binder:
         new = Binder(self._owners, self._options)
         if kept is not None:
             new._kept = kept
-            with self._owners.following(groups, kept["header"]["t"]):
+            with self._owners.following(groups, kept["header"]):
                 new.of(groups)
         return new
 

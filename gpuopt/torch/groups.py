@@ -35,6 +35,8 @@ _OF_PYTORCH = {
     *("momentum_decay", "nesterov", "rho", "step_sizes", "weight_decay"),
 }
 """The entries of the groups of PyTorch's optimizers."""
+_OF_SCHEDULERS = {"base_momentum", "initial_lr", "max_lr", "max_momentum", "min_lr"}
+"""The entries that PyTorch's schedulers add to groups."""
 _HAIR = 1e-12
 
 
@@ -124,9 +126,9 @@ def check_names(rule: Bindable, group: Group) -> None:
     """Raise ValueError if the group names a hyperparameter that the rule does not have."""
     entries, known = entries_of(rule), rule.hyperparameters
     for name in group:
-        typo = difflib.get_close_matches(name, entries, 1, 0.8)
-        if name in entries or (name in known and name not in _OF_PYTORCH):
+        if name in entries or name in _OF_SCHEDULERS or (name in known and name not in _OF_PYTORCH):
             continue
+        typo = difflib.get_close_matches(name, entries, 1, 0.8)
         if name in _OF_PYTORCH or typo:
             raise ValueError(
                 f"a group has {name!r}, and {rule!r} takes {', '.join(entries) or 'no numbers'} "

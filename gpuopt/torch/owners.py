@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -92,14 +92,19 @@ class Owners:
                     group[name] = owner.shown[name] = schedule(t)
 
     @contextmanager
-    def following(self, groups: Sequence[Group], t: int) -> Iterator[None]:
-        """Continue each schedule of gpuopt whose value after `t` steps stands in its group.
+    def following(self, groups: Sequence[Group], header: Mapping[str, Any]) -> Iterator[None]:
+        """Continue the schedules of gpuopt that a saved state followed.
 
         If the ``with`` ends in an error, nothing changes.
         """
         before = [dict(owner.shown) for owner in self._each]
-        for owner, group in zip(self._each, groups, strict=True):
-            now = {name: schedule(t) for name, schedule in owner.schedules.items()}
+        for index, (owner, group) in enumerate(zip(self._each, groups, strict=True)):
+            front = f"{index}/" if len(self._each) > 1 else ""
+            now = {
+                name: schedule(header["t"])
+                for name, schedule in owner.schedules.items()
+                if f"{front}{name}" in header["schedules"]
+            }
             owner.shown |= {name: x for name, x in now.items() if group[name] == x}
         try:
             yield

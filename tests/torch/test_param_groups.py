@@ -233,3 +233,44 @@ def test_a_state_dict_that_does_not_fit_leaves_schedules_as_they_are() -> None:
         other.load_state_dict(saved)
     other.step()
     assert other.param_groups[0]["lr"] == schedule(1)
+
+
+def test_a_number_that_a_schedule_gives_too_stays_a_number() -> None:
+    rule = go.partition({"*/bias": go.SGD(0.1), "*": go.Adam(go.schedules.Step(0.1, 3, 0.5))})
+    a, b = model(), model()
+    opt, other = (go.torch.Optimizer(net.named_parameters(), rule) for net in (a, b))
+    train(a, opt, 1)
+    opt.param_groups[1]["lr"] = 0.05
+    train(a, opt, 2)
+    assert (opt.param_groups[1]["lr"], rule.hyperparameters["*/lr"](3)) == (0.05, 0.05)
+    other.load_state_dict(opt.state_dict())
+    train(b, other, 3)
+    assert other.param_groups[1]["lr"] == 0.05
+
+
+def test_a_cycle_of_momentum_is_resumed_before_its_first_step() -> None:
+    opt, other = (go.torch.Optimizer(model().parameters(), go.Momentum(0.1)) for _ in range(2))
+    rates.OneCycleLR(opt, 0.1, total_steps=9)
+    opt.add_param_group({**opt.param_groups[0], "params": [torch.ones(2, requires_grad=True)]})
+    other.add_param_group({"params": [torch.ones(2, requires_grad=True)]})
+    other.load_state_dict(opt.state_dict())
+    assert [group["max_momentum"] for group in other.param_groups] == [0.95] * 2
+
+
+def test_a_state_in_which_the_decays_of_some_groups_were_cycled() -> None:
+    """A group whose decays were always the same has no sums of weights."""
+
+    def bound() -> tuple[Any, Any]:
+        net = model()
+        groups = [{"params": layer.parameters()} for layer in net]
+        return net, go.torch.Optimizer(groups, go.Adam(0.01))
+
+    (a, opt), (b, other) = bound(), bound()
+    train(a, opt, 1)
+    opt.param_groups[0]["betas"] = (0.8, 0.999)
+    train(a, opt, 1)
+    b.load_state_dict(a.state_dict())
+    other.load_state_dict(opt.state_dict())
+    train(a, opt, 2)
+    train(b, other, 2)
+    assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
