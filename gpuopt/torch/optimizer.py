@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -160,11 +160,7 @@ class Optimizer(torch.optim.Optimizer):
         -------
         The loss that the closure returned, or None.
         """
-        if self._evaluating:
-            raise RuntimeError(
-                "the tensors hold the parameters to evaluate with: leave `with opt.evaluation():` "
-                "before opt.step()"
-            )
+        self._check_evaluating("opt.step()")
         found = None
         if closure is not None:
             with torch.enable_grad():
@@ -185,22 +181,18 @@ class Optimizer(torch.optim.Optimizer):
         Raises
         ------
         RuntimeError
-            If you call `evaluation` or `step` within it.
+            If you call `evaluation` or `step` within it, or copy or pickle the optimizer there.
 
         Examples
         --------
         >>> with opt.evaluation():                                # doctest: +SKIP
         ...     loss = validate(model)
         """
-        if self._evaluating:
-            raise RuntimeError("opt.evaluation() is in use: leave the `with` that is open first")
-        self._evaluating = True
+        self._check_evaluating("another one")
+        binder, self._evaluating = self._binder, True
         try:
-            if self._binder.is_new:
+            with nullcontext() if binder.is_new else binder.of(self.param_groups).evaluation():
                 yield
-            else:
-                with self._binder.of(self.param_groups).evaluation():
-                    yield
         finally:
             self._evaluating = False
 
@@ -253,7 +245,16 @@ class Optimizer(torch.optim.Optimizer):
         finally:
             hook.remove()
 
+    def _check_evaluating(self, what: str) -> None:
+        """Raise RuntimeError within `evaluation`."""
+        if self._evaluating:
+            raise RuntimeError(
+                "the tensors hold the parameters to evaluate with: leave `with opt.evaluation():` "
+                f"before {what}"
+            )
+
     def __getstate__(self) -> dict[str, Any]:
+        self._check_evaluating("you copy or pickle the optimizer")
         own = ("_owners", "_binder", "_packed", "_evaluating")
         state = {**super().__getstate__(), "state": defaultdict(dict)}
         return state | {name: vars(self)[name] for name in own}

@@ -182,8 +182,10 @@ def test_evaluation_swaps_the_tensors_and_brings_them_back(rule: Any) -> None:
         found = [p.detach().clone() for p in net.parameters()]
         with pytest.raises(RuntimeError, match=r"leave `with opt\.evaluation\(\):` before opt\.step"):
             opt.step()
-        with pytest.raises(RuntimeError, match=r"in use"), opt.evaluation():
+        with pytest.raises(RuntimeError, match=r"before another one"), opt.evaluation():
             pass
+        with pytest.raises(RuntimeError, match=r"before you copy or pickle the optimizer"):
+            copy.deepcopy((net, opt))  # whose tensors would never again be those to step from
         raise KeyError
     for p, was, place, evaluated, new in zip(net.parameters(), before, places, found, wanted.values(), strict=True):
         assert torch.equal(p, was)
