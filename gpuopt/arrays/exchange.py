@@ -83,7 +83,7 @@ def shared(x: Any, name: str, write: bool = False) -> Any:
         what = f"{name} is a {kind} whose memory cannot be shared ({why})"
         raise TypeError(f"{what}{_remedy(x, name)}") from error
     if write and _read_only(x, array):
-        what = f"{name} is a {kind} that is read-only, and parameters are updated in place"
+        what = f"{name} is a {kind} that is read-only, and parameters are updated"
         copy = f": make it cupy.array({name})" if on_gpu(x) else _remedy(x, name)
         raise ValueError(f"{what} in place{copy}")
     if write and is_tensor(x) and overlaps_itself(array):
