@@ -52,34 +52,62 @@ def token_of(rule: Bindable) -> int:
 
 def each(transport: Transport, what: str, action: Callable[[], T]) -> list[T]:
     """What `action` gives in each process, if it raises an error in none."""
-    found, error = _tried(action)
-    heard = transport.gather((_text(error), found))
-    _raise_first(what, [text for text, _ in heard], error)
-    return [found for _, found in heard]
+    return _told(transport, what, *_tried(action))
 
 
 def together(transport: Transport, what: str, action: Callable[[], T]) -> T:
     """What `action` gives here, if it raises an error in no process."""
     found, error = _tried(action)
-    _raise_first(what, transport.gather(_text(error)), error)
+    _told(transport, what, None, error)
     return found  # type: ignore[return-value]
 
 
 def _tried(action: Callable[[], T]) -> tuple[T | None, Exception | None]:
-    """What `action` gives, or the error that all are told of."""
+    """What `action` gives, or its error, unless the action itself has told all of it."""
     try:
         return action(), None
     except Exception as error:
+        if getattr(error, _KNOWN, False):
+            raise
         return None, error
 
 
-def _text(error: Exception | None) -> str | None:
-    return None if error is None else f"{type(error).__name__}: {error}"
+_KNOWN = "_gpuopt_known_to_all"
+"""The attribute of an error that all processes raise."""
+
+
+def _told(transport: Transport, what: str, found: T | None, error: Exception | None) -> list[T]:
+    """What each process has found, if none has an error and all do the same."""
+    text = None if error is None else f"{type(error).__name__}: {error}"
+    heard = transport.gather((what, text, found))
+    said = _first_error(heard)
+    if error is not None and len({text for _, text, _ in heard}) == 1:
+        setattr(error, _KNOWN, True)
+        raise error
+    if said is not None:
+        setattr(told := RuntimeError(said), _KNOWN, True)
+        raise told from error
+    return [found for *_, found in heard]
+
+
+def _first_error(heard: list[tuple[str, str | None, Any]]) -> str | None:
+    """The error of the first process that has one, or that makes another call than rank 0."""
+    first, *_ = heard[0]
+    for rank, (what, text, _) in enumerate(heard):
+        if text is not None:
+            return f"{what}: rank {rank}: {text}"
+    for rank, (what, *_) in enumerate(heard):
+        if what != first:
+            return (
+                f"rank {rank} calls {what}, and rank 0 calls {first}: let every rank make the same "
+                "calls"
+            )
+    return None
 
 
 def agree(transport: Transport, what: str, mine: dict[str, str]) -> None:
     """Raise ValueError in all processes if one describes something else than the first."""
-    first, *others = transport.gather(mine)
+    first, *others = each(transport, what, lambda: mine)
     for rank, other in enumerate(others, start=1):
         for name in dict.fromkeys((*first, *other)):
             if first.get(name) != other.get(name):
@@ -87,15 +115,6 @@ def agree(transport: Transport, what: str, mine: dict[str, str]) -> None:
                     f"{what}: rank {rank} has {name} = {other.get(name, 'none')}, and rank 0 has "
                     f"{first.get(name, 'none')}: give every rank the same"
                 )
-
-
-def _raise_first(what: str, texts: list[str | None], mine: Exception | None) -> None:
-    """Raise the error of the first that has one; where all have the same, as it was."""
-    if mine is not None and len(set(texts)) == 1:
-        raise mine
-    for rank, text in enumerate(texts):
-        if text is not None:
-            raise RuntimeError(f"{what}: rank {rank}: {text}") from mine
 
 
 class Said(NamedTuple):
@@ -120,11 +139,11 @@ def heard(transport: Transport, mine: Said, error: Exception | None, given: list
     rows = transport.gather_numbers(np.array(mine, np.float64))
     failed, complete, t, token, has_loss, loss = rows.T
     if failed.any():
-        _raise_first("step", transport.gather(_text(error)), error)
+        _told(transport, "step", None, error)
     counted = f"the count of steps, {', '.join(str(int(each)) for each in t)}"
     for column, name in (
         (t, counted),
-        (token, "the rule"),
+        (token, "the rule or what its schedules give"),
         (has_loss, "loss=, or none"),
     ):
         if (column != column[0]).any():

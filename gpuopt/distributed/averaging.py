@@ -6,6 +6,7 @@ Comes in: gradients of this process. `Averaging` lets each process make the whol
 
 from __future__ import annotations
 
+import zlib
 from typing import Any, NoReturn
 
 import numpy as np
@@ -78,18 +79,18 @@ class Distributed(Optimizer[BindableT_co]):
             In all processes alike, if one cannot make the step, or makes another. Nothing has
             changed then.
         """
-        read, error, own = list[Any](), None, None
+        read, error, own, token = list[Any](), None, None, 0
         try:
+            self._guard.check()
             read = list(self._read(grads))
             self._check_rule()
+            token = self._token_of_step()
             own = given_loss(loss, self._binding.loss_reader, self._binding.leaves[0])
         except Exception as caught:  # told to all
             error = caught
         given = [g is not None for g in read]
         value = 0.0 if own is None or self._averages_loss else float(own)
-        said = Said(
-            error is not None, all(given), self._count, self._token, loss is not None, value
-        )
+        said = Said(error is not None, all(given), self._count, token, loss is not None, value)
         mean = heard(self._transport, said, error, given)
         with self._there():
             for bucket in self._buckets:
@@ -117,6 +118,14 @@ class Distributed(Optimizer[BindableT_co]):
     def _count(self) -> int:
         """The count of steps, if the host knows it."""
         return 0 if self._binding.device_counts else self.t
+
+    def _token_of_step(self) -> int:
+        """A number that tells rules apart, and what their schedules give on the host."""
+        hyper = self._binding.hyper
+        if hyper.fixed is not None or self._binding.device_counts:
+            return self._token
+        values = [*hyper.at(self._binding.t).values()]
+        return zlib.crc32(repr(values).encode(), self._token)
 
     def _check_rule(self) -> None:
         """Raise an error if another rule was set that cannot be used here."""

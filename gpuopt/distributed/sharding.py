@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from gpuopt.arrays import exchange
 from gpuopt.arrays.tree import TreeSpec
 from gpuopt.distributed.averaging import Distributed
 from gpuopt.distributed.buckets import Order
 from gpuopt.distributed.shares import ShareBucket, gathered, share_of
 from gpuopt.distributed.transports import Transport
 from gpuopt.optimizer.gradients import GradientReader
+from gpuopt.optimizer.guard import Guard
 from gpuopt.optimizer.saved import Ready
 from gpuopt.rules.base import BindableT_co
 
@@ -52,7 +54,7 @@ class Sharding(Distributed[BindableT_co]):
             super().__init__(transport, order, spec, rule, spec.build(own))
         except (TypeError, ValueError) as error:
             raise ValueError(f"shard=True flattens arrays: {error}; {_REMEDY}") from error
-        self._shared = params
+        self._shared, self._guard = params, Guard(spec, params, self._binding.on_device)
         self._check_shares()
         whole = [True] * len(own)
         self._whole = GradientReader(spec, spec.leaves, [{} for _ in own], whole)
@@ -106,8 +108,9 @@ class Sharding(Distributed[BindableT_co]):
     def evaluation(self) -> Any:
         """The whole parameters to evaluate with; all processes must call it."""
         found = self._processes.together("evaluation", super().evaluation)
-        shares = self._binding.spec.match(found, "evaluation")
-        return self._all.build(list(map(self._gathered, shares, self._all.leaves)))
+        shares = map(exchange.parameter, self._all.match(found, "evaluation"), self._all.paths)
+        whole = list(map(self._gathered, shares, self._all.leaves))
+        return self._all.build(self._guard.alike(whole))
 
     def _gathered(self, own: Any, like: Any) -> Any:
         with self._there():

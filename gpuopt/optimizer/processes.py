@@ -16,8 +16,8 @@ T = TypeVar("T")
 class Processes:
     """One process, which is alone.
 
-    Where there are several, all call each method in the same order; an action must not call one.
-    If an action raises an error in one process, all raise one that names its rank.
+    Where there are several, all call each method in the same order; an action may call one, too. If
+    an action raises an error in one process, all raise one that names its rank.
 
     Attributes
     ----------

@@ -6,8 +6,6 @@ Nothing in the loop waits for a GPU: the losses stay in an array there until an 
 from __future__ import annotations
 
 import functools
-import math
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, SupportsFloat, SupportsIndex, TypeAlias
 
@@ -16,15 +14,15 @@ import numpy as np
 from gpuopt.arrays.tree import leaves
 from gpuopt.arrays.typed import AnyArray, ArrayTree, LossAndGrad
 from gpuopt.optimizer.optimizer import Optimizer
+from gpuopt.optimizer.processes import ALONE
 from gpuopt.rules.base import Bindable
 from gpuopt.rules.chains import loss_scale_name, takes_back
 from gpuopt.training.arguments import check_callback, remedy
 from gpuopt.training.checkpoints.checkpointer import Checkpointer, check_checkpointer
 from gpuopt.training.checkpoints.resuming import resume
-from gpuopt.training.data import batch_size_of, batches, checked, integer
+from gpuopt.training.data import batch_size_of, checked, integer
 from gpuopt.training.epochs import Training
 from gpuopt.training.history import History
-from gpuopt.training.progress import progress_bar
 from gpuopt.training.validation import Validation
 
 __all__ = ["History", "fit"]
@@ -124,36 +122,34 @@ def fit(
     RuntimeError
         In all of several processes, if one raises an error; the message names its rank.
     """
-    _check_options(loss_and_grad, shuffle, callback, checkpoint)
-    arrays, xp = checked(data, params)
-    count = arrays[0].shape[0]
-    size = batch_size_of(batch_size, count)
-    epochs = integer("epochs", epochs, 0)
-    measured = (validation, params, loss_and_grad, size, metrics, patience, min_delta)
-    after = Validation(*measured)
-    optimizer = _optimizer(rule, params)
-    rng = _generator(seed) if shuffle and size < count else None
-    history, forward = History(takes_back(optimizer.rule)), functools.partial(loss_and_grad, params)
-    training = Training(forward, optimizer, history, epochs, rng, xp, after, callback, checkpoint)
-    updates = math.ceil(count / size)
-    optimizer._processes.agree("fit", _told(training, updates))
+
+    def prepared() -> Training:
+        _check_options(loss_and_grad, shuffle, callback, checkpoint)
+        arrays, xp = checked(data, params)
+        count, number = arrays[0].shape[0], integer("epochs", epochs, 0)
+        size = batch_size_of(batch_size, count)
+        measured = (validation, params, loss_and_grad, size, metrics, patience, min_delta)
+        after, opt = Validation(*measured), _optimizer(rule, params)
+        rng = _generator(seed) if shuffle and size < count else None
+        history, forward = History(takes_back(opt.rule)), functools.partial(loss_and_grad, params)
+        given = (arrays, size, number, rng, xp)
+        return Training(forward, opt, history, *given, after, callback, checkpoint)
+
+    processes = rule._processes if isinstance(rule, Optimizer) else ALONE
+    training = processes.together("fit", prepared)
+    processes.agree("fit", _told(training))
     if checkpoint is not None:
-        resume(checkpoint, optimizer, history, rng, (count, updates))
-    start = time.perf_counter() - history.seconds
-    with progress_bar(progress, epochs, history.epochs * updates, epochs * updates) as bar:
-        for _ in range(history.epochs, epochs):
-            training.epoch(batches(arrays, size, rng, xp), bar)
-            if training.is_over(start):
-                break
-    return history
+        an_epoch = training.data[0].shape[0], training.updates
+        resume(checkpoint, training.optimizer, training.history, training.rng, an_epoch)
+    return training.run(progress)
 
 
-def _told(training: Training, updates: int) -> dict[str, str]:
+def _told(training: Training) -> dict[str, str]:
     """What must be the same in several processes, or they would wait for one another."""
     every = None if training.checkpoint is None else training.checkpoint.every
     return {
         "epochs": str(training.epochs),
-        "updates of an epoch": str(updates),
+        "updates of an epoch": str(training.updates),
         "the epochs between checkpoints": str(every),
         "what validation measures": training.validation.described,
     }

@@ -241,6 +241,23 @@ def what_is_refused(comm: Any) -> None:
     opt.rule = go.SGD(1.0)
     assert (opt.t, alike(x, before)) == (0, True)
     opt.step(np.ones(4))
+    later = go.SGD(lambda t: 0.2 if t == 2 and odd else 0.1)  # alike in the steps at which rules are compared
+    bad = go.SGD(lambda t: np.nan if t == 2 and odd else 0.1)
+    for shard in (False, True):
+        tree, wide = {"x": np.ones(4)}, {"x": np.ones(4)}
+        for rule, kind, text in (
+            (later, ValueError, "what its schedules give"),
+            (bad, RuntimeError, "must be a finite number"),
+        ):
+            one = init(rule, wide, comm, shard=shard)
+            for _ in range(2):
+                one.step(wide)
+            refused(comm, lambda one=one, wide=wide: one.step(wide), kind, f"step: {name}", text)
+        one = init(go.SGD(), tree, comm, shard=shard)
+        if odd:
+            tree["x"] = np.ones(4)
+        text = "params['x'] is no longer the array that was given to init"
+        refused(comm, lambda one=one, wide=wide: one.step(wide), RuntimeError, f"step: {name}: ValueError", text)
     for action in (lambda: opt.direction(np.ones(4)), lambda: opt.to("numpy"), opt.__getstate__):
         refused(comm, action, TypeError, "take opt.state_dict()")
     refused(comm, lambda: go.minimize(lambda x: (x @ x, 2 * x), x, typing.cast("Any", opt)), TypeError, "a loop of your own")

@@ -78,6 +78,53 @@ def an_error_of_one_ends_all(comm: Any) -> None:
     refused(comm, lambda: trained(comm, **some), ValueError, "what validation measures = the loss, and rank 0 has nothing")
 
 
+def an_argument_of_one_is_refused_in_all(comm: Any) -> None:
+    last, name = comm.rank == comm.size - 1, f"rank {comm.size - 1}"
+    for given, text in [
+        ({"batch_size": 0 if last else 8}, "ValueError: batch_size must be at least 1"),
+        ({"patience": 2 if last else None}, "ValueError: patience needs validation data"),
+        ({"data": (np.ones((8, 3)), np.ones(9 if last else 8))}, "ValueError: the arrays of data must have equal lengths"),
+        ({"seed": "x" if last else 0}, "TypeError: seed must be"),
+    ]:
+        refused(comm, lambda given=given: trained(comm, **given), RuntimeError, f"fit: {name}: {text}")
+
+
+def calls_of_a_callback(comm: Any) -> None:
+    """A callback may save and evaluate in all processes; what only some of them call is refused."""
+    in_a_folder(comm, calls)
+
+
+def calls(comm: Any, folder: Path, shard: bool) -> None:
+    opt = go.distributed.init(go.Adam(0.1), np.zeros(3), comm, shard=shard)
+    last, path, nowhere = comm.rank == comm.size - 1, folder / "x.npz", folder / "none" / "x.npz"
+
+    def fit(callback: Any) -> Any:
+        return go.fit(loss_and_grad, opt.params, examples(comm.rank), opt, batch_size=8, epochs=1, callback=callback)
+
+    def fails(history: Any) -> None:
+        if last:
+            raise OSError("no room")
+        go.save(path, opt)
+
+    def of_one(history: Any) -> None:
+        if comm.rank == 0:
+            go.save(path, opt)
+
+    assert fit(lambda history: go.save(path, opt, history=history)).epochs == 1
+    go.load(path, opt)
+    refused(comm, lambda: fit(fails), RuntimeError, f"fit: rank {comm.size - 1}: OSError: no room")
+    refused(comm, lambda: fit(lambda history: go.save(nowhere, opt)), RuntimeError, "save: rank 0: FileNotFound")
+    text = "rank 1 calls fit, and rank 0 calls save: let every rank make the same calls"
+    refused(comm, lambda: fit(of_one), RuntimeError, text)
+    odd: Any = 3 if last else None
+    for call in (
+        lambda: go.save(path, opt, history=odd),
+        lambda: go.load(path, opt, history=odd),
+        lambda: go.Checkpointer(folder).save(opt, history=odd),
+    ):
+        refused(comm, call, RuntimeError, f"rank {comm.size - 1}: TypeError: history must be a History")
+
+
 def in_a_folder(comm: Any, case: Any) -> None:
     """A case, with shards and without, in a folder of all processes."""
     for shard in (False, True):
@@ -147,6 +194,8 @@ CASES = (
     one_that_stops_stops_all,
     validation_is_of_all_examples,
     an_error_of_one_ends_all,
+    an_argument_of_one_is_refused_in_all,
+    calls_of_a_callback,
     one_file_of_all,
     a_run_that_goes_on,
 )

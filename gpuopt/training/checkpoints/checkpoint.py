@@ -16,7 +16,7 @@ from gpuopt.training.checkpoints.error import CheckpointError
 from gpuopt.training.checkpoints.plain import as_read
 from gpuopt.training.history import History
 
-__all__ = ["applied", "contents", "load", "of_process", "save"]
+__all__ = ["applied", "check_optimizer", "contents", "load", "of_process", "save"]
 
 
 def save(
@@ -105,10 +105,9 @@ def load(path: str | os.PathLike[str], opt: Optimizer, *, history: History | Non
     OSError
         If there is no such file, or it cannot be read.
     """
-    _check(opt, history)
-    return applied(
-        opt._processes.together("load", lambda: read(path)), opt, history, os.fspath(path)
-    )
+    check_optimizer(opt)
+    found = opt._processes.together("load", lambda: read(path))
+    return applied(found, opt, history, os.fspath(path))
 
 
 def write(path: str | os.PathLike[str], tree: Any) -> None:
@@ -142,9 +141,11 @@ def _is_safetensors(path: str | os.PathLike[str]) -> bool:
 
 def contents(opt: Optimizer, history: History | None, extra: Any, **more: Any) -> dict[str, Any]:
     """The content of a checkpoint of an optimizer, and what each of its processes adds to it."""
-    _check(opt, history)
+    check_optimizer(opt)
 
     def own() -> dict[str, Any]:
+        _check_history(history)
+        opt._guard.check()
         kept = {"history": None if history is None else history._saved(), "extra": extra, **more}
         return kept if processes.size == 1 else as_read(kept)
 
@@ -171,7 +172,6 @@ def of_process(found: Any, opt: Optimizer) -> Any:
 
 def applied(found: Any, opt: Optimizer, history: History | None, path: str) -> Any:
     """Continue an optimizer and a record from the content of a checkpoint; return its `extra`."""
-    _check(opt, history)
     found = of_process(found, opt)
     try:
         beside = opt._processes.together("load", lambda: _placed(found, opt, history, path))
@@ -188,6 +188,7 @@ def _placed(
     found: Any, opt: Optimizer, history: History | None, path: str
 ) -> list[tuple[Any, Any]]:
     """Parameters and arrays for hyperparameters, each with the saved array that goes there."""
+    _check_history(history)
     if not isinstance(found, dict) or "optimizer" not in found:
         raise CheckpointError(f"{path} holds no optimizer: did gpuopt.minimize write it?")
     if history is not None and found["history"] is None:
@@ -207,7 +208,8 @@ def _shared(params: Any) -> Any:
     return spec.build([parameter(leaf, path) for leaf, path in each])
 
 
-def _check(opt: Any, history: Any) -> None:
+def check_optimizer(opt: Any) -> None:
+    """Raise TypeError for anything but an optimizer."""
     if not isinstance(opt, Optimizer):
         kind, hint = type(opt), ""
         if isinstance(opt, str | os.PathLike):
@@ -218,6 +220,9 @@ def _check(opt: Any, history: Any) -> None:
             "opt must be an Optimizer, as rule.init(params) returns, got "
             f"{kind.__module__}.{kind.__qualname__}{hint}"
         )
+
+
+def _check_history(history: Any) -> None:
     if not isinstance(history, History | None):
         raise TypeError(
             f"history must be a History, as gpuopt.fit returns, got {type(history).__name__}"

@@ -10,7 +10,13 @@ from typing import Any
 
 from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.optimizer.processes import ALONE, Processes
-from gpuopt.training.checkpoints.checkpoint import applied, contents, read, write
+from gpuopt.training.checkpoints.checkpoint import (
+    applied,
+    check_optimizer,
+    contents,
+    read,
+    write,
+)
 from gpuopt.training.checkpoints.error import CheckpointError
 from gpuopt.training.checkpoints.replacing import sweep
 from gpuopt.training.history import History
@@ -104,6 +110,7 @@ class Checkpointer:
         TypeError, ValueError
             If the checkpoint is from another rule, or does not fit the arrays.
         """
+        check_optimizer(opt)
         found = self.newest(opt._processes)
         return None if found is None else applied(found[1], opt, history, str(found[0]))
 

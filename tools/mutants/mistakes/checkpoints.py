@@ -128,7 +128,7 @@ MISTAKES = [
     ),
     Mistake(
         "the resumed epochs counted from the first",
-        "fit:fit",
+        "Training.run",
         "range(history.epochs, epochs)",
         "range(epochs)",
         "test_checkpointer::test_a_training_that_was_killed_goes_on",

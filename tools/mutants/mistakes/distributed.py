@@ -23,8 +23,16 @@ MISTAKES = [
     Mistake("another rule that cannot be shared", "Sharding._check_rule", "self._check_shares()", "pass", TOGETHER),
     Mistake("a loss that one process has not", "heard", "(has_loss, _1)", "(t, _1)", TOGETHER),
     Mistake(
-        "an error that one process keeps to itself", "together", "transport.gather(_text(error))", "[_text(error)]", TOGETHER
+        "an error that one process keeps to itself",
+        "agreement:_told",
+        "transport.gather((what, text, found))",
+        "[(what, text, found)] * transport.size",
+        TOGETHER,
     ),
+    Mistake("an error that is told twice", "_tried", "getattr(error, _KNOWN, False)", "False", TRAINING),
+    Mistake("another call of one process", "_first_error", "what != first", "False", TRAINING),
+    Mistake("a schedule that is another one later", "Distributed._token_of_step", "repr(values)", "repr(0)", TOGETHER),
+    Mistake("an array that was replaced in a tree of shares", "Sharding.__init__", "Guard(__1)", "self._guard", TOGETHER),
     Mistake("NCCL on another stream", "NcclTransport._stream", "int(_1)", "0", ON_GPU, ()),
     Mistake("MPI beside a GPU that still computes", "MpiTransport._wait", "_1.synchronize()", "pass", ON_GPU, ()),
     Mistake("numbers of the other width", "NcclTransport._kind", "array.dtype == np.float32", "True", ON_GPU, ()),
