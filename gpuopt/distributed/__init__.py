@@ -57,9 +57,10 @@ def init(
         Such as ``mpi4py.MPI.COMM_WORLD``. With one of NCCL, which needs no MPI, the host waits for
         the GPU once in each step.
     shard : bool
-        Keep in each process the state of its share of each array alone: a quarter of it with four
-        processes. Each updates its share, and all send theirs. Not for rules that need whole arrays
-        beyond norms, nor together with options.
+        Each process keeps the state of its own share of each array: with four processes, a quarter.
+        It updates this share and sends it to the others. Not for rules that need whole arrays for
+        more than norms, and not with `hyper`, `master`, `stochastic_rounding`, `seed` or
+        `state_dtype`.
     order : {"fast", "fixed"}
         How gradients are added: in the order that MPI or NCCL chooses, or in the order of the
         ranks.
@@ -80,8 +81,8 @@ def init(
     TypeError
         If `comm` is not a communicator.
     RuntimeError, ValueError
-        In all processes alike, if one has other arrays, another rule or another version, cannot
-        bind them, or has not what `transport` needs; the message names its rank.
+        In all processes, if one has other arrays, another rule or another version, cannot bind
+        them, or lacks what `transport` needs. The message names its rank.
 
     Notes
     -----

@@ -76,8 +76,8 @@ class Distributed(Optimizer[BindableT_co]):
         Raises
         ------
         RuntimeError, ValueError
-            In all processes alike, if one cannot make the step, or makes another. Nothing has
-            changed then.
+            In all processes, if one cannot make the step, or makes another. Nothing has changed
+            then.
         """
         read, error, own, token = list[Any](), None, None, 0
         try:

@@ -84,8 +84,8 @@ def fit(
         Show a progress bar, with the epoch and the loss, in a terminal or a notebook; needs tqdm.
         On a GPU it shows the last loss that has arrived, and waits for none.
     callback : callable, optional
-        ``callback(history)`` after each epoch; returning True stops, in one of several processes
-        all of them.
+        ``callback(history)`` after each epoch; returning True stops. If it stops one of several
+        processes, all stop.
     validation : array or tuple of arrays, optional
         Data like `data` to measure after each epoch. ``history.validation`` holds the mean of the
         loss that `loss_and_grad` returns for the parameters of ``Optimizer.evaluation()``. In
@@ -120,7 +120,8 @@ def fit(
         If an argument is not as described; nothing has changed then. Also if `loss_and_grad` does
         not return a pair as described.
     RuntimeError
-        In all of several processes, if one raises an error; the message names its rank.
+        With an optimizer of several processes, in all of them if one raises an error. The message
+        names its rank.
     """
 
     def prepared() -> Training:

@@ -31,8 +31,8 @@ def save(
     The file is complete or absent. It is written next to `path`, flushed to the disk, and then
     replaces the file at `path`. The next call deletes what a killed call has left.
 
-    If the optimizer is of several processes, all call it, and the first one writes the file. An
-    error in one is a RuntimeError in all.
+    If the optimizer belongs to several processes, all call this, and the first one writes the file.
+    An error in one is a RuntimeError in all.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def save(
         The record of `fit`, saved too.
     extra : optional
         Anything else to save: numbers, texts, None, arrays, and lists, tuples and dicts of them.
-        For a random generator, save its ``bit_generator.state``. Of several processes, each gets
+        For a random generator, save its ``bit_generator.state``. Each of several processes gets
         back its own.
 
     Raises
@@ -78,8 +78,8 @@ def load(path: str | os.PathLike[str], opt: Optimizer, *, history: History | Non
     """Continue from a file that `save` wrote: parameters, state and all the rest change in place.
 
     Everything is read and checked before anything changes. The parameters may be on another device
-    than the saved ones, and another executor may update them. If the optimizer is of several
-    processes, all call it, and each reads the file.
+    than the saved ones, and another executor may update them. If the optimizer belongs to several
+    processes, all call this, and each reads the file.
 
     Parameters
     ----------

@@ -73,9 +73,11 @@ def _world(count: int, rank: int) -> Any:
 class NcclCommunicator:
     """As CuPy's."""
 
-    def __init__(self, ndev: int, commId: bytes, rank: int) -> None:
+    def __init__(self, ndev: int, commId: tuple[int, ...], rank: int) -> None:
+        if not isinstance(commId, tuple):
+            raise TypeError(f"Argument 'commId' has incorrect type (expected tuple, got {type(commId).__name__})")
         self._comm: Any = Alone() if ndev == 1 else _world(ndev, rank)
-        ids = set(self._comm.allgather(bytes(commId)))
+        ids = set(self._comm.allgather(commId))
         if len(ids) > 1 or len(commId) != 128 or self._comm.rank != rank:
             raise NcclError("NCCL_ERROR_INVALID_USAGE: the ranks do not belong together, where NCCL waits for ever")
         self._device = current_device()
@@ -146,6 +148,11 @@ class NcclCommunicator:
             raise NcclError("NCCL_ERROR_INVALID_USAGE: the stream is of another device than the communicator")
 
 
+def _unique() -> tuple[int, ...]:
+    """As CuPy's: a tuple of chars."""
+    return tuple(np.frombuffer(os.urandom(128), np.int8).tolist())
+
+
 def group_start() -> None:
     global _depth
     _depth += 1
@@ -178,7 +185,7 @@ def install() -> None:
     """Let CuPy find this where it looks for NCCL."""
     module: Any = ModuleType(NAME)
     constants = {f"NCCL_{name}": number for name, number in KINDS.items()}
-    found = {"get_unique_id": lambda: os.urandom(128), "groupStart": group_start, "groupEnd": group_end, "NCCL_SUM": _SUM}
+    found = {"get_unique_id": _unique, "groupStart": group_start, "groupEnd": group_end, "NCCL_SUM": _SUM}
     classes = {"NcclCommunicator": NcclCommunicator, "NcclError": NcclError}
     vars(module).update(found, **constants, **classes, available=True, __getattr__=_other)
     sys.modules[NAME] = libs.nccl = module
