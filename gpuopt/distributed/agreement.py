@@ -77,7 +77,14 @@ _KNOWN = "_gpuopt_known_to_all"
 
 
 def _told(transport: Transport, what: str, found: T | None, error: Exception | None) -> list[T]:
-    """What each process has found, if none has an error and all do the same."""
+    """What each process has found, if none has an error and all make the same call."""
+    transport.gather_numbers(np.array(_NO_STEP, np.float64))  # for one that makes a step
+    return _told_in_words(transport, what, found, error)
+
+
+def _told_in_words(
+    transport: Transport, what: str, found: T | None, error: Exception | None
+) -> list[T]:
     text = None if error is None else f"{type(error).__name__}: {error}"
     heard = transport.gather((what, text, found))
     said = _first_error(heard)
@@ -118,7 +125,7 @@ def agree(transport: Transport, what: str, mine: dict[str, str]) -> None:
 
 
 class Said(NamedTuple):
-    """What a process says before a step, or that it makes none: numbers, in one small message."""
+    """What a process says first in each call, in one small message; if it failed, words follow."""
 
     failed: bool
     complete: bool
@@ -126,6 +133,9 @@ class Said(NamedTuple):
     token: int
     has_loss: bool
     loss: float
+
+
+_NO_STEP = Said(True, True, 0, 0, False, 0.0)
 
 
 def heard(transport: Transport, mine: Said, error: Exception | None, given: list[bool]) -> Said:
@@ -139,7 +149,7 @@ def heard(transport: Transport, mine: Said, error: Exception | None, given: list
     rows = transport.gather_numbers(np.array(mine, np.float64))
     failed, complete, t, token, has_loss, loss = rows.T
     if failed.any():
-        _told(transport, "step", None, error)
+        _told_in_words(transport, "step", None, error)
     counted = f"the count of steps, {', '.join(str(int(each)) for each in t)}"
     for column, name in (
         (t, counted),
@@ -184,4 +194,4 @@ class Group(Processes):
         agree(self._transport, what, mine)
 
     def fail(self, error: Exception) -> None:
-        heard(self._transport, Said(True, True, 0, 0, False, 0.0), error, [])
+        _told(self._transport, "step", None, error)

@@ -81,7 +81,7 @@ def an_error_of_one_ends_all(comm: Any) -> None:
 def an_argument_of_one_is_refused_in_all(comm: Any) -> None:
     last, name = comm.rank == comm.size - 1, f"rank {comm.size - 1}"
     for given, text in [
-        ({"batch_size": 0 if last else 8}, "ValueError: batch_size must be at least 1"),
+        ({"batch_size": 0 if last else 8}, "ValueError: batch_size"),
         ({"patience": 2 if last else None}, "ValueError: patience needs validation data"),
         ({"data": (np.ones((8, 3)), np.ones(9 if last else 8))}, "ValueError: the arrays of data must have equal lengths"),
         ({"seed": "x" if last else 0}, "TypeError: seed must be"),
@@ -116,6 +116,11 @@ def calls(comm: Any, folder: Path, shard: bool) -> None:
     refused(comm, lambda: fit(lambda history: go.save(nowhere, opt)), RuntimeError, "save: rank 0: FileNotFound")
     text = "rank 1 calls fit, and rank 0 calls save: let every rank make the same calls"
     refused(comm, lambda: fit(of_one), RuntimeError, text)
+    x = opt.params.copy()
+    step = lambda: opt.step(x)  # noqa: E731
+    for other, name in ((lambda: go.save(path, opt), "save"), (lambda: go.load(path, opt), "load")):
+        text = f"rank 1 calls step, and rank 0 calls {name}: let every rank make the same calls"
+        refused(comm, step if comm.rank else other, RuntimeError, text)
     odd: Any = 3 if last else None
     for call in (
         lambda: go.save(path, opt, history=odd),

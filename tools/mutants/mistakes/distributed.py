@@ -24,7 +24,7 @@ MISTAKES = [
     Mistake("a loss that one process has not", "heard", "(has_loss, _1)", "(t, _1)", TOGETHER),
     Mistake(
         "an error that one process keeps to itself",
-        "agreement:_told",
+        "agreement:_told_in_words",
         "transport.gather((what, text, found))",
         "[(what, text, found)] * transport.size",
         TOGETHER,
