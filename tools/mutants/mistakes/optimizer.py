@@ -164,7 +164,7 @@ MISTAKES = [
     Mistake(
         "sums of weights not loaded",
         "Saved._scalar_states",
-        "key.name in self.state",
+        "key.name in self._averages[_1]",
         "False",
         "test_weights::test_a_state_dict_with_sums",
     ),
