@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib.util
 import inspect
+import sys
 from collections.abc import Iterator
 from types import ModuleType
 
@@ -59,6 +60,8 @@ EXAMPLES = examples()
 def test_examples(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MPLBACKEND", "agg")
     assert not doctest.DocTestRunner().run(EXAMPLES[name]).failed
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 def test_there_are_examples() -> None:

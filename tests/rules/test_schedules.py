@@ -90,6 +90,7 @@ def test_plot_makes_its_own_axes_in_the_style_of_pictures() -> None:
     pytest.importorskip("matplotlib").use("agg")
     import matplotlib.pyplot as plt
 
+    plt.close("all")  # or it would draw into what another test left
     axes = Cosine(1.0, 5).plot(5)
     assert (axes.lines[0].get_color(), axes.lines[0].get_linewidth()) == ("#0072B2", 1.8)
     assert Cosine(1.0, 5).plot(5) is axes  # the current ones
