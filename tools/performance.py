@@ -90,31 +90,30 @@ def plot(found: Times, copies: dict[int, float], traffic: dict[str, int], path: 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    colours = dict(zip(USUAL, ["#0072b2", "#d55e00", "#000000", "#009e73", "#cc79a7"], strict=False))
-    styles = {"numpy": "--", "numba": "-"}
-    figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
-    for (rule, executor), times in found.items():
-        ratio = [seconds_ / (copies[size] * traffic[rule] / 8) for size, seconds_ in times.items()]
-        axes.loglog(list(times), ratio, styles[executor], color=colours.get(rule), label=f"{rule}, {executor}", lw=1.6)
-    axes.axhline(1, color="0.5", lw=0.8)
-    axes.annotate(
-        "the memory's floor: as many bytes, streamed",
-        (1, 1),
-        xytext=(2, 3),
-        textcoords="offset points",
-        color="0.4",
-        fontsize=9,
-    )
-    axes.set(
-        xlabel="elements (float32)",
-        ylabel="time of a step over the floor",
-        title=f"A step on {cpu_name()}, {cpu_threads()} threads",
-    )
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color="0.92")
-    axes.set_yticks([1, 2, 5, 10], ["1", "2", "5", "10"])
-    axes.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
-    figure.savefig(path, dpi=130)
+    colours = {rule: f"C{number}" for number, rule in enumerate(USUAL)}
+    dashes = {"numpy": "--", "numba": "-"}
+    with go.plot.style():
+        figure, axes = plt.subplots(figsize=(9, 5))
+        for (rule, executor), times in found.items():
+            ratio = [seconds_ / (copies[size] * traffic[rule] / 8) for size, seconds_ in times.items()]
+            axes.loglog(list(times), ratio, dashes[executor], color=colours.get(rule), label=f"{rule}, {executor}")
+        axes.axhline(1, color="0.5", lw=0.8)
+        axes.annotate(
+            "the memory's floor: as many bytes, streamed",
+            (1, 1),
+            xytext=(2, 3),
+            textcoords="offset points",
+            color="0.4",
+            fontsize=9,
+        )
+        axes.set(
+            xlabel="elements (float32)",
+            ylabel="time of a step over the floor",
+            title=f"A step on {cpu_name()}, {cpu_threads()} threads",
+        )
+        axes.set_yticks([1, 2, 5, 10], ["1", "2", "5", "10"])
+        axes.legend(fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
+        figure.savefig(path, dpi=130)
 
 
 def main() -> None:

@@ -145,18 +145,18 @@ def peaks(begin: Any) -> tuple[str, Any]:
 def draw(path: Path, found: dict[str, Any]) -> None:
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(2, 4, figsize=(13, 6.6), layout="constrained")
+    figure, axes = plt.subplots(2, 4, figsize=(13, 6.6))
     truth, seen = tomo.make_data()
     images = {"phantom": truth} | {name: tomo.reconstruct(seen, rule.init) for name, rule in tomo.WAYS.items()}
     for axis, (name, image) in zip(axes[0], images.items(), strict=True):
         axis.imshow(image, cmap="gray", vmin=0, vmax=1.1, origin="lower")
-        axis.set_title(name if image is truth else f"{name}: off by {off(image, truth):.1%}", fontsize=10)
+        axis.set_title(name if image is truth else f"{name}: off by {off(image, truth):.1%}", fontsize=9)
     true, here = pty.make_data()[0], found["ptychography"]
     inner = 2 * (slice(pty.PAD, -pty.PAD),)
     factor = xp.vdot(here["object"][inner], true["object"][inner])
     for axis, (name, z) in zip(axes[1], {"true": true["object"], "found": here["object"] * factor}.items(), strict=False):
         axis.imshow(np.angle(z[inner]), cmap="twilight", vmin=-1.5, vmax=1.5)
-        axis.set_title(f"phase of the object, {name}", fontsize=10)
+        axis.set_title(f"phase of the object, {name}", fontsize=9)
     shift = (here["positions"] - true["positions"]).mean(axis=0)
     for label, at, style in (
         ("planned", 0, "k+"),
@@ -165,16 +165,16 @@ def draw(path: Path, found: dict[str, Any]) -> None:
     ):
         places = np.array(pty.SCAN) + at
         axes[1, 2].plot(places[:, 1], places[:, 0], style, label=label, ms={"C0o": 7, "C1.": 5}.get(style, 5), alpha=0.8)
-    axes[1, 2].set(title="corners of the windows", xlabel="pixels", aspect="equal")
-    axes[1, 2].title.set_fontsize(10)
-    axes[1, 2].legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, frameon=False, fontsize=9)
+    axes[1, 2].set(xlabel="pixels", aspect="equal")
+    axes[1, 2].set_title("corners of the windows", fontsize=9)
+    axes[1, 2].legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, fontsize=9)
     axis = axes[1, 3]
     axis.semilogy(fit.x, fit.seen, ".", color="0.6", ms=3, label="counts")
     alike = go.minimize(fit.chi2, fit.START, go.Adam(0.03)).x
     for label, params, style, width in (("one lr", alike, "C0", 3.5), ("an lr each", found["peaks"], "C1", 1.2)):
         axis.semilogy(fit.x, np.maximum(fit.peaks(params)[0], 1), style, lw=width, label=label)
-    axis.set_title("three peaks", fontsize=10)
-    axis.legend(frameon=False, fontsize=9)
+    axis.set_title("three peaks", fontsize=9)
+    axis.legend(fontsize=9)
     for axis in (*axes[0], *axes[1, :2]):
         axis.set(xticks=[], yticks=[])
     figure.savefig(path, dpi=100)
@@ -197,7 +197,8 @@ def main() -> None:
         print("  reached", {way: text for way, (text, _) in reached.items()})
         print("  apart", {k: f"{number:.1e}" for k, number in apart.items()})
     if len(sys.argv) > 1:
-        draw(Path(sys.argv[1]), found)
+        with go.plot.style():
+            draw(Path(sys.argv[1]), found)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -74,6 +75,8 @@ class Settings:
     """Machines that have this fact come first, such as "gpu"."""
     accepted: str = ""
     """The path, in the repository, of the file with lines ``accepted: BENCHMARK REASON``."""
+    styles: Sequence[str] = ()
+    """Two style files of matplotlib, for light and dark pages, seen from this folder: lines have their first colour."""
     address: str = ""
     """Where the pages are published; links in the feed begin with it."""
 

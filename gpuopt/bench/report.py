@@ -14,13 +14,13 @@ from typing import Any
 from gpuopt.arrays import backend
 from gpuopt.arrays.backend import optional_import
 from gpuopt.bench.rivals import GRAPH, RIVALS, Case
+from gpuopt.plot.look import style
 
 __all__ = ["Report", "as_json", "cpu_name", "draw", "markdown", "text"]
 
 _COLUMNS = ("rule", "arrays", "executor", "a step", "bandwidth", "of the floor", *RIVALS)
 _OTHERS = ("torch", "jax", "optax")
-# Okabe and Ito's colours can be told apart with any colour vision.
-_COLOURS = {"numpy": "#D55E00", "numba": "#0072B2", "cupy": "#009E73", GRAPH: "#CC79A7"}
+_COLOURS = {"numpy": "C1", "numba": "C0", "cupy": "C2", GRAPH: "C3"}
 _GREYS = ("0.15", "0.4", "0.6", "0.75")
 
 
@@ -162,8 +162,13 @@ def as_json(report: Report) -> str:
 def draw(report: Report, path: Path) -> None:
     """Write bars of every time over the floor, a panel for each set of arrays, as a PNG."""
     figure = optional_import("matplotlib.figure", "a picture of gpuopt bench").Figure
+    with style():
+        _drawn(report, figure).savefig(path, dpi=130)
+
+
+def _drawn(report: Report, figure: Any) -> Any:
     shapes = list(dict.fromkeys((case.count, case.size) for case in report.cases))
-    fig = figure(figsize=(10, 1.2 + 2.6 * len(shapes)), layout="constrained")
+    fig = figure(figsize=(10, 1.2 + 2.6 * len(shapes)))
     what = ", ".join([report.cases[0].dtype, *(f"{option}=True" for option in report.options)])
     fig.suptitle(f"Time of a step over the memory's floor ({what})", x=0.01, ha="left", fontsize=12)
     panels = fig.subplots(len(shapes), 1, squeeze=False)[:, 0]
@@ -171,12 +176,11 @@ def draw(report: Report, path: Path) -> None:
         _panel(panel, [case for case in report.cases if (case.count, case.size) == (count, size)])
         panel.set_title(
             f"{size:,} elements" if count == 1 else f"{count} arrays of {size:,} elements",
-            loc="left",
             fontsize=10,
         )
-    panels[0].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    panels[0].legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     fig.supxlabel(report.header, fontsize=7, color="0.3")
-    fig.savefig(path, dpi=130)
+    return fig
 
 
 def _panel(panel: Any, cases: list[Case]) -> None:
@@ -199,4 +203,4 @@ def _panel(panel: Any, cases: list[Case]) -> None:
     panel.set_yscale("log")
     panel.set_xticks(range(len(cases)), [case.rule for case in cases])
     panel.set_ylabel("times the floor", fontsize=8)
-    panel.spines[["top", "right"]].set_visible(False)
+    panel.grid(visible=False, axis="x")

@@ -283,6 +283,26 @@ def test_settings_that_cannot_be_used(frontpage: Any, given: dict[str, Any], mes
         settings.settings({"frontpage": given})
 
 
+def test_lines_have_the_colours_of_other_figures(frontpage: Any, tmp_path: Path) -> None:
+    page, settings = frontpage("page"), frontpage("settings")
+    chosen = settings.settings(json.loads((BENCH / "asv.conf.json").read_text(encoding="utf-8")))
+    light, dark = (colour(name) for name in ("light", "dark"))
+    assert page.colours(chosen.styles) == (
+        f":root {{ --drawn: #{light}; }}\n@media (prefers-color-scheme: dark) {{ :root {{ --drawn: #{dark}; }} }}\n"
+    )
+    assert page.colours(()) == ""
+    (tmp_path / "plain.mplstyle").write_text("lines.linewidth: 2\n")
+    with pytest.raises(settings.SettingsError, match=r"plain\.mplstyle has no axes\.prop_cycle with a colour"):
+        page.colours([str(tmp_path / "plain.mplstyle")] * 2)
+
+
+def colour(name: str) -> str:
+    """The first colour of a style of the library's figures, as matplotlib reads it."""
+    style = pytest.importorskip("matplotlib.style")
+    with style.context(f"gpuopt.plot.{name}"):
+        return str(sys.modules["matplotlib"].rcParams["axes.prop_cycle"].by_key()["color"][0]).removeprefix("#")
+
+
 def test_another_project_s_results(tmp_path: Path) -> None:
     """No limit, no counters, no parameters, two commits: the times over those of the last release."""
     project = Project(tmp_path / "toy", {"io.time_read": ({}, "seconds")}, commits=8, tags={"v2": 3}, hours=500)

@@ -56,6 +56,7 @@ def value(machine: str, name: str, point: tuple[str, ...], i: int) -> float:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     settings = json.loads((TOOLS.parent / "asv.conf.json").read_text(encoding="utf-8"))["frontpage"]
+    settings["styles"] = [str(TOOLS.parent / "frontpage" / name) for name in settings["styles"]]
     project = Project(tmp_path_factory.mktemp("toy") / "toy", BENCHMARKS, commits=COMMITS, settings=settings, tags={"v1": 9})
     for machine in ("toy-machine", "gpu-toy", "another-machine"):
         project.measure(machine, value, facts={"gpu": "made up"} if machine.startswith("gpu") else {"cpu": "made up"})
