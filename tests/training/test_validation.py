@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import gpuopt as go
+from gpuopt.training import progress
 from tests.support.asked import asked
 
 X = np.random.default_rng(0).normal(size=(10, 2))
@@ -106,7 +107,7 @@ def test_plot_shows_the_validation() -> None:
 
 
 @pytest.mark.gpu
-def test_nothing_waits_for_a_gpu_but_patience(gpu_is_emulated: bool) -> None:
+def test_nothing_waits_for_a_gpu_but_patience(gpu_is_emulated: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bar and the measuring read nothing that is not there yet."""
     cupy = pytest.importorskip("cupy")
     if not gpu_is_emulated:
@@ -114,6 +115,7 @@ def test_nothing_waits_for_a_gpu_but_patience(gpu_is_emulated: bool) -> None:
     from tests.support.emulated_gpu import streams
 
     pytest.importorskip("tqdm")
+    monkeypatch.setattr(progress, "_EVERY", 0.0)  # the training is short
     waits = []
     for options in ({}, {}, {"progress": True}, {"patience": 9}):  # the first compiles
         streams.log.clear()
