@@ -90,7 +90,7 @@ MOVIE = """
 
 
 def figures(block: Any, variables: dict[str, Any], conf: dict[str, Any]) -> str:
-    """Save a block's figures; of an animation a GIF that plays three times, and its last frame for who wants no motion."""
+    """Save a block's figures. An animation becomes a GIF that plays three times, and a still for readers who want no motion."""
     import matplotlib.pyplot as plt
     from matplotlib.animation import Animation
     from PIL import Image

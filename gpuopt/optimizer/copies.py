@@ -158,7 +158,8 @@ class OptimizerCopies(OptimizerAttributes[BindableT_co]):
         if written and any(maps):
             rule = rule.replace({name: beside(x, name) for name, x in written.items()})
         hyper = self._given and {name: beside(x, name) for name, x in self._given.items()}
-        new = type(self)(rule, params, hyper, **self._options)  # type: ignore[call-arg] # of Optimizer
+        # As of Optimizer, which has the arguments.
+        new = type(self)(rule, params, hyper, **self._options)  # type: ignore[call-arg]
         resized = [n for n, f in enumerate(maps) if isinstance(f, Resizing)]
         stored = shown(binding, saved["state"], resized)
         state = {name: mapped(tree, name) for name, tree in stored.items()}

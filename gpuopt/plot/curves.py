@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import numbers
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -199,18 +200,15 @@ def _within(where: Any, height: Any, name: str, xlim: Limits) -> tuple[Any, Any]
 def _draw(ax: Axes, curves: Mapping[str, tuple[Any, Any]], yscale: str, xlim: Limits) -> None:
     """Lines, and their labels: after the axes are as they will stay."""
     colours = colours_of(ax)
-    for number, (where, height) in enumerate(curves.values()):
-        colour, dashes = colours[number % len(colours)], DASHES[number % len(DASHES)]
+    styles = zip(itertools.cycle(colours), itertools.cycle(DASHES), strict=False)
+    for (where, height), (colour, dashes) in zip(curves.values(), styles, strict=False):
         ax.plot(where, height, color=colour, linestyle=dashes, gid=PATH)
     ax.set_yscale(yscale)
     plain_numbers(ax)
     ax.set_xlim(xlim or (0, max(float(where[-1]) for where, _ in curves.values())))
     to_axes = ax.transData + ax.transAxes.inverted()
     labels = []
-    for number, (name, (where, height)) in enumerate(curves.items()):
-        seen, colour = (
-            to_axes.transform(np.column_stack([where, height])),
-            colours[number % len(colours)],
-        )
+    for (name, points), colour in zip(curves.items(), itertools.cycle(colours), strict=False):
+        seen = to_axes.transform(np.column_stack(points))
         labels += [Label(seen[:, 1], name, colour, float(seen[-1, 0]))] if name else []
     label_ends(ax, labels)

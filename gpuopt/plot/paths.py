@@ -15,7 +15,19 @@ from gpuopt.plot.look import DASHES, colours_of, halo
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["END", "PATH", "Limits", "Path", "Paths", "draw", "limits", "name_ends", "read", "value"]
+__all__ = [
+    "END",
+    "PATH",
+    "Limits",
+    "Path",
+    "Paths",
+    "draw",
+    "library_of",
+    "limits",
+    "name_ends",
+    "read",
+    "value",
+]
 
 PATH = "gpuopt path"
 """What the lines of paths are called in the figure."""
@@ -50,6 +62,11 @@ def read(paths: Paths, size: int) -> list[Path]:
     given: Mapping[str, Any] = paths if isinstance(paths, Mapping) else {"": paths}
     found = [_path(name, points, size) for name, points in given.items()]
     return [path for path in found if len(path.points)]
+
+
+def library_of(paths: Sequence[Path]) -> Any:
+    """The library whose arrays a function of all these points is called with."""
+    return next((path.library for path in paths if path.library is not np), np)
 
 
 def _path(name: str, given: Any, size: int) -> Path:

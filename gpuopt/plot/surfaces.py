@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from gpuopt.arrays.backend import on_host
 from gpuopt.plot.look import axes_for, colours_of, is_dark
-from gpuopt.plot.paths import Limits, Paths, draw, limits, name_ends, read, value
+from gpuopt.plot.paths import Limits, Paths, draw, library_of, limits, name_ends, read, value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,7 +85,7 @@ def contours(
     seen = [*(path.points for path in found), marks]
     xlim, ylim = limits(xlim, 0, seen), limits(ylim, 1, seen)
     ax = axes_for(ax, dark)
-    library = next((path.library for path in found if path.library is not np), np)
+    library = library_of(found)
     _surface(ax, lambda x, y: value(fun, library.asarray([x, y])), xlim, ylim)
     ax.plot(*marks.T, "*", color=colours_of(ax)[4], markersize=11, zorder=5, linestyle="none")
     ax.set(xlim=xlim, ylim=ylim, xlabel="x[0]", ylabel="x[1]")
@@ -148,7 +148,7 @@ def landscape(
     low, high = limits(xlim, 0, [path.points for path in found])
     ax = axes_for(ax, dark)
     x = np.linspace(low, high, _CURVE)
-    library = next((path.library for path in found if path.library is not np), np)
+    library = library_of(found)
 
     def height(at: float) -> float:
         return value(fun, library.asarray([at]))
