@@ -10,9 +10,9 @@ from numpy.typing import DTypeLike
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, named, state_dtype
 from gpuopt.arrays.packages import CUPY_MISSING, cupy_fault
 from gpuopt.codegen.cuda.device_values import needs_scalars
-from gpuopt.codegen.cuda.elementwise import KernelSource
 from gpuopt.codegen.cuda.reduction import reductions_source
 from gpuopt.codegen.cuda.scalars import count_source, scalar_source
+from gpuopt.codegen.cuda.source import KernelSource
 from gpuopt.codegen.cuda.table import table_source
 from gpuopt.rules.base import Bindable, class_hint
 from gpuopt.rules.composite import without_arrays

@@ -8,6 +8,7 @@ known by its name; `register` says where it is, and it is imported when arrays f
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
@@ -15,7 +16,7 @@ from typing import Any, Protocol
 from gpuopt.arrays.backend import cpu_choices, cpu_executor, is_cupy
 from gpuopt.arrays.packages import cupy_fault
 from gpuopt.executors.layout import Initial, no_values
-from gpuopt.executors.row_copies import HostCopies, RowCopies
+from gpuopt.executors.rows import HostRows, RowUpdates
 from gpuopt.executors.scalars import AnyScalars, ScalarRows, Scalars, StoredScalars
 from gpuopt.tracing.operands import Operand
 from gpuopt.tracing.program import Kernel, UpdateProgram
@@ -25,13 +26,13 @@ __all__ = [
     "CpuExecutor",
     "Executor",
     "Launch",
-    "RowCopies",
+    "RowUpdates",
     "ScalarRows",
     "Scalars",
     "StoredScalars",
     "executor_of",
     "register",
-    "row_copies_of",
+    "row_updates_of",
     "using",
 ]
 
@@ -141,13 +142,13 @@ def executor_of(array: Any) -> type[Executor]:
     return _in_place or _loaders["cupy" if is_cupy(array) else cpu_executor()]()
 
 
-def row_copies_of(array: Any) -> type[RowCopies]:
-    """The class that gathers rows of arrays like `array`."""
+def row_updates_of(array: Any) -> Callable[..., RowUpdates]:
+    """What makes the updates of rows of arrays like `array`."""
     if not is_cupy(array):
-        return HostCopies
-    from gpuopt.executors.cuda.row_copies import DeviceCopies
+        return functools.partial(HostRows, executor_of(array))
+    from gpuopt.executors.cuda.rows import DeviceRows
 
-    return DeviceCopies
+    return DeviceRows
 
 
 @contextlib.contextmanager

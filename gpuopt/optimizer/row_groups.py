@@ -1,8 +1,8 @@
 """Arrays whose rows are updated separately: each row has its own count.
 
-Comes in: the gradients of some rows. These rows, their state, and for each row the numbers that
-depend on its count are gathered in small arrays, updated there by the executor of all arrays, and
-put back. So the cost of a step depends only on the rows that it updates.
+Comes in: the gradients of some rows. Goes out: what updates these rows, for each of which the
+numbers that depend on its count are passed. So the cost of a step depends only on the rows that it
+updates.
 """
 
 from __future__ import annotations
@@ -17,23 +17,21 @@ from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.arrays.random import ROUNDING
 from gpuopt.arrays.rows import out_of_bounds, read_rows
 from gpuopt.arrays.tree import TreeSpec
-from gpuopt.executors import Launch
-from gpuopt.optimizer.gathered import Gathered, Numbers, RowLaunch
+from gpuopt.executors import Launch, RowUpdates, row_updates_of
 from gpuopt.optimizer.gradients import GradientReader
 from gpuopt.optimizer.groups import ParamGroup
 from gpuopt.optimizer.hyperparameters import ValuesOfUpdates
+from gpuopt.optimizer.row_counts import Numbers, RowLaunch
 from gpuopt.rules.base import Update
 from gpuopt.rules.composite import Joined
 from gpuopt.rules.hooks import has_hook
 from gpuopt.rules.paths import matching
 from gpuopt.rules.rule import Rule
-from gpuopt.tracing.by_row import by_row
+from gpuopt.tracing.by_row import ByRow, by_row
+from gpuopt.tracing.operands import hyper_array
 from gpuopt.tracing.program import UpdateProgram
 
 __all__ = ["RowGroup", "RowGroups", "most", "named_rows", "shown"]
-
-_KEPT = 8
-"""The most numbers of rows for which the arrays that they are gathered in are kept."""
 
 
 class RowGroup(ParamGroup):
@@ -60,10 +58,8 @@ class RowGroup(ParamGroup):
         self.check_programs(update, self.programs)
         self.counts = [np.zeros(len(self._param), np.int64)]
         self._turn = np.zeros(len(self._param), np.int64)
-        self._gathered = dict[tuple[UpdateProgram, int], Gathered]()
         self._known: Numbers | None = None
-        if self._param.size:
-            self._room(1)  # which compiles what runs for any number of rows
+        self._rows, self._updates = self._made()
 
     def check_programs(self, update: Update, programs: Sequence[UpdateProgram]) -> None:
         """Raise ValueError if rows cannot be updated so."""
@@ -92,14 +88,11 @@ class RowGroup(ParamGroup):
         self._check_once(index)
         with device_of(self._param):
             counts, hyper = self.counts[0][index] + 1, self.hyper(values)
-            found = self._room(len(index))
-            numbers = self._numbers(found, hyper)
-            columns = numbers.of(counts)
-            if not grads.flags.c_contiguous:
-                grads = grads.copy()
-            update = found.executor.plan(found.rows.program.update, [grads], numbers.scalars)
-            where = found.copies.given(index, columns)
-        return RowLaunch(found.copies, where, grads, update, (self.counts[0], index, counts))
+            if self._rows is not by_row(self.programs[-1]):
+                self._rows, self._updates = self._made()
+            numbers = self._numbers(hyper)
+            update = self._updates.plan(index, grads, numbers.of(counts), numbers.scalars)
+        return RowLaunch(update, self.counts[0], index, counts)
 
     def _check_once(self, index: Any) -> None:
         """Raise an error if a row is not there, or there twice."""
@@ -116,21 +109,19 @@ class RowGroup(ParamGroup):
                 "write go.rows(index, grads, duplicates='sum')"
             )
 
-    def _room(self, size: int) -> Gathered:
-        """Where so many rows are gathered."""
-        key = self.programs[-1], size
-        found = self._gathered.pop(key, None) or Gathered(self, by_row(key[0]), size)
-        if len(self._gathered) >= _KEPT:
-            self._gathered.pop(next(iter(self._gathered)))
-        self._gathered[key] = found
-        return found
+    def _made(self) -> tuple[ByRow, RowUpdates]:
+        """The program for rows, and what makes its updates."""
+        rows = by_row(self.programs[-1])
+        _, beside, states = self.arrays_of(0)
+        hyper_arrays = {hyper_array(name): x for name, x in beside.items()}
+        return rows, row_updates_of(self._param)(rows, self._param, states, hyper_arrays)
 
-    def _numbers(self, found: Gathered, hyper: dict[str, float]) -> Numbers:
+    def _numbers(self, hyper: dict[str, float]) -> Numbers:
         """What the hyperparameters give: scalars, and numbers that depend on counts."""
         known = self._known
-        if known is None or known.rows is not found.rows or known.hyper != hyper:
+        if known is None or known.rows is not self._rows or known.hyper != hyper:
             compute = COMPUTE[self._param.dtype.name]
-            known = self._known = Numbers(found.rows, dict(hyper), compute)
+            known = self._known = Numbers(self._rows, dict(hyper), compute)
         return known
 
 

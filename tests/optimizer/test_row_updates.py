@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import gpuopt as go
 from gpuopt.codegen.host import compile_host
 from gpuopt.executors import executor_of
-from gpuopt.optimizer.gathered import Numbers
+from gpuopt.optimizer.row_counts import Numbers
 from gpuopt.tracing.by_row import by_row
 from gpuopt.tracing.trace import trace
 from tests.support.asked import during, idle_device, on_device
@@ -261,14 +261,32 @@ def test_numbers_of_counts(steps: list[list[int]]) -> None:
             assert column[:, 0].tolist() == wanted
 
 
-def test_a_gpu_gathers_updates_and_puts_back_by_a_kernel_each(emulated_gpu: None) -> None:
+def test_a_gpu_updates_rows_by_one_kernel(emulated_gpu: None) -> None:
     with idle_device() as log:
         opt = go.Adam(0.1).init({"x": on_device(np.ones((9, 2)))}, rows="x")
-        given = [{"x": go.rows([3, index], on_device(np.ones((2, 2))))} for index in (1, 2)]
-        opt.step(given[0])
-        found = during(log, opt, given[1])
-        assert found["launch"] == 3
-        assert found["copy"] == 2  # which rows, with their numbers; where the gradients are
+        for index in (1, 2):
+            found = during(log, opt, {"x": go.rows([3, index], on_device(np.ones((2, 2))))})
+            assert found["launch"] == 1
+            assert found["copy"] == 1  # which rows, with their numbers
+
+
+@only("cupy")
+def test_steps_of_more_and_of_fewer_rows(xp: Any, rng: np.random.Generator) -> None:
+    """More steps than are uploaded before the host waits, of arrays with gaps, and of another dtype."""
+    x = sample(rng, (30, 3), "float32")
+    wide = xp.zeros((30, 6), "float32")
+    mine = wide[:, ::2]
+    mine[...] = xp.asarray(x)
+    opt = go.Adam(0.1).init(mine, rows="*")
+    steps = [(rng.permutation(30)[:count], rng.normal(size=(count, 3))) for count in (*range(1, 20), 30, 2)]
+    for number, (index, grads) in enumerate(steps):
+        given = xp.zeros((3, len(index))).T if number % 2 else xp.zeros((len(index), 6))[:, ::2]
+        given[...] = xp.asarray(grads)
+        opt.step(go.rows(index, given))
+    wanted = stepped(go.Adam(0.1), x, steps)
+    np.testing.assert_array_equal(on_host(mine), wanted[1])
+    np.testing.assert_array_equal(opt.counts, wanted[0])
+    assert not on_host(wide[:, 1::2]).any()
 
 
 @only("numpy", "numba")

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from gpuopt.arrays.dynamic8 import BLOCK
-from gpuopt.codegen.cuda.elementwise import KernelSource, Others
+from gpuopt.codegen.cuda.elementwise import Others
+from gpuopt.codegen.cuda.source import KernelSource
 from gpuopt.codegen.cuda.table import UpdateWriter, update_chunk
 from gpuopt.codegen.order import LANES
 from gpuopt.tracing.operands import PARAM, Operand

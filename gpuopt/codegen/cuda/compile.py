@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gpuopt.codegen.cuda import tuning
-from gpuopt.codegen.cuda.elementwise import OPTIONS, KernelSource
+from gpuopt.codegen.cuda.source import OPTIONS, KernelSource
 
 __all__ = ["compile_kernel", "compile_launch"]
 

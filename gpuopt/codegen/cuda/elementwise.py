@@ -7,94 +7,30 @@ together. Arithmetic is in the compute dtype, scalars included. Names carry endi
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import itertools
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.arrays.random import sequence_of
-from gpuopt.codegen.cuda.parts import part
 from gpuopt.codegen.cuda.printer import CudaPrinter, identifier
+from gpuopt.codegen.cuda.source import KernelSource
 from gpuopt.tracing.expr import Expr
 from gpuopt.tracing.operands import GRAD, PARAM, Operand, state
 from gpuopt.tracing.printing import READABLE, format_expr
 from gpuopt.tracing.program import Kernel
 
 __all__ = [
-    "OPTIONS",
-    "PREAMBLE",
-    "KernelSource",
     "KernelWriter",
     "Others",
     "kernel_source",
 ]
 
-OPTIONS = ("--fmad=false",)
-"""No contraction of a product and a sum, which would give other bits than a CPU's."""
-
-PREAMBLE = "\n" + part("helpers") + part("random")
-"""What the body of a kernel may call."""
 _PARTS = {"re": "real", "im": "imag"}
 """The method of a complex number that gives a component."""
-
-
-@dataclasses.dataclass(frozen=True)
-class KernelSource:
-    """What ``cupy.ElementwiseKernel`` is made from, and the arrays to call it with.
-
-    Attributes
-    ----------
-    inputs, outputs, body, name : str
-        The arguments of ``ElementwiseKernel``; among the inputs are the kernel's scalars, in order.
-    reads : tuple of Operand
-        The arrays among the inputs, which come first: g, and those that stand for hyperparameters;
-        of a reduction all that it reads.
-    arrays : tuple of Operand
-        p and the states, in the order of the outputs where there are any.
-    dtypes : tuple of dtype or None
-        Of each argument, inputs first; None for a scalar.
-    preamble : str
-        What the body uses.
-    """
-
-    inputs: str
-    outputs: str
-    body: str
-    name: str
-    reads: tuple[Operand, ...]
-    arrays: tuple[Operand, ...]
-    dtypes: tuple[np.dtype[Any] | None, ...]
-    preamble: str = PREAMBLE
-
-    @classmethod
-    def of(
-        cls,
-        inputs: Sequence[tuple[str, np.dtype[Any] | None]],
-        outputs: Sequence[tuple[str, np.dtype[Any] | None]],
-        lines: Sequence[str],
-        name: str,
-        reads: tuple[Operand, ...] = (),
-        arrays: tuple[Operand, ...] = (),
-        preamble: str = PREAMBLE,
-    ) -> KernelSource:
-        """From each argument's declaration with its dtype."""
-        declared = [", ".join(written for written, _ in side) for side in (inputs, outputs)]
-        dtypes = tuple(dtype for _, dtype in (*inputs, *outputs))
-        return cls(
-            declared[0], declared[1], "\n".join(lines), name, reads, arrays, dtypes, preamble
-        )
-
-    def python(self) -> str:
-        """The Python expression that makes the kernel."""
-        body = "\n".join(f"    {line}" for line in self.body.splitlines())
-        arguments = [f'"{self.inputs}"', f'"{self.outputs}"', f'"""\n{body}\n    """']
-        arguments += [f'"{self.name}"', f"options={OPTIONS!r}"]
-        return "cupy.ElementwiseKernel(\n    " + ",\n    ".join(arguments) + ",\n)"
 
 
 _DEEP = 40
@@ -137,24 +73,33 @@ class KernelWriter(CudaPrinter):
     def elementwise(self) -> KernelSource:
         kernel = self.kernel
         scalars, comments = self._scalars(first=kernel.accept is not None)
+        self._statements()
+        if kernel.accept is not None and self.stored:
+            self.lines = ["if (k_in[0] != 0) {", *(f"  {line}" for line in self.lines), "}"]
+        reads, arrays = self._arrays()
+        inputs = [*map(self._declared, reads), *scalars, *self._seeds()]
+        if kernel.random:
+            inputs.append(("int32 array_number", None))
+        lines, outputs = [*comments, *self.lines], [*map(self._declared, arrays)]
+        return KernelSource.of(inputs, outputs, lines, self._name(), reads, arrays)
+
+    def _name(self, ending: str = "") -> str:
+        return f"gpuopt_{identifier(self.kernel.name).lower()}{ending}_{self.dtypes[PARAM].name}"
+
+    def _arrays(self) -> tuple[tuple[Operand, ...], tuple[Operand, ...]]:
+        """The arrays that are only read; and p, with those states that are read or changed."""
+        reads = tuple(array for array in self.read if array in self.inputs)
+        states = (state(each.name) for each in self.kernel.states)
+        return reads, (PARAM, *(x for x in states if x in self.read or x in self.changed))
+
+    def _statements(self) -> None:
+        """The lines that load, compute and store an element."""
         for array in self.read:
             self._load(array)
         self._randomize("i")
         self._compute()
         for array in self.changed:
             self._store(array)
-        if kernel.accept is not None and self.stored:
-            self.lines = ["if (k_in[0] != 0) {", *(f"  {line}" for line in self.lines), "}"]
-        reads = tuple(array for array in self.read if array in self.inputs)
-        states = (state(each.name) for each in kernel.states)
-        arrays = (PARAM, *(x for x in states if x in self.read or x in self.changed))
-        inputs = [*map(self._declared, reads), *scalars, *self._seeds()]
-        name = f"gpuopt_{identifier(kernel.name).lower()}_{self.dtypes[PARAM].name}"
-        if kernel.random:
-            inputs.append(("int32 array_number", None))
-        return KernelSource.of(
-            inputs, [*map(self._declared, arrays)], [*comments, *self.lines], name, reads, arrays
-        )
 
     def _seeds(self) -> list[tuple[str, np.dtype[Any] | None]]:
         """A parameter for each part of a seed, so that the text is the same for every seed."""

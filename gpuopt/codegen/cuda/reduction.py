@@ -15,11 +15,10 @@ from typing import Any
 import numpy as np
 
 from gpuopt.codegen.cuda import tuning
-from gpuopt.codegen.cuda.elementwise import PREAMBLE, KernelSource, KernelWriter, Others
-from gpuopt.codegen.cuda.printer import identifier
+from gpuopt.codegen.cuda.elementwise import KernelWriter, Others
+from gpuopt.codegen.cuda.source import PREAMBLE, KernelSource
 from gpuopt.codegen.cuda.table import TableWriter
 from gpuopt.codegen.order import LANES, ROWS, chunks
-from gpuopt.tracing.operands import PARAM
 from gpuopt.tracing.ops import REDUCTIONS
 from gpuopt.tracing.program import Kernel
 
@@ -142,7 +141,7 @@ class _ReductionWriter(KernelWriter):
             (f"raw float64 total_{k}", np.dtype(np.float64))
             for k in range(len(self.kernel.reductions))
         ]
-        name = f"gpuopt_{identifier(self.kernel.name).lower()}_reduction_{self.dtypes[PARAM].name}"
+        name = self._name("_reduction")
         return KernelSource.of(
             [*inputs, ("int64 lane_stride", None)],
             outputs,

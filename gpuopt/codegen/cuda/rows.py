@@ -1,4 +1,4 @@
-"""The text of the kernels that gather rows of several arrays, and put them back."""
+"""From a `Kernel` to the text of a CUDA kernel that updates some rows where they are."""
 
 from __future__ import annotations
 
@@ -7,31 +7,76 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.codegen.cuda.elementwise import KernelSource
+from gpuopt.codegen.cuda.elementwise import KernelWriter, Others
+from gpuopt.codegen.cuda.source import KernelSource
+from gpuopt.tracing.operands import GRAD, Operand
+from gpuopt.tracing.program import Kernel
 
-__all__ = ["gather_source", "scatter_source"]
+__all__ = ["rows_source"]
 
-_INPUTS = [("int64 width", None), ("int64 count", None), ("raw float64 which", np.dtype("f8"))]
+_INPUTS: list[tuple[str, np.dtype[Any] | None]] = [
+    ("int64 width", None),
+    ("int64 count", None),
+    ("raw float64 which", np.dtype(np.float64)),
+]
 """The elements of a row; how many rows there are; which they are, and then the numbers of each."""
-_PLACE = "const long long row = i / width, whole = (long long)which[row] * width + i % width;"
 
 
 @functools.lru_cache(maxsize=512)
-def gather_source(
-    arrays: tuple[np.dtype[Any], ...], numbers: tuple[np.dtype[Any], ...]
+def rows_source(
+    kernel: Kernel,
+    numbers: tuple[Operand, ...],
+    p: np.dtype[Any],
+    g: np.dtype[Any],
+    others: Others = (),
 ) -> KernelSource:
-    """What copies rows of arrays of these dtypes, and repeats one number for all of a row."""
-    inputs = [(f"raw {dtype.name} a{n}", dtype) for n, dtype in enumerate(arrays)]
-    outputs = [(f"raw {dtype.name} r{n}", dtype) for n, dtype in enumerate((*arrays, *numbers))]
-    lines = [_PLACE, *(f"r{n}[i] = a{n}[whole];" for n in range(len(arrays)))]
-    lines += [f"r{len(arrays) + n}[i] = which[{n + 1} * count + row];" for n in range(len(numbers))]
-    return KernelSource.of([*_INPUTS, *inputs], outputs, lines, "gpuopt_gather_rows", preamble="")
+    """The source of `kernel` for rows; see `gpuopt.codegen.cuda.elementwise.kernel_source`.
+
+    It runs for each element of the gradients of some rows, and reads an array of these rows, of
+    which each has one of each of the `numbers`.
+    """
+    return _RowsWriter(kernel, numbers, p, g, others).rows()
 
 
-@functools.lru_cache(maxsize=512)
-def scatter_source(arrays: tuple[np.dtype[Any], ...]) -> KernelSource:
-    """What copies rows back to arrays of these dtypes."""
-    inputs = [(f"raw {dtype.name} r{n}", dtype) for n, dtype in enumerate(arrays)]
-    outputs = [(f"raw {dtype.name} a{n}", dtype) for n, dtype in enumerate(arrays)]
-    lines = [_PLACE, *(f"a{n}[whole] = r{n}[i];" for n in range(len(arrays)))]
-    return KernelSource.of([*_INPUTS, *inputs], outputs, lines, "gpuopt_scatter_rows", preamble="")
+class _RowsWriter(KernelWriter):
+    """Writes references to an element of a row, and what updates it."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        numbers: tuple[Operand, ...],
+        p: np.dtype[Any],
+        g: np.dtype[Any],
+        others: Others,
+    ) -> None:
+        super().__init__(kernel, p, g, others, stored=False)
+        self._numbers = numbers
+        self.dtypes |= dict.fromkeys(numbers, self.compute)
+
+    def rows(self) -> KernelSource:
+        scalars, comments = self._scalars()
+        self._statements()
+        found, arrays = self._arrays()
+        lines = [*comments, *map(self._number, range(len(self._numbers)))]
+        for array in (*found, *arrays):
+            index = "i" if array == GRAD else "at"
+            lines.append(f"auto& {self._parameter(array)} = {self._rows(array)}[{index}];")
+        body = [
+            "const ptrdiff_t row = i / width, at = (ptrdiff_t)which[row] * width + i % width;",
+            *["if (row < count) {", *(f"  {line}" for line in (*lines, *self.lines)), "}"],
+        ]
+        inputs = [*_INPUTS, *map(self._declared, found), *scalars]
+        outputs, name = [*map(self._declared, arrays)], self._name("_rows")
+        return KernelSource.of(inputs, outputs, body, name, found, arrays)
+
+    def _number(self, n: int) -> str:
+        """The line that reads what is one number for all of a row."""
+        name = self._parameter(self._numbers[n])
+        return f"const {self.real} {name} = ({self.real})which[{n + 1} * count + row];"
+
+    def _rows(self, array: Operand) -> str:
+        """The name of the kernel's parameter for a whole array."""
+        return f"{self.array(array)}_rows"
+
+    def _declared(self, array: Operand) -> tuple[str, np.dtype[Any] | None]:
+        return f"raw {self.dtypes[array].name} {self._rows(array)}", self.dtypes[array]

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from gpuopt.codegen.cuda.elementwise import KernelSource
+from gpuopt.codegen.cuda.source import KernelSource
 from gpuopt.codegen.host import Evaluate
 from gpuopt.tracing.expr import ReductionKey, StateKey
 

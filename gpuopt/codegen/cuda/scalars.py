@@ -15,9 +15,9 @@ import numpy as np
 
 from gpuopt.codegen.cuda import tuning
 from gpuopt.codegen.cuda.device_values import device_values, results_of
-from gpuopt.codegen.cuda.elementwise import KernelSource
 from gpuopt.codegen.cuda.printer import CudaPrinter, identifier
 from gpuopt.codegen.cuda.scalar_arguments import ScalarArgument, ScalarSource, StepRecord
+from gpuopt.codegen.cuda.source import KernelSource
 from gpuopt.codegen.host import compile_host
 from gpuopt.tracing.expr import Expr, ReductionKey
 from gpuopt.tracing.ops import REDUCTIONS

@@ -17,9 +17,10 @@ import numpy as np
 
 from gpuopt.arrays.dynamic8 import BLOCK
 from gpuopt.codegen.cuda import tuning
-from gpuopt.codegen.cuda.elementwise import PREAMBLE, KernelSource, KernelWriter, Others
+from gpuopt.codegen.cuda.elementwise import KernelWriter, Others
 from gpuopt.codegen.cuda.parts import part
-from gpuopt.codegen.cuda.printer import TYPES, identifier
+from gpuopt.codegen.cuda.printer import TYPES
+from gpuopt.codegen.cuda.source import PREAMBLE, KernelSource
 from gpuopt.codegen.order import LANES
 from gpuopt.tracing.operands import GRAD, PARAM, Operand, state
 from gpuopt.tracing.program import Kernel
@@ -185,7 +186,6 @@ class UpdateWriter(TableWriter):
             if kernel.accept is None or not self.stored
             else f"g_at != 0 && {self._stored(0, 'leaf')} != 0"
         )
-        name = f"gpuopt_{identifier(kernel.name).lower()}_{self.dtypes[PARAM].name}"
         inside = tuple(array for array in used if array not in self.inputs)
         reads = tuple(array for array in used if array in self.inputs)
         lines = [*comments, *self.for_each(given, taken)]
@@ -193,7 +193,7 @@ class UpdateWriter(TableWriter):
             [*self.tables, *scalars, *self._seeds()],
             [],
             lines,
-            name,
+            self._name(),
             reads,
             inside,
             self.preamble(used) + _moves(),

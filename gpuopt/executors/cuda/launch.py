@@ -14,8 +14,8 @@ import numpy as np
 from gpuopt.arrays.device import device_of
 from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.codegen.cuda.coded import coded_source
-from gpuopt.codegen.cuda.elementwise import KernelSource
 from gpuopt.codegen.cuda.reduction import fold_space, reductions_source
+from gpuopt.codegen.cuda.source import KernelSource
 from gpuopt.codegen.cuda.table import table_source
 from gpuopt.executors.cuda.launches import InMemory, KernelScalars, Launches, Passed
 from gpuopt.executors.cuda.runtime import CUPY, Runtime

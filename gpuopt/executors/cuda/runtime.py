@@ -9,7 +9,7 @@ from typing import Any
 import cupy
 
 from gpuopt.codegen.cuda.compile import compile_launch
-from gpuopt.codegen.cuda.elementwise import KernelSource
+from gpuopt.codegen.cuda.source import KernelSource
 
 __all__ = ["CUPY", "Runtime"]
 

@@ -60,7 +60,7 @@ class PinnedUpload:
         return [cls(runtime, array[n : n + width], memory, host[n : n + width]) for n in parts]
 
     def write(self, values: Any) -> Any:
-        """Give the array, which holds `values` when what is launched from now on runs."""
+        """Give the array, which begins with `values` when what is launched from now on runs."""
         self._copied.synchronize()  # returns at once where nothing was copied yet
         return self._send(values)
 
@@ -76,8 +76,9 @@ class PinnedUpload:
         return self.array
 
     def _send(self, values: Any) -> Any:
-        self._host[...] = values
-        self.array.data.copy_from_host_async(self._host.ctypes.data, self._host.nbytes)
+        host = self._host[: len(values)]
+        host[...] = values
+        self.array.data.copy_from_host_async(host.ctypes.data, host.nbytes)
         self._copied.record()
         return self.array
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from gpuopt.codegen.cuda.elementwise import PREAMBLE
+from gpuopt.codegen.cuda.source import PREAMBLE
 from tests.support.cuda.hostbuild import compile_by_itself, compile_library
 
 from . import settings

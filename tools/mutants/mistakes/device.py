@@ -10,10 +10,26 @@ CHECKED, SHUFFLED, LATE = ("EMULATED_CHECK=1",), ("EMULATED_CHECK=1", "EMULATED_
 
 MISTAKES: list[Mistake] = [
     Mistake(
-        "rows that are counted from the end gathered before the array",
-        "DeviceCopies.given",
-        "index % self._rows",
+        "rows that are counted from the end updated before the array",
+        "DeviceRows.plan",
+        "index % len(self._param)",
         "index",
+        "test_row_updates",
+        emulated=(),
+    ),
+    Mistake(
+        "a row that is updated while its kernel is compiled",
+        "_RowsWriter.rows",
+        "['if (row < count) {', _1, '}']",
+        "[_1]",
+        "test_row_updates",
+        emulated=(),
+    ),
+    Mistake(
+        "rows that are uploaded where there is room for fewer",
+        "DeviceRows._uploaded",
+        "len(_1) > self._room",
+        "not self._room",
         "test_row_updates",
         emulated=(),
     ),

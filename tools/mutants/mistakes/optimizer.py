@@ -9,7 +9,7 @@ __all__ = ["MISTAKES"]
 MISTAKES = [
     Mistake(
         "rows that are compiled in their first step",
-        "RowGroup.__init__",
+        "HostRows.__init__",
         "self._room(1)",
         "pass",
         "test_row_updates::test_what_no_step_runs_is_not_compiled",
@@ -441,7 +441,7 @@ MISTAKES = [
     ),
     Mistake(
         "numbers of counts that begin elsewhere",
-        "gathered:Numbers._extend",
+        "row_counts:Numbers._extend",
         "self._first = min(low, first)",
         "self._first = low",
         "test_row_updates::test_numbers_of_counts",
@@ -462,7 +462,7 @@ MISTAKES = [
     ),
     Mistake(
         "rows that are not put back where their array has another order",
-        "row_copies:_whole_rows",
+        "rows:_whole_rows",
         "not (_1 and _2 and _3)",
         "not rows.size",
         "test_row_updates::test_layouts_whole_gradients_and_nothing",

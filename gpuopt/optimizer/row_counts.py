@@ -1,8 +1,4 @@
-"""Rows that are gathered from an array, updated where they are, and put back.
-
-Comes in: a program, and which rows of an array. Goes out: a launch. What depends on the count of a
-row is a number of its own for each of them.
-"""
+"""Counts of rows: the numbers that depend on them, and the launch that counts."""
 
 from __future__ import annotations
 
@@ -11,15 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.arrays.backend import array_module
-from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.codegen.host import compile_host
-from gpuopt.executors import Launch, RowCopies, executor_of, row_copies_of
-from gpuopt.optimizer.groups import ParamGroup
+from gpuopt.executors import Launch
 from gpuopt.tracing.by_row import ByRow
-from gpuopt.tracing.operands import hyper_array
 
-__all__ = ["Gathered", "Numbers", "RowLaunch"]
+__all__ = ["Numbers", "RowLaunch"]
 
 _KNOWN = 4_096
 """The most counts for which the numbers that depend on them are kept."""
@@ -29,59 +21,30 @@ _FEW = 256
 """Up to this number, Python finds the least sooner than NumPy."""
 
 
-class Gathered:
-    """Room for some rows: a parameter, its state, and what is read beside it."""
-
-    def __init__(self, group: ParamGroup, rows: ByRow, size: int) -> None:
-        param, beside, states = group.arrays_of(0)
-        xp, shape = array_module(param), (size, *param.shape[1:])
-        self.rows, room = rows, xp.empty(shape, param.dtype)
-        numbers = [xp.empty(shape, COMPUTE[param.dtype.name]) for _ in rows.operands]
-        read = {hyper_array(name): xp.empty(shape, x.dtype) for name, x in beside.items()}
-        arrays = {**read, **dict(zip(rows.operands, numbers, strict=True))}
-        self.executor = executor_of(param)(rows.program, [room], hyper_arrays=[arrays])
-        self.executor.prepare(rows.program)
-        written = [(param, room)]
-        written += [(states[name], x) for name, x in self.executor.states[0].items()]
-        read_from = list(zip(beside.values(), read.values(), strict=True))
-        self.copies = row_copies_of(param)(written, read_from, numbers)
-
-
 class RowLaunch:
-    """An update of some rows that was planned; see `gpuopt.executors.Launch`.
+    """A planned update of some rows, which counts them; see `gpuopt.executors.Launch`.
 
     Parameters
     ----------
-    copies : RowCopies
-    where : object
-        Which rows, as the copies take it.
-    grads : array
-        Their gradients.
     update : Launch
-        What updates them where they are gathered.
-    counts : tuple
-        The counts of all rows, which rows of these, and their counts after the step.
+        What updates them.
+    counts : array
+        The counts of all rows.
+    index, after : array
+        Which rows they are, and their counts after the step.
     """
 
-    def __init__(
-        self,
-        copies: RowCopies,
-        where: Any,
-        grads: Any,
-        update: Launch,
-        counts: tuple[Any, Any, Any],
-    ) -> None:
-        self._copies, self._where, self._update, self._counts = copies, where, update, counts
-        self._grads = grads  # whose address is all that a launch on a GPU has of it
-        self.begun = False
+    def __init__(self, update: Launch, counts: Any, index: Any, after: Any) -> None:
+        self._update, self._counts = update, (counts, index, after)
+
+    @property
+    def begun(self) -> bool:
+        return self._update.begun
 
     def __call__(self) -> None:
-        self._copies.take(self._where)
         self._update()
-        self.begun = True
-        self._copies.put(self._where)
-        every, which, after = self._counts
-        every[which] = after
+        counts, index, after = self._counts
+        counts[index] = after
 
 
 class Numbers:
