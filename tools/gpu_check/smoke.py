@@ -83,6 +83,18 @@ def strided() -> bool:
     return bool(whole.tobytes() == copy.get().tobytes())
 
 
+def rows(dtype: str) -> bool:
+    """Steps of some rows, each with a count of its own."""
+    rng, host = np.random.default_rng(1), made(np.random.default_rng(2), 90, dtype).reshape(30, 3)
+    device = cupy.asarray(host)
+    here, there = go.Adam(0.1).init(host, rows="*"), go.Adam(0.1).init(device, rows="*")
+    for count in (3, 30, 7, 1):
+        index, grads = rng.permutation(30)[:count], made(rng, 3 * count, dtype).reshape(count, 3)
+        here.step(go.rows(index, grads))
+        there.step(go.rows(index, cupy.asarray(grads)))
+    return bool(host.tobytes() == device.get().tobytes())
+
+
 def on_another_stream() -> object:
     """Steps on a stream that is not the default one."""
     cupy.cuda.Device().synchronize()
@@ -166,6 +178,9 @@ def checks(small: bool) -> dict[str, Check]:
         "a loss that is scaled": lambda: twin(scaled, ("float16",)),
         "counted on the device": lambda: twin(clip, sizes=sums, capturable=True),
         "strided": strided,
+        "rows": lambda: rows("float32"),
+        "rows, bfloat16": lambda: rows("bfloat16"),
+        "rows, complex64": lambda: rows("complex64"),
         "another stream": on_another_stream,
         "an optimizer that is dropped": dropped,
         "a graph": lambda: captured(False),
