@@ -20,6 +20,13 @@ from tools import scale
 MPIEXEC = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
 ALONE = {"GPUOPT_CPU": "numpy", "GPUOPT_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """Each process with one thread, for there are more processes than cores."""
+OPEN_MPI = {
+    "OMPI_ALLOW_RUN_AS_ROOT": "1",
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    "OMPI_MCA_rmaps_base_oversubscribe": "1",
+    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+}
+"""What Open MPI 4 and 5 need to run as root, and to run more processes than there are cores."""
 pytestmark = pytest.mark.skipif(
     MPIEXEC is None or importlib.util.find_spec("mpi4py") is None, reason="needs mpi4py and mpiexec, as of mpich"
 )
@@ -30,9 +37,8 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """What so many processes say and how they end; they are broken off after a while."""
     command = [str(MPIEXEC), "-n", str(count), sys.executable, "-m", *module, *cases]
-    return subprocess.run(
-        command, capture_output=True, text=True, cwd=ROOT, env={**os.environ, **ALONE, **environment}, timeout=240, check=False
-    )
+    env = {**os.environ, **ALONE, **OPEN_MPI, **environment}
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=env, timeout=240, check=False)
 
 
 @pytest.mark.parametrize(
@@ -70,14 +76,44 @@ def test_the_page_on_scale_has_the_table_of_the_model() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("streams", ["now", "late"])
-def test_arrays_on_a_gpu(request: pytest.FixtureRequest, streams: str) -> None:
-    """What a real GPU, of which NCCL wants one for each process, can show; or everything, on an emulated one in each."""
-    emulated: tuple[str, ...] = ("tests.support.emulated_gpu", "-m")
-    cases: tuple[str, ...] = ()
-    if request.config.getoption("--require-gpu"):
-        emulated, cases = (), ("through_the_host",)
-    done = run(2, *cases, module=(*emulated, "tests.support.ranks_on_gpu"), EMULATED_STREAMS=streams)
+def test_arrays_on_emulated_gpus(gpu_is_emulated: bool, streams: str) -> None:
+    """Each process has GPUs of its own."""
+    if not gpu_is_emulated:
+        pytest.skip("a real GPU is shared by all processes, below")
+    done = run(2, module=("tests.support.emulated_gpu", "-m", "tests.support.ranks_on_gpu"), EMULATED_STREAMS=streams)
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+
+
+def on_a_real_gpu(gpu_is_emulated: bool, count: int, *cases: str) -> None:
+    if gpu_is_emulated:
+        pytest.skip("NCCL and MPI of a real GPU; the emulated ones are above")
+    done = run(count, *cases, module=("tests.support.ranks_on_gpu",), NCCL_DEBUG="WARN", NCCL_DEBUG_FILE="/dev/stderr")
+    if cases == ("over_cuda_aware_mpi",) and "needs an MPI that reads the memory of a GPU" in done.stderr:
+        pytest.skip("this MPI was not built with CUDA")
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stdout + done.stderr
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(
+    ("count", "cases"),
+    [
+        (2, ("through_the_host", "what_is_refused")),
+        (2, ("over_nccl", "norms", "without_mpi", "losses", "a_fit", "the_host_goes_on", "one_communicator")),
+        (4, ("over_nccl", "without_mpi", "losses")),
+    ],
+)
+def test_processes_share_a_gpu(gpu_is_emulated: bool, count: int, cases: tuple[str, ...]) -> None:
+    on_a_real_gpu(gpu_is_emulated, count, "share_one_gpu", *cases)
+
+
+@pytest.mark.gpu
+def test_nccl_wants_a_gpu_for_each_process(gpu_is_emulated: bool) -> None:
+    on_a_real_gpu(gpu_is_emulated, 2, "a_gpu_for_each")
+
+
+@pytest.mark.gpu
+def test_an_mpi_that_reads_the_memory_of_a_gpu(gpu_is_emulated: bool) -> None:
+    on_a_real_gpu(gpu_is_emulated, 2, "over_cuda_aware_mpi")
 
 
 def test_what_is_no_communicator_is_refused() -> None:

@@ -1,10 +1,13 @@
-"""What several processes do together with arrays on a GPU: ``mpiexec -n 2 python -m tests.support.ranks_on_gpu``.
+"""What several processes do together with arrays on GPUs: ``mpiexec -n 2 python -m tests.support.ranks_on_gpu CASE ...``.
 
-On the emulated device each process has one of its own, and NCCL is `tests.support.emulated_gpu.nccl`.
+On the emulated device each process has GPUs of its own, NCCL is `tests.support.emulated_gpu.nccl`, and MPI is CUDA-aware.
+Real processes share one GPU. NCCL lets them, if it takes each for a machine of its own.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from typing import Any, cast
 from unittest import mock
@@ -18,7 +21,7 @@ from gpuopt.distributed.nccl import _library
 from tests.support import ranks
 from tests.support.ranks import Arrays, alike, mean, params, refused
 
-WAYS = [("cuda-aware", "fast"), ("cuda-aware", "fixed"), ("nccl", "fast"), ("nccl", "fixed")]
+EMULATED = "tests.support.emulated_gpu" in sys.modules
 NORMS = go.chain(go.clip_global_norm(0.5), go.LAMB(0.1))
 
 
@@ -32,8 +35,9 @@ def on_host(tree: Any) -> Any:
 
 
 def init(rule: Any, mine: Any, comm: Any, **given: Any) -> Any:
-    """With an MPI that says that it is CUDA-aware: it is, of a device whose memory is the host's."""
-    with mock.patch.object(transports, "_says_cuda_aware", return_value=True):
+    """Every MPI is CUDA-aware for an emulated device, whose memory is the host's."""
+    says = mock.patch.object(transports, "_says_cuda_aware", return_value=True) if EMULATED else contextlib.nullcontext()
+    with says:
         return go.distributed.init(rule, mine, comm, **given)
 
 
@@ -62,24 +66,42 @@ def ranks_of(comm: Any) -> int:
     return int(comm.size() if callable(comm.size) else comm.size)
 
 
+def share_one_gpu(comm: Any) -> None:
+    """Let NCCL take each process for a machine of its own: those of one machine need a GPU each."""
+    os.environ.update(NCCL_HOSTID=f"rank {comm.rank}", NCCL_NET="Socket", NCCL_SOCKET_IFNAME="lo")
+
+
+def a_gpu_for_each(comm: Any) -> None:
+    """What NCCL says of processes of one machine that share a GPU."""
+    error = f"{comm.size} processes on GPU 0: NCCL_ERROR_INVALID_USAGE"
+    advice = "cupy.cuda.Device(comm.rank %"
+    refused(comm, lambda: init(go.SGD(), cupy.ones(3), comm, transport="nccl"), RuntimeError, error, advice)
+
+
 def through_the_host(comm: Any) -> None:
-    """All that one GPU can show, with a process of its own for each half of the examples."""
     for shard in (False, True):
         as_one_process(comm, go.Adam(0.1), shard, order="fixed")
     as_one_process(comm, NORMS, True, close=True)
 
 
-def every_way(comm: Any) -> None:
+def every_way(comm: Any, transport: str) -> None:
     """Elementwise rules have the bits of one process, if gradients are added in the order of ranks."""
-    for transport, order in WAYS:
+    for order in ("fast", "fixed"):
         for shard in (False, True):
             as_one_process(comm, go.Adam(0.1), shard, order == "fast", transport=transport, order=order)
+    as_one_process(comm, NORMS, True, close=True, transport=transport)
+
+
+def over_cuda_aware_mpi(comm: Any) -> None:
+    every_way(comm, "cuda-aware")
+
+
+def over_nccl(comm: Any) -> None:
+    every_way(comm, "nccl")
 
 
 def norms(comm: Any) -> None:
     """What reduces arrays, each of which may have no element here."""
-    for transport in ("cuda-aware", "nccl"):
-        as_one_process(comm, NORMS, True, close=True, transport=transport)
     for rule in (go.Prodigy(), go.chain(go.LossScale(8.0), go.SGD(0.1))):
         as_one_process(comm, rule, True, close=True, transport="nccl")
     x, one = {"one": cupy.ones(())}, {"one": np.ones(())}
@@ -101,12 +123,19 @@ def without_mpi(comm: Any) -> None:
         missing = {name: None if name == "a" else g for name, g in on_device(ranks.grads(comm.rank)).items()}
         opt.step(missing)
         assert opt.counts["a"] == 2, opt.counts
-        wrong = {**missing, "a": cupy.ones(3 + 4 * (comm.rank == 0))}
+        wrong = {**missing, "a": cupy.ones(7 - 4 * (comm.rank == comm.size - 1))}
         refused(comm, lambda wrong=wrong, opt=opt: opt.step(wrong), RuntimeError, f"step: rank {comm.size - 1}: ValueError")
     x = cupy.ones(3)
     refused(comm, lambda: init(go.SGD(0.1 + comm.rank), x, own), ValueError, "rank 1 has the rule")
     refused(comm, lambda: init(go.SGD(), x, own, transport="host"), ValueError, "comm is one of NCCL: leave transport= out")
     refused(comm, lambda: init(go.SGD(), np.ones(3), own), ValueError, "params are NumPy's: pass CuPy arrays")
+
+
+def on_another_gpu(comm: Any) -> None:
+    """A communicator of NCCL is for one GPU."""
+    from cupy.cuda import nccl
+
+    own = nccl.NcclCommunicator(comm.size, comm.bcast(nccl.get_unique_id(), 0), comm.rank)
     with cupy.cuda.Device(1):
         elsewhere = cupy.ones(3)
     refused(comm, lambda: init(go.SGD(), elsewhere, own), ValueError, "comm is for GPU 0, and params are on GPU 1")
@@ -137,7 +166,7 @@ def losses(comm: Any) -> None:
 
 
 def nothing_waits(comm: Any) -> None:
-    """With NCCL, and MPI for what is agreed, a step waits for no GPU, whatever it reduces."""
+    """With NCCL, and MPI for what is agreed, a step waits for no GPU, whatever it reduces: the log says so."""
     from tests.support.emulated_gpu import streams
 
     for rule, shard in ((go.Adam(0.1), False), (NORMS, True), (go.chain(go.LossScale(8.0), go.PolyakStep(10.0)), True)):
@@ -154,6 +183,25 @@ def nothing_waits(comm: Any) -> None:
         assert not [entry for entry in streams.log if entry[0] == "copy" and entry[3] == 2], "copied to the host"
 
 
+def the_host_goes_on(comm: Any) -> None:
+    """A real GPU is still at what came before two steps when they return."""
+    late = cupy.RawKernel(
+        'extern "C" __global__ void late(long long n) { for (long long begin = clock64(); clock64() - begin < n;); }', "late"
+    )
+    for rule, shard in ((go.Adam(0.1), False), (NORMS, True), (go.chain(go.LossScale(8.0), go.PolyakStep(10.0)), True)):
+        opt = init(rule, on_device(params()), comm, shard=shard, transport="nccl")
+        g, loss, before = on_device(ranks.grads(comm.rank)), cupy.asarray(1.0), cupy.cuda.Event()
+        late((1,), (1,), (0,))
+        for _ in range(2):
+            opt.step(g, loss)  # compiles, and connects
+        late((1,), (1,), (1_000_000_000,))
+        before.record()
+        for _ in range(2):
+            opt.step(g, loss)
+        assert not before.done, rule
+        cupy.cuda.get_current_stream().synchronize()
+
+
 def one_communicator(comm: Any) -> None:
     """NCCL's communicator is made once for a communicator of MPI."""
     from cupy.cuda import nccl
@@ -168,16 +216,26 @@ def one_communicator(comm: Any) -> None:
     assert made.call_count == 1
     failing = mock.Mock(side_effect=RuntimeError("NCCL_ERROR_INVALID_USAGE: no"))
     with mock.patch.object(nccl, "NcclCommunicator", failing):
-        refused(comm, anew, RuntimeError, "2 processes on GPU 0: NCCL_ERROR", "cupy.cuda.Device(comm.rank %")
+        refused(comm, anew, RuntimeError, f"{comm.size} processes on GPU 0: NCCL_ERROR", "cupy.cuda.Device(comm.rank %")
     _library.cache_clear()
     with mock.patch.object(nccl, "available", comm.rank != 1):
-        refused(comm, anew, RuntimeError, "rank 1: RuntimeError: CuPy finds no NCCL: pip install nvidia-nccl-cu13")
+        refused(comm, anew, RuntimeError, "rank 1: RuntimeError: CuPy finds no NCCL: pip install nvidia-nccl-cu")
     _library.cache_clear()
+
+
+def an_mpi_without_cuda(comm: Any) -> None:
+    """As wheels have; a real GPU's may be another."""
+    refused(
+        comm,
+        lambda: go.distributed.init(go.SGD(), cupy.ones(4), comm, transport="cuda-aware"),
+        ValueError,
+        "says that it does not",
+        "'nccl'",
+    )
 
 
 def what_is_refused(comm: Any) -> None:
     x, one, given = cupy.ones(4), np.ones(4), cast("Any", go.distributed.init)
-    refused(comm, lambda: given(go.SGD(), x, comm, transport="cuda-aware"), ValueError, "says that it does not", "'nccl'")
     refused(comm, lambda: given(go.SGD(), x, comm, transport="no"), ValueError, "'host', 'cuda-aware' or 'nccl', got 'no'")
     refused(comm, lambda: given(go.SGD(), one, comm, transport="nccl"), ValueError, "params are NumPy's")
     other = "nccl" if comm.rank else "host"
@@ -203,7 +261,21 @@ def a_fit(comm: Any) -> None:
     refused(comm, lambda: go.fit(fails, x, data, opt, batch_size=8, epochs=1), RuntimeError, text)
 
 
-CASES = (through_the_host, a_fit, every_way, norms, without_mpi, losses, nothing_waits, one_communicator, what_is_refused)
+ON_EMULATED = (
+    through_the_host,
+    a_fit,
+    over_cuda_aware_mpi,
+    over_nccl,
+    norms,
+    without_mpi,
+    on_another_gpu,
+    losses,
+    nothing_waits,
+    one_communicator,
+    an_mpi_without_cuda,
+    what_is_refused,
+)
+ON_REAL = (share_one_gpu, a_gpu_for_each, the_host_goes_on)
 
 if __name__ == "__main__":
-    ranks.main(sys.argv[1:], CASES)
+    ranks.main(sys.argv[1:] or [case.__name__ for case in ON_EMULATED], (*ON_EMULATED, *ON_REAL))

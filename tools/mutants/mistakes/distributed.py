@@ -6,7 +6,7 @@ from tools.mutants.planting import Mistake
 
 __all__ = ["MISTAKES"]
 
-ON_GPU = "test_distributed::test_arrays_on_a_gpu"
+ON_GPU = "test_distributed::test_arrays_on_emulated_gpus"
 TRAINING = "test_distributed::test_training_and_files_are_of_all_processes"
 TOGETHER = "test_distributed::test_processes_do_together_what_one_does"
 MISTAKES = [
