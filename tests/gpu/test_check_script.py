@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from tools.gpu_check import __main__ as command
+from tools.gpu_check import parts as of_parts
 from tools.gpu_check import running
-from tools.gpu_check.parts import Choice, parts
+from tools.gpu_check.parts import Choice, memory, parts
 from tools.gpu_check.results import End, Results
 from tools.gpu_check.running import Part, run
 
@@ -191,6 +192,16 @@ def test_commands_name_what_is_there(tmp_path: Path) -> None:
         assert names, part.name
         for name in names:
             assert (ROOT / name).exists() if name.endswith(".py") else importlib.util.find_spec(name) is not None
+
+
+def test_the_memory_checker_reports_memory_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NCCL's questions to CUDA, which some GPUs answer with an error, fail no check."""
+    monkeypatch.setattr(of_parts, "FOLDERS", str(tmp_path))
+    assert memory() == "compute-sanitizer is not installed"
+    (tool := tmp_path / "compute-sanitizer").touch(mode=0o755)
+    command = memory()
+    assert command[0] == str(tool)
+    assert "--report-api-errors no" in " ".join(command[: command.index(sys.executable)])
 
 
 def test_the_door(tmp_path: Path) -> None:

@@ -15,6 +15,9 @@ DISTRIBUTIONS = (
     "torch",
     "jax",
     "optax",
+    "nvidia-nccl-cu12",
+    "nvidia-nccl-cu13",
+    "mpi4py",
     "pytest",
     "pytest-xdist",
 )

@@ -101,8 +101,8 @@ def profile(size: int) -> list[str] | str:
 
 
 def memory() -> list[str] | str:
-    """The smoke test with every access to memory checked."""
-    options = ["--tool", "memcheck", "--error-exitcode", "9"]
+    """The smoke test with every access to memory checked. Errors of calls are left out: NCCL asks CUDA what it can run."""
+    options = ["--tool", "memcheck", "--report-api-errors", "no", "--error-exitcode", "9"]
     return under("compute-sanitizer", *options, *python("tools.gpu_check.smoke", "--small"))
 
 

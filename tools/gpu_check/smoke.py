@@ -204,6 +204,8 @@ def main(arguments: list[str] | None = None) -> int:
         cupy.cuda.set_allocator(None)
     rows, every = Rows(options.output), checks(options.small)
     earlier = {name: row["how"] for (name,), row in latest(rows.all, "name").items()}
+    if "NCCL" not in every:
+        print("CuPy finds no NCCL, so it is not checked: pip install nvidia-nccl-cu13, or -cu12", flush=True)
     left = [name for name in every if (name not in earlier if options.new else earlier.get(name) != "ok")]
     for name in sorted(left, key=lambda name: earlier.get(name) == BEGUN):  # one that hangs takes no other with it
         rows.add(name=name, how=BEGUN, note="")
