@@ -19,7 +19,7 @@ from gpuopt.optimizer.steps import Steps
 from gpuopt.optimizer.summary import Summary, summarize
 from gpuopt.rules.base import BindableT_co
 from gpuopt.rules.chains import loss_scale_name
-from gpuopt.rules.elsewhere import NotSet
+from gpuopt.rules.elsewhere import NotHere, meant, replacement
 
 __all__ = ["OptimizerAttributes"]
 
@@ -154,11 +154,44 @@ class OptimizerAttributes(Generic[BindableT_co]):
         return f"<p><code>{html.escape(repr(self))}</code></p>{self.summary()._repr_html_()}"
 
     if not TYPE_CHECKING:
-        zero_grad, apply_gradients, param_groups = NotSet(_KEPT), NotSet(_KEPT), NotSet(_KEPT)
-        lr = NotSet("it is in opt.rule; write opt.rule = opt.rule.replace({'lr': 0.1})")
+        zero_grad, apply_gradients, param_groups = NotHere(_KEPT), NotHere(_KEPT), NotHere(_KEPT)
+        lr = NotHere(lambda opt: f"it is in opt.rule{_as_it_is(opt, 'lr')}")
+
+        def __setattr__(self, name, value):
+            if not (name.startswith("_") or name == "rule"):
+                raise AttributeError(_not_set(self, name, value))
+            super().__setattr__(name, value)
 
     def __repr__(self) -> str:
         count, precision = len(self._binding.leaves), str(self._binding.precision)
         arrays = f"{count} array{'s' if count > 1 else ''}"
         options = f", {precision}" if precision else ""
         return f"<Optimizer {self._rule!r}, {arrays}, t={self.t}, {self.executor}{options}>"
+
+
+def _as_it_is(opt: Any, name: str) -> str:
+    """The line that sets a hyperparameter of an optimizer's rule, with the value that it has."""
+    known = opt._rule.hyperparameters if isinstance(opt, OptimizerAttributes) else {}
+    found = {full: known[full] for full in known and meant(opt._rule, name, None)}
+    return f"; write opt.rule = {replacement('opt.rule', found)}" if found else ""
+
+
+def _not_set(opt: OptimizerAttributes[Any], name: str, value: Any) -> str:
+    """What to type in place of an assignment to an attribute of an optimizer."""
+    if name == "lr" or not hasattr(type(opt), name):
+        if found := meant(opt._rule, name, value):
+            line, new = replacement("opt.rule", found), opt._rule.replace(found)
+            try:
+                opt._binding.check_change(new)
+            except ValueError:  # it needs other state
+                line = f"opt = {line}.init(opt.params)"
+            else:
+                line = f"opt.rule = {line}"
+            return f"opt.{name} cannot be assigned: it is in opt.rule; write {line}"
+    elif name == "params":
+        path = opt._binding.spec.paths[0]
+        return f"opt.params cannot be assigned; write opt.params{path}[...] = params{path}"
+    return (
+        f"opt.{name} cannot be assigned; opt.rule can, and elements of arrays in opt.params and "
+        "opt.state"
+    )

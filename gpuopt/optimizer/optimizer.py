@@ -19,7 +19,7 @@ from gpuopt.optimizer.evaluation import Reached, evaluated
 from gpuopt.optimizer.gradients import GradientReader
 from gpuopt.optimizer.guard import Guard
 from gpuopt.optimizer.row_groups import most
-from gpuopt.optimizer.rule_change import RuleChange
+from gpuopt.optimizer.rule_change import RuleChange, check_structure
 from gpuopt.optimizer.saved import Ready, Saved
 from gpuopt.optimizer.saved_format import state_dict_of
 from gpuopt.optimizer.steps import choose
@@ -124,11 +124,7 @@ class Optimizer(OptimizerCopies[BindableT_co]):
 
     @rule.setter
     def rule(self, rule: BindableT_co) -> None:  # type: ignore[misc] # told when it is set
-        if not isinstance(rule, Bindable) or rule.structure != self._rule.structure:
-            raise TypeError(
-                f"opt.rule must keep the structure of {self._rule!r}, got {rule!r}"
-                f"{class_hint(rule) or '; for another, write opt = rule.init(params)'}"
-            )
+        check_structure(rule, self._rule)
         with self._guard.exclusive("given a rule"):
             self._guard.check_whole()
             self._change(rule, self._binding.check_change(rule))

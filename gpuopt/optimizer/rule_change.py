@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gpuopt.optimizer.hyperparameters import HyperValues, Updates
+from gpuopt.rules.base import Bindable, class_hint
 from gpuopt.tracing.program import UpdateProgram
 
-__all__ = ["RuleChange"]
+__all__ = ["RuleChange", "check_structure"]
 
 
 class RuleChange(NamedTuple):
@@ -24,3 +25,16 @@ class RuleChange(NamedTuple):
     def begun(self) -> bool:
         """Whether something may have changed once it is used; see `gpuopt.optimizer.guard.Work`."""
         return True
+
+
+def check_structure(rule: Any, old: Bindable) -> None:
+    """Raise TypeError for anything but a rule that can continue with the state of another."""
+    if not isinstance(rule, Bindable):
+        number = isinstance(rule, float)
+        hint = f"; write opt.rule = opt.rule.replace(lr={rule})" if number else class_hint(rule)
+        raise TypeError(f"opt.rule must be a rule like {old!r}, got {rule!r}{hint}")
+    if rule.structure != old.structure:
+        raise TypeError(
+            f"opt.rule must keep the structure of {old!r}, got {rule!r}; for another, write "
+            "opt = rule.init(params)"
+        )

@@ -94,8 +94,8 @@ class Bindable:
         """Every hyperparameter as it was given, by its full name."""
         raise NotImplementedError
 
-    def replace(self, values: Mapping[str, Any]) -> Self:
-        """A copy with other hyperparameters, by their full names."""
+    def replace(self, values: Mapping[str, Any] | None = None, /, **by_name: Any) -> Self:
+        """A copy with other hyperparameters: ``replace(lr=0.1)``, or a dict of full names."""
         raise NotImplementedError
 
     @property

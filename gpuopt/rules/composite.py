@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self, final
 
 from gpuopt.rules.base import Bindable, Part, Update
-from gpuopt.rules.elsewhere import as_identifier
+from gpuopt.rules.elsewhere import changes
 from gpuopt.rules.piece import Piece
 from gpuopt.rules.ranges import Range
 from gpuopt.rules.tuples import whole
@@ -45,18 +45,12 @@ class Composite(Bindable):
             for field, value in child.hyperparameters.items()
         }
 
-    def replace(self, values: Mapping[str, Any]) -> Self:
-        values = {as_identifier(name): value for name, value in values.items()}
-        known = self.hyperparameters
-        if unknown := values.keys() - known.keys() - set(map(whole, known)):
-            raise TypeError(
-                f"{self!r} has no hyperparameters {', '.join(sorted(unknown))}; it has "
-                f"{', '.join(known)}"
-            )
+    def replace(self, values: Mapping[str, Any] | None = None, /, **by_name: Any) -> Self:
+        given = changes(self, values, by_name)
 
         def changed(name: str, child: Any) -> Any:
             fields = dict.fromkeys((*child.hyperparameters, *map(whole, child.hyperparameters)))
-            own = {field: values[name + field] for field in fields if name + field in values}
+            own = {field: given[name + field] for field in fields if name + field in given}
             return child.replace(own)
 
         return self.rebuilt([changed(name, child) for name, child in self.children.items()])

@@ -4,59 +4,109 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import reprlib
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
+from gpuopt.rules.spelling import as_typed
 from gpuopt.rules.tuples import whole
-from gpuopt.rules.words import ELSEWHERE
+from gpuopt.rules.words import ELSEWHERE, NAMES
 
 __all__ = [
     "NotHere",
-    "NotSet",
     "as_identifier",
+    "changes",
+    "meant",
     "never_changes",
     "no_schedule",
     "not_exported",
+    "replacement",
 ]
 
 
 class NotHere:
     """A name that is somewhere else: an attribute that raises AttributeError, with what to type.
 
-    A ``__getattr__`` would make every attribute of the class slower.
+    The hint may be a function of the object, or of None if the class is asked. A ``__getattr__``
+    would make every attribute of the class slower.
     """
 
-    def __init__(self, hint: str) -> None:
+    def __init__(self, hint: str | Callable[[Any], str]) -> None:
         self._hint = hint
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
     def __get__(self, instance: Any, owner: type) -> Any:
-        raise AttributeError(f"{owner.__name__!r} has no attribute {self._name!r}: {self._hint}")
+        hint = self._hint(instance) if callable(self._hint) else self._hint
+        raise AttributeError(f"{owner.__name__!r} has no attribute {self._name!r}: {hint}")
 
 
-class NotSet(NotHere):
-    """The same if it is assigned; not for a class whose subclasses may have the name."""
+def _last(name: str) -> str:
+    """The name of a hyperparameter without the names of its rule or piece."""
+    return name.replace("/", ".").rpartition(".")[2]
 
-    def __set__(self, instance: Any, value: Any) -> None:
-        self.__get__(instance, type(instance))
+
+def meant(rule: Any, name: str, value: Any) -> dict[str, Any]:
+    """The value for each hyperparameter that a name may mean, by full names.
+
+    It may be one of several parts, what another library calls it, or mistyped.
+    """
+    known = [*dict.fromkeys(map(whole, rule.hyperparameters))]
+    close = "" if "[" in name else _spelled_alike(name, [*known, *map(_last, known)], 0.7)
+    for each in (name, *NAMES.get(name, ()), close):
+        if named := [full for full in known if each in (full, _last(full))]:
+            return dict.fromkeys(named, value)
+    return {}
+
+
+def replacement(owner: str, values: Mapping[str, Any]) -> str:
+    """The call that changes hyperparameters, as it is typed."""
+    texts = {
+        name: repr(value) if isinstance(value, tuple) else as_typed(_last(name), value)
+        for name, value in values.items()
+    }
+    if all(map(str.isidentifier, texts)):
+        return f"{owner}.replace({', '.join(f'{name}={text}' for name, text in texts.items())})"
+    return f"{owner}.replace({{{', '.join(f'{name!r}: {text}' for name, text in texts.items())}}})"
+
+
+def changes(
+    rule: Any, values: Mapping[str, Any] | None, by_name: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The hyperparameters given to `replace`; TypeError for one that a rule or a piece lacks."""
+    what, who = _what(rule), getattr(rule, "outline", type(rule).__name__)
+    if not (values is None or isinstance(values, Mapping)):
+        raise TypeError(
+            f"{who}: replace takes hyperparameters by name, as in {what}.replace(lr=0.1), or a "
+            f"dict of them, not {values!r}"
+        )
+    given = {as_identifier(str(n)): value for n, value in {**(values or {}), **by_name}.items()}
+    known = rule.hyperparameters
+    for name, value in given.items():
+        if name not in known and name not in map(whole, known):
+            found = meant(rule, name, value)
+            hint = f"; write {replacement(what, found)}" if found else ""
+            raise TypeError(
+                f"{who} has no hyperparameter {name!r}; it has {', '.join(known) or 'none'}{hint}"
+            )
+    return given
 
 
 def never_changes(rule: Any, name: str, value: Any) -> NoReturn:
     """Refuse an assignment to an attribute of a rule or a piece: it is its ``__setattr__``."""
-    what, entries = "rule" if hasattr(rule, "init") else "piece", rule.hyperparameters
-    known = [*dict.fromkeys(map(whole, entries))]
-    named = [full for full in known if name in (full, full.replace("/", ".").rpartition(".")[2])]
-    remedy = f"it has {', '.join(known) or 'no hyperparameters'}"
-    if named:
-        remedy = f"write {what} = {what}.replace({{{named[0]!r}: {reprlib.repr(value)}}})"
+    what, found = _what(rule), meant(rule, name, value)
+    remedy = f"it has {', '.join(rule.hyperparameters) or 'no hyperparameters'}"
+    if found:
+        remedy = f"write {what} = {replacement(what, found)}"
     raise dataclasses.FrozenInstanceError(
         f"{type(rule).__name__}.{name} cannot be assigned, because a {what} never changes; "
         f"{remedy}; an optimizer continues with another rule if you assign it to opt.rule"
     )
+
+
+def _what(rule: Any) -> str:
+    return "rule" if hasattr(rule, "init") else "piece"
 
 
 def _spelled_alike(name: str, names: Sequence[str], cutoff: float) -> str:

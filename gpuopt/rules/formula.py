@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from gpuopt.rules.declared import BASES, check_class, own_hints
-from gpuopt.rules.elsewhere import as_identifier, never_changes
+from gpuopt.rules.elsewhere import changes, never_changes
 from gpuopt.rules.given_loss import ReadsLoss
 from gpuopt.rules.hooks import HookName, defined_hooks
 from gpuopt.rules.ranges import STATIC, Range, arguments_hint, range_of, single
@@ -102,9 +102,11 @@ class Formula(ComparedByValue, ReadsLoss):
     def _numbers(self, name: str, values: Any) -> tuple[Any, ...]:
         """A tuple of numbers and schedules, each checked against the range."""
         if not isinstance(values, (tuple, list)) or not values:
+            one = values if isinstance(values, numbers.Real) else 0.5
             raise TypeError(
                 f"{type(self).__name__}: {name} must be a tuple, each entry of which is "
-                f"{self._ranges[name].text}, got {values!r}: write {name}=(0.5,) for a single one"
+                f"{self._ranges[name].text}, got {values!r}: write {name}=({one!r},) for a "
+                "single one"
             )
         return tuple(
             x if callable(x) and not isinstance(x, type) else self.number(entry, x)
@@ -173,9 +175,9 @@ class Formula(ComparedByValue, ReadsLoss):
                 found[name] = value
         return found
 
-    def replace(self, values: Mapping[str, Any]) -> Self:
-        """A copy with other hyperparameters."""
-        given = {as_identifier(name): value for name, value in values.items()}
+    def replace(self, values: Mapping[str, Any] | None = None, /, **by_name: Any) -> Self:
+        """A copy with other hyperparameters: ``replace(lr=0.1)``, or a dict of them."""
+        given = changes(self, values, by_name)
         named = {whole(name) for name in given.keys() & self.hyperparameters.keys()}
         fields = {name: getattr(self, name) for name in named}
         return dataclasses.replace(self, **put(fields, given))

@@ -15,7 +15,7 @@ from typing import Any
 from gpuopt.rules.words import AROUND, INIT, NAMES, NOTHING, TUPLES
 from gpuopt.rules.written import is_array
 
-__all__ = ["in_place_of", "refusal"]
+__all__ = ["as_typed", "in_place_of", "refusal"]
 
 
 @dataclasses.dataclass
@@ -72,7 +72,9 @@ def refusal(cls: Any, rule: bool, args: tuple[Any, ...], kwargs: Mapping[str, An
     if len(args) <= len(places) and not twice and not strange:
         return None
     values, params = _by_name(cls, rule, args, kwargs)
-    texts = {name: _text(name, value) for name, value in values.items() if not _is_off(name, value)}
+    texts = {
+        name: as_typed(name, value) for name, value in values.items() if not _is_off(name, value)
+    }
     call = _call(cls, rule, values, texts)
     if call.unknown:
         return _unknown(cls, call)
@@ -160,7 +162,7 @@ def _unknown(cls: Any, call: _Call) -> str:
     return f"{cls.__name__} has no hyperparameter {named}; it has {has}{hint}"
 
 
-def _text(name: str, value: Any) -> str:
+def as_typed(name: str, value: Any) -> str:
     """A value as it is typed: its repr, or the name of the argument that it was given for."""
     plain = isinstance(value, (bool, int, str)) or (
         isinstance(value, float) and math.isfinite(value)
@@ -187,7 +189,8 @@ def in_place_of(name: str, value: Any, rule: bool) -> str:
     if isinstance(value, (str, type)):
         of_class = getattr(value, "__name__", "")
         remedy = f"{of_class} is a class: make a schedule of it, {of_class}(...)"
-        return f"; {remedy if of_class else f'a number has no quotes, as in {name}=0.1'}"
+        number = value if isinstance(value, str) and value.replace(".", "").isdecimal() else 0.1
+        return f"; {remedy if of_class else f'a number has no quotes, as in {name}={number}'}"
     if is_array(value):
         if math.prod(value.shape) == 1:
             return f"; write {name}={name}.item()"

@@ -334,7 +334,7 @@ def test_a_schedule_that_raises_is_heard() -> None:
         TypeError,
         ("opt.rule must keep the structure of Adam", "GradientDescent(lr=0.01)", "opt = rule.init(params)"),
     ),
-    ("no rule", 0.1, TypeError, ("opt.rule must keep the structure of Adam", "0.1")),
+    ("no rule", 0.1, TypeError, ("opt.rule must be a rule like Adam", "0.1")),
     ("more state", go.Adam(amsgrad=True), ValueError, ("amsgrad=True", "['m', 'v', 'v_max']", "['m', 'v']", "call init again")),
     ("eps vanishes", go.Adam(eps=1e-50), ValueError, ("Adam: eps=1e-50 vanishes in float32", "1.18e-38")),
     ("schedule", go.Adam(lambda t: NAN), ValueError, ("Adam: lr", "nan", "schedule at step 2")),

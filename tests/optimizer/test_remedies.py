@@ -246,6 +246,15 @@ SLIPS = [
     "Optimizer(Adam, params)",
     "rule.init(params).rule = Adam",
     "rule.init(params).rule = SGD()",
+    "rule.init(params).rule = 0.2",
+    "rule.replace(learning_rate=0.2)",
+    "rule.replace({'lrr': 0.2})",
+    "rule.replace(value=0.2)",
+    "rule.replace(0.2)",
+    "piece.replace(max_norm=0.2)",
+    "opt.nesterov = True",
+    "opt.amsgrad = True",
+    "opt.params = params",
     "rule.step(grads)",
     "Adam.step(grads)",
     "rule.load_state_dict({})",
@@ -274,6 +283,9 @@ SLIPS = [
     "rule.init(params, lr)",
     "chain(Adam(), bounds(0.0, 1.0)).init(np.ones(3, complex))",
 ]
+
+
+PARTS = gpuopt.partition({"w": gpuopt.Adam(0.1), "*": gpuopt.Momentum(0.2)})
 
 
 def scope_of_slips() -> dict[str, Any]:
@@ -315,6 +327,21 @@ def test_an_everyday_slip_is_mended_by_what_is_typed(wrong: str) -> None:
         scope["params"] = np.ones(3, complex)
     for code in found:
         exec(code, scope)
+
+
+@pytest.mark.parametrize("name", ["lr", "learning_rate", "lrr"])
+@pytest.mark.parametrize("rule", [gpuopt.Adam(), gpuopt.chain(gpuopt.clip(1.0), gpuopt.Adam()), PARTS], ids=kind)
+def test_an_assignment_is_mended_with_the_number_that_was_assigned(name: str, rule: Any) -> None:
+    """In every group, whether a name is that of another library or mistyped; a number that is read stays as it is."""
+    scope = namespace(opt=rule.init({"w": np.ones(3), "b": np.ones(1)}), rule=rule)
+    for owner, given in (("opt", "opt.rule"), ("rule", "rule"), ("opt.rule", "rule")):
+        (code,) = codes(message(f"{owner}.{name} = 0.25", scope))
+        exec(code, scope)
+        rates = {full: value for full, value in eval(given, scope).hyperparameters.items() if full.endswith("lr")}
+        assert set(rates.values()) == {0.25}
+    before = scope["opt"].rule
+    exec(codes(message("opt.lr", scope))[0], scope)
+    assert scope["opt"].rule == before
 
 
 TREES = [
@@ -456,7 +483,7 @@ def test_a_class_in_place_of_a_schedule() -> None:
 
 
 def test_a_text_in_place_of_a_number() -> None:
-    assert message("Adam('0.05')", namespace()).endswith("got '0.05'; a number has no quotes, as in lr=0.1")
+    assert message("Adam('0.05')", namespace()).endswith("got '0.05'; a number has no quotes, as in lr=0.05")
 
 
 def test_what_a_property_raises_is_heard() -> None:

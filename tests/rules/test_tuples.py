@@ -87,13 +87,13 @@ NUMBER = "a number in [0, 1)"
         "no entry of a chain",
         lambda: go.chain(go.clip(1.0), go.AggMo()).replace({"betas[3]": 0.1}),
         TypeError,
-        ("has no hyperparameters betas[3]; it has clip.value, lr, betas[0]",),
+        ("chain(clip, AggMo) has no hyperparameter 'betas[3]'; it has clip.value, lr, betas[0]",),
     ),
     (
         "an assignment",
         lambda: setattr(go.AggMo(), "betas", (0.1,)),
         dataclasses.FrozenInstanceError,
-        ("write rule = rule.replace({'betas': (0.1,)})",),
+        ("write rule = rule.replace(betas=(0.1,))",),
     ),
     (
         "another number",

@@ -69,7 +69,7 @@ again = dataclasses.replace(rms, lr=steps, momentum=0)
 opt = go.Adam(lr=1e-3).init({"w": np.zeros(3)})
 assert_type(opt, go.Optimizer[go.Adam])
 opt.rule = dataclasses.replace(opt.rule, lr=1e-4, amsgrad=False)
-opt.rule = opt.rule.replace({"lr": 1e-3})
+opt.rule = opt.rule.replace({"lr": 1e-3}).replace(lr=1e-4)
 half = opt.rule.lr / 2
 opt.rule = dataclasses.replace(opt.rule, lr=half)
 opt.step({"w": np.ones(3)})
