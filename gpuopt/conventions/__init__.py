@@ -10,6 +10,9 @@ this package. Tests compare each of them with values of the libraries, made by
 """
 
 from gpuopt.conventions import keras, optax, sklearn, torch
-from gpuopt.conventions.common import VelocityOfSteps
+from gpuopt.conventions.common import VelocityOfSteps, show_arguments
 
 __all__ = ["VelocityOfSteps", "keras", "optax", "sklearn", "torch"]
+
+for _library in (keras, optax, optax.contrib, sklearn, torch):
+    show_arguments(_library)

@@ -4,14 +4,27 @@ holds the learning rate.
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY
+from types import ModuleType
 from typing import Any
 
 from gpuopt.rules import Chain, Rule, chain, decoupled_weight_decay, weight_decay
+from gpuopt.rules.elsewhere import also_called
 from gpuopt.rules.ranges import Decay, NonNegative
 
-__all__ = ["Made", "VelocityOfSteps", "around", "constant", "coupled", "decoupled", "refuse"]
+__all__ = [
+    "Made",
+    "VelocityOfSteps",
+    "around",
+    "constant",
+    "coupled",
+    "decoupled",
+    "refuse",
+    "show_arguments",
+]
 
 Made = Rule | Chain
 """The result of a function of `gpuopt.conventions`."""
@@ -59,7 +72,7 @@ def constant(function: str, name: str, value: Any, remedy: str) -> None:
 
 
 def refuse(function: str, given: Mapping[str, Any], remedies: Mapping[str, str]) -> None:
-    """Refuse options that are switched on and not available, and unknown ones.
+    """Refuse options that are switched on and not available.
 
     Parameters
     ----------
@@ -71,7 +84,37 @@ def refuse(function: str, given: Mapping[str, Any], remedies: Mapping[str, str])
         For each option that exists what to do in its place; an empty text where it chooses nothing.
     """
     for name, value in given.items():
-        if name not in remedies:
-            raise TypeError(f"{function} has no argument {name!r}")
         if remedies[name] and value is not None and value is not False and value != 0:
             raise ValueError(f"{function}: {name}={value!r} is not available: {remedies[name]}")
+
+
+def show_arguments(library: ModuleType) -> None:
+    """Let the functions of a library's module show, in place of ``**options``, the names in its
+    `OPTIONS`, and refuse any other argument with those that they have.
+    """
+    options = getattr(library, "OPTIONS", {})
+    for name in library.__all__:
+        if inspect.isfunction(function := getattr(library, name)):
+            setattr(library, name, _showing(function, options))
+
+
+def _showing(function: Any, options: Mapping[str, Any]) -> Any:
+    own = inspect.signature(function)
+    found = {name: each for name, each in own.parameters.items() if name not in {"args", "options"}}
+    if "options" in own.parameters:
+        kind = inspect.Parameter.KEYWORD_ONLY
+        found |= {name: inspect.Parameter(name, kind, default=x) for name, x in options.items()}
+    library = function.__module__.rpartition(".")[2].partition("_")[0]
+
+    @functools.wraps(function)
+    def checked(*args: Any, **given: Any) -> Any:
+        if unknown := [name for name in given if name not in found]:
+            close = also_called(unknown[0], list(found))
+            raise TypeError(
+                f"{library}.{function.__name__} has no argument {unknown[0]!r}; it has "
+                f"{', '.join(found)}{close and f'; did you mean {close}?'}"
+            )
+        return function(*args, **given)
+
+    checked.__signature__ = own.replace(parameters=[*found.values()])  # type: ignore[attr-defined]
+    return checked

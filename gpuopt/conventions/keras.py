@@ -34,6 +34,8 @@ _BEFORE = {
     "clipvalue": go.clip,
 }
 """Options that are pieces before the rule, in the order in which Keras applies them."""
+OPTIONS = {**dict.fromkeys((*_BEFORE, *_REMEDIES)), "use_ema": False, "ema_momentum": 0.99}
+"""The arguments that all of these optimizers have, with their defaults."""
 
 
 def _made(name: str, rule: Made, decay: float | None, options: dict[str, Any]) -> Made:

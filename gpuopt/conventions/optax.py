@@ -42,10 +42,13 @@ __all__ = [
 
 
 def sgd(
-    learning_rate: Any, momentum: float | None = None, nesterov: bool = False, **options: Any
+    learning_rate: Any,
+    momentum: float | None = None,
+    nesterov: bool = False,
+    accumulator_dtype: Any = None,
 ) -> Made:
     """``optax.sgd``."""
-    refuse("optax.sgd", options, REMEDIES)
+    refuse("optax.sgd", {"accumulator_dtype": accumulator_dtype}, REMEDIES)
     if not momentum:
         return go.GradientDescent(learning_rate)
     return go.Momentum(learning_rate, beta=momentum, dampening=0.0, nesterov=nesterov)
@@ -96,12 +99,12 @@ def adam(
     b2: Any = 0.999,
     eps: float = 1e-8,
     eps_root: float = 0.0,
+    mu_dtype: Any = None,
     *,
     nesterov: bool = False,
-    **options: Any,
 ) -> Made:
     """``optax.adam``."""
-    refuse("optax.adam", options, REMEDIES)
+    refuse("optax.adam", {"mu_dtype": mu_dtype}, REMEDIES)
     own = {"beta1": b1, "beta2": b2, "eps": eps, "eps_in_root": eps_root}
     return go.Adam(learning_rate, nesterov=nesterov, **own)
 
@@ -112,25 +115,47 @@ def adamw(
     b2: Any = 0.999,
     eps: float = 1e-8,
     eps_root: float = 0.0,
-    *,
+    mu_dtype: Any = None,
     weight_decay: Any = 1e-4,
+    mask: Any = None,
+    *,
     nesterov: bool = False,
-    **options: Any,
 ) -> Made:
     """``optax.adamw``."""
-    refuse("optax.adamw", options, REMEDIES)
+    refuse("optax.adamw", {"mu_dtype": mu_dtype, "mask": mask}, REMEDIES)
     own = {"beta1": b1, "beta2": b2, "eps": eps, "eps_in_root": eps_root}
     return go.AdamW(learning_rate, weight_decay=weight_decay, nesterov=nesterov, **own)
 
 
-def nadam(learning_rate: Any, *args: Any, **options: Any) -> Made:
+def nadam(
+    learning_rate: Any,
+    b1: Any = 0.9,
+    b2: Any = 0.999,
+    eps: float = 1e-8,
+    eps_root: float = 0.0,
+    mu_dtype: Any = None,
+    *,
+    nesterov: bool = True,
+) -> Made:
     """``optax.nadam``, which is ``optax.adam(nesterov=True)``."""
-    return adam(learning_rate, *args, nesterov=True, **options)
+    return adam(learning_rate, b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
 
 
-def nadamw(learning_rate: Any, *args: Any, **options: Any) -> Made:
+def nadamw(
+    learning_rate: Any,
+    b1: Any = 0.9,
+    b2: Any = 0.999,
+    eps: float = 1e-8,
+    eps_root: float = 0.0,
+    mu_dtype: Any = None,
+    weight_decay: Any = 1e-4,
+    mask: Any = None,
+    *,
+    nesterov: bool = True,
+) -> Made:
     """``optax.nadamw``, which is ``optax.adamw(nesterov=True)``."""
-    return adamw(learning_rate, *args, nesterov=True, **options)
+    own = {"mu_dtype": mu_dtype, "weight_decay": weight_decay, "mask": mask, "nesterov": nesterov}
+    return adamw(learning_rate, b1, b2, eps, eps_root, **own)
 
 
 def amsgrad(*args: Any, **options: Any) -> Made:
@@ -150,10 +175,10 @@ def adamaxw(
     b2: Any = 0.999,
     eps: float = 1e-8,
     weight_decay: Any = 1e-4,
-    **options: Any,
+    mask: Any = None,
 ) -> Made:
     """``optax.adamaxw``."""
-    refuse("optax.adamaxw", options, REMEDIES)
+    refuse("optax.adamaxw", {"mask": mask}, REMEDIES)
     return around(adamax(learning_rate, b1, b2, eps), after=decoupled(weight_decay))
 
 
@@ -180,12 +205,12 @@ def lion(
     learning_rate: Any,
     b1: Any = 0.9,
     b2: Any = 0.99,
-    *,
+    mu_dtype: Any = None,
     weight_decay: Any = 1e-3,
-    **options: Any,
+    mask: Any = None,
 ) -> Made:
     """``optax.lion``."""
-    refuse("optax.lion", options, REMEDIES)
+    refuse("optax.lion", {"mu_dtype": mu_dtype, "mask": mask}, REMEDIES)
     return go.Lion(learning_rate, beta1=b1, beta2=b2, weight_decay=weight_decay)
 
 
@@ -217,10 +242,10 @@ def adadelta(
     rho: Any = 0.9,
     eps: float = 1e-6,
     weight_decay: Any = 0.0,
-    **options: Any,
+    weight_decay_mask: Any = None,
 ) -> Made:
     """``optax.adadelta``."""
-    refuse("optax.adadelta", options, REMEDIES)
+    refuse("optax.adadelta", {"weight_decay_mask": weight_decay_mask}, REMEDIES)
     if learning_rate is None:
         raise ValueError("optax.adadelta without a learning rate climbs: write adadelta(1.0)")
     return around(go.AdaDelta(learning_rate, rho=rho, eps=eps), coupled(weight_decay))

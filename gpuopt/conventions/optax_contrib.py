@@ -43,14 +43,16 @@ def adopt(
     b1: Any = 0.9,
     b2: Any = 0.9999,
     eps: float = 1e-6,
+    mu_dtype: Any = None,
     *,
     nesterov: bool = False,
     use_clipping: bool = True,
-    **options: Any,
+    clip_value_fn: Any = None,
 ) -> Made:
     """``optax.contrib.adopt``."""
     remedies = {**REMEDIES, "nesterov": "gpuopt.Adam has it", "clip_value_fn": "leave it out"}
-    refuse("optax.adopt", {**options, "nesterov": nesterov}, remedies)
+    given = {"mu_dtype": mu_dtype, "clip_value_fn": clip_value_fn, "nesterov": nesterov}
+    refuse("optax.adopt", given, remedies)
     return go.ADOPT(learning_rate, beta1=b1, beta2=b2, eps=eps, clipped=use_clipping)
 
 
@@ -62,13 +64,13 @@ def ademamix(
     alpha: Any = 5.0,
     eps: float = 1e-8,
     eps_root: float = 0.0,
-    *,
+    mu_dtype: Any = None,
     weight_decay: Any = 0.0,
-    **options: Any,
+    mask: Any = None,
 ) -> Made:
     """``optax.contrib.ademamix``."""
     remedies = {**REMEDIES, "eps_root": "add it to eps"}
-    refuse("optax.ademamix", {**options, "eps_root": eps_root}, remedies)
+    refuse("optax.ademamix", {"mu_dtype": mu_dtype, "mask": mask, "eps_root": eps_root}, remedies)
     return go.AdEMAMix(
         learning_rate,
         beta1=b1,
@@ -85,10 +87,10 @@ def cocob(
     alpha: float = 100.0,
     eps: float = 1e-8,
     weight_decay: Any = 0.0,
-    **options: Any,
+    mask: Any = None,
 ) -> Made:
     """``optax.contrib.cocob``, whose learning rate is a factor of the gradient."""
-    refuse("optax.cocob", options, REMEDIES)
+    refuse("optax.cocob", {"mask": mask}, REMEDIES)
     factor = [] if learning_rate == 1 else [go.scale(learning_rate)]
     return around(go.COCOB(alpha=alpha, eps=eps), [*coupled(weight_decay), *factor])
 
@@ -98,10 +100,10 @@ def dog(
     init_step: tuple[str, float] = ("heuristic", 1e-6),
     eps: float = 1e-8,
     weight_decay: Any = None,
-    **options: Any,
+    mask: Any = None,
 ) -> Made:
     """``optax.contrib.dog``."""
-    refuse("optax.dog", options, REMEDIES)
+    refuse("optax.dog", {"mask": mask}, REMEDIES)
     if init_step[0] != "heuristic":
         raise ValueError(f"optax.dog: init_step={init_step!r}: write ('heuristic', 1e-6)")
     rule = go.DoG(learning_rate, reps_rel=init_step[1], eps=eps)
@@ -167,10 +169,12 @@ def schedule_free_sgd(
     b1: Any = 0.9,
     weight_decay: float | None = None,
     weight_lr_power: float = 2.0,
-    **options: Any,
+    state_dtype: Any = None,
 ) -> Made:
     """``optax.contrib.schedule_free_sgd``."""
-    refuse("optax.schedule_free_sgd", {**options, "warmup_steps": warmup_steps}, _FREE)
+    refuse(
+        "optax.schedule_free_sgd", {"state_dtype": state_dtype, "warmup_steps": warmup_steps}, _FREE
+    )
     own = {"weight_decay": weight_decay or 0.0, "power": weight_lr_power}
     return go.ScheduleFreeSGD(learning_rate, beta=b1, **own)
 
@@ -183,9 +187,13 @@ def schedule_free_adamw(
     eps: float = 1e-8,
     weight_decay: float = 0.0,
     weight_lr_power: float = 2.0,
-    **options: Any,
+    state_dtype: Any = None,
 ) -> Made:
     """``optax.contrib.schedule_free_adamw``."""
-    refuse("optax.schedule_free_adamw", {**options, "warmup_steps": warmup_steps}, _FREE)
+    refuse(
+        "optax.schedule_free_adamw",
+        {"state_dtype": state_dtype, "warmup_steps": warmup_steps},
+        _FREE,
+    )
     own = {"weight_decay": weight_decay, "power": weight_lr_power}
     return go.ScheduleFreeAdamW(learning_rate, beta1=b1, beta2=b2, eps=eps, **own)

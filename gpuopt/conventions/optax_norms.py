@@ -14,14 +14,18 @@ __all__ = ["lamb", "lars", "novograd", "polyak_sgd", "sm3"]
 def lars(
     learning_rate: Any,
     weight_decay: Any = 0.0,
-    *,
+    weight_decay_mask: Any = True,
     trust_coefficient: float = 0.001,
     eps: float = 0.0,
+    trust_ratio_mask: Any = True,
     momentum: float = 0.9,
     nesterov: bool = False,
 ) -> Made:
     """``optax.lars``, for all arrays alike."""
-    refuse("optax.lars", {"nesterov": nesterov}, {"nesterov": "leave it out"})
+    masks = {"weight_decay_mask": weight_decay_mask, "trust_ratio_mask": trust_ratio_mask}
+    given = {name: mask for name, mask in masks.items() if mask is not True}
+    remedies = {**REMEDIES, "nesterov": "leave it out"}
+    refuse("optax.lars", {**given, "nesterov": nesterov}, remedies)
     return go.LARS(
         learning_rate,
         beta=momentum,
@@ -38,11 +42,13 @@ def lamb(
     eps: float = 1e-6,
     eps_root: float = 0.0,
     weight_decay: Any = 0.0,
-    **options: Any,
+    mask: Any = None,
 ) -> Made:
     """``optax.lamb``."""
     refuse(
-        "optax.lamb", {**options, "eps_root": eps_root}, {**REMEDIES, "eps_root": "add it to eps"}
+        "optax.lamb",
+        {"mask": mask, "eps_root": eps_root},
+        {**REMEDIES, "eps_root": "add it to eps"},
     )
     return go.LAMB(learning_rate, beta1=b1, beta2=b2, eps=eps, weight_decay=weight_decay)
 

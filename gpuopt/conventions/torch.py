@@ -33,6 +33,8 @@ _REMEDIES = {
     "capturable": "give capturable=True to init",
     "differentiable": "gpuopt updates arrays and records no gradient of that",
 }
+OPTIONS = {"maximize": False, **dict.fromkeys(_REMEDIES)}
+"""The arguments that these optimizers have in common, with their defaults."""
 
 
 def _made(

@@ -14,6 +14,7 @@ from gpuopt.rules.words import ELSEWHERE, NAMES
 
 __all__ = [
     "NotHere",
+    "also_called",
     "as_identifier",
     "changes",
     "meant",
@@ -45,6 +46,13 @@ class NotHere:
 def _last(name: str) -> str:
     """The name of a hyperparameter without the names of its rule or piece."""
     return name.replace("/", ".").rpartition(".")[2]
+
+
+def also_called(name: str, names: Sequence[str]) -> str:
+    """The one of the names that other libraries, or this one, call so; or with a like spelling."""
+    said = {name, *NAMES.get(name, ())}
+    same = (each for each in names if said & {each, *NAMES.get(each, ())})
+    return next(same, "") or _spelled_alike(name, names, 0.7)
 
 
 def meant(rule: Any, name: str, value: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ __all__ = ["AROUND", "ELSEWHERE", "INIT", "NAMES", "NOTHING", "TUPLES"]
 
 NAMES = {
     "learning_rate": ("lr", "factor"),
+    "learning_rate_init": ("lr",),
     "step_size": ("lr", "factor"),
     "eta": ("lr",),
     "alpha": ("beta", "lr"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -70,10 +71,31 @@ def test_what_cannot_be_had_is_refused_by_name(call: str) -> None:
     assert REFUSED[call] in str(caught.value)
 
 
-@pytest.mark.parametrize("call", ["torch.Adam(nonsense=1)", "keras.SGD(nonsense=None)", "optax.adam(0.1, nonsense=0)"])
-def test_an_unknown_argument_is_refused(call: str) -> None:
-    with pytest.raises(TypeError, match=f"{call.partition('(')[0]} has no argument 'nonsense'"):
+UNKNOWN = {
+    "torch.Adam(nonsense=1)": "torch.Adam has no argument 'nonsense'; it has lr, betas, eps, weight_decay, amsgrad, ",
+    "torch.Muon(learning_rate=1)": "ns_steps, adjust_lr_fn; did you mean lr?",
+    "keras.SGD(lr=0.1)": "use_ema; did you mean learning_rate?",
+    "keras.Adam(clipnrm=None)": "loss_scale_factor, gradient_accumulation_steps, clipnorm, global_clipnorm, clipvalue, name, ",
+    "optax.adam(0.1, nonsense=0)": "'nonsense'; it has learning_rate, b1, b2, eps, eps_root, mu_dtype, nesterov",
+    "optax.contrib.adopt(lr=0.1)": "optax.adopt has no argument 'lr'; it has learning_rate, ",
+    "sklearn.AdamOptimizer(lr=0.1)": "it has learning_rate_init, beta_1, beta_2, epsilon; did you mean learning_rate_init?",
+}
+
+
+@pytest.mark.parametrize("call", UNKNOWN)
+def test_an_unknown_argument_is_refused_with_the_known_ones(call: str) -> None:
+    with pytest.raises(TypeError, match=re.escape(UNKNOWN[call])):
         made(call)
+
+
+@pytest.mark.parametrize("path", sorted({call.partition("(")[0] for call in GOLDEN}))
+def test_the_signature_lists_every_argument(path: str) -> None:
+    """None is hidden behind ``**options``, and each may be given by its name, with its default."""
+    parameters = inspect.signature(made(path)).parameters
+    assert not {each.kind for each in parameters.values()} & {inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL}
+    rate, *_ = parameters
+    given = {name: each.default for name, each in parameters.items()} | {rate: 0.1}
+    assert made(path)(**given) == made(path)(0.1)
 
 
 def test_options_that_are_off_or_choose_nothing() -> None:
