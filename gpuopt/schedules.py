@@ -27,6 +27,7 @@ from gpuopt.rules.schedule import (
     finite,
     increasing,
     largest,
+    several,
     where,
 )
 from gpuopt.rules.tuples import flat
@@ -178,7 +179,8 @@ class Piecewise(Schedule):
     boundaries: Sequence[int]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "values", tuple(Constant(value).value for value in self.values))
+        values = several(self, "values", self.values)
+        object.__setattr__(self, "values", tuple(Constant(value).value for value in values))
         found = increasing(self, self.boundaries, len(self.values), "values")
         object.__setattr__(self, "boundaries", found)
 
@@ -197,16 +199,15 @@ class Joined(Schedule):
     boundaries: Sequence[int]
 
     def __post_init__(self) -> None:
-        parts = tuple(self.schedules)
+        parts = several(self, "schedules", self.schedules)
         if bad := [part for part in parts if not callable(part)]:
             raise TypeError(
                 f"schedules.Joined: {bad[0]!r} is not a schedule; a number is "
                 f"schedules.Constant({bad[0]!r})"
             )
         object.__setattr__(self, "schedules", parts)
-        object.__setattr__(
-            self, "boundaries", increasing(self, self.boundaries, len(parts), "schedules")
-        )
+        found = increasing(self, self.boundaries, len(parts), "schedules")
+        object.__setattr__(self, "boundaries", found)
 
     def __call__(self, step: int) -> float:
         return chosen(step, self.boundaries, self.schedules)

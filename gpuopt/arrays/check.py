@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from gpuopt.arrays.backend import array_module, is_array, is_cupy
+from gpuopt.arrays.backend import array_module, is_array, is_cupy, optional_import
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, supported
 from gpuopt.arrays.exchange import shared
 from gpuopt.arrays.foreign import conversion, convertible, list_of_numbers, on_gpu
 from gpuopt.arrays.memory import Memory, overlaps_itself
 
-__all__ = ["check_axes", "gradient", "loss_and_grads", "parameters", "place"]
+__all__ = ["axes_for", "check_axes", "gradient", "loss_and_grads", "parameters", "place"]
 
 _NO_ARRAY = "must be a NumPy or CuPy array"
 
@@ -118,6 +120,22 @@ def loss_and_grads(result: Any) -> tuple[Any, Any]:
             f"the loss that loss_and_grad returns must be a real number or 0-d array, not {found}"
         )
     return loss, grads
+
+
+@contextlib.contextmanager
+def axes_for(ax: Any, who: str, dark: bool = False, current: bool = False) -> Iterator[Any]:
+    """Where to draw: what is given, else new axes, and what is drawn, in the style of pictures.
+
+    With `current`, those that matplotlib draws on, if there are any; `who` asks for matplotlib.
+    """
+    if ax is not None:
+        check_axes(ax)
+        yield ax
+        return
+    style = optional_import("matplotlib.style", who)
+    with style.context(f"gpuopt.plot.{'dark' if dark else 'light'}"):
+        pyplot = optional_import("matplotlib.pyplot", who)
+        yield pyplot.gca() if current else pyplot.subplots()[1]
 
 
 def check_axes(ax: Any) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from gpuopt.arrays.dtypes import COMPUTE, named
 from gpuopt.arrays.dynamic8 import SMALLEST
+from gpuopt.arrays.options import flag
 
 __all__ = ["MASTER", "STATE_DTYPES", "Precision"]
 
@@ -42,10 +43,7 @@ class Precision:
 
     def __post_init__(self) -> None:
         for name in ("master", "stochastic_rounding"):
-            value = getattr(self, name)
-            if not isinstance(value, (bool, np.bool_)):
-                raise TypeError(f"init: {name} must be True or False, got {value!r}")
-            object.__setattr__(self, name, bool(value))
+            object.__setattr__(self, name, flag(f"init: {name}", getattr(self, name)))
         seed = (
             None
             if isinstance(self.seed, (bool, np.bool_)) or not hasattr(self.seed, "__index__")

@@ -57,7 +57,7 @@ def cuda_source(rule: Bindable, dtype: DTypeLike = "float32") -> str:
             "rule must be a gpuopt.Rule, such as gpuopt.Adam(), got "
             f"{type(rule).__name__}{class_hint(rule)}"
         )
-    of = named(dtype if isinstance(dtype, str) and dtype in COMPUTE else np.dtype(dtype).name)
+    of = named(_name(dtype))
     try:
         import cupy
 
@@ -71,6 +71,15 @@ def cuda_source(rule: Bindable, dtype: DTypeLike = "float32") -> str:
     return "\n".join(
         complete_source(compile_kernel(written), written.dtypes) for written in kernels(rule, of)
     )
+
+
+def _name(dtype: Any) -> str:
+    """The name of a dtype; the text of anything that is none."""
+    try:
+        known = dtype is None or (isinstance(dtype, str) and dtype in COMPUTE)
+        return str(dtype) if known else np.dtype(dtype).name
+    except TypeError:
+        return str(dtype)
 
 
 def kernels(rule: Bindable, of: np.dtype[Any], capturable: bool = False) -> list[KernelSource]:

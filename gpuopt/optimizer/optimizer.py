@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 from gpuopt.arrays import check, exchange
+from gpuopt.arrays.options import flag
 from gpuopt.arrays.precision import Precision
 from gpuopt.arrays.tree import TreeSpec
 from gpuopt.arrays.typed import ArrayTree, HyperArrays, Loss, PartialTree
@@ -94,15 +93,14 @@ class Optimizer(OptimizerCopies[BindableT_co]):
                 "rule must be a gpuopt.Rule, such as gpuopt.Adam(), or a chain of one, got "
                 f"{type(rule).__name__}{class_hint(rule)}"
             )
-        if not isinstance(capturable, (bool, np.bool_)):
-            raise TypeError(f"capturable must be True or False, got {capturable!r}")
+        capturable = flag("capturable", capturable)
         precision = Precision(master, stochastic_rounding, seed, state_dtype)
         spec = TreeSpec(params, "params")
         spec.leaves = list(map(exchange.parameter, spec.leaves, spec.paths))
         check.parameters(spec.leaves, spec.paths, params)
         self._params, self._rule = params, rule
         by_name = cast("Mapping[str, Any] | None", hyper)
-        options = precision, bool(capturable), rows
+        options = precision, capturable, rows
         self._binding = binding = Binding(rule, spec, by_name, *options)
         self._rows = rows
         self._given = by_name and {

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gpuopt.arrays.backend import on_host
+from gpuopt.arrays.options import pair, whole
 from gpuopt.plot.labels import Label, label_ends
 from gpuopt.plot.look import DASHES, axes_for, colours_of
 from gpuopt.plot.paths import PATH, Limits
@@ -76,6 +78,9 @@ def compare(
     >>> losses = {"fast": 0.9 ** np.arange(100), "slow": 0.99 ** np.arange(100)}
     >>> ax = go.plot.compare(losses)
     """
+    smooth = None if smooth is None else whole("smooth", smooth, 1)
+    if xlim is not None:
+        pair("xlim", xlim)
     if against not in _AXES:
         raise ValueError(f"against must be 'updates', 'examples' or 'seconds', got {against!r}")
     given = histories if isinstance(histories, Mapping) else {"": histories}
@@ -134,8 +139,7 @@ def schedule(
     >>> lr = go.schedules.WarmUp(go.schedules.Cosine(0.1, steps=90), steps=10)
     >>> ax = go.plot.schedule(lr, 100)
     """
-    if steps < 1:
-        raise ValueError(f"steps must be at least 1, got {steps!r}")
+    steps = whole("steps", steps, 1)
     given = schedules if isinstance(schedules, Mapping) else {"": schedules}
     if not given:
         raise ValueError("schedules is empty: pass one, or a dict of some by their names")
@@ -152,11 +156,11 @@ def schedule(
 def _rate(given: Any, name: str, step: int) -> float:
     if callable(given):
         return float(given(step))
-    if isinstance(given, numbers.Real):
+    if isinstance(given, numbers.Real) and given is not True and given is not False:
         return float(given)
     raise TypeError(
-        f"schedules[{name!r}] must be a number or a schedule such as gpuopt.schedules.Cosine(0.1, "
-        f"steps=90), got {given!r}"
+        f"schedules{f'[{name!r}]' if name else ''} must be a number or a schedule such as "
+        f"gpuopt.schedules.Cosine(0.1, steps=90), got {given!r}"
     )
 
 
@@ -169,9 +173,16 @@ def _curve(
             f"{name!r} is not a History, and only a History knows its {against}: pass what fit "
             "returned, or against='updates'"
         )
-    loss = np.asarray(given.loss if isinstance(given, History) else given, float)
+    losses = given.loss if isinstance(given, History) else on_host(given)
+    try:
+        loss = np.asarray(losses, float)
+    except (TypeError, ValueError):
+        loss = np.empty(0)
     if loss.ndim != 1 or not loss.size:
-        raise ValueError(f"{name!r} must hold losses, of shape (updates,), got {loss.shape}")
+        raise ValueError(
+            f"{repr(name) if name else 'histories'} must be what fit returned, or losses of shape "
+            f"(updates,), got {getattr(losses, 'shape', losses)!r}"
+        )
     every: NDArray[Any] = np.arange(1, loss.size + 1)
     if isinstance(given, History) and against != "updates":
         every = every * (getattr(given, against) / loss.size)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gpuopt.arrays.backend import on_host, optional_import
+from gpuopt.arrays.options import pair, whole
 from gpuopt.plot.look import style
 
 if TYPE_CHECKING:
@@ -71,10 +72,12 @@ def images(
     given = arrays if isinstance(arrays, Mapping) else {"": arrays}
     if not given:
         raise ValueError("arrays is empty: pass one, or a dict of some by their names")
-    if columns < 1:
-        raise ValueError(f"columns must be at least 1, got {columns!r}")
+    columns = whole("columns", columns, 1)
     shown = {name: _image(array, name) for name, array in given.items()}
-    limits = limits or (_end(np.nanmin, shown), _end(np.nanmax, shown))
+    if limits is None:
+        limits = _end(np.nanmin, shown), _end(np.nanmax, shown)
+    else:
+        limits = pair("limits", limits)
     with style(dark):
         axes = _panels(shown, min(columns, len(shown)))
         for ax, (name, image) in zip(axes, shown.items(), strict=True):

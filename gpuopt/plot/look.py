@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from gpuopt.arrays import check
 from gpuopt.arrays.backend import optional_import
-from gpuopt.arrays.check import check_axes
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -28,12 +28,8 @@ def style(dark: bool = False) -> AbstractContextManager[None]:
 
 def axes_for(ax: Axes | None, dark: bool) -> Axes:
     """Where to draw: what is given, or the axes of a new figure."""
-    if ax is not None:
-        check_axes(ax)
-        return ax
-    with style(dark):
-        new: Axes = optional_import("matplotlib.pyplot", "gpuopt.plot").subplots()[1]
-    return new
+    with check.axes_for(ax, "gpuopt.plot", dark) as found:
+        return found  # type: ignore[no-any-return]
 
 
 def colours_of(ax: Axes) -> list[str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gpuopt.arrays import options
 from gpuopt.arrays.backend import optional_import
 from gpuopt.arrays.check import check_axes
 from gpuopt.plot.paths import END, PATH
@@ -49,10 +50,8 @@ def animate(ax: Axes, *, frames: int = 48, seconds: float = 4.0) -> FuncAnimatio
     >>> moving = go.plot.animate(ax)
     >>> moving.save("race.gif", writer="pillow")  # doctest: +SKIP
     """
-    if frames < 2:
-        raise ValueError(f"frames must be at least 2, got {frames!r}")
-    if not seconds > 0:
-        raise ValueError(f"seconds must be above 0, got {seconds!r}")
+    frames = options.whole("frames", frames, 2)
+    seconds = options.number("seconds", seconds, above=True)
     check_axes(ax)
     lines = [line for line in ax.lines if line.get_gid() == PATH]
     ends: list[Any] = [line for line in ax.lines if line.get_gid() == END] or [None] * len(lines)

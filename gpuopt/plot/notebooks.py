@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gpuopt.arrays.backend import optional_import
+from gpuopt.arrays.options import number
 from gpuopt.plot.look import axes_for, colours_of
 from gpuopt.training.history import History, plain_numbers
 
@@ -63,7 +64,7 @@ class Live:
     """
 
     def __init__(self, seconds: float, ax: Axes) -> None:
-        self.ax, self._seconds = ax, seconds
+        self.ax, self._seconds = ax, number("seconds", seconds)
         self._points: list[tuple[int, float]] = []
         (self._line,) = ax.plot([], [], color=colours_of(ax)[0])
         self._last = -np.inf

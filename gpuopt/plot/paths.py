@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gpuopt.arrays.backend import array_module, is_array, on_host
+from gpuopt.arrays.options import pair
 from gpuopt.plot.look import DASHES, colours_of, halo
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ __all__ = [
     "Limits",
     "Path",
     "Paths",
+    "check_function",
     "draw",
     "library_of",
     "limits",
@@ -64,6 +66,12 @@ def read(paths: Paths, size: int) -> list[Path]:
     return [path for path in found if len(path.points)]
 
 
+def check_function(fun: Any) -> None:
+    """Raise TypeError unless `fun` can be called."""
+    if not callable(fun):
+        raise TypeError(f"fun must be callable, got {fun!r}: the function is first, then the paths")
+
+
 def library_of(paths: Sequence[Path]) -> Any:
     """The library whose arrays a function of all these points is called with."""
     return next((path.library for path in paths if path.library is not np), np)
@@ -91,18 +99,22 @@ def _path(name: str, given: Any, size: int) -> Path:
     return Path(name, points.astype(float), library)
 
 
-def limits(given: Limits, axis: int, points: Sequence[Any]) -> tuple[float, float]:
-    """What is in sight along an axis: what is `given`, or all finite points with a margin."""
-    if given is not None:
-        return given
-    here = np.concatenate([np.empty(0), *(each[:, axis] for each in points)])
-    here = here[np.isfinite(here)]
-    if not here.size:
-        lim = f"{'xy'[axis]}lim"
-        raise ValueError(f"no path has finite points, so {lim} is needed: pass {lim}=(-1, 1)")
-    low, high = float(here.min()), float(here.max())
-    margin = 0.12 * (high - low) or 1.0
-    return low - margin, high + margin
+def limits(given: Mapping[str, Limits], points: Sequence[Any]) -> list[tuple[float, float]]:
+    """What is in sight along each axis: what is `given`, or all finite points with a margin."""
+    found = {name: pair(name, ends) for name, ends in given.items() if ends is not None}
+    for axis, name in enumerate(given):
+        here = np.concatenate([np.empty(0), *(each[:, axis] for each in points)])
+        here = here[np.isfinite(here)]
+        if name not in found and here.size:
+            low, high = float(here.min()), float(here.max())
+            margin = 0.12 * (high - low) or 1.0
+            found[name] = low - margin, high + margin
+    if missing := [name for name in given if name not in found]:
+        raise ValueError(
+            "no path has finite points to show: pass "
+            f"{', '.join(f'{name}=(-1, 1)' for name in missing)}"
+        )
+    return [found[name] for name in given]
 
 
 def value(fun: Any, x: Any) -> float:

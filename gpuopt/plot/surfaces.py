@@ -10,7 +10,17 @@ from numpy.typing import ArrayLike
 
 from gpuopt.arrays.backend import on_host
 from gpuopt.plot.look import axes_for, colours_of, is_dark
-from gpuopt.plot.paths import Limits, Paths, draw, library_of, limits, name_ends, read, value
+from gpuopt.plot.paths import (
+    Limits,
+    Paths,
+    check_function,
+    draw,
+    library_of,
+    limits,
+    name_ends,
+    read,
+    value,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,9 +91,10 @@ def contours(
     ...     opt.step(bowl(x)[1])
     >>> ax = go.plot.contours(bowl, {"gradient descent": path}, minima=[0, 0])
     """
+    check_function(fun)
     found, marks = read(paths, 2), _minima(minima)
     seen = [*(path.points for path in found), marks]
-    xlim, ylim = limits(xlim, 0, seen), limits(ylim, 1, seen)
+    xlim, ylim = limits({"xlim": xlim, "ylim": ylim}, seen)
     ax = axes_for(ax, dark)
     library = library_of(found)
     _surface(ax, lambda x, y: value(fun, library.asarray([x, y])), xlim, ylim)
@@ -144,8 +155,9 @@ def landscape(
     ...     opt.step(bowl(x)[1])
     >>> ax = go.plot.landscape(bowl, {"gradient descent": path})
     """
+    check_function(fun)
     found = read(paths, 1)
-    low, high = limits(xlim, 0, [path.points for path in found])
+    ((low, high),) = limits({"xlim": xlim}, [path.points for path in found])
     ax = axes_for(ax, dark)
     x = np.linspace(low, high, _CURVE)
     library = library_of(found)
@@ -166,11 +178,15 @@ def landscape(
 
 def _minima(given: ArrayLike) -> Any:
     """Points of two numbers, of shape (n, 2)."""
-    points = np.asarray(on_host(given), float)
+    try:
+        points = np.asarray(on_host(given), float)
+    except (TypeError, ValueError):
+        points = np.empty(1)
     if points.size and (points.ndim not in (1, 2) or points.shape[-1] != 2):
         raise ValueError(
-            "minima must be a point of two numbers, or several of shape (n, 2), got shape "
-            f"{points.shape}: for example minima=[0, 0], or minima=[[3, 2], [-2.8, 3.1]]"
+            "minima must be a point of two numbers, or several of shape (n, 2), got "
+            f"{getattr(given, 'shape', given)!r}: for example minima=[0, 0], or "
+            "minima=[[3, 2], [-2.8, 3.1]]"
         )
     return points.reshape(-1, 2)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import numbers
 from typing import Any
 
 import numpy as np
 
 from gpuopt.arrays import backend
+from gpuopt.arrays.options import whole
 
 __all__ = ["Examples", "Problem"]
 
@@ -41,10 +41,8 @@ class Problem:
                 f"pass xp={name}"
             )
         for field in dataclasses.fields(self):
-            number = getattr(self, field.name)
-            whole = isinstance(number, numbers.Integral) and int(number) >= 1
-            if field.type == "int" and field.name != "seed" and not whole:
-                raise ValueError(f"{field.name} must be a whole number above 0, got {number!r}")
+            if field.type == "int":
+                whole(field.name, getattr(self, field.name), 0 if field.name == "seed" else 1)
         if self.dtype not in _DTYPES:
             raise ValueError(f"dtype must be {' or '.join(map(repr, _DTYPES))}, got {self.dtype!r}")
 

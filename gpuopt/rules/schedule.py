@@ -29,6 +29,7 @@ __all__ = [
     "finite",
     "increasing",
     "largest",
+    "several",
     "where",
 ]
 
@@ -56,18 +57,13 @@ class Schedule(abc.ABC):
         -------
         matplotlib.axes.Axes
         """
-        from gpuopt.arrays.backend import optional_import
-        from gpuopt.arrays.check import check_axes
+        from gpuopt.arrays.check import axes_for
 
         whole(self, "steps of plot", steps)
-        if ax is None:
-            style = optional_import("matplotlib.style", "Schedule.plot")
-            with style.context("gpuopt.plot.light"):
-                return self.plot(steps, optional_import("matplotlib.pyplot", "Schedule.plot").gca())
-        check_axes(ax)
-        ax.plot(range(steps), [self(step) for step in range(steps)])
-        ax.set(xlabel="completed steps", ylabel="value")
-        return ax
+        with axes_for(ax, "Schedule.plot", current=True) as drawn:
+            drawn.plot(range(steps), [self(step) for step in range(steps)])
+            drawn.set(xlabel="completed steps", ylabel="value")
+        return drawn
 
     def __repr__(self) -> str:
         fields = ", ".join(
@@ -142,9 +138,19 @@ class Debiased(CheckedSchedule):
         return self.value * (1 - self.beta ** (step + 1)) ** self.power
 
 
+def several(schedule: Schedule, name: str, values: Any) -> tuple[Any, ...]:
+    """Check that a field is a list or a tuple, or an array."""
+    if isinstance(values, str) or not hasattr(values, "__len__"):
+        raise TypeError(
+            f"schedules.{type(schedule).__name__}: {name} must be a list or a tuple, got {values!r}"
+        )
+    return tuple(values)
+
+
 def increasing(schedule: Schedule, boundaries: Any, parts: int, kind: str) -> tuple[int, ...]:
     """Check the steps at which one of several parts follows another."""
-    found = tuple(whole(schedule, "boundaries", boundary) for boundary in boundaries)
+    each = several(schedule, "boundaries", boundaries)
+    found = tuple(whole(schedule, "boundaries", boundary) for boundary in each)
     name = f"schedules.{type(schedule).__name__}"
     if any(b <= a for a, b in itertools.pairwise(found)):
         raise ValueError(f"{name}: boundaries must increase, got {boundaries!r}")

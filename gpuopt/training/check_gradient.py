@@ -6,14 +6,12 @@ import dataclasses
 import math
 from typing import Any
 
-import numpy as np
-
+from gpuopt.arrays.options import generator, whole
 from gpuopt.training.arguments import start
 from gpuopt.training.descent import largest
 from gpuopt.training.given import Start, ValueAndGradient
 from gpuopt.training.leaf_check import Leaf, LeafCheck
 from gpuopt.training.objective import Objective
-from gpuopt.training.stopping import whole
 
 __all__ = ["GradientCheck", "check_gradient"]
 
@@ -129,7 +127,7 @@ def check_gradient(
     >>> found.ok, found.verdict
     (False, 'half')
     """
-    directions = whole("directions", directions, 1)
+    directions = whole("directions", directions, 1, floats=True)
     spec = start(x)
     objective = Objective(fun, True, args, spec, True)
     value, gradients = objective(spec.leaves)
@@ -137,7 +135,7 @@ def check_gradient(
         raise ValueError(f"fun is not finite at x: its value is {float(value)}")
     if not math.isfinite(largest(gradients)):
         raise ValueError("the gradient is not finite at x")
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     checks = [
         LeafCheck(objective, spec, k, gradient, rng, directions)
         for k, gradient in enumerate(gradients)

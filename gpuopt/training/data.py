@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,12 +9,13 @@ import numpy as np
 
 from gpuopt.arrays.backend import array_module, is_array, is_cupy
 from gpuopt.arrays.foreign import conversion
+from gpuopt.arrays.options import whole
 from gpuopt.arrays.tree import leaves
 from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.rules.base import Bindable
 from gpuopt.training.stored import Stored, is_stored
 
-__all__ = ["batch_size_of", "batches", "checked", "integer"]
+__all__ = ["batch_size_of", "batches", "checked"]
 
 _GATHER = 1024  # about how many examples are put in order at a time
 
@@ -93,22 +93,10 @@ def _as_arrays(value: Any, name: str, to: str) -> str:
 
 def batch_size_of(batch_size: Any, count: int) -> int:
     takes = "batch_size (None takes all examples)"
-    size = count if batch_size is None else integer(takes, batch_size, 1)
+    size = count if batch_size is None else whole(takes, batch_size, 1)
     if size > count:
         raise ValueError(
             f"batch_size is {size}, but data has {count} examples (batch_size=None takes all of "
             "them)"
         )
     return size
-
-
-def integer(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be an integer, not {value!r}")
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be an integer, not {value!r}") from None
-    if number < least:
-        raise ValueError(f"{name} must be at least {least}, not {number}")
-    return number

@@ -11,6 +11,7 @@ from typing import Any, SupportsFloat, SupportsIndex, TypeAlias
 
 import numpy as np
 
+from gpuopt.arrays.options import flag, generator, whole
 from gpuopt.arrays.tree import leaves
 from gpuopt.arrays.typed import AnyArray, ArrayTree, LossAndGrad
 from gpuopt.optimizer.optimizer import Optimizer
@@ -20,7 +21,7 @@ from gpuopt.rules.chains import loss_scale_name, takes_back
 from gpuopt.training.arguments import check_callback, remedy
 from gpuopt.training.checkpoints.checkpointer import Checkpointer, check_checkpointer
 from gpuopt.training.checkpoints.resuming import resume
-from gpuopt.training.data import batch_size_of, checked, integer
+from gpuopt.training.data import batch_size_of, checked
 from gpuopt.training.epochs import Training
 from gpuopt.training.history import History
 from gpuopt.training.validation import Validation
@@ -125,13 +126,14 @@ def fit(
     """
 
     def prepared() -> Training:
-        _check_options(loss_and_grad, shuffle, callback, checkpoint)
+        _check_options(loss_and_grad, callback, checkpoint)
+        flag("shuffle", shuffle), flag("progress", progress)
         arrays, xp = checked(data, params)
-        count, number = arrays[0].shape[0], integer("epochs", epochs, 0)
+        count, number = arrays[0].shape[0], whole("epochs", epochs, 0)
         size = batch_size_of(batch_size, count)
         measured = (validation, params, loss_and_grad, size, metrics, patience, min_delta)
         after, opt = Validation(*measured), _optimizer(rule, params)
-        rng = _generator(seed) if shuffle and size < count else None
+        rng = generator(seed) if shuffle and size < count else None
         history, forward = History(takes_back(opt.rule)), functools.partial(loss_and_grad, params)
         given = (arrays, size, number, rng, xp)
         return Training(forward, opt, history, *given, after, callback, checkpoint)
@@ -156,7 +158,7 @@ def _told(training: Training) -> dict[str, str]:
     }
 
 
-def _check_options(loss_and_grad: Any, shuffle: Any, callback: Any, checkpoint: Any) -> None:
+def _check_options(loss_and_grad: Any, callback: Any, checkpoint: Any) -> None:
     if not callable(loss_and_grad):
         raise TypeError(
             f"loss_and_grad must be callable, not {loss_and_grad!r}: the order is "
@@ -164,17 +166,6 @@ def _check_options(loss_and_grad: Any, shuffle: Any, callback: Any, checkpoint: 
         )
     check_callback(callback)
     check_checkpointer(checkpoint)
-    if not isinstance(shuffle, bool | np.bool_):
-        raise TypeError(f"shuffle must be True or False, not {shuffle!r}")
-
-
-def _generator(seed: Any) -> np.random.Generator:
-    try:
-        return np.random.default_rng(seed)
-    except (TypeError, ValueError) as error:
-        raise type(error)(
-            f"seed must be a whole number of at least 0 or a numpy.random.Generator, not {seed!r}"
-        ) from error
 
 
 def _optimizer(rule: Bindable | Optimizer, params: Any) -> Optimizer:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuopt.arrays.backend import optional_import
-from gpuopt.arrays.check import check_axes
+from gpuopt.arrays.check import axes_for
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,11 +77,11 @@ class History:
         ImportError
             If matplotlib is not installed.
         """
-        if ax is None:
-            style = optional_import("matplotlib.style", "History.plot")
-            with style.context("gpuopt.plot.light"):
-                return self.plot(optional_import("matplotlib.pyplot", "History.plot").subplots()[1])
-        check_axes(ax)
+        with axes_for(ax, "History.plot") as drawn:
+            self._draw(drawn)
+        return drawn  # type: ignore[no-any-return]
+
+    def _draw(self, ax: Axes) -> None:
         loss = self.loss
         update = np.arange(1, loss.size + 1)
         window = loss.size // max(self.epochs, 1)
@@ -101,7 +100,6 @@ class History:
             plain_numbers(ax)
         ax.set_xlabel("update")
         ax.set_ylabel("training loss")
-        return ax
 
     def to_dict(self) -> dict[str, Any]:
         """The record as plain numbers and lists, for JSON or a table. It waits for the device."""

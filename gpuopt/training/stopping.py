@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-import numbers
 from typing import Any
 
-__all__ = ["Stopping", "whole"]
+from gpuopt.arrays.options import number, whole
+
+__all__ = ["Stopping"]
 
 
 class Stopping:
@@ -40,11 +41,11 @@ class Stopping:
         returns: bool = False,
     ) -> None:
         self._returns = returns
-        self.maxiter = whole("maxiter", maxiter, 0)
-        self.check_every = whole("check_every", check_every, 1)
-        self._gtol, self._ftol = _tolerance("gtol", gtol), _tolerance("ftol", ftol)
+        self.maxiter = whole("maxiter", maxiter, 0, floats=True)
+        self.check_every = whole("check_every", check_every, 1, floats=True)
+        self._gtol, self._ftol = number("gtol", gtol), number("ftol", ftol)
         if patience is not None:
-            self._patience: float = whole("patience", patience, 1)
+            self._patience: float = whole("patience", patience, 1, floats=True)
         else:
             self._patience = usual_patience if self._ftol else math.inf
         self.memory = 0.0, 0  # the least value, and when it was found; until the first check
@@ -63,17 +64,3 @@ class Stopping:
         if nit - since >= self._patience:
             return 3
         return 1 if nit >= self.maxiter else -1
-
-
-def whole(name: str, value: Any, least: int) -> int:
-    """A whole number; as in SciPy, it may be a float such as ``1e4``."""
-    whole = int(value) if isinstance(value, float) and value.is_integer() else value
-    if isinstance(value, bool) or not isinstance(whole, numbers.Integral) or int(whole) < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
-    return int(whole)
-
-
-def _tolerance(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not float(value) >= 0:
-        raise ValueError(f"{name} must be a number >= 0, got {value!r}")
-    return float(value)

@@ -10,8 +10,9 @@ from typing import Any
 from gpuopt.arrays import check
 from gpuopt.arrays.backend import is_array, is_cupy
 from gpuopt.arrays.exchange import shared
+from gpuopt.arrays.options import number, whole
 from gpuopt.optimizer.optimizer import Optimizer
-from gpuopt.training.data import batches, checked, integer
+from gpuopt.training.data import batches, checked
 from gpuopt.training.history import History
 
 __all__ = ["Validation"]
@@ -42,8 +43,8 @@ class Validation:
         min_delta: Any,
     ) -> None:
         self._metrics = _checked_metrics(metrics)
-        self._patience = None if patience is None else integer("patience", patience, 1)
-        self._least_fall = _least_fall(min_delta)
+        self._patience = None if patience is None else whole("patience", patience, 1)
+        self._least_fall = number("min_delta", min_delta)
         if self._least_fall and patience is None:
             raise ValueError(
                 f"min_delta={min_delta!r} has no effect without patience: give both, patience=5 too"
@@ -110,13 +111,6 @@ def _checked_metrics(metrics: Any) -> Mapping[str, Callable[..., Any]]:
             f"are called as accuracy(params, *batch); got {metrics!r}"
         )
     return metrics
-
-
-def _least_fall(min_delta: Any) -> float:
-    number = isinstance(min_delta, numbers.Real) and not isinstance(min_delta, bool)
-    if not number or not 0 <= float(min_delta) < math.inf:
-        raise ValueError(f"min_delta must be a number of at least 0, got {min_delta!r}")
-    return float(min_delta)
 
 
 def _number(name: str, value: Any) -> Any:

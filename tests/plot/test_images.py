@@ -58,7 +58,7 @@ def test_one_image_and_a_figure_as_high_as_it_needs() -> None:
         ({"a": np.ones((0, 3))}, {}, ValueError, r"got \(0, 3\)"),
         ({"a": np.ones((2, 2), complex)}, {}, TypeError, r"image 'a' is complex: pass abs\(z\)"),
         ({"a": np.full((2, 2), np.nan)}, {}, ValueError, "image 'a' has no finite value"),
-        (np.ones((2, 2)), {"columns": 0}, ValueError, "columns must be at least 1, got 0"),
+        (np.ones((2, 2)), {"columns": 0}, ValueError, "columns must be a whole number of at least 1, got 0"),
     ],
 )
 def test_what_is_no_image_is_refused(given: Any, options: dict[str, Any], error: type[Exception], message: str) -> None:

@@ -85,7 +85,7 @@ def test_what_is_no_path_or_minimum_is_refused() -> None:
     for wrong in ([0, 0, 0], 1.0, np.ones((2, 3))):
         with pytest.raises(ValueError, match=r"minima must be a point of two numbers, .* minima=\[0, 0\]"):
             go.plot.contours(bowl, np.ones((3, 2)), minima=wrong)
-    with pytest.raises(ValueError, match=r"no path has finite points, so xlim is needed: pass xlim=\(-1, 1\)"):
+    with pytest.raises(ValueError, match=r"no path has finite points to show: pass xlim=\(-1, 1\)"):
         go.plot.landscape(bowl)
 
 
@@ -122,7 +122,7 @@ def test_what_cannot_move_is_refused(ax: Any) -> None:
     with pytest.raises(ValueError, match=r"nothing on ax can grow: pass what go\.plot\.contours"):
         go.plot.animate(ax)
     go.plot.compare([3.0, 2.0], ax=ax)
-    with pytest.raises(ValueError, match="frames must be at least 2, got 1"):
+    with pytest.raises(ValueError, match="frames must be a whole number of at least 2, got 1"):
         go.plot.animate(ax, frames=1)
-    with pytest.raises(ValueError, match=r"seconds must be above 0, got 0\.0"):
+    with pytest.raises(ValueError, match=r"seconds must be a number > 0, got 0\.0"):
         go.plot.animate(ax, seconds=0.0)

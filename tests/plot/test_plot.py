@@ -83,7 +83,7 @@ def test_a_single_path_and_a_value_alone(ax: Any) -> None:
 def test_contours_refuse_what_is_no_path() -> None:
     with pytest.raises(ValueError, match=r"path 'a' must be real points of two numbers, of shape \(n, 2\), got .* \(2, 3\)"):
         go.plot.contours(bowl, {"a": np.ones((2, 3))})
-    with pytest.raises(ValueError, match="xlim is needed"):
+    with pytest.raises(ValueError, match=r"no path has finite points to show: pass xlim=\(-1, 1\), ylim=\(-1, 1\)$"):
         go.plot.contours(bowl)
 
 
@@ -128,7 +128,7 @@ def test_losses_of_a_loop_of_ones_own(ax: Any) -> None:
     assert {text.get_text() for text in go.plot.compare(named, ax=Figure().subplots()).texts} >= {"run 0", "run 1"}
     with pytest.raises(ValueError, match="histories is empty"):
         go.plot.compare({})
-    with pytest.raises(ValueError, match=r"'mine' must hold losses, of shape \(updates,\), got \(0,\)"):
+    with pytest.raises(ValueError, match=r"'mine' must be what fit returned, or losses of shape \(updates,\), got \[\]"):
         go.plot.compare({"mine": []})
 
 
@@ -197,7 +197,7 @@ def test_schedules(ax: Any) -> None:
     assert [set(np.asarray(line.get_ydata()).tolist()) for line in other.lines[:2]] == [{1e-3}, {2.0}]
     with pytest.raises(TypeError, match=r"schedules\['c'\] must be a number or a schedule such as .*, got 'fast'"):
         go.plot.schedule({"c": "fast"}, 9)  # type: ignore[dict-item]  # as a user may
-    with pytest.raises(ValueError, match="steps must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="steps must be a whole number of at least 1, got 0"):
         go.plot.schedule(go.schedules.Constant(1.0), 0)
 
 

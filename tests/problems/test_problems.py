@@ -74,8 +74,8 @@ def test_what_cannot_be_a_problem_is_refused() -> None:
         problems.Reddi(2.0)
     with pytest.raises(TypeError, match="xp must be the module numpy or cupy, got 'cupy': write import cupy, and pass xp=cupy"):
         problems.Booth(xp="cupy")
-    for size in (0, "a", 2.0):
-        with pytest.raises(ValueError, match="size must be a whole number above 0, got"):
+    for size, error in ((0, ValueError), ("a", TypeError), (2.0, TypeError)):
+        with pytest.raises(error, match="size must be a whole number of at least 1, got"):
             problems.Quadratic(size)  # type: ignore[arg-type]
 
 

@@ -18,7 +18,10 @@ from gpuopt.rules.hooks import HOOKS
 
 PACKAGE = Path(go.__file__).parent
 ORDER = (
-    ("arrays", "dtypes packages backend device typed tree lattices memory identity foreign exchange check dynamic8 precision"),
+    (
+        "arrays",
+        "options dtypes packages backend device typed tree lattices memory identity foreign exchange check dynamic8 precision",
+    ),
     ("arrays", "random quiet rows"),
     (
         "rules",

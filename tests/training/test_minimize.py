@@ -64,7 +64,7 @@ REFUSED = [
     ({"bounds": [(0, 1, 2), (0, 1, 2)]}, ValueError, "pair for each element of x"),
     ({"bounds": [(0, "a"), (0, 1)]}, TypeError, "with numbers or None, got"),
     ({"jac": "2-point"}, ValueError, r"got '2-point'; scipy\.optimize\.minimize with method=gpuopt\.scipy_method\(rule\)"),
-    ({"maxiter": True}, ValueError, "maxiter"),
+    ({"maxiter": True}, TypeError, "maxiter"),
     ({"maxiter": math.inf}, ValueError, "maxiter must be a whole number of at least 0, got inf"),
     ({"callback": 3}, TypeError, "callback must be callable, not 3"),
     ({"fun": 3}, TypeError, "fun must be callable, got 3"),

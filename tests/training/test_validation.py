@@ -139,9 +139,9 @@ def test_nothing_waits_for_a_gpu_but_patience(gpu_is_emulated: bool, monkeypatch
             TypeError,
             r"metrics\['far'\] must return .*, got 1j",
         ),
-        ({"patience": 0}, ValueError, "patience must be at least 1, not 0"),
+        ({"patience": 0}, ValueError, "patience must be a whole number of at least 1, got 0"),
         ({"min_delta": 0.1}, ValueError, r"min_delta=0\.1 has no effect without patience: give both, patience=5 too"),
-        ({"min_delta": -1.0}, ValueError, r"min_delta must be a number of at least 0, got -1\.0"),
+        ({"min_delta": -1.0}, ValueError, r"min_delta must be a number >= 0, got -1\.0"),
     ],
 )
 def test_wrong_options_are_named(options: Any, error: type[Exception], message: str) -> None:

@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from gpuopt.arrays.options import whole
 from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.optimizer.processes import ALONE, Processes
 from gpuopt.training.checkpoints.checkpoint import (
@@ -20,7 +21,6 @@ from gpuopt.training.checkpoints.checkpoint import (
 from gpuopt.training.checkpoints.error import CheckpointError
 from gpuopt.training.checkpoints.replacing import sweep
 from gpuopt.training.history import History
-from gpuopt.training.stopping import whole
 
 __all__ = ["Checkpointer", "check_checkpointer"]
 

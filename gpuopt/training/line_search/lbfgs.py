@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from gpuopt.arrays.options import whole
 from gpuopt.training.line_search.flat import Point, Problem, dot, quietly
 from gpuopt.training.line_search.method import Method, State, downhill
 
@@ -45,8 +46,7 @@ class LBFGS(Method):
     memory: int = 10
 
     def __post_init__(self) -> None:
-        if type(self.memory) is not int or self.memory < 1:
-            raise ValueError(f"LBFGS: memory must be an int of at least 1, got {self.memory!r}")
+        whole("LBFGS: memory", self.memory, 1)
 
     def start(self, problem: Problem, x: Any) -> State:
         return State(problem.at(x), ())

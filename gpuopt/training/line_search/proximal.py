@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import numbers
 from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
+from gpuopt.arrays.options import flag, number
 from gpuopt.training.line_search.flat import Point, Problem, dot, quietly, read
 from gpuopt.training.line_search.method import Method, State
 from gpuopt.training.line_search.prox import proximal
@@ -84,10 +84,11 @@ class ProximalGradient(Method):
     search: bool = True
 
     def __post_init__(self) -> None:
-        size = self.step
-        if not (size is None or (isinstance(size, numbers.Real) and 0 < float(size) < math.inf)):
-            raise ValueError(f"ProximalGradient: step must be a number > 0, got {size!r}")
-        if size is None and not self.search:
+        for name in ("accelerate", "search"):
+            flag(f"ProximalGradient: {name}", getattr(self, name))
+        if self.step is not None:
+            number("ProximalGradient: step", self.step, above=True)
+        elif not self.search:
             raise ValueError(
                 "ProximalGradient: search=False needs the step size: give step=1/L, where L is the "
                 "Lipschitz constant of the gradient"

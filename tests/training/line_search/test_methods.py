@@ -245,7 +245,7 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     ),
     "hyper": (lambda: loose.minimize(bowl, X, loose.LBFGS(), hyper={"lr": X}), ValueError, r"takes no hyper: use a rule"),
     "master": (lambda: loose.minimize(bowl, X, loose.LBFGS(), master=True), ValueError, "takes no master"),
-    "memory": (lambda: loose.LBFGS(0), ValueError, "memory must be an int of at least 1, got 0"),
+    "memory": (lambda: loose.LBFGS(0), ValueError, "memory must be a whole number of at least 1, got 0"),
     "beta": (
         lambda: loose.NonlinearCG("fletcher"),
         ValueError,

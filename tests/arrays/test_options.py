@@ -1,0 +1,93 @@
+"""Numbers and flags of every public call: what is no number is a TypeError, a number out of range a ValueError."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gpuopt as go
+
+x, data, losses = np.ones(2), np.ones((80, 2)), [1.0, 0.5]
+
+
+def fun(x: Any) -> Any:
+    return float(x @ x), 2 * x
+
+
+def fit(**options: Any) -> Any:
+    return go.fit(lambda p, batch: fun(p), x.copy(), data, go.SGD(), **{"epochs": 1, "validation": data, **options})
+
+
+def minimize(**options: Any) -> Any:
+    return go.minimize(fun, x, go.SGD(), **{"maxiter": 1, **options})
+
+
+def animate(**options: Any) -> Any:
+    return go.plot.animate(go.plot.compare(losses), **options)
+
+
+WHOLE: dict[str, Callable[[Any], Any]] = {
+    "memory": lambda v: go.LBFGS(memory=v),
+    "every": lambda v: go.Checkpointer("folder", every=v),
+    "keep": lambda v: go.Checkpointer("folder", keep=v),
+    "batch_size": lambda v: fit(batch_size=v),
+    "epochs": lambda v: fit(epochs=v),
+    "patience": lambda v: fit(patience=v),
+    "patience of minimize": lambda v: minimize(patience=v),
+    "maxiter": lambda v: minimize(maxiter=v),
+    "check_every": lambda v: minimize(check_every=v),
+    "directions": lambda v: go.check_gradient(fun, x, directions=v),
+    "size": go.problems.Rosenbrock,
+    "smooth": lambda v: go.plot.compare(losses, smooth=v),
+    "steps": lambda v: go.plot.schedule(0.1, v),
+    "frames": lambda v: animate(frames=v),
+    "columns": lambda v: go.plot.images(data, columns=v),
+}
+NUMBER: dict[str, Callable[[Any], Any]] = {
+    "step": lambda v: go.ProximalGradient(step=v),
+    "min_delta": lambda v: fit(patience=1, min_delta=v),
+    "gtol": lambda v: minimize(gtol=v),
+    "ftol": lambda v: minimize(ftol=v),
+    "seconds": lambda v: animate(seconds=v),
+    "seconds of live": lambda v: go.plot.live(seconds=v),
+}
+FLAG: dict[str, Callable[[Any], Any]] = {
+    "accelerate": lambda v: go.ProximalGradient(accelerate=v),
+    "search": lambda v: go.ProximalGradient(step=0.1, search=v),
+    "shuffle": lambda v: fit(shuffle=v),
+    "progress": lambda v: fit(progress=v),
+    "capturable": lambda v: go.SGD().init(x.copy(), capturable=v),
+    "master": lambda v: go.SGD().init(x.copy(), master=v),
+}
+PAIR: dict[str, Callable[[Any], Any]] = {
+    "xlim": lambda v: go.plot.compare(losses, xlim=v),
+    "xlim of contours": lambda v: go.plot.contours(fun, xlim=v, ylim=(0, 1)),
+    "ylim": lambda v: go.plot.contours(fun, xlim=(0, 1), ylim=v),
+    "limits": lambda v: go.plot.images(data, limits=v),
+}
+WRONG = [
+    *((name, call, wrong, TypeError) for name, call in {**WHOLE, **NUMBER, **FLAG, **PAIR}.items() for wrong in ("x", {1: 2})),
+    *((name, call, True, TypeError) for name, call in {**WHOLE, **NUMBER, **PAIR}.items()),
+    *((name, call, 1.5, (TypeError, ValueError)) for name, call in {**WHOLE, **FLAG, **PAIR}.items()),
+    *((name, call, -1, ValueError) for name, call in {**WHOLE, **NUMBER}.items()),
+    *((name, call, np.nan, (TypeError, ValueError)) for name, call in {**WHOLE, **NUMBER, **FLAG}.items()),
+    *((name, call, (0, wrong), ValueError) for name, call in PAIR.items() for wrong in (np.nan, np.inf, 0)),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "call", "wrong", "error"), WRONG, ids=lambda value: str(value) if isinstance(value, str) else ""
+)
+def test_a_wrong_option_is_refused_by_name(name: str, call: Any, wrong: Any, error: Any) -> None:
+    pytest.importorskip("matplotlib")
+    with pytest.raises(error, match=rf"{name.partition(' ')[0]}( \(.*\))? must be .*, got "):
+        call(wrong)
+
+
+def test_whole_numbers_may_be_numpys_and_those_of_scipy_floats() -> None:
+    assert go.LBFGS(memory=np.int64(3)).memory == 3  # type: ignore[arg-type]
+    assert minimize(maxiter=2.0, gtol=0, check_every=np.int32(1)).nit == 2
+    assert fit(batch_size=np.int16(40), epochs=np.uint8(2)).steps == 4
