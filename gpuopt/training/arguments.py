@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from gpuopt.rules.piece import Piece
 
 __all__ = [
     "asks_to_stop",
+    "check_call",
     "check_callback",
     "check_method",
     "of_result",
@@ -70,6 +71,29 @@ def _named(text: str) -> str:
 def check_callback(callback: Any) -> None:
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be callable, not {callback!r}")
+
+
+def check_call(
+    name: str, function: Any, given: Sequence[str], remedy: Callable[[list[str]], str]
+) -> None:
+    """Raise TypeError unless a function can be called with as many arguments as it is given.
+
+    `remedy` gets the names that it needs after the first.
+    """
+    try:
+        taken = inspect.signature(function)
+    except (TypeError, ValueError):  # some functions that are written in C have no signature
+        return
+    try:
+        taken.bind(*given)
+    except TypeError:
+        each = [value.replace(annotation=value.empty) for value in taken.parameters.values()]
+        named = taken.replace(parameters=each, return_annotation=taken.empty)
+        needed = [value.name for value in each if value.default is value.empty and value.kind < 2]
+        raise TypeError(
+            f"{name} is called as {name}({', '.join(given)}), but takes {named}: "
+            f"{remedy(needed[1:]) if needed else 'it must take them'}"
+        ) from None
 
 
 def of_result(callback: Any) -> Callable[[Any], Any]:

@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from gpuopt.arrays.options import generator, whole
-from gpuopt.training.arguments import start
+from gpuopt.training.arguments import check_call, start
 from gpuopt.training.descent import largest
 from gpuopt.training.given import Start, ValueAndGradient
 from gpuopt.training.leaf_check import Leaf, LeafCheck
@@ -130,6 +130,9 @@ def check_gradient(
     directions = whole("directions", directions, 1, floats=True)
     spec = start(x)
     objective = Objective(fun, True, args, spec, True)
+    given = ["x", *(f"args[{number}]" for number in range(len(args)))]
+    order = "write gpuopt.check_gradient({})"
+    check_call("fun", fun, given, lambda needed: order.format(", ".join(["fun", "x", *needed])))
     value, gradients = objective(spec.leaves)
     if not math.isfinite(float(value)):
         raise ValueError(f"fun is not finite at x: its value is {float(value)}")

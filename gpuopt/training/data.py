@@ -13,9 +13,10 @@ from gpuopt.arrays.options import whole
 from gpuopt.arrays.tree import leaves
 from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.rules.base import Bindable
+from gpuopt.training.arguments import check_call
 from gpuopt.training.stored import Stored, is_stored
 
-__all__ = ["batch_size_of", "batches", "checked"]
+__all__ = ["batch_size_of", "batches", "check_batch", "checked"]
 
 _GATHER = 1024  # about how many examples are put in order at a time
 
@@ -100,3 +101,16 @@ def batch_size_of(batch_size: Any, count: int) -> int:
             "them)"
         )
     return size
+
+
+def check_batch(name: str, function: Any, data: Any, called: str = "data") -> None:
+    """Raise TypeError unless a function takes the parameters and a batch of `data`."""
+    several = [f"{called}[{number}]" for number in range(len(data))] if type(data) is tuple else ()
+
+    def remedy(needed: list[str]) -> str:
+        if not needed or name.startswith("metrics"):
+            return "it must take params and a batch of each array"
+        together = ", ".join(needed)
+        return f"pass {called}={together if len(needed) == 1 else f'({together})'}"
+
+    check_call(name, function, ["params", *(several or [called])], remedy)

@@ -21,7 +21,7 @@ from gpuopt.rules.chains import loss_scale_name, takes_back
 from gpuopt.training.arguments import check_callback, remedy
 from gpuopt.training.checkpoints.checkpointer import Checkpointer, check_checkpointer
 from gpuopt.training.checkpoints.resuming import resume
-from gpuopt.training.data import batch_size_of, checked
+from gpuopt.training.data import batch_size_of, check_batch, checked
 from gpuopt.training.epochs import Training
 from gpuopt.training.history import History
 from gpuopt.training.validation import Validation
@@ -129,6 +129,7 @@ def fit(
         _check_options(loss_and_grad, callback, checkpoint)
         flag("shuffle", shuffle), flag("progress", progress)
         arrays, xp = checked(data, params)
+        check_batch("loss_and_grad", loss_and_grad, data)
         count, number = arrays[0].shape[0], whole("epochs", epochs, 0)
         size = batch_size_of(batch_size, count)
         measured = (validation, params, loss_and_grad, size, metrics, patience, min_delta)

@@ -9,7 +9,7 @@ from typing import Any, Literal, SupportsFloat, Unpack, overload
 from gpuopt.arrays.typed import HyperArrays
 from gpuopt.rules.base import Bindable
 from gpuopt.rules.chains import takes_back
-from gpuopt.training.arguments import check_callback, check_method, start
+from gpuopt.training.arguments import check_call, check_callback, check_method, start
 from gpuopt.training.bounds import boxes
 from gpuopt.training.checkpoints.checkpointer import Checkpointer, check_checkpointer
 from gpuopt.training.descent import ByRule, Descent
@@ -196,6 +196,7 @@ def searching(
     check_checkpointer(checkpoint)
     spec = start(x0)
     objective = Objective(fun, jac, args, spec, copy)
+    _check_calls({"fun": fun, "jac": jac}, args)
     if searches:
         given = {"bounds": bounds, "hyper": hyper, "master": master or None}
         descent: Descent = ByMethod(objective, spec, method, given)
@@ -203,3 +204,16 @@ def searching(
         check_method(method)
         descent = ByRule(objective, spec, boxes(bounds, spec), method, hyper, master)
     return Search(descent, stopping, callback, checkpoint)
+
+
+def _check_calls(functions: dict[str, Any], args: Any) -> None:
+    """Raise TypeError for functions of other arguments than x and `args`."""
+    count = len(args) if isinstance(args, tuple) else 1
+    given = ["x", *(f"args[{number}]" for number in range(count))]
+    for name, function in functions.items():
+        if callable(function):
+            check_call(name, function, given, _as_args)
+
+
+def _as_args(needed: list[str]) -> str:
+    return f"pass args=({', '.join(needed)}{',' * (len(needed) == 1)})"

@@ -12,7 +12,7 @@ from gpuopt.arrays.backend import is_array, is_cupy
 from gpuopt.arrays.exchange import shared
 from gpuopt.arrays.options import number, whole
 from gpuopt.optimizer.optimizer import Optimizer
-from gpuopt.training.data import batches, checked
+from gpuopt.training.data import batches, check_batch, checked
 from gpuopt.training.history import History
 
 __all__ = ["Validation"]
@@ -52,6 +52,9 @@ class Validation:
         self._loss_and_grad, self._size, self._data = loss_and_grad, size, None
         if data is not None:
             self._data, self._xp = checked(data, params, "validation")
+            check_batch("loss_and_grad", loss_and_grad, data, "validation")
+            for name, metric in self._metrics.items():
+                check_batch(f"metrics[{name!r}]", metric, data, "validation")
         elif self._metrics or patience is not None:
             given = "metrics" if self._metrics else "patience"
             raise ValueError(f"{given} needs validation data: give validation=(x, y)")

@@ -172,6 +172,12 @@ def test_kinks_and_what_is_not_finite_nearby() -> None:
         (lambda x: (1.0, {"a": None}), {"a": np.ones(2)}, TypeError, r"the gradient\['a'\] must be an array of numbers"),
         (lambda x: x @ x, np.ones(2), TypeError, r"fun must return \(value, gradient\)"),
         (3, np.ones(2), TypeError, "fun must be callable"),
+        (
+            lambda x, a: (0.0, x),
+            np.ones(2),
+            TypeError,
+            r"fun\(x\), but takes \(x, a\): write gpuopt.check_gradient\(fun, x, a\)$",
+        ),
         (bowl, np.ones(0), ValueError, "x holds no elements"),
         (lambda x: (1.0 if x[0] == 1 else np.nan, x), np.ones(2), ValueError, "fun is not finite near x"),
     ],

@@ -133,6 +133,7 @@ def test_nothing_waits_for_a_gpu_but_patience(gpu_is_emulated: bool, monkeypatch
         ({"validation": [1.0]}, TypeError, "validation must be a NumPy or CuPy array, not list"),
         ({"metrics": furthest}, TypeError, r"metrics must be a dict of functions by name, such as \{'accuracy'"),
         ({"metrics": {"far": 3}}, TypeError, "metrics must be a dict of functions by name"),
+        ({"metrics": {"far": lambda p, x, y: 0}}, TypeError, r"metrics\['far'\]\(params, validation\), .* it must take params"),
         ({"metrics": {"far": lambda p, x: x}}, TypeError, r"metrics\['far'\] must return a real number .*: return the mean"),
         (
             {"metrics": {"far": lambda p, x: 1j}},
