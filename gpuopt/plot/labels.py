@@ -28,8 +28,8 @@ def label_ends(panel: Any, labels: list[Label]) -> None:
     """Write each text, in its colour, to the right of the height where its line ends, moved apart
     from the others. Lines that look like one share a pointer.
     """
-    groups = _together(labels)
-    ends = [min(float(np.mean([label.heights[-1] for label in group])), 1.0) for group in groups]
+    groups = sorted(_together(labels), key=_end)
+    ends = [min(_end(group), 1.0) for group in groups]
     for height, end, group in zip(_apart(ends, groups), ends, groups, strict=True):
         colour = group[0].colour if len(group) == 1 else "0.4"
         pointer = {"arrowstyle": "-", "color": colour, "shrinkA": 2, "shrinkB": 0}
@@ -47,6 +47,11 @@ def label_ends(panel: Any, labels: list[Label]) -> None:
         for place, label in zip(places, group, strict=True):
             how = {"va": "center", "color": label.colour, "fontsize": 10}
             panel.annotate(label.text, (1, end), (1.08, place), **_OUTSIDE, **how)
+
+
+def _end(group: list[Label]) -> float:
+    """The height where the lines of a group end, in the mean."""
+    return float(np.mean([label.heights[-1] for label in group]))
 
 
 def _apart(ends: list[float], groups: list[list[Label]]) -> list[float]:

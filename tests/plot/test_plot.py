@@ -54,6 +54,15 @@ def test_lines_that_coincide_are_labelled_together() -> None:
     assert len(panel.lines) == 1  # the bar beside the two
 
 
+def test_groups_of_labels_stand_in_the_order_in_which_they_end() -> None:
+    """Also if a group begins below a line that it ends above, so that pointers do not cross."""
+    panel, line = Figure().subplots(), np.linspace(1, 0.3, 20)
+    curves = {"low": line, "alone": np.linspace(0, 0.303, 20), "high": line + 0.008}
+    label_ends(panel, [Label(curve, name, "k") for name, curve in curves.items()])
+    heights = texts_of(panel)
+    assert sorted(heights, key=heights.__getitem__) == ["alone", "low", "high"]
+
+
 def test_contours_hold_the_paths_and_name_them_where_they_end(ax: Any) -> None:
     paths: dict[str, Any] = {
         "a": np.array([[4.0, 1.0], [2.0, -0.5], [1.0, 0.2]]),
