@@ -1,8 +1,8 @@
-"""How near each CPU executor comes to the memory's limit, at sizes from 1 to 10^8: a table and a plot.
+"""How near each CPU executor comes to the memory's limit, at sizes from 1 to 10^8: tables and a plot.
 
 Times a step of the usual rules with NumPy and with Numba in one process, taking turns, beside the fastest way to read and write
 as many bytes with as many threads: a copy, or a scaling in place (a copy also reads what it overwrites, on most machines).
-Writes FOLDER/performance-cpu.md, the table for docs/performance.md, and FOLDER/performance-cpu.png. Needs numba, matplotlib.
+Writes FOLDER/performance-cpu.md, the tables for docs/performance.md, and FOLDER/performance-cpu.png. Needs numba, matplotlib.
 
     python tools/performance.py FOLDER [--largest 100000000]
 """
@@ -58,9 +58,13 @@ def measure(largest: int) -> tuple[Times, dict[int, float], dict[str, int]]:
     return found, copies, traffic
 
 
+PER_ELEMENT = 100_000
+"""The least number of elements at which a time is one of an element: below, Python's calls decide."""
+
+
 def cell(seconds_: float, size: int, bytes_: int, copies: dict[int, float]) -> str:
     """Time a step where Python's calls decide, else time an element and the share of the streaming bandwidth."""
-    if size < 100_000:
+    if size < PER_ELEMENT:
         return f"{seconds_ * 1e6:.1f} µs"
     share = (bytes_ * size / seconds_) / (8 * size / copies[size])
     return f"{seconds_ / size * 1e9:.2f} ns ({share:.0%})"
@@ -75,13 +79,14 @@ def tables(found: Times, copies: dict[int, float], traffic: dict[str, int]) -> s
             f"NumPy {np.__version__}, Numba {go.info()['versions']['numba']}, gpuopt {go.__version__}, float32. "
             f"Streaming bandwidth at {largest:,} numbers: {8 * largest / copies[largest] / 1e9:.0f} GB/s (read and written)."
         ),
-        "",
-        "| rule | bytes an element | executor | " + " | ".join(f"{size:,}" for size in sizes) + " |",
-        "|---|---|---|" + "---|" * len(sizes),
     ]
-    for (rule, executor), times in found.items():
-        cells = [cell(times[size], size, traffic[rule], copies) for size in sizes]
-        lines.append(f"| {rule} | {traffic[rule]} | {executor} | " + " | ".join(cells) + " |")
+    few, many = ([size for size in sizes if (size < PER_ELEMENT) is small] for small in (True, False))
+    for here in filter(None, (few, many)):
+        head = " | ".join(f"{size:,}" for size in here)
+        lines += ["", f"| rule | executor | {head} |", "|---|---|" + "---|" * len(here)]
+        for (rule, executor), times in found.items():
+            cells = [cell(times[size], size, traffic[rule], copies) for size in here]
+            lines.append(f"| {rule} | {executor} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
