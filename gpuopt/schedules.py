@@ -17,7 +17,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, final
 
-from gpuopt.rules.elsewhere import no_schedule
+from gpuopt.rules.elsewhere import not_in
 from gpuopt.rules.schedule import (
     CheckedSchedule,
     Debiased,
@@ -257,4 +257,4 @@ def first_untraceable(schedule: Any) -> Any:
 
 _OWN = {globals()[name] for name in __all__} - {Schedule}
 if not TYPE_CHECKING:  # to a type checker any name would then be one of the module's
-    __getattr__ = no_schedule(__all__)
+    __getattr__ = not_in("gpuopt.schedules", __all__)

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from gpuopt.rules import Chain, Rule, chain, decoupled_weight_decay, weight_decay
-from gpuopt.rules.elsewhere import also_called
+from gpuopt.rules.elsewhere import known_arguments, not_in
 from gpuopt.rules.ranges import Decay, NonNegative
 
 __all__ = [
@@ -93,6 +93,8 @@ def show_arguments(library: ModuleType) -> None:
     `OPTIONS`, and refuse any other argument with those that they have.
     """
     options = getattr(library, "OPTIONS", {})
+    missing = not_in(library.__name__.replace("optax_", "optax."), library.__all__)
+    library.__getattr__ = missing  # type: ignore[method-assign]
     for name in library.__all__:
         if inspect.isfunction(function := getattr(library, name)):
             setattr(library, name, _showing(function, options))
@@ -108,12 +110,7 @@ def _showing(function: Any, options: Mapping[str, Any]) -> Any:
 
     @functools.wraps(function)
     def checked(*args: Any, **given: Any) -> Any:
-        if unknown := [name for name in given if name not in found]:
-            close = also_called(unknown[0], list(found))
-            raise TypeError(
-                f"{library}.{function.__name__} has no argument {unknown[0]!r}; it has "
-                f"{', '.join(found)}{close and f'; did you mean {close}?'}"
-            )
+        known_arguments(f"{library}.{function.__name__}", given, list(found))
         return function(*args, **given)
 
     checked.__signature__ = own.replace(parameters=[*found.values()])  # type: ignore[attr-defined]

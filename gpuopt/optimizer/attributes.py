@@ -155,6 +155,7 @@ class OptimizerAttributes(Generic[BindableT_co]):
 
     if not TYPE_CHECKING:
         zero_grad, apply_gradients, param_groups = NotHere(_KEPT), NotHere(_KEPT), NotHere(_KEPT)
+        update, apply, minimize = NotHere(_KEPT), NotHere(_KEPT), NotHere(_KEPT)
         lr = NotHere(lambda opt: f"it is in opt.rule{_as_it_is(opt, 'lr')}")
 
         def __setattr__(self, name, value):

@@ -21,7 +21,7 @@ from gpuopt.arrays.tree import TreeSpec
 from gpuopt.optimizer.hyperparameters import Updates, misfit
 from gpuopt.rules.base import Bindable, Update
 from gpuopt.rules.composite import without_arrays
-from gpuopt.rules.elsewhere import as_identifier
+from gpuopt.rules.elsewhere import also_called, as_identifier
 from gpuopt.rules.ranges import Range
 from gpuopt.rules.written import same
 
@@ -136,10 +136,11 @@ def _check_name(given: Any, updates: Sequence[Update | None]) -> None:
     """Raise ValueError if no update has a hyperparameter that `given` may stand for."""
     there = [update for update in updates if update is not None]
     if not any(_full_name(given, update) for update in there):
-        names = ", ".join(sorted({name for update in there for name in update.ranges}))
+        names = sorted({name for update in there for name in update.ranges})
+        close = also_called(str(given), names)
         raise ValueError(
-            f"hyper[{given!r}]: no rule here has a float hyperparameter {given!r}; "
-            f"there are {names}"
+            f"hyper[{given!r}]: no rule here has a float hyperparameter {given!r}; there are "
+            f"{', '.join(names)}{close and f'; did you mean {close}?'}"
         )
 
 

@@ -6,6 +6,8 @@ has a start ``x0``, and a ``solution``, where its value is the ``minimum``. The 
 arrays. `gpuopt` imports this wing on first use.
 """
 
+from typing import TYPE_CHECKING
+
 from gpuopt.problems.functions import (
     Beale,
     Booth,
@@ -17,6 +19,7 @@ from gpuopt.problems.functions import (
 )
 from gpuopt.problems.learning import LogisticRegression, Network, Reddi
 from gpuopt.problems.problem import Examples, Problem
+from gpuopt.rules.elsewhere import not_in
 
 __all__ = [
     "Beale",
@@ -32,3 +35,6 @@ __all__ = [
     "Rosenbrock",
     "StyblinskiTang",
 ]
+
+if not TYPE_CHECKING:  # to a type checker any name would then be one of the module's
+    __getattr__ = not_in(__name__, __all__)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
+import inspect
+import typing
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
@@ -16,13 +19,17 @@ __all__ = [
     "NotHere",
     "also_called",
     "as_identifier",
+    "by_known_names",
     "changes",
+    "known_arguments",
     "meant",
     "never_changes",
-    "no_schedule",
     "not_exported",
+    "not_in",
     "replacement",
 ]
+
+_FUNCTION = typing.TypeVar("_FUNCTION", bound=Callable[..., Any])
 
 
 class NotHere:
@@ -133,15 +140,38 @@ def not_exported(name: str, names: Sequence[str]) -> AttributeError:
     return AttributeError(f"module 'gpuopt' has no attribute {name!r}{hint}", name=name)
 
 
-def no_schedule(names: Sequence[str]) -> Callable[[str], NoReturn]:
-    """The ``__getattr__`` of `gpuopt.schedules`, which has these names."""
+def not_in(module: str, names: Sequence[str]) -> Callable[[str], NoReturn]:
+    """The ``__getattr__`` of a module of gpuopt, which has these names."""
 
     def missing(name: str) -> NoReturn:
-        close = _spelled_alike(name, names, 0.6)
-        hint = f"write gpuopt.schedules.{close}" if close else f"it has {', '.join(names)}"
-        raise AttributeError(f"module 'gpuopt.schedules' has no attribute {name!r}; {hint}")
+        close = "" if name.startswith("_") else _spelled_alike(name, names, 0.6)
+        hint = f"write {module}.{close}" if close else f"it has {', '.join(names)}"
+        raise AttributeError(f"module {module!r} has no attribute {name!r}; {hint}")
 
     return missing
+
+
+def known_arguments(called: str, given: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Raise TypeError if one of the arguments that are given by name is none of the names."""
+    unknown = next((name for name in given if name not in names), None)
+    if unknown is not None:
+        close = also_called(unknown, names)
+        hint = f"; did you mean {close}?" if close else ""
+        if not close and (unknown == "lr" or unknown in NAMES):
+            hint = "; hyperparameters belong to the rule, as in gpuopt.Adam(lr=0.1)"
+        raise TypeError(f"{called} has no argument {unknown!r}; it has {', '.join(names)}{hint}")
+
+
+def by_known_names(function: _FUNCTION) -> _FUNCTION:
+    """A function that refuses an unknown argument with those that it has."""
+    names = list(inspect.signature(function).parameters)
+
+    @functools.wraps(function)
+    def checked(*args: Any, **given: Any) -> Any:
+        known_arguments(function.__name__, given, names)
+        return function(*args, **given)
+
+    return typing.cast(_FUNCTION, checked)
 
 
 def as_identifier(name: str) -> str:

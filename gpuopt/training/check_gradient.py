@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from gpuopt.arrays.options import generator, whole
+from gpuopt.rules.elsewhere import by_known_names
 from gpuopt.training.arguments import check_call, start
 from gpuopt.training.descent import largest
 from gpuopt.training.given import Start, ValueAndGradient
@@ -81,6 +82,7 @@ class GradientCheck:
         return "\n".join(lines)
 
 
+@by_known_names
 def check_gradient(
     fun: ValueAndGradient, x: Start, *args: Any, directions: int = 8, seed: int = 0
 ) -> GradientCheck:

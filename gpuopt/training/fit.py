@@ -18,6 +18,7 @@ from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.optimizer.processes import ALONE
 from gpuopt.rules.base import Bindable
 from gpuopt.rules.chains import loss_scale_name, takes_back
+from gpuopt.rules.elsewhere import by_known_names
 from gpuopt.training.arguments import check_callback, remedy
 from gpuopt.training.checkpoints.checkpointer import Checkpointer, check_checkpointer
 from gpuopt.training.checkpoints.resuming import resume
@@ -33,6 +34,7 @@ Seed: TypeAlias = (  # a text, because NumPy imports its random numbers where th
 )
 
 
+@by_known_names
 def fit(
     loss_and_grad: LossAndGrad,
     params: ArrayTree,

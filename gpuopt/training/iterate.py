@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal, SupportsFloat, Unpack, overload
 
 from gpuopt.rules.base import Bindable
+from gpuopt.rules.elsewhere import known_arguments
 from gpuopt.training.given import Gradient, Options, Start, ValueAndGradient
 from gpuopt.training.line_search.method import Method
 from gpuopt.training.minimize import searching
@@ -71,9 +72,5 @@ def iterate(
     >>> state.nit, state.message
     (12, 'The gradient became no larger than gtol.')
     """
-    if unknown := options.keys() - Options.__annotations__.keys():
-        raise TypeError(
-            f"iterate has no option {', '.join(sorted(unknown))}; it has jac, "
-            f"{', '.join(Options.__annotations__)}"
-        )
+    known_arguments("iterate", options, ["jac", *Options.__annotations__])
     return searching(fun, x0, method, jac=jac, **options).states()

@@ -9,6 +9,7 @@ from typing import Any, Literal, SupportsFloat, Unpack, overload
 from gpuopt.arrays.typed import HyperArrays
 from gpuopt.rules.base import Bindable
 from gpuopt.rules.chains import takes_back
+from gpuopt.rules.elsewhere import by_known_names
 from gpuopt.training.arguments import check_call, check_callback, check_method, start
 from gpuopt.training.bounds import boxes
 from gpuopt.training.checkpoints.checkpointer import Checkpointer, check_checkpointer
@@ -44,6 +45,7 @@ def minimize(
     jac: Gradient,
     **options: Unpack[Options],
 ) -> OptimizeResult: ...
+@by_known_names
 def minimize(
     fun: Callable[..., Any],
     x0: Start,

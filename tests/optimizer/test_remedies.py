@@ -344,6 +344,35 @@ def test_an_assignment_is_mended_with_the_number_that_was_assigned(name: str, ru
     assert scope["opt"].rule == before
 
 
+UNKNOWN = {
+    "fit(fun, x, x, rule, batchsize=3)": "fit has no argument 'batchsize'; it has loss_and_grad, .*; did you mean batch_size?$",
+    "fit(fun, x, x, rule, lr=3)": r"; hyperparameters belong to the rule, as in gpuopt\.Adam\(lr=0\.1\)$",
+    "minimize(fun, x, rule, tol=1e-3)": "minimize has no argument 'tol'; it has .*; did you mean gtol?$",
+    "iterate(fun, x, rule, max_iter=3)": "iterate has no argument 'max_iter'; it has jac, .*; did you mean maxiter?$",
+    "check_gradient(fun, x, direction=3)": "did you mean directions?$",
+    "rule.init(params, hyper={'learning_rate': params})": "has a float hyperparameter .*; did you mean lr?$",
+    "problems.rosenbrock": "write gpuopt.problems.Rosenbrock$",
+    "plot.contour": "write gpuopt.plot.contours$",
+    "conventions.torch.adam": "write gpuopt.conventions.torch.Adam$",
+    "conventions.optax.contrib.Prodigy": "write gpuopt.conventions.optax.contrib.prodigy$",
+    "problems.nonsense": "module 'gpuopt.problems' has no attribute 'nonsense'; it has Beale, ",
+    "opt.update(grads)": r"write opt\.step\(grads\)$",
+}
+
+
+@pytest.mark.parametrize("wrong", UNKNOWN)
+def test_an_unknown_name_is_refused_with_the_nearest_or_all(wrong: str) -> None:
+    modules = {name: getattr(gpuopt, name) for name in ("problems", "plot", "conventions")}
+    scope = namespace(**modules, opt=gpuopt.Adam().init(np.ones(3)))
+    assert re.search(UNKNOWN[wrong].replace("?$", r"\?$"), message(wrong, scope))
+
+
+def test_known_arguments_pass() -> None:
+    """Also those of `iterate`, which hands its options on."""
+    found = [*gpuopt.iterate(lambda x: (x @ x, 2 * x), np.ones(3), gpuopt.SGD(), maxiter=1, bounds=(0, 1), jac=True)]
+    assert found[-1].nit == 1
+
+
 TREES = [
     ("params", [0.0, 1.0, 2.0]),
     ("params", [[0, 1], [2, 3]]),
