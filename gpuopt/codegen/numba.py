@@ -14,6 +14,7 @@ import numpy as np
 from gpuopt.arrays.random import sequence_of
 from gpuopt.codegen.alike import between
 from gpuopt.codegen.numba_header import HEAD, Stored, header
+from gpuopt.codegen.numba_intrinsics import PART
 from gpuopt.codegen.numba_texts import FOLD, LOOP, RUNS, STRIPS
 from gpuopt.codegen.order import LANES, ROWS
 from gpuopt.codegen.tile import changes, constants, sequences, wholes
@@ -46,14 +47,17 @@ def fold_source(stage: Kernel, dtype: np.dtype[Any], stored: tuple[Stored, ...] 
         first.append(f"{row} = {value}")
         again.append(f"{row} = {REDUCTIONS[reduction.op].op.numba.format(row, value)}")
     parts = {
-        "fetches": _indented(text.fetches(), 16),
-        "body": _indented(body, 12),
-        "inner": _indented(body, 16),
-        "first": _indented(first, 12),
-        "again": _indented(again, 16),
+        "fetches": _indented(text.fetches(body, "fetch_early", "(first + start)"), 20),
+        "begin": _indented(body + first, 12),
+        "row": _indented(body + again, 20),
+        "rest": _indented(body + again, 16),
     }
     runs = RUNS.format(**text.parts("fold"))
-    return header(stage, dtype, stored) + runs + FOLD.format(**parts, lanes=LANES, whole=ROWS)
+    return (
+        header(stage, dtype, stored)
+        + runs
+        + FOLD.format(**parts, lanes=LANES, part=PART, whole=ROWS)
+    )
 
 
 def _indented(lines: list[str], by: int) -> str:
@@ -104,7 +108,7 @@ class _Text:
         """The loop that gives operands their new values."""
         if self._between is None:
             lines = self.values(new.values()) + self._stores(new)
-            return LOOP.format(size="size", body=_indented(lines, 12))
+            return self._whole("size", lines)
         first = {at: expr for at, expr in new.items() if at.component == "re"}
         alone = {at: expr for at, expr in new.items() if not at.component}
         values, parts = list[str](), list[str]()
@@ -116,22 +120,26 @@ class _Text:
             self.names[value] = f"v{number}"
         parts += self.values(first.values(), alike=True) + self._stores(first, alike=True)
         if not values:
-            return LOOP.format(size="2 * size", body=_indented(parts, 12))
+            return self._whole("2 * size", parts)
         return STRIPS.format(values=_indented(values, 16), parts=_indented(parts, 16))
 
-    def fetches(self) -> list[str]:
-        """The lines of a fold that fetch the second row of lanes after the one from `first` on.
+    def _whole(self, size: str, lines: list[str]) -> str:
+        """The loop of these lines over all of a run; `size` says how often."""
+        fetches = self.fetches(lines, "fetch", "first", alike=self._between is not None)
+        parts = {"inner": _indented(lines, 16), "body": _indented(lines, 12)}
+        return LOOP.format(size=size, fetches=_indented(fetches, 12), **parts)
 
-        By itself a core fetches it too late where much is computed of it. Whole chunks are fetched,
-        after which another one often lies.
+    def fetches(self, body: list[str], function: str, start: str, alike: bool = False) -> list[str]:
+        """The lines that fetch what `body` reads and writes soon after `start`.
+
+        By itself a core fetches some arrays too late, above all where much is computed of them.
         """
         lines = []
         for array, name in self._arrays.items():
-            if array.kind != "random":
-                width = self._step(array) * (2 if array in self._pairs else 1)
-                first = "first" if width == 1 else f"{width} * first"
-                places = [f"{first} + {(2 * width + part) * LANES}" for part in range(width)]
-                lines += [f"fetch({name}, {place})" for place in places]
+            if any(f"{name}[" in line for line in body):
+                width = self._step(array) * (2 if array in self._pairs and not alike else 1)
+                place = start if width == 1 else f"{width} * {start}"
+                lines += [f"{function}({name}, {place} + {n * PART})" for n in range(width)]
         return lines
 
     def values(self, taken: Iterable[Expr], alike: bool = False) -> list[str]:

@@ -6,16 +6,23 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.codegen.order import LANES
 from gpuopt.codegen.wide import LARGE
 
-__all__ = ["END", "STRIP", "head"]
+__all__ = ["END", "PART", "STRIP", "head"]
 
 END = "# What follows is of one kernel.\n\n\n"
 """The line after what many texts begin with, which is run once: Numba forgets no intrinsic."""
 
 STRIP = 512
 """For so many elements a loop keeps what both parts of complex arrays are computed from."""
+
+PART = 64
+"""For so many elements a loop fetches at once: more would wait for one another, and with fewer LLVM
+takes some loops' elements one by one.
+"""
+
+NEAR, FAR = 512, 2048
+"""An update, and a fold, fetches what lies so many bytes after the elements that come next."""
 
 LINE = 64
 """The bytes of a line of the cache."""
@@ -54,20 +61,23 @@ def address_of(context, array):
     return types.int64(array), generate
 
 
-@intrinsic
-def fetch(context, pointer, index):
-    def generate(context, builder, signature, arguments):
-        byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
-        place = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), byte)
-        kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
-        prefetch = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
-        width = context.get_abi_sizeof(context.get_data_type(pointer.dtype))
-        for start in range(0, {lanes} * width, {line}):
-            line = builder.gep(place, [word(start)])
-            builder.call(prefetch, [line, word(0), word(3), word(1)])  # to read, soon, as data
-        return context.get_dummy_value()
+def fetching(ahead, locality):
+    @intrinsic
+    def fetch(context, pointer, index):
+        def generate(context, builder, signature, arguments):
+            byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+            place = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), byte)
+            kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
+            prefetch = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+            width = context.get_abi_sizeof(context.get_data_type(pointer.dtype))
+            for start in range(ahead, ahead + {part} * width, {line}):
+                line = builder.gep(place, [word(start)])
+                builder.call(prefetch, [line, word(0), word(locality), word(1)])  # data, to read
+            return context.get_dummy_value()
 
-    return types.none(pointer, index), generate
+        return types.none(pointer, index), generate
+
+    return fetch
 
 
 @intrinsic
@@ -83,7 +93,9 @@ def room(context):
 whole, short, real = map(pointers, (types.int64, types.uint16, types.{real}))
 zero, one = np.{real}(0), np.{real}(1)
 large, infinity = np.{real}({large!r}), np.{real}(math.inf)
-del pointers
+fetch = fetching({near}, 3)  # into all caches
+fetch_early = fetching({far}, 2)  # into all but the first
+del pointers, fetching
 
 
 """
@@ -93,4 +105,6 @@ def head(dtype: np.dtype[Any]) -> str:
     """That beginning, for loops that compute in `dtype`."""
     kind = {4: "FloatType", 8: "DoubleType"}[dtype.itemsize]
     parts = {"real": dtype.name, "large": LARGE[dtype.itemsize]}
-    return _HEADER.format(**parts, type=kind, room=2 * STRIP, lanes=LANES, line=LINE)
+    return _HEADER.format(
+        **parts, type=kind, room=2 * STRIP, part=PART, line=LINE, near=NEAR, far=FAR
+    )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.codegen.numba_header import drawing
-from gpuopt.codegen.numba_intrinsics import END, STRIP, head
+from gpuopt.codegen.numba_intrinsics import END, PART, STRIP, head
 from gpuopt.codegen.order import LANES
 
 __all__ = ["FOLD", "LOOP", "RUNS", "STRIPS", "fill_source", "lanes_source"]
@@ -22,8 +22,13 @@ RUNS = """def {name}(g, table, thread):
         k = real(table[1] + j * table[2])
 {arguments}
 """
-LOOP = """        for i in range({size}):
-{body}
+LOOP = f"""        last = {{size}} // {PART} * {PART}
+        for first in range(0, last, {PART}):
+{{fetches}}
+            for i in range(first, first + {PART}):
+{{inner}}
+        for i in range(last, {{size}}):
+{{body}}
 """
 STRIPS = f"""        for start in range(0, size, {STRIP}):
             stop = min(start + {STRIP}, size)
@@ -37,20 +42,18 @@ STRIPS = f"""        for start in range(0, size, {STRIP}):
 FOLD = """        rows = size // {lanes}
         for lane in range(min(size, {lanes})):
             i = lane
-{body}
-{first}
+{begin}
         for first in range({lanes}, rows * {lanes}, {lanes}):
-            if rows == {whole}:
+            for start in range(0, {lanes}, {part}):
+                if rows == {whole}:
 {fetches}
-            for lane in range({lanes}):
-                i = first + lane
-{inner}
-{again}
+                for lane in range(start, start + {part}):
+                    i = first + lane
+{row}
         if rows:
             for lane in range(size - rows * {lanes}):
                 i = rows * {lanes} + lane
-{inner}
-{again}
+{rest}
 """
 _FILL = """def fill(run, start, index, before):
     for i in range(run.size):

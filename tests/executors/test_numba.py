@@ -22,6 +22,8 @@ import gpuopt as go
 from gpuopt.arrays import backend
 from gpuopt.arrays.precision import Precision
 from gpuopt.codegen.numba import fold_source, loop_source
+from gpuopt.codegen.numba_header import Stored
+from gpuopt.tracing.operands import GRAD
 from gpuopt.tracing.trace import trace
 from tests.support.variants import bits
 
@@ -69,16 +71,25 @@ def test_rounding_at_random_is_vector_code(tmp_path: Path, code: Any, monkeypatc
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="reads x86 assembly")
-@pytest.mark.parametrize("is_complex", [False, True])
-def test_a_fold_fetches_all_that_it_reads(is_complex: bool, tmp_path: Path, code: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each line of each array, two rows of 256 float32 ahead."""
+@pytest.mark.parametrize(("is_complex", "step"), [(False, 1), (True, 1), (False, 2)])
+def test_loops_fetch_all_that_they_reach(
+    is_complex: bool, step: int, tmp_path: Path, code: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each line of each array, 64 float32 at once: a fold into the second cache, an update into the first."""
     monkeypatch.setenv("GPUOPT_CACHE_DIR", str(tmp_path))
-    for made in (code._functions, code.fold_code):
+    for made in (code._functions, code.fold_code, code.loop_code):
         made.cache_clear()
-    (stage,) = trace(go.LARS(), is_complex).stages
-    (assembly,) = code.fold_code(stage, np.dtype("float32")).inspect_asm().values()
-    arrays = {operand.array for operand in stage.loads}
-    assert len(re.findall(r"prefetcht0", assembly)) == len(arrays) * (1 + is_complex) * 256 * 4 // 64
+    (stage,), update = trace(go.LARS(), is_complex).stages, trace(go.GradientDescent(), is_complex).update
+    stored = (Stored(GRAD, "", step),) if step > 1 else ()
+    for compiled, parts, hint in (
+        (code.fold_code(stage, np.dtype("float32"), stored), 1 + is_complex, "prefetcht1"),
+        (code.loop_code(update, np.dtype("float32"), stored), 1, "prefetcht0"),  # of one part after the other
+    ):
+        (assembly,) = compiled.inspect_asm().values()
+        lines = parts * (1 + step) * 64 * 4 // 64  # of the parameter and the gradient
+        found = len(re.findall(hint, assembly))  # some loops are there twice: LLVM makes a slower one for arrays that overlap
+        assert found >= lines
+        assert found % lines == 0
 
 
 def test_read_only_gradients_and_other_layouts() -> None:
