@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from gpuopt.codegen.digits import DIGITS
-from gpuopt.codegen.pairs import paired
+from gpuopt.codegen.pairs import Steps, paired
 from gpuopt.codegen.passes import work
+from gpuopt.codegen.schedule import arguments, depth_first, misses
 from gpuopt.codegen.tile import PAIR, TileCode, constants, wholes
 from gpuopt.codegen.wide import TILE
 from gpuopt.tracing.expr import Expr
@@ -34,8 +35,13 @@ def may_share(a: Operand, b: Operand) -> bool:
 
 @functools.lru_cache(maxsize=512)
 def tile_code(kernel: Kernel) -> TileCode:
-    """Generate the function that runs `kernel` on one tile."""
-    writer = _Writer(kernel)
+    """Generate the function that runs `kernel` on one tile.
+
+    Its calls are in the order of the formula; or depth first, if they then miss the cache less.
+    """
+    steps = paired(kernel)
+    ways = [_Writer(kernel, steps), _Writer(kernel, depth_first(steps))]
+    writer = min(ways, key=lambda way: (len(way.lines), misses(way.lines)))
     scratch = tuple(name for names in writer.buffers.scratch.values() for name in names)
     scalars = [f"k{number}" for number in range(len(kernel.scalars) + len(constants(kernel)))]
     again = tuple(sorted(writer.again, key=scalars.index))
@@ -135,25 +141,21 @@ class _Writer:
         What the calls cost.
     """
 
-    def __init__(self, kernel: Kernel) -> None:
-        ops, results, self._pairs = paired(kernel)
+    def __init__(self, kernel: Kernel, steps: Steps) -> None:
+        ops, results, self._pairs = steps
         self.work = work(kernel, ops, self._pairs)
         arrays = wholes(kernel)
         self.arrays = {whole.array: f"a{number}" for number, whole in enumerate(arrays)}
         # A new value that is some array's old one is copied first, before that array may change.
         old = dict.fromkeys(expr for expr in results.values() if expr.op == "input")
         copies = {expr: Expr(-1 - number, "copy", (expr,)) for number, expr in enumerate(old)}
-        self._pairs |= {copies[expr] for expr in self._pairs & old.keys()}
+        self._pairs = self._pairs | {copies[expr] for expr in self._pairs & old.keys()}
         results = {operand: copies.get(expr, expr) for operand, expr in results.items()}
-        steps = [*copies.values(), *ops]
-        last = {
-            arg.args[0] if arg.op == "view" else arg: step
-            for step, op in enumerate(steps)
-            for arg in op.args
-        }
-        last |= dict.fromkeys(results.values(), len(steps))
+        order = [*copies.values(), *ops]
+        last = {arg: step for step, op in enumerate(order) for arg in arguments(op)}
+        last |= dict.fromkeys(results.values(), len(order))
         always = {array: expr for array, expr in results.items() if array not in kernel.only_if}
-        self.buffers = _Buffers(self.arrays, always, last, len(steps))
+        self.buffers = _Buffers(self.arrays, always, last, len(order))
         self.again: set[str] = set()
         complexes = {whole.array for whole in arrays if whole.complex}
         scalars = [*kernel.scalars, *constants(kernel)]
@@ -164,7 +166,7 @@ class _Writer:
         rare = {expr: text for expr, text in rare.items() if expr not in always.values()}
         self.lines = [
             rare.get(op, "") + line
-            for step, op in enumerate(steps)
+            for step, op in enumerate(order)
             for line in self._calls(step, op)
         ]
         for array, name in self.arrays.items():

@@ -22,6 +22,7 @@ __all__ = [
     "Initial",
     "ParamView",
     "cut",
+    "even",
     "lines",
     "new_coded",
     "new_state",
@@ -144,6 +145,12 @@ PADDING = 32
 
 Those are whole cache lines and vectors.
 """
+
+
+def even(size: int, parts: int) -> int:
+    """The elements of each of so many parts of one size; at least one part."""
+    each = -(-size // max(1, parts))
+    return each if each < PADDING else -(-each // PADDING) * PADDING
 
 
 def place(views: list[ParamView], packed: Collection[ParamView]) -> int:

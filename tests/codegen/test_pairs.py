@@ -38,7 +38,7 @@ def test_what_treats_both_parts_alike_is_the_code_of_real_arrays(rule: go.Rule) 
 
 def test_adam_of_complex_arrays() -> None:
     """The parts meet in the square of the modulus; its root meets both of them."""
-    meeting = ["add(pw0[0::2], pw0[1::2], w0)", "copyto(pw1[0::2], w0)", "copyto(pw1[1::2], w0)"]
+    meeting = ["add(pw0[0::2], pw0[1::2], w0)", "copyto(pw0[0::2], w0)", "copyto(pw0[1::2], w0)"]
     found = calls(go.Adam(), True)
     assert [line for line in found if "::" in line] == meeting
     assert len(found) == len(calls(go.Adam(), False)) + len(meeting)

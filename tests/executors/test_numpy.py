@@ -10,6 +10,7 @@ import pytest
 import gpuopt as go
 from gpuopt.codegen.passes import nanoseconds
 from gpuopt.executors.cpu import pool
+from gpuopt.executors.cpu.numpy import NumpyExecutor
 from gpuopt.tracing.trace import trace
 
 
@@ -53,25 +54,39 @@ def test_threads_are_chosen_by_work(
 
 
 @pytest.mark.parametrize(
-    ("sizes", "threads", "tiles"),
+    ("sizes", "threads", "dtype", "tiles"),
     [
-        ([400_000], 1, []),  # a thread alone has no job
-        ([400_000], 2, [2]),
-        ([500_000], 2, [2]),
-        ([700_000], 3, [3]),
-        ([1_000_000], 64, [16]),  # of 65,536
-        ([2_000_000], 2, [8]),  # of at most 262,144
-        ([2_100_000], 2, [10]),  # five for each, not four and five
-        ([200_000] * 4, 2, [4]),
-        ([400_000, 100_000], 2, [3]),
+        ([400_000], 1, "float32", []),  # a thread alone has no job
+        ([520_000], 2, "float32", [2]),
+        ([530_000], 2, "float32", [4]),  # of no more than 1 MiB
+        ([400_000], 2, "float32", [2]),
+        ([600_000], 3, "float32", [3]),
+        ([1_000_000], 64, "float32", [15]),  # of 256 KiB
+        ([1_000_000], 64, "float64", [31]),
+        ([2_000_000], 2, "float32", [10]),  # of some 768 KiB
+        ([2_000_000], 2, "float64", [20]),
+        ([2_000_000], 2, "complex64", [20]),
+        ([1_000_000], 2, "complex128", [20]),
+        ([2_000_000], 2, "float16", [10]),  # scratch has float32
+        ([2_200_000], 2, "float32", [12]),  # six for each, not five and six
+        ([200_000] * 4, 2, "float32", [4]),
+        ([400_000, 100_000], 2, "float32", [3]),
     ],
 )
 def test_tiles_are_as_large_as_threads_allow(
-    sizes: list[int], threads: int, tiles: list[int], jobs: list[int], monkeypatch: pytest.MonkeyPatch
+    sizes: list[int], threads: int, dtype: str, tiles: list[int], jobs: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GPUOPT_NUM_THREADS", str(threads))
-    step(go.Adam(), [np.ones(size, "f4") for size in sizes])
+    step(go.Adam(), [np.ones(size, dtype) for size in sizes])
     assert jobs == tiles
+
+
+def test_the_tiles_of_each_array_have_one_size() -> None:
+    arrays = [np.ones(size, "f4") for size in (230_000, 500_000, 500_000)]
+    executor = NumpyExecutor(trace(go.Adam()), arrays)
+    sizes = [[tile.size for tile, _ in array.work(arrays)] for array in executor._updates.packed]
+    assert [len(each) for each in sizes] == [1, 2, 2]
+    assert all(max(each) - min(each) < 64 for each in sizes)
 
 
 def test_packed_arrays_count_less(jobs: list[int], monkeypatch: pytest.MonkeyPatch) -> None:

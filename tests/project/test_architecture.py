@@ -42,8 +42,8 @@ ORDER = (
         "tracing",
         "signatures buffers setting scheduled states rounding own_numbers undoing parts program traffic by_row assemble trace",
     ),
-    ("codegen", "order roots digits wide host tile passes pairs numpy numba_intrinsics numba_header numba_texts alike numba"),
-    ("codegen", "numba_coding numba_handover numba_objects"),
+    ("codegen", "order roots digits wide host tile passes pairs schedule numpy numba_intrinsics numba_header numba_texts"),
+    ("codegen", "alike numba numba_coding numba_handover numba_objects"),
     (
         "codegen.cuda",
         "tuning parts printer source elementwise table coded reduction scalar_arguments device_values scalars compile rows",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -18,7 +20,7 @@ from gpuopt.executors.cpu.scratch import Scratch
 from gpuopt.executors.cpu.tiles import TileExecutor
 from gpuopt.executors.cpu.work import ArrayTile, Tile, is_flat
 from gpuopt.executors.fold import UFUNCS, fold
-from gpuopt.executors.layout import PADDING
+from gpuopt.executors.layout import even
 from gpuopt.tracing.operands import GRAD, PARAM, Operand, state
 from gpuopt.tracing.program import Kernel
 
@@ -72,8 +74,7 @@ class NumpyKernel(CompiledKernel):
         self.work += NARROW * sum(whole.read + whole.written for whole in stored)
         arrays = [whole.array for whole in self.code.arrays]
         self._gradient = arrays.index(GRAD) if GRAD in arrays else -1
-        self._pair = state_dtype(compute, True)
-        self._is_complex = kernel.complex
+        self._is_complex, self._pair = kernel.complex, state_dtype(compute, True)
         self._given = self._pair if kernel.complex else compute  # the gradient
         each = [*range(len(self.values)), *self.code.again]
         self._scalars = tuple(self.values[i : i + 1].reshape(()) for i in each)
@@ -182,14 +183,12 @@ class NumpyKernel(CompiledKernel):
 
     def _update_rows(self, tile: PackTile, given: tuple[Any, Any], thread: int) -> None:
         """Spread scalars that differ over the elements of their arrays."""
-        g, rows = given
-        arguments, written = self._operands(tile, g, thread)
+        arguments, written = self._operands(tile, given[0], thread)
         arguments += self._last_arguments(tile.size, thread)[: len(self.code.scratch)]
-        columns = np.ascontiguousarray(rows.T)
-        names = [f"k{number}" for number in range(len(columns))]
-        names += [f"{PAIR}k{number}" for number in self.code.again]
-        for name, number in zip(names, [*range(len(columns)), *self.code.again], strict=True):
-            arguments.append(self._spread(columns[number], name, tile, thread))
+        columns = np.ascontiguousarray(given[1].T)
+        names = [(f"k{i}", i) for i in range(len(columns))]
+        names += [(f"{PAIR}k{i}", i) for i in self.code.again]
+        arguments += [self._spread(columns[i], name, tile, thread) for name, i in names]
         self.code.function(*arguments)
         for operand, values in written:
             tile.store(operand, values)
@@ -240,17 +239,22 @@ class NumpyExecutor(TileExecutor):
     """Arrays that are updated by NumPy's ufuncs, each on a tile that stays in the cache."""
 
     name = "numpy"
-    tile, least = 262_144, 65_536
+    tile, least = 196_608, 65_536  # of float32; as many bytes of another dtype
     threaded, packed = 200_000.0, 0.15
 
-    def _limit(self) -> int:
-        """As many tiles for each thread, all of one size; small ones cost more than they save.
+    def _limit(self, size: int) -> int:
+        return even(size, round(size / self._about))
 
-        Calls that take less than some 10 microseconds meet as each takes Python's lock again.
+    @functools.cached_property
+    def _about(self) -> float:
+        """Elements of a tile: as many tiles for each thread, and one rather than two small ones.
+
+        Short calls meet as each takes Python's lock again; large tiles do not stay in the cache.
         """
-        share = -(-sum(self._sizes) // self._threads)
-        each = -(-share // max(1, -(-share // self.tile)))
-        return min(self.tile, max(self.least, -(-each // PADDING) * PADDING))
+        width = max(self._dtype.itemsize, self.compute.itemsize) / 4
+        share = sum(self._sizes) * width / self._threads
+        each = max(self.least, share / max(1, math.ceil(share / self.tile - 1 / 3)))
+        return float(min(4 / 3 * self.tile, each) / width)
 
     def _compile(self, kernel: Kernel) -> CompiledKernel:
         return NumpyKernel(kernel, self.compute, self._scratch, self._sizes, self._dtype)

@@ -99,14 +99,14 @@ class TileExecutor(abc.ABC):
         self._loads = [n * (self.packed if i in inside else 1) for i, n in enumerate(self._sizes)]
         self._load = sum(self._loads)
         limit = chunks(self.folded) * REDUCTION_CHUNK
-        largest = min(max(self._sizes), max(self._limit(), limit))
-        self._scratch = Scratch(self._threads, max([largest, *self.packs]))
+        tiles = (min(n, max(self._limit(n), limit)) for n in dict.fromkeys(self._sizes))
+        self._scratch = Scratch(self._threads, max([*tiles, *self.packs]))
         self._updates = Units.of(self._tiled(views, hyper_arrays, indices, buffers), packs)
         self._folds = Units.of(self._tiled_in_order(views, hyper_arrays, indices, limit), packs)
         self._kernels: dict[Kernel, CompiledKernel] = {}
 
-    def _limit(self) -> int:
-        """Elements of the largest tile of these arrays."""
+    def _limit(self, size: int) -> int:
+        """Elements of the largest tile of an array of that size."""
         return self.tile
 
     def _is_small(self, view: ParamView) -> bool:
@@ -123,7 +123,7 @@ class TileExecutor(abc.ABC):
         arrays = []
         for i, (view, own) in enumerate(zip(views, hyper_arrays, strict=True)):
             coded, operands = self._coded[i], {PARAM: view.param, **own}
-            limit = self.coded_tile if coded else self._limit()
+            limit = self.coded_tile if coded else self._limit(view.size)
             where = view.axes, limit, buffers, view.start, coded
             arrays.append(TiledArray(i, indices[i], operands, *where))
         return arrays

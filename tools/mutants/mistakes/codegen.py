@@ -85,6 +85,13 @@ MISTAKES = [
         "test_accuracy",
     ),
     Mistake(
+        "calls in the order of the formula alone",
+        "codegen.numpy:tile_code",
+        "depth_first(steps)",
+        "steps",
+        "test_schedule",
+    ),
+    Mistake(
         "the gradient for scratch",
         "codegen.numpy:_Buffers",
         "dict.fromkeys(_1.values(), sys.maxsize)",

@@ -282,10 +282,17 @@ MISTAKES = [
         "test_numpy",
     ),
     Mistake(
-        "tiles of NumPy's as large as they may be, however many threads there are",
-        "NumpyExecutor._limit",
+        "tiles of NumPy's as small as their share, however many threads there are",
+        "NumpyExecutor._about",
         "max(self.least, _1)",
-        "self.tile",
+        "_1",
+        "test_numpy",
+    ),
+    Mistake(
+        "tiles of NumPy's by elements, whatever the dtype",
+        "NumpyExecutor._about",
+        "max(self._dtype.itemsize, self.compute.itemsize)",
+        "4",
         "test_numpy",
     ),
     Mistake(
