@@ -88,7 +88,7 @@ def test_a_replay_is_beside_the_eager_step() -> None:
     [
         ("passed", "done", "2 of 2 | met"),
         ("passed", "cut off", "2 of 2 | "),
-        ("skipped", "done", "2 of 2 | met"),
+        ("skipped", "done", "1 of 1, 1 skipped | met"),
         ("failed", "failed", "1 of 2 | **missed**"),
         ("failed", "cut off", "1 of 2 | **missed**"),
         ("begun", "cut off", "1 of 2 | "),
