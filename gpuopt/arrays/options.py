@@ -30,12 +30,13 @@ def whole(name: str, value: Any, least: int, floats: bool = False) -> int:
     return found
 
 
-def number(name: str, value: Any, above: bool = False) -> float:
-    """A finite number of at least 0, or `above` it."""
+def number(name: str, value: Any, above: bool = False, finite: bool = True) -> float:
+    """A number of at least 0, or `above` it; unless `finite`, also infinity."""
     what = f"{name} must be a number {'>' if above else '>='} 0, got {value!r}"
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(what)
-    if not 0 <= float(value) < math.inf or (above and not value):
+    infinite = float(value) == math.inf
+    if not float(value) >= 0 or (finite and infinite) or (above and not value):
         raise ValueError(what)
     return float(value)
 

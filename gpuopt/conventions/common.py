@@ -97,7 +97,9 @@ def show_arguments(library: ModuleType) -> None:
     library.__getattr__ = missing  # type: ignore[method-assign]
     for name in library.__all__:
         if inspect.isfunction(function := getattr(library, name)):
-            setattr(library, name, _showing(function, options))
+            shown = _showing(function, options)
+            shown.__module__ = library.__name__  # where pickle finds it
+            setattr(library, name, shown)
 
 
 def _showing(function: Any, options: Mapping[str, Any]) -> Any:

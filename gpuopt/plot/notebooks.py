@@ -64,7 +64,7 @@ class Live:
     """
 
     def __init__(self, seconds: float, ax: Axes) -> None:
-        self.ax, self._seconds = ax, number("seconds", seconds)
+        self.ax, self._seconds = ax, number("seconds", seconds, finite=False)
         self._points: list[tuple[int, float]] = []
         (self._line,) = ax.plot([], [], color=colours_of(ax)[0])
         self._last = -np.inf

@@ -96,7 +96,7 @@ def changes(
             f"{who}: replace takes hyperparameters by name, as in {what}.replace(lr=0.1), or a "
             f"dict of them, not {values!r}"
         )
-    given = {as_identifier(str(n)): value for n, value in {**(values or {}), **by_name}.items()}
+    given = {as_identifier(_text(n)): value for n, value in {**(values or {}), **by_name}.items()}
     known = rule.hyperparameters
     for name, value in given.items():
         if name not in known and name not in map(whole, known):
@@ -118,6 +118,11 @@ def never_changes(rule: Any, name: str, value: Any) -> NoReturn:
         f"{type(rule).__name__}.{name} cannot be assigned, because a {what} never changes; "
         f"{remedy}; an optimizer continues with another rule if you assign it to opt.rule"
     )
+
+
+def _text(name: Any) -> str:
+    """A name as plain text, such as that of a member of an enumeration of texts."""
+    return str.__str__(name) if isinstance(name, str) else str(name)
 
 
 def _what(rule: Any) -> str:
@@ -157,7 +162,7 @@ def known_arguments(called: str, given: Mapping[str, Any], names: Sequence[str])
     if unknown is not None:
         close = also_called(unknown, names)
         hint = f"; did you mean {close}?" if close else ""
-        if not close and (unknown == "lr" or unknown in NAMES):
+        if not {"lr", "learning_rate", close} & set(names) and unknown in {"lr", *NAMES}:
             hint = "; hyperparameters belong to the rule, as in gpuopt.Adam(lr=0.1)"
         raise TypeError(f"{called} has no argument {unknown!r}; it has {', '.join(names)}{hint}")
 

@@ -139,8 +139,8 @@ class Debiased(CheckedSchedule):
 
 
 def several(schedule: Schedule, name: str, values: Any) -> tuple[Any, ...]:
-    """Check that a field is a list or a tuple, or an array."""
-    if isinstance(values, str) or not hasattr(values, "__len__"):
+    """The entries of a field: of a list, a tuple, an array, or anything else that is iterated."""
+    if isinstance(values, str) or not np.iterable(values):
         raise TypeError(
             f"schedules.{type(schedule).__name__}: {name} must be a list or a tuple, got {values!r}"
         )
@@ -153,7 +153,7 @@ def increasing(schedule: Schedule, boundaries: Any, parts: int, kind: str) -> tu
     found = tuple(whole(schedule, "boundaries", boundary) for boundary in each)
     name = f"schedules.{type(schedule).__name__}"
     if any(b <= a for a, b in itertools.pairwise(found)):
-        raise ValueError(f"{name}: boundaries must increase, got {boundaries!r}")
+        raise ValueError(f"{name}: boundaries must increase, got {each!r}")
     if len(found) != parts - 1:
         raise ValueError(f"{name}: {parts} {kind} need {parts - 1} boundaries, got {len(found)}")
     return found

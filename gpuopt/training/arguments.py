@@ -81,7 +81,7 @@ def check_call(
     `remedy` gets the names that it needs after the first.
     """
     try:
-        taken = inspect.signature(function)
+        taken = inspect.signature(function, follow_wrapped=False)  # which may add arguments
     except (TypeError, ValueError):  # some functions that are written in C have no signature
         return
     try:

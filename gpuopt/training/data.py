@@ -105,7 +105,8 @@ def batch_size_of(batch_size: Any, count: int) -> int:
 
 def check_batch(name: str, function: Any, data: Any, called: str = "data") -> None:
     """Raise TypeError unless a function takes the parameters and a batch of `data`."""
-    several = [f"{called}[{number}]" for number in range(len(data))] if type(data) is tuple else ()
+    several = range(len(data)) if isinstance(data, tuple) else ()
+    given = [f"{called}[{number}]" for number in several] or [called]
 
     def remedy(needed: list[str]) -> str:
         if not needed or name.startswith("metrics"):
@@ -113,4 +114,4 @@ def check_batch(name: str, function: Any, data: Any, called: str = "data") -> No
         together = ", ".join(needed)
         return f"pass {called}={together if len(needed) == 1 else f'({together})'}"
 
-    check_call(name, function, ["params", *(several or [called])], remedy)
+    check_call(name, function, ["params", *given], remedy)

@@ -43,7 +43,8 @@ class Stopping:
         self._returns = returns
         self.maxiter = whole("maxiter", maxiter, 0, floats=True)
         self.check_every = whole("check_every", check_every, 1, floats=True)
-        self._gtol, self._ftol = number("gtol", gtol), number("ftol", ftol)
+        self._gtol = number("gtol", gtol, finite=False)
+        self._ftol = number("ftol", ftol, finite=False)
         if patience is not None:
             self._patience: float = whole("patience", patience, 1, floats=True)
         else:

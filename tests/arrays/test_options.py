@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 
 import gpuopt as go
 
+loose: Any = go
+"""What type checkers refuse is called by this name."""
 x, data, losses = np.ones(2), np.ones((80, 2)), [1.0, 0.5]
 
 
@@ -91,3 +94,16 @@ def test_whole_numbers_may_be_numpys_and_those_of_scipy_floats() -> None:
     assert go.LBFGS(memory=np.int64(3)).memory == 3  # type: ignore[arg-type]
     assert minimize(maxiter=2.0, gtol=0, check_every=np.int32(1)).nit == 2
     assert fit(batch_size=np.int16(40), epochs=np.uint8(2)).steps == 4
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: minimize(gtol=np.inf, ftol=np.inf),
+        lambda: go.plot.live(seconds=np.inf),
+        lambda: loose.Checkpointer("folder", every=1e3, keep=2.0),
+        lambda: json.dumps(loose.LBFGS(memory=np.int64(3)).memory),
+    ],
+)
+def test_what_is_right(call: Callable[[], Any]) -> None:
+    call()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import pickle
 import re
 import subprocess
 import sys
@@ -96,6 +97,18 @@ def test_the_signature_lists_every_argument(path: str) -> None:
     rate, *_ = parameters
     given = {name: each.default for name, each in parameters.items()} | {rate: 0.1}
     assert made(path)(**given) == made(path)(0.1)
+
+
+def test_no_rule_is_pointed_at_where_hyperparameters_are_arguments() -> None:
+    with pytest.raises(TypeError, match=r"torch.Adam has no argument 'decay'; it has lr, [^;]*$"):
+        go.conventions.torch.Adam(1e-3, decay=1)
+    with pytest.raises(TypeError, match=r"minimize has no argument 'alpha'.*; hyperparameters belong to the rule"):
+        go.minimize(lambda x: (0.0, x), np.zeros(2), go.SGD(), alpha=1)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("function", [go.conventions.torch.Adam, go.conventions.keras.Adam, go.conventions.optax.lamb])
+def test_functions_are_pickled_by_their_names(function: Any) -> None:
+    assert pickle.loads(pickle.dumps(function)) is function
 
 
 def test_options_that_are_off_or_choose_nothing() -> None:

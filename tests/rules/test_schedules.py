@@ -121,7 +121,7 @@ REFUSED: list[tuple[Any, type[Exception], str]] = [
     (lambda: Polynomial(1.0, 5, power=0), ValueError, r"power must be > 0"),
     (lambda: Cosine(1.0, -3), ValueError, r"steps must be a whole number of at least 1, got -3"),
     (lambda: loose.WarmUp("fast", 3), TypeError, r"then must be a finite number, got 'fast'"),
-    (lambda: Piecewise([1, 2, 3], [5, 5]), ValueError, r"boundaries must increase, got \[5, 5\]"),
+    (lambda: Piecewise([1, 2, 3], [5, 5]), ValueError, r"boundaries must increase, got \(5, 5\)"),
     (lambda: Piecewise([1, 2], [5, 6]), ValueError, r"2 values need 1 boundaries, got 2"),
     (lambda: loose.Joined([Constant(1), 0.5], [3]), TypeError, r"0.5 is not a schedule; a number is schedules.Constant\(0.5\)"),
     (lambda: OneCycle(1.0, 3), ValueError, r"must lie after step 0"),
@@ -134,6 +134,11 @@ REFUSED: list[tuple[Any, type[Exception], str]] = [
 def test_refused(make: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         make()
+
+
+def test_boundaries_and_values_may_be_anything_that_is_iterated() -> None:
+    assert loose.Piecewise((v for v in (1, 2)), iter([5])) == Piecewise([1, 2], [5])
+    assert loose.Piecewise(np.array([1.0, 2.0]), {5: None}.keys())(6) == 2
 
 
 def steps_down(step: Any) -> Any:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -497,6 +498,21 @@ def test_bad_arguments(changes: Any, error: type[Exception], message: str) -> No
 def test_data_that_the_function_does_not_take(changes: Any, message: str) -> None:
     with pytest.raises(TypeError, match=f"loss_and_grad is called as loss_and_grad.*{message}"):
         call(**changes)
+
+
+def test_data_in_a_named_tuple_and_a_function_that_is_wrapped() -> None:
+    """`functools.wraps` shows the signature of the function inside, which may take fewer arguments."""
+
+    class Pair(NamedTuple):
+        x: Any
+        y: Any
+
+    @functools.wraps(lambda p: None)
+    def wrapped(p: Any, x: Any, y: Any) -> Any:
+        return 0.0, np.zeros_like(p)
+
+    history = fit(wrapped, np.zeros(3), Pair(np.zeros((20, 3)), np.zeros(20)), GradientDescent(), batch_size=5, epochs=1)
+    assert history.epochs == 1
 
 
 def test_data_on_another_device_than_params(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,8 +70,8 @@ class Checkpointer:
             raise TypeError(f"folder must be a path, got {folder!r}") from None
         if self.folder.exists() and not self.folder.is_dir():
             raise NotADirectoryError(f"{str(self.folder)!r} is a file: give a folder for this run")
-        self.every = whole("every", every, 1)
-        self.keep = None if keep is None else whole("keep", keep, 1)
+        self.every = whole("every", every, 1, floats=True)
+        self.keep = None if keep is None else whole("keep", keep, 1, floats=True)
 
     @property
     def paths(self) -> list[Path]:

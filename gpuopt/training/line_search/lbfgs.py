@@ -46,7 +46,7 @@ class LBFGS(Method):
     memory: int = 10
 
     def __post_init__(self) -> None:
-        whole("LBFGS: memory", self.memory, 1)
+        object.__setattr__(self, "memory", whole("LBFGS: memory", self.memory, 1))
 
     def start(self, problem: Problem, x: Any) -> State:
         return State(problem.at(x), ())
