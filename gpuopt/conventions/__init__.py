@@ -9,10 +9,15 @@ this package. Tests compare each of them with values of the libraries, made by
 ``tools/golden_conventions.py``. Imports: rules and schedules. `gpuopt` imports it at its first use.
 """
 
+from typing import TYPE_CHECKING
+
 from gpuopt.conventions import keras, optax, sklearn, torch
 from gpuopt.conventions.common import VelocityOfSteps, show_arguments
+from gpuopt.rules.elsewhere import not_in
 
 __all__ = ["VelocityOfSteps", "keras", "optax", "sklearn", "torch"]
 
 for _library in (keras, optax, optax.contrib, sklearn, torch):
     show_arguments(_library)
+if not TYPE_CHECKING:  # to a type checker any name would then be one of the module's
+    __getattr__ = not_in(__name__, __all__)

@@ -158,7 +158,14 @@ def nadamw(
     return adamw(learning_rate, b1, b2, eps, eps_root, **own)
 
 
-def amsgrad(*args: Any, **options: Any) -> Made:
+def amsgrad(
+    learning_rate: Any,
+    b1: Any = 0.9,
+    b2: Any = 0.999,
+    eps: float = 1e-8,
+    eps_root: float = 0.0,
+    mu_dtype: Any = None,
+) -> Made:
     """``optax.amsgrad``, which takes the maximum of corrected moments; it is not available."""
     what = "optax.amsgrad takes the maximum of corrected moments, which is not available: "
     raise ValueError(what + "gpuopt.Adam(amsgrad=True) takes that of the uncorrected one")

@@ -8,7 +8,6 @@ import gpuopt.rules as go
 from gpuopt.conventions.common import Made, around, coupled, refuse
 
 __all__ = [
-    "REMEDIES",
     "ademamix",
     "adopt",
     "cocob",

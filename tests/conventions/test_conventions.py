@@ -44,7 +44,7 @@ def test_every_function_has_golden_values() -> None:
 
 
 REFUSED = {
-    "optax.amsgrad(0.1)": "Adam(amsgrad=True) takes that of the uncorrected one",
+    "optax.amsgrad(0.1, b1=0.8, mu_dtype=None)": "Adam(amsgrad=True) takes that of the uncorrected one",
     "optax.adadelta()": "write adadelta(1.0)",
     "optax.adam(0.1, mu_dtype='bfloat16')": "optax.adam: mu_dtype='bfloat16' is not available: give state_dtype='bfloat16'",
     "optax.adamw(0.1, mask=True)": "optax.adamw: mask=True is not available: give gpuopt.partition",
@@ -79,6 +79,7 @@ UNKNOWN = {
     "keras.Adam(clipnrm=None)": "loss_scale_factor, gradient_accumulation_steps, clipnorm, global_clipnorm, clipvalue, name, ",
     "optax.adam(0.1, nonsense=0)": "'nonsense'; it has learning_rate, b1, b2, eps, eps_root, mu_dtype, nesterov",
     "optax.contrib.adopt(lr=0.1)": "optax.adopt has no argument 'lr'; it has learning_rate, ",
+    "optax.amsgrad(0.1, beta1=0.9)": "it has learning_rate, b1, b2, eps, eps_root, mu_dtype; did you mean b1?",
     "sklearn.AdamOptimizer(lr=0.1)": "it has learning_rate_init, beta_1, beta_2, epsilon; did you mean learning_rate_init?",
 }
 
