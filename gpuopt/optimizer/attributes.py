@@ -26,6 +26,17 @@ __all__ = ["OptimizerAttributes"]
 _KEPT = "an optimizer keeps no gradients; write opt.step(grads)"
 
 
+def _rate(opt: Any) -> str:
+    """Where the learning rate is: the line that sets it, with the value that it has."""
+    if not isinstance(opt, OptimizerAttributes):
+        return "it is in opt.rule"
+    known = opt._rule.hyperparameters
+    found = {full: known[full] for full in meant(opt._rule, "lr", None)}
+    if not found:
+        return f"opt.rule has no learning rate; it has {', '.join(known)}"
+    return f"it is in opt.rule; write opt.rule = {replacement('opt.rule', found)}"
+
+
 class OptimizerAttributes(Generic[BindableT_co]):
     """The attributes of an optimizer, for reading."""
 
@@ -156,7 +167,7 @@ class OptimizerAttributes(Generic[BindableT_co]):
     if not TYPE_CHECKING:
         zero_grad, apply_gradients, param_groups = NotHere(_KEPT), NotHere(_KEPT), NotHere(_KEPT)
         update, apply, minimize = NotHere(_KEPT), NotHere(_KEPT), NotHere(_KEPT)
-        lr = NotHere(lambda opt: f"it is in opt.rule{_as_it_is(opt, 'lr')}")
+        lr = NotHere(_rate)
 
         def __setattr__(self, name, value):
             if not (name.startswith("_") or name == "rule"):
@@ -168,13 +179,6 @@ class OptimizerAttributes(Generic[BindableT_co]):
         arrays = f"{count} array{'s' if count > 1 else ''}"
         options = f", {precision}" if precision else ""
         return f"<Optimizer {self._rule!r}, {arrays}, t={self.t}, {self.executor}{options}>"
-
-
-def _as_it_is(opt: Any, name: str) -> str:
-    """The line that sets a hyperparameter of an optimizer's rule, with the value that it has."""
-    known = opt._rule.hyperparameters if isinstance(opt, OptimizerAttributes) else {}
-    found = {full: known[full] for full in known and meant(opt._rule, name, None)}
-    return f"; write opt.rule = {replacement('opt.rule', found)}" if found else ""
 
 
 def _not_set(opt: OptimizerAttributes[Any], name: str, value: Any) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from gpuopt.optimizer.hyperparameters import HyperValues, Updates
 from gpuopt.rules.base import Bindable, class_hint
+from gpuopt.rules.elsewhere import meant, replacement
 from gpuopt.tracing.program import UpdateProgram
 
 __all__ = ["RuleChange", "check_structure"]
@@ -30,8 +32,9 @@ class RuleChange(NamedTuple):
 def check_structure(rule: Any, old: Bindable) -> None:
     """Raise TypeError for anything but a rule that can continue with the state of another."""
     if not isinstance(rule, Bindable):
-        number = isinstance(rule, float)
-        hint = f"; write opt.rule = opt.rule.replace(lr={rule})" if number else class_hint(rule)
+        number = isinstance(rule, numbers.Real) and not isinstance(rule, bool)
+        rates = meant(old, "lr", rule) if number else {}
+        hint = f"; write opt.rule = {replacement('opt.rule', rates)}" if rates else class_hint(rule)
         raise TypeError(f"opt.rule must be a rule like {old!r}, got {rule!r}{hint}")
     if rule.structure != old.structure:
         raise TypeError(

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from gpuopt.rules.spelling import as_typed
 from gpuopt.rules.tuples import whole
-from gpuopt.rules.words import ELSEWHERE, NAMES
+from gpuopt.rules.words import ELSEWHERE, NAMES, TUPLES
 
 __all__ = [
     "NotHere",
@@ -68,11 +68,18 @@ def meant(rule: Any, name: str, value: Any) -> dict[str, Any]:
     It may be one of several parts, what another library calls it, or mistyped.
     """
     known = [*dict.fromkeys(map(whole, rule.hyperparameters))]
-    close = "" if "[" in name else _spelled_alike(name, [*known, *map(_last, known)], 0.7)
-    for each in (name, *NAMES.get(name, ()), close):
-        if named := [full for full in known if each in (full, _last(full))]:
-            return dict.fromkeys(named, value)
-    return {}
+
+    def named(each: str, value: Any) -> dict[str, Any]:
+        return {full: value for full in known if each in (full, _last(full))}
+
+    found = next(filter(None, (named(each, value) for each in (name, *NAMES.get(name, ())))), {})
+    if found or "[" in name:
+        return found
+    if name in TUPLES:
+        several = value if isinstance(value, (tuple, list)) else ()
+        parts = [named(*pair) for pair in zip(TUPLES[name], several, strict=False)]
+        return {full: one for part in parts for full, one in part.items()} if all(parts) else {}
+    return named(_spelled_alike(name, [*known, *map(_last, known)], 0.7), value)
 
 
 def replacement(owner: str, values: Mapping[str, Any]) -> str:
@@ -86,18 +93,17 @@ def replacement(owner: str, values: Mapping[str, Any]) -> str:
     return f"{owner}.replace({{{', '.join(f'{name!r}: {text}' for name, text in texts.items())}}})"
 
 
-def changes(
-    rule: Any, values: Mapping[str, Any] | None, by_name: Mapping[str, Any]
-) -> dict[str, Any]:
+def changes(rule: Any, values: Any, by_name: Mapping[str, Any]) -> dict[str, Any]:
     """The hyperparameters given to `replace`; TypeError for one that a rule or a piece lacks."""
     what, who = _what(rule), getattr(rule, "outline", type(rule).__name__)
+    known = rule.hyperparameters
     if not (values is None or isinstance(values, Mapping)):
+        example = meant(rule, "lr", 0.1) or {name: known[name] for name in [*known][:1]}
         raise TypeError(
-            f"{who}: replace takes hyperparameters by name, as in {what}.replace(lr=0.1), or a "
-            f"dict of them, not {values!r}"
+            f"{who}: replace takes hyperparameters by name, as in {replacement(what, example)}, or "
+            f"a dict of them, not {values!r}"
         )
     given = {as_identifier(_text(n)): value for n, value in {**(values or {}), **by_name}.items()}
-    known = rule.hyperparameters
     for name, value in given.items():
         if name not in known and name not in map(whole, known):
             found = meant(rule, name, value)
@@ -169,7 +175,8 @@ def known_arguments(called: str, given: Mapping[str, Any], names: Sequence[str])
 
 def by_known_names(function: _FUNCTION) -> _FUNCTION:
     """A function that refuses an unknown argument with those that it has."""
-    names = list(inspect.signature(function).parameters)
+    parameters = inspect.signature(function).parameters.values()
+    names = ["*" * (each.kind is each.VAR_POSITIONAL) + each.name for each in parameters]
 
     @functools.wraps(function)
     def checked(*args: Any, **given: Any) -> Any:

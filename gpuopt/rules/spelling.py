@@ -164,10 +164,11 @@ def _unknown(cls: Any, call: _Call) -> str:
 
 def as_typed(name: str, value: Any) -> str:
     """A value as it is typed: its repr, or the name of the argument that it was given for."""
-    plain = isinstance(value, (bool, int, str)) or (
-        isinstance(value, float) and math.isfinite(value)
-    )
-    return repr(value) if plain else name.replace(" ", "_")
+    if isinstance(value, (bool, str)):
+        return repr(value)
+    if isinstance(value, numbers.Real) and math.isfinite(value):  # NumPy's are typed as Python's
+        return repr(int(value) if isinstance(value, numbers.Integral) else float(value))
+    return name.replace(" ", "_")
 
 
 def _is_off(name: str, value: Any) -> bool:
