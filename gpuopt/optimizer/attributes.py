@@ -20,6 +20,7 @@ from gpuopt.optimizer.summary import Summary, summarize
 from gpuopt.rules.base import BindableT_co
 from gpuopt.rules.chains import loss_scale_name
 from gpuopt.rules.elsewhere import NotHere, meant, replacement
+from gpuopt.rules.tuples import whole
 
 __all__ = ["OptimizerAttributes"]
 
@@ -31,7 +32,10 @@ def _rate(opt: Any) -> str:
     if not isinstance(opt, OptimizerAttributes):
         return "it is in opt.rule"
     known = opt._rule.hyperparameters
-    found = {full: known[full] for full in meant(opt._rule, "lr", None)}
+    found: dict[str, Any] = {}
+    for name in meant(opt._rule, "lr", None):
+        entries = tuple(value for entry, value in known.items() if whole(entry) == name)
+        found[name] = known.get(name, entries)  # one number, or those of a tuple
     if not found:
         return f"opt.rule has no learning rate; it has {', '.join(known)}"
     return f"it is in opt.rule; write opt.rule = {replacement('opt.rule', found)}"

@@ -57,6 +57,19 @@ def test_states_begin_and_are_evaluated_as_tuples(executor: str, xp: Any) -> Non
     assert [x.tolist() for x in opt.evaluation()] == [[-0.5] * 2, [1.0] * 3]
 
 
+class Rates(go.Rule):
+    lr: tuple[go.NonNegative, ...] = (0.1, 0.2)
+
+    def update(self, t: Any, p: Any, g: Any) -> Any:
+        return p - sum(self.lr) * g
+
+
+def test_a_tuple_of_rates_is_typed_as_it_is() -> None:
+    opt = Rates().init(np.zeros(2))
+    with pytest.raises(AttributeError, match=r"write opt\.rule = opt\.rule\.replace\(lr=\(0\.1, 0\.2\)\)$"):
+        opt.lr  # type: ignore[attr-defined] # noqa: B018
+
+
 class NoTuple(go.Rule):
     lr: go.NonNegative = 0.1
 
