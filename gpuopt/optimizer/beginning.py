@@ -14,6 +14,7 @@ import numpy as np
 
 from gpuopt.arrays.backend import is_cupy
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, state_dtype
+from gpuopt.arrays.quiet import cast
 from gpuopt.optimizer.groups import ParamGroup
 from gpuopt.optimizer.starting import starting
 from gpuopt.rules.reductions import over_tree_by
@@ -64,7 +65,7 @@ def _late(group: ParamGroup) -> Iterator[_Late]:
                 wide = state_dtype(COMPUTE[param.dtype.name], is_complex(param.dtype))
                 rows = {name: row[position : position + 1] for name, row in group.begun.items()}
                 own = [(states | rows).get(name) for name in names]
-                yield _Late((part.scope, part.name), formula, param.astype(wide), own)
+                yield _Late((part.scope, part.name), formula, cast(param, wide), own)
 
 
 def _started(alike: Sequence[_Late]) -> list[list[Any]]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from gpuopt.arrays.dynamic8 import decoded
 from gpuopt.arrays.precision import MASTER
+from gpuopt.arrays.quiet import cast
 from gpuopt.optimizer.groups import ParamGroup
 from gpuopt.rules.base import Update, bind
 from gpuopt.rules.hooks import has_hook
@@ -93,7 +94,7 @@ def _evaluated(
             what = f"{type(formula).__name__}.evaluation must return an array of the parameter's"
             got = f"{type(array).__name__} {getattr(array, 'shape', '')}"
             raise ValueError(f"{what} shape, {param.shape}, got {got}")
-    return array.astype(param.dtype, copy=True)
+    return cast(array, param.dtype)
 
 
 def _numbers_of(part: Any, formula: Any, numbers: Mapping[str, Any]) -> dict[str, float]:

@@ -14,6 +14,7 @@ import numpy as np
 from gpuopt.arrays.device import device_of
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, state_dtype
 from gpuopt.arrays.precision import MASTER, Precision
+from gpuopt.arrays.quiet import cast
 from gpuopt.codegen.host import compile_host
 from gpuopt.executors import Executor, executor_of
 from gpuopt.optimizer.group_steps import GroupStep
@@ -117,10 +118,10 @@ class ParamGroup:
         hyper = {name: x.transpose(axes) for name, x in self._hyper_arrays[position].items()}
         compute, found = COMPUTE[param.dtype.name], dict[str, Any]()
         if self._precision.master:
-            found[MASTER] = param.astype(compute)
+            found[MASTER] = cast(param, compute)
         for _, formula, names in starting(update, hyper):
             if self.begins_alone(names):
-                values = formula.start(param.astype(state_dtype(compute, self._complex)))
+                values = formula.start(cast(param, state_dtype(compute, self._complex)))
                 found |= zip(names, flat(values), strict=True)
         return found
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from gpuopt.arrays.backend import array_module, is_array, is_cupy
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, state_dtype
-from gpuopt.arrays.quiet import QUIET
+from gpuopt.arrays.quiet import QUIET, cast
 from gpuopt.executors.layout import ParamView
 from gpuopt.optimizer.results import check_apart, check_buffer, check_fits, name_of, results_of
 from gpuopt.tracing.calls import Argument, Array, Call, Fixed, Held, Number, Output
@@ -91,8 +91,9 @@ class WholeArrays:
         They are tried with the parameter in place of every array, and 1 in place of every number.
         Where a singular matrix stops them, there is room for any result.
         """
-        param, shapes = self._params[position], dict[Operand, tuple[int, ...]]()
-        wide, given = self._seen(param), dict[Output, Any]()
+        param, calls = self._params[position], [c for stage in program.stages for c in stage.calls]
+        shapes, given = dict[Operand, tuple[int, ...]](), dict[Output, Any]()
+        wide = self._seen(param) if calls else param
         states = {each.name for each in program.states if each.complex}
 
         def tried(arg: Argument) -> Any:
@@ -101,7 +102,7 @@ class WholeArrays:
                 return wide if len(arg.values) == 2 or (not arg.values and own) else wide.real
             return 1.0 if isinstance(arg, Number) else self._at_hand(arg, position, given)
 
-        for call in (call for stage in program.stages for call in stage.calls if param.size):
+        for call in calls if param.size else ():
             try:
                 args = [*map(tried, call.args)]
                 results = QUIET.copy().run(_called, call, args, self._paths[position])
@@ -164,7 +165,7 @@ class WholeArrays:
     def _seen(self, array: Any) -> Any:
         """An array as a function sees it: in the dtype computed in; NumPy's cannot be written."""
         dtype = state_dtype(self._compute, is_complex(array.dtype))
-        return _guarded(array if array.dtype == dtype else array.astype(dtype))
+        return _guarded(array if array.dtype == dtype else cast(array, dtype))
 
     def _at_hand(self, arg: Argument, position: int, gave: Mapping[Output, Any]) -> Any:
         """An argument that is neither an array of the formula nor a number of the step."""

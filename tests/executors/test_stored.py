@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import platform
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -51,14 +52,18 @@ def every_number(dtype: str) -> Any:
 
 
 def on_both(rule: Any, params: list[Any], gradients: list[Any]) -> list[Any]:
-    """All bytes after two steps, those of NaNs too, on each executor of NumPy arrays."""
+    """All bytes after two steps on each executor of NumPy arrays; those of NaNs only on x86-64.
+
+    An ARM processor takes the digits of a NaN that signals, if there is one, and else those of its first operand.
+    """
+    held = np.asarray if platform.machine().lower() in ("x86_64", "amd64") else bits
     found = []
     for name in ON_CPU:
         with running_on(name):
             opt = rule.init([p.copy() for p in params])
         for _ in range(2):
             opt.step(gradients)
-        found.append([x.tobytes() for tree in (opt.params, *opt.state.values()) for x in tree])
+        found.append([held(x).tobytes() for tree in (opt.params, *opt.state.values()) for x in tree])
     return found
 
 
@@ -81,11 +86,12 @@ def test_numbers_of_16_bits(rule: Any, dtype: str) -> None:
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 def test_wide_gradients(rule: Any, dtype: str) -> None:
     """In float32 and float64, in a pack and alone: where a result is rounded, it is rounded to even."""
-    ties = (every_number(dtype).astype("float32").view(np.uint32) + np.uint32(0x800)).view("float32")
+    with np.errstate(invalid="ignore"):  # signaling NaNs are cast, here and below
+        ties = (every_number(dtype).astype("float32").view(np.uint32) + np.uint32(0x800)).view("float32")
     for size in (500, 2**16):
         for wide in ("float32", "float64"):
             params = [np.zeros(size, named(dtype)), np.ones(size, named(dtype)), np.ones(3, named(dtype))]
-            with np.errstate(invalid="ignore"):  # signaling NaNs are cast
+            with np.errstate(invalid="ignore"):
                 first = ties[-size:].astype(wide)
             one, other = on_both(rule, params, [first, ties[:size], np.ones(3, wide)])
             assert one == other

@@ -134,3 +134,8 @@ def test_generated_code_goes_with_the_last_reference() -> None:
         assert [each() for each in seen] == [None, None]
     finally:
         gc.enable()
+
+
+def test_a_rule_without_functions_of_whole_arrays_begins_without_a_copy() -> None:
+    param = np.zeros(1_000_000, "float16")
+    assert most_used(np, lambda: go.GradientDescent().init(param)) < param.nbytes

@@ -598,3 +598,18 @@ def test_bounds_without_a_number_between_them() -> None:
     p = np.zeros(2, BF16)
     go.chain(go.SGD(1.0), go.bounds(0.3019, 0.302)).init(p).step(-np.ones(2, BF16))
     assert p.astype(float).tolist() == [float(np.asarray(0.302).astype(BF16))] * 2
+
+
+@pytest.mark.parametrize("rule", [go.Adam(), go.Muon(), go.ScheduleFreeSGD()], ids=["adam", "muon", "average"])
+def test_an_optimizer_begins_with_any_number(rule: go.Rule) -> None:
+    """To widen a NaN that signals is an error for an ARM processor, of which a warning would tell."""
+    every = np.arange(2**16, dtype=np.uint16).view("float16").reshape(256, 256)
+    rule.init(every.copy())
+    rule.init(every.copy(), master=True)
+
+
+def test_a_master_copy_that_is_too_large_for_the_parameter_is_evaluated() -> None:
+    opt = go.GradientDescent(4.0).init(np.zeros(2, "float16"), master=True)
+    for _ in range(2):
+        opt.step(np.array([-3e4, 1.0], "float16"))
+    assert np.array_equal(opt.evaluation(), np.array([np.inf, -8.0], "float16"))
