@@ -96,7 +96,7 @@ MISTAKES = [
     Mistake(
         "arguments in the dtype of the arrays",
         "WholeArrays._seen",
-        "array if array.dtype == dtype else array.astype(dtype)",
+        "array if array.dtype == dtype else cast(array, dtype)",
         "array",
         "test_whole_arrays::test_arguments_are_of_the_dtype_computed_in",
     ),
