@@ -16,7 +16,7 @@ import numpy as np
 from gpuopt.codegen.digits import DIGITS
 from gpuopt.codegen.pairs import Steps, paired
 from gpuopt.codegen.passes import work
-from gpuopt.codegen.schedule import arguments, depth_first, misses
+from gpuopt.codegen.schedule import arguments, misses, orders
 from gpuopt.codegen.tile import PAIR, TileCode, constants, wholes
 from gpuopt.codegen.wide import TILE
 from gpuopt.tracing.expr import Expr
@@ -37,10 +37,9 @@ def may_share(a: Operand, b: Operand) -> bool:
 def tile_code(kernel: Kernel) -> TileCode:
     """Generate the function that runs `kernel` on one tile.
 
-    Its calls are in the order of the formula; or depth first, if they then miss the cache less.
+    Its calls are in the order in which they miss the cache least; in the formula's, if that is one.
     """
-    steps = paired(kernel)
-    ways = [_Writer(kernel, steps), _Writer(kernel, depth_first(steps))]
+    ways = [_Writer(kernel, steps) for steps in orders(paired(kernel))]
     writer = min(ways, key=lambda way: (len(way.lines), misses(way.lines)))
     scratch = tuple(name for names in writer.buffers.scratch.values() for name in names)
     scalars = [f"k{number}" for number in range(len(kernel.scalars) + len(constants(kernel)))]

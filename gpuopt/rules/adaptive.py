@@ -181,7 +181,7 @@ def _step(rule: Adam | AdamW, t: Any, g: Any, m: Any, v: Any) -> Any:
         m = ahead / (ahead + (1 - rule.beta1)) * m + (1 - rule.beta1) * g
     if rule.eps_in_root:
         v = v + rule.eps_in_root * w2
-    return lr * m / (np.sqrt(v) + eps)
+    return lr * (m / (np.sqrt(v) + eps))
 
 
 def _scale(rule: Adam | AdamW, t: Any, v: Any) -> Any:

@@ -86,9 +86,16 @@ MISTAKES = [
     ),
     Mistake(
         "calls in the order of the formula alone",
-        "codegen.numpy:tile_code",
-        "depth_first(steps)",
-        "steps",
+        "orders",
+        "[_1, depth_first(_1, _2), depth_first(_1, [])]",
+        "[_1]",
+        "test_schedule",
+    ),
+    Mistake(
+        "the longest chain of calls first, always",
+        "orders",
+        "[_1, depth_first(_1, _2), depth_first(_1, [])]",
+        "[_1, depth_first(_1, [])]",
         "test_schedule",
     ),
     Mistake(
