@@ -85,23 +85,20 @@ class NumpyKernel(CompiledKernel):
         return self._update_pack if type(tile) is PackTile else self._update, tile, g
 
     def _update(self, tile: ArrayTile, g: Any, thread: int) -> None:
-        operands = self._flat(tile, g, 0)
-        if operands is None:
+        if (arguments := self._flat(tile, g, thread)) is None:
             self._run(tile, g, thread)
         else:
-            self.code.function(*operands, *self._last_arguments(tile.size, thread))
+            self.code.function(*arguments)
 
     def _flat(self, tile: ArrayTile, g: Any, thread: int) -> list[Any] | None:
-        """The operands, if all can be passed as they are; else None."""
+        """The arguments, if all operands can be passed as they are; else None."""
         try:
-            direct = tile.calls[self, thread]
+            around = tile.calls[self, thread]
         except KeyError:
-            direct = tile.calls[self, thread] = self._direct(tile, thread)
-        if direct is None or not is_flat(g, self._given):
+            around = tile.calls[self, thread] = self._around(tile, thread)
+        if around is None or not is_flat(g, self._given):
             return None
-        operands: list[Any] = direct.copy()
-        operands[self._gradient] = g.view(self.compute) if self._is_complex else g
-        return operands
+        return [*around[0], g.view(self.compute) if self._is_complex else g, *around[1]]
 
     def _last_arguments(self, size: int, thread: int) -> list[Any]:
         """The arguments that come after the operands, which are flat arrays of `size` elements."""
@@ -118,19 +115,20 @@ class NumpyKernel(CompiledKernel):
         pair = self._pair if kind == self.compute else np.dtype(np.uint16)
         return self.scratch.array(thread, name, size, pair).view(kind)
 
-    def _direct(self, tile: ArrayTile, thread: int) -> list[Any] | None:
-        """The operands except the gradient, if all can be passed as they are; else None."""
+    def _around(self, tile: ArrayTile, thread: int) -> tuple[list[Any], list[Any]] | None:
+        """The arguments before the gradient and after it; None if one cannot be passed as it is."""
         if self._gradient < 0:
             return None
-        arguments: list[Any] = []
+        operands: list[Any] = []
         for whole in self.code.arrays:
             x, dtype = tile.operands.get(whole.array), self._dtype(whole)
             if whole.array.kind == "result":
                 x = self.scratch.array(thread, whole.array, tile.size, dtype)
             if whole.array != GRAD and (x is None or not is_flat(x, dtype)):
                 return None
-            arguments.append(self._numbers(x))
-        return arguments
+            operands.append(self._numbers(x))
+        operands += self._last_arguments(tile.size, thread)
+        return operands[: self._gradient], operands[self._gradient + 1 :]
 
     def _run(self, tile: ArrayTile, g: Any, thread: int) -> None:
         """Run the function on a tile, through scratch if an operand cannot be passed as it is."""
@@ -221,9 +219,11 @@ class NumpyKernel(CompiledKernel):
     def mapped(self, tile: Tile, g: Any, thread: int) -> list[Any]:
         arguments = self._flat(tile, g, thread) if isinstance(tile, ArrayTile) else None
         if arguments is None:
-            arguments, _ = self._operands(tile, g, thread)
-        self.code.function(*arguments, *self._last_arguments(tile.size, thread))
-        return arguments[len(arguments) - len(self.kernel.reductions) :]
+            operands, _ = self._operands(tile, g, thread)
+            arguments = [*operands, *self._last_arguments(tile.size, thread)]
+        self.code.function(*arguments)
+        end = len(self.code.arrays)
+        return arguments[end - len(self.kernel.reductions) : end]
 
     def fold_tile(self, tile: ArrayTile, g: Any, thread: int) -> None:
         for number, values in enumerate(self.mapped(tile, g, thread)):
