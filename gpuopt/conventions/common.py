@@ -4,7 +4,6 @@ holds the learning rate.
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY
@@ -12,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from gpuopt.rules import Chain, Rule, chain, decoupled_weight_decay, weight_decay
-from gpuopt.rules.elsewhere import known_arguments, not_in
+from gpuopt.rules.elsewhere import by_known_names, not_in
 from gpuopt.rules.ranges import Decay, NonNegative
 
 __all__ = [
@@ -109,11 +108,6 @@ def _showing(function: Any, options: Mapping[str, Any]) -> Any:
         kind = inspect.Parameter.KEYWORD_ONLY
         found |= {name: inspect.Parameter(name, kind, default=x) for name, x in options.items()}
     library = function.__module__.rpartition(".")[2].partition("_")[0]
-
-    @functools.wraps(function)
-    def checked(*args: Any, **given: Any) -> Any:
-        known_arguments(f"{library}.{function.__name__}", given, list(found))
-        return function(*args, **given)
-
-    checked.__signature__ = own.replace(parameters=[*found.values()])  # type: ignore[attr-defined]
-    return checked
+    shown = by_known_names(function, f"{library}.{function.__name__}", [*found])
+    shown.__signature__ = own.replace(parameters=[*found.values()])
+    return shown

@@ -173,14 +173,17 @@ def known_arguments(called: str, given: Mapping[str, Any], names: Sequence[str])
         raise TypeError(f"{called} has no argument {unknown!r}; it has {', '.join(names)}{hint}")
 
 
-def by_known_names(function: _FUNCTION) -> _FUNCTION:
-    """A function that refuses an unknown argument with those that it has."""
+def by_known_names(function: _FUNCTION, called: str = "", names: Sequence[str] = ()) -> _FUNCTION:
+    """A function that refuses an unknown argument with those that it has.
+
+    Messages say its own name and its parameters, unless other ones are given.
+    """
     parameters = inspect.signature(function).parameters.values()
-    names = ["*" * (each.kind is each.VAR_POSITIONAL) + each.name for each in parameters]
+    own = ["*" * (each.kind is each.VAR_POSITIONAL) + each.name for each in parameters]
 
     @functools.wraps(function)
     def checked(*args: Any, **given: Any) -> Any:
-        known_arguments(function.__name__, given, names)
+        known_arguments(called or function.__name__, given, names or own)
         return function(*args, **given)
 
     return typing.cast(_FUNCTION, checked)
