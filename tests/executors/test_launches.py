@@ -233,6 +233,14 @@ def test_what_was_written_longest_ago_is_written_next(log: Any) -> None:
     assert written[16:] == written[:16]
 
 
+@pytest.mark.parametrize(("width", "count"), [(1, 16), (4, 16), (5, 12), (16, 4), (40, 2), (1000, 2)])
+def test_a_ring_of_large_uploads_is_short(width: int, count: int, log: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the rows of a large step would pin gigabytes; and the host goes on while one upload is copied."""
+    monkeypatch.setattr("gpuopt.executors.cuda.uploads._RING_BYTES", 64 * 8)
+    ring = uploads("UploadRing", width)
+    assert len({ring.write([n]).data.ptr for n in range(32)}) == count
+
+
 def test_what_was_used_longest_ago_is_forgotten_first(log: Any) -> None:
     lists = uploads("UploadCache", 1, 2)
     often, seldom = lists.of((1,)), lists.of((2,))

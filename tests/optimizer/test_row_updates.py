@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import pickle
 from typing import Any
 
@@ -268,6 +269,22 @@ def test_a_gpu_updates_rows_by_one_kernel(emulated_gpu: None) -> None:
             found = during(log, opt, {"x": go.rows([3, index], on_device(np.ones((2, 2))))})
             assert found["launch"] == 1
             assert found["copy"] == 1  # which rows, with their numbers
+
+
+def test_rows_of_a_gpu_have_pinned_memory_for_the_largest_step(emulated_gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What there is for compiling the kernel is enough for one row."""
+    module, widths = importlib.import_module("gpuopt.executors.cuda.rows"), list[int]()
+    ring = module.UploadRing
+
+    def made(runtime: Any, width: int, dtype: Any) -> Any:
+        widths.append(width)
+        return ring(runtime, width, dtype)
+
+    monkeypatch.setattr(module, "UploadRing", made)
+    opt = go.Adam(0.1).init({"x": on_device(np.ones((9, 2)))}, rows="x")
+    for count in (1, 3, 2, 4):
+        opt.step({"x": go.rows(range(count), on_device(np.ones((count, 2))))})
+    assert widths == [3, 9, 12]  # for each row its index and two numbers of Adam
 
 
 @only("cupy")

@@ -37,9 +37,9 @@ class DeviceRows:
         self._arrays = {PARAM: param, **{state(name): x for name, x in states.items()}}
         self._arrays |= hyper_arrays
         self._others = tuple((array, x.dtype) for array, x in hyper_arrays.items())
-        self._room, self._ring = 0, UploadRing(CUPY, 0, np.float64)
+        nothing = np.zeros(1 + len(rows.operands))
+        self._room, self._ring = len(nothing), UploadRing(CUPY, len(nothing), np.float64)
         if param.size:  # compiles the kernel, and updates no row
-            nothing = np.zeros(1 + len(rows.operands))
             self._launches(0, nothing, param, (0.0,) * len(rows.program.update.scalars), 1)()
 
     def plan(self, index: Any, grads: Any, columns: Sequence[Any], scalars: Scalars) -> Launches:

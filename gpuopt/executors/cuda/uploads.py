@@ -18,6 +18,8 @@ __all__ = ["PinnedUpload", "UploadCache", "UploadRing"]
 
 _RING = 16
 """Uploads of a ring: how many steps the device may be behind before the host waits for it."""
+_RING_BYTES = 2**26
+"""The most pinned memory of a ring. It has fewer uploads if they are large, but no fewer than 2."""
 
 
 class PinnedUpload:
@@ -101,7 +103,9 @@ class UploadRing:
     """Uploads that take turns, for numbers that change at every step: the host seldom waits."""
 
     def __init__(self, runtime: Runtime, width: int, dtype: Any) -> None:
-        self._uploads = collections.deque(PinnedUpload.several(runtime, width, dtype, _RING))
+        fitting = _RING_BYTES // (max(width, 1) * np.dtype(dtype).itemsize)
+        count = min(_RING, max(2, fitting))
+        self._uploads = collections.deque(PinnedUpload.several(runtime, width, dtype, count))
 
     def write(self, values: Any) -> Any:
         """Write the upload that was written longest ago, and give its array."""
