@@ -4,6 +4,7 @@ holds the learning rate.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY
@@ -11,8 +12,9 @@ from types import ModuleType
 from typing import Any
 
 from gpuopt.rules import Chain, Rule, chain, decoupled_weight_decay, weight_decay
-from gpuopt.rules.elsewhere import by_known_names, not_in
+from gpuopt.rules.elsewhere import by_keyword, by_known_names, not_in
 from gpuopt.rules.ranges import Decay, NonNegative
+from gpuopt.rules.spelling import are_params
 
 __all__ = [
     "Made",
@@ -92,22 +94,35 @@ def show_arguments(library: ModuleType) -> None:
     `OPTIONS`, and refuse any other argument with those that they have.
     """
     options = getattr(library, "OPTIONS", {})
-    missing = not_in(library.__name__.replace("optax_", "optax."), library.__all__)
-    library.__getattr__ = missing  # type: ignore[method-assign]
+    path = library.__name__.replace("optax_", "optax.")
+    library.__getattr__ = not_in(path, library.__all__)  # type: ignore[method-assign]
     for name in library.__all__:
         if inspect.isfunction(function := getattr(library, name)):
-            shown = _showing(function, options)
+            shown = _showing(function, options, f"{path}.{name}")
             shown.__module__ = library.__name__  # where pickle finds it
             setattr(library, name, shown)
 
 
-def _showing(function: Any, options: Mapping[str, Any]) -> Any:
+def _showing(function: Any, options: Mapping[str, Any], path: str) -> Any:
     own = inspect.signature(function)
     found = {name: each for name, each in own.parameters.items() if name not in {"args", "options"}}
     if "options" in own.parameters:
         kind = inspect.Parameter.KEYWORD_ONLY
         found |= {name: inspect.Parameter(name, kind, default=x) for name, x in options.items()}
-    library = function.__module__.rpartition(".")[2].partition("_")[0]
-    shown = by_known_names(function, f"{library}.{function.__name__}", [*found])
-    shown.__signature__ = own.replace(parameters=[*found.values()])
+    rate, *_ = found
+    checked = by_known_names(f"{path}({rate}=0.1)", [*found])(function)
+
+    @functools.wraps(function)
+    def shown(*args: Any, **given: Any) -> Any:
+        first = bool(args) and (len(args) > 1 or rate in given) and are_params(args[0])
+        if first or "params" in given:
+            others = dict(zip(found, args[first:], strict=False)) | given
+            others.pop("params", None)
+            raise TypeError(
+                f"{path.removeprefix('gpuopt.conventions.')} takes no params: they belong to init; "
+                f"write opt = {path}({by_keyword(others)}).init(params)"
+            )
+        return checked(*args, **given)
+
+    shown.__signature__ = own.replace(parameters=[*found.values()])  # type: ignore[attr-defined]
     return shown

@@ -16,6 +16,7 @@ from gpuopt.conventions.common import (
     decoupled,
     refuse,
 )
+from gpuopt.rules.spelling import as_typed
 from gpuopt.schedules import Debiased
 
 __all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Lamb", "Lion", "Nadam", "RMSprop"]
@@ -34,14 +35,21 @@ _BEFORE = {
     "clipvalue": go.clip,
 }
 """Options that are pieces before the rule, in the order in which Keras applies them."""
-OPTIONS = {**dict.fromkeys((*_BEFORE, *_REMEDIES)), "use_ema": False, "ema_momentum": 0.99}
+OPTIONS = {**dict.fromkeys((*_BEFORE, *_REMEDIES, "decay")), "use_ema": False, "ema_momentum": 0.99}
 """The arguments that all of these optimizers have, with their defaults."""
 
 
 def _made(name: str, rule: Made, decay: float | None, options: dict[str, Any]) -> Made:
     """The rule with the options that all of these optimizers have."""
     given = {key: options.pop(key, None) for key in (*_BEFORE, "use_ema")}
-    refuse(f"keras.{name}", options, _REMEDIES)
+    lr = rule.hyperparameters["lr"]
+    rate = as_typed("learning_rate", lr) + "(step)" * callable(lr)
+    rate += f" / (1 + {as_typed('decay', options.get('decay'))} * step)"
+    refuse(
+        f"keras.{name}",
+        options,
+        {**_REMEDIES, "decay": f"Keras 2 had it; write learning_rate=lambda step: {rate}"},
+    )
     before = [make(given[key]) for key, make in _BEFORE.items() if given[key]]
     mean = [go.average(options.get("ema_momentum", 0.99))] if given["use_ema"] else []
     return around(rule, before, [*decoupled(decay), *mean])

@@ -24,6 +24,7 @@ from gpuopt.rules.tuples import whole
 
 __all__ = ["OptimizerAttributes"]
 
+_LOOP = "write gpuopt.minimize(fun, opt.params, opt.rule), or opt.step(grads) in your own loop"
 _KEPT = "an optimizer keeps no gradients; write opt.step(grads)"
 
 
@@ -170,7 +171,8 @@ class OptimizerAttributes(Generic[BindableT_co]):
 
     if not TYPE_CHECKING:
         zero_grad, apply_gradients, param_groups = NotHere(_KEPT), NotHere(_KEPT), NotHere(_KEPT)
-        update, apply, minimize = NotHere(_KEPT), NotHere(_KEPT), NotHere(_KEPT)
+        update, apply, minimize = NotHere(_KEPT), NotHere(_KEPT), NotHere(_LOOP)
+        fit = NotHere("write gpuopt.fit(loss_and_grad, opt.params, data, opt)")
         lr = NotHere(_rate)
 
         def __setattr__(self, name, value):

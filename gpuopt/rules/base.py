@@ -118,12 +118,11 @@ class Bindable:
         return rule_html(self)
 
     if not TYPE_CHECKING:
-        step, zero_grad, apply_gradients = (
-            NotHere(_NO_ARRAYS),
-            NotHere(_NO_ARRAYS),
-            NotHere(_NO_ARRAYS),
-        )
+        step, zero_grad = NotHere(_NO_ARRAYS), NotHere(_NO_ARRAYS)
+        apply_gradients = NotHere(_NO_ARRAYS)
         state_dict, load_state_dict = NotHere(_NO_ARRAYS), NotHere(_NO_ARRAYS)
+        minimize = NotHere("write gpuopt.minimize(fun, x0, rule)")
+        fit = NotHere("write gpuopt.fit(loss_and_grad, params, data, rule)")
 
     @_called_on_a_rule
     def init(

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self, final
 
 from gpuopt.rules.base import Bindable, Part, Update
-from gpuopt.rules.elsewhere import changes
+from gpuopt.rules.elsewhere import by_hyperparameters, changes
 from gpuopt.rules.piece import Piece
 from gpuopt.rules.ranges import Range
 from gpuopt.rules.tuples import whole
@@ -45,6 +45,7 @@ class Composite(Bindable):
             for field, value in child.hyperparameters.items()
         }
 
+    @by_hyperparameters
     def replace(self, values: Mapping[str, Any] | None = None, /, **by_name: Any) -> Self:
         given = changes(self, values, by_name)
 

@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import functools
 import inspect
+import itertools
 import typing
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,8 @@ __all__ = [
     "NotHere",
     "also_called",
     "as_identifier",
+    "by_hyperparameters",
+    "by_keyword",
     "by_known_names",
     "changes",
     "known_arguments",
@@ -84,26 +87,62 @@ def meant(rule: Any, name: str, value: Any) -> dict[str, Any]:
 
 def replacement(owner: str, values: Mapping[str, Any]) -> str:
     """The call that changes hyperparameters, as it is typed."""
-    texts = {
-        name: repr(value) if isinstance(value, tuple) else as_typed(_last(name), value)
-        for name, value in values.items()
-    }
-    if all(map(str.isidentifier, texts)):
-        return f"{owner}.replace({', '.join(f'{name}={text}' for name, text in texts.items())})"
-    return f"{owner}.replace({{{', '.join(f'{name!r}: {text}' for name, text in texts.items())}}})"
+    if all(map(str.isidentifier, values)):
+        return f"{owner}.replace({by_keyword(values)})"
+    texts = (f"{name!r}: {_as_typed(name, value)}" for name, value in values.items())
+    return f"{owner}.replace({{{', '.join(texts)}}})"
+
+
+def by_keyword(values: Mapping[str, Any]) -> str:
+    """The arguments of a call, as they are typed."""
+    return ", ".join(f"{name}={_as_typed(name, value)}" for name, value in values.items())
+
+
+def _as_typed(name: str, value: Any) -> str:
+    return repr(value) if isinstance(value, tuple) else as_typed(_last(name), value)
+
+
+def by_hyperparameters(replace: _FUNCTION) -> _FUNCTION:
+    """A method `replace` that says how to call it if it gets several values by position."""
+
+    @functools.wraps(replace)
+    def checked(rule: Any, *values: Any, **by_name: Any) -> Any:
+        if len(values) > 1:
+            raise _not_by_name(rule, values)
+        return replace(rule, *values, **by_name)
+
+    return typing.cast(_FUNCTION, checked)
+
+
+def _not_by_name(rule: Any, values: tuple[Any, ...]) -> TypeError:
+    """The error for values that are given to `replace` by position."""
+    known, named = rule.hyperparameters, len(values) == 2 and isinstance(values[0], str)
+    example = meant(rule, *values) if named else {}
+    example = example or meant(rule, "lr", 0.1) or {name: known[name] for name in [*known][:1]}
+    return TypeError(
+        f"{_who(rule)}: replace takes hyperparameters by name, as in "
+        f"{replacement(_what(rule), example)}, or a dict of them, not "
+        f"{', '.join(map(repr, values))}"
+    )
 
 
 def changes(rule: Any, values: Any, by_name: Mapping[str, Any]) -> dict[str, Any]:
-    """The hyperparameters given to `replace`; TypeError for one that a rule or a piece lacks."""
-    what, who = _what(rule), getattr(rule, "outline", type(rule).__name__)
-    known = rule.hyperparameters
+    """The hyperparameters given to `replace`.
+
+    TypeError for one that a rule or a piece lacks, or that is given twice.
+    """
+    what, who, known = _what(rule), _who(rule), rule.hyperparameters
     if not (values is None or isinstance(values, Mapping)):
-        example = meant(rule, "lr", 0.1) or {name: known[name] for name in [*known][:1]}
-        raise TypeError(
-            f"{who}: replace takes hyperparameters by name, as in {replacement(what, example)}, or "
-            f"a dict of them, not {values!r}"
-        )
-    given = {as_identifier(_text(n)): value for n, value in {**(values or {}), **by_name}.items()}
+        raise _not_by_name(rule, (values,))
+    given: dict[str, Any] = {}
+    for key, value in itertools.chain((values or {}).items(), by_name.items()):
+        name = as_identifier(_text(key))
+        if name in given:
+            raise TypeError(
+                f"{who}: replace got {name} twice, {given[name]!r} and {value!r}; write "
+                f"{replacement(what, {name: value})}"
+            )
+        given[name] = value
     for name, value in given.items():
         if name not in known and name not in map(whole, known):
             found = meant(rule, name, value)
@@ -129,6 +168,10 @@ def never_changes(rule: Any, name: str, value: Any) -> NoReturn:
 def _text(name: Any) -> str:
     """A name as plain text, such as that of a member of an enumeration of texts."""
     return str.__str__(name) if isinstance(name, str) else str(name)
+
+
+def _who(rule: Any) -> str:
+    return getattr(rule, "outline", type(rule).__name__)
 
 
 def _what(rule: Any) -> str:
@@ -168,25 +211,40 @@ def known_arguments(called: str, given: Mapping[str, Any], names: Sequence[str])
     if unknown is not None:
         close = also_called(unknown, names)
         hint = f"; did you mean {close}?" if close else ""
-        if not {"lr", "learning_rate", close} & set(names) and unknown in {"lr", *NAMES}:
+        if not close and {"rule", "method"} & set(names) and unknown in {"lr", *NAMES}:
             hint = "; hyperparameters belong to the rule, as in gpuopt.Adam(lr=0.1)"
         raise TypeError(f"{called} has no argument {unknown!r}; it has {', '.join(names)}{hint}")
 
 
-def by_known_names(function: _FUNCTION, called: str = "", names: Sequence[str] = ()) -> _FUNCTION:
-    """A function that refuses an unknown argument with those that it has.
+def by_known_names(example: str, names: Sequence[str] = ()) -> Callable[[_FUNCTION], _FUNCTION]:
+    """Let a function, or an ``__init__``, refuse a wrong call with the arguments that it has.
 
-    Messages say its own name and its parameters, unless other ones are given.
+    Parameters
+    ----------
+    example : str
+        A call as it is typed.
+    names : sequence of str
+        The arguments to show, if they are not those of the function.
     """
-    parameters = inspect.signature(function).parameters.values()
-    own = ["*" * (each.kind is each.VAR_POSITIONAL) + each.name for each in parameters]
+    called = example.partition("(")[0].removeprefix("gpuopt.").removeprefix("conventions.")
 
-    @functools.wraps(function)
-    def checked(*args: Any, **given: Any) -> Any:
-        known_arguments(called or function.__name__, given, names or own)
-        return function(*args, **given)
+    def decorated(function: _FUNCTION) -> _FUNCTION:
+        signature = inspect.signature(function)
+        own = ["*" * (x.kind is x.VAR_POSITIONAL) + x.name for x in signature.parameters.values()]
+        shown = names or [name for name in own if name != "self"]
 
-    return typing.cast(_FUNCTION, checked)
+        @functools.wraps(function)
+        def checked(*args: Any, **given: Any) -> Any:
+            known_arguments(called, given, shown)
+            try:
+                signature.bind(*args, **given)
+            except TypeError as error:
+                raise TypeError(f"{called}: {error}; write {example}") from None
+            return function(*args, **given)
+
+        return typing.cast(_FUNCTION, checked)
+
+    return decorated
 
 
 def as_identifier(name: str) -> str:

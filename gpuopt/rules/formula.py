@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from gpuopt.rules.declared import BASES, check_class, own_hints
-from gpuopt.rules.elsewhere import changes, never_changes
+from gpuopt.rules.elsewhere import by_hyperparameters, changes, never_changes
 from gpuopt.rules.given_loss import ReadsLoss
 from gpuopt.rules.hooks import HookName, defined_hooks
 from gpuopt.rules.ranges import STATIC, Range, arguments_hint, range_of, single
@@ -175,6 +175,7 @@ class Formula(ComparedByValue, ReadsLoss):
                 found[name] = value
         return found
 
+    @by_hyperparameters
     def replace(self, values: Mapping[str, Any] | None = None, /, **by_name: Any) -> Self:
         """A copy with other hyperparameters: ``replace(lr=0.1)``, or a dict of them."""
         given = changes(self, values, by_name)

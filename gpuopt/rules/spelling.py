@@ -15,7 +15,7 @@ from typing import Any
 from gpuopt.rules.words import AROUND, INIT, NAMES, NOTHING, TUPLES
 from gpuopt.rules.written import is_array
 
-__all__ = ["as_typed", "in_place_of", "refusal"]
+__all__ = ["are_params", "as_typed", "in_place_of", "refusal"]
 
 
 @dataclasses.dataclass
@@ -97,7 +97,7 @@ def _by_name(
 ) -> tuple[dict[str, Any], bool]:
     """The values by name in the order of the call, and whether params were the first of them."""
     names, values = [field.name for field in dataclasses.fields(cls)], list(args)
-    params = rule and bool(values) and (_is_tree(values[0]) or is_array(values[0]))
+    params = rule and bool(values) and are_params(values[0])
     if params:
         del values[0]
     found: dict[str, Any] = {}
@@ -176,6 +176,11 @@ def _is_off(name: str, value: Any) -> bool:
     return (value is None or (isinstance(value, (bool, int, float)) and not value)) and (
         name in {*AROUND, *NOTHING, "momentum", "dampening", "nesterov", "decay", "amsgrad"}
     )
+
+
+def are_params(value: Any) -> bool:
+    """Whether it is what other libraries take as their first argument: parameters."""
+    return _is_tree(value) or is_array(value)
 
 
 def _is_tree(value: Any) -> bool:

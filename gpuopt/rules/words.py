@@ -51,6 +51,14 @@ NAMES = {
     "slow_step_size": ("alpha",),
     "min": ("lo",),
     "max": ("hi",),
+    "m": ("memory",),
+    "maxcor": ("memory",),
+    "history_size": ("memory",),
+    "memory_size": ("memory",),
+    "dimension": ("size",),
+    "dim": ("size",),
+    "ndim": ("size",),
+    "n": ("size",),
 }
 """The names of other libraries, and what they may be here: the first that a class has."""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from gpuopt.rules.base import Bindable
+from gpuopt.rules.elsewhere import by_known_names
 from gpuopt.torch.binder import Binder
 from gpuopt.torch.files import HEADER, kept_in
 from gpuopt.torch.groups import check_rule, entries_of
@@ -67,6 +68,7 @@ class Optimizer(torch.optim.Optimizer):
     param_groups: list[dict[str, Any]]
     defaults: dict[str, Any]
 
+    @by_known_names("gpuopt.torch.Optimizer(params, gpuopt.Adam())")
     def __init__(
         self,
         params: Any,
@@ -84,13 +86,8 @@ class Optimizer(torch.optim.Optimizer):
                 f"params is a {type(params).__name__}, whose tensors are to be updated: write "
                 "gpuopt.torch.Optimizer(model.named_parameters(), rule)"
             )
-        options = {
-            "master": master,
-            "stochastic_rounding": stochastic_rounding,
-            "seed": seed,
-            "state_dtype": state_dtype,
-            "capturable": capturable,
-        }
+        options: dict[str, Any] = {"master": master, "seed": seed, "state_dtype": state_dtype}
+        options |= {"stochastic_rounding": stochastic_rounding, "capturable": capturable}
         self._owners = Owners(rule)
         self._binder = Binder(self._owners, options)
         self._packed: defaultdict[Any, Any] | None = None  # the state while it is saved

@@ -89,10 +89,11 @@ def check_call(
     except TypeError:
         each = [value.replace(annotation=value.empty) for value in taken.parameters.values()]
         named = taken.replace(parameters=each, return_annotation=taken.empty)
+        called = ", ".join(given)
         needed = [value.name for value in each if value.default is value.empty and value.kind < 2]
         raise TypeError(
-            f"{name} is called as {name}({', '.join(given)}), but takes {named}: "
-            f"{remedy(needed[1:]) if needed else 'it must take them'}"
+            f"{name} is called as {name}({called}), but takes {named}: "
+            f"{remedy(needed[1:]) if needed else f'give it parameters for {called}'}"
         ) from None
 
 

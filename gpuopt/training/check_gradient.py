@@ -82,7 +82,7 @@ class GradientCheck:
         return "\n".join(lines)
 
 
-@by_known_names
+@by_known_names("gpuopt.check_gradient(fun, x)")
 def check_gradient(
     fun: ValueAndGradient, x: Start, *args: Any, directions: int = 8, seed: int = 0
 ) -> GradientCheck:

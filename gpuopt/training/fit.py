@@ -34,7 +34,7 @@ Seed: TypeAlias = (  # a text, because NumPy imports its random numbers where th
 )
 
 
-@by_known_names
+@by_known_names("gpuopt.fit(loss_and_grad, params, data, gpuopt.Adam())")
 def fit(
     loss_and_grad: LossAndGrad,
     params: ArrayTree,

@@ -72,5 +72,5 @@ def iterate(
     >>> state.nit, state.message
     (12, 'The gradient became no larger than gtol.')
     """
-    known_arguments("iterate", options, ["jac", *Options.__annotations__])
+    known_arguments("iterate", options, ["fun", "x0", "method", "jac", *Options.__annotations__])
     return searching(fun, x0, method, jac=jac, **options).states()

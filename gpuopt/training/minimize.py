@@ -45,7 +45,7 @@ def minimize(
     jac: Gradient,
     **options: Unpack[Options],
 ) -> OptimizeResult: ...
-@by_known_names
+@by_known_names("gpuopt.minimize(fun, x0, gpuopt.Adam())")
 def minimize(
     fun: Callable[..., Any],
     x0: Start,

@@ -78,7 +78,7 @@ UNKNOWN = {
     "keras.SGD(lr=0.1)": "use_ema; did you mean learning_rate?",
     "keras.Adam(clipnrm=None)": "loss_scale_factor, gradient_accumulation_steps, clipnorm, global_clipnorm, clipvalue, name, ",
     "optax.adam(0.1, nonsense=0)": "'nonsense'; it has learning_rate, b1, b2, eps, eps_root, mu_dtype, nesterov",
-    "optax.contrib.adopt(lr=0.1)": "optax.adopt has no argument 'lr'; it has learning_rate, ",
+    "optax.contrib.adopt(lr=0.1)": "optax.contrib.adopt has no argument 'lr'; it has learning_rate, ",
     "optax.amsgrad(0.1, beta1=0.9)": "it has learning_rate, b1, b2, eps, eps_root, mu_dtype; did you mean b1?",
     "sklearn.AdamOptimizer(lr=0.1)": "it has learning_rate_init, beta_1, beta_2, epsilon; did you mean learning_rate_init?",
 }

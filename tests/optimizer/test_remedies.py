@@ -351,11 +351,75 @@ def test_an_assignment_is_mended_with_the_number_that_was_assigned(name: str, ru
     assert scope["opt"].rule == before
 
 
+CALLS = [
+    ("rule.replace('lr', 0.2)", "rule.replace(lr=0.2)"),
+    ("rule.replace('learning_rate', 0.2)", "rule.replace(lr=0.2)"),
+    ("rule.replace(0.2, 0.9)", "rule.replace(lr=0.1)"),
+    ("clip(1.0).replace('value', 0.2)", "piece.replace(value=0.2)"),
+    ("chain(clip(1.0), rule).replace('clip.value', 0.2)", "rule.replace({'clip.value': 0.2})"),
+    ("rule.replace({'lr': 0.1}, lr=0.2)", "rule.replace(lr=0.2)"),
+    ("partition({'*': rule}).replace({'*/lr': 0.1}, **{'*/lr': 0.2})", "rule.replace({'*/lr': 0.2})"),
+    ("opt.minimize(fun)", "gpuopt.minimize(fun, opt.params, opt.rule)"),
+    ("opt.fit(loss_and_grad, data)", "gpuopt.fit(loss_and_grad, opt.params, data, opt)"),
+    ("rule.minimize(fun, x0)", "gpuopt.minimize(fun, x0, rule)"),
+    ("Adam.fit(params, data)", "gpuopt.fit(loss_and_grad, params, data, rule)"),
+    ("minimize(fun, gpuopt.Adam())", "gpuopt.minimize(fun, x0, gpuopt.Adam())"),
+    ("fit(loss_and_grad, params)", "gpuopt.fit(loss_and_grad, params, data, gpuopt.Adam())"),
+    ("check_gradient(fun)", "gpuopt.check_gradient(fun, x)"),
+    ("Checkpointer()", "gpuopt.Checkpointer('folder-of-this-run')"),
+    ("conventions.torch.Adam([x], lr=0.1)", "opt = gpuopt.conventions.torch.Adam(lr=0.1).init(params)"),
+    (
+        "conventions.torch.SGD(params.values(), 0.1, 0.9)",
+        "opt = gpuopt.conventions.torch.SGD(lr=0.1, momentum=0.9).init(params)",
+    ),
+    ("conventions.torch.Adam(x, 0.1)", "opt = gpuopt.conventions.torch.Adam(lr=0.1).init(params)"),
+    (
+        "conventions.torch.Adam(params=params, betas=(0.8, 0.9))",
+        "opt = gpuopt.conventions.torch.Adam(betas=(0.8, 0.9)).init(params)",
+    ),
+    ("conventions.torch.Adam(0.1, lr=0.2)", "gpuopt.conventions.torch.Adam(lr=0.1)"),
+    ("conventions.optax.sgd()", "gpuopt.conventions.optax.sgd(learning_rate=0.1)"),
+    ("conventions.keras.Adam(0.1, decay=0.01)", "learning_rate=lambda step: 0.1 / (1 + 0.01 * step)"),
+    ("conventions.keras.SGD(rate, decay=0.01)", "learning_rate=lambda step: learning_rate(step) / (1 + 0.01 * step)"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "line"), CALLS)
+def test_a_wrong_call_is_mended_by_what_is_typed(wrong: str, line: str) -> None:
+    own = {"rate": gpuopt.schedules.Constant(0.1), "loss_and_grad": lambda x, d: (0.0, x), "x0": np.ones(3)}
+    scope = namespace(**own, conventions=gpuopt.conventions, params=np.ones(3), data=np.ones((80, 3)))
+    scope = {**scope, "opt": gpuopt.Adam().init(scope["params"]), "piece": gpuopt.clip(1.0)}
+    if "params.values" in wrong:
+        scope["params"] = {"w": np.ones(3)}
+    found = codes(message(wrong, scope))
+    assert line in found
+    if "chain" in wrong or "partition" in wrong:
+        scope["rule"] = eval(wrong.partition(".replace")[0], scope)
+    for code in found:
+        exec(code, scope | {"grads": scope["params"]})
+
+
+def test_another_librarys_decay_of_the_learning_rate() -> None:
+    """What is typed in its place gives the numbers of Keras 2."""
+    scope = namespace(conventions=gpuopt.conventions)
+    (code,) = codes(message("conventions.keras.Adam(0.2, decay=0.5)", scope))
+    rule = eval(f"conventions.keras.Adam({code})", scope)
+    assert [rule.hyper(step)["lr"] for step in range(3)] == [0.2, 0.2 / 1.5, 0.1]
+    assert gpuopt.conventions.keras.Adam(0.2, decay=0.0) == gpuopt.conventions.keras.Adam(0.2)
+
+
 UNKNOWN = {
+    "LBFGS(m=3)": "LBFGS has no argument 'm'; it has memory; did you mean memory?$",
+    "LBFGS(lr=1.0)": "LBFGS has no argument 'lr'; it has memory$",
+    "ProximalGradient(nonsense=1)": "it has step, prox, accelerate, search$",
+    "problems.Rosenbrock(dimension=2)": "Rosenbrock has no argument 'dimension'; it has xp, dtype, size; did you mean size?$",
+    "problems.Quadratic(conditon=2)": "; did you mean condition?$",
+    "Checkpointer('runs', evry=3)": "Checkpointer has no argument 'evry'; it has folder, every, keep; did you mean every?$",
+    "rule.replace({'lr': 0.1}, lr=0.2)": "Adam: replace got lr twice, 0.1 and 0.2; write",
     "fit(fun, x, x, rule, batchsize=3)": "fit has no argument 'batchsize'; it has loss_and_grad, .*; did you mean batch_size?$",
     "fit(fun, x, x, rule, lr=3)": r"; hyperparameters belong to the rule, as in gpuopt\.Adam\(lr=0\.1\)$",
     "minimize(fun, x, rule, tol=1e-3)": "minimize has no argument 'tol'; it has .*; did you mean gtol?$",
-    "iterate(fun, x, rule, max_iter=3)": "iterate has no argument 'max_iter'; it has jac, .*; did you mean maxiter?$",
+    "iterate(fun, x, rule, max_iter=3)": "iterate has no argument 'max_iter'; it has fun, .*; did you mean maxiter?$",
     "check_gradient(fun, x, direction=3)": "did you mean directions?$",
     "check_gradient(fun, x, args=(1,))": r"has no argument 'args'; it has fun, x, \*args, directions, seed; did",
     "rule.replace(betas=0.9)": "eps_in_root$",

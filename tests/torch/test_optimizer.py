@@ -300,6 +300,12 @@ def test_sparse_gradients_are_refused() -> None:
 def test_a_rule_is_asked_for() -> None:
     with pytest.raises(TypeError, match=r"Adam is a class, so call it, Adam\(\)"):
         go.torch.Optimizer([torch.zeros(2)], go.Adam)  # type: ignore[arg-type]
+    with pytest.raises(
+        TypeError, match=r"Optimizer has no argument 'lr'; .*; hyperparameters .* as in gpuopt\.Adam\(lr=0\.1\)$"
+    ):
+        go.torch.Optimizer(model().parameters(), lr=0.1)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r": 'rule'; write gpuopt\.torch\.Optimizer\(params, gpuopt\.Adam\(\)\)$"):
+        go.torch.Optimizer(model().parameters())  # type: ignore[call-arg]
     with pytest.raises(TypeError, match=r"rule must be a gpuopt\.Rule"):
         go.torch.Optimizer([{"params": [torch.zeros(2)], "rule": torch.optim.Adam}], go.Adam())
 

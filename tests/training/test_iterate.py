@@ -70,7 +70,9 @@ def test_it_may_be_left() -> None:
 def test_what_is_refused_is_refused_at_the_call() -> None:
     with pytest.raises(ValueError, match="maxiter must be"):
         go.iterate(bowl, np.zeros(2), HALF, maxiter=-1)
-    with pytest.raises(TypeError, match=r"iterate has no argument 'max_iter'; it has jac, args, bounds, .*maxiter, "):
+    with pytest.raises(
+        TypeError, match=r"iterate has no argument 'max_iter'; it has fun, x0, method, jac, args, bounds, .*maxiter, "
+    ):
         go.iterate(bowl, np.zeros(2), HALF, max_iter=3)  # type: ignore[call-overload]
 
 

@@ -67,7 +67,7 @@ REFUSED = [
     ({"maxiter": True}, TypeError, "maxiter"),
     ({"fun": lambda x, a, b: (0.0, x)}, TypeError, r"called as fun\(x\), but takes \(x, a, b\): pass args=\(a, b\)$"),
     ({"fun": lambda x: x, "args": 1.0}, TypeError, r"called as fun\(x, args\[0\]\), but takes \(x\): pass args=\(\)$"),
-    ({"fun": lambda: 0.0}, TypeError, r"fun is called as fun\(x\), but takes \(\): it must take them"),
+    ({"fun": lambda: 0.0}, TypeError, r"fun is called as fun\(x\), but takes \(\): give it parameters for x$"),
     ({"fun": lambda x: 0.0, "jac": lambda x, a: x}, TypeError, r"jac\(x\), but takes \(x, a\): pass args=\(a,\)$"),
     ({"maxiter": math.inf}, ValueError, "maxiter must be a whole number of at least 0, got inf"),
     ({"callback": 3}, TypeError, "callback must be callable, not 3"),

@@ -11,6 +11,7 @@ from typing import Any
 from gpuopt.arrays.options import whole
 from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.optimizer.processes import ALONE, Processes
+from gpuopt.rules.elsewhere import by_known_names
 from gpuopt.training.checkpoints.checkpoint import (
     applied,
     check_optimizer,
@@ -24,6 +25,7 @@ from gpuopt.training.history import History
 
 __all__ = ["Checkpointer", "check_checkpointer"]
 
+_EXAMPLE = "gpuopt.Checkpointer('folder-of-this-run')"
 _NAME = r"checkpoint-(\d{6,})\.npz"
 
 
@@ -61,6 +63,7 @@ class Checkpointer:
     ({'epoch': 4}, ['checkpoint-000004.npz', 'checkpoint-000005.npz'])
     """
 
+    @by_known_names(_EXAMPLE)
     def __init__(
         self, folder: str | os.PathLike[str], every: int = 1, keep: int | None = 3
     ) -> None:
@@ -169,7 +172,4 @@ class Checkpointer:
 def check_checkpointer(checkpoint: Any) -> None:
     """Raise TypeError for anything but a Checkpointer or None."""
     if not isinstance(checkpoint, Checkpointer | None):
-        raise TypeError(
-            f"checkpoint must be a Checkpointer, got {checkpoint!r}: write "
-            "gpuopt.Checkpointer('folder-of-this-run')"
-        )
+        raise TypeError(f"checkpoint must be a Checkpointer, got {checkpoint!r}: write {_EXAMPLE}")
