@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import enum
 import pickle
 from typing import Any
 
@@ -276,3 +277,20 @@ def test_a_name_is_read_as_python_reads_it() -> None:
     assert opt.params.tolist() == [-1.0, -2.0]
     assert rule.replace({sign: 3.0}) == go.chain(go.clip(9.0), Greek(μ=3.0))
     assert Greek().replace({sign: 3.0}) == Greek(μ=3.0)
+    with pytest.raises(TypeError, match=r"replace got μ twice, 3\.0 and 2\.0; write rule\.replace\(μ=2\.0\)"):
+        Greek().replace({sign: 3.0, "μ": 2.0})
+
+
+class Key(str, enum.Enum):  # noqa: UP042 - the `str` of its members is not their text
+    RATE, GROUP, PIECE, WRONG = "lr", "*/lr", "clip.value", "lrr"
+
+
+@pytest.mark.parametrize(
+    ("rule", "key"),
+    [(go.Adam(), Key.RATE), (go.partition({"*": go.Adam()}), Key.GROUP), (go.chain(go.clip(1.0), go.Adam()), Key.PIECE)],
+    ids=["rule", "partition", "chain"],
+)
+def test_a_name_may_be_a_member_of_an_enumeration_of_texts(rule: Any, key: Key) -> None:
+    assert rule.replace({key: 0.5}) == rule.replace({key.value: 0.5}) != rule
+    with pytest.raises(TypeError, match=r"has no hyperparameter 'lrr'; it has .*; write rule\.replace\("):
+        rule.replace({Key.WRONG: 0.5})
