@@ -21,7 +21,7 @@ PART = 64
 takes some loops' elements one by one.
 """
 
-NEAR, FAR = 512, 2048
+NEAR, FAR = 3072, 2048
 """An update, and a fold, fetches what lies so many bytes after the elements that come next."""
 
 LINE = 64
