@@ -1,8 +1,8 @@
 """How long each rule takes, beside the time that its bytes take at Adam's speed: at most 1.15 of it is wanted.
 
 Bytes are those of docs/choosing-a-rule.md, counted from the trace. Each rule takes turns with Adam on arrays of its own: what
-slows the machine slows both. A turn is five steps: in the first, caches also write back what the other rule left in them. Prints
-a table, the slowest first; exit code 1 if a rule takes more. Some three minutes.
+slows the machine slows both. A turn is five steps: in the first, caches also write back what the other rule left in them. This
+prints a table, the slowest first; exit code 1 if a rule takes more. Some two minutes.
 
 A CPU moves more bytes in a second where it also writes, as Adam does, than where it only reads, as a reduction does. So a last
 column says what a rule takes beside a plain dot product for the bytes of its reductions, and Adam's speed for the rest.
