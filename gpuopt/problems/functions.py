@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.problems.problem import Problem
+from gpuopt.rules.elsewhere import by_known_names
 
 __all__ = [
     "Beale",
@@ -24,6 +25,7 @@ __all__ = [
 ]
 
 
+@by_known_names("gpuopt.problems.Rosenbrock(size=10)")
 @dataclasses.dataclass(frozen=True)
 class Rosenbrock(Problem):
     """A curved valley: ``Σ 100·(x[i+1] − x[i]²)² + (1 − x[i])²`` (Rosenbrock 1960).
@@ -58,6 +60,7 @@ class Rosenbrock(Problem):
         return (100 * a**2 + b**2).sum(), gradient
 
 
+@by_known_names("gpuopt.problems.Beale()")
 @dataclasses.dataclass(frozen=True)
 class Beale(Problem):
     """Flat, with steep walls: ``Σ (c_k − x·(1 − y^k))²``, c = 1.5, 2.25, 2.625 (Beale 1958)."""
@@ -78,6 +81,7 @@ class Beale(Problem):
         return a * a + b * b + c * c, 2 * self.xp.stack([by_u, by_v])
 
 
+@by_known_names("gpuopt.problems.Booth()")
 @dataclasses.dataclass(frozen=True)
 class Booth(Problem):
     """An elliptic bowl: ``(x + 2·y − 7)² + (2·x + y − 5)²``, of condition 9."""
@@ -95,6 +99,7 @@ class Booth(Problem):
         return a * a + b * b, self.xp.stack([2 * a + 4 * b, 4 * a + 2 * b])
 
 
+@by_known_names("gpuopt.problems.Himmelblau()")
 @dataclasses.dataclass(frozen=True)
 class Himmelblau(Problem):
     """Four equal minima: ``(x² + y − 11)² + (x + y² − 7)²`` (Himmelblau 1972)."""
@@ -112,6 +117,7 @@ class Himmelblau(Problem):
         return a * a + b * b, self.xp.stack([4 * a * x[0] + 2 * b, 2 * a + 4 * b * x[1]])
 
 
+@by_known_names("gpuopt.problems.StyblinskiTang(size=10)")
 @dataclasses.dataclass(frozen=True)
 class StyblinskiTang(Problem):
     """Many minima: ``Σ (x⁴ − 16·x² + 5·x) / 2``, two in each direction (Styblinski and Tang 1990).
@@ -133,6 +139,7 @@ class StyblinskiTang(Problem):
         return (x**4 - 16 * x**2 + 5 * x).sum() / 2, (4 * x**3 - 32 * x + 5) / 2
 
 
+@by_known_names("gpuopt.problems.Quadratic(size=10)")
 @dataclasses.dataclass(frozen=True)
 class Quadratic(Problem):
     """An ill-conditioned bowl, rotated at random: ``(x − 1)ᵀ·H·(x − 1) / 2``.
@@ -164,6 +171,7 @@ class Quadratic(Problem):
         return (x - 1) @ gradient / 2, gradient
 
 
+@by_known_names("gpuopt.problems.PhaseRetrieval(size=10)")
 @dataclasses.dataclass(frozen=True)
 class PhaseRetrieval(Problem):
     """A complex vector from moduli: ``Σ (|A·x|² − |A·solution|²)² / 4n``, with n random rows of A.

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from gpuopt.problems.problem import Examples
+from gpuopt.rules.elsewhere import by_known_names
 
 __all__ = ["LogisticRegression", "Network", "Reddi"]
 
 
+@by_known_names("gpuopt.problems.LogisticRegression(size=10)")
 @dataclasses.dataclass(frozen=True)
 class LogisticRegression(Examples):
     """``mean log(1 + exp(−y·(a·w))) + penalty·|w|²/2``, for random rows a with noisy labels y = ±1.
@@ -67,6 +69,7 @@ class LogisticRegression(Examples):
         return loss, self.penalty * x - rows.T @ slopes / len(labels)
 
 
+@by_known_names("gpuopt.problems.Network(size=10)")
 @dataclasses.dataclass(frozen=True)
 class Network(Examples):
     """A small network that learns another one: ``mean |tanh(a·w1 + b1)·w2 − y|² / 2``.
@@ -112,6 +115,7 @@ class Network(Examples):
         return (off * off).sum() * len(values) / 2, gradient
 
 
+@by_known_names("gpuopt.problems.Reddi(large=10.0)")
 @dataclasses.dataclass(frozen=True)
 class Reddi(Examples):
     """Losses with which Adam converges to the wrong end (Reddi, Kale and Kumar 2018, theorem 1).

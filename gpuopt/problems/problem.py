@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from gpuopt.arrays import backend
 from gpuopt.arrays.options import whole
-from gpuopt.rules.elsewhere import known_arguments
 
 __all__ = ["Examples", "Problem"]
 
@@ -32,12 +31,6 @@ class Problem:
 
     xp: Any = dataclasses.field(default=None, repr=False)
     dtype: str = "float64"
-
-    if not TYPE_CHECKING:  # it would hide the fields from a type checker
-
-        def __new__(cls, *args, **given):
-            known_arguments(cls.__name__, given, [field.name for field in dataclasses.fields(cls)])
-            return super().__new__(cls)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "xp", backend.xp() if self.xp is None else self.xp)

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from gpuopt.rules.spelling import as_typed
 from gpuopt.rules.tuples import whole
-from gpuopt.rules.words import ELSEWHERE, NAMES, TUPLES
+from gpuopt.rules.words import ELSEWHERE, NAMES, SETTINGS, TUPLES
 
 __all__ = [
     "NotHere",
@@ -60,7 +60,7 @@ def _last(name: str) -> str:
 
 def also_called(name: str, names: Sequence[str]) -> str:
     """The one of the names that other libraries, or this one, call so; or with a like spelling."""
-    said = {name, *NAMES.get(name, ())}
+    said = {name, *NAMES.get(name, ()), *SETTINGS.get(name, ())}
     same = (each for each in names if said & {each, *NAMES.get(each, ())})
     return next(same, "") or _spelled_alike(name, names, 0.7)
 
@@ -106,7 +106,7 @@ def by_hyperparameters(replace: _FUNCTION) -> _FUNCTION:
     """A method `replace` that says how to call it if it gets several values by position."""
 
     @functools.wraps(replace)
-    def checked(rule: Any, *values: Any, **by_name: Any) -> Any:
+    def checked(rule: Any, /, *values: Any, **by_name: Any) -> Any:
         if len(values) > 1:
             raise _not_by_name(rule, values)
         return replace(rule, *values, **by_name)
@@ -119,11 +119,11 @@ def _not_by_name(rule: Any, values: tuple[Any, ...]) -> TypeError:
     known, named = rule.hyperparameters, len(values) == 2 and isinstance(values[0], str)
     example = meant(rule, *values) if named else {}
     example = example or meant(rule, "lr", 0.1) or {name: known[name] for name in [*known][:1]}
-    return TypeError(
-        f"{_who(rule)}: replace takes hyperparameters by name, as in "
-        f"{replacement(_what(rule), example)}, or a dict of them, not "
-        f"{', '.join(map(repr, values))}"
-    )
+    got = ", ".join(map(repr, values))
+    if not known:
+        return TypeError(f"{_who(rule)} has no hyperparameters to replace, got {got}")
+    takes = f"hyperparameters by name, as in {replacement(_what(rule), example)}, or a dict of them"
+    return TypeError(f"{_who(rule)}: replace takes {takes}, not {got}")
 
 
 def changes(rule: Any, values: Any, by_name: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,15 +134,16 @@ def changes(rule: Any, values: Any, by_name: Mapping[str, Any]) -> dict[str, Any
     what, who, known = _what(rule), _who(rule), rule.hyperparameters
     if not (values is None or isinstance(values, Mapping)):
         raise _not_by_name(rule, (values,))
-    given: dict[str, Any] = {}
-    for key, value in itertools.chain((values or {}).items(), by_name.items()):
-        name = as_identifier(_text(key))
-        if name in given:
+    pairs = itertools.chain((values or {}).items(), by_name.items())
+    named = [(as_identifier(_text(key)), value) for key, value in pairs]
+    given = dict(named)
+    for name in given:
+        first, *more = (value for each, value in named if each == name)
+        if more:
             raise TypeError(
-                f"{who}: replace got {name} twice, {given[name]!r} and {value!r}; write "
-                f"{replacement(what, {name: value})}"
+                f"{who}: replace got {name} twice, {first!r} and {more[0]!r}; write "
+                f"{replacement(what, given)}"
             )
-        given[name] = value
     for name, value in given.items():
         if name not in known and name not in map(whole, known):
             found = meant(rule, name, value)
@@ -213,11 +214,13 @@ def known_arguments(called: str, given: Mapping[str, Any], names: Sequence[str])
         hint = f"; did you mean {close}?" if close else ""
         if not close and {"rule", "method"} & set(names) and unknown in {"lr", *NAMES}:
             hint = "; hyperparameters belong to the rule, as in gpuopt.Adam(lr=0.1)"
+        if "method" in names and "memory" in (unknown, *SETTINGS.get(unknown, ())):
+            hint = "; it belongs to the method, as in gpuopt.LBFGS(memory=20)"
         raise TypeError(f"{called} has no argument {unknown!r}; it has {', '.join(names)}{hint}")
 
 
 def by_known_names(example: str, names: Sequence[str] = ()) -> Callable[[_FUNCTION], _FUNCTION]:
-    """Let a function, or an ``__init__``, refuse a wrong call with the arguments that it has.
+    """Let a function, or a class, refuse a wrong call with the arguments that it has.
 
     Parameters
     ----------
@@ -229,6 +232,9 @@ def by_known_names(example: str, names: Sequence[str] = ()) -> Callable[[_FUNCTI
     called = example.partition("(")[0].removeprefix("gpuopt.").removeprefix("conventions.")
 
     def decorated(function: _FUNCTION) -> _FUNCTION:
+        if isinstance(function, type):  # a subclass may have another ``__init__``
+            function.__init__ = decorated(function.__init__)  # type: ignore[misc]
+            return function
         signature = inspect.signature(function)
         own = ["*" * (x.kind is x.VAR_POSITIONAL) + x.name for x in signature.parameters.values()]
         shown = names or [name for name in own if name != "self"]

@@ -164,7 +164,7 @@ def _unknown(cls: Any, call: _Call) -> str:
 
 def as_typed(name: str, value: Any) -> str:
     """A value as it is typed: its repr, or the name of the argument that it was given for."""
-    if isinstance(value, (bool, str)):
+    if value is None or isinstance(value, (bool, str)):
         return repr(value)
     if isinstance(value, numbers.Real) and math.isfinite(value):  # NumPy's are typed as Python's
         return repr(int(value) if isinstance(value, numbers.Integral) else float(value))
@@ -180,7 +180,7 @@ def _is_off(name: str, value: Any) -> bool:
 
 def are_params(value: Any) -> bool:
     """Whether it is what other libraries take as their first argument: parameters."""
-    return _is_tree(value) or is_array(value)
+    return not callable(value) and (_is_tree(value) or (is_array(value) and value.shape != ()))
 
 
 def _is_tree(value: Any) -> bool:

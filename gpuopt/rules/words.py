@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-__all__ = ["AROUND", "ELSEWHERE", "INIT", "NAMES", "NOTHING", "TUPLES"]
+__all__ = ["AROUND", "ELSEWHERE", "INIT", "NAMES", "NOTHING", "SETTINGS", "TUPLES"]
 
 NAMES = {
     "learning_rate": ("lr", "factor"),
@@ -51,16 +51,14 @@ NAMES = {
     "slow_step_size": ("alpha",),
     "min": ("lo",),
     "max": ("hi",),
-    "m": ("memory",),
-    "maxcor": ("memory",),
-    "history_size": ("memory",),
-    "memory_size": ("memory",),
-    "dimension": ("size",),
-    "dim": ("size",),
-    "ndim": ("size",),
-    "n": ("size",),
 }
 """The names of other libraries, and what they may be here: the first that a class has."""
+
+SETTINGS = {
+    **dict.fromkeys(("m", "maxcor", "history_size", "memory_size"), ("memory",)),
+    **dict.fromkeys(("dimension", "dim", "ndim", "n"), ("size",)),
+}
+"""The same for arguments that are not hyperparameters: those of line searches and problems."""
 
 AROUND: dict[str, Callable[[str, Mapping[str, str]], tuple[bool, str]]] = {
     "maximize": lambda text, given: (True, "gpuopt.maximize()"),

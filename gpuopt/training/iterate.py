@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal, SupportsFloat, Unpack, overload
 
 from gpuopt.rules.base import Bindable
-from gpuopt.rules.elsewhere import known_arguments
+from gpuopt.rules.elsewhere import by_known_names
 from gpuopt.training.given import Gradient, Options, Start, ValueAndGradient
 from gpuopt.training.line_search.method import Method
 from gpuopt.training.minimize import searching
@@ -33,6 +33,10 @@ def iterate(
     jac: Gradient,
     **options: Unpack[Options],
 ) -> Iterator[OptimizeResult]: ...
+@by_known_names(
+    "gpuopt.iterate(fun, x0, gpuopt.Adam())",
+    ["fun", "x0", "method", "jac", *Options.__annotations__],
+)
 def iterate(
     fun: Callable[..., Any],
     x0: Start,
@@ -72,5 +76,4 @@ def iterate(
     >>> state.nit, state.message
     (12, 'The gradient became no larger than gtol.')
     """
-    known_arguments("iterate", options, ["fun", "x0", "method", "jac", *Options.__annotations__])
     return searching(fun, x0, method, jac=jac, **options).states()

@@ -107,6 +107,17 @@ def test_no_rule_is_pointed_at_where_hyperparameters_are_arguments() -> None:
         go.minimize(lambda x: (0.0, x), np.zeros(2), go.SGD(), alpha=1)  # type: ignore[call-overload]
 
 
+class Rates(list[float]):
+    def __call__(self, step: int) -> float:
+        return self[step]
+
+
+def test_a_schedule_may_be_a_list() -> None:
+    """Arrays would be the params of another library."""
+    rates = Rates([0.1, 0.2])
+    assert go.conventions.torch.Adam(rates, (0.8, 0.9)) == go.Adam(rates, beta1=0.8, beta2=0.9)
+
+
 @pytest.mark.parametrize("function", [go.conventions.torch.Adam, go.conventions.keras.Adam, go.conventions.optax.lamb])
 def test_functions_are_pickled_by_their_names(function: Any) -> None:
     assert pickle.loads(pickle.dumps(function)) is function

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+import inspect
 import pickle
 from typing import Any
 
@@ -52,6 +54,37 @@ def test_arrays_are_new_and_of_its_precision(name: str) -> None:
     assert kinds == {np.dtype("complex64" if name == "PhaseRetrieval" else "float32")}
     assert value.dtype == np.float32
     assert eval(repr(problem), vars(problems)).minimum == problem.minimum
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_wrong_call_says_what_to_type(name: str) -> None:
+    with pytest.raises(TypeError, match=rf"^problems\.{name} has no argument 'sizes'; it has .*xp, dtype"):
+        made(name, sizes=3)
+    with pytest.raises(TypeError, match=rf"^problems\.{name}: too many positional arguments; write ") as caught:
+        getattr(problems, name)(*range(9))
+    assert type(eval(str(caught.value).partition("; write ")[2], {"gpuopt": go})).__name__ == name
+
+
+class Wide(problems.Quadratic):
+    def __init__(self, *, logarithm: float) -> None:
+        super().__init__(size=3, condition=10**logarithm)
+
+
+@dataclasses.dataclass(frozen=True)
+class Steep(problems.Rosenbrock):
+    factor: dataclasses.InitVar[int] = 1
+
+    def __post_init__(self, factor: int) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "size", factor * self.size)
+
+
+def test_a_subclass_has_arguments_of_its_own() -> None:
+    assert Wide(logarithm=2.0).condition == 100
+    assert copy.deepcopy(Wide(logarithm=2.0)) == pickle.loads(pickle.dumps(Wide(logarithm=2.0))) == Wide(logarithm=2.0)
+    assert Steep(factor=2).size == dataclasses.replace(Steep(), factor=2).size == 4
+    assert list(inspect.signature(problems.Problem).parameters) == ["xp", "dtype"]
+    assert list(inspect.signature(type("Plain", (problems.Rosenbrock,), {})).parameters) == ["size", "xp", "dtype"]
 
 
 @pytest.mark.gpu

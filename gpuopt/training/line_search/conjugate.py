@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from gpuopt.arrays.backend import array_module
+from gpuopt.rules.elsewhere import by_known_names
 from gpuopt.training.line_search.flat import Point, Problem, dot, quietly
 from gpuopt.training.line_search.method import Method, State, downhill
 
@@ -14,6 +15,7 @@ __all__ = ["NonlinearCG"]
 _WOLFE = 1e-4, 0.1
 
 
+@by_known_names("gpuopt.NonlinearCG()")
 @dataclasses.dataclass(frozen=True)
 class NonlinearCG(Method):
     """Nonlinear conjugate gradients with a strong Wolfe line search, for `minimize` and `iterate`.

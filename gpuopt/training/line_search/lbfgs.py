@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from gpuopt.arrays.options import whole
+from gpuopt.rules.elsewhere import by_known_names
 from gpuopt.training.line_search.flat import Point, Problem, dot, quietly
 from gpuopt.training.line_search.method import Method, State, downhill
 
@@ -14,6 +15,7 @@ __all__ = ["LBFGS"]
 _WOLFE = 1e-3, 0.9
 
 
+@by_known_names("gpuopt.LBFGS(memory=20)")
 @dataclasses.dataclass(frozen=True)
 class LBFGS(Method):
     """Limited-memory BFGS with a strong Wolfe line search, for `minimize` and `iterate`.

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from gpuopt.arrays import check
 from gpuopt.arrays.backend import array_module
 from gpuopt.arrays.tree import TreeSpec
-from gpuopt.rules.elsewhere import NotHere, known_arguments
+from gpuopt.rules.elsewhere import NotHere
 from gpuopt.training.checkpoints.plain import on_device
 from gpuopt.training.descent import Descent
 from gpuopt.training.line_search.flat import Point, Problem, dot, quietly, read
@@ -50,12 +49,6 @@ class Method:
         init = NotHere(cls.not_a_rule.removeprefix(": "))
         init.__set_name__(cls, "init")
         cls.init = init  # type: ignore[attr-defined]
-
-    if not TYPE_CHECKING:  # it would hide the fields from a type checker
-
-        def __new__(cls, *args, **given):
-            known_arguments(cls.__name__, given, [field.name for field in dataclasses.fields(cls)])
-            return super().__new__(cls)
 
     @abstractmethod
     def start(self, problem: Problem, x: Any) -> State:

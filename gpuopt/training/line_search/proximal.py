@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
 from gpuopt.arrays.options import flag, number
+from gpuopt.rules.elsewhere import by_known_names
 from gpuopt.training.line_search.flat import Point, Problem, dot, quietly, read
 from gpuopt.training.line_search.method import Method, State
 from gpuopt.training.line_search.prox import proximal
@@ -31,6 +32,7 @@ class Memory(NamedTuple):
     momentum: float
 
 
+@by_known_names("gpuopt.ProximalGradient(prox=gpuopt.l1(0.1))")
 @dataclasses.dataclass(frozen=True)
 class ProximalGradient(Method):
     """The proximal gradient method, accelerated (FISTA), for `minimize` and `iterate`.

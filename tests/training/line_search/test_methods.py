@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
 import itertools
 import math
+import pickle
 from typing import Any
 
 import numpy as np
@@ -283,3 +286,15 @@ def test_refused(case: str) -> None:
     action, error, message = REFUSED[case]
     with pytest.raises(error, match=message):
         action()
+
+
+class Short(go.LBFGS):
+    def __init__(self, *, steps: int) -> None:
+        super().__init__(memory=steps)
+
+
+def test_a_subclass_has_arguments_of_its_own() -> None:
+    found = go.minimize(bowl, np.ones(2), Short(steps=2))
+    assert found.success
+    assert copy.deepcopy(Short(steps=2)) == pickle.loads(pickle.dumps(Short(steps=2))) == Short(steps=2)
+    assert list(inspect.signature(type("Plain", (go.LBFGS,), {})).parameters) == ["memory"]
