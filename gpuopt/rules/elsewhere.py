@@ -212,7 +212,8 @@ def known_arguments(called: str, given: Mapping[str, Any], names: Sequence[str])
     if unknown is not None:
         close = also_called(unknown, names)
         hint = f"; did you mean {close}?" if close else ""
-        if not close and {"rule", "method"} & set(names) and unknown in {"lr", *NAMES}:
+        known = {"lr", "eps", "weight_decay", *NAMES, *TUPLES}
+        if not close and {"rule", "method"} & set(names) and unknown in known:
             hint = "; hyperparameters belong to the rule, as in gpuopt.Adam(lr=0.1)"
         if "method" in names and "memory" in (unknown, *SETTINGS.get(unknown, ())):
             hint = "; it belongs to the method, as in gpuopt.LBFGS(memory=20)"

@@ -433,6 +433,8 @@ UNKNOWN = {
     "cautious().replace(0.5)": r"^cautious has no hyperparameters to replace, got 0\.5$",
     "rule.replace(rule=0.5)": "Adam has no hyperparameter 'rule'; it has lr",
     "conventions.torch.Adam(np.array(0.1), (0.9, 0.99))": r"; write lr=lr\.item\(\)$",
+    "fit(fun, x, x, rule, weight_decay=3)": r"; hyperparameters belong to the rule, as in gpuopt\.Adam\(lr=0\.1\)$",
+    "minimize(fun, x, rule, betas=(0.9, 0.99))": r"; hyperparameters belong to the rule, as in gpuopt\.Adam\(lr=0\.1\)$",
     "minimize(fun, x, rule, tol=1e-3)": "minimize has no argument 'tol'; it has .*; did you mean gtol?$",
     "iterate(fun, x, rule, max_iter=3)": "iterate has no argument 'max_iter'; it has fun, .*; did you mean maxiter?$",
     "check_gradient(fun, x, direction=3)": "did you mean directions?$",
