@@ -57,8 +57,9 @@ NAMES = {
 SETTINGS = {
     **dict.fromkeys(("m", "maxcor", "history_size", "memory_size"), ("memory",)),
     **dict.fromkeys(("dimension", "dim", "ndim", "n"), ("size",)),
+    **dict.fromkeys(("rule", "method", "optimizer", "opt"), ("rule", "method")),
 }
-"""The same for arguments that are not hyperparameters: those of line searches and problems."""
+"""The same for arguments that are not hyperparameters."""
 
 AROUND: dict[str, Callable[[str, Mapping[str, str]], tuple[bool, str]]] = {
     "maximize": lambda text, given: (True, "gpuopt.maximize()"),
