@@ -114,9 +114,10 @@ def _showing(function: Any, options: Mapping[str, Any], path: str) -> Any:
 
     @functools.wraps(function)
     def shown(*args: Any, **given: Any) -> Any:
-        first = bool(args) and (len(args) > 1 or rate in given) and are_params(args[0])
+        first = bool(args) and are_params(args[0])
         if first or "params" in given:
-            others = dict(zip(found, args[first:], strict=False)) | given
+            needed = {rate: 0.1} if found[rate].default is inspect.Parameter.empty else {}
+            others = {**needed, **dict(zip(found, args[first:], strict=False)), **given}
             others.pop("params", None)
             raise TypeError(
                 f"{path.removeprefix('gpuopt.conventions.')} takes no params: they belong to init; "

@@ -118,7 +118,8 @@ def AdamW(
     **options: Any,
 ) -> Made:
     """``keras.optimizers.AdamW``."""
-    rule = Adam(learning_rate, beta_1, beta_2, epsilon, amsgrad)
+    own: dict[str, Any] = {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon}
+    rule = Adam(learning_rate=learning_rate, amsgrad=amsgrad, **own)
     return _made("AdamW", rule, weight_decay, options)
 
 

@@ -138,7 +138,7 @@ def nadam(
     nesterov: bool = True,
 ) -> Made:
     """``optax.nadam``, which is ``optax.adam(nesterov=True)``."""
-    return adam(learning_rate, b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
+    return adam(**locals())
 
 
 def nadamw(
@@ -154,8 +154,7 @@ def nadamw(
     nesterov: bool = True,
 ) -> Made:
     """``optax.nadamw``, which is ``optax.adamw(nesterov=True)``."""
-    own = {"mu_dtype": mu_dtype, "weight_decay": weight_decay, "mask": mask, "nesterov": nesterov}
-    return adamw(learning_rate, b1, b2, eps, eps_root, **own)
+    return adamw(**locals())
 
 
 def amsgrad(
@@ -186,7 +185,8 @@ def adamaxw(
 ) -> Made:
     """``optax.adamaxw``."""
     refuse("optax.adamaxw", {"mask": mask}, REMEDIES)
-    return around(adamax(learning_rate, b1, b2, eps), after=decoupled(weight_decay))
+    rule = go.Adamax(learning_rate, beta1=b1, beta2=b2, eps=eps)
+    return around(rule, [], decoupled(weight_decay))
 
 
 def adabelief(

@@ -107,6 +107,19 @@ def test_no_rule_is_pointed_at_where_hyperparameters_are_arguments() -> None:
         go.minimize(lambda x: (0.0, x), np.zeros(2), go.SGD(), alpha=1)  # type: ignore[call-overload]
 
 
+RATES = [
+    "torch.Adam(lr=x)",
+    "keras.AdamW(learning_rate=x)",
+    *(f"optax.{n}(learning_rate=x)" for n in ("nadam", "nadamw", "adamaxw")),
+]
+
+
+@pytest.mark.parametrize("call", RATES)
+def test_an_array_of_rates_goes_into_init(call: str) -> None:
+    with pytest.raises(TypeError, match=r"lr must be .*; an array for each element goes into init"):
+        eval(call, {**LIBRARIES, "x": np.array([0.1, 0.2])})
+
+
 class Rates(list[float]):
     def __call__(self, step: int) -> float:
         return self[step]

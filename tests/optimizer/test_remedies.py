@@ -386,6 +386,12 @@ CALLS = [
         "conventions.torch.Adam(params, lr=0.1, foreach=None)",
         "opt = gpuopt.conventions.torch.Adam(lr=0.1, foreach=None).init(params)",
     ),
+    (
+        "conventions.keras.AdamW(params, weight_decay=0.1)",
+        "opt = gpuopt.conventions.keras.AdamW(weight_decay=0.1).init(params)",
+    ),
+    ("conventions.torch.Adam({'w': x})", "opt = gpuopt.conventions.torch.Adam().init(params)"),
+    ("conventions.optax.nadam(x)", "opt = gpuopt.conventions.optax.nadam(learning_rate=0.1).init(params)"),
     ("conventions.torch.Adam(0.1, lr=0.2)", "gpuopt.conventions.torch.Adam(lr=0.1)"),
     ("conventions.optax.sgd()", "gpuopt.conventions.optax.sgd(learning_rate=0.1)"),
     ("conventions.keras.Adam(0.1, decay=0.01)", "learning_rate=lambda step: 0.1 / (1 + 0.01 * step)"),
