@@ -39,17 +39,20 @@ OPTIONS = {**dict.fromkeys((*_BEFORE, *_REMEDIES, "decay")), "use_ema": False, "
 """The arguments that all of these optimizers have, with their defaults."""
 
 
+def _without_decay(lr: Any, decay: Any) -> str:
+    """What to write in place of the decay of the learning rate that Keras 2 had."""
+    rate = as_typed("learning_rate", lr) + "(step)" * callable(lr)
+    by = as_typed("decay", decay)
+    return f"Keras 2 had it; write learning_rate=lambda step: {rate} / (1 + {by} * step)"
+
+
 def _made(name: str, rule: Made, decay: float | None, options: dict[str, Any]) -> Made:
     """The rule with the options that all of these optimizers have."""
     given = {key: options.pop(key, None) for key in (*_BEFORE, "use_ema")}
-    lr = rule.hyperparameters["lr"]
-    rate = as_typed("learning_rate", lr) + "(step)" * callable(lr)
-    rate += f" / (1 + {as_typed('decay', options.get('decay'))} * step)"
-    refuse(
-        f"keras.{name}",
-        options,
-        {**_REMEDIES, "decay": f"Keras 2 had it; write learning_rate=lambda step: {rate}"},
-    )
+    remedies = dict(_REMEDIES)
+    if "decay" in options:
+        remedies["decay"] = _without_decay(rule.hyperparameters["lr"], options["decay"])
+    refuse(f"keras.{name}", options, remedies)
     before = [make(given[key]) for key, make in _BEFORE.items() if given[key]]
     mean = [go.average(options.get("ema_momentum", 0.99))] if given["use_ema"] else []
     return around(rule, before, [*decoupled(decay), *mean])
