@@ -15,6 +15,7 @@ from gpuopt.optimizer.coding import shown
 from gpuopt.optimizer.guard import Guard
 from gpuopt.optimizer.processes import ALONE, Processes
 from gpuopt.optimizer.row_groups import shown as shown_counts
+from gpuopt.optimizer.shown_trees import shown_tree
 from gpuopt.optimizer.steps import Steps
 from gpuopt.optimizer.summary import Summary, summarize
 from gpuopt.rules.base import BindableT_co
@@ -62,12 +63,14 @@ class OptimizerAttributes(Generic[BindableT_co]):
 
     @property
     def state(self) -> dict[str, Any]:
-        """The rule's state by name: trees like `params`, of views for reading.
+        """The rule's state by name: trees like `params`.
 
-        With ``state_dtype="dynamic8"``, coded states are decoded copies, new at each access. On a
-        GPU, this waits.
+        The arrays are views: assign into them, ``opt.state["m"]["probe"][...] = x``. An entry
+        cannot be replaced. With ``state_dtype="dynamic8"``, coded states are decoded copies, new at
+        each access. On a GPU, this waits.
         """
-        return shown(self._binding, self._stored)
+        found: dict[str, Any] = shown_tree(shown(self._binding, self._stored), "opt.state")
+        return found
 
     @property
     def _stored(self) -> dict[str, Any]:
@@ -108,16 +111,17 @@ class OptimizerAttributes(Generic[BindableT_co]):
         """
         with self._there() if self._binding.device_counts else nullcontext():
             counts = self._steps.counts
-        return self._binding.spec.build(shown_counts(counts))
+        return shown_tree(self._binding.spec.build(shown_counts(counts)), "opt.counts")
 
     @property
     def numbers(self) -> dict[str, Any]:
         """The numbers that pieces keep for the whole optimizer, by name.
 
-        They are 0-d float64 arrays on the parameters' device, for reading; that of `LossScale` is a
-        float32. Steps change them in place.
+        They are 0-d float64 arrays on the parameters' device; that of `LossScale` is a float32.
+        Steps change them in place, and so may you: ``opt.numbers["backtrack.rate"][...] = 0.5``.
         """
-        return dict(self._steps.numbers)
+        found: dict[str, Any] = shown_tree(self._steps.numbers, "opt.numbers")
+        return found
 
     @property
     def loss_scale(self) -> Any:

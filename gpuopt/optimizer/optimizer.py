@@ -53,8 +53,9 @@ class Optimizer(OptimizerCopies[BindableT_co]):
         The parameters that you passed. Assign into an entry, ``params["w"][...] = x``, and do not
         replace it: a step updates the original array.
     state : dict
-        The arrays of the rule's state by name, each like `params`, for reading. If you assign into
-        `params`, assign the same into ``state["master"]``.
+        The arrays of the rule's state by name, each like `params`. Assign into an array,
+        ``state["m"]["w"][...] = x``; its entry cannot be replaced. If you assign into `params`,
+        assign the same into ``state["master"]``.
     executor : {"numpy", "numba", "cupy"}
         The executor that runs the update.
 

@@ -61,7 +61,10 @@ ORDER = (
         "optimizer.steps",
         "plain totals dimensions scalar_states staged masks device_memory device_step device counting __init__",
     ),
-    ("optimizer", "processes coding saved_format places saved capturing summary attributes moving copies optimizer"),
+    (
+        "optimizer",
+        "processes coding shown_trees saved_format places saved capturing summary attributes moving copies optimizer",
+    ),
     ("optimizer", "capture_checks capture __init__"),
     ("training", "arguments history stopping"),
     ("training.checkpoints", "__init__ error plain replacing archive tensors checkpoint checkpointer resuming"),
