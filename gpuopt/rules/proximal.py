@@ -121,5 +121,5 @@ def refuse_complex(piece: Proximal, x: Any) -> None:
     if np.iscomplexobj(x):
         raise ValueError(
             f"{type(piece).__name__}: complex numbers have no order; to bound real and imaginary "
-            "parts alike, write rule.init(params.view(np.float64))"
+            "parts alike, write rule.init(params.view(params.real.dtype))"
         )

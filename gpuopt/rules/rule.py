@@ -148,8 +148,9 @@ def real_only(rule: Rule, x: Any) -> None:
     """Raise TypeError if `x` is complex, which this rule is not defined for."""
     if np.iscomplexobj(x):
         raise TypeError(
-            f"{type(rule).__name__} compares numbers, and complex ones have no order: update real "
-            "and imaginary parts as two numbers, params.view(params.real.dtype)"
+            f"{type(rule).__name__} compares numbers, and complex ones have no order: to update "
+            "real and imaginary parts as two numbers, write "
+            "rule.init(params.view(params.real.dtype))"
         )
 
 

@@ -336,6 +336,16 @@ def test_an_everyday_slip_is_mended_by_what_is_typed(wrong: str) -> None:
         exec(code, scope)
 
 
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+@pytest.mark.parametrize("rule", [gpuopt.chain(gpuopt.SGD(1.0), gpuopt.bounds(-1, 2)), gpuopt.Rprop()], ids=["bounds", "Rprop"])
+def test_real_and_imaginary_parts_are_two_numbers(rule: Any, dtype: str) -> None:
+    """A view of complex64 as float64 would hold other numbers."""
+    params = np.array([1 + 2j, 3 - 4j], dtype)
+    scope = namespace(rule=rule, params=params)
+    (code,) = codes(message("rule.init(params)", scope))
+    assert eval(code, scope).params.tolist() == [1.0, 2.0, 3.0, -4.0]
+
+
 @pytest.mark.parametrize("name", ["lr", "learning_rate", "lrr"])
 @pytest.mark.parametrize("rule", [gpuopt.Adam(), gpuopt.chain(gpuopt.clip(1.0), gpuopt.Adam()), PARTS], ids=kind)
 def test_an_assignment_is_mended_with_the_number_that_was_assigned(name: str, rule: Any) -> None:

@@ -228,9 +228,9 @@ def test_complex_parameters_as_pytorch_sees_them() -> None:
     rng = np.random.default_rng(1)
     z, gs = rng.normal(size=4) + 1j * rng.normal(size=4), rng.normal(size=(STEPS, 4)) + 1j * rng.normal(size=(STEPS, 4))
     params = z.copy()
-    opt = go.Adam(0.01).init(params.view(np.float64))
+    opt = go.Adam(0.01).init(params.view(params.real.dtype))
     for g in gs:
-        opt.step(g.view(np.float64))
+        opt.step(g.view(g.real.dtype))
     parts = [adam()(part(z), part(gs)) for part in (np.real, np.imag)]
     np.testing.assert_allclose(params, parts[0] + 1j * parts[1], rtol=1e-12)
 
