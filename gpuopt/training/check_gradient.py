@@ -70,6 +70,11 @@ class GradientCheck:
             for name in worst.names or (self.verdict,)
             if name in _REMEDIES
         ]
+        if worst.coarse:
+            lines.append(
+                "  if the loss has kinks, such as abs(w) at 0, moves in float32 may cross them: "
+                "check with arrays in float64"
+            )
         if self.index:
             lines.append(
                 f"  the largest error is at {self.leaf}[{', '.join(map(str, self.index))}]"
@@ -90,7 +95,8 @@ def check_gradient(
 
     One array of `x` moves at a time. The length of the moves follows from the rounding of `fun`,
     which is estimated. `x` does not change, because `fun` gets copies. Check at a point where the
-    gradient is not small: at a minimum, rounding hides every mistake.
+    gradient is not small: at a minimum, rounding hides every mistake. A move in float32 may be too
+    long to avoid a kink of the loss, such as ``abs(w)`` at 0; one in float64 is much shorter.
 
     Parameters
     ----------

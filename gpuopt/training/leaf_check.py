@@ -40,6 +40,8 @@ class Leaf:
     """The names of its mistakes, if they are known."""
     hidden: bool = False
     """Whether rounding hides the derivatives in all directions."""
+    coarse: bool = False
+    """Whether it is wrong in no known way, in float32: kinks would look the same."""
 
 
 class LeafCheck:
@@ -64,7 +66,8 @@ class LeafCheck:
 
         self._differences = Differences(value, self._x, rng)
         eps = np.finfo(COMPUTE[gradient.dtype.name]).eps
-        self._close = _CLOSE[bool(max(eps, self._differences.eps) > 1e-10)]
+        self._coarse = bool(max(eps, self._differences.eps) > 1e-10)
+        self._close = _CLOSE[self._coarse]
         self._directions = [self._differences.direction() for _ in range(directions)]
         self._seen = [[self._differences.of(direction)] for direction in self._directions]
 
@@ -83,7 +86,7 @@ class LeafCheck:
             if self._fits(mended):
                 verdict = names[0] if len(names) == 1 else "wrong"
                 return Leaf(self._path, verdict, error, names)
-        return Leaf(self._path, "wrong", error)
+        return Leaf(self._path, "wrong", error, coarse=self._coarse)
 
     def _conventions(self) -> Iterator[tuple[str, ...]]:
         """Single mistakes, then pairs of them, that can change such an array."""

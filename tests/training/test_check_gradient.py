@@ -113,6 +113,24 @@ def test_the_element_that_is_wrong() -> None:
     assert "the largest error is at x[2, 3]" in str(found)
 
 
+def test_kinks_that_float32_does_not_avoid() -> None:
+    """Amplitudes of a flat wave: where no light falls, each move in complex64 crosses abs(w) at 0."""
+    k = np.arange(16) - 8
+    wave = np.exp(-(k**2 + k[:, None] ** 2) / 32)
+    seen = 0.3 * np.random.default_rng(0).random((16, 16))
+
+    def fun(z: Any) -> Any:
+        far = np.fft.fft2(z, norm="ortho")
+        off = abs(far) - seen
+        return float((off * off).sum() / 2), np.fft.ifft2(off * np.exp(1j * np.angle(far)), norm="ortho").astype(z.dtype)
+
+    said = str(go.check_gradient(fun, wave.astype("complex64")))
+    assert "wrong" in said
+    assert said.count("moves in float32 may cross them: check with arrays in float64") == 1
+    assert go.check_gradient(fun, wave.astype("complex128")).ok
+    assert "float64" not in str(go.check_gradient(lambda z: (fun(z)[0], 1j * fun(z)[1]), wave.astype("complex128")))
+
+
 def test_what_is_given_stays_as_it_is() -> None:
     x = {"a": np.ones((2, 2)), "b": np.arange(3.0)}
     before = {key: array.copy() for key, array in x.items()}
