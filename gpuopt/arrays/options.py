@@ -9,12 +9,20 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["flag", "generator", "number", "pair", "whole"]
+__all__ = ["brief", "flag", "generator", "number", "pair", "whole"]
+
+
+def brief(value: Any) -> str:
+    """A value in a message: its repr, in one line and without the middle if it is long."""
+    text = repr(value)
+    if "\n" in text or len(text) > 200:
+        text = " ".join(text.split())
+    return text if len(text) <= 200 else f"{text[:150]} … {text[-40:]}"
 
 
 def whole(name: str, value: Any, least: int, floats: bool = False) -> int:
     """A whole number of at least `least`; with `floats`, as in SciPy, also one such as ``1e4``."""
-    what = f"{name} must be a whole number of at least {least}, got {value!r}"
+    what = f"{name} must be a whole number of at least {least}, got {brief(value)}"
     if floats and isinstance(value, float):
         if not value.is_integer():
             raise ValueError(what)
@@ -32,7 +40,7 @@ def whole(name: str, value: Any, least: int, floats: bool = False) -> int:
 
 def number(name: str, value: Any, above: bool = False, finite: bool = True) -> float:
     """A number of at least 0, or `above` it; unless `finite`, also infinity."""
-    what = f"{name} must be a number {'>' if above else '>='} 0, got {value!r}"
+    what = f"{name} must be a number {'>' if above else '>='} 0, got {brief(value)}"
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(what)
     infinite = float(value) == math.inf
@@ -44,7 +52,7 @@ def number(name: str, value: Any, above: bool = False, finite: bool = True) -> f
 def flag(name: str, value: Any) -> bool:
     """True or False."""
     if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} must be True or False, got {value!r}")
+        raise TypeError(f"{name} must be True or False, got {brief(value)}")
     return bool(value)
 
 
@@ -54,13 +62,14 @@ def generator(seed: Any) -> np.random.Generator:
         return np.random.default_rng(seed)
     except (TypeError, ValueError) as error:
         raise type(error)(
-            f"seed must be a whole number of at least 0 or a numpy.random.Generator, got {seed!r}"
+            "seed must be a whole number of at least 0 or a numpy.random.Generator, got "
+            f"{brief(seed)}"
         ) from error
 
 
 def pair(name: str, value: Any) -> tuple[float, float]:
     """Two different finite numbers, such as the limits of an axis."""
-    what = f"{name} must be two different numbers, such as {name}=(-1, 1), got {value!r}"
+    what = f"{name} must be two different numbers, such as {name}=(-1, 1), got {brief(value)}"
     try:
         low, high = map(float, value)
     except (TypeError, ValueError):

@@ -7,6 +7,7 @@ import traceback
 from typing import Any
 
 from gpuopt.arrays.backend import is_cupy
+from gpuopt.arrays.options import brief
 from gpuopt.optimizer.capturing import Capturing
 from gpuopt.optimizer.optimizer import Optimizer
 
@@ -28,7 +29,7 @@ _LIBRARIES = ("cupy", "cupy_backends", "cupyx", "gpuopt")
 def check_arguments(loss_and_grad: Any, opt: Any, batch: tuple[Any, ...]) -> Capturing:
     """The inside of an optimizer that can be captured."""
     if not callable(loss_and_grad):
-        raise TypeError(f"go.graph: loss_and_grad must be callable, not {loss_and_grad!r}")
+        raise TypeError(f"go.graph: loss_and_grad must be callable, not {brief(loss_and_grad)}")
     if not isinstance(opt, Optimizer):
         raise TypeError(
             "go.graph: opt must be an Optimizer, from rule.init(params, capturable=True), got "

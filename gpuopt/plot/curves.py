@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gpuopt.arrays.backend import on_host
-from gpuopt.arrays.options import pair, whole
+from gpuopt.arrays.options import brief, pair, whole
 from gpuopt.plot.labels import Label, label_ends
 from gpuopt.plot.look import DASHES, axes_for, colours_of
 from gpuopt.plot.paths import PATH, Limits
@@ -160,7 +160,7 @@ def _rate(given: Any, name: str, step: int) -> float:
         return float(given)
     raise TypeError(
         f"schedules{f'[{name!r}]' if name else ''} must be a number or a schedule such as "
-        f"gpuopt.schedules.Cosine(0.1, steps=90), got {given!r}"
+        f"gpuopt.schedules.Cosine(0.1, steps=90), got {brief(given)}"
     )
 
 
@@ -181,7 +181,7 @@ def _curve(
     if loss.ndim != 1 or not loss.size:
         raise ValueError(
             f"{repr(name) if name else 'histories'} must be what fit returned, or losses of shape "
-            f"(updates,), got {getattr(losses, 'shape', losses)!r}"
+            f"(updates,), got {brief(getattr(losses, 'shape', losses))}"
         )
     every: NDArray[Any] = np.arange(1, loss.size + 1)
     if isinstance(given, History) and against != "updates":

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gpuopt.arrays.backend import array_module, is_array, on_host
-from gpuopt.arrays.options import pair
+from gpuopt.arrays.options import brief, pair
 from gpuopt.plot.look import DASHES, colours_of, halo
 
 if TYPE_CHECKING:
@@ -69,7 +69,9 @@ def read(paths: Paths, size: int) -> list[Path]:
 def check_function(fun: Any) -> None:
     """Raise TypeError unless `fun` can be called."""
     if not callable(fun):
-        raise TypeError(f"fun must be callable, got {fun!r}: the function is first, then the paths")
+        raise TypeError(
+            f"fun must be callable, got {brief(fun)}: the function is first, then the paths"
+        )
 
 
 def library_of(paths: Sequence[Path]) -> Any:

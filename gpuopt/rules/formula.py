@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from gpuopt.arrays.options import brief
 from gpuopt.rules.declared import BASES, check_class, own_hints
 from gpuopt.rules.elsewhere import by_hyperparameters, changes, never_changes
 from gpuopt.rules.given_loss import ReadsLoss
@@ -94,7 +95,7 @@ class Formula(ComparedByValue, ReadsLoss):
     def _check_static(self, name: str, value: Any) -> None:
         if type(value) is not self._static[name]:
             kind = {bool: "a bool", int: "an int", str: "a str"}[self._static[name]]
-            raise TypeError(f"{type(self).__name__}: {name} must be {kind}, got {value!r}")
+            raise TypeError(f"{type(self).__name__}: {name} must be {kind}, got {brief(value)}")
 
     def check(self) -> None:
         """Raise ValueError if hyperparameters do not fit together; a rule may override this."""
@@ -105,7 +106,7 @@ class Formula(ComparedByValue, ReadsLoss):
             one = values if isinstance(values, numbers.Real) else 0.5
             raise TypeError(
                 f"{type(self).__name__}: {name} must be a tuple, each entry of which is "
-                f"{self._ranges[name].text}, got {values!r}: write {name}=({one!r},) for a "
+                f"{self._ranges[name].text}, got {brief(values)}: write {name}=({one!r},) for a "
                 "single one"
             )
         return tuple(
@@ -117,7 +118,7 @@ class Formula(ComparedByValue, ReadsLoss):
         """The float that `value` gives for hyperparameter `name`, checked against its range."""
         allowed = self._ranges[whole(name)]
         what = f"{type(self).__name__}: {name} must be {allowed.text}"
-        got = f", got {value!r}{where}"
+        got = f", got {brief(value)}{where}"
         if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
             schedule = "" if where else " or a schedule (a callable from the step number to one)"
             hint = "" if where else in_place_of(name, value, self._keyword_only)

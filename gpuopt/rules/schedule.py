@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gpuopt.arrays.options import whole as whole_number
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -59,7 +61,7 @@ class Schedule(abc.ABC):
         """
         from gpuopt.arrays.check import axes_for
 
-        whole(self, "steps of plot", steps)
+        steps = whole(self, "steps of plot", steps)
         with axes_for(ax, "Schedule.plot", current=True) as drawn:
             drawn.plot(range(steps), [self(step) for step in range(steps)])
             drawn.set(xlabel="completed steps", ylabel="value")
@@ -84,16 +86,8 @@ def finite(schedule: Schedule, name: str) -> None:
 
 
 def whole(schedule: Schedule, name: str, value: Any) -> int:
-    """Check a number of steps."""
-    what = (
-        f"schedules.{type(schedule).__name__}: {name} must be a whole number of at least 1, "
-        f"got {value!r}"
-    )
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(what)
-    if value < 1:
-        raise ValueError(what)
-    return int(value)
+    """A number of steps, which may be a float such as ``0.1 * 1000``."""
+    return whole_number(f"schedules.{type(schedule).__name__}: {name}", value, 1, floats=True)
 
 
 class CheckedSchedule(Schedule):
@@ -104,7 +98,8 @@ class CheckedSchedule(Schedule):
             if field.type == "float":
                 finite(self, field.name)
             elif field.type == "int":
-                whole(self, field.name, getattr(self, field.name))
+                steps = whole(self, field.name, getattr(self, field.name))
+                object.__setattr__(self, field.name, steps)
 
 
 @typing.final

@@ -206,9 +206,15 @@ def in_place_of(name: str, value: Any, rule: bool) -> str:
     if isinstance(value, (list, tuple)) and all(isinstance(v, numbers.Real) for v in value):
         hyper = f'rule.init(params, hyper={{"{name}": np.asarray({name})}})'
         return f"; an array for each element goes into init: {hyper}"
-    if _is_tree(value) and rule:
-        return (
-            "; params belong to init: opt = rule.init(params); to give each of them its own "
-            f"number, use gpuopt.partition({{'*': gpuopt.Adam({name}=0.1)}})"
-        )
-    return ""
+    return _of_tree(name, value) if _is_tree(value) and rule else ""
+
+
+def _of_tree(name: str, value: Any) -> str:
+    """What to type for numbers of arrays, or for the arrays themselves."""
+    if isinstance(value, dict) and all(isinstance(v, numbers.Real) for v in value.values()):
+        each = ", ".join(f"{key!r}: gpuopt.Adam({name}={v!r})" for key, v in value.items())
+        return f"; to give each array its own number, write gpuopt.partition({{{each}}})"
+    return (
+        "; params belong to init: opt = rule.init(params); to give each of them its own "
+        f"number, use gpuopt.partition({{'*': gpuopt.Adam({name}=0.1)}})"
+    )

@@ -11,6 +11,7 @@ import numpy as np
 from gpuopt.arrays.backend import array_module, is_array
 from gpuopt.arrays.dtypes import supported
 from gpuopt.arrays.foreign import conversion, on_gpu
+from gpuopt.arrays.options import brief
 from gpuopt.arrays.tree import TreeSpec
 from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.rules.base import Bindable, class_hint
@@ -70,7 +71,7 @@ def _named(text: str) -> str:
 
 def check_callback(callback: Any) -> None:
     if callback is not None and not callable(callback):
-        raise TypeError(f"callback must be callable, not {callback!r}")
+        raise TypeError(f"callback must be callable, not {brief(callback)}")
 
 
 def check_call(

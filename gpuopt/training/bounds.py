@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.arrays.backend import array_module, is_array, is_cupy
+from gpuopt.arrays.options import brief
 from gpuopt.arrays.tree import TreeSpec
 
 __all__ = ["Box", "boxes", "read_as_scipy"]
@@ -53,8 +54,12 @@ class Box:
                 f"bounds of shape {low.shape} and {high.shape} do not broadcast to x{path} "
                 f"of shape {x.shape}"
             ) from None
-        if bool((self.low > self.high).any()):
-            raise ValueError("bounds: a lower bound is above its upper bound")
+        above = self.low > self.high
+        if bool(above.any()):
+            one, other = (float(side[above][0]) for side in (self.low, self.high))
+            raise ValueError(
+                f"bounds of x{path}: the lower bound {one} is above the upper, {other}"
+            )
 
     def project(self, x: Any) -> None:
         """Clip `x` in place."""
@@ -79,7 +84,7 @@ def boxes(bounds: Any, spec: TreeSpec) -> list[Box]:
     else:
         raise TypeError(
             "bounds of several arrays must be (lo, hi), each a number, None or a tree like x0, "
-            f"got {bounds!r}"
+            f"got {brief(bounds)}"
         )
     sides = zip(_by_leaf(low, -math.inf, spec), _by_leaf(high, math.inf, spec), strict=True)
     named = zip(sides, spec.leaves, spec.paths, strict=True)
@@ -123,9 +128,11 @@ def _pairs(bounds: Any) -> tuple[Any, Any]:
     try:
         pairs = [tuple(pair) for pair in bounds]
     except TypeError:
-        raise TypeError(f"{_FORMS}, got {bounds!r}") from None
+        two = isinstance(bounds, list) and len(bounds) == 2
+        hint = f": write bounds={tuple(bounds)!r}" if two else ""
+        raise TypeError(f"{_FORMS}, got {brief(bounds)}{hint}") from None
     if not pairs or any(len(pair) != 2 for pair in pairs):
-        raise ValueError(f"{_FORMS}, got {bounds!r}")
+        raise ValueError(f"{_FORMS}, got {brief(bounds)}")
     low, high = zip(*([_entry(b) for b in pair] for pair in pairs), strict=True)
     return _limit(low, -math.inf).ravel(), _limit(high, math.inf).ravel()
 
@@ -144,4 +151,4 @@ def _limit(limit: Any, none: float) -> Any:
             limit = number(np.array(limit, object))
         return np.asarray(limit, np.float64)
     except (TypeError, ValueError):
-        raise TypeError(f"{_FORMS}, with numbers or None, got {limit!r}") from None
+        raise TypeError(f"{_FORMS}, with numbers or None, got {brief(limit)}") from None

@@ -11,7 +11,7 @@ from typing import Any, SupportsFloat, SupportsIndex, TypeAlias
 
 import numpy as np
 
-from gpuopt.arrays.options import flag, generator, whole
+from gpuopt.arrays.options import brief, flag, generator, whole
 from gpuopt.arrays.tree import leaves
 from gpuopt.arrays.typed import AnyArray, ArrayTree, LossAndGrad
 from gpuopt.optimizer.optimizer import Optimizer
@@ -164,7 +164,7 @@ def _told(training: Training) -> dict[str, str]:
 def _check_options(loss_and_grad: Any, callback: Any, checkpoint: Any) -> None:
     if not callable(loss_and_grad):
         raise TypeError(
-            f"loss_and_grad must be callable, not {loss_and_grad!r}: the order is "
+            f"loss_and_grad must be callable, not {brief(loss_and_grad)}: the order is "
             "gpuopt.fit(loss_and_grad, params, data, rule)"
         )
     check_callback(callback)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import reprlib
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from gpuopt.arrays.backend import array_module, is_array, is_cupy
 from gpuopt.arrays.dtypes import supported
 from gpuopt.arrays.foreign import conversion
+from gpuopt.arrays.options import brief
 from gpuopt.arrays.tree import TreeSpec
 
 __all__ = ["Objective", "real_number"]
@@ -32,13 +32,14 @@ class Objective:
     def __init__(self, fun: Any, jac: Any, args: Any, spec: TreeSpec, copy: bool) -> None:
         if not callable(fun):
             raise TypeError(
-                f"fun must be callable, got {reprlib.repr(fun)}: the order is "
+                f"fun must be callable, got {brief(fun)}: the order is "
                 "gpuopt.minimize(fun, x0, rule)"
             )
         if jac is not True and not callable(jac):
             raise ValueError(
-                f"jac must be True (fun returns value and gradient) or a callable, got {jac!r}; "
-                "scipy.optimize.minimize with method=gpuopt.scipy_method(rule) takes differences"
+                "jac must be True (fun returns value and gradient) or a callable, got "
+                f"{brief(jac)}; scipy.optimize.minimize with "
+                "method=gpuopt.scipy_method(rule) takes differences"
             )
         self._fun, self._jac = fun, jac
         self._args = args if isinstance(args, tuple) else (args,)
@@ -128,4 +129,4 @@ def _no_gradient(gradient: Any, name: str, to: str) -> TypeError:
 
 def _described(value: Any) -> str:
     shape = getattr(value, "shape", ())
-    return f"{type(value).__name__} of shape {shape}" if shape else reprlib.repr(value)
+    return f"{type(value).__name__} of shape {shape}" if shape else brief(value)

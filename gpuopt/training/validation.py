@@ -10,7 +10,7 @@ from typing import Any
 from gpuopt.arrays import check
 from gpuopt.arrays.backend import is_array, is_cupy
 from gpuopt.arrays.exchange import shared
-from gpuopt.arrays.options import number, whole
+from gpuopt.arrays.options import brief, number, whole
 from gpuopt.optimizer.optimizer import Optimizer
 from gpuopt.training.data import batches, check_batch, checked
 from gpuopt.training.history import History
@@ -111,7 +111,7 @@ def _checked_metrics(metrics: Any) -> Mapping[str, Callable[..., Any]]:
     if not isinstance(metrics, Mapping) or not all(map(callable, metrics.values())):
         raise TypeError(
             "metrics must be a dict of functions by name, such as {'accuracy': accuracy}, which "
-            f"are called as accuracy(params, *batch); got {metrics!r}"
+            f"are called as accuracy(params, *batch); got {brief(metrics)}"
         )
     return metrics
 

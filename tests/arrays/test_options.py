@@ -90,6 +90,41 @@ def test_a_wrong_option_is_refused_by_name(name: str, call: Any, wrong: Any, err
         call(wrong)
 
 
+LONG: list[tuple[Callable[[], Any], str]] = [
+    (lambda: loose.Adam({"w": np.eye(99)}), "got {'w': array([[1., 0., 0., ..., 0., 0., 0.], [0.,"),
+    (
+        lambda: fit(epochs=np.eye(99)),
+        "epochs must be a whole number of at least 0, got array([[1., 0., 0., ..., 0., 0., 0.], [",
+    ),
+    (lambda: minimize(gtol=np.eye(99)), "gtol must be a number >= 0, got array([[1., 0., 0., ..., 0., 0., 0.], ["),
+    (lambda: minimize(bounds=np.eye(99)), "or a scipy.optimize.Bounds, got array([[1., 0., 0., ..., 0., 0., 0.], ["),
+    (lambda: loose.minimize(np.eye(99), x, go.SGD()), "fun must be callable, got array([[1., 0., 0., ..., 0., 0., 0.], ["),
+    (lambda: loose.fit(np.eye(99), fun, data, go.SGD()), "loss_and_grad must be callable, not array([[1., 0., 0., ..., 0.,"),
+    (lambda: loose.plot.compare({"a": go.minimize(fun, np.ones(99), go.SGD())}), "losses of shape (updates,), got x: array(["),
+    (lambda: go.plot.live(loose.minimize(fun, np.ones(99), go.SGD())), "seconds must be a number >= 0, got x: array(["),
+]
+
+
+@pytest.mark.parametrize(("call", "part"), LONG)
+def test_a_long_value_is_one_line_without_its_middle(call: Callable[[], Any], part: str) -> None:
+    pytest.importorskip("matplotlib")
+    with pytest.raises((TypeError, ValueError)) as error:
+        call()
+    said = str(error.value)
+    assert part in said
+    assert " … " in said
+    assert len(said.splitlines()) == 1
+    assert len(said) < 500
+
+
+def test_a_callback_that_was_not_made() -> None:
+    pytest.importorskip("matplotlib")
+    with pytest.raises(
+        TypeError, match=r"got History\(.*; a call of live makes a callback: write callback=gpuopt\.plot\.live\(\)$"
+    ):
+        fit(callback=go.plot.live)
+
+
 def test_whole_numbers_may_be_numpys_and_those_of_scipy_floats() -> None:
     assert go.LBFGS(memory=np.int64(3)).memory == 3  # type: ignore[arg-type]
     assert minimize(maxiter=2.0, gtol=0, check_every=np.int32(1)).nit == 2

@@ -285,6 +285,7 @@ SLIPS = [
     "Adam(beta1=beta1)",
     "Adam(lr=rates)",
     "Adam(lr={'w': 0.1})",
+    "Adam(lr={'*': 0.1, 'b': 0.2})",
     "Adam(lr=np.array([0.1]))",
     "Adam(lambda: 0.1).init(params)",
     "rule.init(params, lr)",

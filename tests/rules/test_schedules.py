@@ -116,7 +116,7 @@ REFUSED: list[tuple[Any, type[Exception], str]] = [
     (lambda: loose.Constant("1"), TypeError, r"value must be a finite number, got '1'"),
     (lambda: Constant(True), TypeError, "got True"),
     (lambda: Step(1.0, every=0), ValueError, r"every must be a whole number of at least 1, got 0"),
-    (lambda: loose.Step(1.0, every=1.5), TypeError, r"got 1.5"),
+    (lambda: loose.Step(1.0, every=1.5), ValueError, r"every must be a whole number of at least 1, got 1.5"),
     (lambda: Exponential(1.0, 0.0), ValueError, r"factor must be > 0, got 0.0"),
     (lambda: Polynomial(1.0, 5, power=0), ValueError, r"power must be > 0"),
     (lambda: Cosine(1.0, -3), ValueError, r"steps must be a whole number of at least 1, got -3"),
@@ -134,6 +134,12 @@ REFUSED: list[tuple[Any, type[Exception], str]] = [
 def test_refused(make: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         make()
+
+
+def test_steps_may_be_whole_floats() -> None:
+    assert loose.WarmUp(1.0, steps=0.1 * 1000) == WarmUp(1.0, steps=100)
+    assert repr(loose.Cosine(0.1, 1e3)) == "schedules.Cosine(value=0.1, steps=1000, end=0.0)"
+    assert loose.Piecewise([1, 2], [5.0]).boundaries == (5,)
 
 
 def test_boundaries_and_values_may_be_anything_that_is_iterated() -> None:
