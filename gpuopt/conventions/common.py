@@ -6,11 +6,15 @@ from __future__ import annotations
 
 import functools
 import inspect
+import numbers
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeGuard
 
+import numpy as np
+
+from gpuopt.arrays.options import flag
 from gpuopt.rules import Chain, Rule, chain, decoupled_weight_decay, weight_decay
 from gpuopt.rules.elsewhere import by_keyword, by_known_names, not_in
 from gpuopt.rules.ranges import Decay, NonNegative
@@ -23,6 +27,9 @@ __all__ = [
     "constant",
     "coupled",
     "decoupled",
+    "equals",
+    "is_given",
+    "number",
     "refuse",
     "show_arguments",
 ]
@@ -56,14 +63,31 @@ def around(rule: Made, before: Iterable[Any] = (), after: Iterable[Any] = ()) ->
     return chain(*pieces[0], rule, *pieces[1]) if any(pieces) else rule
 
 
+def equals(value: Any, other: Any) -> bool:
+    """Whether an argument is that number or text; an array or a schedule is not."""
+    return bool(np.isscalar(value) and value == other)
+
+
+def is_given(value: Any) -> TypeGuard[Any]:
+    """Whether an argument is neither None nor 0."""
+    return value is not None and not equals(value, 0)
+
+
+def number(name: str, value: Any) -> Any:
+    """A number that the call computes with."""
+    if not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    return value
+
+
 def coupled(decay: Any) -> list[Any]:
-    """The piece that adds a decay to the gradient; none for 0."""
-    return [weight_decay(decay)] if decay else []
+    """The piece that adds a decay to the gradient; none for 0 or None."""
+    return [weight_decay(decay)] if is_given(decay) else []
 
 
 def decoupled(decay: Any) -> list[Any]:
     """The piece that decays the parameter by ``lr·decay``; none for 0 or None."""
-    return [decoupled_weight_decay(decay)] if decay else []
+    return [decoupled_weight_decay(decay)] if is_given(decay) else []
 
 
 def constant(function: str, name: str, value: Any, remedy: str) -> None:
@@ -85,7 +109,7 @@ def refuse(function: str, given: Mapping[str, Any], remedies: Mapping[str, str])
         For each option that exists what to do in its place; an empty text where it chooses nothing.
     """
     for name, value in given.items():
-        if remedies[name] and value is not None and value is not False and value != 0:
+        if remedies[name] and is_given(value):
             raise ValueError(f"{function}: {name}={value!r} is not available: {remedies[name]}")
 
 
@@ -101,6 +125,20 @@ def show_arguments(library: ModuleType) -> None:
             shown = _showing(function, options, f"{path}.{name}")
             shown.__module__ = library.__name__  # where pickle finds it
             setattr(library, name, shown)
+
+
+def _check(function: str, parameter: inspect.Parameter, value: Any) -> None:
+    """Refuse an argument unless it is a flag like the default, or has as many entries."""
+    name, default = parameter.name, parameter.default
+    if isinstance(default, bool) and parameter.annotation != "Any":
+        flag(f"{function}: {name}", value)
+    elif isinstance(default, tuple):
+        listed = isinstance(value, (tuple, list))
+        if ((len(value),) if listed else getattr(value, "shape", None)) != (len(default),):
+            raise (ValueError if listed else TypeError)(
+                f"{function}: {name} must have {len(default)} entries, as in {name}={default}, "
+                f"got {value!r}"
+            )
 
 
 def _showing(function: Any, options: Mapping[str, Any], path: str) -> Any:
@@ -123,6 +161,9 @@ def _showing(function: Any, options: Mapping[str, Any], path: str) -> Any:
                 f"{path.removeprefix('gpuopt.conventions.')} takes no params: they belong to init; "
                 f"write opt = {path}({by_keyword(others)}).init(params)"
             )
+        for name, value in {**dict(zip(found, args, strict=False)), **given}.items():
+            if name in found:
+                _check(path.removeprefix("gpuopt.conventions."), found[name], value)
         return checked(*args, **given)
 
     shown.__signature__ = own.replace(parameters=[*found.values()])  # type: ignore[attr-defined]

@@ -14,6 +14,8 @@ from gpuopt.conventions.common import (
     around,
     constant,
     decoupled,
+    is_given,
+    number,
     refuse,
 )
 from gpuopt.rules.spelling import as_typed
@@ -28,7 +30,7 @@ _REMEDIES = {
     "ema_overwrite_frequency": "take opt.evaluation() when you need it",
 }
 _BEFORE = {
-    "loss_scale_factor": lambda x: go.scale(1 / x),
+    "loss_scale_factor": lambda x: go.scale(1 / number("loss_scale_factor", x)),
     "gradient_accumulation_steps": go.accumulate,
     "clipnorm": lambda x: go.clip_norm(x, eps=0.0),
     "global_clipnorm": lambda x: go.clip_global_norm(x, eps=0.0),
@@ -53,7 +55,7 @@ def _made(name: str, rule: Made, decay: float | None, options: dict[str, Any]) -
     if "decay" in options:
         remedies["decay"] = _without_decay(rule.hyperparameters["lr"], options["decay"])
     refuse(f"keras.{name}", options, remedies)
-    before = [make(given[key]) for key, make in _BEFORE.items() if given[key]]
+    before = [make(given[key]) for key, make in _BEFORE.items() if is_given(given[key])]
     mean = [go.average(options.get("ema_momentum", 0.99))] if given["use_ema"] else []
     return around(rule, before, [*decoupled(decay), *mean])
 
@@ -67,7 +69,7 @@ def SGD(
 ) -> Made:
     """``keras.optimizers.SGD``."""
     rule: go.Rule = go.GradientDescent(learning_rate)
-    if momentum:
+    if is_given(momentum):
         rule = VelocityOfSteps(learning_rate, beta=momentum, nesterov=nesterov)
     return _made("SGD", rule, weight_decay, options)
 
@@ -82,7 +84,7 @@ def RMSprop(
     **options: Any,
 ) -> Made:
     """``keras.optimizers.RMSprop``: the epsilon is in the root."""
-    if momentum:
+    if is_given(momentum):
         remedy = "its velocity would hold the rates of steps before; set momentum=0.0"
         constant("keras.RMSprop", "learning_rate", learning_rate, remedy)
     rule = go.RMSProp(

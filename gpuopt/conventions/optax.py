@@ -9,7 +9,7 @@ from typing import Any
 
 import gpuopt.rules as go
 from gpuopt.conventions import optax_contrib as contrib
-from gpuopt.conventions.common import Made, around, constant, coupled, decoupled, refuse
+from gpuopt.conventions.common import Made, around, constant, coupled, decoupled, is_given, refuse
 from gpuopt.conventions.optax_contrib import REMEDIES
 from gpuopt.conventions.optax_norms import lamb, lars, novograd, polyak_sgd, sm3
 from gpuopt.schedules import Debiased
@@ -49,9 +49,9 @@ def sgd(
 ) -> Made:
     """``optax.sgd``."""
     refuse("optax.sgd", {"accumulator_dtype": accumulator_dtype}, REMEDIES)
-    if not momentum:
-        return go.GradientDescent(learning_rate)
-    return go.Momentum(learning_rate, beta=momentum, dampening=0.0, nesterov=nesterov)
+    if is_given(momentum):
+        return go.Momentum(learning_rate, beta=momentum, dampening=0.0, nesterov=nesterov)
+    return go.GradientDescent(learning_rate)
 
 
 def sign_sgd(learning_rate: Any) -> Made:
@@ -79,7 +79,7 @@ def rmsprop(
     given = {"nesterov": nesterov, "bias_correction": bias_correction}
     remedies = dict.fromkeys(given, "gpuopt.Adam has both")
     refuse("optax.rmsprop", given, remedies)
-    if momentum:
+    if is_given(momentum):
         remedy = "its trace would hold the rates of steps before; leave momentum out"
         constant("optax.rmsprop", "learning_rate", learning_rate, remedy)
     return go.RMSProp(
@@ -89,7 +89,7 @@ def rmsprop(
         initial=initial_scale,
         eps_in_root=eps_in_sqrt,
         centered=centered,
-        momentum=momentum or 0.0,
+        momentum=0.0 if momentum is None else momentum,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import gpuopt.rules as go
-from gpuopt.conventions.common import Made, around, coupled, refuse
+from gpuopt.conventions.common import Made, around, coupled, equals, refuse
 
 __all__ = [
     "ademamix",
@@ -90,7 +90,7 @@ def cocob(
 ) -> Made:
     """``optax.contrib.cocob``, whose learning rate is a factor of the gradient."""
     refuse("optax.cocob", {"mask": mask}, REMEDIES)
-    factor = [] if learning_rate == 1 else [go.scale(learning_rate)]
+    factor = [] if equals(learning_rate, 1) else [go.scale(learning_rate)]
     return around(go.COCOB(alpha=alpha, eps=eps), [*coupled(weight_decay), *factor])
 
 
@@ -103,7 +103,7 @@ def dog(
 ) -> Made:
     """``optax.contrib.dog``."""
     refuse("optax.dog", {"mask": mask}, REMEDIES)
-    if init_step[0] != "heuristic":
+    if not equals(init_step[0], "heuristic"):
         raise ValueError(f"optax.dog: init_step={init_step!r}: write ('heuristic', 1e-6)")
     rule = go.DoG(learning_rate, reps_rel=init_step[1], eps=eps)
     return around(rule, coupled(weight_decay))
@@ -121,7 +121,7 @@ def prodigy(
 ) -> Made:
     """``optax.contrib.prodigy``."""
     given = {"beta3": beta3, "safeguard_warmup": safeguard_warmup}
-    given["estim_lr_coef"] = None if estim_lr_coef == 1 else estim_lr_coef
+    given["estim_lr_coef"] = None if equals(estim_lr_coef, 1) else estim_lr_coef
     refuse("optax.prodigy", given, dict.fromkeys(given, "leave it out"))
     own = {"beta1": betas[0], "beta2": betas[1], "first": estim_lr0}
     return go.Prodigy(learning_rate, eps=eps, weight_decay=weight_decay, **own)
@@ -174,7 +174,7 @@ def schedule_free_sgd(
     refuse(
         "optax.schedule_free_sgd", {"state_dtype": state_dtype, "warmup_steps": warmup_steps}, _FREE
     )
-    own = {"weight_decay": weight_decay or 0.0, "power": weight_lr_power}
+    own = {"weight_decay": 0.0 if weight_decay is None else weight_decay, "power": weight_lr_power}
     return go.ScheduleFreeSGD(learning_rate, beta=b1, **own)
 
 

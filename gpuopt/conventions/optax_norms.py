@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import gpuopt.rules as go
-from gpuopt.conventions.common import Made, refuse
+from gpuopt.conventions.common import Made, equals, refuse
 from gpuopt.conventions.optax_contrib import REMEDIES
 
 __all__ = ["lamb", "lars", "novograd", "polyak_sgd", "sm3"]
@@ -74,8 +74,8 @@ def polyak_sgd(
     variant: str = "sps",
 ) -> Made:
     """``optax.polyak_sgd``; its ``value`` is the loss of `Optimizer.step`."""
-    given = {"scaling": None if scaling == 1 else scaling}
-    given["variant"] = None if variant == "sps" else variant
+    given = {"scaling": None if equals(scaling, 1) else scaling}
+    given["variant"] = None if equals(variant, "sps") else variant
     remedies = {"scaling": "leave it out", "variant": "write 'sps'"}
     refuse("optax.polyak_sgd", given, remedies)
     return go.PolyakStep(max_learning_rate, f_min=f_min, eps=eps)

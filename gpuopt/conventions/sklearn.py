@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import gpuopt.rules as go
-from gpuopt.conventions.common import Made, VelocityOfSteps
+from gpuopt.conventions.common import Made, VelocityOfSteps, equals, is_given
 from gpuopt.schedules import Debiased
 
 __all__ = ["AdamOptimizer", "SGDOptimizer"]
@@ -22,12 +22,12 @@ def SGDOptimizer(
     power_t: float = 0.5,
 ) -> Made:
     """``solver="sgd"``: a velocity that holds the learning rate."""
-    if lr_schedule != "constant":
+    if not equals(lr_schedule, "constant"):
         raise ValueError(
             f"sklearn.SGDOptimizer: lr_schedule={lr_schedule!r} is not available, because it "
             "depends on epochs: pass learning_rate_init a function of the completed steps"
         )
-    if not momentum:
+    if not is_given(momentum):
         return go.GradientDescent(learning_rate_init)
     return VelocityOfSteps(learning_rate_init, beta=momentum, nesterov=nesterov)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import gpuopt.rules as go
-from gpuopt.conventions.common import Made, around, coupled, decoupled, refuse
+from gpuopt.conventions.common import Made, around, coupled, decoupled, is_given, number, refuse
 from gpuopt.schedules import Piecewise
 
 __all__ = [
@@ -63,10 +63,10 @@ def SGD(
 ) -> Made:
     """``torch.optim.SGD``: it dampens no first step."""
     rule: go.Rule = go.GradientDescent(lr)
-    if nesterov and (not momentum or dampening):
+    if nesterov and (not is_given(momentum) or is_given(dampening)):
         raise ValueError("torch.SGD: nesterov=True needs momentum, and no dampening")
-    if momentum:
-        later: Any = Piecewise((0.0, dampening), (1,)) if dampening else 0.0
+    if is_given(momentum):
+        later: Any = Piecewise((0.0, dampening), (1,)) if is_given(dampening) else 0.0
         rule = go.Momentum(lr, beta=momentum, dampening=later, nesterov=nesterov)
     return _made("SGD", rule, weight_decay, options)
 
@@ -209,7 +209,9 @@ def Adafactor(
 ) -> Made:
     """``torch.optim.Adafactor``."""
     own: dict[str, Any] = {"eps1": eps[0], "eps2": eps[1], "clip": d}
-    rule = go.Adafactor(lr, power=-beta2_decay, weight_decay=weight_decay, **own)
+    rule = go.Adafactor(
+        lr, power=-number("beta2_decay", beta2_decay), weight_decay=weight_decay, **own
+    )
     return _made("Adafactor", rule, 0.0, options)
 
 
@@ -234,6 +236,6 @@ def Muon(
         nesterov=nesterov,
         weight_decay=weight_decay,
         ns_steps=ns_steps,
-        scale=adjust_lr_fn or "original",
+        scale="original" if adjust_lr_fn is None else adjust_lr_fn,
         eps=eps,
     )

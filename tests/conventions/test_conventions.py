@@ -155,3 +155,41 @@ def test_nothing_is_imported_before_it_is_asked_for() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("Adam(lr=0.1, beta1=0.9")
+
+
+ENTRIES = {
+    "torch.Adam(0.1, betas=0.9)": "torch.Adam: betas must have 2 entries, as in betas=(0.9, 0.999), got 0.9",
+    "torch.AdamW(betas=x)": "torch.AdamW: betas must have 2 entries",
+    "torch.Rprop(etas=(0.5,))": "torch.Rprop: etas must have 2 entries, as in etas=(0.5, 1.2), got (0.5,)",
+    "torch.Adafactor(eps=1e-3)": "torch.Adafactor: eps must have 2 entries, as in eps=(None, 0.001), got 0.001",
+    "torch.Muon(ns_coefficients=None)": "torch.Muon: ns_coefficients must have 3 entries",
+    "optax.contrib.prodigy(betas={})": "optax.contrib.prodigy: betas must have 2 entries",
+    "optax.contrib.dog(init_step=1e-6)": "as in init_step=('heuristic', 1e-06), got 1e-06",
+    "torch.Adafactor(beta2_decay=None)": "beta2_decay must be a number, got None",
+    "keras.SGD(loss_scale_factor='2')": "loss_scale_factor must be a number, got '2'",
+    "torch.SGD(maximize=x)": "torch.SGD: maximize must be True or False",
+    "keras.Adam(use_ema=x)": "keras.Adam: use_ema must be True or False",
+    "optax.adam(0.1, mu_dtype=x)": "give state_dtype='bfloat16'",
+    "optax.lars(0.1, weight_decay_mask=x)": "give gpuopt.partition",
+    "optax.contrib.prodigy(estim_lr_coef=x)": "is not available: leave it out",
+    "optax.polyak_sgd(variant=x)": "write 'sps'",
+    "sklearn.SGDOptimizer(momentum=x)": "an array for each element goes into init",
+    "torch.SGD(momentum=x)": "an array for each element goes into init",
+    "optax.contrib.schedule_free_sgd(weight_decay=x)": "an array for each element goes into init",
+}
+
+
+@pytest.mark.parametrize("call", ENTRIES)
+def test_an_argument_of_another_kind_is_refused_with_what_it_takes(call: str) -> None:
+    """Not with Python's word for what the function does with it."""
+    with pytest.raises((TypeError, ValueError), match=re.escape(ENTRIES[call])):
+        eval(call, {**LIBRARIES, "x": np.array([0.1, 0.2, 0.3])})
+
+
+def test_arrays_where_pieces_take_them() -> None:
+    x: Any = np.array([0.1, 0.2])
+    optax, torch = go.conventions.optax, go.conventions.torch
+    assert optax.contrib.cocob(learning_rate=x) == go.chain(go.scale(x), go.COCOB())
+    assert torch.SGD(0.1, weight_decay=x) == go.chain(go.weight_decay(x), go.SGD(0.1))
+    assert optax.adamaxw(0.1, weight_decay=x) == go.chain(go.Adamax(0.1), go.decoupled_weight_decay(x))
+    assert torch.Adam(betas=np.array([0.8, 0.9])) == go.Adam(beta1=0.8, beta2=0.9)  # type: ignore[arg-type]
