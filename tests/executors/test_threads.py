@@ -332,6 +332,21 @@ def test_an_interrupt_at_any_line_is_harmless_or_known(action: Callable[[Any, An
     assert {"before", "known"} <= set(outcomes)
 
 
+def test_an_interrupt_of_a_refused_step_is_harmless_or_known(threaded: None) -> None:
+    """It launches nothing, and yet changes two numbers of the optimizer."""
+    outcomes = set[str]()
+    for line in itertools.count():  # at 0 nothing is compiled yet
+        opt = go.chain(go.LossScale(), go.SGD(0.1)).init([np.ones(3)])
+        opt.step([np.ones(3)])
+        stopped = stopped_at(functools.partial(opt.step, [np.full(3, np.inf)]), line or sys.maxsize)
+        numbers = [*map(float, opt.numbers.values())]
+        outcomes.add("known" if opt._guard.inconsistent else {65536: "before", 32768: "after"}[numbers[0]])
+        assert opt._guard.inconsistent or numbers in ([65536, 1], [32768, 0]), line
+        if line and not stopped:
+            break
+    assert outcomes == {"before", "known", "after"}
+
+
 @pytest.mark.filterwarnings("error")
 def test_a_users_error_state_and_special_values_stop_nothing(threaded: None) -> None:
     special = np.array([0.0, -0.0, np.nan, np.inf, -np.inf, 1e-320, 1e308, 1.0])

@@ -67,7 +67,7 @@ class StepPlan(NamedTuple):
     @property
     def begun(self) -> bool:
         """Whether something may have been written: on a GPU, whether a kernel was launched."""
-        return any(launch.begun for launch in self.launches)
+        return bool(self.numbers) or any(launch.begun for launch in self.launches)
 
 
 class PlainSteps:
