@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
 from gpuopt.arrays.backend import is_cupy, require_cupy
+from gpuopt.arrays.quiet import QUIET
 from gpuopt.arrays.typed import Loss, PartialTree
 from gpuopt.optimizer.attributes import OptimizerAttributes
 from gpuopt.optimizer.coding import shown
@@ -67,8 +69,8 @@ class OptimizerCopies(OptimizerAttributes[BindableT_co]):
         with self._there():
             twin = self.to("cupy" if is_cupy(binding.leaves[0]) else "numpy")
             twin.step(grads, loss)
-            moved = zip(binding.leaves, twin._binding.leaves, strict=True)
-            return binding.spec.build(self._guard.alike([p - new for p, new in moved]))
+            pairs = map(operator.sub, binding.leaves, twin._binding.leaves)
+            return binding.spec.build(self._guard.alike(QUIET.copy().run(list, pairs)))
 
     def resized(self, functions: Mapping[str, Function]) -> Self:
         """Continue with arrays of another size: cropped, padded, or without some rows.

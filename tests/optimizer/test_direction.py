@@ -63,3 +63,13 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="shape"):
         opt.direction(np.ones(3), 0.1)
     assert opt.t == 0
+
+
+def test_infinite_elements_warn_of_nothing() -> None:
+    """Neither here nor in `evaluation`, as in a step."""
+    x = np.array([np.inf, 1.0, 1e308])
+    opt = go.ScheduleFreeSGD().init(x)
+    with np.errstate(all="raise"):
+        opt.step(np.array([1.0, np.inf, -1e308]))
+        assert np.isnan(opt.direction(np.ones(3))[:2]).all()
+        assert np.isnan(opt.evaluation()[0])
