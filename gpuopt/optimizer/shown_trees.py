@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, NoReturn
 
 __all__ = ["shown_tree"]
 
@@ -28,34 +28,37 @@ class _Dict(dict[Any, Any]):
 
     path: str
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return dict, (dict(self),)
-
-    if not TYPE_CHECKING:
-
-        def __setitem__(self, key, value):
-            if key not in self or self[key] is not value:  # it is the same after `+=`
-                raise TypeError(_replaced(f"{self.path}[{key!r}]", self.get(key)))
-
-        def update(self, *others, **entries):
-            raise TypeError(_replaced(self.path, self))
-
-        __ior__ = update
-
 
 class _List(list[Any]):
     """A list that keeps its entries; a copy of it is a plain list."""
 
     path: str
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return list, (list(self),)
 
-    if not TYPE_CHECKING:
+def _assign(self: Any, key: Any, value: Any) -> None:
+    """Allow what ``tree[key] += 1`` ends with, after the array has changed in place."""
+    held = self.get(key) if isinstance(self, dict) else self[key]
+    if held is None or held is not value:
+        raise TypeError(_replaced(f"{self.path}[{key!r}]", held))
 
-        def __setitem__(self, index, value):
-            if self[index] is not value:
-                raise TypeError(_replaced(f"{self.path}[{index!r}]", self[index]))
+
+def _refuse(self: Any, *args: Any, **kwargs: Any) -> NoReturn:
+    raise TypeError(_replaced(self.path, self))
+
+
+def _reduce(self: Any) -> tuple[Any, ...]:
+    kind = dict if isinstance(self, dict) else list
+    return kind, (kind(self),)
+
+
+_CHANGES: dict[Any, str] = {
+    _Dict: "__delitem__ __ior__ clear pop popitem setdefault update",
+    _List: "__delitem__ __iadd__ __imul__ append clear extend insert pop remove reverse sort",
+}
+for _kind, _names in _CHANGES.items():
+    _kind.__setitem__, _kind.__reduce__ = _assign, _reduce
+    for _name in _names.split():
+        setattr(_kind, _name, _refuse)
 
 
 def _replaced(path: str, entry: Any) -> str:
@@ -63,9 +66,9 @@ def _replaced(path: str, entry: Any) -> str:
     refused = f"{path} cannot be replaced, because no step would read the new value"
     if path.startswith("opt.counts"):
         return f"{refused}; change a copy of opt.state_dict(), and write opt.load_state_dict(copy)"
-    if entry is None:
-        return f"{refused}; there is no such array"
     while isinstance(entry, (dict, list, tuple)) and entry:
         key = next(iter(entry)) if isinstance(entry, dict) else 0
         path, entry = f"{path}[{key!r}]", entry[key]
+    if entry is None or isinstance(entry, (dict, list, tuple)):
+        return f"{refused}; there is no such array"
     return f"{refused}; write {path}[...] = value"

@@ -340,7 +340,7 @@ def test_an_interrupt_of_a_refused_step_is_harmless_or_known(threaded: None) -> 
         opt.step([np.ones(3)])
         stopped = stopped_at(functools.partial(opt.step, [np.full(3, np.inf)]), line or sys.maxsize)
         numbers = [*map(float, opt.numbers.values())]
-        outcomes.add("known" if opt._guard.inconsistent else {65536: "before", 32768: "after"}[numbers[0]])
+        outcomes.add("known" if opt._guard.inconsistent else {65536.0: "before", 32768.0: "after"}[numbers[0]])
         assert opt._guard.inconsistent or numbers in ([65536, 1], [32768, 0]), line
         if line and not stopped:
             break

@@ -32,6 +32,11 @@ def optimizer() -> go.Optimizer[Any]:
         ("opt.state['m']['b'][1]['c'] = new", "opt.state['m']['b'][1]['c'][...] = value"),
         ("opt.state.update(m=new)", "opt.state['m']['a'][...] = value"),
         ("opt.state['m'] |= {'a': new}", "opt.state['m']['a'][...] = value"),
+        ("opt.state.clear()", "opt.state['m']['a'][...] = value"),
+        ("del opt.state['v']", "opt.state['m']['a'][...] = value"),
+        ("opt.state['m']['b'].append(new)", "opt.state['m']['b'][0][...] = value"),
+        ("opt.state['m']['b'] += [new]", "opt.state['m']['b'][0][...] = value"),
+        ("opt.numbers.pop('backtrack.rate')", "opt.numbers['backtrack.last'][...] = value"),
         ("opt.numbers['backtrack.rate'] = 0.5", "opt.numbers['backtrack.rate'][...] = value"),
     ],
 )
@@ -51,6 +56,11 @@ def test_an_entry_is_not_replaced_and_the_remedy_works(statement: str, written: 
 def test_an_entry_is_not_added(statement: str) -> None:
     with pytest.raises(TypeError, match=r"\['q'\] .* there is no such array$"):
         exec(statement, {"opt": optimizer()})
+
+
+def test_a_rule_without_state_has_no_array_to_assign_into() -> None:
+    with pytest.raises(TypeError, match=r"^opt.state cannot .* there is no such array$"):
+        go.GradientDescent(0.1).init(np.ones(1)).state.clear()
 
 
 def test_a_count_is_not_replaced() -> None:
