@@ -484,8 +484,8 @@ MISTAKES = [
     Mistake(
         "a direction that goes up",
         "OptimizerCopies.direction",
-        "p - new",
-        "new - p",
+        "map(operator.sub, binding.leaves, twin._binding.leaves)",
+        "map(operator.sub, twin._binding.leaves, binding.leaves)",
         "test_direction",
     ),
 ]

@@ -381,14 +381,14 @@ MISTAKES = [
     Mistake(
         "a dampened first step of PyTorch's",
         "torch:SGD",
-        "Piecewise((0.0, dampening), (1,)) if dampening else 0.0",
+        "Piecewise((0.0, dampening), (1,)) if is_given(dampening) else 0.0",
         "dampening",
         "test_conventions::test_a_call_gives_the_librarys_numbers",
     ),
     Mistake(
         "an option that cannot be had passed over",
         "common:refuse",
-        "remedies[name] and value is not None and value is not False and (value != 0)",
+        "remedies[name] and is_given(value)",
         "False",
         "test_conventions::test_what_cannot_be_had_is_refused_by_name",
     ),
