@@ -79,11 +79,12 @@ class TreeSpec:
         self.leaves.append(tree)
         return None
 
-    def match(self, tree: Any, name: str) -> list[Any]:
+    def match(self, tree: Any, name: str, none: str = "") -> list[Any]:
         """The leaves of `tree` in the order of this one's.
 
         Two dicts are matched by key, two named tuples by the names of their fields; any other lists
-        and tuples may stand for each other, by position.
+        and tuples may stand for each other, by position. `none` is what None means as a leaf, for
+        messages.
 
         Raises
         ------
@@ -92,7 +93,7 @@ class TreeSpec:
             them.
         """
         found: list[Any] = []
-        _match(self._node, tree, "", name, found)
+        _match(self._node, tree, "", name, found, none)
         return found
 
     def build(self, values: list[Any]) -> Any:
@@ -104,7 +105,7 @@ class TreeSpec:
         return self.build([function(leaf) for leaf in self.leaves])
 
 
-def _match(node: Any, tree: Any, path: str, name: str, found: list[Any]) -> None:
+def _match(node: Any, tree: Any, path: str, name: str, found: list[Any], none: str) -> None:
     if node is None:
         found.append(tree)
         return
@@ -116,12 +117,12 @@ def _match(node: Any, tree: Any, path: str, name: str, found: list[Any]) -> None
                 f"{type(tree).__name__}{_wrapped(children, name + path)}"
             )
         if tree.keys() != children.keys():
-            raise ValueError(_difference(children, tree, lambda key: f"{name}{path}[{key!r}]"))
+            raise ValueError(_difference(children, tree, name + path, "[{!r}]".format, none))
         if not any(children.values()):  # leaves alone
             found.extend(map(tree.__getitem__, children))
             return
         for key, child in children.items():
-            _match(child, tree[key], f"{path}[{key!r}]", name, found)
+            _match(child, tree[key], f"{path}[{key!r}]", name, found, none)
         return
     if not isinstance(tree, (list, tuple)):
         raise TypeError(
@@ -131,7 +132,8 @@ def _match(node: Any, tree: Any, path: str, name: str, found: list[Any]) -> None
     fields = getattr(kind, "_fields", None)
     if fields is not None and (given := getattr(type(tree), "_fields", fields)) != fields:
         if set(given) != set(fields):
-            raise ValueError(_difference(fields, given, lambda field: f"{name}{path}.{field}"))
+            wanted = dict(zip(fields, children, strict=True))
+            raise ValueError(_difference(wanted, given, name + path, ".{}".format, none))
         tree = [tree[given.index(field)] for field in fields]
     if len(tree) != len(children):
         raise ValueError(f"{name}{path} must have {len(children)} entries, got {len(tree)}")
@@ -139,7 +141,7 @@ def _match(node: Any, tree: Any, path: str, name: str, found: list[Any]) -> None
         found.extend(tree)
         return
     for key, child, value in zip(fields or range(len(tree)), children, tree, strict=True):
-        _match(child, value, path + _entry(key), name, found)
+        _match(child, value, path + _entry(key), name, found, none)
 
 
 def _entry(key: Any) -> str:
@@ -147,15 +149,19 @@ def _entry(key: Any) -> str:
     return f".{key}" if isinstance(key, str) else f"[{key}]"
 
 
-def _difference(wanted: Any, given: Any, written: Callable[[Any], str]) -> str:
-    """The keys that are missing, and those that are not wanted."""
-    missing = [written(key) for key in wanted if key not in given]
-    extra = [written(key) for key in given if key not in wanted]
-    return "; ".join(
-        f"{what}: {', '.join(keys)}"
+def _difference(
+    wanted: dict[Any, Any], given: Any, path: str, entry: Callable[[Any], str], none: str
+) -> str:
+    """The keys that are missing, and those that are not wanted; or what None means for leaves."""
+    missing = [key for key in wanted if key not in given]
+    extra = [key for key in given if key not in wanted]
+    told = "; ".join(
+        f"{what}: {', '.join(path + entry(key) for key in keys)}"
         for what, keys in (("missing", missing), ("extra", extra))
         if keys
     )
+    said = none and not extra and not any(wanted[key] for key in missing)
+    return f"{told}; None there means {none}" if said else told
 
 
 def _wrapped(children: Any, name: str) -> str:

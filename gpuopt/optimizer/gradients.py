@@ -119,7 +119,11 @@ class GradientReader:
             elif type(grads) is Located:
                 return self._read_located(grads)
             else:
-                found = self._spec.match(grads, "grads") if self._spec.containers else [grads]
+                found = (
+                    self._spec.match(grads, "grads", "no gradient in this step")
+                    if self._spec.containers
+                    else [grads]
+                )
         if self._type is np.ndarray:
             many = len(found) >= _MANY
             if many and self._same(found):

@@ -84,7 +84,7 @@ def match_hyper_arrays(
                 fitted = _fitted(array, update.ranges[full], spec, index, memory, what)
                 found[index][full] = fitted
     for given, tree in _by_name(hyper).items():
-        arrays = spec.match(tree, f"hyper[{given!r}]")
+        arrays = spec.match(tree, f"hyper[{given!r}]", "that the number stays")
         _check_name(given, updates)
         for index, (array, update) in enumerate(zip(arrays, updates, strict=True)):
             name = None if update is None else _full_name(given, update)

@@ -145,7 +145,7 @@ class RowGroups(list[RowGroup]):
 
     def apart(self, spec: TreeSpec, grads: Any) -> Apart:
         """Tell the gradients of rows from others."""
-        found = spec.match(grads, "grads")
+        found = spec.match(grads, "grads", "no gradient in this step")
         rows = [(group, found[group.index]) for group in self]
         for group in self:
             found[group.index] = None

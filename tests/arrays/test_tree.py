@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import re
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ def test_leaves_of_a_nested_dict_are_matched_by_their_keys() -> None:
 Params = collections.namedtuple("Params", "probe object")
 Grads = collections.namedtuple("Grads", "object probe")
 Alike = collections.namedtuple("Alike", "probe object")
+Half = collections.namedtuple("Half", "probe")
 Other = collections.namedtuple("Other", "probe phase")
 
 
@@ -46,6 +48,20 @@ def test_named_tuples_are_matched_by_name_where_they_hold_containers() -> None:
 def test_the_fields_of_a_named_tuple_that_do_not_fit_are_named() -> None:
     with pytest.raises(ValueError, match=r"^missing: grads\[0\]\.object; extra: grads\[0\]\.phase$"):
         TreeSpec([Params(0, 0)], "params").match([Other(1, 2)], "grads")
+
+
+def test_what_none_means_is_told_where_only_leaves_are_missing() -> None:
+    spec = TreeSpec({"a": 0, "b": {"c": 0, "d": 0}}, "params")
+    for wrong, told in (
+        ({"b": {"c": 1, "d": 2}}, "missing: grads['a']; None there means no gradient"),
+        ({"a": 1, "b": {"c": 1}}, "missing: grads['b']['d']; None there means no gradient"),
+        ({"a": 1}, "missing: grads['b']"),
+        ({"b": {"c": 1, "d": 2}, "x": 1}, "missing: grads['a']; extra: grads['x']"),
+    ):
+        with pytest.raises(ValueError, match=f"^{re.escape(told)}$"):
+            spec.match(wrong, "grads", "no gradient")
+    with pytest.raises(ValueError, match=r"^missing: grads\.object; None there means no gradient$"):
+        TreeSpec(Params(0, 0), "params").match(Half(1), "grads", "no gradient")
 
 
 def test_a_named_tuple_stands_for_a_plain_one_by_position() -> None:

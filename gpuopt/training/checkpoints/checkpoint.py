@@ -238,7 +238,9 @@ def _hyper(opt: Optimizer) -> dict[str, Any]:
 def _beside(name: str, saved: Any, now: Any) -> list[tuple[Any, Any]]:
     """Each array of a tree with the saved array that is to be assigned to it."""
     spec, found = TreeSpec(now, name), []
-    for path, target, source in zip(spec.paths, spec.leaves, spec.match(saved, name), strict=True):
+    for path, target, source in zip(
+        spec.paths, spec.leaves, spec.match(saved, f"saved {name}"), strict=True
+    ):
         if target is None and source is None:
             continue
         if not fits(target, source):

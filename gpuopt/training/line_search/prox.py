@@ -20,7 +20,7 @@ def proximal(prox: Any, spec: TreeSpec) -> Callable[[list[Any], float], list[Any
     if not isinstance(prox, (dict, list, tuple, type(None))):
         whole = _function(prox, "")
         return lambda x, step: _checked(spec.match(whole(spec.build(x), step), "prox"), x, spec)
-    each = [None] * len(spec.leaves) if prox is None else spec.match(prox, "prox")
+    each = [None] * len(spec.leaves) if prox is None else spec.match(prox, "prox", "no penalty")
     functions = [_function(one, path) for one, path in zip(each, spec.paths, strict=True)]
 
     def by_array(x: list[Any], step: float) -> list[Any]:

@@ -119,7 +119,7 @@ def saved(tmp_path: Path, **options: Any) -> Path:
     [
         (go.Adam(), {"w": np.ones(4)}, r"params\['w'\] is float64 \(4,\), and float64 \(3,\) was saved"),
         (go.Adam(), {"w": np.ones(3, "f4")}, r"params\['w'\] is float32 \(3,\), and float64 \(3,\) was saved"),
-        (go.Adam(), {"v": np.ones(3)}, r"missing: params\['v'\]; extra: params\['w'\]"),
+        (go.Adam(), {"v": np.ones(3)}, r"missing: saved params\['v'\]; extra: saved params\['w'\]"),
         (go.SGD(), {"w": np.ones(3)}, "state_dict is of the rule Adam"),
     ],
 )
