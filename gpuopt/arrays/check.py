@@ -83,8 +83,9 @@ def _dtype(array: Any, name: str) -> None:
         return
     foreign = array.dtype.name in COMPUTE
     kind = "in native byte order" if foreign else f"of one of the dtypes {', '.join(COMPUTE)}"
-    right = array.dtype.name if foreign else "float64"
-    hint = f": make it {name}.astype({right!r})" if foreign or array.dtype.kind in "biufO" else ""
+    wide = "complex128" if array.dtype.kind == "c" else "float64"
+    right = array.dtype.name if foreign else wide
+    hint = f": make it {name}.astype({right!r})" if foreign or array.dtype.kind in "biufcO" else ""
     raise TypeError(
         f"{name} must be an array {kind}, got dtype "
         f"{array.dtype.str if foreign else array.dtype}{hint}"

@@ -6,10 +6,11 @@ import inspect
 import sys
 from typing import Any
 
+from gpuopt.arrays.options import brief
 from gpuopt.rules.elsewhere import NotHere
 from gpuopt.rules.hooks import HOOKS
 
-__all__ = ["BASES", "check_class", "own_hints", "reserved_names"]
+__all__ = ["BASES", "check_class", "check_default", "own_hints", "reserved_names"]
 
 BASES: list[type] = []
 """The base classes: `gpuopt.Rule`, `gpuopt.GradientPiece`, `gpuopt.ParameterPiece` and others."""
@@ -65,3 +66,17 @@ def check_class(cls: type) -> None:
             f"rule {cls.__name__}: {taken[0]!r} is what gpuopt calls something of its own: "
             "give the method another name"
         )
+
+
+def check_default(cls: type, name: str) -> None:
+    """Raise TypeError if the default of a hyperparameter can change, as a list or an array does."""
+    value = vars(cls).get(name)
+    if type(value).__hash__ is not None:
+        return
+    hint = f"give arrays to init, hyper={{{name!r}: arrays}}"
+    if isinstance(value, list):
+        hint = f"write {name}: tuple[gpuopt.Hyper, ...] = {tuple(value)!r}"
+    raise TypeError(
+        f"rule {cls.__name__}: the default of {name} must be a number, a schedule or a tuple, got "
+        f"{brief(value)}: {hint}"
+    )

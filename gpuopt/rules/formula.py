@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from gpuopt.arrays.options import brief
-from gpuopt.rules.declared import BASES, check_class, own_hints
+from gpuopt.rules.declared import BASES, check_class, check_default, own_hints
 from gpuopt.rules.elsewhere import by_hyperparameters, changes, never_changes
 from gpuopt.rules.given_loss import ReadsLoss
 from gpuopt.rules.hooks import HookName, defined_hooks
@@ -218,6 +218,8 @@ def make_formula(cls: type[Formula]) -> None:
         for n, h in hints.items()
         if h is dataclasses.KW_ONLY or ClassVar in (h, typing.get_origin(h))
     }
+    for name in hints.keys() - no_fields.keys():
+        check_default(cls, name)
     cls.__annotations__.update(no_fields)
     if "lr" in hints and cls._keyword_only:
         default = vars(cls).get("lr", dataclasses.MISSING)

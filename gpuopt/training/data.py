@@ -97,8 +97,8 @@ def batch_size_of(batch_size: Any, count: int) -> int:
     size = count if batch_size is None else whole(takes, batch_size, 1)
     if size > count:
         raise ValueError(
-            f"batch_size is {size}, but data has {count} examples (batch_size=None takes all of "
-            "them)"
+            f"batch_size is {size}, but data has {count} example{'s' * (count != 1)} "
+            "(batch_size=None takes all of them)"
         )
     return size
 

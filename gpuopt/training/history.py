@@ -90,7 +90,7 @@ class History:
             ax.plot(update, running_mean(loss, window), label=f"mean of the last {window}")
             ax.legend()
         else:
-            ax.plot(update, loss)
+            ax.plot(update, loss, label="training")
         if (validation := self.validation).size:
             at = np.arange(1, validation.size + 1) * (loss.size / validation.size)
             ax.plot(at, validation, marker=".", label="validation")
@@ -99,7 +99,7 @@ class History:
             ax.set_yscale("log")
             plain_numbers(ax)
         ax.set_xlabel("update")
-        ax.set_ylabel("training loss")
+        ax.set_ylabel("loss" if validation.size else "training loss")
 
     def to_dict(self) -> dict[str, Any]:
         """The record as plain numbers and lists, for JSON or a table. It waits for the device."""

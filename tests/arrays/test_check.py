@@ -24,6 +24,7 @@ RULE = go.SGD(0.1)
         (np.ones(3, ">f4"), "params['w'].astype('float32')"),
         (np.ones(3, object), "params['w'].astype('float64')"),
         (np.ones(3, np.longdouble), "params['w'].astype('float64')"),
+        (np.ones(3, np.clongdouble), "params['w'].astype('complex128')"),
         (Frame(), "np.asarray(params['w'])"),
         (Sparse(), "np.asarray(params['w'].toarray())"),
         (OnCuda(), "cupy.asarray(params['w'])"),

@@ -298,6 +298,18 @@ def rule_of(**body: Any) -> Any:
         ("rule Odd: k = 2.0 has no annotation: write k: gpuopt.Hyper = 2.0 for a hyperparameter, or k: ClassVar = 2.0",),
     ),
     (
+        "default a list",
+        lambda: rule_of(__annotations__={"betas": tuple[go.Decay, ...]}, betas=[0.9, 0.99]),
+        TypeError,
+        ("the default of betas must be a number", "write betas: tuple[gpuopt.Hyper, ...] = (0.9, 0.99)"),
+    ),
+    (
+        "default an array",
+        lambda: rule_of(__annotations__={"mask": go.Hyper}, mask=np.ones(3)),
+        TypeError,
+        ("the default of mask must be", "got array([1., 1., 1.]): give arrays to init, hyper={'mask': arrays}"),
+    ),
+    (
         "a hook's name",
         lambda: rule_of(__annotations__={"start": float}, start=1.0),
         TypeError,

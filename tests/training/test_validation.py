@@ -101,9 +101,13 @@ def test_a_killed_training_stops_where_it_would_have(tmp_path: Path) -> None:
 def test_plot_shows_the_validation() -> None:
     figure = pytest.importorskip("matplotlib.figure").Figure()
     history = trained(np)[1]
-    line = history.plot(figure.subplots()).lines[-1]
+    ax = history.plot(figure.subplots())
+    line = ax.lines[-1]
+    assert ax.get_ylabel() == "loss"
     assert line.get_xdata().tolist() == [4, 8, 12, 16]
     assert line.get_ydata().tolist() == history.validation.tolist()
+    whole = trained(np, batch_size=None)[1].plot(figure.subplots())
+    assert [text.get_text() for text in whole.get_legend().get_texts()] == ["training", "validation"]
 
 
 @pytest.mark.gpu
