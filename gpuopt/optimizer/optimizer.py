@@ -19,7 +19,7 @@ from gpuopt.optimizer.evaluation import Reached, evaluated
 from gpuopt.optimizer.gradients import GradientReader
 from gpuopt.optimizer.guard import Guard
 from gpuopt.optimizer.row_groups import most
-from gpuopt.optimizer.rule_change import RuleChange, check_structure
+from gpuopt.optimizer.rule_change import RuleChange, check_read, check_structure
 from gpuopt.optimizer.saved import Ready, Saved
 from gpuopt.optimizer.saved_format import state_dict_of
 from gpuopt.optimizer.steps import choose
@@ -127,7 +127,9 @@ class Optimizer(OptimizerCopies[BindableT_co]):
         check_structure(rule, self._rule)
         with self._guard.exclusive("given a rule"):
             self._guard.check_whole()
-            self._change(rule, self._binding.check_change(rule))
+            change = self._binding.check_change(rule)
+            check_read(change.updates, self._binding)
+            self._change(rule, change)
             self._guard.unfinished = None
 
     def _change(self, rule: Any, change: RuleChange) -> None:

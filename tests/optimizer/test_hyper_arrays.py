@@ -168,9 +168,25 @@ def test_copied_with_the_optimizer() -> None:
         again.step(np.ones(2))
         assert again.params.tolist() == [-1.0, -2.0]
     assert opt.state_dict()["hyper"] == {"lr": 0.01}
-    opt.rule = go.SGD(7.0)
-    opt.step(np.ones(2))
-    assert opt.params.tolist() == [-1.0, -2.0]
+
+
+def test_a_number_that_no_step_reads_is_not_replaced() -> None:
+    """Its arrays are assigned into; the number of an array without one is read."""
+    lr, params = np.array([1.0, 2.0]), {"a": np.zeros(2), "b": np.zeros(2)}
+    both = go.Momentum(0.5).init(params, {"lr": {"a": lr, "b": lr}})
+    with pytest.raises(
+        ValueError, match=r"^lr: no step reads 7\.0, .* assign into those that init got, as in lr\[\.\.\.\] = values"
+    ):
+        both.rule = both.rule.replace(lr=7.0)
+    assert both.rule.lr == 0.5
+    both.rule = both.rule.replace(beta=0.5)
+    lr[...] = 4.0
+    both.step({"a": np.ones(2), "b": np.ones(2)})
+    assert params["a"].tolist() == [-2.0, -2.0]
+    one = go.SGD(0.5).init(params, {"lr": {"a": lr, "b": None}})
+    one.rule = go.SGD(7.0)
+    one.step({"a": np.ones(2), "b": np.ones(2)})
+    assert (params["a"].tolist(), params["b"].tolist()) == ([-6.0, -6.0], [-9.0, -9.0])
 
 
 def sharing(offset: int) -> Any:

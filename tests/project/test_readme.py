@@ -207,7 +207,7 @@ def test_the_page_on_checkpoints_runs(capsys: pytest.CaptureFixture[str]) -> Non
     scope: dict[str, Any] = {"__name__": __name__}
     for block in blocks("python", "docs/checkpoints.md"):
         exec(block, scope)
-    assert capsys.readouterr().out == "{'note': 'after one step'} 1\nTrue\n8 16\n"
+    assert capsys.readouterr().out == "{'note': 'after one step'} 1\n0.1\nTrue\n8 16\n"
 
 
 def test_the_page_on_training_runs(capsys: pytest.CaptureFixture[str]) -> None:
