@@ -90,7 +90,7 @@ def _started_with(
         calls.append((kind, x))
         return totals[len(calls) - 1] if len(calls) <= len(totals) else getattr(np, kind)(x)
 
-    with over_tree_by(of_tree), np.errstate(all="ignore"):
+    with over_tree_by(of_tree):
         return flat(late.formula.start(late.param))
 
 

@@ -165,6 +165,9 @@ def test_what_is_not_finite_propagates(bad: float, place: int, executor: str, xp
         found = given(formula, [g, xp.ones(3, "float32")], [xp.zeros(40_001, "float32"), xp.zeros(3, "float32")])
         assert np.array_equal(float(found[0][0]), wanted, equal_nan=True), formula
     assert np.isnan(float(given(np.sum, [xp.asarray([np.inf, -np.inf])], [xp.zeros(2)])[0][0]))
+    with np.errstate(all="raise"):
+        apart = [xp.full(2, np.inf), xp.full(2, -np.inf)]
+        assert np.isnan(float(given(go.tree_sum, apart, [xp.zeros(2), xp.zeros(2)])[0][0]))
 
 
 def test_twice_the_same_bits(tile_group: type[TileExecutor], monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:

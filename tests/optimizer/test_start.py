@@ -230,3 +230,14 @@ def test_evaluation_reads_numbers() -> None:
     for _ in range(2):
         opt.step(np.ones(2))
     assert opt.evaluation().tolist() == [3.0, 3.0]
+
+
+@pytest.mark.parametrize("rule", [DoG(), Summed(), LOOKAHEAD, go.chain(go.clip_global_norm(1.0), Summed())])
+def test_infinite_elements_warn_of_nothing(rule: Any) -> None:
+    """Nor does a sum over the tree of infinities of both signs."""
+    params = [np.array([np.inf, -np.inf, 1e308, 1e308]), np.array([-np.inf]), np.array([3e38, 3e38], "f4")]
+    with np.errstate(all="raise"):
+        opt = rule.init(params)
+        for _ in range(2):
+            opt.step([p.copy() for p in params])
+            opt.evaluation()

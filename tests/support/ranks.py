@@ -24,6 +24,13 @@ from tests.support import ROOT
 Arrays = dict[str, Any]
 
 
+class mean_of_all(go.Rule):
+    """A step along the mean of all elements."""
+
+    def update(self, t: Any, p: Any, g: Any) -> Any:
+        return p - go.tree_mean(g)
+
+
 def params() -> Arrays:
     """Arrays of every kind; none of them has a multiple of four elements but one."""
     made = {"a": np.arange(7.0) + 1, "b": np.ones((3, 5), "f4"), "c": np.full(4, 1 + 1j, "c8"), "empty": np.zeros((0, 2))}
@@ -146,6 +153,16 @@ def a_step_that_is_not_finite(comm: Any) -> None:
         assert (opt.t, float(opt.loss_scale), x.min()) == (0, 4.0, 1.0)
         opt.step(np.ones(6, "f4"))
         assert opt.t == 1
+
+
+def infinities(comm: Any) -> None:
+    """Of both signs, in losses and in the shares of a sum: nothing warns."""
+    sign = 1 - 2 * (comm.rank % 2)
+    summed = go.distributed.init(go.PolyakStep(10.0), np.ones(6), comm, shard=True)
+    with np.errstate(all="raise"):
+        summed.step(np.ones(6), loss=sign * np.inf)
+        centered = go.distributed.init(mean_of_all(), np.ones(6), comm, shard=True)
+        centered.step(np.repeat([np.inf, -np.inf], 3))
 
 
 def another_number_of_processes(comm: Any) -> None:
@@ -326,6 +343,7 @@ CASES = (
     one_process,
     missing_gradients_and_losses,
     a_step_that_is_not_finite,
+    infinities,
     another_number_of_processes,
     a_fit,
     the_page,

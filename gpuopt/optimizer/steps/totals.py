@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from gpuopt.arrays.quiet import QUIET
 from gpuopt.tracing.expr import Expr, ReductionKey, StateKey
 from gpuopt.tracing.ops import REDUCTIONS
 
@@ -66,7 +67,9 @@ class Totals:
         """
         if key not in self._trees:
             row, ufunc = self._rows[key], getattr(np, REDUCTIONS[self._ops[key]].op.name)
-            self._trees[key] = row[0] if len(row) == 1 else float(ufunc.accumulate(row)[-1])
+            if len(row) > 1:
+                row = QUIET.copy().run(ufunc.accumulate, row).tolist()
+            self._trees[key] = row[-1]
         return self._trees[key]
 
     def state(self, key: StateKey, index: int) -> float:
