@@ -177,6 +177,7 @@ class OptimizerAttributes(Generic[BindableT_co]):
         zero_grad, apply_gradients, param_groups = NotHere(_KEPT), NotHere(_KEPT), NotHere(_KEPT)
         update, apply, minimize = NotHere(_KEPT), NotHere(_KEPT), NotHere(_LOOP)
         fit = NotHere("write gpuopt.fit(loss_and_grad, opt.params, data, opt)")
+        save, load = (NotHere(f"write gpuopt.{name}(path, opt)") for name in ("save", "load"))
         lr = NotHere(_rate)
 
         def __setattr__(self, name, value):

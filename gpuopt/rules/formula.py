@@ -121,7 +121,7 @@ class Formula(ComparedByValue, ReadsLoss):
         got = f", got {brief(value)}{where}"
         if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
             schedule = "" if where else " or a schedule (a callable from the step number to one)"
-            hint = "" if where else in_place_of(name, value, self._keyword_only)
+            hint = "" if where else in_place_of(name, value, self._keyword_only, self._takes_arrays)
             raise TypeError(f"{what}{schedule}{got}{hint}")
         try:
             number = float(value)

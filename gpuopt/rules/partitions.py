@@ -82,6 +82,9 @@ class Partition(Composite):
         for key, rule in self.rules.items():
             if not isinstance(rule, (Rule, Chain)) or is_partitioned(rule):
                 hint = class_hint(rule) or _in_a_chain(rule)
+                if rule is None and isinstance(key, str):
+                    chained = f"gpuopt.chain(gpuopt.freeze({key!r}), gpuopt.Adam())"
+                    hint = f": to leave arrays unchanged, write {chained}"
                 raise TypeError(
                     f"partition: {key!r} must have a rule, or a chain around one, got {rule!r}"
                     f"{hint}"

@@ -190,8 +190,8 @@ def _is_tree(value: Any) -> bool:
     )
 
 
-def in_place_of(name: str, value: Any, rule: bool) -> str:
-    """What to type for a hyperparameter that is not a number."""
+def in_place_of(name: str, value: Any, rule: bool, arrays: bool) -> str:
+    """What to type for a hyperparameter that is not a number; `arrays` may be written there."""
     if isinstance(value, (str, type)):
         of_class = getattr(value, "__name__", "")
         remedy = f"{of_class} is a class: make a schedule of it, {of_class}(...)"
@@ -204,6 +204,8 @@ def in_place_of(name: str, value: Any, rule: bool) -> str:
         first = "; if these are the params, write opt = rule.init(params)"
         return f"; an array for each element goes into init: {hyper}{first if rule else ''}"
     if isinstance(value, (list, tuple)) and all(isinstance(v, numbers.Real) for v in value):
+        if arrays:
+            return f"; write {name}=np.asarray({name})"
         hyper = f'rule.init(params, hyper={{"{name}": np.asarray({name})}})'
         return f"; an array for each element goes into init: {hyper}"
     return _of_tree(name, value) if _is_tree(value) and rule else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -423,6 +424,29 @@ def test_a_wrong_call_is_mended_by_what_is_typed(wrong: str, line: str) -> None:
         scope["rule"] = eval(wrong.partition(".replace")[0], scope)
     for code in found:
         exec(code, scope | {"grads": scope["params"]})
+
+
+def test_files_are_written_by_functions(tmp_path: Path) -> None:
+    scope = namespace(opt=gpuopt.Adam().init(np.ones(3)), path=tmp_path / "run.npz")
+    for wrong in ("opt.save(path)", "opt.load(path)"):
+        (code,) = codes(message(wrong, scope))
+        exec(code, scope)
+
+
+def test_an_array_that_no_rule_of_a_partition_updates() -> None:
+    scope = namespace(params={"w": np.ones(3), "b": np.ones(1)})
+    (code,) = codes(message("partition({'w': None, '*': rule})", scope))
+    opt = gpuopt.partition({"w": eval(code, scope), "*": gpuopt.Adam()}).init(scope["params"])
+    opt.step({"w": None, "b": np.ones(1)})
+    assert opt.counts == {"w": 0, "b": 1}
+
+
+def test_a_list_in_place_of_an_array_of_a_piece() -> None:
+    said = message("support([True, False, True])", namespace())
+    assert said.endswith("; write mask=np.asarray(mask)")
+    x = np.ones(3)
+    gpuopt.chain(gpuopt.SGD(0.0), gpuopt.support(mask=np.asarray([True, False, True]))).init(x).step(x)
+    assert x.tolist() == [1.0, 0.0, 1.0]
 
 
 def test_another_librarys_decay_of_the_learning_rate() -> None:
