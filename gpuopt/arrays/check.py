@@ -14,7 +14,15 @@ from gpuopt.arrays.exchange import shared
 from gpuopt.arrays.foreign import conversion, convertible, list_of_numbers, on_gpu
 from gpuopt.arrays.memory import Memory, overlaps_itself
 
-__all__ = ["axes_for", "check_axes", "gradient", "loss_and_grads", "parameters", "place"]
+__all__ = [
+    "axes_for",
+    "check_axes",
+    "gradient",
+    "loss_and_grads",
+    "parameters",
+    "place",
+    "unmasked",
+]
 
 _NO_ARRAY = "must be a NumPy or CuPy array"
 
@@ -147,13 +155,18 @@ def check_axes(ax: Any) -> None:
         raise TypeError(what + saves * isinstance(ax, str))
 
 
+def unmasked(name: str, array: Any, remedy: str = "filled(0)") -> None:
+    """Raise TypeError for a masked array, whose masked elements would count."""
+    if isinstance(array, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array: use its .{remedy}, such as {name}.{remedy}")
+
+
 def gradient(g: Any, p: Any, path: str) -> None:
     """Raise TypeError or ValueError unless `g` can be the gradient of `p`."""
     name = f"grads{path}"
     if not is_array(g):
         raise TypeError(f"{name} {_NO_ARRAY} or None, got {type(g).__name__}{_instead(g, p, path)}")
-    if isinstance(g, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array: use its .filled(0), such as {name}.filled(0)")
+    unmasked(name, g)
     if is_cupy(g) != is_cupy(p):
         raise TypeError(
             f"{name} is a {array_module(g).__name__} array, params{path} a "

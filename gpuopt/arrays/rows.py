@@ -111,6 +111,7 @@ def read_rows(given: Any, p: Any, path: str) -> tuple[Any, Any]:
 def _index(given: Any, path: str) -> Any:
     """The index as an array of whole numbers."""
     given = shared(given, f"index of grads{path}")
+    check.unmasked("index", given, "compressed()")
     index = given.get() if is_cupy(given) else np.asarray(given)
     if index.ndim == 1 and (index.dtype.kind in "iu" or not index.size):
         return index.astype(np.int64, copy=False)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.arrays.backend import array_module, is_array, is_cupy
+from gpuopt.arrays.check import unmasked
 from gpuopt.arrays.options import brief
 from gpuopt.arrays.tree import TreeSpec
 
@@ -145,6 +146,8 @@ def _limit(limit: Any, none: float) -> Any:
     """One side as a float64 array on the host, with `none` in place of None."""
     if is_cupy(limit):
         limit = limit.get()
+    name, sign = ("lo", "-") if none < 0 else ("hi", "")
+    unmasked(name, limit, f"filled({sign}np.inf)")
     try:
         if not isinstance(limit, np.ndarray):
             number = np.frompyfunc(lambda bound: none if bound is None else bound, 1, 1)

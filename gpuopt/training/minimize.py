@@ -131,7 +131,7 @@ def minimize(
     TypeError, ValueError
         If an argument, or the result of `fun`, is not as described.
     KeyboardInterrupt
-        If you interrupt. Its attribute ``result`` is the result so far.
+        If you interrupt. Its attribute ``result`` is the result so far, if there is a first point.
 
     See Also
     --------

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.arrays.backend import array_module, is_array, is_cupy
+from gpuopt.arrays.check import unmasked
 from gpuopt.arrays.dtypes import supported
 from gpuopt.arrays.foreign import conversion
 from gpuopt.arrays.options import brief
@@ -74,7 +75,7 @@ def real_number(value: Any) -> Any:
     try:
         found = value if is_cupy(value) else np.asarray(value)
         kind = found.dtype.kind
-        if found.size == 1 and kind in "biufVO":
+        if found.size == 1 and kind in "biufVO" and not np.ma.is_masked(value):
             return found if is_cupy(found) else float(found.item())
     except (TypeError, ValueError, OverflowError, RuntimeError):
         kind = ""
@@ -95,6 +96,7 @@ def _gradient(gradient: Any, x: Any, path: str) -> Any:
             f"the {name} is a {array_module(gradient).__name__} array, x{path} a {xp.__name__} "
             f"array: return {conversion(gradient, name, to)}"
         )
+    unmasked(name, gradient)
     array = gradient
     if not is_array(gradient):
         try:

@@ -138,3 +138,24 @@ def test_a_gradient_of_the_other_library(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(ndarray=OnDevice, __name__="cupy"))
     with pytest.raises(TypeError, match=r"is a cupy array, x a numpy array: return cupy\.asnumpy\(gradient\)"):
         go.minimize(lambda x: (1.0, x.view(OnDevice)), np.zeros(2), go.Adam())
+
+
+MASKED = np.ma.masked_array([100.0, 1.0], [True, False])
+
+
+def test_a_mask_is_never_ignored() -> None:
+    """What it hides would count."""
+    x: Any = np.ones(2)
+    with pytest.raises(TypeError, match=r"gradient is a masked array: use its .filled\(0\), such as gradient.filled\(0\)"):
+        go.minimize(lambda x: (x @ x, MASKED), x, go.LBFGS())
+    with pytest.raises(TypeError, match="gradient is a masked array"):
+        go.check_gradient(lambda x: (x @ x, MASKED), x)
+    for value in (MASKED[:1], MASKED[0], np.ma.array(5.0, mask=True)):
+        with pytest.raises(TypeError, match="fun must return a single real number"):
+            go.minimize(lambda x, value=value: (value, x), x, go.SGD())
+    for limits, remedy in (((MASKED, None), r"lo.filled\(-np.inf\)"), ((None, MASKED), r"hi.filled\(np.inf\)")):
+        with pytest.raises(TypeError, match=f"is a masked array: use its .*, such as {remedy}"):
+            go.minimize(lambda x: (x @ x, 2 * x), x, go.SGD(), bounds=limits)
+    opt = go.SGD().init(np.ones((3, 2)), rows="*")
+    with pytest.raises(TypeError, match=r"index is a masked array: use its .compressed\(\), such as index.compressed\(\)"):
+        opt.step(go.rows(np.ma.array([0, 1], mask=[False, True]), np.ones((1, 2))))
