@@ -143,7 +143,7 @@ MISTAKES = [
     Mistake(
         "functions of arrays by their place in a dict",
         "prox:proximal",
-        "spec.match(prox, 'prox')",
+        "spec.match(prox, 'prox', 'no penalty')",
         "list(prox.values())",
         "test_proximal",
     ),

@@ -150,8 +150,8 @@ MISTAKES = [
     Mistake(
         "an array of one as the value",
         "real_number",
-        "_1.size == 1 and _2",
-        "_1.ndim == 0 and _2",
+        "_1.size == 1 and _2 and _3",
+        "_1.ndim == 0 and _2 and _3",
         "test_objective",
     ),
     Mistake(

@@ -52,8 +52,8 @@ MISTAKES = [
     Mistake(
         "a norm of one array instead of all",
         "Totals.tree",
-        "ufunc.accumulate(_1)[-1]",
-        "_1[0]",
+        "row[-1]",
+        "row[0]",
         "test_reductions",
     ),
     Mistake(
