@@ -120,6 +120,8 @@ def _relative(scale: Any, like: Any) -> Any:
     """The scale of each element relative to the largest, which changes no projection: an iterate
     stays in a set also if the learning rate falls to 0.
     """
+    if np.ndim(scale) == 0:  # one number, which may be on the host where the array is not
+        return np.ones_like(like)
     scale = np.broadcast_to(scale, like.shape)
     largest = np.max(scale)
     found = scale / np.where(largest > 0, largest, 1)

@@ -37,6 +37,18 @@ def unsolved(rule: Any, steps: int, piece: Any) -> float:
     return float(np.abs(piece.prox(x - small * gradient(x), small) - x).max() / small)
 
 
+@pytest.mark.parametrize("piece", PIECES, ids=repr)
+def test_behind_a_rule_of_one_scale(piece: Any, executor: str, xp: Any) -> None:
+    """It is a number on the host, wherever the arrays are."""
+    x, one = xp.asarray(MATRIX[:4, :3]), MATRIX[:4, :3].copy()
+    for params in (x, one):
+        opt = go.chain(go.SGD(0.1), piece).init(params)
+        for _ in range(2):
+            opt.step(params.copy())
+    np.testing.assert_allclose(on_host(x), one, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(on_host(piece.prox(x + 1, 0.1)), piece.prox(one + 1, 0.1), rtol=1e-12, atol=1e-14)
+
+
 def test_every_piece_of_whole_arrays_is_here() -> None:
     assert {type(piece).__name__ for piece in PIECES} == set(whole_array_pieces())
 
