@@ -22,6 +22,7 @@ from gpuopt.optimizer.row_groups import most
 from gpuopt.optimizer.rule_change import RuleChange, check_read, check_structure
 from gpuopt.optimizer.saved import Ready, Saved
 from gpuopt.optimizer.saved_format import state_dict_of
+from gpuopt.optimizer.shown_trees import shown_tree
 from gpuopt.optimizer.steps import choose
 from gpuopt.rules.base import Bindable, BindableT_co, class_hint
 
@@ -110,7 +111,7 @@ class Optimizer(OptimizerCopies[BindableT_co]):
         }
         self._steps = choose(binding, binding.now)
         self._steps.use(binding.now)
-        self._state = binding.state()
+        self._state = shown_tree(binding.state(), "opt.state")
         self._reader = GradientReader(spec, binding.leaves, binding.states, binding.whole)
         self._guard = Guard(spec, params, executor_of(binding.leaves[0]).on_device)
 

@@ -7,20 +7,30 @@ from typing import Any, NoReturn
 __all__ = ["shown_tree"]
 
 
+_CONTAINERS = (dict, list, tuple)
+
+
 def shown_tree(tree: Any, path: str) -> Any:
-    """A copy of the containers of `tree`, which is at `path`, that refuses new entries."""
+    """A copy of the containers of `tree`, which is at `path`, that refuses new entries.
+
+    Those that refuse them already stay as they are.
+    """
+    if not isinstance(tree, _CONTAINERS) or isinstance(tree, (_Dict, _List)):
+        return tree
     if isinstance(tree, dict):
-        found = _Dict({key: shown_tree(one, f"{path}[{key!r}]") for key, one in tree.items()})
-        found.path = path
-        return found
-    if isinstance(tree, (list, tuple)):
-        entries = [shown_tree(one, f"{path}[{k}]") for k, one in enumerate(tree)]
+        found: Any = _Dict({key: _inside(one, path, key) for key, one in tree.items()})
+    else:
+        entries = [_inside(one, path, place) for place, one in enumerate(tree)]
         if isinstance(tree, tuple):
             return type(tree)(*entries) if hasattr(tree, "_fields") else tuple(entries)
-        listed = _List(entries)
-        listed.path = path
-        return listed
-    return tree
+        found = _List(entries)
+    found.path = path
+    return found
+
+
+def _inside(entry: Any, path: str, key: Any) -> Any:
+    """The entry of a tree at `path`; few are containers, and only those need a path."""
+    return shown_tree(entry, f"{path}[{key!r}]") if isinstance(entry, _CONTAINERS) else entry
 
 
 class _Dict(dict[Any, Any]):
@@ -66,9 +76,9 @@ def _replaced(path: str, entry: Any) -> str:
     refused = f"{path} cannot be replaced, because no step would read the new value"
     if path.startswith("opt.counts"):
         return f"{refused}; change a copy of opt.state_dict(), and write opt.load_state_dict(copy)"
-    while isinstance(entry, (dict, list, tuple)) and entry:
+    while isinstance(entry, _CONTAINERS) and entry:
         key = next(iter(entry)) if isinstance(entry, dict) else 0
         path, entry = f"{path}[{key!r}]", entry[key]
-    if entry is None or isinstance(entry, (dict, list, tuple)):
+    if entry is None or isinstance(entry, _CONTAINERS):
         return f"{refused}; there is no such array"
     return f"{refused}; write {path}[...] = value"

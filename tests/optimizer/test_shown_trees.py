@@ -63,6 +63,12 @@ def test_a_rule_without_state_has_no_array_to_assign_into() -> None:
         go.GradientDescent(0.1).init(np.ones(1)).state.clear()
 
 
+def test_trees_are_made_once() -> None:
+    """Not at each access, which would take long with many arrays."""
+    opt = optimizer()
+    assert opt.state["m"] is opt.state["m"]
+
+
 def test_a_count_is_not_replaced() -> None:
     opt = optimizer()
     with pytest.raises(TypeError, match=r"opt.counts\['a'\] .* opt.load_state_dict\(copy\)"):
