@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from gpuopt.arrays.backend import is_array, on_host
-from gpuopt.arrays.quiet import QUIET
+from gpuopt.arrays.quiet import quietly
 from gpuopt.arrays.tree import leaves
 from gpuopt.distributed.transports import Transport
 from gpuopt.optimizer.processes import Processes
@@ -166,7 +166,7 @@ def heard(transport: Transport, mine: Said, error: Exception | None, given: list
     if not complete.all():
         rows = transport.gather_numbers(np.array(given, np.uint8))
         given[:] = [bool(column.any()) for column in rows.T]
-    return mine._replace(loss=float(QUIET.copy().run(np.add.accumulate, loss)[-1] / transport.size))
+    return mine._replace(loss=float(quietly(np.add.accumulate, loss)[-1] / transport.size))
 
 
 class Group(Processes):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gpuopt.arrays import exchange
-from gpuopt.arrays.quiet import QUIET
+from gpuopt.arrays.quiet import quietly
 from gpuopt.arrays.tree import TreeSpec
 from gpuopt.distributed.averaging import Distributed
 from gpuopt.distributed.buckets import Order
@@ -161,8 +161,7 @@ def _agreed(transport: Transport, found: Sequence[tuple[str, Any]]) -> list[Any]
     rows = xp.empty((transport.size, own.size))
     transport.all_gather(own, rows)
     parts = zip(found, xp.split(rows, stops[:-1].tolist(), axis=1), strict=True)
-    quiet = QUIET.copy()
-    return [quiet.run(getattr(xp, op), part, axis=0) for (op, _), part in parts]
+    return [quietly(getattr(xp, op), part, axis=0) for (op, _), part in parts]
 
 
 _REMEDY = "use gpuopt.distributed.init(rule, params, comm), without shard"

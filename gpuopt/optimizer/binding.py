@@ -16,7 +16,7 @@ from gpuopt.arrays.backend import is_cupy
 from gpuopt.arrays.device import device_of
 from gpuopt.arrays.dtypes import COMPUTE
 from gpuopt.arrays.precision import MASTER, Precision
-from gpuopt.arrays.quiet import QUIET
+from gpuopt.arrays.quiet import quietly
 from gpuopt.arrays.tree import TreeSpec
 from gpuopt.executors import executor_of
 from gpuopt.optimizer.agreement import check_counting, check_paths, check_precision
@@ -125,10 +125,10 @@ class Binding:
         self.device_counts = self.on_device and device_counts(self.updates.values(), capturable)
         check_counting(any(by_row), capturable or self.device_counts)
         self.groups, self.row_groups = list[ParamGroup](), RowGroups()
-        QUIET.copy().run(self._bind, alike, arrays)
+        quietly(self._bind, alike, arrays)
         self._find_reader_of_loss()
         with device_of(self.leaves[0]):
-            QUIET.copy().run(begin, self.groups)
+            quietly(begin, self.groups)
 
     def _bind(
         self, alike: Mapping[tuple[Any, ...], list[int]], arrays: list[dict[str, Any]]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 
 from gpuopt.arrays.backend import is_cupy, require_cupy
-from gpuopt.arrays.quiet import QUIET
+from gpuopt.arrays.quiet import quietly
 from gpuopt.arrays.typed import Loss, PartialTree
 from gpuopt.optimizer.attributes import OptimizerAttributes
 from gpuopt.optimizer.coding import shown
@@ -70,7 +70,7 @@ class OptimizerCopies(OptimizerAttributes[BindableT_co]):
             twin = self.to("cupy" if is_cupy(binding.leaves[0]) else "numpy")
             twin.step(grads, loss)
             pairs = map(operator.sub, binding.leaves, twin._binding.leaves)
-            return binding.spec.build(self._guard.alike(QUIET.copy().run(list, pairs)))
+            return binding.spec.build(self._guard.alike(quietly(list, pairs)))
 
     def resized(self, functions: Mapping[str, Function]) -> Self:
         """Continue with arrays of another size: cropped, padded, or without some rows.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from gpuopt.arrays import check, exchange
 from gpuopt.arrays.options import flag
 from gpuopt.arrays.precision import Precision
-from gpuopt.arrays.quiet import QUIET
+from gpuopt.arrays.quiet import quietly
 from gpuopt.arrays.tree import TreeSpec
 from gpuopt.arrays.typed import ArrayTree, HyperArrays, Loss, PartialTree
 from gpuopt.executors import executor_of
@@ -202,7 +202,7 @@ class Optimizer(OptimizerCopies[BindableT_co]):
             steps, binding = self._steps, self._binding
             counts = list(map(most, steps.counts))
             reached = Reached(steps.t, counts, steps.numbers, steps.scalar_states)
-            found = QUIET.copy().run(binding.of_each, None, lambda group: evaluated(group, reached))
+            found = quietly(binding.of_each, None, lambda group: evaluated(group, reached))
             arrays = zip(found, binding.leaves, strict=True)
             new = [p.copy() if new is None else new for new, p in arrays]
             return binding.spec.build(self._guard.alike(new))

@@ -14,7 +14,7 @@ import numpy as np
 
 from gpuopt.arrays.backend import array_module, is_array, is_cupy
 from gpuopt.arrays.dtypes import COMPUTE, is_complex, state_dtype
-from gpuopt.arrays.quiet import QUIET, cast
+from gpuopt.arrays.quiet import cast, quietly
 from gpuopt.executors.layout import ParamView
 from gpuopt.optimizer.results import check_apart, check_buffer, check_fits, name_of, results_of
 from gpuopt.tracing.calls import Argument, Array, Call, Fixed, Held, Number, Output
@@ -105,7 +105,7 @@ class WholeArrays:
         for call in calls if param.size else ():
             try:
                 args = [*map(tried, call.args)]
-                results = QUIET.copy().run(_called, call, args, self._paths[position])
+                results = quietly(_called, call, args, self._paths[position])
             except (ArithmeticError, np.linalg.LinAlgError):
                 continue
             for output, value in results_of(call, results, self._paths[position]):
@@ -144,7 +144,7 @@ class WholeArrays:
                     for arg in call.args
                 ]
                 path = self._paths[position]
-                results = QUIET.copy().run(_called, call, args, path)
+                results = quietly(_called, call, args, path)
                 for output, value in results_of(call, results, path):
                     if output in stage.passed:
                         check_apart(output, value, path, args, seen)

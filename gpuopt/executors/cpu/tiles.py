@@ -16,7 +16,7 @@ import numpy as np
 
 from gpuopt.arrays.backend import cpu_threads
 from gpuopt.arrays.dtypes import COMPUTE
-from gpuopt.arrays.quiet import QUIET
+from gpuopt.arrays.quiet import QUIET, quietly
 from gpuopt.codegen.order import REDUCTION_CHUNK, chunks
 from gpuopt.executors.cpu import pool
 from gpuopt.executors.cpu.coded import NUMPY, coded_states, stored
@@ -172,7 +172,7 @@ class TileExecutor(abc.ABC):
         if apart or positions is not None:
             units = self._updates.chosen(positions, apart)
         if rows:
-            batches = QUIET.copy().run(compiled.bind_each, units, grads, given.rows)
+            batches = quietly(compiled.bind_each, units, grads, given.rows)
         elif self._shares:
             work = [item for unit in units for item in unit.work(grads)]
             if shared := self._shared(compiled, work, positions):
@@ -209,7 +209,7 @@ class TileExecutor(abc.ABC):
         positions: list[int] | None,
     ) -> list[list[float]]:
         """For each reduction, what it gives for each array at `positions` (None for all)."""
-        return QUIET.copy().run(self._reduce, stage, grads, scalars, positions)
+        return quietly(self._reduce, stage, grads, scalars, positions)
 
     def _reduce(
         self, stage: Kernel, grads: Sequence[Any], scalars: Scalars, positions: list[int] | None

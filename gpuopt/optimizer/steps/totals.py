@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuopt.arrays.quiet import QUIET
+from gpuopt.arrays.quiet import quietly
 from gpuopt.tracing.expr import Expr, ReductionKey, StateKey
 from gpuopt.tracing.ops import REDUCTIONS
 
@@ -68,7 +68,7 @@ class Totals:
         if key not in self._trees:
             row, ufunc = self._rows[key], getattr(np, REDUCTIONS[self._ops[key]].op.name)
             if len(row) > 1:
-                row = QUIET.copy().run(ufunc.accumulate, row).tolist()
+                row = quietly(ufunc.accumulate, row).tolist()
             self._trees[key] = row[-1]
         return self._trees[key]
 

@@ -6,8 +6,9 @@ import dataclasses
 from typing import Any
 
 from gpuopt.arrays.backend import array_module
+from gpuopt.arrays.quiet import quietly
 from gpuopt.rules.elsewhere import by_known_names
-from gpuopt.training.line_search.flat import Point, Problem, dot, quietly
+from gpuopt.training.line_search.flat import Point, Problem, dot
 from gpuopt.training.line_search.method import Method, State, downhill
 
 __all__ = ["NonlinearCG"]

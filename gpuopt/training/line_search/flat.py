@@ -9,11 +9,11 @@ import numpy as np
 
 from gpuopt.arrays.backend import array_module, is_cupy
 from gpuopt.arrays.dtypes import COMPUTE, state_dtype
-from gpuopt.arrays.quiet import QUIET
+from gpuopt.arrays.quiet import quietly
 from gpuopt.arrays.tree import TreeSpec
 from gpuopt.training.objective import Objective
 
-__all__ = ["Point", "Problem", "dot", "quietly", "read"]
+__all__ = ["Point", "Problem", "dot", "read"]
 
 
 class Point(NamedTuple):
@@ -116,11 +116,6 @@ class Problem:
 
 def _moved(x: Any, step: Any, direction: Any) -> Any:
     return x + step * direction
-
-
-def quietly(function: Callable[..., Any], *args: Any) -> Any:
-    """Call a function of gpuopt's own with vectors whose elements may overflow."""
-    return QUIET.copy().run(function, *args)
 
 
 def dot(a: Any, b: Any) -> Any:

@@ -8,11 +8,12 @@ from typing import Any, ClassVar, NamedTuple
 
 from gpuopt.arrays import check
 from gpuopt.arrays.backend import array_module
+from gpuopt.arrays.quiet import quietly
 from gpuopt.arrays.tree import TreeSpec
 from gpuopt.rules.elsewhere import NotHere
 from gpuopt.training.checkpoints.plain import on_device
 from gpuopt.training.descent import Descent
-from gpuopt.training.line_search.flat import Point, Problem, dot, quietly, read
+from gpuopt.training.line_search.flat import Point, Problem, dot, read
 from gpuopt.training.line_search.wolfe import Wolfe, wolfe
 from gpuopt.training.objective import Objective
 

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
 from gpuopt.arrays.options import flag, number
+from gpuopt.arrays.quiet import quietly
 from gpuopt.rules.elsewhere import by_known_names
-from gpuopt.training.line_search.flat import Point, Problem, dot, quietly, read
+from gpuopt.training.line_search.flat import Point, Problem, dot, read
 from gpuopt.training.line_search.method import Method, State
 from gpuopt.training.line_search.prox import proximal
 

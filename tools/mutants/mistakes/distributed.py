@@ -17,7 +17,7 @@ MISTAKES = [
     Mistake("means that are not sent", "FlatBucket.average", "self._transport.all_gather(__1)", "pass", TOGETHER),
     Mistake("the end of an array left out", "_spread", "if rest: __1", "pass", TOGETHER),
     Mistake(
-        "norms of shares taken for those of arrays", "_agreed", "quiet.run(getattr(xp, op), part, axis=0)", "part[0]", TOGETHER
+        "norms of shares taken for those of arrays", "_agreed", "quietly(getattr(xp, op), part, axis=0)", "part[0]", TOGETHER
     ),
     Mistake("parameters that differ at the beginning", "distributed:init", "broadcast(carrier, leaf)", "pass", TOGETHER),
     Mistake("shares that are not sent", "Sharding.step", "bucket.exchange(__1)", "pass", TOGETHER),
