@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -29,8 +30,12 @@ def stopped_at(bytecode: int, action: Callable[[], object], file: str | None = N
 
 
 def stopped_by(trace: Callable[[Any, str, Any], Any], action: Callable[[], object]) -> bool:
-    """Do the action under a tracer; whether that raised `Stop`."""
-    before = sys.gettrace()
+    """Do the action under a tracer; whether that raised `Stop`.
+
+    No garbage is collected meanwhile: the tracer would stop the functions that hypothesis lets Python call then.
+    """
+    before, collects = sys.gettrace(), gc.isenabled()
+    gc.disable()
     sys.settrace(trace)
     try:
         action()
@@ -38,4 +43,6 @@ def stopped_by(trace: Callable[[Any, str, Any], Any], action: Callable[[], objec
         return True
     finally:
         sys.settrace(before)
+        if collects:
+            gc.enable()
     return False
