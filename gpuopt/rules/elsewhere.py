@@ -136,14 +136,14 @@ def changes(rule: Any, values: Any, by_name: Mapping[str, Any]) -> dict[str, Any
         raise _not_by_name(rule, (values,))
     pairs = itertools.chain((values or {}).items(), by_name.items())
     named = [(as_identifier(_text(key)), value) for key, value in pairs]
-    given = dict(named)
-    for name in given:
-        first, *more = (value for each, value in named if each == name)
-        if more:
+    given: dict[str, Any] = {}
+    for name, value in named:
+        if name in given:
             raise TypeError(
-                f"{who}: replace got {name} twice, {first!r} and {more[0]!r}; write "
-                f"{replacement(what, given)}"
+                f"{who}: replace got {name} twice, {given[name]!r} and {value!r}; write "
+                f"{replacement(what, dict(named))}"
             )
+        given[name] = value
     for name, value in given.items():
         if name not in known and name not in map(whole, known):
             found = meant(rule, name, value)
