@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gpuopt.arrays.backend import optional_import
-from gpuopt.arrays.options import brief, number
+from gpuopt.arrays.options import number
 from gpuopt.plot.look import axes_for, colours_of
 from gpuopt.training.history import History, plain_numbers
 
@@ -55,12 +54,11 @@ def live(seconds: float = 0.5, *, ax: Axes | None = None, dark: bool = False) ->
     >>> x = go.minimize(lambda x: (x @ x, 2 * x), np.ones(3), go.Adam(0.1), callback=watch).x
     >>> watch.close()
     """
-    given: Any = seconds
-    if not isinstance(given, numbers.Real):
-        raise TypeError(
-            f"seconds must be a number >= 0, got {brief(given)}; a call of live makes a callback: "
-            "write callback=gpuopt.plot.live()"
-        )
+    try:
+        number("seconds", seconds, finite=False)
+    except TypeError as error:
+        remedy = "a call of live makes a callback: write callback=gpuopt.plot.live()"
+        raise TypeError(f"{error}; {remedy}") from None
     return Live(seconds, axes_for(ax, dark))
 
 
