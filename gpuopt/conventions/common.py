@@ -14,7 +14,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from gpuopt.arrays.options import flag
+from gpuopt.arrays.options import brief, flag
 from gpuopt.rules import Chain, Rule, chain, decoupled_weight_decay, weight_decay
 from gpuopt.rules.elsewhere import by_keyword, by_known_names, not_in
 from gpuopt.rules.ranges import Decay, NonNegative
@@ -76,7 +76,7 @@ def is_given(value: Any) -> TypeGuard[Any]:
 def number(name: str, value: Any) -> Any:
     """A number that the call computes with."""
     if not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be a number, got {value!r}")
+        raise TypeError(f"{name} must be a number, got {brief(value)}")
     return value
 
 
@@ -110,7 +110,8 @@ def refuse(function: str, given: Mapping[str, Any], remedies: Mapping[str, str])
     """
     for name, value in given.items():
         if remedies[name] and is_given(value):
-            raise ValueError(f"{function}: {name}={value!r} is not available: {remedies[name]}")
+            what = f"{name}={brief(value)} is not available"
+            raise ValueError(f"{function}: {what}: {remedies[name]}")
 
 
 def show_arguments(library: ModuleType) -> None:
@@ -137,7 +138,7 @@ def _check(function: str, parameter: inspect.Parameter, value: Any) -> None:
         if ((len(value),) if listed else getattr(value, "shape", None)) != (len(default),):
             raise (ValueError if listed else TypeError)(
                 f"{function}: {name} must have {len(default)} entries, as in {name}={default}, "
-                f"got {value!r}"
+                f"got {brief(value)}"
             )
 
 

@@ -185,8 +185,8 @@ def adamaxw(
 ) -> Made:
     """``optax.adamaxw``."""
     refuse("optax.adamaxw", {"mask": mask}, REMEDIES)
-    rule = go.Adamax(learning_rate, beta1=b1, beta2=b2, eps=eps)
-    return around(rule, [], decoupled(weight_decay))
+    rule = adamax(learning_rate=learning_rate, b1=b1, b2=b2, eps=eps)
+    return around(rule, after=decoupled(weight_decay))
 
 
 def adabelief(

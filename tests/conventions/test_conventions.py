@@ -21,8 +21,8 @@ GOLDEN = json.loads((Path(__file__).parents[1] / "support" / "golden_conventions
 LIBRARIES = {name: getattr(go.conventions, name) for name in go.conventions.__all__ if name.islower()}
 
 
-def made(call: str) -> Any:
-    return eval(call, {**LIBRARIES, "falling": lambda step: 0.1 * 0.9**step, "in_double": float})
+def made(call: str, **names: Any) -> Any:
+    return eval(call, {**LIBRARIES, "falling": lambda step: 0.1 * 0.9**step, "in_double": float, **names})
 
 
 @pytest.mark.parametrize("call", GOLDEN)
@@ -183,7 +183,7 @@ ENTRIES = {
 def test_an_argument_of_another_kind_is_refused_with_what_it_takes(call: str) -> None:
     """Not with Python's word for what the function does with it."""
     with pytest.raises((TypeError, ValueError), match=re.escape(ENTRIES[call])):
-        eval(call, {**LIBRARIES, "x": np.array([0.1, 0.2, 0.3])})
+        made(call, x=np.array([0.1, 0.2, 0.3]))
 
 
 def test_arrays_where_pieces_take_them() -> None:
